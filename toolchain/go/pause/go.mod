@@ -1,0 +1,3 @@
+module k8ssec.toolchain/pause
+
+go 1.26.0
