@@ -1,0 +1,357 @@
+"""The only way to the API server: requests with a deadline, watches instead of polls, exec over one WebSocket.
+
+Transport and authentication are the official client's; on top of it this module answers with the *status*, also where
+it is 403 or 404, because a probe has to tell them apart and an exception would hide which it was.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL, WSClient
+from websocket import WebSocketException
+
+from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.process import Completed
+
+Body = dict[str, Any]
+Items = list[Body]
+
+_STDIN_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer of the API server, whatever its status."""
+
+    status: int
+    body: Body
+    latency_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def message(self) -> str:
+        """The ``message`` of a Status object, "" for any other body."""
+        return str(self.body.get("message", "")) if self.body.get("kind") == "Status" else ""
+
+    @property
+    def reason(self) -> str:
+        """The ``reason`` of a Status object (``Forbidden``, ``NotFound``, ...), "" for any other body."""
+        return str(self.body.get("reason", "")) if self.body.get("kind") == "Status" else ""
+
+
+class KubeApi:
+    """Client of one API server, authenticated by one kubeconfig context; safe to share between threads.
+
+    Args:
+        kubeconfig: the file; the user's own one and ``KUBECONFIG`` are never read.
+        context: name of the context, or None for the file's current one.
+    """
+
+    def __init__(self, kubeconfig: Path, context: str | None = None) -> None:
+        self._configuration = client.Configuration()
+        try:
+            config.load_kube_config(str(kubeconfig), context, self._configuration, persist_config=False)
+        except (config.ConfigException, OSError) as error:
+            raise ClusterError(f"kubeconfig {kubeconfig}: {error}") from error
+        self._client = client.ApiClient(self._configuration)
+        self._paths: dict[tuple[str, str], tuple[str, bool]] = {}
+        self._lock = threading.Lock()
+
+    def _authorization(self) -> dict[str, str]:
+        """The header that carries our own credentials, where they are a token and no client certificate."""
+        setting = self._configuration.auth_settings().get("BearerToken")
+        return {str(setting["key"]): str(setting["value"])} if setting else {}
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return str(self._configuration.host)
+
+    @property
+    def ca_file(self) -> Path:
+        """File with the certificate authority of the API server, PEM."""
+        return Path(str(self._configuration.ssl_ca_cert))
+
+    @cached_property
+    def _bare(self) -> urllib3.PoolManager:
+        """Connections that verify the server and carry no client certificate."""
+        return urllib3.PoolManager(
+            cert_reqs="CERT_REQUIRED", ca_certs=str(self._configuration.ssl_ca_cert), maxsize=8
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Body | Sequence[Any] | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        deadline: float = 15,
+    ) -> Response:
+        """Send one request and return what came back.
+
+        Args:
+            path: absolute, ``/api/v1/namespaces``.
+            body: sent as JSON.
+            token: a bearer token to use *instead of* our own credentials; "" sends none at all (anonymous).
+            deadline: seconds for the whole exchange.
+
+        Raises:
+            ClusterError: no HTTP answer came.
+        """
+        send = dict(headers or {})
+        if token is None:
+            pool = self._client.rest_client.pool_manager
+            send.update(self._authorization())
+        else:
+            pool = self._bare
+            if token:
+                send["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            send.setdefault("Content-Type", "application/json")
+        send.setdefault("Accept", "application/json")
+        url = self.server + path + (f"?{urlencode(params)}" if params else "")
+        started = time.monotonic()
+        try:
+            answer = pool.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body).encode(),
+                headers=send,
+                timeout=urllib3.Timeout(total=deadline),
+                retries=urllib3.Retry(0, redirect=False) if method != "GET" else urllib3.Retry(connect=2, redirect=False),
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise ClusterError(f"{method} {url}: no answer: {error}") from error
+        latency = (time.monotonic() - started) * 1000
+        return Response(answer.status, _decode(answer.data), latency)
+
+    def call(self, method: str, path: str, **options: Any) -> Body:
+        """Like :meth:`request`, but any status other than 2xx is a ClusterError.
+
+        Raises:
+            ClusterError: no answer, or one that is not 2xx.
+        """
+        answer = self.request(method, path, **options)
+        if not answer.ok:
+            raise ClusterError(f"{method} {path}: HTTP {answer.status}: {answer.message or answer.reason}")
+        return answer.body
+
+    def get(self, path: str, **params: str) -> Body:
+        """The object or list at ``path``. Raises ClusterError unless the answer is 2xx."""
+        return self.call("GET", path, params=params)
+
+    def list(self, path: str, **params: str) -> Items:
+        """The items of the list at ``path``. Raises ClusterError unless the answer is 2xx."""
+        items = self.get(path, **params).get("items")
+        return items if isinstance(items, list) else []
+
+    def path(self, api_version: str, kind: str, namespace: str = "", name: str = "") -> str:
+        """The URL path of an object, or of its collection where ``name`` is "", found by discovery.
+
+        Raises:
+            ClusterError: the server knows no such kind.
+        """
+        root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+        with self._lock:
+            if (api_version, kind) not in self._paths:
+                for resource in self.get(root).get("resources", []):
+                    if "/" not in resource["name"]:
+                        self._paths[api_version, resource["kind"]] = (resource["name"], resource["namespaced"])
+            if (api_version, kind) not in self._paths:
+                raise ClusterError(f"{kind} in {api_version}: the API server does not serve it")
+            plural, namespaced = self._paths[api_version, kind]
+        scope = f"/namespaces/{namespace}" if namespaced else ""
+        return f"{root}{scope}/{plural}" + (f"/{name}" if name else "")
+
+    def path_of(self, manifest: Body, *, collection: bool = False) -> str:
+        """The URL path of a manifest's object, or of the collection that it is created in."""
+        meta = manifest["metadata"]
+        name = "" if collection else meta["name"]
+        return self.path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", "default"), name)
+
+    def create(self, manifest: Body, **params: str) -> Body:
+        """Create an object. Raises ClusterError unless the answer is 2xx."""
+        return self.call("POST", self.path_of(manifest, collection=True), body=manifest, params=params)
+
+    def delete(self, path: str, *, grace: int | None = None) -> None:
+        """Delete an object, and its dependents in the background; one that is gone already is no error.
+
+        Raises:
+            ClusterError: any answer but 2xx and 404.
+        """
+        body: Body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        answer = self.request("DELETE", path, body=body)
+        if not answer.ok and answer.status != 404:
+            raise ClusterError(f"DELETE {path}: HTTP {answer.status}: {answer.message}")
+
+    @contextmanager
+    def applied(self, *manifests: Body) -> Iterator[Items]:
+        """Create objects, and delete them again at the end, last first, in every ending.
+
+        Raises:
+            ClusterError: one could not be created or deleted; those created before it are deleted.
+        """
+        made: Items = []
+        try:
+            for manifest in manifests:
+                made.append(self.create(manifest))
+            yield made
+        finally:
+            for item in reversed(made):
+                self.delete(self.path_of(item), grace=0)
+
+    def watch(self, path: str, *, deadline: float, **params: str) -> Iterator[tuple[str, Body]]:
+        """The objects of a collection as they are, then each change, until the deadline.
+
+        Yields ``("ADDED" | "MODIFIED" | "DELETED", object)``; ends silently at the deadline, so the caller decides
+        what that means. A watch that the server ends early is taken up again.
+
+        Raises:
+            ClusterError: the list or the watch was refused.
+        """
+        end = time.monotonic() + deadline
+        while (left := end - time.monotonic()) > 0:
+            listing = self.get(path, **params)
+            for item in listing.get("items", []):
+                yield "ADDED", item
+            version = listing.get("metadata", {}).get("resourceVersion", "")
+            yield from self._watch_from(path, version, left, params)
+
+    def _watch_from(
+        self, path: str, version: str, seconds: float, params: Mapping[str, str]
+    ) -> Iterator[tuple[str, Body]]:
+        query = {**params, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(max(1, int(seconds)))}
+        headers = {"Accept": "application/json", **self._authorization()}
+        url = f"{self.server}{path}?{urlencode(query)}"
+        try:
+            answer = self._client.rest_client.pool_manager.request(
+                "GET", url, headers=headers, preload_content=False, retries=False,
+                timeout=urllib3.Timeout(connect=5, read=seconds + 1),
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise ClusterError(f"watch {path}: no answer: {error}") from error
+        try:
+            if answer.status != 200:
+                raise ClusterError(f"watch {path}: HTTP {answer.status}")
+            pending = b""
+            for chunk in answer.stream(2**16, decode_content=True):
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":  # the version has expired: list again
+                        return
+                    yield event["type"], event["object"]
+        except urllib3.exceptions.HTTPError:
+            return  # cut off: the caller's loop lists again while there is time
+        finally:
+            answer.close()
+
+    def wait(
+        self, path: str, name: str, ready: Callable[[Body | None], bool], *, deadline: float, what: str
+    ) -> Body | None:
+        """Wait until one object of a collection satisfies ``ready``, and return it (None: it is gone).
+
+        Args:
+            path: the collection's path.
+            ready: asked with the object at each change, and with None once it is deleted or not there at first.
+            what: completes the error, ``pod web/x: not ready``.
+
+        Raises:
+            ClusterError: the deadline came first; a timeout is an error.
+        """
+        if ready(None) and self.request("GET", f"{path}/{name}").status == 404:
+            return None
+        for kind, item in self.watch(path, deadline=deadline, fieldSelector=f"metadata.name={name}"):
+            now = None if kind == "DELETED" else item
+            if ready(now):
+                return now
+        raise ClusterError(f"{what} within {deadline:g} s")
+
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        argv: Sequence[str],
+        *,
+        container: str = "",
+        stdin: bytes = b"",
+        deadline: float = 20,
+    ) -> Completed:
+        """Run a command in a container of a pod, over one WebSocket.
+
+        Standard input is not closed at its end: the command must know how much to read.
+
+        Raises:
+            ProbeError: the exec was refused, broke off, or did not end before its deadline.
+        """
+        where = f"exec in pod {namespace}/{pod}"
+        query = [("command", word) for word in argv]
+        query += [("stdin", "true" if stdin else "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
+        if container:
+            query.append(("container", container))
+        url = f"{self.server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
+        end = time.monotonic() + deadline
+        try:
+            socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
+        except (client.ApiException, WebSocketException, OSError) as error:
+            raise ProbeError(f"{where}: refused: {getattr(error, 'reason', None) or error}") from error
+        try:
+            for start in range(0, len(stdin), _STDIN_CHUNK):
+                socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
+            out, err = bytearray(), bytearray()
+            while socket.is_open():
+                if (left := end - time.monotonic()) <= 0:
+                    raise ProbeError(f"{where}: no end after {deadline:g} s")
+                socket.update(timeout=left)
+                out += socket.read_channel(STDOUT_CHANNEL)
+                err += socket.read_channel(STDERR_CHANNEL)
+            status = json.loads(socket.read_channel(ERROR_CHANNEL) or b"{}")
+        except (WebSocketException, OSError, ValueError) as error:
+            raise ProbeError(f"{where}: broke off: {error}") from error
+        finally:
+            socket.close()
+        return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
+
+
+def _exit_code(status: Body, where: str) -> int:
+    """The exit code in an exec's closing Status.
+
+    Raises:
+        ProbeError: there was none: the command was never started, or the stream was cut.
+    """
+    if status.get("status") == "Success":
+        return 0
+    for cause in status.get("details", {}).get("causes", []):
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    raise ProbeError(f"{where}: {status.get('message') or 'ended without an exit code'}")
+
+
+def _decode(data: bytes) -> Body:
+    """A JSON object; anything else as ``{"text": ...}``, shortened."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return {"text": data[:2000].decode(errors="replace")}
+    return body if isinstance(body, dict) else {"value": body}

@@ -1,0 +1,281 @@
+"""kind clusters: made and removed by this run, or found by name and only looked at.
+
+kind runs as a subprocess. Removal goes through docker by kind's own label, so that it needs nothing of what creation
+needed and works in the middle of it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pytest_k8ssec import docker
+from pytest_k8ssec.clusters import after
+from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
+from pytest_k8ssec.process import Completed, run
+from pytest_k8ssec.runs import Run
+from pytest_k8ssec.tools import Image, Tool
+
+CREATE_SECONDS = 300
+READY_SECONDS = 120
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class KindCluster:
+    """A kind cluster; see :class:`pytest_k8ssec.clusters.interface.Cluster` for what each member means."""
+
+    name: str
+    kubeconfig: Path
+    workdir: Path
+    ours: bool
+    origin: Literal["packaged", "user", "existing"]
+    variant: str
+    image: Image
+    run: Run
+    _vantages: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def api(self) -> KubeApi:
+        """Authenticated client of the API server."""
+        return KubeApi(self.kubeconfig)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, control plane first."""
+        containers = set(docker.containers(docker.KIND_LABEL, self.name))
+        found = []
+        for item in self.api.list("/api/v1/nodes"):
+            name = item["metadata"]["name"]
+            address = next(a["address"] for a in item["status"]["addresses"] if a["type"] == "InternalIP")
+            labels = item["metadata"].get("labels", {})
+            found.append(Node(name, address, _CONTROL_PLANE in labels, name if name in containers else ""))
+        return tuple(sorted(found, key=lambda node: (not node.control_plane, node.name)))
+
+    @cached_property
+    def version(self) -> str:
+        """Kubernetes version of the API server."""
+        return str(self.api.get("/version").get("gitVersion", ""))
+
+    @cached_property
+    def probe_image(self) -> str:
+        """The probe image as it is named on the nodes."""
+        return _on_nodes(self.image.reference)
+
+    def on_node(
+        self, node: Node, argv: Sequence[str], *, deadline: float = 20, stdin: bytes = b"", check: bool = True
+    ) -> Completed:
+        """Run a command on a node as root."""
+        if not node.container:
+            raise ProbeError(f"node {node.name}: no access: it is no container of this docker daemon")
+        return self._exec(node.container, argv, deadline=deadline, stdin=stdin, check=check)
+
+    def in_network_of(
+        self, node: Node | None, argv: Sequence[str], *, deadline: float = 20, stdin: bytes = b""
+    ) -> Completed:
+        """Run a command of the probe image in a node's network namespace, or beside the nodes on their network."""
+        place = "outside" if node is None else node.container
+        if not place:
+            raise ProbeError(f"node {node.name if node else ''}: no access: it is no container of this docker daemon")
+        if place not in self._vantages:
+            self._vantages[place] = self._vantage(place)
+        return self._exec(self._vantages[place], argv, deadline=deadline, stdin=stdin, check=True)
+
+    def _exec(
+        self, container: str, argv: Sequence[str], *, deadline: float, stdin: bytes, check: bool
+    ) -> Completed:
+        try:
+            return docker.docker("exec", "-i", container, *argv, deadline=deadline, stdin=stdin, check=check)
+        except CommandError as error:
+            raise ProbeError(f"container {container}: {error.message}", details=error.details) from error
+
+    def _vantage(self, place: str) -> str:
+        """A container of ours to probe from; it holds no capability and nothing of the cluster but its network."""
+        name = f"{self.name}-from-{place.removeprefix(self.name + '-')}"
+        network = f"container:{place}" if place != "outside" else self._network
+        self.run.will_create("container", name)
+        try:
+            docker.docker(
+                "run", "--detach", "--pull", "never", "--name", name, "--label", f"{docker.LABEL}={self.run.id}",
+                "--network", network, "--cap-drop", "ALL", "--read-only", "--tmpfs", "/tmp",  # noqa: S108 - in a container
+                "--entrypoint", "sleep", self.image.reference, "infinity",
+            )  # fmt: skip
+        except CommandError as error:
+            raise ProbeError(f"container {name}: could not be started", details=error.details) from error
+        return name
+
+    @cached_property
+    def _network(self) -> str:
+        """The docker network that the nodes are on."""
+        names = docker.docker(
+            "inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", self.nodes[0].name
+        )
+        return names.text.split()[0]
+
+
+def create(
+    config: KindConfig,
+    owner: Run,
+    *,
+    kind: Tool,
+    node_image: Image,
+    probe_image: Image,
+    origin: Literal["packaged", "user"],
+    variant: str = "",
+    suffix: str = "",
+    kept_name: str = "",
+    progress: Progress = lambda _: None,
+    diagnostics: Path | None = None,
+) -> KindCluster:
+    """Make a cluster and wait until its nodes are ready.
+
+    Args:
+        config: what it shall be.
+        owner: the run whose ledger notes it first.
+        variant: name of the sabotage that ``config`` carries, "" for none.
+        suffix: tells apart several clusters of one run.
+        kept_name: a name that the user chose, instead of the run's.
+        progress: told each step.
+        diagnostics: where logs go when creation fails.
+
+    Raises:
+        ClusterError: kind refused, or the nodes were not ready in time; nothing is left behind then.
+    """
+    name = kept_name or owner.name(suffix)
+    workdir = owner.folder(f"cluster-{suffix}" if suffix else "cluster")
+    prepared = config.copy()
+    if docker.docker("info", "--format", "{{.CgroupVersion}}").text.strip() == "1":
+        # From Kubernetes 1.35 on the kubelet refuses cgroup v1 unless told otherwise.
+        prepared.kubelet(failCgroupV1=False)
+    file = prepared.write(workdir, name)
+    cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, variant, probe_image, owner)
+    owner.will_create("cluster", name)
+    progress(f"creating kind cluster {name} ({config.node_count} nodes{f', {variant}' if variant else ''})")
+    started = time.monotonic()
+    try:
+        _kind(
+            kind, "create", "cluster", "--name", name, "--config", str(file), "--image", node_image.reference,
+            "--kubeconfig", str(cluster.kubeconfig), "--retain", "--wait", "0s",
+            deadline=CREATE_SECONDS, what=f"kind config {config.source}",
+        )  # fmt: skip
+        _load_probe_image(cluster, kind)
+        _await_nodes(cluster, config.node_count)
+        for step in config.after:
+            after.STEPS[step](cluster)
+    except BaseException as error:
+        if diagnostics is not None and isinstance(error, ClusterError):
+            export_logs(name, kind, diagnostics)
+            error.details += f"\nlogs of its nodes: {diagnostics}"
+        delete(name)
+        raise
+    progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
+    return cluster
+
+
+def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindCluster:
+    """A kind cluster that is there already; it will never be changed in its configuration, sabotaged or deleted.
+
+    Raises:
+        ClusterError: there is none of that name, or it does not answer.
+    """
+    known = _kind(kind, "get", "clusters", deadline=20, what="kind").text.split()
+    if name not in known:
+        raise ClusterError(
+            f"kind cluster {name!r}: does not exist",
+            mend=f"known: {', '.join(known)}" if known else f"no kind cluster is there: `kind create cluster --name {name}`",
+        )
+    workdir = owner.folder("cluster")
+    kubeconfig = workdir / "kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(_kind(kind, "get", "kubeconfig", "--name", name, deadline=20, what="kind").text)
+    cluster = KindCluster(name, kubeconfig, workdir, False, "existing", "", probe_image, owner)
+    cluster.api.get("/version")
+    _load_probe_image(cluster, kind)
+    return cluster
+
+
+def delete(name: str) -> None:
+    """Remove a cluster's containers with their volumes; one that is gone already is no error.
+
+    Raises:
+        CommandError: docker refused.
+    """
+    # A `docker run` that was cut off may still come to be in the daemon: look again until nothing new turns up.
+    for pause in (0.0, 0.3, 1.0):
+        time.sleep(pause)
+        if not (found := docker.containers(docker.KIND_LABEL, name)):
+            break
+        docker.remove(found)
+
+
+def export_logs(name: str, kind: Tool, directory: Path) -> None:
+    """Write the logs of a cluster's nodes into a directory, as far as they are to be had."""
+    try:
+        _kind(kind, "export", "logs", str(directory), "--name", name, deadline=60, what="kind")
+    except ClusterError:
+        # The error that led here matters more than that its logs could not be saved.
+        return
+
+
+def _kind(kind: Tool, *arguments: str, deadline: float, what: str) -> Completed:
+    """Run kind without the user's kubeconfig in sight."""
+    env = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+    try:
+        return run([str(kind.path), *arguments], deadline=deadline, env=env)
+    except CommandError as error:
+        raise ClusterError(f"{what}: {error.message}", details=error.details) from error
+
+
+def _await_nodes(cluster: KindCluster, count: int) -> None:
+    """Wait until all nodes are Ready.
+
+    Raises:
+        ClusterError: some are not, in time.
+    """
+    ready: dict[str, bool] = {}
+    for event, node in cluster.api.watch("/api/v1/nodes", deadline=READY_SECONDS):
+        conditions = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions", [])}
+        ready[node["metadata"]["name"]] = event != "DELETED" and conditions.get("Ready") == "True"
+        if sum(ready.values()) >= count:
+            return
+    waiting = ", ".join(name for name, is_ready in ready.items() if not is_ready) or "all"
+    raise ClusterError(f"cluster {cluster.name}: nodes not ready within {READY_SECONDS} s: {waiting}")
+
+
+def _on_nodes(reference: str) -> str:
+    """How containerd names an image of the local docker store: tags keep their name, digests get a tag of ours."""
+    name, _, digest = reference.partition("@sha256:")
+    if digest:
+        return f"docker.io/k8ssec/probe:{digest[:12]}"
+    first, slash, _ = name.partition("/")
+    if slash and ("." in first or ":" in first):
+        return name
+    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
+
+
+def _load_probe_image(cluster: KindCluster, kind: Tool) -> None:
+    """Bring the probe image to every node that lacks it."""
+    lacking = [
+        node
+        for node in cluster.nodes
+        if not cluster.on_node(node, ["ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={cluster.probe_image}"]).stdout
+    ]
+    if not lacking:
+        return
+    tag = cluster.probe_image.removeprefix("docker.io/").removeprefix("library/")
+    if not docker.has_image(tag):
+        docker.docker("tag", cluster.image.reference, tag)
+    names = ",".join(node.name for node in lacking)
+    _kind(
+        kind, "load", "docker-image", tag, "--name", cluster.name, "--nodes", names, deadline=120, what="probe image"
+    )

@@ -1,0 +1,168 @@
+"""A kind configuration file and the files that it mounts: read, checked, changed, written anew for one run."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_k8ssec.clusters.after import STEPS
+from pytest_k8ssec.errors import ClusterError
+
+PACKAGED = Path(__file__).parent / "hardened" / "kind.yaml"
+"""The configuration of a hardened cluster that is used where the user has none."""
+
+_API_VERSION = "kind.x-k8s.io/v1alpha4"
+_RANDOM = re.compile(r"\$\{random:(\d+)\}")
+
+
+@dataclass(slots=True)
+class KindConfig:
+    """One kind configuration, free to be changed before it is written.
+
+    ``replaced`` holds new text for files that are mounted into nodes, by path relative to the configuration;
+    ``after`` names what is done to the cluster once its nodes have joined.
+    """
+
+    source: Path
+    document: dict[str, Any]
+    after: list[str]
+    replaced: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> KindConfig:
+        """Read and check a configuration, and ``kind-after.yaml`` beside it where there is one.
+
+        Raises:
+            ClusterError: the file is missing, is no YAML, or is no kind cluster.
+        """
+        real = path.resolve()
+        document = _read(real, "kind config")
+        if document.get("kind") != "Cluster" or document.get("apiVersion") != _API_VERSION:
+            raise ClusterError(
+                f"kind config {path}: is no kind cluster",
+                mend=f"begin it with `kind: Cluster` and `apiVersion: {_API_VERSION}`",
+            )
+        nodes = document.get("nodes") or [{"role": "control-plane"}]
+        if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
+            raise ClusterError(f"kind config {path}: `nodes` must be a list of mappings with a `role`")
+        document["nodes"] = nodes
+        for node in nodes:
+            for mount in node.get("extraMounts", []):
+                if not _host_path(real, mount).exists():
+                    raise ClusterError(
+                        f"kind config {path}: extraMounts names {mount.get('hostPath')!r}, which does not exist",
+                        mend="paths are relative to the kind config file",
+                    )
+        after_file = real.with_name("kind-after.yaml")
+        after = _read(after_file, "after-creation steps").get("steps", []) if after_file.exists() else []
+        if unknown := [step for step in after if step not in STEPS]:
+            raise ClusterError(f"{after_file}: unknown step {unknown[0]!r}", mend=f"known: {', '.join(STEPS)}")
+        return cls(real, document, list(after))
+
+    def copy(self) -> KindConfig:
+        """An independent copy, to change."""
+        return copy.deepcopy(self)
+
+    def patch(self, kind: str, change: Mapping[str, Any]) -> None:
+        """Merge ``change`` into kubeadm's ``kind`` (ClusterConfiguration, KubeletConfiguration, ...).
+
+        The patch is unversioned, so that kind converts ``extraArgs`` mappings to what the Kubernetes version wants; a
+        value of None removes an argument. A later patch wins over an earlier one.
+        """
+        patches = self.document.setdefault("kubeadmConfigPatches", [])
+        patches.append(yaml.safe_dump({"kind": kind, **change}, sort_keys=False))
+
+    def api_server(self, **arguments: str | None) -> None:
+        """Set (or with None remove) arguments of kube-apiserver; underscores become dashes."""
+        self.patch("ClusterConfiguration", {"apiServer": {"extraArgs": _dashed(arguments)}})
+
+    def etcd(self, **arguments: str | None) -> None:
+        """Set (or with None remove) arguments of etcd; underscores become dashes."""
+        self.patch("ClusterConfiguration", {"etcd": {"local": {"extraArgs": _dashed(arguments)}}})
+
+    def kubelet(self, **fields: Any) -> None:
+        """Set fields of every kubelet's KubeletConfiguration."""
+        self.patch("KubeletConfiguration", fields)
+
+    def replace(self, file: str, text: str) -> None:
+        """Replace the text of a mounted file, named relative to the configuration."""
+        self.replaced[file] = text
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes the cluster will have."""
+        return len(self.document["nodes"])
+
+    def write(self, directory: Path, name: str) -> Path:
+        """Write the configuration, and a copy of each mounted file or folder, for one cluster.
+
+        Args:
+            directory: private and empty; what is mounted into the nodes must outlive the cluster.
+            name: the cluster's name.
+
+        Returns:
+            the path of the written kind configuration.
+        """
+        document = copy.deepcopy(self.document)
+        document["name"] = name
+        for node in document["nodes"]:
+            for mount in node.get("extraMounts", []):
+                if Path(mount["hostPath"]).is_absolute():
+                    continue  # the user's own place: mounted as it is
+                target = directory / "mounts" / mount["hostPath"]
+                if not target.exists():
+                    self._copy(_host_path(self.source, mount), target)
+                mount["hostPath"] = str(target)
+        for file, text in self.replaced.items():
+            (directory / "mounts" / file).write_text(_fill(text))
+        path = directory / "kind.yaml"
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return path
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
+        for file in [target] if target.is_file() else target.rglob("*"):
+            if file.is_file():
+                text = file.read_bytes().decode(errors="surrogateescape")
+                if _RANDOM.search(text):
+                    file.write_text(_fill(text), errors="surrogateescape")
+                    file.chmod(0o600)
+
+
+def _fill(text: str) -> str:
+    """Replace ``${random:N}`` by N fresh random bytes, base64."""
+    return _RANDOM.sub(lambda match: base64.b64encode(secrets.token_bytes(int(match[1]))).decode(), text)
+
+
+def _dashed(arguments: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {name.replace("_", "-"): value for name, value in arguments.items()}
+
+
+def _host_path(config: Path, mount: Mapping[str, Any]) -> Path:
+    return config.parent / str(mount.get("hostPath", ""))
+
+
+def _read(path: Path, what: str) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ClusterError(f"{what} {path}: {error.strerror}", mend="name an existing file") from error
+    except yaml.YAMLError as error:
+        raise ClusterError(f"{what} {path}: is not valid YAML", details=str(error)) from error
+    if not isinstance(document, dict):
+        raise ClusterError(f"{what} {path}: must be a mapping, is {type(document).__name__}")
+    return document

@@ -1,0 +1,63 @@
+"""Every error that a user may see: who is to blame, why, and what mends it.
+
+An error's text is lower case, subject first: ``kind cluster "dev": does not exist``. ``mend`` is a command or a change
+that the reader can make at once; it is printed on a line of its own. No secret value may be put into either.
+"""
+
+from __future__ import annotations
+
+
+class K8ssecError(Exception):
+    """Root of all errors raised on purpose by this package.
+
+    Args:
+        message: one line, ``culprit: cause``.
+        mend: what to do about it, or "" where nothing sensible can be said.
+        details: further lines (a tool's own diagnostics, a cluster's events), shown below.
+    """
+
+    def __init__(self, message: str, *, mend: str = "", details: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+        self.details = details
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.mend:
+            parts.append(f"  mend: {self.mend}")
+        if self.details:
+            parts.extend(f"  | {line}" for line in self.details.rstrip().splitlines())
+        return "\n".join(parts)
+
+
+class SettingsError(K8ssecError):
+    """An option, an ini value, an environment variable or a ``[tool.k8ssec]`` key is wrong."""
+
+
+class ToolMissing(K8ssecError):
+    """A tool or an image that is needed is not to be had; ``mend`` names the command that gets it."""
+
+
+class CommandError(K8ssecError):
+    """An external command failed, could not be started, or ran past its deadline."""
+
+
+class ClusterError(K8ssecError):
+    """A cluster could not be created, found, reached or removed."""
+
+
+class StackError(K8ssecError):
+    """A Pulumi stack could not be read, previewed, deployed or destroyed."""
+
+
+class ProbeError(K8ssecError):
+    """A probe could not do its work, so nothing may be concluded from it: the verdict is inconclusive."""
+
+
+class SabotageError(K8ssecError):
+    """A sabotage could not be applied, did not prove that it took effect, or was refused."""
+
+
+class NoAccess(K8ssecError):
+    """What a control needs may not be touched here, or does not exist: the verdict is not-applicable."""

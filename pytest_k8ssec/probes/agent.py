@@ -1,0 +1,214 @@
+"""The probe: one file of standard-library Python that is sent over exec and runs where an attacker would stand.
+
+It reads a length line and a JSON specification from standard input, does all tasks at once with a bounded number of
+threads, and writes one JSON line a task as it ends, then a closing line that repeats the run's nonce. Without that
+closing line nothing it wrote may be believed. It never judges, never exits non-zero on purpose, and imports nothing that
+a minimal Python lacks. It must run on Python 3.9 and later.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import http.client
+import json
+import os
+import socket
+import ssl
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional
+
+Json = Dict[str, Any]
+
+UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN}
+JWT_MAX = 16 * 1024
+FILES_MAX = 2000
+PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "pstore"}
+
+
+def failed(error: BaseException) -> Json:
+    """Tell a network error's outcome: what the network said, told apart from a probe that broke."""
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return {"outcome": "no-answer", "detail": "timed out"}
+    if isinstance(error, ConnectionRefusedError):
+        return {"outcome": "refused", "detail": "ECONNREFUSED"}
+    if isinstance(error, (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected, ssl.SSLEOFError)):
+        return {"outcome": "closed", "detail": type(error).__name__}
+    if isinstance(error, ssl.SSLZeroReturnError):
+        return {"outcome": "closed", "detail": "TLS close notify"}
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or str(error)
+        return {"outcome": "tls-alert" if "ALERT" in reason else "error", "detail": reason}
+    if isinstance(error, OSError) and error.errno in UNREACHABLE:
+        return {"outcome": "unreachable", "detail": errno.errorcode.get(error.errno, str(error.errno))}
+    return {"outcome": "error", "detail": "%s: %s" % (type(error).__name__, error)}
+
+
+def connected(task: Json) -> socket.socket:
+    return socket.create_connection((task["host"], task["port"]), timeout=task["timeout"])
+
+
+def tcp(task: Json) -> Json:
+    """Connect; with "expect", read until the peer has sent it: proof of who answered."""
+    with connected(task) as sock:
+        expect = task.get("expect", "")
+        if expect:
+            heard = b""
+            while expect.encode() not in heard and len(heard) < 4096:
+                chunk = sock.recv(1024)
+                if not chunk:
+                    return {"outcome": "closed", "detail": "connected, but the expected answer did not come"}
+                heard += chunk
+    return {"outcome": "open"}
+
+
+def udp(task: Json) -> Json:
+    """Send a nonce from a fresh port and wait for its echo; sent again twice, as datagrams may be lost."""
+    nonce = os.urandom(8)
+    family, _, _, _, address = socket.getaddrinfo(task["host"], task["port"], type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect(address)
+        sock.settimeout(task["timeout"] / 3)
+        for _ in range(3):
+            sock.send(nonce)
+            try:
+                if sock.recv(64) == nonce:
+                    return {"outcome": "open"}
+            except (socket.timeout, TimeoutError):
+                continue
+    return {"outcome": "no-answer", "detail": "no echo"}
+
+
+def wrapped(sock: socket.socket, task: Json) -> ssl.SSLSocket:
+    """A TLS connection that verifies nothing: the question is whether the *peer* lets us in."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if task.get("certificate"):
+        with tempfile.NamedTemporaryFile("w", suffix=".pem", dir=task.get("scratch") or None) as file:
+            file.write(task["certificate"])
+            file.flush()
+            context.load_cert_chain(file.name)
+    return context.wrap_socket(sock, server_hostname=task["host"])
+
+
+def http_request(task: Json) -> Json:
+    """One HTTP request, over TLS or not; the status is what counts, the body is cut to "keep" bytes."""
+    with connected(task) as plain:
+        sock = wrapped(plain, task) if task.get("tls") else plain
+        with sock:
+            connection = http.client.HTTPConnection(task["host"], task["port"], timeout=task["timeout"])
+            connection.sock = sock
+            try:
+                # With TLS 1.3 a refused client certificate shows on the first read only.
+                connection.request(
+                    task.get("method", "GET"), task["path"], body=task.get("body"), headers=task.get("headers", {})
+                )
+                answer = connection.getresponse()
+                body = answer.read(task.get("keep", 0)) if task.get("keep") else b""
+            except http.client.HTTPException as error:
+                if isinstance(error, http.client.RemoteDisconnected):
+                    return failed(error)
+                return {"outcome": "closed", "detail": "no HTTP: %s" % type(error).__name__}
+            return {"outcome": "http", "status": answer.status, "body": body.decode("utf-8", "replace")}
+
+
+def claims(token: str) -> Optional[Json]:
+    """The claims of a service account's JWT, or None where it is none. The signature is not looked at."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        found = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    subject = found.get("sub", "") if isinstance(found, dict) else ""
+    return found if str(subject).startswith("system:serviceaccount:") else None
+
+
+def mounts() -> List[str]:
+    """Mount points that can carry a token, the root file system's own files apart from the usual place."""
+    places = []
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            point, kind = left.split()[4], right.split()[0]
+            if kind not in PSEUDO and point not in ("/", "/dev", "/dev/termination-log"):
+                places.append(point.encode().decode("unicode_escape"))
+    return sorted(set(places + ["/var/run/secrets", "/run/secrets"]))
+
+
+def files(places: List[str]) -> Iterator[str]:
+    """Every file below the given mount points; a mount point may be a file itself."""
+    for place in places:
+        if not os.path.isdir(place):
+            yield place
+        for folder, _, names in os.walk(place):
+            for name in names:
+                yield os.path.join(folder, name)
+
+
+def tokens(_task: Json) -> Json:
+    """Find every readable service account token in any mount.
+
+    The token itself goes back over the exec's own encrypted stream and nowhere else: the caller asks the API server
+    whether it lives.
+    """
+    found: Dict[str, str] = {}
+    looked = unread = 0
+    for path in files(mounts()):
+        looked += 1
+        if looked > FILES_MAX:
+            return {"outcome": "error", "detail": "more than %d files in mounts" % FILES_MAX}
+        try:
+            if not os.path.isfile(path) or os.path.getsize(path) > JWT_MAX:
+                continue
+            with open(path, encoding="utf-8", errors="replace") as file:
+                text = file.read(JWT_MAX).strip()
+        except OSError:
+            unread += 1
+            continue
+        if text not in found and claims(text):
+            found[text] = path
+    result = [{"path": path, "token": token, "claims": claims(token)} for token, path in found.items()]
+    outcome = "done" if result else "absent"
+    return {"outcome": outcome, "detail": "%d files read, %d unreadable" % (looked - unread, unread), "tokens": result}
+
+
+OPERATIONS: Dict[str, Callable[[Json], Json]] = {"tcp": tcp, "udp": udp, "http": http_request, "tokens": tokens}
+
+
+def perform(task: Json) -> Json:
+    """Do one task and say how long it took; whatever goes wrong is an answer, never a crash of the others."""
+    started = time.monotonic()
+    try:
+        result = OPERATIONS[task["op"]](task)
+    except Exception as error:  # noqa: BLE001 - the last resort: it becomes outcome "error", which proves nothing
+        result = failed(error)
+    result["id"] = task["id"]
+    result["ms"] = round((time.monotonic() - started) * 1000, 3)
+    return result
+
+
+def main(stream: BinaryIO) -> None:
+    specification = json.loads(stream.read(int(stream.readline())))
+    lock = threading.Lock()
+
+    def say(line: Json) -> None:
+        with lock:
+            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.flush()
+
+    tasks = specification["tasks"]
+    with ThreadPoolExecutor(max_workers=max(1, min(specification.get("workers", 64), len(tasks)))) as pool:
+        for future in as_completed([pool.submit(perform, task) for task in tasks]):
+            say(future.result())
+    say({"end": specification["nonce"], "count": len(tasks)})
+
+
+if __name__ == "__main__":
+    main(sys.stdin.buffer)

@@ -1,0 +1,42 @@
+"""What a pod of ours runs until it is deleted: listeners that prove who answered. Standard library, Python 3.9 and later.
+
+TCP: each connection gets one line, ``k8ssec NONCE``. UDP: each datagram is sent back. Arguments: NONCE and a port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Any
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Sends each datagram back to where it came from."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self.transport.sendto(data, address)
+
+
+async def main(nonce: str, port: int) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(("k8ssec %s\n" % nonce).encode())
+        await writer.drain()
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    # Process 1 ignores SIGTERM unless it asks for it, and each deletion would then wait for the grace period.
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    await asyncio.start_server(greet, "", port)
+    await loop.create_datagram_endpoint(Echo, local_addr=("0.0.0.0", port))
+    print("listening", flush=True)
+    await ended.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

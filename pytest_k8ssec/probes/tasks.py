@@ -1,0 +1,104 @@
+"""What a probe can be asked to do: typed tasks, and how each reads in evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+TIMEOUT = 2.0
+"""Seconds that one connection, and each read on it, may take."""
+
+
+class Task(Protocol):
+    """One thing for the agent to do."""
+
+    def specification(self) -> dict[str, Any]:
+        """What the agent is told (probes/agent.py); may hold secrets, and is only ever sent on standard input."""
+
+    def __str__(self) -> str:
+        """How the request reads in evidence; never holds a secret."""
+
+
+def authority(host: str, port: int) -> str:
+    """``host:port``, with brackets round an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """A TCP connection; with ``expect`` the peer must send that text."""
+
+    host: str
+    port: int
+    expect: str = ""
+    timeout: float = TIMEOUT
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "tcp", "host": self.host, "port": self.port, "expect": self.expect, "timeout": self.timeout}
+
+    def __str__(self) -> str:
+        return f"TCP {authority(self.host, self.port)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Udp:
+    """A UDP datagram to an echo."""
+
+    host: str
+    port: int
+    timeout: float = TIMEOUT
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "udp", "host": self.host, "port": self.port, "timeout": self.timeout}
+
+    def __str__(self) -> str:
+        return f"UDP {authority(self.host, self.port)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """One HTTP request. TLS verifies nothing: the question is whether the peer lets us in.
+
+    ``identity`` says in words as whom it is sent (``without credentials``); ``certificate`` is a PEM of certificate
+    and key, and headers may carry a token: neither is ever shown.
+    """
+
+    host: str
+    port: int
+    path: str
+    tls: bool = True
+    method: str = "GET"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: str = field(default="", repr=False)
+    identity: str = "without credentials"
+    keep: int = 0
+    """How many bytes of the answer's body to bring back."""
+    timeout: float = TIMEOUT
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {
+            "op": "http", "host": self.host, "port": self.port, "path": self.path, "tls": self.tls, "method": self.method,
+            "body": self.body or None, "headers": dict(self.headers), "certificate": self.certificate, "keep": self.keep,
+            "timeout": self.timeout,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        scheme = "https" if self.tls else "http"
+        return f"{self.method} {scheme}://{authority(self.host, self.port)}{self.path} {self.identity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A search for readable service account tokens in every mount."""
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "tokens"}
+
+    def __str__(self) -> str:
+        return "read every file in every mount, looking for service account tokens"

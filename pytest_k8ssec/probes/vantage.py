@@ -1,0 +1,137 @@
+"""Places to probe from, and the one way to run the agent there: one exec, all tasks in it, JSON back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.probes.tasks import Task
+from pytest_k8ssec.process import Completed
+
+AGENT = Path(__file__).with_name("agent.py")
+_BOOT = "import sys;s=sys.stdin.buffer;exec(compile(s.read(int(s.readline())),'agent','exec'))"
+_WORKERS = 64
+
+
+class Vantage(Protocol):
+    """A place that can run Python."""
+
+    @property
+    def source(self) -> Source:
+        """How evidence names the place."""
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """Run a command there. Raises ProbeError."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodVantage:
+    """Inside a running pod's container."""
+
+    cluster: Cluster
+    namespace: str
+    pod: str
+    container: str
+    source: Source
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """See :class:`Vantage`."""
+        return self.cluster.api.exec(
+            self.namespace, self.pod, argv, container=self.container, stdin=stdin, deadline=deadline
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkVantage:
+    """A node's network namespace, or (``node`` None) a container beside the nodes: outside the cluster."""
+
+    cluster: Cluster
+    node: Node | None
+
+    @property
+    def source(self) -> Source:
+        """See :class:`Vantage`."""
+        if self.node is None:
+            return Source("outside", "container on the nodes' network")
+        return Source("node", self.node.name, self.node.address, self.node.name)
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """See :class:`Vantage`."""
+        return self.cluster.in_network_of(self.node, argv, deadline=deadline, stdin=stdin)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One task's evidence, and what came back beside it and may be secret: never put that into a report."""
+
+    evidence: Evidence
+    raw: dict[str, Any]
+
+
+def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
+    """Run all tasks from one place, in one exec, at once.
+
+    Returns:
+        one answer a task, in the tasks' order.
+
+    Raises:
+        ProbeError: the exec failed, there is no Python, or the agent did not come to its end. No single answer of such a
+            run may be used.
+    """
+    if not tasks:
+        return []
+    nonce = secrets.token_hex(8)
+    listed = [{"id": number, **task.specification()} for number, task in enumerate(tasks)]
+    specification = json.dumps({"nonce": nonce, "workers": _WORKERS, "tasks": listed}).encode()
+    program = AGENT.read_bytes()
+    stdin = b"%d\n%b%d\n%b" % (len(program), program, len(specification), specification)
+    # Each worker does its share one after the other; an HTTP task may wait once to connect and once to read.
+    slowest = sum(task.get("timeout", 5.0) * 2 for task in listed) / min(_WORKERS, len(listed))
+    deadline = 10 + max(slowest, *(task.get("timeout", 5.0) * 2 for task in listed))
+    done = vantage.execute(["python3", "-c", _BOOT], stdin, deadline)
+    answers = _answers(done, nonce, len(tasks), vantage.source)
+    return [Answer(_evidence(vantage.source, task, raw), raw) for task, raw in zip(tasks, answers, strict=True)]
+
+
+def probe(vantage: Vantage, tasks: Sequence[Task]) -> list[Evidence]:
+    """Like :func:`ask`, where only the evidence is wanted."""
+    return [answer.evidence for answer in ask(vantage, tasks)]
+
+
+def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[dict[str, Any]]:
+    """The agent's answers by task, believed only if all are there and the closing line carries the nonce."""
+    found: dict[int, dict[str, Any]] = {}
+    ended = False
+    for line in done.text.splitlines():
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            raise ProbeError(f"{source}: the agent answered with something that is not JSON: {line[:80]!r}") from None
+        if answer.get("end") == nonce:
+            ended = True
+        else:
+            found[answer["id"]] = answer
+    if done.code != 0 or not ended or len(found) != count:
+        raise ProbeError(
+            f"{source}: the agent did not come to its end (exit code {done.code}, {len(found)} of {count} answers)",
+            details=done.errors,
+        )
+    return [found[number] for number in range(count)]
+
+
+def _evidence(source: Source, task: Task, raw: dict[str, Any]) -> Evidence:
+    return Evidence(
+        source,
+        str(task),
+        Outcome(raw["outcome"]),
+        detail=str(raw.get("detail", ""))[:300],
+        status=raw.get("status"),
+        latency_ms=raw.get("ms"),
+    )

@@ -1,0 +1,228 @@
+"""Every setting, once: command line > environment > ini > ``[tool.k8ssec]``, merged into one frozen object.
+
+``OPTIONS`` is the single list from which the command line, the ini names, the environment names and the table's keys
+are made. Nothing here touches docker or the network, and nothing heavy is imported: each pytest run pays for it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pytest_k8ssec.errors import SettingsError
+
+KEEP = ("never", "on-failure", "always")
+STRICT = ("auto", "on", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one run. Paths are absolute; None means "not given"."""
+
+    cluster: str | None = None
+    kind_config: Path | None = None
+    node_image: str | None = None
+    kubernetes_version: str | None = None
+    stack: Path | None = None
+    stack_name: str = "k8ssec"
+    config_file: Path | None = None
+    config: Mapping[str, str] = field(default_factory=dict)
+    secret: Mapping[str, str] = field(default_factory=dict)
+    """Config key to the *name* of the environment variable that holds its value."""
+    keep: str = "never"
+    strict: str = "auto"
+    report: Path | None = None
+    controls: bool = False
+    sabotage: bool = False
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    """Control id to the reason why it may be not-applicable under ``strict``."""
+    allow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Control id to subject to the reason why that subject is allowed what the control forbids."""
+
+    def allowed(self, control: str) -> Mapping[str, str]:
+        """Subject to reason, of what is declared as allowed for one control."""
+        return self.allow.get(control, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as users write it.
+
+    ``kind`` is one of text, path, choice, flag, pairs (``KEY=VALUE``, repeatable) and allow
+    (``CONTROL:SUBJECT=REASON``, repeatable).
+    """
+
+    name: str
+    kind: str
+    metavar: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """``--k8ssec-stack-name``."""
+        return f"--k8ssec-{self.name.replace('_', '-')}"
+
+    @property
+    def ini(self) -> str:
+        """``k8ssec_stack_name``."""
+        return f"k8ssec_{self.name}"
+
+    @property
+    def env(self) -> str:
+        """``K8SSEC_STACK_NAME``."""
+        return self.ini.upper()
+
+    @property
+    def key(self) -> str:
+        """``stack-name``, the key in ``[tool.k8ssec]``."""
+        return self.name.replace("_", "-")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be given several times."""
+        return self.kind in ("pairs", "allow")
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("controls", "flag", "", "also run the packaged controls"),
+    Option("sabotage", "flag", "", "run each control [intact], [sabotaged] and [restored]: proof that it notices"),
+    Option("stack", "path", "DIR", "directory of the Pulumi stack to deploy"),
+    Option("stack_name", "text", "NAME", "name of the stack (default: k8ssec)"),
+    Option("config_file", "path", "FILE", "Pulumi config file to take values from (as Pulumi.NAME.yaml)"),
+    Option("config", "pairs", "KEY=VALUE", "a config value of the stack; {probe_image} names the probe's image"),
+    Option("secret", "pairs", "KEY=ENVVAR", "a secret config value of the stack, from an environment variable"),
+    Option("cluster", "text", "NAME", "a kind cluster that is there (default: an ephemeral one)"),
+    Option("kind_config", "path", "FILE", "kind configuration (default: kind.yaml beside Pulumi.yaml, else hardened)"),
+    Option("node_image", "text", "IMAGE", "image of the cluster's nodes"),
+    Option("kubernetes_version", "text", "VERSION", "Kubernetes version, chooses the node image (1.36 or v1.36.3)"),
+    Option("keep", "choice", "WHEN", "keep the cluster after the run: never, on-failure, always", KEEP),
+    Option("strict", "choice", "WHEN", "not-applicable fails: auto (where we made the cluster), on, off", STRICT),
+    Option("report", "path", "DIR", "write report.json into this directory"),
+    Option("not_applicable", "pairs", "CONTROL=REASON", "a control that may be not-applicable although strict"),
+    Option("allow", "allow", "CONTROL:SUBJECT=REASON", "a subject that is allowed what a control forbids"),
+)
+
+_BY_KEY = {option.key: option for option in OPTIONS}
+Source = Callable[[Option], Any]
+"""Asks one place for an option's raw value; None, "" and [] mean that it is not given there."""
+
+
+def resolve(
+    cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping[str, Any], base: Path
+) -> Settings:
+    """Merge all sources into one object.
+
+    Args:
+        cli: the command line's value of an option.
+        environ: the environment; repeatable options are separated by newlines there.
+        ini: the ini file's value of an option.
+        table: ``[tool.k8ssec]`` of pyproject.toml.
+        base: directory that relative paths of the ini file and the table start from.
+
+    Raises:
+        SettingsError: an unknown key, or a value that does not fit; the text names the place it came from.
+    """
+    for key in table:
+        if key not in _BY_KEY:
+            close = difflib.get_close_matches(key, _BY_KEY, n=1)
+            raise SettingsError(
+                f"[tool.k8ssec] {key}: no such setting",
+                mend=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_BY_KEY))}",
+            )
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        places = (
+            (option.flag, cli(option), Path.cwd()),
+            (option.env, environ.get(option.env), Path.cwd()),
+            (option.ini, ini(option), base),
+            (f"[tool.k8ssec] {option.key}", table.get(option.key), base),
+        )
+        given = [_parse(option, raw, where, start) for where, raw, start in places if raw not in (None, "", [], False)]
+        if given:
+            # Mappings are merged, the strongest place last; of anything else the strongest place's value counts.
+            values[option.name] = _merged(reversed(given)) if option.repeatable else given[0]
+    settings = Settings(**values)
+    if settings.cluster and settings.sabotage:
+        raise SettingsError(
+            f"--k8ssec-sabotage with --k8ssec-cluster {settings.cluster}: refused",
+            mend="sabotage breaks what it touches and runs only on clusters that this run creates",
+        )
+    return settings
+
+
+def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
+    if option.kind == "flag":
+        return _flag(raw, where)
+    if option.kind == "pairs":
+        return {str(k): str(v) for k, v in raw.items()} if isinstance(raw, Mapping) else _pairs(raw, where, option)
+    if option.kind == "allow":
+        return _allowed(raw, where, option)
+    if not isinstance(raw, str):
+        raise SettingsError(f"{where}: must be text, is {type(raw).__name__}")
+    if option.kind == "choice" and raw not in option.choices:
+        close = difflib.get_close_matches(raw, option.choices, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else ""
+        raise SettingsError(f"{where}: {raw!r} is none of {', '.join(option.choices)}", mend=hint)
+    if option.name == "kubernetes_version" and not re.fullmatch(r"v?\d+\.\d+(\.\d+)?", raw):
+        raise SettingsError(f"{where}: {raw!r} is no Kubernetes version", mend="write it as 1.36 or v1.36.3")
+    return (start / Path(raw).expanduser()).absolute() if option.kind == "path" else raw
+
+
+def _merged(mappings: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for mapping in mappings:
+        for key, value in mapping.items():
+            merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+    return merged
+
+
+def _flag(raw: Any, where: str) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    word = str(raw).strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise SettingsError(f"{where}: {raw!r} is neither true nor false")
+
+
+def _lines(raw: Any, where: str) -> list[str]:
+    lines = raw.splitlines() if isinstance(raw, str) else raw
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise SettingsError(f"{where}: must be a list of texts")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _pairs(raw: Any, where: str, option: Option) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for line in _lines(raw, where):
+        key, equals, value = line.partition("=")
+        if not (key and equals and value):
+            raise SettingsError(f"{where}: {line!r} is not of the form {option.metavar}")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _allowed(raw: Any, where: str, option: Option) -> dict[str, dict[str, str]]:
+    allowed: dict[str, dict[str, str]] = {}
+    if isinstance(raw, Mapping):
+        for control, subjects in raw.items():
+            if not isinstance(subjects, Mapping):
+                raise SettingsError(f"{where}.{control}: must be a table of SUBJECT = REASON")
+            allowed[str(control)] = {str(subject): str(reason) for subject, reason in subjects.items()}
+        return allowed
+    for key, reason in _pairs(raw, where, option).items():
+        control, colon, subject = key.partition(":")
+        if not (control and colon and subject):
+            raise SettingsError(f"{where}: {key!r} is not of the form CONTROL:SUBJECT")
+        allowed.setdefault(control, {})[subject] = reason
+    return allowed
+
+
+assert {option.name for option in OPTIONS} == {item.name for item in fields(Settings)}  # noqa: S101 - one list, twice

@@ -1,0 +1,179 @@
+"""The judge: turns recorded attacks and positive controls into a verdict, and never gives *held* away.
+
+A *case* is one thing that can be attacked: an address, a service account, a namespace. It holds the attacks that were
+made on it and the positive controls which show that those attacks would have been seen to succeed. The rules:
+
+- one attack that got through: the case is **breached**;
+- an attack or a positive control whose outcome is unknown, an attack without a positive control, or a positive control
+  that failed: the case is **inconclusive**;
+- every attack was stopped and every positive control succeeded: the case **held**.
+
+The test's verdict is the worst of its cases (breached, then inconclusive, then held). No case at all is inconclusive,
+unless the control said that there is nothing to attack: then it is not-applicable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pytest_k8ssec.evidence import Evidence
+
+
+class Verdict(StrEnum):
+    """What a control's run amounts to."""
+
+    HELD = "held"
+    BREACHED = "breached"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not-applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One attack: did it get through? None where that can't be told."""
+
+    case: str
+    what: str
+    evidence: Evidence
+    through: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-compatible form for the report."""
+        return {"case": self.case, "what": self.what, "through": self.through, **self.evidence.to_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """One positive control: did what must succeed succeed? None where that can't be told."""
+
+    case: str
+    what: str
+    evidence: Evidence
+    succeeded: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-compatible form for the report."""
+        return {"case": self.case, "what": self.what, "succeeded": self.succeeded, **self.evidence.to_json()}
+
+
+@dataclass(slots=True)
+class Case:
+    """One thing that can be attacked. Made by :meth:`Judge.case`."""
+
+    name: str
+    required: bool
+    attacks: list[Attack] = field(default_factory=list)
+    positives: list[Positive] = field(default_factory=list)
+
+    def attack(self, what: str, evidence: Evidence, *, through: bool | None) -> None:
+        """Record an attack.
+
+        Args:
+            what: what was tried, in a few words.
+            evidence: what was sent and what came back. Evidence of a probe that failed by itself
+                (``Outcome.ERROR``) makes the attack's outcome unknown, whatever ``through`` says.
+            through: whether the attacker got what it wanted; None where that can't be told.
+        """
+        self.attacks.append(Attack(self.name, what, _checked(evidence), None if evidence.broken else through))
+
+    def positive(self, what: str, evidence: Evidence, *, succeeded: bool | None) -> None:
+        """Record a positive control: proof that the attacks of this case would have been noticed.
+
+        Args:
+            what: what was shown, in a few words.
+            evidence: as for :meth:`attack`.
+            succeeded: whether it was shown; None where that can't be told.
+        """
+        self.positives.append(Positive(self.name, what, _checked(evidence), None if evidence.broken else succeeded))
+
+    @property
+    def proven(self) -> bool:
+        """Whether there is a positive control, and none of them failed."""
+        return bool(self.positives) and all(positive.succeeded for positive in self.positives)
+
+    def verdict(self) -> tuple[Verdict, str]:
+        """The case's verdict and the reason for it, "" where it held."""
+        for attack in self.attacks:
+            if attack.through:
+                return Verdict.BREACHED, f"{self.name}: {attack.what}: {attack.evidence}"
+        if not self.attacks:
+            return Verdict.INCONCLUSIVE, f"{self.name}: no attack was recorded"
+        if not self.positives:
+            return Verdict.INCONCLUSIVE, f"{self.name}: no positive control was recorded"
+        for positive in self.positives:
+            if not positive.succeeded:
+                return Verdict.INCONCLUSIVE, f"{self.name}: positive control failed: {positive.what}: {positive.evidence}"
+        for attack in self.attacks:
+            if attack.through is None:
+                return Verdict.INCONCLUSIVE, f"{self.name}: could not tell: {attack.what}: {attack.evidence}"
+        return Verdict.HELD, ""
+
+
+class Judge:
+    """Where one test records what it did; the plugin asks it for the verdict at the end.
+
+    A control never says "held": it records, and the verdict follows.
+    """
+
+    def __init__(self) -> None:
+        self.cases: list[Case] = []
+        self._nothing = ""
+        self._notes: list[str] = []
+
+    def case(self, name: str, *, required: bool = True) -> Case:
+        """A new case for one thing to attack.
+
+        Args:
+            name: what is attacked, as the report shall name it.
+            required: False for one of several equivalent places where a failed positive control is evidence only
+                (a port that nothing listens on). At least one case must still be proven.
+        """
+        made = Case(name, required)
+        self.cases.append(made)
+        return made
+
+    def not_applicable(self, reason: str) -> None:
+        """Say that there is nothing to attack, or that the access to do it is lacking; counts only without cases."""
+        self._nothing = reason
+
+    def note(self, text: str) -> None:
+        """Add a line to the report that bears on no verdict."""
+        self._notes.append(text)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes so far."""
+        return tuple(self._notes)
+
+    @property
+    def attacks(self) -> list[Attack]:
+        """All attacks of all cases."""
+        return [attack for case in self.cases for attack in case.attacks]
+
+    @property
+    def positives(self) -> list[Positive]:
+        """All positive controls of all cases."""
+        return [positive for case in self.cases for positive in case.positives]
+
+    def verdict(self) -> tuple[Verdict, str]:
+        """The verdict on all cases, and the reasons for it, one a line ("" where it held)."""
+        if not self.cases:
+            if self._nothing:
+                return Verdict.NOT_APPLICABLE, self._nothing
+            return Verdict.INCONCLUSIVE, "no attack and no positive control were recorded"
+        counted = [case for case in self.cases if case.required or case.proven or any(a.through for a in case.attacks)]
+        if not counted:
+            counted = self.cases
+        found = [case.verdict() for case in counted]
+        for worst in (Verdict.BREACHED, Verdict.INCONCLUSIVE):
+            if reasons := [reason for verdict, reason in found if verdict is worst]:
+                return worst, "\n".join(reasons)
+        return Verdict.HELD, ""
+
+
+def _checked(evidence: Evidence) -> Evidence:
+    if not isinstance(evidence, Evidence):
+        raise TypeError(f"evidence must be Evidence from a probe, not {type(evidence).__name__}")
+    return evidence
