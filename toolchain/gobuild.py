@@ -18,15 +18,15 @@ class GoBinaries(FolderOutput):
 
     compiles = True
 
-    def __init__(self, name: str, module: str, *, stamps: tuple[str, ...] = (), tags: str = "",
+    def __init__(self, name: str, module: str = "", *, stamps: tuple[str, ...] = (), tags: str = "",
                  renamed: tuple[tuple[str, str], ...] = (), links: tuple[str, ...] = ()) -> None:
-        """The module is the one whose version counts.
+        """The module is the one whose version counts; none, where the source is all our own.
 
         Stamps are `variable=value` for the linker, with {version} in the value; links are further names for the
         first binary; `renamed` is for binaries whose package is not called as the program is.
         """
         self.name = name
-        self.version = golang.required(name, module)
+        self.version = golang.required(name, module) if module else "v0.0.0"
         self._renamed = renamed
         self._links = links
         major, minor, _ = self.version.removeprefix("v").split(".", 2)

@@ -2,12 +2,13 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from toolchain.errors import ToolchainError
-from toolchain.output import FolderOutput, source
+from toolchain.output import FolderOutput
 from toolchain.process import capture, logged
 from toolchain.settings import GO_MODULES, versions
 
@@ -58,7 +59,7 @@ class GoWheel(FolderOutput):
         self.requirement = requirement
         self.version = requirement.partition("==")[2]
 
-    def ingredients(self):  # noqa: ANN201
+    def ingredients(self) -> Iterator[bytes]:
         """The requirement, and the Python whose environment it is."""
         yield self.requirement.encode()
         yield sys.version.encode()
