@@ -1,0 +1,21 @@
+"""Deploys a Pulumi stack to a cluster, and shows it to tests. Pulumi itself is imported in a child process only."""
+
+from pytest_k8ssec.stack.deploy import Engine, deploy, read
+from pytest_k8ssec.stack.model import API_CLIENT, Resource, Secret, ServiceAccount, Stack, Workload
+from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
+
+__all__ = [
+    "API_CLIENT",
+    "Engine",
+    "Prepared",
+    "Project",
+    "Resource",
+    "Secret",
+    "ServiceAccount",
+    "Stack",
+    "StackSource",
+    "Workload",
+    "deploy",
+    "prepare",
+    "read",
+]

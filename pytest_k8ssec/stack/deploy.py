@@ -1,0 +1,257 @@
+"""Deploy a stack to the cluster under test, or read what it declares: the steps, one below the other."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.stack.failure import Course, explain
+from pytest_k8ssec.stack.hiding import hider
+from pytest_k8ssec.stack.messages import PROVIDER, Failed, Finished, Job, Step
+from pytest_k8ssec.stack.model import Resource, Stack
+from pytest_k8ssec.stack.servers import refuse_elsewhere
+from pytest_k8ssec.stack.source import Prepared, StackSource, prepare
+from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
+from pytest_k8ssec.stack.trouble import describe
+from pytest_k8ssec.stack.worker import OutOfTime, Worker
+
+Progress = Callable[[str], None]
+
+_GRACE = 10.0
+"""Seconds that the rest gets once something failed: Pulumi waits for all that is under way, for minutes."""
+_OLD_PROVIDER = b"github.com/pulumi/pulumi-kubernetes/provider/v2"
+_AUTONAMED = "pulumi.com/autonamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where Pulumi is."""
+
+    pulumi: Path
+    """The command line."""
+    plugin_dir: Path | None = None
+    """Directory with ``pulumi-resource-kubernetes``; None where Pulumi fetches the official one by itself."""
+    plugin_cache: Path | None = None
+    """Directory that keeps what Pulumi fetches from run to run; None keeps it for this run only."""
+
+    @property
+    def old_provider(self) -> bool:
+        """Whether the provider is v2, the only one that can be had offline. It is told by its own build information."""
+        path = self.plugin_dir / "pulumi-resource-kubernetes" if self.plugin_dir else None
+        if path is None or not path.is_file() or not path.stat().st_size:
+            return False
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(_OLD_PROVIDER) >= 0
+
+
+def deploy(
+    source: StackSource, engine: Engine, cluster: Cluster, *, deadline: float = 180, progress: Progress = lambda _: None
+) -> Stack:
+    """Bring a stack up on a cluster that this run created.
+
+    Args:
+        deadline: seconds for all of it, until each workload is ready.
+        progress: told in a few words how far it is.
+
+    Raises:
+        SettingsError: a setting is wrong, or a value that the program requires was not given.
+        StackError: the program, one of its providers or the cluster is to blame; the text says which, and why.
+    """
+    if not cluster.ours:
+        raise StackError(f"cluster {cluster.name}: was not created by this run, so no stack is deployed to it")
+    operation = _Operation(prepare(source), engine, cluster, time.monotonic(), deadline, progress)
+    preview, _ = operation.run("preview")
+    _, done = operation.run("up", total=len(preview.objects("done")))
+    return operation.stack(
+        deployed_resources(done.deployment),
+        outputs=stack_outputs(done.outputs, done.deployment, operation.hide),
+    )
+
+
+def read(
+    source: StackSource, engine: Engine, cluster: Cluster, *, deadline: float = 180, progress: Progress = lambda _: None
+) -> Stack:
+    """Learn by a preview which objects a stack declares, and find them on a cluster: nothing is changed there.
+
+    Raises:
+        SettingsError: as for :func:`deploy`.
+        StackError: as for :func:`deploy`, or an object that the stack declares is not on the cluster.
+    """
+    operation = _Operation(prepare(source), engine, cluster, time.monotonic(), deadline, progress)
+    preview, _ = operation.run("preview")
+    resources = declared_resources(preview.steps.values())
+    return operation.stack(tuple(_found(one, cluster, source) for one in resources), outputs={})
+
+
+class _Operation:
+    """A stack's private workspace, and Pulumi's operations in it."""
+
+    def __init__(
+        self, prepared: Prepared, engine: Engine, cluster: Cluster, started: float, seconds: float, progress: Progress
+    ) -> None:
+        self._prepared = prepared
+        self._cluster = cluster
+        self._started = started
+        self._seconds = seconds
+        self._progress = progress
+        self._workspace = Path(tempfile.mkdtemp(prefix="stack-", dir=cluster.workdir))
+        self._old_provider = engine.old_provider
+        self._env = _environment(engine, cluster, self._workspace, offline=self._old_provider)
+        self._inline = self._runs_inline()
+        self.hide = hider(prepared.secrets.values())
+        _write_workspace(self._workspace, prepared, cluster.probe_image)
+
+    def run(self, operation: Literal["preview", "up"], total: int = 0) -> tuple[Course, Finished]:
+        """Run one operation to its end.
+
+        Args:
+            total: how many objects there are to be created, for the progress.
+
+        Raises:
+            K8ssecError: it failed, or ran past the deadline.
+        """
+        course, said, late = Course(), "", False
+        self._progress("stack: previewing" if operation == "preview" else f"stack: 0 of {total} objects")
+        with Worker(self._job(operation), env=self._env, deadline=self._started + self._seconds, hide=self.hide) as worker:
+            try:
+                for message in worker.messages():
+                    course.take(message)
+                    if isinstance(message, Finished):
+                        return course, message
+                    if isinstance(message, Failed):
+                        said = message.message
+                    if isinstance(message, Step):
+                        self._look_at(message, course, operation, total)
+                    if course.failing:
+                        worker.hurry(_GRACE)
+            except OutOfTime:
+                late = True
+        after = self._seconds if late else None
+        raise explain(self._prepared.source, course, said, after=after, trouble=lambda spaces: self._trouble(spaces, course))
+
+    def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any]) -> Stack:
+        """The result."""
+        return Stack(
+            name=self._prepared.source.name,
+            project=self._prepared.project.name,
+            outputs=outputs,
+            resources=resources,
+            deployed=self._cluster.ours,
+            seconds=time.monotonic() - self._started,
+            api=self._cluster.api,
+        )
+
+    def _runs_inline(self) -> bool:
+        """Whether the program runs inside the child, for want of a language host or because of the old provider."""
+        runtime = self._prepared.project.runtime
+        if shutil.which(f"pulumi-language-{runtime}", path=self._env["PATH"]) and not self._old_provider:
+            return False
+        if runtime != "python":
+            raise StackError(
+                f"{self._prepared.source}: runs in {runtime}, and pulumi-language-{runtime} is not there",
+                mend=f"install the official Pulumi release, which brings pulumi-language-{runtime}",
+            )
+        return True
+
+    def _job(self, operation: Literal["preview", "up"]) -> Job:
+        program = str(self._prepared.project.program) if self._inline else ""
+        return Job(
+            operation=operation,
+            stack=self._prepared.source.name,
+            workspace=str(self._workspace),
+            directory=str(self._prepared.project.directory if self._inline else self._prepared.source.directory),
+            program=program,
+            skip_await=self._old_provider,
+            secrets=self._prepared.secrets if operation == "preview" else {},
+        )
+
+    def _look_at(self, step: Step, course: Course, operation: str, total: int) -> None:
+        """Refuse a provider that points elsewhere, at its first appearance; report progress."""
+        if step.type == PROVIDER and step.state == "started":
+            refuse_elsewhere(step.urn, step.inputs, self._cluster.kubeconfig, self._prepared.project.directory)
+        if operation == "up" and step.state == "done" and step.type.startswith("kubernetes:"):
+            self._progress(f"stack: {course.finished} of {total} objects")
+
+    def _trouble(self, namespaces: list[str], course: Course) -> str:
+        """Pods and events of the namespaces concerned; where none is known, of all that the stack has objects in."""
+        if not namespaces:
+            resources = declared_resources(course.steps.values())
+            namespaces = list(self.stack(resources, {}).namespaces)
+        return self.hide(describe(self._cluster.api, namespaces))
+
+
+def _environment(engine: Engine, cluster: Cluster, workspace: Path, *, offline: bool) -> dict[str, str]:
+    """The child's environment: ours without anything that could lead Pulumi to the user's stacks or clusters."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
+    folders = [engine.pulumi.parent, engine.plugin_dir, Path(sys.executable).parent]
+    env["PATH"] = os.pathsep.join([*(str(one) for one in folders if one), env.get("PATH", os.defpath)])
+    home = workspace / "home"
+    home.mkdir()
+    (workspace / "state").mkdir()
+    if engine.plugin_cache:
+        engine.plugin_cache.mkdir(parents=True, exist_ok=True)
+        (home / "plugins").symlink_to(engine.plugin_cache, target_is_directory=True)
+    env |= {
+        # Unset, the provider would take the user's own, which may be production.
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "PULUMI_HOME": str(home),
+        "PULUMI_BACKEND_URL": f"file://{workspace / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(32),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "NO_COLOR": "1",
+    }
+    if offline:
+        env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+        env["PULUMI_OPTION_SKIP_PLUGIN_PRE_INSTALL"] = "true"
+    return env
+
+
+def _write_workspace(workspace: Path, prepared: Prepared, probe_image: str) -> None:
+    """A Pulumi.yaml and a config file of our own: nothing is ever written into the user's directory."""
+    project = prepared.project
+    document = {"name": project.name, "runtime": project.runtime, "main": str(project.directory)}
+    if "config" in project.document:
+        document["config"] = project.document["config"]
+    config = {
+        key: value.replace("{probe_image}", probe_image) if isinstance(value, str) else value
+        for key, value in prepared.config.items()
+    }
+    (workspace / "Pulumi.yaml").write_text(yaml.safe_dump(document))
+    (workspace / f"Pulumi.{prepared.source.name}.yaml").write_text(yaml.safe_dump({"config": config}))
+
+
+def _found(resource: Resource, cluster: Cluster, source: StackSource) -> Resource:
+    """An object that a preview declared, as it is called on the cluster.
+
+    Raises:
+        StackError: it is not there.
+    """
+    if not resource.is_object or resource.external:
+        return resource
+    api, version = cluster.api, resource.type.split(":")[1].removeprefix("core/")
+    if resource.annotations.get(_AUTONAMED) == "true":
+        # A preview invents the random end of the name; what stands before it is the resource's own name.
+        start = resource.urn.rsplit("::", 1)[-1] + "-"
+        items = api.list(api.path(version, resource.kind, resource.namespace))
+        names = [str(one["metadata"]["name"]) for one in items if one["metadata"]["name"].startswith(start)]
+        if len(names) == 1:
+            return replace(resource, name=names[0])
+    elif api.request("GET", api.path(version, resource.kind, resource.namespace, resource.name)).status == 200:
+        return resource
+    raise StackError(
+        f"{source}: it declares {resource}, which is not on cluster {cluster.name}",
+        mend="deploy the stack to that cluster first, or test on an ephemeral one (without --k8ssec-cluster)",
+    )

@@ -1,0 +1,90 @@
+"""What the child process that runs Pulumi tells this process: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+PROVIDER: Final = "pulumi:providers:kubernetes"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One operation for the child. Travels over its standard input, as it holds secrets."""
+
+    operation: Literal["preview", "up"]
+    stack: str
+    workspace: str
+    """Private directory with a Pulumi.yaml of ours and the stack's config file."""
+    directory: str
+    """The program's working directory."""
+    program: str
+    """File of a Python program that is to run inline; "" where the language host runs ``directory``."""
+    skip_await: bool
+    """Whether the provider is the old one of the offline toolchain, which waits in vain for two kinds."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values to be stored, encrypted, as the stack's configuration before the operation."""
+
+    def to_json(self) -> str:
+        """The job as one line."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The engine begins, ends or fails an operation on one resource."""
+
+    state: Literal["started", "done", "failed"]
+    op: str
+    urn: str
+    type: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Of a Kubernetes object: name, namespace and annotations."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """Of a Kubernetes provider, as the engine shows them: secrets masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """The engine, the provider or the program says something."""
+
+    severity: str
+    urn: str
+    message: str
+    passing: bool = False
+    """A note on progress, to be replaced by the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The operation succeeded."""
+
+    outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Plain values, secrets too: to be wrapped on receipt."""
+    deployment: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The exported state, secrets encrypted; empty after a preview."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The operation failed, and in which words Pulumi's command line said so."""
+
+    message: str
+
+
+Message = Step | Diagnostic | Finished | Failed
+
+_KINDS: dict[str, type[Message]] = {one.__name__: one for one in (Step, Diagnostic, Finished, Failed)}
+
+
+def encode(message: Message) -> str:
+    """A message as one line."""
+    return json.dumps({"message": type(message).__name__, **asdict(message)})
+
+
+def decode(line: str) -> Message:
+    """The message in a line that :func:`encode` made."""
+    values = json.loads(line)
+    return _KINDS[values.pop("message")](**values)

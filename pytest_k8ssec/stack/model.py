@@ -1,0 +1,203 @@
+"""A deployed stack as tests see it: outputs, resources, workloads and service accounts. Knows nothing of Pulumi."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_k8ssec.errors import StackError
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.api import KubeApi
+
+API_CLIENT: Final = "k8ssec.dev/api-client"
+"""Annotation of a ServiceAccount by which a stack declares, with the reason, that its pods need a token."""
+
+
+class Secret:
+    """A secret output. Shown, formatted or put into a report it is ``[secret]``; ``reveal()`` gives the value."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: Any) -> None:
+        self.__value = value
+
+    def reveal(self) -> Any:
+        """The value itself: for use in a request, never for a message."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return "[secret]"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret output is not to be serialised: pass on what reveal() gives, if you must")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource of the stack."""
+
+    urn: str
+    type: str
+    """Pulumi's type token, such as ``kubernetes:apps/v1:Deployment``."""
+    name: str
+    """The object's name in the cluster; of anything but a Kubernetes object, its name in the program."""
+    namespace: str = ""
+    """"" for a cluster-scoped object, and for anything but a Kubernetes object."""
+    id: str = ""
+    """Pulumi's id, "" while the stack was only read."""
+    external: bool = False
+    """Read by the program (``.get(...)``), not managed by the stack."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """Such as ``Deployment``; "" for anything but a Kubernetes object."""
+        return self.type.rsplit(":", 1)[-1] if self.is_object else ""
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is an object in the cluster: no component, chart or provider."""
+        parts = self.type.split(":")
+        return len(parts) == 3 and parts[0] == "kubernetes" and parts[1] not in _NOT_OBJECTS
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind or self.type} {where}{self.name}"
+
+
+_NOT_OBJECTS = {"helm.sh/v2", "helm.sh/v3", "helm.sh/v4", "yaml", "yaml/v2", "kustomize", "kustomize/v2"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """An identity that the stack's pods have, or could have."""
+
+    namespace: str
+    name: str
+    urn: str = ""
+    """"" where the stack does not declare it: the ``default`` one of each of its namespaces."""
+    api_client: str = ""
+    """Why its pods need the API, as the stack declares it by an annotation; "" where they don't."""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Something of the stack that runs pods, as the API server has it now."""
+
+    kind: str
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    """Of its pods: what network policies and Services select by."""
+    selector: Mapping[str, Any]
+    """LabelSelector of its pods; empty for a bare Pod."""
+    template: Mapping[str, Any] = field(repr=False)
+    """Pod template: ``metadata`` and ``spec``. Not shown, as a stack may carry a password in a variable."""
+    urn: str = ""
+
+    @property
+    def service_account(self) -> str:
+        """Name of the service account that its pods run as."""
+        return str(self.template["spec"].get("serviceAccountName") or "default")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+_WORKLOADS: Final = {
+    "kubernetes:apps/v1:Deployment",
+    "kubernetes:apps/v1:StatefulSet",
+    "kubernetes:apps/v1:DaemonSet",
+    "kubernetes:apps/v1:ReplicaSet",
+    "kubernetes:batch/v1:Job",
+    "kubernetes:batch/v1:CronJob",
+    "kubernetes:core/v1:ReplicationController",
+    "kubernetes:core/v1:Pod",
+}
+"""Every type that runs pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack: deployed by this run, or found on a cluster that is not ours and only read."""
+
+    name: str
+    project: str
+    outputs: Mapping[str, Any]
+    """By name; secret values, and secret parts of values, are ``Secret``. Empty where the stack was only read."""
+    resources: tuple[Resource, ...]
+    deployed: bool
+    """Whether this run deployed it: else nothing may be written into its namespaces."""
+    seconds: float
+    api: KubeApi = field(repr=False)
+
+    @property
+    def objects(self) -> tuple[Resource, ...]:
+        """The Kubernetes objects that the stack manages."""
+        return tuple(one for one in self.resources if one.is_object and not one.external)
+
+    @property
+    def created_namespaces(self) -> tuple[str, ...]:
+        """Names of the namespaces that the stack itself declares."""
+        return tuple(one.name for one in self.objects if one.type == "kubernetes:core/v1:Namespace")
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Names of the namespaces that the stack declares or has objects in."""
+        return tuple(dict.fromkeys((*self.created_namespaces, *(one.namespace for one in self.objects if one.namespace))))
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """The stack's workloads, each as the API server has it at this moment.
+
+        Raises:
+            StackError: one that the stack declares is not on the cluster.
+            ClusterError: the API server did not answer as it should.
+        """
+        return tuple(self._workload(one) for one in self.objects if one.type in _WORKLOADS)
+
+    @property
+    def service_accounts(self) -> tuple[ServiceAccount, ...]:
+        """Those that the stack declares, and the ``default`` one of each of its namespaces."""
+        return tuple(self._service_accounts())
+
+    def _service_accounts(self) -> Iterator[ServiceAccount]:
+        declared = [one for one in self.objects if one.type == "kubernetes:core/v1:ServiceAccount"]
+        for one in declared:
+            yield ServiceAccount(one.namespace, one.name, one.urn, one.annotations.get(API_CLIENT, ""))
+        known = {(one.namespace, one.name) for one in declared}
+        for namespace in self.namespaces:
+            if (namespace, "default") not in known:
+                yield ServiceAccount(namespace, "default")
+
+    def _workload(self, resource: Resource) -> Workload:
+        version = resource.type.split(":")[1].removeprefix("core/")
+        path = self.api.path(version, resource.kind, resource.namespace, resource.name)
+        answer = self.api.request("GET", path)
+        if answer.status != 200:
+            raise StackError(
+                f'stack "{self.name}": {resource} is not on the cluster (HTTP {answer.status})',
+                mend="deploy the stack to this cluster first: pulumi up" if not self.deployed else "",
+            )
+        return _workload_of(resource, answer.body)
+
+
+def _workload_of(resource: Resource, live: Mapping[str, Any]) -> Workload:
+    spec = live["spec"]
+    selector = spec.get("selector") or {}
+    match resource.kind:
+        case "Pod":
+            meta = live["metadata"]
+            template = {"metadata": {"labels": meta.get("labels") or {}}, "spec": spec}
+        case "CronJob":
+            template = spec["jobTemplate"]["spec"]["template"]
+        case "ReplicationController":
+            template, selector = spec["template"], {"matchLabels": selector}
+        case _:
+            template = spec["template"]
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    return Workload(resource.kind, resource.namespace, resource.name, labels, selector, template, resource.urn)

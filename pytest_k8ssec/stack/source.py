@@ -1,0 +1,247 @@
+"""Where a stack comes from: its directory, name and configuration, checked before anything is started.
+
+These checks need neither a cluster nor Pulumi, so that a wrong setting is known within milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_k8ssec.errors import SettingsError, StackError
+
+_PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
+_STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_CONFIG_KEY = re.compile(r"[^:\s]+(:[^:\s]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class StackSource:
+    """A Pulumi program and what it is to be run with, as the settings name it."""
+
+    directory: Path
+    """Holds Pulumi.yaml."""
+    name: str
+    config_file: Path | None = None
+    """Where None, ``Pulumi.<name>.yaml`` beside Pulumi.yaml, if it is there: as ``pulumi up`` would read it."""
+    config: Mapping[str, str] = field(default_factory=dict)
+    """Plain values; a key without a namespace gets the project's. ``{probe_image}`` in a value is filled in."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Config key -> *name* of the environment variable that holds the value."""
+
+    def __str__(self) -> str:
+        return f'stack "{self.name}" in {self.directory}'
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What Pulumi.yaml says, as far as it matters to us."""
+
+    name: str
+    runtime: str
+    program: Path
+    """The program: a file, or the directory that the language host finds it in."""
+    document: Mapping[str, Any]
+    required: tuple[str, ...]
+    """Config keys, with namespace, that the project declares without giving a value."""
+    secret: tuple[str, ...]
+    """Config keys, with namespace, that the project declares as secret."""
+
+    @property
+    def directory(self) -> Path:
+        """The program's working directory."""
+        return self.program if self.program.is_dir() else self.program.parent
+
+    def qualified(self, key: str) -> str:
+        """The config key with its namespace."""
+        return key if ":" in key else f"{self.name}:{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A source that passed all checks."""
+
+    source: StackSource
+    project: Project
+    config: Mapping[str, Any]
+    """All plain values by qualified key; ``{probe_image}`` not yet filled in."""
+    secrets: Mapping[str, str] = field(repr=False)
+    """All secret values by qualified key: never to be shown."""
+
+
+def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Prepared:
+    """Check a source and read everything that it names.
+
+    Args:
+        source: what the settings say.
+        environ: where secrets are read from; None for this process's environment.
+
+    Raises:
+        SettingsError: the settings name something that is not there, or a required value is given nowhere.
+        StackError: Pulumi.yaml, the program or the config file is not what Pulumi would accept.
+    """
+    environ = os.environ if environ is None else environ
+    if not _STACK_NAME.fullmatch(source.name):
+        raise SettingsError(
+            f'stack name "{source.name}": is not a name that Pulumi accepts',
+            mend="use letters, digits, '-', '_' and '.' only: --k8ssec-stack-name dev",
+        )
+    project = _project(source.directory)
+    secrets = _secrets(source, project, environ)
+    config = {key: value for key, value in _file_config(source, project, secrets).items() if key not in secrets}
+    for key, value in source.config.items():
+        config[_key(key, project, "--k8ssec-config KEY=VALUE")] = value
+    both = sorted(set(secrets) & {project.qualified(key) for key in source.config})
+    if both:
+        raise SettingsError(
+            f"config value {both[0]}: is given both as a plain value and as a secret",
+            mend=f"drop one of --k8ssec-config {both[0]}=... and --k8ssec-secret {both[0]}=...",
+        )
+    for key in project.required:
+        if key not in config and key not in secrets:
+            raise missing_config(source, key)
+    for key in project.secret:
+        if key in config and not _encrypted(config[key]):
+            raise SettingsError(
+                f"config value {key}: is declared secret by the project, and was given in plain",
+                mend=f"give it by an environment variable: --k8ssec-secret {key}=ENVVAR",
+            )
+    return Prepared(source, project, config, secrets)
+
+
+def missing_config(source: StackSource, key: str) -> SettingsError:
+    """The error for a config value that the stack requires and nobody gave."""
+    return SettingsError(
+        f'stack "{source.name}": config value {key} is required and was not given',
+        mend=f"add --k8ssec-config {key}=VALUE, or for a secret --k8ssec-secret {key}=ENVVAR",
+    )
+
+
+def _project(directory: Path) -> Project:
+    if not directory.is_dir():
+        why = "is not a directory" if directory.exists() else "does not exist"
+        raise SettingsError(
+            f"stack directory {directory}: {why}", mend="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR"
+        )
+    path = next((directory / name for name in _PROJECT_FILES if (directory / name).is_file()), None)
+    if path is None:
+        raise SettingsError(
+            f"stack directory {directory}: has no Pulumi.yaml",
+            mend="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",
+        )
+    document = _mapping(path)
+    name, runtime = document.get("name"), document.get("runtime")
+    if isinstance(runtime, dict):
+        runtime = runtime.get("name")
+    for key, value in (("name", name), ("runtime", runtime)):
+        if not isinstance(value, str) or not value:
+            raise StackError(f"{path}: names no {key}", mend=f"add a line such as '{key}: {_EXAMPLE[key]}'")
+    assert isinstance(name, str)
+    assert isinstance(runtime, str)
+    program = _program(directory, document, runtime, path)
+    declared = _declared(document, name)
+    required = [key for key, entry in declared.items() if "type" in entry and not {"default", "value"} & set(entry)]
+    secret = [key for key, entry in declared.items() if entry.get("secret") is True]
+    return Project(name, runtime, program, document, tuple(required), tuple(secret))
+
+
+_EXAMPLE = {"name": "platform", "runtime": "python"}
+
+
+def _program(directory: Path, document: Mapping[str, Any], runtime: str, path: Path) -> Path:
+    """The program that Pulumi.yaml names, or the language's default one."""
+    program = (directory / str(document.get("main") or ".")).resolve()
+    if not program.exists():
+        raise StackError(f"{path}: main: {program} does not exist", mend="correct 'main', or leave it out")
+    if runtime == "python" and program.is_dir():
+        program = program / "__main__.py"
+        if not program.is_file():
+            raise StackError(
+                f"stack directory {directory}: its program {program.name} is not there",
+                mend=f"add {program}, or name another program in {path.name}: main: FILE",
+            )
+    return program
+
+
+def _declared(document: Mapping[str, Any], project: str) -> dict[str, Mapping[str, Any]]:
+    """What the project declares about its config keys, by qualified key; a bare value declares nothing."""
+    declared = document.get("config")
+    entries = declared.items() if isinstance(declared, dict) else ()
+    return {
+        str(key) if ":" in str(key) else f"{project}:{key}": entry for key, entry in entries if isinstance(entry, dict)
+    }
+
+
+def _secrets(source: StackSource, project: Project, environ: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for key, variable in source.secrets.items():
+        qualified = _key(key, project, "--k8ssec-secret KEY=ENVVAR")
+        if not environ.get(variable):
+            raise SettingsError(
+                f"environment variable {variable}: is not set, and the secret config value {qualified} comes from it",
+                mend=f"set {variable}, or name another variable: --k8ssec-secret {key}=ENVVAR",
+            )
+        found[qualified] = environ[variable]
+    return found
+
+
+def _key(key: str, project: Project, option: str) -> str:
+    if not _CONFIG_KEY.fullmatch(key):
+        raise SettingsError(
+            f'config key "{key}": is not a key that Pulumi accepts',
+            mend=f"write it as KEY or NAMESPACE:KEY in {option}",
+        )
+    return project.qualified(key)
+
+
+def _file_config(source: StackSource, project: Project, given: Mapping[str, str]) -> dict[str, Any]:
+    """Values of the stack's config file; one that is encrypted and given nowhere else is an error."""
+    path = source.config_file
+    if path is None:
+        path = source.directory / f"Pulumi.{source.name}.yaml"
+        if not path.is_file():
+            return {}
+    if not path.is_file():
+        raise SettingsError(f"config file {path}: does not exist", mend="name an existing Pulumi.<stack>.yaml: --k8ssec-config-file FILE")
+    document = _mapping(path)
+    if document.get("environment"):
+        raise StackError(
+            f"config file {path}: takes values from a Pulumi ESC environment, which is out of a test run's reach",
+            mend="give these values by --k8ssec-config and --k8ssec-secret, and a config file without 'environment'",
+        )
+    config = document.get("config") or {}
+    if not isinstance(config, dict):
+        raise StackError(f"config file {path}: 'config' is not a mapping", mend="write it as 'key: value' lines")
+    values = {project.qualified(str(key)): value for key, value in config.items()}
+    for key, value in values.items():
+        if _encrypted(value) and key not in given and key not in map(project.qualified, source.config):
+            raise SettingsError(
+                f"config value {key}: is encrypted in {path} with a key that a test run does not have",
+                mend=f"give its value for the test by an environment variable: --k8ssec-secret {key}=ENVVAR",
+            )
+    return values
+
+
+def _encrypted(value: object) -> bool:
+    if isinstance(value, dict):
+        return set(value) == {"secure"} or any(map(_encrypted, value.values()))
+    return isinstance(value, list) and any(map(_encrypted, value))
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    """The YAML (or JSON) mapping in a file."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StackError(f"{path}: is not valid YAML", mend="correct the file", details=str(error)) from error
+    except OSError as error:
+        raise StackError(f"{path}: could not be read: {error.strerror}", mend="correct its permissions") from error
+    if not isinstance(document, dict):
+        raise StackError(f"{path}: is not a mapping", mend="write it as 'key: value' lines")
+    return document

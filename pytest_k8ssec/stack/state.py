@@ -1,0 +1,84 @@
+"""From what Pulumi says about a stack's state to our own data. Pure: nothing here asks anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from pytest_k8ssec.stack.messages import Step
+from pytest_k8ssec.stack.model import Resource, Secret
+
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+"""Key by which Pulumi's state marks a value that is not plain JSON; what stands under it tells which sort."""
+_IS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+_STACK: Final = "pulumi:pulumi:Stack"
+
+
+def deployed_resources(deployment: Mapping[str, Any]) -> tuple[Resource, ...]:
+    """The resources in an exported state, without providers and the stack itself."""
+    return tuple(_deployed(deployment))
+
+
+def _deployed(deployment: Mapping[str, Any]) -> Iterator[Resource]:
+    for one in deployment.get("resources") or []:
+        if _counts(one["type"]) and not one.get("delete"):
+            metadata = _metadata(one.get("outputs")) or _metadata(one.get("inputs"))
+            yield _resource(one["urn"], one["type"], metadata, str(one.get("id", "")), bool(one.get("external")))
+
+
+def declared_resources(steps: Iterable[Step]) -> tuple[Resource, ...]:
+    """The resources that a preview would create, without providers and the stack itself."""
+    return tuple(_resource(one.urn, one.type, one.metadata, "", one.op == "read") for one in steps if _counts(one.type))
+
+
+def _counts(type_: str) -> bool:
+    return type_ != _STACK and not type_.startswith("pulumi:providers:")
+
+
+def _metadata(properties: Any) -> Mapping[str, Any]:
+    found = properties.get("metadata") if isinstance(properties, Mapping) else None
+    return found if isinstance(found, Mapping) and _SIGNATURE not in found else {}
+
+
+def _resource(urn: str, type_: str, metadata: Mapping[str, Any], id_: str, external: bool) -> Resource:
+    """A resource; where metadata says too little, the id of a Kubernetes object is ``namespace/name``."""
+    from_id, _, id_name = id_.rpartition("/") if type_.startswith("kubernetes:") else ("", "", "")
+    annotations = metadata.get("annotations")
+    return Resource(
+        urn=urn,
+        type=type_,
+        name=str(metadata.get("name") or id_name or urn.rsplit("::", 1)[-1]),
+        namespace=str(metadata.get("namespace") or from_id),
+        id=id_,
+        external=external,
+        annotations=_plain(annotations) if isinstance(annotations, Mapping) else {},
+    )
+
+
+def _plain(annotations: Mapping[str, Any]) -> dict[str, str]:
+    """Annotations without the one in which kubectl keeps whole objects, Secrets' data too."""
+    return {key: str(text) for key, text in annotations.items() if not key.endswith("/last-applied-configuration")}
+
+
+def stack_outputs(values: Mapping[str, Any], deployment: Mapping[str, Any], hide: Callable[[str], str]) -> dict[str, Any]:
+    """The stack's outputs, all that the state holds encrypted wrapped.
+
+    Args:
+        values: the outputs with secrets in plain.
+        deployment: the exported state, in which secrets are encrypted.
+        hide: takes known secret values out of what the program exported as plain text.
+    """
+    masked = next((one.get("outputs") or {} for one in deployment.get("resources") or [] if one["type"] == _STACK), {})
+    return {name: _wrapped(value, masked.get(name), hide) for name, value in values.items()}
+
+
+def _wrapped(value: Any, masked: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(masked, Mapping) and masked.get(_SIGNATURE) == _IS_SECRET:
+        return Secret(value)
+    if isinstance(value, Mapping):
+        below = masked if isinstance(masked, Mapping) else {}
+        return {key: _wrapped(one, below.get(key), hide) for key, one in value.items()}
+    if isinstance(value, list):
+        rest = masked if isinstance(masked, list) and len(masked) == len(value) else [None] * len(value)
+        return [_wrapped(one, hidden, hide) for one, hidden in zip(value, rest, strict=True)]
+    return hide(value) if isinstance(value, str) else value

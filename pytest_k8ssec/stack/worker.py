@@ -1,0 +1,120 @@
+"""This side of the child process: starts it in a session of its own, yields what it says, and ends it in every ending."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import IO, cast
+
+from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.stack.messages import Diagnostic, Failed, Finished, Job, Message, decode
+from pytest_k8ssec.stack.session import end_session
+
+_CHUNK = 1 << 16
+_TAIL = 40
+"""Lines of the child's standard error that are kept."""
+
+
+class OutOfTime(Exception):
+    """The deadline came before the child's last message."""
+
+
+class Worker:
+    """One run of the child process. Iterate over :meth:`messages` inside a ``with``: leaving it ends all processes.
+
+    Args:
+        job: what to do; sent over standard input.
+        env: the child's complete environment.
+        deadline: when it must have ended, in time.monotonic()'s seconds.
+        hide: takes secret values out of a text; all that the child says in words goes through it.
+    """
+
+    def __init__(
+        self, job: Job, *, env: Mapping[str, str], deadline: float, hide: Callable[[str], str] = str
+    ) -> None:
+        self._deadline = deadline
+        self._job = job
+        self._env = env
+        self._hide = hide
+        self._errors: deque[str] = deque(maxlen=_TAIL)
+
+    def __enter__(self) -> Worker:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pytest_k8ssec.stack.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(self._env),
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_session(self._process.pid)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream:
+                stream.close()
+
+    def hurry(self, seconds: float) -> None:
+        """Bring the deadline forward, to so many seconds from now at the latest."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def messages(self) -> Iterator[Message]:
+        """What the child says, up to and with ``Finished`` or ``Failed``.
+
+        Raises:
+            OutOfTime: the deadline came first.
+            StackError: the child broke off without a last message.
+        """
+        self._order()
+        for line in self._lines():
+            message = decode(line)
+            if isinstance(message, Diagnostic | Failed):
+                message = replace(message, message=self._hide(message.message))
+            yield message
+            if isinstance(message, Finished | Failed):
+                return
+        raise StackError(
+            f"pulumi: broke off with exit code {self._process.wait()} in the middle of {self._job.operation}",
+            details=self._hide("\n".join(self._errors)),
+        )
+
+    def _order(self) -> None:
+        """Send the job. Standard input stays open: the child takes its end for ours."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(self._job.to_json().encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return  # it died at once: its standard error tells why
+
+    def _lines(self) -> Iterator[str]:
+        """Lines of standard output, until it ends; those of standard error are kept aside."""
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        with selectors.DefaultSelector() as selector:
+            pending = {self._process.stdout: b"", self._process.stderr: b""}
+            for stream in pending:
+                selector.register(stream, selectors.EVENT_READ)
+            while self._process.stdout in pending:
+                ready = selector.select(max(self._deadline - time.monotonic(), 0))
+                if not ready:
+                    raise OutOfTime
+                for key, _ in ready:
+                    stream = cast("IO[bytes]", key.fileobj)
+                    chunk = os.read(key.fd, _CHUNK)
+                    *lines, pending[stream] = (pending[stream] + chunk).split(b"\n")
+                    if not chunk:
+                        del pending[stream]
+                        selector.unregister(stream)
+                    if stream is self._process.stdout:
+                        yield from (line.decode() for line in lines)
+                    else:
+                        self._errors.extend(line.decode(errors="replace") for line in lines)

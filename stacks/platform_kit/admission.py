@@ -1,0 +1,107 @@
+"""Rules that the API server itself enforces on everything that gets into the teams' namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from platform_kit.team import TEAM
+
+_TEAMS_ONLY = {"match_expressions": [{"key": TEAM, "operator": "Exists"}]}
+_PROPAGATION = 2.0
+"""The API server takes up a new policy within about a second (it looks once a second)."""
+
+
+def allow_registries(registries: tuple[str, ...]) -> None:
+    """Refuse pods whose image comes from anywhere but these registries or repositories."""
+    allowed = json.dumps(registries)
+    k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
+        "allowed-registries",
+        metadata={"name": "allowed-registries"},
+        spec={
+            "failure_policy": "Fail",
+            "match_constraints": {
+                "namespace_selector": _TEAMS_ONLY,
+                "resource_rules": [
+                    {
+                        "api_groups": [""],
+                        "api_versions": ["v1"],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["pods", "pods/ephemeralcontainers"],
+                    }
+                ],
+            },
+            "variables": [
+                {
+                    "name": "images",
+                    "expression": "(object.spec.containers + object.spec.?initContainers.orValue([])).map(c, c.image)"
+                    " + object.spec.?ephemeralContainers.orValue([]).map(c, c.image)",
+                }
+            ],
+            "validations": [
+                {
+                    # Whatever follows the name must be a path, a tag or a digest: not the rest of a longer name.
+                    "expression": f"variables.images.all(image, {allowed}.exists(name, image == name"
+                    " || ['/', ':', '@'].exists(next, image.startsWith(name + next))))",
+                    "message": f"images must come from {', '.join(registries)}",
+                }
+            ],
+        },
+    )
+    k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
+        "allowed-registries",
+        metadata={"name": "allowed-registries"},
+        spec={"policy_name": "allowed-registries", "validation_actions": ["Deny"]},
+    )
+
+
+def default_accounts_without_token() -> pulumi.Output[list[pulumi.Resource]]:
+    """Create the ``default`` service account of each team's namespace without token automount.
+
+    Kubernetes makes that account by itself as soon as there is a namespace, so it is changed on its way in.
+
+    Returns:
+        What a namespace must depend on, so that the policy is in force before its account is made.
+    """
+    policy = k8s.admissionregistration.v1.MutatingAdmissionPolicy(
+        "default-account-without-token",
+        metadata={"name": "default-account-without-token"},
+        spec={
+            "failure_policy": "Fail",
+            "reinvocation_policy": "Never",
+            "match_constraints": {
+                "namespace_selector": _TEAMS_ONLY,
+                "resource_rules": [
+                    {
+                        "api_groups": [""],
+                        "api_versions": ["v1"],
+                        "operations": ["CREATE"],
+                        "resources": ["serviceaccounts"],
+                    }
+                ],
+            },
+            "match_conditions": [{"name": "default-account", "expression": "object.metadata.name == 'default'"}],
+            "mutations": [
+                {
+                    "patch_type": "ApplyConfiguration",
+                    "apply_configuration": {"expression": "Object{automountServiceAccountToken: false}"},
+                }
+            ],
+        },
+    )
+    binding = k8s.admissionregistration.v1.MutatingAdmissionPolicyBinding(
+        "default-account-without-token",
+        metadata={"name": "default-account-without-token"},
+        spec={"policy_name": "default-account-without-token"},
+    )
+
+    async def in_force(_: list[str]) -> list[pulumi.Resource]:
+        if not pulumi.runtime.is_dry_run():
+            await asyncio.sleep(_PROPAGATION)
+        return [policy, binding]
+
+    # The URNs are known once both objects were created.
+    return pulumi.Output.all(policy.urn, binding.urn).apply(in_force)
