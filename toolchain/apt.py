@@ -75,7 +75,13 @@ def require_root_on_debian(what: str) -> None:
 
 def _sources(suite: str) -> set[str]:
     rows = capture(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Created-By: Packages"],
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)",
+            "Created-By: Packages",
+        ],
         deadline=60,
     )
     lines = set()

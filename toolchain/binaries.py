@@ -45,14 +45,10 @@ class Binaries:
 def binaries() -> Binaries:
     """The binaries as go.mod files and this table describe them."""
     return Binaries(
-        kubernetes=GoBinaries(
-            "kubernetes", "k8s.io/kubernetes", stamps=KUBERNETES_STAMPS, links=KUBERNETES_LINKS
-        ),
+        kubernetes=GoBinaries("kubernetes", "k8s.io/kubernetes", stamps=KUBERNETES_STAMPS, links=KUBERNETES_LINKS),
         kube_router=GoBinaries("kube-router", "github.com/cloudnativelabs/kube-router/v2"),
         coredns=GoBinaries("coredns", "github.com/coredns/coredns"),
-        containerd=GoBinaries(
-            "containerd", "github.com/containerd/containerd/v2", tags="no_btrfs,no_devmapper,no_zfs"
-        ),
+        containerd=GoBinaries("containerd", "github.com/containerd/containerd/v2", tags="no_btrfs,no_devmapper,no_zfs"),
         etcd=GoBinaries("etcd", "go.etcd.io/etcd/server/v3", renamed=(("server", "etcd"),)),
         crictl=GoBinaries("crictl", "sigs.k8s.io/cri-tools"),
         kind=GoBinaries("kind", "sigs.k8s.io/kind"),

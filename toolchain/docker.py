@@ -1,6 +1,5 @@
 """The docker daemon: found, or installed and started where that can be done without a download."""
 
-import json
 import os
 import re
 import shutil
@@ -20,50 +19,49 @@ START_DEADLINE = 60.0
 
 def answers() -> str:
     """The daemon's version, or nothing where none answers."""
-    if not shutil.which("docker"):
-        return ""
     try:
-        told = capture(["docker", "version", "--format", "{{json .Server}}"], deadline=20)
+        return _version()
     except ToolchainError:
         return ""
-    return str((json.loads(told) or {}).get("Version", ""))
 
 
 def ensure(say: Callable[[str], None]) -> None:
     """Has a daemon that answers and a kernel fit for kind, or fails saying what to do by hand."""
-    version = answers()
-    if version:
-        say(f"docker: daemon {version} answers")
-    else:
-        _install(say)
+    try:
+        say(f"docker: daemon {_version()} answers")
+    except ToolchainError as silence:
+        _install(say, silence)
         _start(say)
     if os.geteuid() == 0:
         for change in raise_limits():
             say(change)
 
 
-def _install(say: Callable[[str], None]) -> None:
+def _version() -> str:
+    told = capture(["docker", "version", "--format", "{{.Server.Version}}"], deadline=20)
+    return told.strip()
+
+
+def _install(say: Callable[[str], None], silence: ToolchainError) -> None:
     wanted = versions()["docker"]
     daemon, client = shutil.which("dockerd"), shutil.which("docker")
     fit = daemon and _major(daemon) >= wanted["minimum_major"]
     packages = ([] if fit else wanted["packages"]) + ([] if client else wanted["client_packages"])
-    if not packages:
-        return
-    try:
-        apt.require_root_on_debian(f"no docker daemon answers, and installing {' '.join(packages)}")
-    except ToolchainError as cannot:
-        raise ToolchainError(f"{cannot}\n  (is DOCKER_HOST right? DOCKER_HOST={os.environ.get('DOCKER_HOST', '')})") from None
-    log = folder("logs") / "docker-install.log"
-    apt.install(packages, suite=wanted["suite"], log=log)
-    say(f"docker: installed {' '.join(packages)} of Debian {wanted['suite']} (log: {log})")
+    if os.geteuid() != 0 or (packages and not shutil.which("apt-get")):
+        raise ToolchainError(
+            "docker: no daemon answers, and only root on Debian can have one installed and started from here; "
+            f"start docker by this system's own means, then run this again\n{silence}"
+        )
+    if packages:
+        log = folder("logs") / "docker-install.log"
+        apt.install(packages, suite=wanted["suite"], log=log)
+        say(f"docker: installed {' '.join(packages)} of Debian {wanted['suite']} (log: {log})")
 
 
 def _start(say: Callable[[str], None]) -> None:
     """Installing may already have started it, where an init system is in charge."""
     log = folder("logs") / "dockerd.log"
     if not answers():
-        if os.geteuid() != 0:
-            raise ToolchainError("no docker daemon answers, and only root can start one; start it: sudo dockerd")
         say(f"docker: daemon started as process {detached(['dockerd'], log=log)} (log: {log})")
     deadline = time.monotonic() + START_DEADLINE
     while not (version := answers()):

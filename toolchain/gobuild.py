@@ -18,8 +18,16 @@ class GoBinaries(FolderOutput):
 
     compiles = True
 
-    def __init__(self, name: str, module: str = "", *, stamps: tuple[str, ...] = (), tags: str = "",
-                 renamed: tuple[tuple[str, str], ...] = (), links: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: str = "",
+        *,
+        stamps: tuple[str, ...] = (),
+        tags: str = "",
+        renamed: tuple[tuple[str, str], ...] = (),
+        links: tuple[str, ...] = (),
+    ) -> None:
         """The module is the one whose version counts; none, where the source is all our own.
 
         Stamps are `variable=value` for the linker, with {version} in the value; links are further names for the
@@ -52,7 +60,7 @@ class GoBinaries(FolderOutput):
         if "\ntool " in (self._folder / "go.mod").read_text():
             packages.append("tool")
         logged(
-            [golang.go().path, "build", *self._flags, "-o", f"{into}/", *packages],
+            [golang.go().command(), "build", *self._flags, "-o", f"{into}/", *packages],
             log=log,
             deadline=DEADLINE,
             env=golang.ENVIRONMENT,

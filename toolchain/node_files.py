@@ -79,7 +79,9 @@ def _kind_files() -> dict[str, File | Link]:
         if name in EDITS:
             old, new = EDITS[name]
             if old not in text:
-                raise ToolchainError(f"kind's {name}: {old!r} is not in it any more; see EDITS in toolchain/node_files.py")
+                raise ToolchainError(
+                    f"kind's {name}: {old!r} is not in it any more; see EDITS in toolchain/node_files.py"
+                )
             text = text.replace(old, new)
         # The module cache keeps no executable bits; kind's Dockerfile sets them by folder, and so do we.
         executable = path.parent.name == "bin"

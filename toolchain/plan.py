@@ -33,7 +33,9 @@ class Plan:
         known = {output.name: output for output in self.outputs()}
         unknown = sorted(set(names) - known.keys())
         if unknown:
-            raise ToolchainError(f"{', '.join(unknown)}: nothing of that name is built here; there are: {', '.join(known)}")
+            raise ToolchainError(
+                f"{', '.join(unknown)}: nothing of that name is built here; there are: {', '.join(known)}"
+            )
         return tuple(known[name] for name in names)
 
     def missing(self, targets: Collection[Output]) -> tuple[Output, ...]:

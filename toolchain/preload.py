@@ -43,16 +43,15 @@ def preloaded(binaries: Binaries, probe: ProbeImage, scratch: Path) -> list[Imag
             (_binary_layer(scratch, binaries.pause, ""),),
             {"Entrypoint": ["/pause"], "User": "65535:65535"},
         ),
-        Image(
-            (router_ref(binaries),), (*base.layers, _binary_layer(scratch, binaries.kube_router, "usr/local/bin"))
-        ),
+        Image((router_ref(binaries),), (*base.layers, _binary_layer(scratch, binaries.kube_router, "usr/local/bin"))),
     ]
 
 
 def _kubeadm_images(kubernetes: GoBinaries) -> dict[str, str]:
     """Program to image, as the kubeadm that will run in the node says it."""
     told = capture(
-        [kubernetes.binary("kubeadm"), "config", "images", "list", "--kubernetes-version", kubernetes.version], deadline=60
+        [kubernetes.binary("kubeadm"), "config", "images", "list", "--kubernetes-version", kubernetes.version],
+        deadline=60,
     )
     images = {re.split(r"[/:]", ref)[-2]: ref for ref in told.split()}
     unknown = images.keys() - {*KUBERNETES_PROGRAMS, "etcd", "coredns", "pause"}

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,10 +18,12 @@ TAIL_LINES = 25
 
 _running: set[subprocess.Popen[str]] = set()
 _stopping = threading.Event()
+_lock = threading.Lock()
 
 
-def capture(argv: Sequence[str | Path], *, deadline: float, env: Mapping[str, str] | None = None,
-            cwd: Path | None = None) -> str:
+def capture(
+    argv: Sequence[str | Path], *, deadline: float, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str:
     """What the program printed on stdout; its stderr only appears in an error."""
     with _started(argv, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         started = time.monotonic()
@@ -43,8 +45,14 @@ def succeeds(argv: Sequence[str | Path], *, deadline: float) -> bool:
     return True
 
 
-def logged(argv: Sequence[str | Path], *, log: Path, deadline: float, env: Mapping[str, str] | None = None,
-           cwd: Path | None = None) -> None:
+def logged(
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    deadline: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> None:
     """Appends all that the program prints to the log; a failure shows the log's tail and where the rest is."""
     with log.open("a", encoding="utf-8") as output:
         output.write(f"$ {shlex.join(map(str, argv))}\n")
@@ -55,7 +63,9 @@ def logged(argv: Sequence[str | Path], *, log: Path, deadline: float, env: Mappi
             try:
                 child.wait(timeout=deadline)
             except subprocess.TimeoutExpired:
-                raise ToolchainError(_failure(argv, f"was not done in {deadline:.0f} s", _tail(log, start), log)) from None
+                raise ToolchainError(
+                    _failure(argv, f"was not done in {deadline:.0f} s", _tail(log, start), log)
+                ) from None
             if child.returncode:
                 raise ToolchainError(_failure(argv, _ending(child.returncode, started), _tail(log, start), log))
 
@@ -76,20 +86,23 @@ def detached(argv: Sequence[str | Path], *, log: Path) -> int:
 
 def stop_all() -> None:
     """Ends the programs that this process is waiting for, and lets it start no more."""
-    _stopping.set()
-    for child in list(_running):
+    with _lock:
+        _stopping.set()
+        children = list(_running)
+    for child in children:
         _end(child)
 
 
-class _started:  # noqa: N801 - reads as a verb where it is used
+@contextmanager
+def _started(
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None, cwd: Path | None, stdout: IO[str] | int, stderr: int
+) -> Iterator["subprocess.Popen[str]"]:
     """A child in a process group of its own, which is gone when the block is left, however that happens."""
-
-    def __init__(self, argv: Sequence[str | Path], *, env: Mapping[str, str] | None, cwd: Path | None,
-                 stdout: IO[str] | int, stderr: int) -> None:
+    with _lock:
         if _stopping.is_set():
             raise ToolchainError(f"{argv[0]}: not started, because the build is being stopped")
         try:
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 [str(word) for word in argv],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -100,17 +113,15 @@ class _started:  # noqa: N801 - reads as a verb where it is used
                 cwd=cwd,
                 start_new_session=True,
             )
-        except FileNotFoundError as missing:
-            raise ToolchainError(f"{argv[0]}: no such program on PATH") from missing
-
-    def __enter__(self) -> "subprocess.Popen[str]":
-        _running.add(self._child)
-        return self._child
-
-    def __exit__(self, *_: object) -> None:
-        _end(self._child)
-        _running.discard(self._child)
-        for stream in (self._child.stdout, self._child.stderr):
+        except OSError as error:
+            raise ToolchainError(f"{argv[0]}: can't be run: {error.strerror}") from error
+        _running.add(child)
+    try:
+        yield child
+    finally:
+        _end(child)
+        _running.discard(child)
+        for stream in (child.stdout, child.stderr):
             if stream:
                 stream.close()
 

@@ -9,10 +9,10 @@ from toolchain.tools_json import tools_file
 
 def status(plan: Plan) -> None:
     """One line for each thing, on stdout."""
-    daemon = docker.answers()
+    go, daemon = golang.go(), docker.answers()
     rows = [
-        ("go", golang.go().version, str(golang.go().path)),
-        ("docker", daemon or "-", "answers" if daemon else "no daemon answers: python3 -m toolchain docker"),
+        ("go", go.version, "from PyPI" if go.wheel else "on PATH"),
+        ("docker", daemon or "-", "answers" if daemon else "does not answer: python3 -m toolchain docker"),
         *((output.name, output.version, output.slug if output.exists() else "missing") for output in plan.outputs()),
         ("tools.json", "-", str(tools_file()) if tools_file().exists() else "missing: python3 -m toolchain build"),
     ]
