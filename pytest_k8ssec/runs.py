@@ -116,7 +116,7 @@ class Recorded:
 
 def recorded(root: Path | None = None) -> list[Recorded]:
     """All runs on this machine, living, kept and dead."""
-    return [_read(directory, alive=not _free(directory)) for directory in _directories(root)]
+    return [read(directory, alive=not _free(directory)) for directory in _directories(root)]
 
 
 def dead(root: Path | None = None) -> Iterator[Recorded]:
@@ -128,7 +128,7 @@ def dead(root: Path | None = None) -> Iterator[Recorded]:
         try:
             with lock:
                 if directory.exists():
-                    yield _read(directory, alive=False)
+                    yield read(directory, alive=False)
         except Timeout:
             continue
 
@@ -146,7 +146,8 @@ def _free(directory: Path) -> bool:
         return False
 
 
-def _read(directory: Path, *, alive: bool) -> Recorded:
+def read(directory: Path, *, alive: bool = True) -> Recorded:
+    """What a run's folder says of it."""
     entries: list[dict[str, object]] = []
     record = directory / _RECORD
     for line in record.read_text().splitlines() if record.exists() else []:

@@ -1,0 +1,1 @@
+"""The packaged controls, one file each: controls/<family>/<slug>.py."""

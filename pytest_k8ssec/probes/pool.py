@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +59,13 @@ class Pool:
 
     Args:
         run_id: part of every name.
-        stack_namespaces: where pods may be placed besides our own namespaces.
+        stack_namespaces: tells where pods may be placed besides our own namespaces; asked only when it matters.
     """
 
-    def __init__(self, cluster: Cluster, run_id: str, stack_namespaces: Sequence[str] = ()) -> None:
+    def __init__(self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]]) -> None:
         self._cluster = cluster
         self._run_id = run_id
-        self._allowed = set(stack_namespaces) if cluster.ours else set()
+        self._stack_namespaces = stack_namespaces
         self._namespaces: dict[str, str] = {}
         self._owners: dict[str, Body] = {}
         self._leased: dict[str, Pod] = {}
@@ -128,7 +128,7 @@ class Pool:
                 self._cluster.api.delete(f"/api/v1/namespaces/{name}")
 
     def _start(self, spec: PodSpec) -> tuple[str, str]:
-        if spec.namespace not in self._namespaces.values() and spec.namespace not in self._allowed:
+        if spec.namespace not in self._namespaces.values() and spec.namespace not in self._stack_namespaces():
             raise NoAccess(f"namespace {spec.namespace}: this run did not deploy it, so no pod of ours is placed there")
         name = f"k8ssec-{spec.purpose}-{secrets.token_hex(3)}"
         nonce = secrets.token_hex(8)

@@ -1,0 +1,77 @@
+"""etcd answers no client without a certificate of its own CA.
+
+Whoever can read etcd reads every Secret; whoever can write it is cluster-admin, past RBAC, admission and audit. etcd has
+no other lock than the client's certificate, so each address that it listens on is tried as an attacker would: over TLS
+without a certificate, and with one of a CA made up on the spot. Any HTTP answer, whatever its status, means that etcd
+talked to a stranger. With TLS 1.3 the handshake seems to succeed and the refusal comes with the first read, so a request
+is sent and its answer read before anything is concluded.
+
+`--client-cert-auth=false` alone changes nothing: while `--trusted-ca-file` is set, etcd still asks for a certificate.
+
+Remediation: start etcd with `--client-cert-auth=true` and `--trusted-ca-file=` naming a CA that signs nothing but etcd's
+clients, and let it listen on no address that it does not need (kubeadm: `etcd.local.extraArgs` in ClusterConfiguration).
+
+Sources: CIS Kubernetes Benchmark 2.2; https://etcd.io/docs/v3.6/op-guide/security/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.etcd import foreign_certificate, range_attempt, with_real_certificate
+from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes, listeners
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.vantage import NetworkVantage, ask
+from pytest_k8ssec.verdict import Judge
+
+_PORT = 2379
+_AS = {"without a certificate": "", "with a certificate of a made-up CA": "foreign"}
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("2.2",),
+    others=("KHV031", "KHV032", "C-0154"),
+)
+def test_etcd_client_auth(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+    """Try each of etcd's addresses from its own node, and the node's address from a pod."""
+    pod = attacker()
+    for node in control_planes(cluster):
+        heard = [(host, each.port) for each in listeners(cluster, node, "etcd") for host in each.addresses(node)]
+        places = [(NetworkVantage(cluster, node), heard), (pod.vantage, [(node.address, _PORT)])]
+        proofs = {at: with_real_certificate(cluster, node, *at) for at in dict.fromkeys([*heard, (node.address, _PORT)])}
+        for vantage, addresses in places:
+            tried = list(product(addresses, _AS))
+            answers = ask(
+                vantage,
+                [
+                    range_attempt(host, port, certificate=foreign_certificate() if _AS[words] else "", identity=words)
+                    for (host, port), words in tried
+                ],
+            )
+            for (host, port), proof in ((at, proofs[at]) for at in addresses):
+                case = judge.case(f"etcd at {host}:{port} from {vantage.source}", required=False)
+                case.positive("the real client certificate opens it", proof, succeeded=proof.status == 200)
+                for (at, words), answer in zip(tried, answers, strict=True):
+                    if at == (host, port):
+                        case.attack(words, answer.evidence, through=answer.evidence.outcome is Outcome.HTTP)
+
+
+def _no_ca(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if arguments(cluster, node, "etcd").get("trusted-ca-file"):
+        raise SabotageError("etcd: still runs with a trusted CA")
+    return argument_evidence(cluster, node, "etcd", "client-cert-auth", "trusted-ca-file")
+
+
+@sabotage(test_etcd_client_auth, proof=_no_ca)
+def no_client_certificates(config: KindConfig) -> None:
+    """etcd runs without client-cert-auth and without a CA to trust: both, as either alone changes nothing."""
+    config.etcd(client_cert_auth="false", trusted_ca_file="")

@@ -1,0 +1,129 @@
+"""The fixtures that tests ask for. Thin: each one is a line of ``sites``, or a factory of probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from pytest_k8ssec.errors import K8ssecError, NoAccess
+from pytest_k8ssec.results import Phase
+from pytest_k8ssec.verdict import Judge
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.control import Sabotage
+    from pytest_k8ssec.probes.pool import Pod, Pool
+    from pytest_k8ssec.sites import Site, Sites
+    from pytest_k8ssec.stack import Stack, Workload
+
+_Made = TypeVar("_Made")
+
+
+@pytest.fixture(scope="session")
+def k8ssec_sites(pytestconfig: pytest.Config) -> Sites:
+    """Internal: all that this process holds; begun at its first use."""
+    from pytest_k8ssec import session
+
+    return _or_fail(lambda: session.sites(pytestconfig))
+
+
+@pytest.fixture(scope="session")
+def k8ssec_site(request: pytest.FixtureRequest) -> Site:
+    """Internal: the cluster that a test runs on, with what stands on it; a sabotage's own one by parameter."""
+    variant: Sabotage | None = getattr(request, "param", None)
+    sites: Sites = request.getfixturevalue("k8ssec_sites")
+    return sites.site(variant)
+
+
+@pytest.fixture
+def k8ssec_phase(request: pytest.FixtureRequest) -> Phase:
+    """Internal: in which state of the cluster a control runs, under ``--k8ssec-sabotage``."""
+    phase: Phase = getattr(request, "param", Phase())
+    return phase
+
+
+@pytest.fixture(scope="session")
+def cluster(k8ssec_site: Site) -> Cluster:
+    """A ready Kubernetes cluster: an ephemeral kind cluster, or the one named by --k8ssec-cluster.
+
+    Its ``api`` answers requests with the status (``cluster.api.request("GET", "/api/v1/nodes").status``), ``nodes`` are
+    its nodes, ``on_node`` runs a command on one.
+    """
+    return _or_fail(lambda: k8ssec_site.cluster)
+
+
+@pytest.fixture(scope="session")
+def stack(k8ssec_site: Site) -> Stack:
+    """The Pulumi stack of --k8ssec-stack, deployed: ``outputs``, ``resources`` with URNs, ``namespaces``, ``workloads()``."""
+    return _or_fail(lambda: k8ssec_site.stack)
+
+
+@pytest.fixture(scope="session")
+def deployed(k8ssec_site: Site) -> Stack | None:
+    """The stack where one was named, else None: for tests of the cluster that a stack's objects can influence."""
+    return _or_fail(lambda: k8ssec_site.expected_stack)
+
+
+@pytest.fixture(scope="session")
+def nodes(cluster: Cluster) -> Mapping[str, Any]:
+    """testinfra hosts, one a node, by node name (docker backend): ``nodes["..."].file("/etc/kubernetes/admin.conf").mode``."""
+    import testinfra
+
+    found = {node.name: testinfra.get_host(f"docker://{node.container}") for node in cluster.nodes if node.container}
+    if not found:
+        pytest.skip("no node of this cluster is a container of this docker daemon")
+    return found
+
+
+@pytest.fixture(scope="session")
+def k8ssec_pool(k8ssec_site: Site) -> Pool:
+    """Internal: the session's pods to probe from."""
+    return _or_fail(lambda: k8ssec_site.pool)
+
+
+@pytest.fixture
+def attacker(k8ssec_pool: Pool) -> Callable[..., Pod]:
+    """``attacker(namespace=..., labels=..., service_account=..., node=...)``: a pod to probe from.
+
+    Without a namespace it stands in one of our own. Pods are shared between tests that ask for the same.
+    """
+    from pytest_k8ssec.probes.manifests import PodSpec
+
+    def lease(namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:
+        where = namespace or k8ssec_pool.namespace("attacker")
+        return k8ssec_pool.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
+
+    return lease
+
+
+@pytest.fixture
+def twin(k8ssec_pool: Pool) -> Callable[[Workload], Pod]:
+    """``twin(workload)``: a pod with the workload's labels, account, volumes and security context that runs our probe."""
+    from pytest_k8ssec.probes.manifests import PodSpec
+
+    def lease(workload: Workload) -> Pod:
+        return k8ssec_pool.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
+
+    return lease
+
+
+@pytest.fixture
+def judge(k8ssec_phase: Phase) -> Judge:  # noqa: ARG001 - so that a sabotage's phases reach each control
+    """Where a test records its attacks and positive controls; the verdict follows from them, never from an assert.
+
+    ``case = judge.case("10.0.0.1:2379")``, then ``case.attack(what, evidence, through=...)`` and
+    ``case.positive(what, evidence, succeeded=...)``.
+    """
+    return Judge()
+
+
+def _or_fail(make: Callable[[], _Made]) -> _Made:
+    """What ``make`` gives; an error of ours fails the test with its text alone, as our own frames tell a user nothing."""
+    try:
+        return make()
+    except NoAccess as error:
+        pytest.skip(str(error))
+    except K8ssecError as error:
+        pytest.fail(str(error), pytrace=False)

@@ -1,0 +1,41 @@
+"""From a test that ran, or could not, to its result."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_k8ssec.control import control_of
+from pytest_k8ssec.errors import NoAccess
+from pytest_k8ssec.results import Phase, Result
+from pytest_k8ssec.verdict import Judge, Verdict
+
+
+def judged(
+    item: pytest.Function, judge: Judge, phase: Phase, ended_by: BaseException | None, seconds: float
+) -> Result:
+    """The result of a test that ran.
+
+    Whatever ended the body early can only lower the verdict: an attack that got through stays a breach, and anything else
+    is inconclusive, or not-applicable where access was lacking before anything was tried.
+
+    Args:
+        ended_by: the exception that the test's body ended with.
+    """
+    if isinstance(ended_by, (NoAccess, pytest.skip.Exception)):
+        judge.not_applicable(str(ended_by))
+    verdict, why = judge.verdict()
+    if ended_by is not None and verdict not in (Verdict.BREACHED, Verdict.NOT_APPLICABLE):
+        said = f"{type(ended_by).__name__}: {ended_by}"
+        if isinstance(ended_by, AssertionError) and verdict is Verdict.HELD:
+            # The test's own assertion says more than its records: it found something that must not be.
+            verdict, why = Verdict.BREACHED, said
+        else:
+            verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{why}".rstrip()
+    return Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
+
+
+def not_run(item: pytest.Item, phase: Phase, reason: str, *, skipped: bool) -> Result:
+    """The result of a test whose set-up failed: nothing was tried, so nothing is known."""
+    verdict = Verdict.NOT_APPLICABLE if skipped else Verdict.INCONCLUSIVE
+    function = getattr(item, "function", None)
+    return Result.of(control_of(function), item.name, phase, verdict, reason, 0.0, Judge())

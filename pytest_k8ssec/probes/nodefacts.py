@@ -1,0 +1,84 @@
+"""What a node can tell about itself: which process listens where, and with which arguments one runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import NoAccess, ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+
+_WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address that a process of a node listens on."""
+
+    process: str
+    host: str
+    """``*`` for all addresses."""
+    port: int
+
+    def addresses(self, node: Node) -> tuple[str, ...]:
+        """The addresses by which it can be reached from the node itself."""
+        return ("127.0.0.1", node.address) if self.host == "*" else (self.host,)
+
+
+def control_planes(cluster: Cluster) -> list[Node]:
+    """The control-plane nodes that can be entered.
+
+    Raises:
+        NoAccess: there is none, as on a managed cluster.
+    """
+    found = [node for node in cluster.nodes if node.control_plane and node.container]
+    if not found:
+        raise NoAccess(f"cluster {cluster.name}: no control-plane node can be entered")
+    return found
+
+
+def node_source(node: Node) -> Source:
+    """How evidence names what root on a node did or saw."""
+    return Source("node", node.name, node.address, node.name, "root")
+
+
+def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:
+    """Where a process of that name listens (TCP), in the node's own network namespace.
+
+    Raises:
+        ProbeError: the node could not tell.
+    """
+    found = []
+    for line in cluster.on_node(node, ["ss", "-H", "-l", "-t", "-n", "-p"]).text.splitlines():
+        fields = line.split()
+        if len(fields) < 5 or f'("{process}"' not in line:
+            continue
+        host, _, port = fields[3].rpartition(":")
+        host = host.partition("%")[0]
+        found.append(Listener(process, "*" if host in _WILDCARDS else host.strip("[]"), int(port)))
+    return sorted(set(found), key=lambda each: (each.port, each.host))
+
+
+def arguments(cluster: Cluster, node: Node, process: str) -> dict[str, str]:
+    """The ``--name=value`` arguments of a running process.
+
+    Raises:
+        ProbeError: no such process runs.
+    """
+    pid = cluster.on_node(node, ["pidof", "-s", process], check=False).text.strip()
+    if not pid:
+        raise ProbeError(f"node {node.name}: no process {process} runs")
+    line = cluster.on_node(node, ["cat", f"/proc/{pid}/cmdline"]).text
+    return {name: value for name, value in re.findall(r"--([\w-]+)=([^\0]*)", line)}
+
+
+def argument_evidence(cluster: Cluster, node: Node, process: str, *names: str) -> Evidence:
+    """Evidence of what some arguments of a running process are; one that is not set reads ``(not set)``.
+
+    Raises:
+        ProbeError: no such process runs.
+    """
+    found = arguments(cluster, node, process)
+    words = ", ".join(f"--{name}={found[name]}" if name in found else f"--{name} (not set)" for name in names)
+    return Evidence(node_source(node), f"read the arguments of the running {process}", Outcome.DONE, words)

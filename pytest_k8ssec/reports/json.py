@@ -1,0 +1,37 @@
+"""report.json, schema 1: everything that was tried, for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_k8ssec.redaction import redacted
+
+SCHEMA = 1
+
+
+def document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The whole report.
+
+    Args:
+        run: id, started, seconds, cluster, stack, versions, host.
+        results: one entry a control's run.
+    """
+    whole: dict[str, Any] = redacted({"schema": SCHEMA, "run": run, "results": list(results)})
+    return whole
+
+
+def write(directory: Path, report: dict[str, Any]) -> Path:
+    """Write report.json, as a whole or not at all, and return its path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    target = directory / "report.json"
+    with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".json", delete=False) as file:
+        json.dump(report, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, target)
+    return target

@@ -1,0 +1,98 @@
+"""What a person reads: a table of verdicts, and below it, for each that is not held, what was seen and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Entry = Mapping[str, Any]
+"""One result, as in report.json."""
+
+_ORDER = ("breached", "inconclusive", "not-applicable", "held")
+_EVIDENCE_MAX = 8
+
+
+def explain(entry: Entry, headline: str) -> str:
+    """Why a test failed: the verdict, the evidence, the remediation."""
+    lines = [f"{headline}: {entry['title']}", ""]
+    reasons = str(entry["reason"]).splitlines()
+    lines += [f"  {line}" for line in reasons[:_EVIDENCE_MAX]]
+    if len(reasons) > _EVIDENCE_MAX:
+        lines.append(f"  ... and {len(reasons) - _EVIDENCE_MAX} more")
+    shown = [one for one in entry["positives"] if one.get("succeeded")]
+    if shown:
+        lines += ["", f"  shown to work meanwhile ({len(shown)} positive controls), such as:", f"    {attempt(shown[0])}"]
+    lines += [f"  note: {note}" for note in entry.get("notes", [])]
+    if entry["verdict"] == "breached" and entry["remediation"]:
+        lines += ["", "  remediation:", *(f"    {line}" for line in str(entry["remediation"]).splitlines())]
+    return "\n".join(lines)
+
+
+def attempt(one: Entry) -> str:
+    """One attack or positive control in a line."""
+    source = one["source"]
+    where = f"{source['kind']} {source['name']}" + (f" as {source['identity']}" if source.get("identity") else "")
+    answer = f"HTTP {one['status']}" if one.get("status") is not None else one["outcome"]
+    words = f" ({one['detail']})" if one.get("detail") else ""
+    return f"{one['case']}: {one['what']}: {where}: {one['request']} -> {answer}{words}"
+
+
+def summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """The table of all results: (line, colour) each; worst first.
+
+    Args:
+        entries: results as in report.json; those under sabotage are left to :func:`mutation_summary`.
+    """
+    plain = [entry for entry in entries if entry["phase"] in (None, "intact")]
+    if not plain:
+        return []
+    width = max(len(str(entry["control"])) for entry in plain)
+    lines = []
+    for entry in sorted(plain, key=lambda one: (_ORDER.index(one["verdict"]), one["control"])):
+        row = f"{entry['control']:<{width}}  {entry['verdict'].upper():<14}  {entry['severity']:<8}  {entry['seconds']:6.1f}s"
+        lines.append((f"{row}  {entry['summary']}", _colour(entry["verdict"])))
+        if entry["verdict"] in ("breached", "inconclusive"):
+            lines += _below(entry)
+    return lines
+
+
+def tally(entries: Iterable[Entry]) -> str:
+    """``9 held, 1 breached, 0 inconclusive, 0 not-applicable``."""
+    verdicts = [entry["verdict"] for entry in entries if entry["phase"] in (None, "intact")]
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in reversed(_ORDER))
+
+
+def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """One line a sabotage: what its own control said intact, sabotaged and restored, and which others it moved."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    others: dict[str, list[str]] = {}
+    intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}
+    own = {entry["sabotage"]: entry["control"] for entry in entries if entry["phase"] == "restored"}
+    for entry in entries:
+        if entry["sabotage"] and own.get(entry["sabotage"]) == entry["control"]:
+            rows.setdefault((entry["sabotage"], entry["control"]), {})[entry["phase"]] = entry["verdict"]
+        elif entry["sabotage"] and entry["verdict"] != intact.get(entry["control"]):
+            others.setdefault(entry["sabotage"], []).append(f"{entry['control']} {entry['verdict']}")
+    lines = []
+    for (sabotage, control), phases in rows.items():
+        wanted = {"sabotaged": "breached", "restored": "held"}
+        good = phases == wanted and intact.get(control) == "held"
+        path = " -> ".join((intact.get(control, "?"), phases.get("sabotaged", "?"), phases.get("restored", "?")))
+        moved = f"; also moved: {', '.join(others[sabotage])}" if sabotage in others else ""
+        lines.append((f"{sabotage:<28}  {control:<20}  {path}{moved}", "green" if good else "red"))
+    return lines
+
+
+def _below(entry: Entry) -> list[tuple[str, str]]:
+    reasons = str(entry["reason"]).splitlines()
+    lines = [(f"    {line}", "") for line in reasons[:_EVIDENCE_MAX]]
+    if len(reasons) > _EVIDENCE_MAX:
+        lines.append((f"    ... and {len(reasons) - _EVIDENCE_MAX} more: see report.json", ""))
+    if entry["verdict"] == "breached" and entry["remediation"]:
+        first, *more = str(entry["remediation"]).splitlines()
+        lines += [(f"    remediation: {first}", ""), *((f"      {line}", "") for line in more)]
+    return lines
+
+
+def _colour(verdict: str) -> str:
+    return {"held": "green", "breached": "red", "inconclusive": "yellow"}.get(verdict, "cyan")

@@ -1,0 +1,148 @@
+"""One control's run as the report has it, and what that run's verdict means for pytest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from pytest_k8ssec.control import Control, Sabotage
+from pytest_k8ssec.verdict import Judge, Verdict
+
+PhaseName = Literal["intact", "sabotaged", "restored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """In which state of the cluster a control runs; the default is the plain run, without any sabotage."""
+
+    name: PhaseName | None = None
+    sabotage: Sabotage | None = None
+    bystander: bool = False
+    """Whether the sabotage belongs to another control."""
+
+    @property
+    def active(self) -> Sabotage | None:
+        """The sabotage that is in force."""
+        return self.sabotage if self.name == "sabotaged" else None
+
+
+class Outcome(StrEnum):
+    """What a verdict, in its phase, means for pytest."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Outcome and one line that says why."""
+
+    outcome: Outcome
+    headline: str
+
+
+def expect(
+    control_id: str, phase: Phase, verdict: Verdict, *, strict: bool, declared: str | None = None
+) -> Expectation:
+    """What a verdict means.
+
+    Args:
+        control_id: whose verdict it is.
+        strict: whether not-applicable fails.
+        declared: the reason why this control may be not-applicable although strict, None where it was not declared.
+    """
+    sabotage = phase.active
+    if sabotage is not None:
+        return _under_sabotage(control_id, sabotage, verdict)
+    if verdict is Verdict.NOT_APPLICABLE and (not strict or declared is not None):
+        return Expectation(Outcome.SKIPPED, f"not-applicable{f' (declared: {declared})' if declared else ''}")
+    passed = verdict is Verdict.HELD
+    return Expectation(Outcome.PASSED if passed else Outcome.FAILED, verdict.upper())
+
+
+def _under_sabotage(control_id: str, sabotage: Sabotage, verdict: Verdict) -> Expectation:
+    if control_id in sabotage.kills:
+        if verdict is Verdict.BREACHED:
+            return Expectation(Outcome.PASSED, "KILLED")
+        return Expectation(
+            Outcome.FAILED,
+            f"SURVIVED: {control_id} did not notice the sabotage {sabotage.name!r}: {verdict}, expected breached",
+        )
+    if verdict is Verdict.BREACHED:
+        return Expectation(Outcome.FAILED, f"UNEXPECTED KILL: the sabotage {sabotage.name!r} breached {control_id} too")
+    blind = control_id in sabotage.blinds
+    if blind and verdict is Verdict.HELD:
+        return Expectation(
+            Outcome.FAILED,
+            f"UNEARNED: under the sabotage {sabotage.name!r} {control_id} can't tell, and says held",
+        )
+    if verdict is Verdict.INCONCLUSIVE and not blind:
+        return Expectation(Outcome.FAILED, f"INCONCLUSIVE beside the sabotage {sabotage.name!r}, expected held")
+    return Expectation(Outcome.PASSED, f"{verdict}, as expected" if blind else "UNMOVED")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run of one control, or of a user's own test with ``judge``."""
+
+    control: str
+    title: str
+    test: str
+    subject: str
+    phase: Phase
+    verdict: Verdict
+    severity: str
+    seconds: float
+    reason: str
+    judge: Judge
+    remediation: str = ""
+    mappings: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, control: Control | None, test: str, phase: Phase, verdict: Verdict, reason: str, seconds: float, judge: Judge
+    ) -> Result:
+        """Put together what the control says of itself and what came of it."""
+        if control is None:
+            return cls(test, test, test, "", phase, verdict, "", seconds, reason, judge)
+        mappings = {name: list(ids) for name, ids in control.mappings.items()}
+        return cls(
+            control.id, control.title, test, control.subject, phase, verdict, control.severity, seconds, reason, judge,
+            control.remediation, mappings,
+        )  # fmt: skip
+
+    @property
+    def summary(self) -> str:
+        """One line: how much was tried, and what came of it."""
+        attacks, positives = self.judge.attacks, self.judge.positives
+        through = sum(attack.through is True for attack in attacks)
+        shown = sum(positive.succeeded is True for positive in positives)
+        if not attacks and not positives:
+            return self.reason.partition("\n")[0]
+        return (
+            f"{len(attacks)} attacks on {len(self.judge.cases)} targets, {through} got through; "
+            f"{shown} of {len(positives)} positive controls succeeded"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as an entry of report.json, schema 1."""
+        return {
+            "control": self.control,
+            "title": self.title,
+            "test": self.test,
+            "subject": self.subject,
+            "phase": self.phase.name,
+            "sabotage": self.phase.sabotage.name if self.phase.sabotage else None,
+            "verdict": str(self.verdict),
+            "severity": str(self.severity),
+            "seconds": round(self.seconds, 3),
+            "summary": self.summary,
+            "reason": self.reason,
+            "attacks": [attack.to_json() for attack in self.judge.attacks],
+            "positives": [positive.to_json() for positive in self.judge.positives],
+            "notes": list(self.judge.notes),
+            "remediation": self.remediation,
+            "mappings": self.mappings,
+        }

@@ -1,0 +1,306 @@
+"""All that one pytest process holds: its run, its clusters, and what stands on each.
+
+A *site* is one cluster with what this run put on it. There is the base site, and one for each sabotage that needs a
+cluster of its own; each part of a site is made when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from pytest_k8ssec import docker, tools
+from pytest_k8ssec.control import Sabotage
+from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.interrupts import uninterrupted
+from pytest_k8ssec.runs import Run, state_root
+from pytest_k8ssec.saboteur import checked
+from pytest_k8ssec.settings import Settings
+from pytest_k8ssec.sweep import remove_recorded
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.kind import KindCluster
+    from pytest_k8ssec.probes.pool import Pool
+    from pytest_k8ssec.stack import Stack
+
+Progress = Callable[[str], None]
+
+STACK_SECONDS = 300
+"""How long a stack's deployment may take."""
+_SHARED = "base.json"
+
+
+class Site:
+    """One cluster, and the stack and the pods of ours on it."""
+
+    def __init__(self, sites: Sites, variant: Sabotage | None) -> None:
+        self._sites = sites
+        self.variant = variant
+
+    @cached_property
+    def cluster(self) -> KindCluster:
+        """The cluster, created or found now if need be.
+
+        Raises:
+            ToolMissing, ClusterError: it can't be had.
+        """
+        return self._sites.make_cluster(self.variant)
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The stack, deployed now if need be; on a cluster that is not ours it is only read.
+
+        Raises:
+            SettingsError: no stack was named.
+            StackError: it can't be deployed.
+        """
+        return self._sites.make_stack(self.cluster)
+
+    @property
+    def expected_stack(self) -> Stack | None:
+        """The stack where one was named and this is the base site, else None."""
+        return self.stack if self._sites.settings.stack and self.variant is None else None
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The pods to probe from; only where this run deployed the stack may they be placed among the stack's."""
+        from pytest_k8ssec.probes.pool import Pool
+
+        def among() -> tuple[str, ...]:
+            stack = self.expected_stack
+            return stack.namespaces if stack and stack.deployed else ()
+
+        return Pool(self.cluster, self._sites.run.id, among)
+
+    @property
+    def has_cluster(self) -> bool:
+        """Whether the cluster was made already."""
+        return "cluster" in self.__dict__
+
+    def refresh_pool(self) -> None:
+        """Give up all pods, where there are some."""
+        if "pool" in self.__dict__:
+            self.pool.refresh()
+
+    def close(self) -> None:
+        """Remove what was made, as far as it is ours."""
+        from pytest_k8ssec.clusters import kind
+
+        if "pool" in self.__dict__:
+            self.pool.close()
+        if self.has_cluster and self.cluster.ours:
+            kind.delete(self.cluster.name)
+        self.__dict__.pop("cluster", None)
+
+
+class Sites:
+    """The sites of one pytest process; under xdist all workers share the base site.
+
+    Args:
+        run: the run that everything belongs to; an xdist worker has joined it.
+        owner: whether this process began the run, and so removes what it created.
+        progress: told each longer step.
+    """
+
+    def __init__(self, settings: Settings, run: Run, *, owner: bool, progress: Progress) -> None:
+        self.settings = settings
+        self.run = run
+        self.owner = owner
+        self.progress = progress
+        self.base = Site(self, None)
+        self._variants: dict[str, Site] = {}
+
+    def site(self, variant: Sabotage | None) -> Site:
+        """The base site, or the one of a sabotage that needs a cluster of its own."""
+        if variant is None:
+            return self.base
+        if variant.name not in self._variants:
+            # One at a time: what the last variant needed is gone before the next one is made.
+            self.close_variants()
+            self._variants[variant.name] = Site(self, variant)
+        return self._variants[variant.name]
+
+    def close_variants(self) -> None:
+        """Remove the clusters of sabotages."""
+        for site in self._variants.values():
+            site.close()
+        self._variants.clear()
+
+    def make_cluster(self, variant: Sabotage | None) -> KindCluster:
+        """Create a cluster, or find the one that the settings name."""
+        from pytest_k8ssec.clusters import kind
+
+        docker.check_daemon()
+        binary, probe = tools.find("kind"), tools.probe_image()
+        if self.settings.cluster:
+            return kind.attach(self.settings.cluster, self.run, kind=binary, probe_image=probe)
+        if variant is not None:
+            return self._create(variant)
+        with FileLock(self.run.directory / "base.lock"):
+            shared = self.run.directory / _SHARED
+            if shared.exists():
+                return self._shared_cluster(json.loads(shared.read_text()))
+            cluster = self._create(None)
+            shared.write_text(json.dumps({"name": cluster.name, "origin": cluster.origin}))
+            return cluster
+
+    def adopt(self) -> None:
+        """Take over the base cluster that xdist workers created."""
+        shared = self.run.directory / _SHARED
+        if shared.exists():
+            self.base.cluster = self._shared_cluster(json.loads(shared.read_text()))
+
+    def make_stack(self, cluster: KindCluster) -> Stack:
+        """Deploy the stack, or read it where the cluster is not ours."""
+        from pytest_k8ssec import stack as stacks
+
+        source = self.stack_source
+        found = tools.find_provider()
+        engine = stacks.Engine(tools.find("pulumi").path, found.path.parent if found else None)
+        if not cluster.ours:
+            return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
+        with FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
+            return stacks.deploy(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
+
+    @cached_property
+    def stack_source(self) -> Any:
+        """What the settings say of the stack.
+
+        Raises:
+            SettingsError: they name none.
+        """
+        from pytest_k8ssec import stack as stacks
+
+        if self.settings.stack is None:
+            raise SettingsError("stack: none was named", mend="name its directory with --k8ssec-stack DIR")
+        chosen = self.settings
+        assert chosen.stack is not None
+        return stacks.StackSource(chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret)
+
+    def _create(self, variant: Sabotage | None) -> KindCluster:
+        from pytest_k8ssec.clusters import kind
+        from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+
+        path, origin = self._kind_config()
+        config = KindConfig.load(path or PACKAGED)
+        if variant is not None:
+            assert variant.mutate is not None
+            config = config.copy()
+            variant.mutate(config)
+        cluster = kind.create(
+            config,
+            self.run,
+            kind=tools.find("kind"),
+            node_image=tools.node_image(self.settings.node_image, self.settings.kubernetes_version),
+            probe_image=tools.probe_image(),
+            origin=origin,
+            variant=variant.name if variant else "",
+            suffix=variant.name if variant else "",
+            progress=self.progress,
+            diagnostics=self.diagnostics,
+        )
+        if variant is not None:
+            self._prove(variant, cluster)
+        return cluster
+
+    def _prove(self, variant: Sabotage, cluster: KindCluster) -> None:
+        """Raises SabotageError unless the sabotage took effect on its cluster."""
+        from pytest_k8ssec.clusters import kind
+
+        assert variant.proof is not None
+        try:
+            checked(variant, variant.proof(cluster))
+        except BaseException:
+            kind.delete(cluster.name)
+            raise
+
+    def _kind_config(self) -> tuple[Path | None, Any]:
+        """The user's kind configuration where there is one, and whose it is."""
+        if self.settings.kind_config:
+            return self.settings.kind_config, "user"
+        beside = self.settings.stack / "kind.yaml" if self.settings.stack else None
+        if beside and beside.exists():
+            return beside, "user"
+        return None, "packaged"
+
+    def _shared_cluster(self, entry: dict[str, Any]) -> KindCluster:
+        from pytest_k8ssec.clusters.kind import KindCluster
+
+        workdir = self.run.folder("cluster")
+        return KindCluster(
+            entry["name"], workdir / "kubeconfig", workdir, True, entry["origin"], "", tools.probe_image(), self.run
+        )
+
+    @property
+    def diagnostics(self) -> Path:
+        """Where logs go when something fails; outlives the run."""
+        return (self.settings.report or state_root()) / "diagnostics" / self.run.id
+
+    def describe(self) -> dict[str, Any]:
+        """The cluster, the stack and the versions, for a report; only what is known without asking anybody."""
+        about: dict[str, Any] = {"versions": {}}
+        if self.base.has_cluster:
+            cluster = self.base.cluster
+            about["cluster"] = {
+                "name": cluster.name,
+                "origin": cluster.origin,
+                "ephemeral": cluster.ours,
+                "nodes": [node.name for node in cluster.__dict__.get("nodes", ())],
+            }
+            about["versions"]["kubernetes-server"] = cluster.__dict__.get("version", "")
+        if "stack" in self.base.__dict__:
+            stack = self.base.stack
+            about["stack"] = {
+                "name": stack.name,
+                "project": stack.project,
+                "deployed": stack.deployed,
+                "seconds": round(stack.seconds, 1),
+                "resources": len(stack.resources),
+                "namespaces": list(stack.namespaces),
+            }
+        return about
+
+    def save_diagnostics(self) -> list[str]:
+        """Save the base cluster's logs before it goes. Returns a line that says where they are."""
+        from pytest_k8ssec.clusters import kind
+
+        if not (self.owner and self.base.has_cluster and self.base.cluster.ours):
+            return []
+        kind.export_logs(self.base.cluster.name, tools.find("kind"), self.diagnostics)
+        return [f"logs of the cluster: {self.diagnostics}"]
+
+    def close(self, *, failed: bool) -> list[str]:
+        """Remove what this process created, unless it is to be kept.
+
+        Args:
+            failed: whether a test failed.
+
+        Returns:
+            lines for the user: what was kept, and how to use and remove it.
+        """
+        self.close_variants()
+        if not self.owner:
+            return []
+        keep = self.settings.keep == "always" or (self.settings.keep == "on-failure" and failed)
+        if keep and self.base.has_cluster and self.base.cluster.ours:
+            docker.remove(docker.containers(docker.LABEL, self.run.id))
+            self.run.keep()
+            name = self.base.cluster.name
+            return [
+                f"kept cluster {name}; kubeconfig {self.base.cluster.kubeconfig}",
+                f"run again on it:  pytest --k8ssec-cluster {name}" + self._stack_flags(),
+                f"remove it:        k8ssec down {name}",
+            ]
+        with uninterrupted():
+            self.base.close()
+            remove_recorded(self.run)
+            self.run.end()
+        return []
+
+    def _stack_flags(self) -> str:
+        return f" --k8ssec-stack {self.settings.stack}" if self.settings.stack else ""

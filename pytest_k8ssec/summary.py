@@ -1,0 +1,124 @@
+"""Collects the results of a run, from all xdist workers too; at the end tells them, writes report.json, cleans up."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from importlib import metadata
+from typing import Any
+
+import pytest
+
+from pytest_k8ssec import session
+from pytest_k8ssec.verdict import Verdict
+
+
+class Summary:
+    """A pytest plugin of its own, so that it can hold what it collects.
+
+    Args:
+        config: of the process that has the terminal.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._started = time.time()
+        self._entries: list[dict[str, Any]] = []
+        self._lines: list[str] = []
+        self._puzzling = False
+        self._about: dict[str, Any] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the result that a report carries."""
+        entry = getattr(report, "k8ssec", None)
+        if entry is not None:
+            self._entries.append(entry)
+        if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
+            self._puzzling = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """After all fixtures are torn down: a run that proved nothing fails, logs are saved, clusters go."""
+        failed = session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self._entries and not self._proven and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._finish(failed=failed)
+
+    @property
+    def _proven(self) -> bool:
+        return any(entry["verdict"] == Verdict.HELD for entry in self._entries)
+
+    def _finish(self, *, failed: bool) -> None:
+        from pytest_k8ssec.errors import K8ssecError
+
+        sites = session.begun_sites(self._config)
+        if sites is not None:
+            self._about = sites.describe()
+            if self._puzzling:  # a breach explains itself; anything else may need the logs
+                self._lines += sites.save_diagnostics()
+        try:
+            saboteur = session.begun_saboteur(self._config)
+            if saboteur is not None:
+                saboteur.leave()
+        except K8ssecError as error:
+            self._lines.append(str(error))
+        try:
+            self._lines += session.close(self._config, failed=failed)
+        except K8ssecError as error:
+            self._lines.append(f"clean-up failed: {error}")
+        self._write_report()
+
+    def _write_report(self) -> None:
+        directory = self._config.stash[session.SETTINGS].report
+        if directory is None or not self._entries:
+            return
+        from pytest_k8ssec.reports import json
+
+        self._lines.append(f"report: {json.write(directory, json.document(self._run(), self._entries))}")
+
+    def _run(self) -> dict[str, Any]:
+        """The ``run`` part of report.json."""
+        packages = ("pytest-k8ssec", "pytest", "pulumi", "pulumi-kubernetes", "kubernetes")
+        return {
+            "id": session.run_id(self._config),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
+            "seconds": round(time.time() - self._started, 1),
+            "cluster": self._about.get("cluster", {}),
+            "stack": self._about.get("stack", {}),
+            "versions": {
+                **{name: metadata.version(name) for name in packages},
+                **self._about.get("versions", {}),
+                "python": platform.python_version(),
+            },
+            "host": {
+                "system": platform.system(),
+                "release": platform.release(),
+                "machine": platform.machine(),
+                "cpus": os.cpu_count(),
+            },
+        }
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The table of verdicts, and below each that is not held what was seen."""
+        from pytest_k8ssec.reports import terminal
+
+        if not self._entries and not self._lines:
+            return
+        terminalreporter.section("Kubernetes security", cyan=True)
+        for line, colour in terminal.summary(self._entries):
+            terminalreporter.write_line(line, **({colour: True} if colour else {}))
+        if mutations := terminal.mutation_summary(self._entries):
+            terminalreporter.write_line("")
+            terminalreporter.write_line("sabotage: intact -> sabotaged -> restored", bold=True)
+            for line, colour in mutations:
+                terminalreporter.write_line(line, **{colour: True})
+        if self._entries:
+            terminalreporter.write_line("")
+            if self._about.get("cluster", {}).get("origin") == "packaged":
+                terminalreporter.write_line("controls of the cluster judged the packaged cluster, not yours", yellow=True)
+            terminalreporter.write_line(terminal.tally(self._entries), bold=True)
+            if not self._proven:
+                terminalreporter.write_line("NOTHING PROVEN: no control was shown to hold", red=True, bold=True)
+        for line in self._lines:
+            terminalreporter.write_line(line)
