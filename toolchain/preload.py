@@ -1,18 +1,20 @@
 """The images that a node starts with, so that a cluster pulls nothing."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.archive import File, Image, Layer, Link, write_layer
 from toolchain.binaries import Binaries
 from toolchain.errors import ToolchainError
 from toolchain.gobuild import GoBinaries
-from toolchain.node_files import sandbox_ref
+from toolchain.node_files import OURS, sandbox_ref
 from toolchain.probe_image import ProbeImage
 from toolchain.process import capture
 
 KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 NONROOT = "65532:65532"
+INSTALL_CNI = File(OURS / "install_cni.py", 0o755)
 
 
 def router_ref(binaries: Binaries) -> str:
@@ -24,26 +26,30 @@ def preloaded(binaries: Binaries, probe: ProbeImage, scratch: Path) -> list[Imag
     """Probe image, CNI, and what kubeadm asks for, under the names that it asks by."""
     wanted = _kubeadm_images(binaries.kubernetes)
     base = probe.image()
+    kubernetes_links = {program: Link("kubernetes") for program in KUBERNETES_PROGRAMS}
     return [
         base,
         # One image under four names: kube-proxy needs the base's iptables, and for the others it costs nothing.
         Image(
             _named(wanted, *KUBERNETES_PROGRAMS),
-            (*base.layers, _binary_layer(scratch, binaries.kubernetes, "usr/local/bin", KUBERNETES_PROGRAMS)),
+            (*base.layers, _program(scratch, binaries.kubernetes, "usr/local/bin", kubernetes_links)),
         ),
-        Image(_named(wanted, "etcd"), (_binary_layer(scratch, binaries.etcd, "usr/local/bin"),)),
+        Image(_named(wanted, "etcd"), (_program(scratch, binaries.etcd, "usr/local/bin"),)),
         Image(
             _named(wanted, "coredns"),
-            (_binary_layer(scratch, binaries.coredns, ""),),
+            (_program(scratch, binaries.coredns, ""),),
             {"Entrypoint": ["/coredns"], "User": NONROOT},
         ),
         # kubeadm and containerd's configuration may name different versions of it.
         Image(
             tuple(sorted({*_named(wanted, "pause"), sandbox_ref()})),
-            (_binary_layer(scratch, binaries.pause, ""),),
+            (_program(scratch, binaries.pause, ""),),
             {"Entrypoint": ["/pause"], "User": "65535:65535"},
         ),
-        Image((router_ref(binaries),), (*base.layers, _binary_layer(scratch, binaries.kube_router, "usr/local/bin"))),
+        Image(
+            (router_ref(binaries),),
+            (*base.layers, _program(scratch, binaries.kube_router, "usr/local/bin", {"install-cni": INSTALL_CNI})),
+        ),
     ]
 
 
@@ -57,7 +63,7 @@ def _kubeadm_images(kubernetes: GoBinaries) -> dict[str, str]:
     unknown = images.keys() - {*KUBERNETES_PROGRAMS, "etcd", "coredns", "pause"}
     if unknown:
         raise ToolchainError(
-            f"kubeadm {kubernetes.version} wants images that toolchain/preload.py does not make: {', '.join(sorted(unknown))}"
+            f"kubeadm {kubernetes.version} wants {', '.join(sorted(unknown))}, which toolchain/preload.py does not make"
         )
     return images
 
@@ -69,8 +75,9 @@ def _named(wanted: dict[str, str], *programs: str) -> tuple[str, ...]:
     return tuple(wanted[program] for program in programs)
 
 
-def _binary_layer(scratch: Path, output: GoBinaries, folder: str, links: tuple[str, ...] = ()) -> Layer:
-    place = Path(folder)
-    entries: dict[str, File | Link] = {str(place / output.name): File(output.binary(), 0o755)}
-    entries |= {str(place / link): Link(output.name) for link in links}
-    return write_layer(scratch / f"{output.name}.tar", entries)
+def _program(scratch: Path, output: GoBinaries, folder: str, beside: Mapping[str, File | Link] | None = None) -> Layer:
+    """A layer of one program, and what goes into the same folder beside it."""
+    entries = {output.name: File(output.binary(), 0o755), **(beside or {})}
+    return write_layer(
+        scratch / f"{output.name}.tar", {str(Path(folder, name)): entry for name, entry in entries.items()}
+    )
