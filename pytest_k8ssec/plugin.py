@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(
             option.ini,
             f"{option.help} (also {option.flag}, {option.env})",
-            type="linelist" if option.repeatable else "string",
+            "linelist" if option.repeatable else "string",
             default=None,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ClusterError
 
@@ -14,26 +15,28 @@ _SECONDS = 60
 
 
 def approve_kubelet_serving(cluster: Cluster) -> None:
-    """Approve each node's request for a kubelet serving certificate, and wait until the kubelets serve with it.
+    """Approve the nodes' requests for kubelet serving certificates until every kubelet serves with one.
 
-    Only requests of that one signer, made by a node of this cluster, are approved
+    Only requests of that one signer, made by a node of this cluster, are approved. A kubelet that was restarted asks
+    anew, and logs and exec work only once it serves, so that is what is waited for; there is nothing to watch for it
     (https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation).
 
     Raises:
-        ClusterError: a node did not ask, or did not serve, in time.
+        ClusterError: a kubelet did not serve in time.
     """
-    nodes = {f"system:node:{node.name}" for node in cluster.nodes}
-    waiting = set(nodes)
-    for _, request in cluster.api.watch(_CSRS, deadline=_SECONDS, fieldSelector=f"spec.signerName={_SIGNER}"):
-        user = request["spec"]["username"]
-        if user in nodes and not request.get("status", {}).get("conditions"):
-            _approve(cluster, request)
-            waiting.discard(user)
+    users = {f"system:node:{node.name}" for node in cluster.nodes}
+    waiting = [node.name for node in cluster.nodes]
+    end = time.monotonic() + _SECONDS
+    while True:
+        for request in cluster.api.list(_CSRS, fieldSelector=f"spec.signerName={_SIGNER}"):
+            if request["spec"]["username"] in users and not request["status"].get("conditions"):
+                _approve(cluster, request)
+        waiting = [name for name in waiting if not cluster.api.request("GET", f"/api/v1/nodes/{name}/proxy/healthz").ok]
         if not waiting:
-            break
-    else:
-        raise ClusterError(f"cluster {cluster.name}: no kubelet-serving request of {', '.join(sorted(waiting))}")
-    _await_kubelets(cluster)
+            return
+        if time.monotonic() > end:
+            raise ClusterError(f"node {waiting[0]}: its kubelet does not serve with an approved certificate")
+        time.sleep(0.2)
 
 
 def remove_bootstrap_tokens(cluster: Cluster) -> None:
@@ -60,9 +63,7 @@ STEPS: Mapping[str, Callable[[Cluster], None]] = {
 }
 
 
-def _approve(cluster: Cluster, request: dict[str, object]) -> None:
-    metadata = request["metadata"]
-    assert isinstance(metadata, dict)
+def _approve(cluster: Cluster, request: Body) -> None:
     approved = {
         "type": "Approved",
         "status": "True",
@@ -70,14 +71,4 @@ def _approve(cluster: Cluster, request: dict[str, object]) -> None:
         "message": "a node of this run's own cluster, asking for its kubelet's serving certificate",
     }
     body = {**request, "status": {"conditions": [approved]}}
-    cluster.api.call("PUT", f"{_CSRS}/{metadata['name']}/approval", body=body)
-
-
-def _await_kubelets(cluster: Cluster) -> None:
-    """Wait until the API server can talk to every kubelet: logs and exec depend on it. Nothing to watch, so it asks."""
-    end = time.monotonic() + _SECONDS
-    for node in cluster.nodes:
-        while not cluster.api.request("GET", f"/api/v1/nodes/{node.name}/proxy/healthz").ok:
-            if time.monotonic() > end:
-                raise ClusterError(f"node {node.name}: its kubelet does not serve with the approved certificate")
-            time.sleep(0.2)
+    cluster.api.call("PUT", f"{_CSRS}/{request['metadata']['name']}/approval", body=body)

@@ -310,7 +310,8 @@ class KubeApi:
         query += [("stdin", "true" if stdin else "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
         if container:
             query.append(("container", container))
-        url = f"{self.server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
+        server = self.server.replace("http", "ws", 1)
+        url = f"{server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
         end = time.monotonic() + deadline
         try:
             socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
@@ -330,7 +331,7 @@ class KubeApi:
         except (WebSocketException, OSError, ValueError) as error:
             raise ProbeError(f"{where}: broke off: {error}") from error
         finally:
-            socket.close()
+            socket.sock.shutdown()  # the client's own close() leaves the socket open once the peer has said goodbye
         return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
 
 

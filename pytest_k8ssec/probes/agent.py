@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional
 Json = Dict[str, Any]
 
 UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN}
+NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 JWT_MAX = 16 * 1024
 FILES_MAX = 2000
 PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "pstore"}
@@ -42,6 +43,8 @@ def failed(error: BaseException) -> Json:
         return {"outcome": "closed", "detail": "TLS close notify"}
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)
+        if reason in NO_TLS:
+            return {"outcome": "closed", "detail": "the peer does not speak TLS"}
         return {"outcome": "tls-alert" if "ALERT" in reason else "error", "detail": reason}
     if isinstance(error, OSError) and error.errno in UNREACHABLE:
         return {"outcome": "unreachable", "detail": errno.errorcode.get(error.errno, str(error.errno))}

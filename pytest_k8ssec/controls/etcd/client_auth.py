@@ -17,9 +17,8 @@ Sources: CIS Kubernetes Benchmark 2.2; https://etcd.io/docs/v3.6/op-guide/securi
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
@@ -27,11 +26,12 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.etcd import foreign_certificate, range_attempt, with_real_certificate
 from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes, listeners
 from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.vantage import NetworkVantage, ask
+from pytest_k8ssec.probes.tasks import authority
+from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage, probe
 from pytest_k8ssec.verdict import Judge
 
 _PORT = 2379
-_AS = {"without a certificate": "", "with a certificate of a made-up CA": "foreign"}
+_AS = {"without a certificate": False, "with a certificate of a made-up CA": True}
 
 
 @control(
@@ -45,23 +45,25 @@ def test_etcd_client_auth(judge: Judge, cluster: Cluster, attacker: Callable[...
     pod = attacker()
     for node in control_planes(cluster):
         heard = [(host, each.port) for each in listeners(cluster, node, "etcd") for host in each.addresses(node)]
-        places = [(NetworkVantage(cluster, node), heard), (pod.vantage, [(node.address, _PORT)])]
-        proofs = {at: with_real_certificate(cluster, node, *at) for at in dict.fromkeys([*heard, (node.address, _PORT)])}
-        for vantage, addresses in places:
-            tried = list(product(addresses, _AS))
-            answers = ask(
-                vantage,
-                [
-                    range_attempt(host, port, certificate=foreign_certificate() if _AS[words] else "", identity=words)
-                    for (host, port), words in tried
-                ],
-            )
-            for (host, port), proof in ((at, proofs[at]) for at in addresses):
-                case = judge.case(f"etcd at {host}:{port} from {vantage.source}", required=False)
-                case.positive("the real client certificate opens it", proof, succeeded=proof.status == 200)
-                for (at, words), answer in zip(tried, answers, strict=True):
-                    if at == (host, port):
-                        case.attack(words, answer.evidence, through=answer.evidence.outcome is Outcome.HTTP)
+        _attack(judge, cluster, node, NetworkVantage(cluster, node), heard)
+        _attack(judge, cluster, node, pod.vantage, [(node.address, _PORT)])
+
+
+def _attack(judge: Judge, cluster: Cluster, node: Node, source: Vantage, addresses: list[tuple[str, int]]) -> None:
+    """Try both ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
+    tried = [
+        range_attempt(host, port, certificate=foreign_certificate() if foreign else "", identity=words)
+        for host, port in addresses
+        for words, foreign in _AS.items()
+    ]
+    answers = iter(probe(source, tried))
+    for host, port in addresses:
+        case = judge.case(f"etcd at {authority(host, port)} from {source.source}", required=False)
+        proof = with_real_certificate(cluster, node, host, port)
+        case.positive("the real client certificate opens it", proof, succeeded=proof.status == 200)
+        for words in _AS:
+            answer = next(answers)
+            case.attack(words, answer, through=answer.outcome is Outcome.HTTP)
 
 
 def _no_ca(cluster: Cluster) -> Evidence:
