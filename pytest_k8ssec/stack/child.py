@@ -1,55 +1,64 @@
-"""The child process that runs one Pulumi operation: ``python -m pytest_k8ssec.stack.child``.
+"""The child process that runs Pulumi's operations: ``python -m pytest_k8ssec.stack.child``.
 
-The only module that imports pulumi. It reads a job from standard input and writes messages to standard output. The
-parent keeps standard input open: its end means that the parent is gone, and then this session ends too.
+With ``inline``, the only module that imports pulumi. It reads one job after the other from standard input and writes
+messages to standard output. The end of its input means that the parent is gone: then the whole session ends.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import os
-import runpy
+import queue
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-import pulumi
 from pulumi import automation as auto
 from pulumi.automation import events
 
-from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, Failed, Finished, Job, Message, Step, encode
+from pytest_k8ssec.stack.inline import InlineProgram
+from pytest_k8ssec.stack.messages import PROVIDER, STACK, Diagnostic, Failed, Finished, Job, Message, Step, encode
 from pytest_k8ssec.stack.session import end_session
-
-_SKIP_AWAIT = "pulumi.com/skipAwait"
-_WAITS_IN_VAIN = ("kubernetes:core/v1:ServiceAccount", "kubernetes:core/v1:Service")
-"""The old provider waits 300 s for a token Secret that Kubernetes no longer makes, and 10 s for a Service to settle."""
 
 Send = Callable[[Message], None]
 
 
-def main() -> int:
-    """Run the job on standard input; 0 if it succeeded."""
+def main() -> None:
+    """Run the jobs that come over standard input, until it ends."""
     orders, answers = _private(0, "r"), _private(1, "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # whatever the user's program prints is not a message
-    job = Job(**json.loads(orders.readline()))
-    threading.Thread(target=_end_with_parent, args=(orders,), daemon=True).start()
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(orders, jobs), daemon=True).start()
     lock = threading.Lock()
 
     def send(message: Message) -> None:
         with lock:
             print(encode(message), file=answers, flush=True)
 
-    try:
-        send(_run(job, send))
-    except (auto.CommandError, auto.InvalidVersionError, subprocess.SubprocessError, OSError, _ConfigRefused) as error:
-        send(Failed(_words(error)))
-        return 1
-    return 0
+    stacks = _Stacks()
+    while True:
+        job = jobs.get()
+        try:
+            send(_run(job, stacks, send))
+        except (
+            auto.CommandError,
+            auto.InvalidVersionError,
+            subprocess.SubprocessError,
+            OSError,
+            _ConfigRefused,
+        ) as error:
+            send(Failed(_words(error)))
+
+
+def _read(orders: IO[str], jobs: queue.SimpleQueue[Job]) -> None:
+    """Hand on each job; at the end, which is the parent's, take everything down."""
+    for line in orders:
+        jobs.put(Job(**json.loads(line)))
+    end_session(os.getsid(0), but=os.getpid())
+    os._exit(1)
 
 
 class _ConfigRefused(Exception):
@@ -61,39 +70,57 @@ def _private(number: int, mode: str) -> IO[str]:
     return os.fdopen(os.dup(number), mode, encoding="utf-8")
 
 
-def _end_with_parent(orders: IO[str]) -> None:
-    orders.read()
-    end_session(os.getsid(0), but=os.getpid())
-    os._exit(1)
-
-
 def _words(error: Exception) -> str:
     """What Pulumi's command line printed as it failed; of a failed command the Automation API gives one long text."""
     _, _, said = str(error).rpartition("\n stderr: ")
     return said.strip()
 
 
-def _run(job: Job, send: Send) -> Finished:
-    workspace = auto.LocalWorkspace(work_dir=job.workspace, secrets_provider="passphrase")
-    if job.operation == "preview":
-        stack = auto.Stack.create(job.stack, workspace)
-        for key, value in job.secrets.items():
-            _set_secret(job, key, value)
-    else:
-        stack = auto.Stack.select(job.stack, workspace)
+class _Stacks:
+    """The stack and the program of the jobs, made for the first of them."""
+
+    def __init__(self) -> None:
+        self._made: auto.Stack | None = None
+        self.program = InlineProgram()
+
+    def get(self, job: Job) -> auto.Stack:
+        """The stack, ready to be run where the job says."""
+        if self._made is None:
+            made = auto.Stack.create(
+                job.stack, auto.LocalWorkspace(work_dir=job.workspace, secrets_provider="passphrase")
+            )
+            for key, value in job.secrets.items():
+                _set_secret(job, key, value)
+            if not job.program:
+                # The state lives in the backend, so a stack made in our directory can be run in the user's.
+                made = auto.Stack.select(job.stack, auto.LocalWorkspace(work_dir=job.directory))
+            self._made = made
+        return self._made
+
+
+def _run(job: Job, stacks: _Stacks, send: Send) -> Finished:
+    stack = stacks.get(job)
     options: dict[str, Any] = {"on_event": lambda event: _forward(event, send), "color": "never"}
     if job.program:
-        options["program"] = lambda: _program(job)
+        options["program"] = lambda: stacks.program.run(job)
     else:
-        # The state lives in the backend, so a stack made from our directory can be run in the user's.
-        stack = auto.Stack.select(job.stack, auto.LocalWorkspace(work_dir=job.directory))
         options["config_file"] = str(Path(job.workspace) / f"Pulumi.{job.stack}.yaml")
     if job.operation == "preview":
         stack.preview(**options)
         return Finished()
     done = stack.up(show_secrets=False, **options)
     outputs = {name: output.value for name, output in done.outputs.items()}
-    return Finished(outputs, stack.export_stack().deployment or {})
+    return Finished(outputs, [_reduced(one) for one in (stack.export_stack().deployment or {})["resources"]])
+
+
+def _reduced(resource: dict[str, Any]) -> dict[str, Any]:
+    """A resource of the exported state without its properties, but for an object's metadata and the stack's outputs."""
+    kept = {key: resource[key] for key in ("urn", "type", "id", "external", "delete") if key in resource}
+    for side in ("inputs", "outputs"):
+        properties = resource.get(side) or {}
+        is_stack = resource["type"] == STACK
+        kept[side] = properties if is_stack else {key: properties[key] for key in ("metadata",) if key in properties}
+    return kept
 
 
 def _set_secret(job: Job, key: str, value: str) -> None:
@@ -104,47 +131,12 @@ def _set_secret(job: Job, key: str, value: str) -> None:
         raise _ConfigRefused(f"config value {key}: {done.stderr.strip()}")
 
 
-def _program(job: Job) -> None:
-    """The user's program, as the language host would run it."""
-    os.chdir(job.directory)
-    sys.path.insert(0, job.directory)
-    sys.argv = [job.program]
-    if job.skip_await:
-        pulumi.runtime.register_stack_transformation(_without_waiting)
-    runpy.run_path(job.program, run_name="__main__")
-
-
-def _without_waiting(
-    args: pulumi.ResourceTransformationArgs,
-) -> pulumi.ResourceTransformationResult | None:
-    """Tell the old provider not to wait for what never comes."""
-    if args.type_ not in _WAITS_IN_VAIN:
-        return None
-    return pulumi.ResourceTransformationResult({**args.props, "metadata": _annotated(args.props.get("metadata"))}, args.opts)
-
-
-def _annotated(metadata: Any) -> Any:
-    """The metadata, in whichever of the SDK's forms it was written, with the annotation added."""
-    if isinstance(metadata, pulumi.Output):
-        return metadata.apply(_annotated)
-    if metadata is None or isinstance(metadata, Mapping):
-        known = metadata or {}
-        return {**known, "annotations": _with_skip(known.get("annotations"))}
-    changed = copy.copy(metadata)  # an ObjectMetaArgs
-    changed.annotations = _with_skip(metadata.annotations)
-    return changed
-
-
-def _with_skip(annotations: Any) -> pulumi.Output[dict[str, str]]:
-    # Only the annotations wait for what is not known yet: name and namespace are to stay visible in a preview.
-    return pulumi.Output.from_input(annotations or {}).apply(lambda known: {**known, _SKIP_AWAIT: "true"})
-
-
 def _forward(event: events.EngineEvent, send: Send) -> None:
     """Pass an engine event on, reduced to what the parent needs."""
     if event.diagnostic_event:
         said = event.diagnostic_event
-        send(Diagnostic(said.severity, said.urn or "", said.message, bool(said.ephemeral)))
+        if said.severity != "debug":
+            send(Diagnostic(said.severity, said.urn or "", said.message, bool(said.ephemeral)))
     elif event.resource_pre_event:
         send(_step("started", event.resource_pre_event.metadata))
     elif event.res_outputs_event:
@@ -168,4 +160,4 @@ def _step(state: Any, step: events.StepEventMetadata) -> Step:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import secrets
@@ -72,13 +73,12 @@ def deploy(
     """
     if not cluster.ours:
         raise StackError(f"cluster {cluster.name}: was not created by this run, so no stack is deployed to it")
-    operation = _Operation(prepare(source), engine, cluster, time.monotonic(), deadline, progress)
-    preview, _ = operation.run("preview")
-    _, done = operation.run("up", total=len(preview.objects("done")))
-    return operation.stack(
-        deployed_resources(done.deployment),
-        outputs=stack_outputs(done.outputs, done.deployment, operation.hide),
-    )
+    operations = _Operations(prepare(source), engine, cluster, deadline, progress)
+    with operations.worker:
+        preview, _ = operations.run("preview")
+        _, done = operations.run("up", total=len(preview.objects("done")))
+    outputs = stack_outputs(done.outputs, done.state, operations.hide)
+    return operations.stack(deployed_resources(done.state), outputs)
 
 
 def read(
@@ -90,21 +90,22 @@ def read(
         SettingsError: as for :func:`deploy`.
         StackError: as for :func:`deploy`, or an object that the stack declares is not on the cluster.
     """
-    operation = _Operation(prepare(source), engine, cluster, time.monotonic(), deadline, progress)
-    preview, _ = operation.run("preview")
+    operations = _Operations(prepare(source), engine, cluster, deadline, progress)
+    with operations.worker:
+        preview, _ = operations.run("preview")
     resources = declared_resources(preview.steps.values())
-    return operation.stack(tuple(_found(one, cluster, source) for one in resources), outputs={})
+    return operations.stack(tuple(_found(one, cluster, source) for one in resources), {})
 
 
-class _Operation:
+class _Operations:
     """A stack's private workspace, and Pulumi's operations in it."""
 
     def __init__(
-        self, prepared: Prepared, engine: Engine, cluster: Cluster, started: float, seconds: float, progress: Progress
+        self, prepared: Prepared, engine: Engine, cluster: Cluster, seconds: float, progress: Progress
     ) -> None:
         self._prepared = prepared
         self._cluster = cluster
-        self._started = started
+        self._started = time.monotonic()
         self._seconds = seconds
         self._progress = progress
         self._workspace = Path(tempfile.mkdtemp(prefix="stack-", dir=cluster.workdir))
@@ -112,6 +113,7 @@ class _Operation:
         self._env = _environment(engine, cluster, self._workspace, offline=self._old_provider)
         self._inline = self._runs_inline()
         self.hide = hider(prepared.secrets.values())
+        self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=self.hide)
         _write_workspace(self._workspace, prepared, cluster.probe_image)
 
     def run(self, operation: Literal["preview", "up"], total: int = 0) -> tuple[Course, Finished]:
@@ -125,22 +127,22 @@ class _Operation:
         """
         course, said, late = Course(), "", False
         self._progress("stack: previewing" if operation == "preview" else f"stack: 0 of {total} objects")
-        with Worker(self._job(operation), env=self._env, deadline=self._started + self._seconds, hide=self.hide) as worker:
-            try:
-                for message in worker.messages():
-                    course.take(message)
-                    if isinstance(message, Finished):
-                        return course, message
-                    if isinstance(message, Failed):
-                        said = message.message
-                    if isinstance(message, Step):
-                        self._look_at(message, course, operation, total)
-                    if course.failing:
-                        worker.hurry(_GRACE)
-            except OutOfTime:
-                late = True
+        try:
+            for message in self.worker.run(self._job(operation)):
+                course.take(message)
+                if isinstance(message, Finished):
+                    return course, message
+                if isinstance(message, Failed):
+                    said = message.message
+                if isinstance(message, Step):
+                    self._look_at(message, course, operation, total)
+                if course.failing:
+                    self.worker.hurry(_GRACE)
+        except OutOfTime:
+            late = True
         after = self._seconds if late else None
-        raise explain(self._prepared.source, course, said, after=after, trouble=lambda spaces: self._trouble(spaces, course))
+        trouble = functools.partial(self._trouble, course)
+        raise explain(self._prepared.source, course, said, after=after, trouble=trouble)
 
     def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any]) -> Stack:
         """The result."""
@@ -185,7 +187,7 @@ class _Operation:
         if operation == "up" and step.state == "done" and step.type.startswith("kubernetes:"):
             self._progress(f"stack: {course.finished} of {total} objects")
 
-    def _trouble(self, namespaces: list[str], course: Course) -> str:
+    def _trouble(self, course: Course, namespaces: list[str]) -> str:
         """Pods and events of the namespaces concerned; where none is known, of all that the stack has objects in."""
         if not namespaces:
             resources = declared_resources(course.steps.values())

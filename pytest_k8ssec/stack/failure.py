@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from pytest_k8ssec.errors import K8ssecError, StackError
 from pytest_k8ssec.stack.messages import Diagnostic, Message, Step
@@ -18,7 +17,9 @@ _MISSING = (
 _QUOTED = re.compile(r"'([^']+)'")
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _TRACEBACK = "Traceback (most recent call last):"
-_INTERNAL = re.compile(r"/(site|dist)-packages/|/lib/python3\.\d+/|^<frozen |/pytest_k8ssec/stack/|pulumi-language-python")
+_INTERNAL = re.compile(
+    r"/(site|dist)-packages/|/lib/python3\.\d+/|^<frozen |/pytest_k8ssec/stack/|pulumi-language-python"
+)
 _CARETS = re.compile(r"^\s*[\^~]+\s*$")
 _SUMMARY = ("update failed", "preview failed")
 _SHOWN = 4
@@ -78,8 +79,9 @@ def explain(
     everything = "\n".join(texts) or said
     if key := _missing_key(everything):
         return missing_config(source, key)
-    if _TRACEBACK in everything:
-        return _raised(source, everything)
+    for text in (*texts, said):
+        if _TRACEBACK in text:
+            return _raised(source, text)
     return _failed(source, course, texts or [said.strip()], after, trouble)
 
 
@@ -93,12 +95,15 @@ def _missing_key(text: str) -> str:
 
 def _raised(source: StackSource, text: str) -> StackError:
     """The user's part of a Python traceback: where in the program, and what was raised."""
-    lines = text.rpartition(_TRACEBACK)[2].splitlines()
-    starts = [number for number, line in enumerate(lines) if _FRAME.match(line)]
-    frames = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
-    if not frames:
-        return StackError(f'stack "{source.name}": its program raised an error', details=text)
-    frames[-1], raised = _split(frames[-1])
+    frames: list[list[str]] = []
+    raised: list[str] = []
+    for line in text.rpartition(_TRACEBACK)[2].splitlines():
+        if _FRAME.match(line):
+            frames.append([line])
+        elif frames and line.startswith("    "):
+            frames[-1].append(line)
+        elif line.strip():
+            raised.append(line)
     theirs = [frame for frame in frames if not _INTERNAL.search(_file(frame[0]))]
     shown = [line for frame in theirs for line in frame if line.strip() and not _CARETS.match(line)]
     where = ""
@@ -109,14 +114,6 @@ def _raised(source: StackSource, text: str) -> StackError:
         mend="correct the program",
         details="\n".join([*shown, *raised]),
     )
-
-
-def _split(frame: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The last frame's own lines, and after them what was raised: the first line that is not indented begins it."""
-    for number, line in enumerate(frame):
-        if line and not line[0].isspace():
-            return list(frame[:number]), [one for one in frame[number:] if one.strip()]
-    return list(frame), []
 
 
 def _file(line: str) -> str:
@@ -136,7 +133,10 @@ def _failed(
         mend = "see below what its pods report" if waiting else ""
         texts = []
     elif failed:
-        message, mend = f'stack "{source.name}": {_names(failed)} failed', "see below what Pulumi and the cluster report"
+        message, mend = (
+            f'stack "{source.name}": {_names(failed)} failed',
+            "see below what Pulumi and the cluster report",
+        )
     else:
         message, mend = f'stack "{source.name}": Pulumi failed', "see below what it reports"
     notes = [f"{_name(one)}: {course.notes[one.urn]}" for one in waiting if one.urn in course.notes]

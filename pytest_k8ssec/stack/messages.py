@@ -1,13 +1,14 @@
-"""What the child process that runs Pulumi tells this process: one JSON object a line."""
+"""What the child process that runs Pulumi tells this process: one JSON array a line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 PROVIDER: Final = "pulumi:providers:kubernetes"
+STACK: Final = "pulumi:pulumi:Stack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ class Finished:
 
     outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Plain values, secrets too: to be wrapped on receipt."""
-    deployment: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The exported state, secrets encrypted; empty after a preview."""
+    state: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    """The resources of the exported state, with no more than metadata and the stack's outputs; empty after a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,10 @@ _KINDS: dict[str, type[Message]] = {one.__name__: one for one in (Step, Diagnost
 
 def encode(message: Message) -> str:
     """A message as one line."""
-    return json.dumps({"message": type(message).__name__, **asdict(message)})
+    return json.dumps([type(message).__name__, asdict(message)])
 
 
 def decode(line: str) -> Message:
     """The message in a line that :func:`encode` made."""
-    values = json.loads(line)
-    return _KINDS[values.pop("message")](**values)
+    kind, values = json.loads(line)
+    return _KINDS[kind](**values)

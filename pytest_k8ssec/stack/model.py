@@ -149,7 +149,9 @@ class Stack:
     @property
     def namespaces(self) -> tuple[str, ...]:
         """Names of the namespaces that the stack declares or has objects in."""
-        return tuple(dict.fromkeys((*self.created_namespaces, *(one.namespace for one in self.objects if one.namespace))))
+        return tuple(
+            dict.fromkeys((*self.created_namespaces, *(one.namespace for one in self.objects if one.namespace)))
+        )
 
     def workloads(self) -> tuple[Workload, ...]:
         """The stack's workloads, each as the API server has it at this moment.

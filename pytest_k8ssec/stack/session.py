@@ -1,4 +1,4 @@
-"""End a whole session of processes: Pulumi puts its plugins into process groups of their own, but not out of the session."""
+"""End a whole session of processes: Pulumi gives each plugin a process group of its own, but the same session."""
 
 from __future__ import annotations
 

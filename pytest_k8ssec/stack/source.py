@@ -127,7 +127,8 @@ def _project(directory: Path) -> Project:
     if not directory.is_dir():
         why = "is not a directory" if directory.exists() else "does not exist"
         raise SettingsError(
-            f"stack directory {directory}: {why}", mend="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR"
+            f"stack directory {directory}: {why}",
+            mend="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",
         )
     path = next((directory / name for name in _PROJECT_FILES if (directory / name).is_file()), None)
     if path is None:
@@ -208,7 +209,10 @@ def _file_config(source: StackSource, project: Project, given: Mapping[str, str]
         if not path.is_file():
             return {}
     if not path.is_file():
-        raise SettingsError(f"config file {path}: does not exist", mend="name an existing Pulumi.<stack>.yaml: --k8ssec-config-file FILE")
+        raise SettingsError(
+            f"config file {path}: does not exist",
+            mend="name an existing Pulumi.<stack>.yaml: --k8ssec-config-file FILE",
+        )
     document = _mapping(path)
     if document.get("environment"):
         raise StackError(

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from pytest_k8ssec.stack.messages import Step
+from pytest_k8ssec.stack.messages import STACK, Step
 from pytest_k8ssec.stack.model import Resource, Secret
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi's state marks a value that is not plain JSON; what stands under it tells which sort."""
 _IS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
-_STACK: Final = "pulumi:pulumi:Stack"
 
 
-def deployed_resources(deployment: Mapping[str, Any]) -> tuple[Resource, ...]:
+def deployed_resources(state: Iterable[Mapping[str, Any]]) -> tuple[Resource, ...]:
     """The resources in an exported state, without providers and the stack itself."""
-    return tuple(_deployed(deployment))
+    return tuple(_deployed(state))
 
 
-def _deployed(deployment: Mapping[str, Any]) -> Iterator[Resource]:
-    for one in deployment.get("resources") or []:
+def _deployed(state: Iterable[Mapping[str, Any]]) -> Iterator[Resource]:
+    for one in state:
         if _counts(one["type"]) and not one.get("delete"):
             metadata = _metadata(one.get("outputs")) or _metadata(one.get("inputs"))
             yield _resource(one["urn"], one["type"], metadata, str(one.get("id", "")), bool(one.get("external")))
@@ -32,7 +31,7 @@ def declared_resources(steps: Iterable[Step]) -> tuple[Resource, ...]:
 
 
 def _counts(type_: str) -> bool:
-    return type_ != _STACK and not type_.startswith("pulumi:providers:")
+    return type_ != STACK and not type_.startswith("pulumi:providers:")
 
 
 def _metadata(properties: Any) -> Mapping[str, Any]:
@@ -60,25 +59,27 @@ def _plain(annotations: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(text) for key, text in annotations.items() if not key.endswith("/last-applied-configuration")}
 
 
-def stack_outputs(values: Mapping[str, Any], deployment: Mapping[str, Any], hide: Callable[[str], str]) -> dict[str, Any]:
-    """The stack's outputs, all that the state holds encrypted wrapped.
+def stack_outputs(
+    values: Mapping[str, Any], state: Iterable[Mapping[str, Any]], hide: Callable[[str], str]
+) -> dict[str, Any]:
+    """The stack's outputs, all that the state marks as secret wrapped.
 
     Args:
-        values: the outputs with secrets in plain.
-        deployment: the exported state, in which secrets are encrypted.
+        values: the outputs in plain.
+        state: the resources of the exported state, in which secret values are marked.
         hide: takes known secret values out of what the program exported as plain text.
     """
-    masked = next((one.get("outputs") or {} for one in deployment.get("resources") or [] if one["type"] == _STACK), {})
-    return {name: _wrapped(value, masked.get(name), hide) for name, value in values.items()}
+    marked = next((one["outputs"] for one in state if one["type"] == STACK), {})
+    return {name: _wrapped(value, marked.get(name), hide) for name, value in values.items()}
 
 
-def _wrapped(value: Any, masked: Any, hide: Callable[[str], str]) -> Any:
-    if isinstance(masked, Mapping) and masked.get(_SIGNATURE) == _IS_SECRET:
+def _wrapped(value: Any, marked: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(marked, Mapping) and marked.get(_SIGNATURE) == _IS_SECRET:
         return Secret(value)
     if isinstance(value, Mapping):
-        below = masked if isinstance(masked, Mapping) else {}
+        below = marked if isinstance(marked, Mapping) else {}
         return {key: _wrapped(one, below.get(key), hide) for key, one in value.items()}
     if isinstance(value, list):
-        rest = masked if isinstance(masked, list) and len(masked) == len(value) else [None] * len(value)
+        rest = marked if isinstance(marked, list) and len(marked) == len(value) else [None] * len(value)
         return [_wrapped(one, hidden, hide) for one, hidden in zip(value, rest, strict=True)]
     return hide(value) if isinstance(value, str) else value

@@ -64,16 +64,16 @@ def _container(container: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _warnings(events: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The newest warnings last, each text once."""
-    found: dict[str, str] = {}
+    """The newest warnings last; of those about the same object for the same reason only the newest."""
+    newest: dict[tuple[str, str], str] = {}
     for event in sorted(events, key=_when):
         if event.get("type") == "Warning":
-            about = event.get("involvedObject") or {}
-            line = f"event {about.get('kind')} {about.get('namespace')}/{about.get('name')}: {event.get('reason')}: "
-            line += " ".join(str(event.get("message", "")).split())
-            found.pop(line, None)
-            found[line] = line
-    return list(found)
+            involved = event.get("involvedObject") or {}
+            about = f"{involved.get('kind')} {involved.get('namespace')}/{involved.get('name')}"
+            reason = str(event.get("reason"))
+            newest.pop((about, reason), None)
+            newest[about, reason] = " ".join(str(event.get("message", "")).split())
+    return [f"event {about}: {reason}: {message}" for (about, reason), message in newest.items()]
 
 
 def _when(event: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""This side of the child process: starts it in a session of its own, yields what it says, and ends it in every ending."""
+"""This side of the child process: it starts it in a session of its own, yields what it says, and ends it, always."""
 
 from __future__ import annotations
 
@@ -26,20 +26,16 @@ class OutOfTime(Exception):
 
 
 class Worker:
-    """One run of the child process. Iterate over :meth:`messages` inside a ``with``: leaving it ends all processes.
+    """The child process. Use it inside a ``with``: leaving that ends all its processes.
 
     Args:
-        job: what to do; sent over standard input.
         env: the child's complete environment.
         deadline: when it must have ended, in time.monotonic()'s seconds.
         hide: takes secret values out of a text; all that the child says in words goes through it.
     """
 
-    def __init__(
-        self, job: Job, *, env: Mapping[str, str], deadline: float, hide: Callable[[str], str] = str
-    ) -> None:
+    def __init__(self, *, env: Mapping[str, str], deadline: float, hide: Callable[[str], str] = str) -> None:
         self._deadline = deadline
-        self._job = job
         self._env = env
         self._hide = hide
         self._errors: deque[str] = deque(maxlen=_TAIL)
@@ -66,14 +62,14 @@ class Worker:
         """Bring the deadline forward, to so many seconds from now at the latest."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
-    def messages(self) -> Iterator[Message]:
-        """What the child says, up to and with ``Finished`` or ``Failed``.
+    def run(self, job: Job) -> Iterator[Message]:
+        """Have a job done. Yields what the child says, up to and with ``Finished`` or ``Failed``.
 
         Raises:
             OutOfTime: the deadline came first.
             StackError: the child broke off without a last message.
         """
-        self._order()
+        self._order(job)
         for line in self._lines():
             message = decode(line)
             if isinstance(message, Diagnostic | Failed):
@@ -82,18 +78,18 @@ class Worker:
             if isinstance(message, Finished | Failed):
                 return
         raise StackError(
-            f"pulumi: broke off with exit code {self._process.wait()} in the middle of {self._job.operation}",
+            f"pulumi: broke off with exit code {self._process.wait()} in the middle of {job.operation}",
             details=self._hide("\n".join(self._errors)),
         )
 
-    def _order(self) -> None:
-        """Send the job. Standard input stays open: the child takes its end for ours."""
+    def _order(self, job: Job) -> None:
+        """Send a job. Standard input stays open: the child takes its end for ours."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(self._job.to_json().encode() + b"\n")
+            self._process.stdin.write(job.to_json().encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            return  # it died at once: its standard error tells why
+            return  # it died before: its standard error tells why
 
     def _lines(self) -> Iterator[str]:
         """Lines of standard output, until it ends; those of standard error are kept aside."""
@@ -104,7 +100,8 @@ class Worker:
             for stream in pending:
                 selector.register(stream, selectors.EVENT_READ)
             while self._process.stdout in pending:
-                ready = selector.select(max(self._deadline - time.monotonic(), 0))
+                left = self._deadline - time.monotonic()
+                ready = selector.select(left) if left > 0 else []
                 if not ready:
                     raise OutOfTime
                 for key, _ in ready:

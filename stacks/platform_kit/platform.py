@@ -1,7 +1,7 @@
 """The platform: who runs what, and who may talk to whom.
 
-    storefront (web) --8080--> api (payments) --9000--> ledger (payments)
-    reporter (batch) --8081--> api (payments)            reporter --> Kubernetes API: one ConfigMap
+storefront (web) --8080--> api (payments) --9000--> ledger (payments)
+reporter (batch) --8081--> api (payments)            reporter --> Kubernetes API: one ConfigMap
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ def _reporter_rights(team: Team) -> None:
     k8s.rbac.v1.Role(
         "batch-report-settings",
         metadata=team.metadata(_REPORT_SETTINGS),
-        rules=[{"api_groups": [""], "resources": ["configmaps"], "resource_names": [_REPORT_SETTINGS], "verbs": ["get"]}],
+        rules=[
+            {"api_groups": [""], "resources": ["configmaps"], "resource_names": [_REPORT_SETTINGS], "verbs": ["get"]}
+        ],
         opts=team.inside,
     )
     k8s.rbac.v1.RoleBinding(
@@ -129,9 +131,12 @@ def _api_server_rules(team: Team) -> pulumi.Output[list[dict[str, Any]]]:
     slices = k8s.discovery.v1.EndpointSlice.get("api-server", "default/kubernetes")
     return pulumi.Output.all(slices.endpoints, slices.ports).apply(
         lambda found: [
-            {"to": [{"ip_block": {"cidr": f"{address}/{128 if ':' in address else 32}"}}], "ports": [{"port": port.port}]}
+            {
+                "to": [{"ip_block": {"cidr": f"{address}/{128 if ':' in address else 32}"}}],
+                "ports": [{"port": port["port"]}],
+            }
             for endpoint in found[0]
-            for address in endpoint.addresses
+            for address in endpoint["addresses"]
             for port in found[1]
         ]
     )

@@ -1,0 +1,96 @@
+"""A Python program run inside the child process as Pulumi's language host would run it: the same resources."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+import runpy
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, Final
+
+import pulumi
+
+from pytest_k8ssec.stack.messages import Job
+
+_SKIP_AWAIT: Final = "pulumi.com/skipAwait"
+_WAITS_IN_VAIN: Final = ("kubernetes:core/v1:ServiceAccount", "kubernetes:core/v1:Service")
+"""The old provider waits 300 s for a token Secret that Kubernetes no longer makes, and 10 s for a Service to settle."""
+_INSTALLED: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+class InlineProgram:
+    """Runs the user's program, any number of times, each time from a clean start."""
+
+    def __init__(self) -> None:
+        self._path = list(sys.path)
+        self._modules = set(sys.modules)
+        pulumi.Output.apply = _noting(pulumi.Output.apply)  # type: ignore[method-assign]
+
+    def run(self, job: Job) -> None:
+        """Run it once; resources that it declares go to the operation that is under way."""
+        # Modules of the user's may declare resources as they are imported, so each run imports them anew.
+        for name in set(sys.modules) - self._modules:
+            if not _installed(sys.modules[name]):
+                del sys.modules[name]
+        os.chdir(job.directory)
+        sys.path[:] = [job.directory, *self._path]
+        sys.argv = [job.program]
+        if job.skip_await:
+            pulumi.runtime.register_stack_transformation(_without_waiting)
+        runpy.run_path(job.program, run_name="__main__")
+
+
+def _installed(module: ModuleType) -> bool:
+    """Whether a module belongs to Python or to an installed package: these are imported once, which saves seconds."""
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return not any(place and not place.startswith(_INSTALLED) for place in places)
+
+
+def _noting(apply: Any) -> Any:
+    """``Output.apply`` that notes where a callback raised: asyncio drops that once the error was awaited twice."""
+
+    @functools.wraps(apply)
+    def noting(output: Any, func: Callable[[Any], Any], *args: Any, **options: Any) -> Any:
+        def call(value: Any) -> Any:
+            try:
+                return func(value)
+            except Exception as error:
+                error.add_note("".join(traceback.format_tb(error.__traceback__)))
+                raise
+
+        return apply(output, call, *args, **options)
+
+    return noting
+
+
+def _without_waiting(
+    args: pulumi.ResourceTransformationArgs,
+) -> pulumi.ResourceTransformationResult | None:
+    """Tell the old provider not to wait for what never comes."""
+    if args.type_ not in _WAITS_IN_VAIN:
+        return None
+    return pulumi.ResourceTransformationResult(
+        {**args.props, "metadata": _annotated(args.props.get("metadata"))}, args.opts
+    )
+
+
+def _annotated(metadata: Any) -> Any:
+    """The metadata, in whichever of the SDK's forms it was written, with the annotation added."""
+    if isinstance(metadata, pulumi.Output):
+        return metadata.apply(_annotated)
+    if metadata is None or isinstance(metadata, Mapping):
+        known = metadata or {}
+        return {**known, "annotations": _with_skip(known.get("annotations"))}
+    changed = copy.copy(metadata)  # an ObjectMetaArgs
+    changed.annotations = _with_skip(metadata.annotations)
+    return changed
+
+
+def _with_skip(annotations: Any) -> pulumi.Output[dict[str, str]]:
+    # Only the annotations wait for what is not known yet: name and namespace are to stay visible in a preview.
+    return pulumi.Output.from_input(annotations or {}).apply(lambda known: {**known, _SKIP_AWAIT: "true"})
