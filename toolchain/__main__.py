@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     building = commands.add_parser(
         "build",
         help="build what is missing: kind, kubectl, pulumi, its Kubernetes provider, node image, probe image",
-        description=f"Builds what is missing under {cache_root()}, and writes tools.json there. Cold: 10 to 20 minutes.",
+        description=f"Builds what is missing under {cache_root()}, and writes tools.json there. Cold: 15 minutes.",
     )
     building.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="just these, and what they need; `status` tells the names"

@@ -62,7 +62,8 @@ class DebianRoot(FolderOutput):
         drop = " ".join(f'"$1"/{pattern}' for pattern in (*COMMON_DROP, *self._drop))
         logged(
             [
-                "mmdebstrap",
+                # A mount namespace of its own: what it mounts is gone when it is, even if it is killed.
+                *("unshare", "--mount", "mmdebstrap"),
                 "--mode=root",
                 "--variant=essential",
                 f"--include={','.join(['usr-is-merged', *self._packages])}",
@@ -78,6 +79,11 @@ class DebianRoot(FolderOutput):
             ],
             log=log,
             deadline=900,
-            env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+            env={
+                "DEBIAN_FRONTEND": "noninteractive",
+                "LC_ALL": "C",
+                "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
+                "TMPDIR": str(into),
+            },
         )
         listed.unlink()

@@ -85,12 +85,15 @@ class FolderOutput(Output):
         return self.path.is_dir()
 
     def make(self, log: Path) -> None:
-        """Fills a scratch folder, then renames it; one that an interrupted build left is thrown away first."""
+        """Fills a scratch folder, then renames it; one that a killed build left is thrown away first."""
         scratch = folder("scratch") / self.slug
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        self.fill(scratch, log)
-        scratch.rename(self.path)
+        try:
+            self.fill(scratch, log)
+            scratch.rename(self.path)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     @abstractmethod
     def fill(self, into: Path, log: Path) -> None:

@@ -16,6 +16,9 @@ from toolchain.errors import ToolchainError
 TAIL_LINES = 25
 """How much of a failed program's output goes into the error."""
 
+GRACE = 10.0
+"""Seconds that a program gets to clean up after itself, once it is told to end."""
+
 _running: set[subprocess.Popen[str]] = set()
 _stopping = threading.Event()
 _lock = threading.Lock()
@@ -127,11 +130,14 @@ def _started(
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
-    """The whole group, so that a compiler does not outlive the `go` that started it."""
-    if child.poll() is None:
+    """The whole group, so that a compiler does not outlive the `go` that started it; first with time to clean up."""
+    for how, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+        if child.poll() is not None:
+            return
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+            os.killpg(child.pid, how)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
 
 
 def _ending(returncode: int, started: float) -> str:
