@@ -9,12 +9,14 @@ import pytest
 
 from pytest_k8ssec.errors import K8ssecError, NoAccess
 from pytest_k8ssec.results import Phase
+from pytest_k8ssec.session import SETTINGS
 from pytest_k8ssec.verdict import Judge
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.control import Sabotage
     from pytest_k8ssec.probes.pool import Pod, Pool
+    from pytest_k8ssec.probes.vantage import NetworkVantage
     from pytest_k8ssec.sites import Site, Sites
     from pytest_k8ssec.stack import Stack, Workload
 
@@ -78,13 +80,13 @@ def nodes(cluster: Cluster) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def k8ssec_pool(k8ssec_site: Site) -> Pool:
-    """Internal: the session's pods to probe from."""
+def pool(k8ssec_site: Site) -> Pool:
+    """The session's pods to probe from, for what ``attacker`` and ``twin`` are too simple for."""
     return _or_fail(lambda: k8ssec_site.pool)
 
 
 @pytest.fixture
-def attacker(k8ssec_pool: Pool) -> Callable[..., Pod]:
+def attacker(pool: Pool) -> Callable[..., Pod]:
     """``attacker(namespace=..., labels=..., service_account=..., node=...)``: a pod to probe from.
 
     Without a namespace it stands in one of our own. Pods are shared between tests that ask for the same.
@@ -92,21 +94,38 @@ def attacker(k8ssec_pool: Pool) -> Callable[..., Pod]:
     from pytest_k8ssec.probes.manifests import PodSpec
 
     def lease(namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:
-        where = namespace or k8ssec_pool.namespace("attacker")
-        return k8ssec_pool.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
+        where = namespace or pool.namespace("attacker")
+        return pool.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
 
     return lease
 
 
 @pytest.fixture
-def twin(k8ssec_pool: Pool) -> Callable[[Workload], Pod]:
+def twin(pool: Pool) -> Callable[[Workload], Pod]:
     """``twin(workload)``: a pod with the workload's labels, account, volumes and security context that runs our probe."""
     from pytest_k8ssec.probes.manifests import PodSpec
 
     def lease(workload: Workload) -> Pod:
-        return k8ssec_pool.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
+        return pool.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
 
     return lease
+
+
+@pytest.fixture
+def outside(cluster: Cluster) -> NetworkVantage:
+    """A container beside the cluster's nodes, on their network: what a neighbour sees."""
+    from pytest_k8ssec.probes.vantage import NetworkVantage
+
+    return NetworkVantage(cluster, None)
+
+
+@pytest.fixture
+def allowed(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """Subject to reason, of what ``[tool.k8ssec.allow]`` declares for the control that asks."""
+    from pytest_k8ssec.control import control_of
+
+    control = control_of(request.function)
+    return request.config.stash[SETTINGS].allowed(control.id if control else request.function.__name__)
 
 
 @pytest.fixture

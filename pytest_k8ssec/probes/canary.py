@@ -1,6 +1,7 @@
 """What a pod of ours runs until it is deleted: listeners that prove who answered. Standard library, Python 3.9 and later.
 
-TCP: each connection gets one line, ``k8ssec NONCE``. UDP: each datagram is sent back. Arguments: NONCE and a port.
+TCP: each connection gets an HTTP answer that carries the nonce, without waiting for a request: enough for a plain HTTP
+client, and for one that only connects and reads. UDP: each datagram is sent back. Arguments: the nonce and a port.
 """
 
 from __future__ import annotations
@@ -23,10 +24,16 @@ class Echo(asyncio.DatagramProtocol):
 
 
 async def main(nonce: str, port: int) -> None:
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(("k8ssec %s\n" % nonce).encode())
-        await writer.drain()
-        writer.close()
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(("HTTP/1.0 200 OK\r\nX-K8ssec: %s\r\nContent-Length: 0\r\n\r\n" % nonce).encode())
+        try:
+            await writer.drain()
+            # Closed before the request was read, the answer could be lost to a reset.
+            await asyncio.wait_for(reader.read(4096), 2)
+        except (OSError, asyncio.TimeoutError):
+            return
+        finally:
+            writer.close()
 
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import time
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.nodefacts import node_source
 from pytest_k8ssec.probes.tasks import Http, authority
@@ -58,6 +62,65 @@ def with_real_certificate(cluster: Cluster, node: Node, host: str, port: int) ->
         status=int(status) if answered else None,
         latency_ms=round((time.monotonic() - started) * 1000, 1),
     )
+
+
+def _range(key: str, **more: str | bool) -> str:
+    return json.dumps({"key": _bytes(key), **more})
+
+
+def raw_value(cluster: Cluster, node: Node, key: str, describe: Callable[[bytes], str]) -> tuple[bytes, Evidence]:
+    """The raw value of one key *of our own*, and evidence that shows only what ``describe`` says of it.
+
+    Returns:
+        the value, empty where etcd has no such key.
+
+    Raises:
+        ProbeError: etcd could not be asked, or did not answer as it should.
+    """
+    body = _gateway(cluster, node, _range(key), ())
+    found = _json(body, node)
+    value = base64.b64decode(found["kvs"][0]["value"]) if found.get("kvs") else b""
+    outcome, words = (Outcome.DONE, describe(value)) if value else (Outcome.ABSENT, "no such key")
+    return value, Evidence(node_source(node), f"range {key} in etcd, past the API server", outcome, words)
+
+
+def raw_prefixes(cluster: Cluster, node: Node, prefix: str) -> tuple[dict[str, bytes], Evidence]:
+    """The first 24 bytes of every value below a prefix; the rest is cut off on the node and never leaves it.
+
+    Returns:
+        first bytes by key, and evidence of how many there are.
+
+    Raises:
+        ProbeError: etcd could not be asked, or did not answer as it should.
+    """
+    query = _range(prefix, range_end=_bytes(prefix[:-1] + chr(ord(prefix[-1]) + 1)))
+    # 32 characters of base64 are 24 bytes.
+    body = _gateway(cluster, node, query, ("jq", "-c", "{kvs: [.kvs[]? | {key, value: .value[:32]}]}"))
+    found = {base64.b64decode(pair["key"]).decode(): base64.b64decode(pair["value"]) for pair in _json(body, node)["kvs"]}
+    words = f"{len(found)} keys, 24 bytes of each value"
+    outcome = Outcome.DONE if found else Outcome.ABSENT
+    return found, Evidence(node_source(node), f"range {prefix} in etcd, past the API server", outcome, words)
+
+
+def _gateway(cluster: Cluster, node: Node, query: str, through: Sequence[str]) -> bytes:
+    """etcd's answer to a range request, sent on the node with the API server's own certificate.
+
+    Args:
+        through: a command that the answer is piped through on the node.
+    """
+    curl = [*_CURL, "--fail", "--data", query, f"https://127.0.0.1:2379{RANGE}"]
+    line = shlex.join(curl) + (f" | {shlex.join(through)}" if through else "")
+    return cluster.on_node(node, ["bash", "-o", "pipefail", "-c", line], deadline=30).stdout
+
+
+def _json(body: bytes, node: Node) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        raise ProbeError(f"etcd on {node.name}: answered with something that is not JSON") from None
+    if not isinstance(found, dict):
+        raise ProbeError(f"etcd on {node.name}: answered with something that is no object")
+    return found
 
 
 @cache

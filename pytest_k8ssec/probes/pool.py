@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
@@ -14,10 +14,11 @@ from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.probes import manifests
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
-from pytest_k8ssec.probes.tasks import Task, Tcp
+from pytest_k8ssec.probes.tasks import Http, Task, Tcp
 from pytest_k8ssec.probes.vantage import Answer, PodVantage, ask
 
 START_SECONDS = 60
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Pod:
     def canary(self) -> Tcp:
         """The task that reaches its TCP listener and makes sure that it was this pod that answered."""
         return Tcp(self.address, CANARY_PORT, expect=self.nonce)
+
+    @property
+    def plain_http(self) -> Http:
+        """The task that gets an HTTP answer from its listener."""
+        return Http(self.address, CANARY_PORT, "/", tls=False, identity="of our own canary")
 
     def ask(self, *tasks: Task) -> list[Answer]:
         """Do tasks from within it, all in one exec. Raises ProbeError."""
@@ -69,6 +75,7 @@ class Pool:
         self._namespaces: dict[str, str] = {}
         self._owners: dict[str, Body] = {}
         self._leased: dict[str, Pod] = {}
+        self._remembered: dict[str, Any] = {}
 
     @property
     def cluster(self) -> Cluster:
@@ -115,11 +122,19 @@ class Pool:
             self._leased[key] = self._running(fresh[key], name, nonce)
         return [self._leased[spec.key()] for spec in specs]
 
+    def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:
+        """Something that was found out about the cluster, once, until the cluster changes."""
+        if what not in self._remembered:
+            self._remembered[what] = find_out()
+        found: _Found = self._remembered[what]
+        return found
+
     def refresh(self) -> None:
-        """Give up all pods: what they were made under has changed."""
+        """Give up all pods, and forget what was found out: what they were made under has changed."""
         for pod in self._leased.values():
             self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
         self._leased.clear()
+        self._remembered.clear()
 
     def close(self) -> None:
         """Remove what was made, where the cluster outlives the run."""

@@ -1,1 +1,1 @@
-"""Controls of etcd."""
+"""Controls of the family etcd."""

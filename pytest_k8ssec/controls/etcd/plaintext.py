@@ -1,0 +1,83 @@
+"""etcd serves nothing over plain HTTP.
+
+Plain HTTP knows no certificates: whoever can connect is let in, and what is sent can be read on the way. That is also true
+of the metrics port, which tells the names of keys and the shape of the cluster. All ports that etcd is known for, and each
+further one that its process listens on, are asked for `/version` and `/metrics` in plain text from a pod. A TLS port
+answers plain HTTP with status 400; anything else is a plain service. Loopback is left out: kubeadm's health probes use
+plain metrics on 127.0.0.1:2381.
+
+Remediation: list only `https://` in etcd's `--listen-client-urls`, `--listen-peer-urls`, and keep
+`--listen-metrics-urls` on 127.0.0.1 or on `https://`.
+
+Sources: CIS Kubernetes Benchmark 2.1; https://etcd.io/docs/v3.6/op-guide/configuration/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import NoAccess, SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes, listeners
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.verdict import Judge
+
+_KNOWN = (2378, 2379, 2380, 2381, 2382, 4001)
+_PATHS = ("/version", "/metrics")
+_TLS_PORT_SAYS = 400
+_QUIET = STOPPED | {Outcome.CLOSED}
+
+
+@control(severity=Severity.HIGH, subject="cluster", cis=("2.1",), others=("KHV033", "KHV034", "C-0153"))
+def test_etcd_plaintext(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
+    """Ask each control-plane node's etcd ports in plain text, from a pod."""
+    pod, canary = attacker(), attacker(pool.namespace("canary"))
+    for node in (node for node in cluster.nodes if node.control_plane):
+        own = _ports_of_etcd(cluster, node)
+        tried = list(product(sorted({*_KNOWN, *own}), _PATHS))
+        shown, tls, *answers = pod.probe(
+            canary.plain_http,
+            Http(node.address, 6443, "/livez"),
+            *(Http(node.address, port, path, tls=False, identity="in plain text") for port, path in tried),
+        )
+        case = judge.case(f"etcd on {node.name} ({node.address})")
+        case.positive("plain HTTP gets through to a canary", shown, succeeded=shown.status == 200)
+        case.positive("TLS gets through to the same node", tls, succeeded=tls.outcome is Outcome.HTTP)
+        for (port, path), answer in zip(tried, answers, strict=True):
+            case.attack(f"port {port}{path}", answer, through=_got_through(answer, port in own))
+
+
+def _ports_of_etcd(cluster: Cluster, node: Node) -> set[int]:
+    """What etcd's process listens on; nothing where the node can't be entered."""
+    try:
+        control_planes(cluster)
+    except NoAccess:
+        return set()
+    return {each.port for each in listeners(cluster, node, "etcd")}
+
+
+def _got_through(answer: Evidence, is_etcd: bool) -> bool | None:
+    if answer.outcome in _QUIET:
+        return False
+    if answer.status is None:
+        return None
+    return answer.status != _TLS_PORT_SAYS if is_etcd else answer.status == 200
+
+
+def _listens_in_plain(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if "http://0.0.0.0" not in arguments(cluster, node, "etcd").get("listen-metrics-urls", ""):
+        raise SabotageError("etcd: does not serve plain metrics on all addresses")
+    return argument_evidence(cluster, node, "etcd", "listen-metrics-urls")
+
+
+@sabotage(test_etcd_plaintext, proof=_listens_in_plain)
+def plain_metrics(config: KindConfig) -> None:
+    """etcd serves its metrics, /version among them, in plain text on all addresses."""
+    config.etcd(listen_metrics_urls="http://0.0.0.0:2381")

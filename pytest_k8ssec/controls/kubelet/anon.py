@@ -1,0 +1,68 @@
+"""The kubelet answers nobody without credentials.
+
+A kubelet that lets anonymous requests in and authorises all of them runs commands in every container of its node for
+anybody who can reach port 10250. One that lets them in and then forbids them (403) is one wrong binding away from that, so
+it counts as breached: only 401 shows that anonymous requests are off. The list of pods is asked for without credentials on
+every node, from a pod; the body is not read.
+
+Remediation: set `authentication.anonymous.enabled: false` and `authorization.mode: Webhook` in every node's
+KubeletConfiguration.
+
+Sources: CIS Kubernetes Benchmark 4.2.1; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import api_evidence, auditor
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.verdict import Judge
+
+_PORT = 10250
+_THROUGH = {200: True, 403: True, 401: False}
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("4.2.1",),
+    others=("KHV036", "KHV052", "C-0172", "MS-TA9030"),
+)
+def test_kubelet_anon(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
+    """Ask every node's kubelet for its pods, without credentials and as somebody who may."""
+    bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
+    tasks = [
+        task
+        for node in cluster.nodes
+        for task in (
+            Http(node.address, _PORT, "/pods"),
+            Http(node.address, _PORT, "/pods", headers=bearer, identity="as our auditor"),
+        )
+    ]
+    answers = attacker().probe(*tasks)
+    for node, anonymous, authorised in zip(cluster.nodes, answers[::2], answers[1::2], strict=True):
+        case = judge.case(f"kubelet on {node.name} ({node.address})")
+        case.positive("an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200)
+        case.attack("GET /pods", anonymous, through=_THROUGH.get(anonymous.status or 0))
+
+
+def _lets_anonymous_in(cluster: Cluster) -> Evidence:
+    path = f"/api/v1/nodes/{cluster.nodes[-1].name}/proxy/configz"
+    answer = cluster.api.request("GET", path)
+    settings = answer.body.get("kubeletconfig", {}).get("authentication", {}).get("anonymous", {})
+    if settings.get("enabled") is not True:
+        raise SabotageError(f"kubelet on {cluster.nodes[-1].name}: anonymous requests are not enabled")
+    return api_evidence("", f"GET {path}: authentication.anonymous {settings}", answer)
+
+
+@sabotage(test_kubelet_anon, proof=_lets_anonymous_in)
+def anonymous_kubelet(config: KindConfig) -> None:
+    """Every kubelet lets anonymous requests in."""
+    config.kubelet(authentication={"anonymous": {"enabled": True}})

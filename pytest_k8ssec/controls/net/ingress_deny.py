@@ -1,0 +1,110 @@
+"""A pod of a foreign namespace reaches no port of the stack's pods.
+
+Without a default deny every pod of the cluster can talk to every other, so one compromised container has the whole
+platform in reach. Each port that a pod of the stack really listens on is tried from a namespace that is none of the
+stack's, twice: by a bare pod, and by one that wears the labels of a client that the policies let in, as a policy that
+forgets to name the namespace lets such a pod in. Pod addresses are tried, not Services, which an attacker has no need of.
+
+A refused connection and no answer both mean blocked once the listener is proven, and neither does before. Proven means:
+at that moment a twin of an allowed client, or else the pod's own node, got through to the same port.
+
+Remediation: give each namespace a NetworkPolicy that selects all pods and lists `Ingress` without any rule, and name the
+exceptions by namespace *and* pod labels. Policies add up: one that allows all ingress undoes all others. A port that is
+meant for everybody is declared in `[tool.k8ssec.allow.net-ingress-deny]` as `"namespace/workload:port" = "reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.3.2; https://kubernetes.io/docs/concepts/services-networking/network-policies/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import STOPPED, allow_all_ingress, await_canary, enforces
+from pytest_k8ssec.probes.listening import prove_listening
+from pytest_k8ssec.probes.policies import Peer, lets_in
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.targets import Target, targets
+from pytest_k8ssec.probes.tasks import Tcp
+from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.verdict import Judge
+
+
+@control(severity=Severity.HIGH, subject="stack", cis=("5.3.2",), others=("C-0206", "C-0260", "MS-TA9034"))
+def test_net_ingress_deny(
+    judge: Judge,
+    cluster: Cluster,
+    stack: Stack,
+    pool: Pool,
+    attacker: Callable[..., Pod],
+    twin: Callable[[Workload], Pod],
+    allowed: Mapping[str, str],
+) -> None:
+    """Try each listening port of each pod from a foreign namespace, bare and in the clothes of an allowed client."""
+    wanted = [target for target in targets(cluster, stack) if target.subject not in allowed]
+    for subject, reason in allowed.items():
+        judge.note(f"{subject} is declared open to everybody: {reason}")
+    if not wanted:
+        judge.not_applicable("no pod of the stack listens on a port that is not declared open")
+        return
+    gate = enforces(pool)
+    clients = _clients(cluster, stack, wanted)
+    by_twin = {target: workload for target, (workload, *_) in clients.items() if stack.deployed}
+    listening = prove_listening(cluster, wanted, by_twin, twin)
+    sources = {"bare": attacker(), **{f"wearing the labels of {each}": attacker(labels=each.labels) for each in _all(clients)}}
+    canary = attacker(pool.namespace("canary"))
+    cases = {target: judge.case(str(target)) for target in wanted}
+    for words, source in sources.items():
+        canary_answer, *answers = source.probe(canary.canary, *(Tcp(target.address, target.port) for target in wanted))
+        for target, answer in zip(wanted, answers, strict=True):
+            known = answer.outcome is Outcome.OPEN or answer.outcome in STOPPED
+            cases[target].attack(f"connect, {words}", answer, through=answer.outcome is Outcome.OPEN if known else None)
+            reached = canary_answer.outcome is Outcome.OPEN
+            cases[target].positive(f"the attacker, {words}, reaches a canary", canary_answer, succeeded=reached)
+    for target, case in cases.items():
+        case.positive("it listens at this moment", listening[target], succeeded=listening[target].outcome is Outcome.OPEN)
+        case.positive("policies are enforced here", gate, succeeded=gate.outcome is Outcome.DONE)
+
+
+def _clients(cluster: Cluster, stack: Stack, wanted: list[Target]) -> dict[Target, list[Workload]]:
+    """The workloads that the policies let in, for each target that has some."""
+    labels = {name: cluster.api.get(f"/api/v1/namespaces/{name}")["metadata"]["labels"] for name in stack.namespaces}
+    path = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies"
+    policies = {name: cluster.api.list(path.format(name)) for name in stack.namespaces}
+    found: dict[Target, list[Workload]] = {}
+    for target in wanted:
+        here = target.workload.namespace
+        peer = Peer(here, labels[here], target.workload.labels)
+        for workload in stack.workloads():
+            source = Peer(workload.namespace, labels[workload.namespace], workload.labels)
+            if lets_in(policies[here], peer, target.port, source):
+                found.setdefault(target, []).append(workload)
+    return found
+
+
+def _all(clients: Mapping[Target, list[Workload]]) -> list[Workload]:
+    by_name = {(each.namespace, each.name): each for found in clients.values() for each in found}
+    return list(by_name.values())
+
+
+@sabotage(test_net_ingress_deny)
+def ingress_allowed_to_all(
+    cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
+) -> Iterator[Evidence]:
+    """A policy that allows all ingress is added to the namespaces of the stack: policies add up."""
+    workloads = {workload.namespace: workload for workload in stack.workloads()}
+    source = attacker()
+    pods = {namespace: twin(workload) for namespace, workload in workloads.items()}
+    with cluster.api.applied(*map(allow_all_ingress, workloads)):
+        # A twin stands under the same policies as its workload: once it can be reached, they are in force.
+        proofs = [await_canary(source, pod, reachable=True) for pod in pods.values()]
+        for proof in proofs:
+            if proof.outcome is not Outcome.OPEN:
+                raise SabotageError(f"allow-all policy: not in force: {proof}")
+        yield proofs[0]
+    for pod in pods.values():
+        if await_canary(source, pod, reachable=False).outcome is Outcome.OPEN:
+            raise SabotageError(f"allow-all policy: removed, and {pod.source} can still be reached")

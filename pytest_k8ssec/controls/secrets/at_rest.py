@@ -1,0 +1,90 @@
+"""Secrets are encrypted in etcd.
+
+What lies in etcd lies in its snapshots and on its disks. The flag `--encryption-provider-config` proves nothing: the first
+provider may be `identity`, some API servers may lack the flag, and Secrets that were written before it was set stay as
+they were until they are written again. So a canary Secret is written through each API server and read raw from etcd, past
+the API server; and the first bytes of every other Secret are looked at, cut off on the node so that no value leaves it.
+
+The provider is in the evidence: a key in a file on the node's disk (secretbox, aescbc, aesgcm) does not survive the theft of
+that disk; a KMS does.
+
+Remediation: give every API server an EncryptionConfiguration whose first provider for `secrets` is `kms`, `secretbox` or
+`aescbc`, and rewrite what is there: `kubectl get secrets --all-namespaces -o json | kubectl replace -f -`.
+
+Sources: CIS Kubernetes Benchmark 1.2.27, 1.2.28; https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.etcd import raw_prefixes, raw_value
+from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.written import write_secret
+from pytest_k8ssec.redaction import register
+from pytest_k8ssec.verdict import Judge
+
+_ENCRYPTED = b"k8s:enc:"
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("1.2.27", "1.2.28"),
+    others=("C-0066", "C-0141", "KCV-0030"),
+)
+def test_secrets_at_rest(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+    """Write a canary through each API server and read it, and the beginning of all others, raw from etcd."""
+    namespace = pool.namespace("canary")
+    for node in control_planes(cluster):
+        name, canary = f"at-rest-{secrets.token_hex(3)}", register(secrets.token_hex(24))
+        written = write_secret(cluster, node, namespace, name, canary)
+        _canary(judge, cluster, node, f"{namespace}/{name}", canary, written)
+    _all_others(judge, cluster, f"{namespace}/{name}", written)
+
+
+def _canary(judge: Judge, cluster: Cluster, node: Node, name: str, canary: str, written: Evidence) -> None:
+    value, evidence = raw_value(cluster, node, f"/registry/secrets/{name}", _beginning)
+    readable = any(form in value for form in (canary.encode(), base64.b64encode(canary.encode())))
+    case = judge.case(f"canary Secret written through the API server on {node.name}")
+    case.positive("the API returns the canary", written, succeeded=written.status == 200)
+    case.positive("its key is in etcd", evidence, succeeded=bool(value))
+    case.attack("read it raw from etcd", evidence, through=readable or not value.startswith(_ENCRYPTED) if value else None)
+
+
+def _all_others(judge: Judge, cluster: Cluster, known: str, written: Evidence) -> None:
+    (node, *_) = control_planes(cluster)
+    prefixes, evidence = raw_prefixes(cluster, node, "/registry/secrets/")
+    plain = sorted(key.removeprefix("/registry/secrets/") for key, start in prefixes.items() if not start.startswith(_ENCRYPTED))
+    case = judge.case("all Secrets in etcd")
+    case.positive("the canary is among them", evidence, succeeded=f"/registry/secrets/{known}" in prefixes)
+    case.positive("the API returns the canary", written, succeeded=written.status == 200)
+    what = f"read the first bytes of {len(prefixes)} Secrets"
+    case.attack(f"{what}: in plain text: {', '.join(plain[:5])}" if plain else what, evidence, through=bool(plain))
+
+
+def _beginning(value: bytes) -> str:
+    """What a report may show of a raw value: who encrypted it, or that nobody did."""
+    if value.startswith(_ENCRYPTED):
+        return "encrypted by " + ":".join(value[:64].decode("latin-1").split(":")[2:5])
+    return "not encrypted"
+
+
+def _no_provider(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if arguments(cluster, node, "kube-apiserver").get("encryption-provider-config"):
+        raise SabotageError("kube-apiserver: still runs with an encryption-provider-config")
+    return argument_evidence(cluster, node, "kube-apiserver", "encryption-provider-config")
+
+
+@sabotage(test_secrets_at_rest, proof=_no_provider)
+def no_encryption(config: KindConfig) -> None:
+    """The API server runs without an encryption provider."""
+    config.api_server(encryption_provider_config=None)

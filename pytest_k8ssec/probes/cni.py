@@ -1,0 +1,142 @@
+"""Does the cluster's network enforce NetworkPolicies at all? Found out once, and every control of the network rests on it.
+
+A policy object is accepted by every API server, whether or not anything enforces it, so two canary namespaces of ours are
+cut off from each other and joined again, and traffic is sent at each step, over TCP and UDP, on one node and across
+nodes, for ingress and for egress.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Udp
+
+ENFORCE_SECONDS = 30
+"""How long enforcement may take."""
+_TIMEOUT = 0.6
+"""Seconds that one attempt waits: both ends are pods of ours on one machine or one network."""
+STOPPED = frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE})
+"""What a blocked connection looks like, once the listener is proven."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One state of the policies, and what came of each attempt in it."""
+
+    name: str
+    open_expected: bool
+    attempts: tuple[tuple[str, Evidence], ...]
+    """(path, evidence) of the last attempts; the path reads ``TCP, same node``."""
+    milliseconds: float
+    """From the policy's creation until all attempts were as expected, or until patience ended."""
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether every attempt was."""
+        return all(_is_open(evidence) is self.open_expected for _, evidence in self.attempts)
+
+
+def enforcement(pool: Pool) -> tuple[Step, ...]:
+    """Apply and remove policies between canaries of ours, and watch the traffic; found out once.
+
+    Raises:
+        ProbeError: a canary did not start, or an exec broke.
+    """
+    return pool.remember("cni", lambda: tuple(_steps(pool)))
+
+
+def enforces(pool: Pool) -> Evidence:
+    """Whether policies are enforced, as one piece of evidence for controls that rest on it. Raises ProbeError."""
+    steps = enforcement(pool)
+    failed = [step for step in steps if not step.as_expected]
+    first = (failed or list(steps))[0]
+    words = "enforced" if not failed else f"{first.name}: not as expected"
+    return replace(
+        first.attempts[0][1],
+        request="NetworkPolicies between two canary namespaces",
+        outcome=Outcome.ABSENT if failed else Outcome.DONE,
+        detail=words,
+        status=None,
+        latency_ms=first.milliseconds,
+    )
+
+
+def _steps(pool: Pool) -> Iterable[Step]:
+    target_ns, source_ns = pool.namespace("cni-target"), pool.namespace("cni-source")
+    workers = [node.name for node in pool.cluster.nodes][-2:]  # one node, or two different ones
+    target, *sources = pool.lease(
+        PodSpec(target_ns, node=workers[-1], purpose="cni"),
+        *(PodSpec(source_ns, node=name, purpose="cni") for name in reversed(workers)),
+    )
+    api = pool.cluster.api
+
+    def attempts() -> tuple[tuple[str, Evidence], ...]:
+        return tuple(pair for source in sources for pair in _attempts(source, target))
+
+    yield _await("no policy", attempts, open_expected=True)
+    with api.applied(_policy("k8ssec-deny-ingress", target_ns, "Ingress")):
+        yield _await("deny all ingress", attempts, open_expected=False)
+        admit = {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": source_ns}}}]}
+        with api.applied(_policy("k8ssec-admit", target_ns, "Ingress", ingress=[admit])):
+            yield _await("admit the source's namespace", attempts, open_expected=True)
+    with api.applied(_policy("k8ssec-deny-egress", source_ns, "Egress")):
+        yield _await("deny all egress", attempts, open_expected=False)
+    yield _await("no policy again", attempts, open_expected=True)
+
+
+def _attempts(source: Pod, target: Pod) -> Iterable[tuple[str, Evidence]]:
+    near = "same node" if source.source.node == target.source.node else "across nodes"
+    tcp, udp = source.probe(
+        replace(target.canary, timeout=_TIMEOUT), Udp(target.address, CANARY_PORT, timeout=_TIMEOUT)
+    )
+    return (f"TCP, {near}", tcp), (f"UDP, {near}", udp)
+
+
+def _await(
+    name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], *, open_expected: bool
+) -> Step:
+    """Try again until all attempts are as expected, or patience ends: enforcement takes its time, and that is measured."""
+    started = time.monotonic()
+    while True:
+        tried = attempts()
+        spent = time.monotonic() - started
+        step = Step(name, open_expected, tried, round(spent * 1000, 1))
+        if step.as_expected or spent > ENFORCE_SECONDS:
+            return step
+
+
+def await_canary(source: Pod, target: Pod, *, reachable: bool) -> Evidence:
+    """Try to reach a pod of ours from another one until that is as it should be, or patience ends.
+
+    Returns:
+        the last attempt's evidence.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    return _await("", lambda: (("TCP", source.probe(target.canary)[0]),), open_expected=reachable).attempts[0][1]
+
+
+def _is_open(evidence: Evidence) -> bool | None:
+    if evidence.outcome is Outcome.OPEN:
+        return True
+    return False if evidence.outcome in STOPPED else None
+
+
+def _policy(name: str, namespace: str, direction: str, **rules: Any) -> Body:
+    spec: Body = {"podSelector": {}, "policyTypes": [direction], **rules}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def allow_all_ingress(namespace: str) -> Body:
+    """The policy that opens a namespace to everybody, whatever other policies say: policies add up."""
+    return _policy("k8ssec-allow-all-ingress", namespace, "Ingress", ingress=[{}])
+

@@ -1,0 +1,131 @@
+"""Identities to attack with: a service account's own token, used instead of our credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_k8ssec.clusters.api import KubeApi, Response
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.probes import manifests
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.redaction import register
+
+TOKEN_SECONDS = 600
+"""The shortest life that the API server grants."""
+
+_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A service account and a token of its own, good for ten minutes; the token is never shown."""
+
+    api: KubeApi
+    user: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Identity({self.user})"
+
+    def attempt(self, method: str, path: str, *, body: Any = None, what: str = "", **options: Any) -> Evidence:
+        """Send one request with the token.
+
+        Args:
+            what: words for the report, instead of the bare path.
+
+        Raises:
+            ProbeError: no HTTP answer came.
+        """
+        try:
+            answer = self.api.request(method, path, body=body, token=self.token, **options)
+        except ClusterError as error:
+            raise ProbeError(str(error)) from error
+        return api_evidence(self.user, what or f"{method} {path}", answer)
+
+    def who_am_i(self) -> Evidence:
+        """Ask the API server whom the token makes us (SelfSubjectReview): 201, and the user's name as the detail.
+
+        Raises:
+            ProbeError: no HTTP answer came.
+        """
+        try:
+            answer = self.api.request("POST", _REVIEW, body=_review(), token=self.token)
+        except ClusterError as error:
+            raise ProbeError(str(error)) from error
+        user = answer.body.get("status", {}).get("userInfo", {}).get("username", "") if answer.ok else answer.message
+        return Evidence(
+            Source("client", "this process", identity=self.user), f"POST {_REVIEW}", Outcome.HTTP, str(user),
+            status=answer.status, latency_ms=round(answer.latency_ms, 1),
+        )  # fmt: skip
+
+    def is_itself(self, evidence: Evidence) -> bool:
+        """Whether :meth:`who_am_i` named this identity."""
+        return evidence.status == 201 and evidence.detail == self.user
+
+
+def api_evidence(user: str, request: str, answer: Response) -> Evidence:
+    """Evidence of a request that this process sent to the API server."""
+    return Evidence(
+        Source("client", "this process", identity=user), request, Outcome.HTTP, answer.message[:300],
+        status=answer.status, latency_ms=round(answer.latency_ms, 1),
+    )  # fmt: skip
+
+
+def holder(api: KubeApi, token: str, user: str) -> Identity:
+    """The identity of whoever holds a token that was found somewhere."""
+    return Identity(api, user, register(token))
+
+
+def service_account(cluster: Cluster, namespace: str, name: str) -> Identity:
+    """A service account's identity, by the TokenRequest API.
+
+    Raises:
+        ProbeError: no token was issued.
+    """
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": TOKEN_SECONDS}}
+    try:
+        token = str(cluster.api.call("POST", path, body=body)["status"]["token"])
+    except ClusterError as error:
+        raise ProbeError(f"service account {namespace}/{name}: no token: {error.message}") from error
+    return holder(cluster.api, token, f"system:serviceaccount:{namespace}:{name}")
+
+
+def auditor(pool: Pool) -> Identity:
+    """An identity of ours that may read nodes, pods and the kubelets, and nothing secret: for positive controls.
+
+    Raises:
+        ProbeError: it could not be made.
+    """
+    name = f"k8ssec-{pool.run_id}-auditor"
+    namespace = pool.namespace("auditor")
+    pool.remember("auditor", lambda: _grant(pool, namespace, name))
+    return service_account(pool.cluster, namespace, name)
+
+
+def _grant(pool: Pool, namespace: str, name: str) -> str:
+    labels = {manifests.LABEL: pool.run_id}
+    rules: Sequence[dict[str, Any]] = (
+        {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["get", "list"]},
+        {"apiGroups": [""], "resources": ["nodes/proxy", "nodes/pods"], "verbs": ["get"]},
+    )
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    for path, body in (
+        (f"/api/v1/namespaces/{namespace}/serviceaccounts", {"kind": "ServiceAccount", "apiVersion": "v1"}),
+        (f"{_RBAC}/clusterroles", {"rules": list(rules)}),
+        (f"{_RBAC}/clusterrolebindings", {"roleRef": role, "subjects": [subject]}),
+    ):
+        answer = pool.cluster.api.request("POST", path, body={**body, "metadata": {"name": name, "labels": labels}})
+        if not answer.ok and answer.status != 409:
+            raise ProbeError(f"POST {path}: HTTP {answer.status}: {answer.message}")
+    return name
+
+
+def _review() -> dict[str, Any]:
+    return {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
