@@ -110,12 +110,13 @@ def _run(job: Job, stacks: _Stacks, send: Send) -> Finished:
         return Finished()
     done = stack.up(show_secrets=False, **options)
     outputs = {name: output.value for name, output in done.outputs.items()}
-    return Finished(outputs, [_reduced(one) for one in (stack.export_stack().deployment or {})["resources"]])
+    exported: Any = stack.export_stack().deployment
+    return Finished(outputs, [_reduced(one) for one in exported["resources"]])
 
 
 def _reduced(resource: dict[str, Any]) -> dict[str, Any]:
-    """A resource of the exported state without its properties, but for an object's metadata and the stack's outputs."""
-    kept = {key: resource[key] for key in ("urn", "type", "id", "external", "delete") if key in resource}
+    """A resource of the exported state; its properties reduced to an object's metadata, or to the stack's outputs."""
+    kept: dict[str, Any] = {key: resource.get(key) for key in ("urn", "type", "id", "external", "delete")}
     for side in ("inputs", "outputs"):
         properties = resource.get(side) or {}
         is_stack = resource["type"] == STACK

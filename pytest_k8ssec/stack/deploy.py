@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import mmap
 import os
 import secrets
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ import yaml
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.stack.existing import find
 from pytest_k8ssec.stack.failure import Course, explain
 from pytest_k8ssec.stack.hiding import hider
 from pytest_k8ssec.stack.messages import PROVIDER, Failed, Finished, Job, Step
@@ -34,7 +34,6 @@ Progress = Callable[[str], None]
 _GRACE = 10.0
 """Seconds that the rest gets once something failed: Pulumi waits for all that is under way, for minutes."""
 _OLD_PROVIDER = b"github.com/pulumi/pulumi-kubernetes/provider/v2"
-_AUTONAMED = "pulumi.com/autonamed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,8 @@ def read(
     operations = _Operations(prepare(source), engine, cluster, deadline, progress)
     with operations.worker:
         preview, _ = operations.run("preview")
-    resources = declared_resources(preview.steps.values())
-    return operations.stack(tuple(_found(one, cluster, source) for one in resources), {})
+    declared = declared_resources(preview.steps.values())
+    return operations.stack(find(declared, cluster, source), {})
 
 
 class _Operations:
@@ -141,8 +140,7 @@ class _Operations:
         except OutOfTime:
             late = True
         after = self._seconds if late else None
-        trouble = functools.partial(self._trouble, course)
-        raise explain(self._prepared.source, course, said, after=after, trouble=trouble)
+        raise explain(self._prepared.source, course, said, after=after, trouble=self._trouble)
 
     def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any]) -> Stack:
         """The result."""
@@ -187,11 +185,7 @@ class _Operations:
         if operation == "up" and step.state == "done" and step.type.startswith("kubernetes:"):
             self._progress(f"stack: {course.finished} of {total} objects")
 
-    def _trouble(self, course: Course, namespaces: list[str]) -> str:
-        """Pods and events of the namespaces concerned; where none is known, of all that the stack has objects in."""
-        if not namespaces:
-            resources = declared_resources(course.steps.values())
-            namespaces = list(self.stack(resources, {}).namespaces)
+    def _trouble(self, namespaces: list[str]) -> str:
         return self.hide(describe(self._cluster.api, namespaces))
 
 
@@ -233,27 +227,3 @@ def _write_workspace(workspace: Path, prepared: Prepared, probe_image: str) -> N
     }
     (workspace / "Pulumi.yaml").write_text(yaml.safe_dump(document))
     (workspace / f"Pulumi.{prepared.source.name}.yaml").write_text(yaml.safe_dump({"config": config}))
-
-
-def _found(resource: Resource, cluster: Cluster, source: StackSource) -> Resource:
-    """An object that a preview declared, as it is called on the cluster.
-
-    Raises:
-        StackError: it is not there.
-    """
-    if not resource.is_object or resource.external:
-        return resource
-    api, version = cluster.api, resource.type.split(":")[1].removeprefix("core/")
-    if resource.annotations.get(_AUTONAMED) == "true":
-        # A preview invents the random end of the name; what stands before it is the resource's own name.
-        start = resource.urn.rsplit("::", 1)[-1] + "-"
-        items = api.list(api.path(version, resource.kind, resource.namespace))
-        names = [str(one["metadata"]["name"]) for one in items if one["metadata"]["name"].startswith(start)]
-        if len(names) == 1:
-            return replace(resource, name=names[0])
-    elif api.request("GET", api.path(version, resource.kind, resource.namespace, resource.name)).status == 200:
-        return resource
-    raise StackError(
-        f"{source}: it declares {resource}, which is not on cluster {cluster.name}",
-        mend="deploy the stack to that cluster first, or test on an ephemeral one (without --k8ssec-cluster)",
-    )

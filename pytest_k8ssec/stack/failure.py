@@ -73,7 +73,7 @@ def explain(
     Args:
         said: what Pulumi's command line printed, for want of anything better.
         after: the seconds that passed, where it was the deadline that ended the operation.
-        trouble: gives the pods' states and warning events of some namespaces (of all, where the list is empty).
+        trouble: gives the pods' states and warning events of some namespaces.
     """
     texts = [one.message.strip() for one in course.errors]
     everything = "\n".join(texts) or said
@@ -105,6 +105,7 @@ def _raised(source: StackSource, text: str) -> StackError:
         elif line.strip():
             raised.append(line)
     theirs = [frame for frame in frames if not _INTERNAL.search(_file(frame[0]))]
+    theirs = [frame for number, frame in enumerate(theirs) if frame not in theirs[:number]]
     shown = [line for frame in theirs for line in frame if line.strip() and not _CARETS.match(line)]
     where = ""
     if theirs and (at := _FRAME.match(theirs[-1][0])):
@@ -140,8 +141,9 @@ def _failed(
     else:
         message, mend = f'stack "{source.name}": Pulumi failed', "see below what it reports"
     notes = [f"{_name(one)}: {course.notes[one.urn]}" for one in waiting if one.urn in course.notes]
-    concerned = [str(one.metadata["namespace"]) for one in (*failed, *waiting) if one.metadata.get("namespace")]
-    details = [*texts, *notes, trouble(list(dict.fromkeys(concerned)))]
+    namespaces = [str(one.metadata.get("namespace", "")) for one in (*failed, *waiting)]
+    concerned = [namespace for namespace in dict.fromkeys(namespaces) if namespace]
+    details = [*texts, *notes, trouble(concerned) if concerned else ""]
     return StackError(message, mend=mend, details="\n".join(text for text in details if text))
 
 

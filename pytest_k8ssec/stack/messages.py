@@ -65,7 +65,7 @@ class Finished:
     outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Plain values, secrets too: to be wrapped on receipt."""
     state: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
-    """The resources of the exported state, with no more than metadata and the stack's outputs; empty after a preview."""
+    """The exported state's resources, with no more than metadata and the stack's outputs; empty after a preview."""
 
 
 @dataclass(frozen=True, slots=True)

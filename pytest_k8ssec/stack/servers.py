@@ -39,7 +39,7 @@ def refuse_elsewhere(urn: str, inputs: Mapping[str, Any], kubeconfig: Path, dire
     if inputs.get("renderYamlToDirectory"):
         raise _refused(where, "it writes YAML files instead of talking to a cluster", ours)
     try:
-        given = _given(inputs.get("kubeconfig"), directory) or _load(kubeconfig)
+        given = _load(kubeconfig) if inputs.get("kubeconfig") is None else _given(inputs["kubeconfig"], directory)
         theirs = _server(given, str(inputs.get("context") or ""), str(inputs.get("cluster") or ""))
     except (LookupError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         raise _refused(where, f"it can't be told which server it talks to ({_said(error)})", ours) from error
@@ -69,7 +69,7 @@ def _given(value: Any, directory: Path) -> Any:
     """The kubeconfig that the program gives: an object, its text, or the path of a file."""
     if not isinstance(value, str):
         return value
-    loaded = yaml.safe_load(value) if value else None
+    loaded = yaml.safe_load(value)
     if isinstance(loaded, str):  # a YAML document that is one plain string is a path
         return _load(directory / Path(loaded).expanduser())
     return loaded

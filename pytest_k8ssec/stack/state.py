@@ -22,7 +22,7 @@ def _deployed(state: Iterable[Mapping[str, Any]]) -> Iterator[Resource]:
     for one in state:
         if _counts(one["type"]) and not one.get("delete"):
             metadata = _metadata(one.get("outputs")) or _metadata(one.get("inputs"))
-            yield _resource(one["urn"], one["type"], metadata, str(one.get("id", "")), bool(one.get("external")))
+            yield _resource(one["urn"], one["type"], metadata, str(one.get("id") or ""), bool(one.get("external")))
 
 
 def declared_resources(steps: Iterable[Step]) -> tuple[Resource, ...]:
@@ -69,7 +69,7 @@ def stack_outputs(
         state: the resources of the exported state, in which secret values are marked.
         hide: takes known secret values out of what the program exported as plain text.
     """
-    marked = next((one["outputs"] for one in state if one["type"] == STACK), {})
+    marked: Mapping[str, Any] = next((one["outputs"] for one in state if one["type"] == STACK), {})
     return {name: _wrapped(value, marked.get(name), hide) for name, value in values.items()}
 
 

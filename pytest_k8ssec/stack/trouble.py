@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _MOST = 12
 """Lines of each sort that are shown of a namespace."""
 _WIDTH = 300
+_ALIKE = 3
+"""So many words alike make two messages say the same: ids and addresses come later."""
 
 
 def describe(api: KubeApi, namespaces: Iterable[str]) -> str:
@@ -64,16 +66,18 @@ def _container(container: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _warnings(events: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The newest warnings last; of those about the same object for the same reason only the newest."""
-    newest: dict[tuple[str, str], str] = {}
+    """The newest warnings last; of those that say the same about the same object, but for details, only the newest."""
+    newest: dict[tuple[str, ...], str] = {}
     for event in sorted(events, key=_when):
-        if event.get("type") == "Warning":
-            involved = event.get("involvedObject") or {}
+        involved = event.get("involvedObject") or {}
+        # Nodes' events land in namespace "default", whatever they are about.
+        if event.get("type") == "Warning" and involved.get("kind") != "Node":
+            words = str(event.get("message", "")).split()
             about = f"{involved.get('kind')} {involved.get('namespace')}/{involved.get('name')}"
-            reason = str(event.get("reason"))
-            newest.pop((about, reason), None)
-            newest[about, reason] = " ".join(str(event.get("message", "")).split())
-    return [f"event {about}: {reason}: {message}" for (about, reason), message in newest.items()]
+            key = (about, str(event.get("reason")), *words[:_ALIKE])
+            newest.pop(key, None)
+            newest[key] = f"event {about}: {event.get('reason')}: {' '.join(words)}"
+    return list(newest.values())
 
 
 def _when(event: Mapping[str, Any]) -> str:
