@@ -8,8 +8,9 @@ made on it and the positive controls which show that those attacks would have be
   that failed: the case is **inconclusive**;
 - every attack was stopped and every positive control succeeded: the case **held**.
 
-The test's verdict is the worst of its cases (breached, then inconclusive, then held). No case at all is inconclusive,
-unless the control said that there is nothing to attack: then it is not-applicable.
+An optional case whose positive control plainly failed is left out, unless it is breached; one of which nothing is
+known is not. The test's verdict is the worst of its cases (breached, then inconclusive, then held). No case at all is
+inconclusive, unless the control said that there is nothing to attack: then it is not-applicable.
 """
 
 from __future__ import annotations
@@ -39,6 +40,16 @@ class Attack:
     evidence: Evidence
     through: bool | None
 
+    @property
+    def got_through(self) -> bool:
+        """Whether it succeeded beyond doubt."""
+        return self.through is True and not self.evidence.broken
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it failed beyond doubt."""
+        return self.through is False and not self.evidence.broken
+
     def to_json(self) -> dict[str, Any]:
         """JSON-compatible form for the report."""
         return {"case": self.case, "what": self.what, "through": self.through, **self.evidence.to_json()}
@@ -52,6 +63,16 @@ class Positive:
     what: str
     evidence: Evidence
     succeeded: bool | None
+
+    @property
+    def shown(self) -> bool:
+        """Whether it succeeded beyond doubt."""
+        return self.succeeded is True and not self.evidence.broken
+
+    @property
+    def refuted(self) -> bool:
+        """Whether it failed beyond doubt."""
+        return self.succeeded is False and not self.evidence.broken
 
     def to_json(self) -> dict[str, Any]:
         """JSON-compatible form for the report."""
@@ -76,7 +97,7 @@ class Case:
                 (``Outcome.ERROR``) makes the attack's outcome unknown, whatever ``through`` says.
             through: whether the attacker got what it wanted; None where that can't be told.
         """
-        self.attacks.append(Attack(self.name, what, _checked(evidence), None if evidence.broken else through))
+        self.attacks.append(Attack(self.name, what, evidence, _outcome("through", through, evidence)))
 
     def positive(self, what: str, evidence: Evidence, *, succeeded: bool | None) -> None:
         """Record a positive control: proof that the attacks of this case would have been noticed.
@@ -86,27 +107,29 @@ class Case:
             evidence: as for :meth:`attack`.
             succeeded: whether it was shown; None where that can't be told.
         """
-        self.positives.append(Positive(self.name, what, _checked(evidence), None if evidence.broken else succeeded))
+        self.positives.append(Positive(self.name, what, evidence, _outcome("succeeded", succeeded, evidence)))
 
     @property
-    def proven(self) -> bool:
-        """Whether there is a positive control, and none of them failed."""
-        return bool(self.positives) and all(positive.succeeded for positive in self.positives)
+    def counts(self) -> bool:
+        """Whether it bears on the verdict: not, where it is optional and was shown to be no target, and not breached."""
+        if self.required or any(attack.got_through for attack in self.attacks):
+            return True
+        return not any(positive.refuted for positive in self.positives)
 
     def verdict(self) -> tuple[Verdict, str]:
         """The case's verdict and the reason for it, "" where it held."""
         for attack in self.attacks:
-            if attack.through:
+            if attack.got_through:
                 return Verdict.BREACHED, f"{self.name}: {attack.what}: {attack.evidence}"
         if not self.attacks:
             return Verdict.INCONCLUSIVE, f"{self.name}: no attack was recorded"
         if not self.positives:
             return Verdict.INCONCLUSIVE, f"{self.name}: no positive control was recorded"
         for positive in self.positives:
-            if not positive.succeeded:
+            if not positive.shown:
                 return Verdict.INCONCLUSIVE, f"{self.name}: positive control failed: {positive.what}: {positive.evidence}"
         for attack in self.attacks:
-            if attack.through is None:
+            if not attack.stopped:
                 return Verdict.INCONCLUSIVE, f"{self.name}: could not tell: {attack.what}: {attack.evidence}"
         return Verdict.HELD, ""
 
@@ -128,7 +151,8 @@ class Judge:
         Args:
             name: what is attacked, as the report shall name it.
             required: False for one of several equivalent places where a failed positive control is evidence only
-                (a port that nothing listens on). At least one case must still be proven.
+                (a port that nothing listens on). At least one case must still be proven, and one whose positive
+                control is missing or unknown is not let off.
         """
         made = Case(name, required)
         self.cases.append(made)
@@ -160,20 +184,25 @@ class Judge:
     def verdict(self) -> tuple[Verdict, str]:
         """The verdict on all cases, and the reasons for it, one a line ("" where it held)."""
         if not self.cases:
-            if self._nothing:
+            if self._nothing.strip():
                 return Verdict.NOT_APPLICABLE, self._nothing
             return Verdict.INCONCLUSIVE, "no attack and no positive control were recorded"
-        counted = [case for case in self.cases if case.required or case.proven or any(a.through for a in case.attacks)]
-        if not counted:
-            counted = self.cases
-        found = [case.verdict() for case in counted]
+        counted = [case for case in self.cases if case.counts]
+        found = [case.verdict() for case in counted or self.cases]
         for worst in (Verdict.BREACHED, Verdict.INCONCLUSIVE):
             if reasons := [reason for verdict, reason in found if verdict is worst]:
                 return worst, "\n".join(reasons)
         return Verdict.HELD, ""
 
 
-def _checked(evidence: Evidence) -> Evidence:
+def _outcome(name: str, value: bool | None, evidence: Evidence) -> bool | None:
+    """What may be recorded: nothing of a probe that broke, and never something that only looks true or false.
+
+    Raises:
+        TypeError: the evidence is none, or the value is neither True, False nor None.
+    """
     if not isinstance(evidence, Evidence):
         raise TypeError(f"evidence must be Evidence from a probe, not {type(evidence).__name__}")
-    return evidence
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{name} must be True, False or None, not {value!r}")
+    return None if evidence.broken else value

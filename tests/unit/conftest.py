@@ -1,0 +1,27 @@
+"""What all unit tests share: no settings, tools or runs of this machine, and nothing left in process-wide state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_k8ssec import redaction, tools
+
+
+@pytest.fixture(autouse=True)
+def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Point cache and state at folders of the test's own, and forget K8SSEC_* settings."""
+    for name in os.environ:
+        if name.startswith("K8SSEC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("K8SSEC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("K8SSEC_STATE", str(tmp_path / "state"))
+    tools._manifest.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without any registered secret."""
+    monkeypatch.setattr(redaction, "_secrets", set())
