@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_k8ssec.errors import CommandError, ToolMissing
@@ -14,6 +15,10 @@ LABEL = "io.k8ssec.run"
 
 KIND_LABEL = "io.x-k8s.kind.cluster"
 """Label that kind gives its node containers; its value is the cluster's name."""
+
+
+_LOOK_AGAIN = (0.0, 0.3, 1.0, 3.0)
+_REMOVE_SECONDS = 60
 
 
 def client() -> Path:
@@ -53,6 +58,16 @@ def check_daemon(*, deadline: float = 10) -> str:
     )
 
 
+def endpoint() -> str:
+    """Address of the daemon that the client talks to, "" where the client can't tell; the daemon is not asked.
+
+    Raises:
+        ToolMissing: there is no client.
+    """
+    asked = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}", deadline=10, check=False)
+    return asked.text.strip() if asked.code == 0 else ""
+
+
 def docker(
     *arguments: str, deadline: float = 30, stdin: bytes = b"", check: bool = True
 ) -> Completed:
@@ -70,14 +85,36 @@ def containers(label: str, value: str = "") -> list[str]:
     return docker("ps", "--all", "--filter", chosen, "--format", "{{.Names}}").text.split()
 
 
-def remove(names: Sequence[str]) -> None:
-    """Remove containers with their anonymous volumes; those that are gone already are no error.
+def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
+    """Remove containers with their anonymous volumes, until no more turn up; those that are gone already are no error.
+
+    Args:
+        find: names those that are there now. A `docker run` that was cut off may still come to be in the daemon, so it
+            is asked again after a moment.
+
+    Returns:
+        the names of all that were there.
 
     Raises:
         CommandError: docker refused.
     """
-    if names:
-        docker("rm", "--force", "--volumes", *names, deadline=60)
+    removed: dict[str, None] = {}
+    refused: CommandError | None = None
+    for pause in _LOOK_AGAIN:
+        time.sleep(pause)
+        found = list(find())
+        if not found and pause:
+            return list(removed)
+        removed |= dict.fromkeys(found)
+        try:
+            refused = None
+            if found:
+                docker("rm", "--force", "--volumes", *found, deadline=_REMOVE_SECONDS)
+        except CommandError as error:
+            refused = error  # another process may be removing the same one: what counts is whether it goes
+    if refused:
+        raise refused
+    return list(removed)
 
 
 def has_image(reference: str) -> bool:

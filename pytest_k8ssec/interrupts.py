@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
 
 
-def interrupt(*_: Any) -> None:
-    """A signal handler that makes SIGTERM what Ctrl-C is: everything is torn down on the way out."""
-    raise KeyboardInterrupt
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which is obeyed as Ctrl-C is: everything is torn down on the way out."""
+
+
+def interrupt(number: int, _: FrameType | None = None) -> None:
+    """A signal handler.
+
+    Raises:
+        KeyboardInterrupt: always; for SIGTERM its subclass ``Terminated``.
+    """
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def obey_sigterm() -> Callable[[], None]:
+    """Have SIGTERM end this process in good order. Returns what puts back how it was."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None  # only the main thread may say what a signal does
+    before = signal.signal(signal.SIGTERM, interrupt)
+
+    def undo() -> None:
+        if signal.getsignal(signal.SIGTERM) is interrupt:
+            # None stands for a handler that was not set from Python: it can't be put back.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+    return undo
 
 
 @contextmanager
@@ -25,11 +47,12 @@ def uninterrupted() -> Iterator[None]:
         yield  # only the main thread is ever interrupted
         return
     waiting: list[int] = []
-    held = {number: signal.signal(number, lambda got, _: waiting.append(got)) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    held = {number: signal.signal(number, lambda got, _: waiting.append(got)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in held.items():
             signal.signal(number, handler)
     if waiting:
-        raise KeyboardInterrupt
+        interrupt(waiting[0])

@@ -6,13 +6,23 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_k8ssec.errors import CommandError
 
+if TYPE_CHECKING:
+    import psutil
+
+MARK = "K8SSEC_RUN"
+"""Environment variable by which a run's long-lived commands, and all that these start, are known again."""
+
 _TAIL = 30
 """Lines of a failed command's output that an error shows."""
+_END_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,40 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             continue
         else:
             return
+
+
+def end_marked(run_id: str) -> int:
+    """Kill what a run started under its mark and did not end itself, as it was killed; nothing else bears that mark.
+
+    Killed and not asked: what they were making is removed next.
+
+    Returns:
+        how many processes there were.
+    """
+    import psutil  # here, as each pytest run would pay for it
+
+    ended: set[int] = set()
+    stop = time.monotonic() + _END_SECONDS
+    while time.monotonic() < stop:
+        marked = [each for each in psutil.process_iter() if _mark_of(each) == run_id]
+        if not marked:
+            break
+        for process in marked:
+            ended.add(process.pid)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(marked, timeout=1)
+    return len(ended)
+
+
+def _mark_of(process: psutil.Process) -> str:
+    """The run that a process belongs to, "" for none, or where that may not be known."""
+    import psutil
+
+    try:
+        return process.environ().get(MARK, "") if process.status() != psutil.STATUS_ZOMBIE else ""
+    except (psutil.Error, OSError):
+        return ""
 
 
 def _show(argv: Sequence[str]) -> str:

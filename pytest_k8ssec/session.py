@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_k8ssec.settings import Option, Settings, resolve
+from pytest_k8ssec.settings import Option, Settings, check_places, resolve, table
 
 if TYPE_CHECKING:
     from pytest_k8ssec.runs import Run
@@ -24,6 +22,8 @@ SETTINGS = pytest.StashKey[Settings]()
 _RUN = pytest.StashKey["Run"]()
 _SITES = pytest.StashKey["Sites"]()
 _SABOTEUR = pytest.StashKey["Saboteur"]()
+_SIGTERM = pytest.StashKey[Callable[[], None]]()
+_CLOSED = pytest.StashKey[bool]()
 _WORKER_KEY = "k8ssec_run"
 
 
@@ -33,9 +33,10 @@ def configure(config: pytest.Config) -> Settings:
         cli=lambda option: config.getoption(option.ini, None),
         environ=os.environ,
         ini=lambda option: _ini(config, option),
-        table=_table(config.rootpath / "pyproject.toml"),
+        table=table(config.rootpath / "pyproject.toml"),
         base=config.inipath.parent if config.inipath else config.rootpath,
     )
+    check_places(settings)
     config.stash[SETTINGS] = settings
     return settings
 
@@ -44,23 +45,13 @@ def _ini(config: pytest.Config, option: Option) -> Any:
     return config.getini(option.ini)
 
 
-def _table(file: Path) -> Mapping[str, Any]:
-    """``[tool.k8ssec]``; the file is parsed only if it has such a table."""
-    try:
-        text = file.read_text()
-    except OSError:
-        return {}
-    if "tool.k8ssec" not in text:
-        return {}
-    import tomllib
-
-    table = tomllib.loads(text).get("tool", {}).get("k8ssec", {})
-    return table if isinstance(table, dict) else {}
-
-
 def lend_to_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
     """Let an xdist worker join the controller's run."""
-    workerinput[_WORKER_KEY] = str(_run(config).directory)
+    from pytest_k8ssec.errors import SettingsError
+
+    _obey_sigterm(config)
+    with suppress(SettingsError):  # the worker will meet the same error, if it needs a run at all
+        workerinput[_WORKER_KEY] = str(_run(config).directory)
 
 
 def sites(config: pytest.Config) -> Sites:
@@ -70,19 +61,14 @@ def sites(config: pytest.Config) -> Sites:
         ToolMissing: no docker daemon answers.
     """
     if _SITES not in config.stash:
-        from pytest_k8ssec import docker, sweep
-        from pytest_k8ssec.interrupts import interrupt
-        from pytest_k8ssec.sites import Sites
+        from pytest_k8ssec import sites as module
 
-        docker.check_daemon()
-        tell = _teller(config)
-        worker = _lent(config)
-        if worker is None:
-            for entry, names in sweep.sweep():
-                tell(f"swept run {entry.run.id}, which had ended without cleaning up: {', '.join(names) or 'nothing left'}")
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, interrupt)
-        config.stash[_SITES] = Sites(config.stash[SETTINGS], _run(config), owner=worker is None, progress=tell)
+        _obey_sigterm(config)
+        lent = _lent(config)
+        config.stash[_SITES] = module.begin(
+            config.stash[SETTINGS], progress=_teller(config), joined=_run(config) if lent else None
+        )
+        config.stash[_RUN] = config.stash[_SITES].run
     return config.stash[_SITES]
 
 
@@ -112,13 +98,34 @@ def run_id(config: pytest.Config) -> str:
 
 def close(config: pytest.Config, *, failed: bool) -> list[str]:
     """End what was begun. Returns lines for the user about what was kept."""
+    try:
+        lines = _close(config, failed=failed)
+    except KeyboardInterrupt:
+        raise  # what was interrupted is tried again
+    except BaseException:
+        _forget(config)  # what resists now will again: it is left to the next sweep
+        raise
+    _forget(config)
+    return lines
+
+
+def _close(config: pytest.Config, *, failed: bool) -> list[str]:
+    if _CLOSED in config.stash:
+        return []
     held = config.stash.get(_SITES, None)
     if held is not None:
-        del config.stash[_SITES]
         return held.close(failed=failed)
     if _RUN in config.stash and _lent(config) is None:
         return _close_for_workers(config, failed=failed)
     return []
+
+
+def _forget(config: pytest.Config) -> None:
+    """There is nothing left to close, and SIGTERM is what it was."""
+    config.stash.get(_SIGTERM, lambda: None)()
+    if _SITES in config.stash:
+        del config.stash[_SITES]
+    config.stash[_CLOSED] = True
 
 
 def _close_for_workers(config: pytest.Config, *, failed: bool) -> list[str]:
@@ -143,8 +150,16 @@ def _run(config: pytest.Config) -> Run:
 
 
 def _lent(config: pytest.Config) -> str | None:
-    workerinput = getattr(config, "workerinput", None)
-    return None if workerinput is None else str(workerinput[_WORKER_KEY])
+    lent = getattr(config, "workerinput", {}).get(_WORKER_KEY)
+    return None if lent is None else str(lent)
+
+
+def _obey_sigterm(config: pytest.Config) -> None:
+    """From here on SIGTERM cleans up, until all is closed."""
+    if _SIGTERM not in config.stash:
+        from pytest_k8ssec.interrupts import obey_sigterm
+
+        config.stash[_SIGTERM] = obey_sigterm()
 
 
 def _teller(config: pytest.Config) -> Any:

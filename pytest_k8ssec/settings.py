@@ -17,6 +17,8 @@ from pytest_k8ssec.errors import SettingsError
 
 KEEP = ("never", "on-failure", "always")
 STRICT = ("auto", "on", "off")
+PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
+"""One of these makes a directory a Pulumi project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,54 @@ def resolve(
             mend="sabotage breaks what it touches and runs only on clusters that this run creates",
         )
     return settings
+
+
+def check_places(settings: Settings) -> None:
+    """Look whether what the settings name in the file system is there, as only its user can tell what was meant.
+
+    Raises:
+        SettingsError: a file or a directory is missing, or is not what it should be.
+    """
+    stack = settings.stack
+    if stack is not None:
+        mend = "name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR"
+        if not stack.is_dir():
+            why = "is not a directory" if stack.exists() else "does not exist"
+            raise SettingsError(f"stack directory {stack}: {why}", mend=mend)
+        if not any((stack / name).is_file() for name in PROJECT_FILES):
+            raise SettingsError(f"stack directory {stack}: has no Pulumi.yaml", mend=mend)
+    for what, flag, path in (
+        ("kind config", "--k8ssec-kind-config FILE", settings.kind_config),
+        ("config file", "--k8ssec-config-file FILE", settings.config_file),
+    ):
+        if path is not None and not path.is_file():
+            why = "is not a file" if path.exists() else "does not exist"
+            raise SettingsError(f"{what} {path}: {why}", mend=f"name an existing file: {flag}")
+    if settings.report is not None and settings.report.exists() and not settings.report.is_dir():
+        raise SettingsError(f"report directory {settings.report}: is not a directory", mend="name another one")
+
+
+def table(pyproject: Path) -> Mapping[str, Any]:
+    """``[tool.k8ssec]`` of a file; it is parsed only if it has such a table.
+
+    Raises:
+        SettingsError: the file is no TOML.
+    """
+    try:
+        text = pyproject.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    if "k8ssec" not in text:
+        return {}
+    import tomllib  # here, as each pytest run would pay for it
+
+    try:
+        found = tomllib.loads(text).get("tool", {}).get("k8ssec", {})
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{pyproject}: is not valid TOML", mend="correct the file", details=str(error)) from error
+    if not isinstance(found, dict):
+        raise SettingsError(f"{pyproject}: tool.k8ssec must be a table")
+    return found
 
 
 def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:

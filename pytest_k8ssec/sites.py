@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from pytest_k8ssec import docker, tools
+from pytest_k8ssec import docker, process, tools
 from pytest_k8ssec.control import Sabotage
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.interrupts import uninterrupted
 from pytest_k8ssec.runs import Run, state_root
 from pytest_k8ssec.saboteur import checked
 from pytest_k8ssec.settings import Settings
-from pytest_k8ssec.sweep import remove_recorded
+from pytest_k8ssec.sweep import remove_recorded, sweep
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
@@ -33,6 +33,24 @@ Progress = Callable[[str], None]
 STACK_SECONDS = 300
 """How long a stack's deployment may take."""
 _SHARED = "base.json"
+
+
+def begin(settings: Settings, *, progress: Progress, joined: Run | None = None, name: str = "") -> Sites:
+    """Begin a run, once a docker daemon answers and what dead runs left behind is removed.
+
+    Args:
+        joined: the run of another process of ours that this one shares, instead of one of its own.
+        name: of the base cluster, "" for the run's own.
+
+    Raises:
+        ToolMissing: no docker daemon answers.
+        SettingsError: the state directory is not ours.
+    """
+    docker.check_daemon()
+    for swept in sweep():
+        progress(str(swept))
+    run = joined or Run.begin(docker=docker.endpoint())
+    return Sites(settings, run, owner=joined is None, progress=progress, name=name)
 
 
 class Site:
@@ -105,13 +123,15 @@ class Sites:
         run: the run that everything belongs to; an xdist worker has joined it.
         owner: whether this process began the run, and so removes what it created.
         progress: told each longer step.
+        name: of the base cluster, "" for the run's own.
     """
 
-    def __init__(self, settings: Settings, run: Run, *, owner: bool, progress: Progress) -> None:
+    def __init__(self, settings: Settings, run: Run, *, owner: bool, progress: Progress, name: str = "") -> None:
         self.settings = settings
         self.run = run
         self.owner = owner
         self.progress = progress
+        self._name = name
         self.base = Site(self, None)
         self._variants: dict[str, Site] = {}
 
@@ -188,6 +208,10 @@ class Sites:
 
         path, origin = self._kind_config()
         config = KindConfig.load(path or PACKAGED)
+        if variant is None and self.settings.stack:
+            from pytest_k8ssec import stack as stacks
+
+            stacks.prepare(self.stack_source)  # what is wrong with it is known now, not once a cluster stands
         if variant is not None:
             assert variant.mutate is not None
             config = config.copy()
@@ -201,6 +225,7 @@ class Sites:
             origin=origin,
             variant=variant.name if variant else "",
             suffix=variant.name if variant else "",
+            kept_name="" if variant else self._name,
             progress=self.progress,
             diagnostics=self.diagnostics,
         )
@@ -288,19 +313,29 @@ class Sites:
             return []
         keep = self.settings.keep == "always" or (self.settings.keep == "on-failure" and failed)
         if keep and self.base.has_cluster and self.base.cluster.ours:
-            docker.remove(docker.containers(docker.LABEL, self.run.id))
+            return self.keep()
+        self.remove()
+        return []
+
+    def keep(self) -> list[str]:
+        """Leave the base cluster where it is, and end the run. Returns lines that say how to use and remove it."""
+        with uninterrupted():
+            docker.remove_all(lambda: docker.containers(docker.LABEL, self.run.id))
             self.run.keep()
-            name = self.base.cluster.name
-            return [
-                f"kept cluster {name}; kubeconfig {self.base.cluster.kubeconfig}",
-                f"run again on it:  pytest --k8ssec-cluster {name}" + self._stack_flags(),
-                f"remove it:        k8ssec down {name}",
-            ]
+        name = self.base.cluster.name
+        return [
+            f"kept cluster {name}; kubeconfig {self.base.cluster.kubeconfig}",
+            f"run again on it:  pytest --k8ssec-controls --k8ssec-cluster {name}" + self._stack_flags(),
+            f"remove it:        k8ssec down {name}",
+        ]
+
+    def remove(self) -> None:
+        """Remove all that this run created, and end it."""
         with uninterrupted():
             self.base.close()
+            process.end_marked(self.run.id)
             remove_recorded(self.run)
             self.run.end()
-        return []
 
     def _stack_flags(self) -> str:
         return f" --k8ssec-stack {self.settings.stack}" if self.settings.stack else ""

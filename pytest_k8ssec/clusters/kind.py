@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
-from pytest_k8ssec.process import Completed, run
+from pytest_k8ssec.process import MARK, Completed, run
 from pytest_k8ssec.runs import Run
 from pytest_k8ssec.tools import Image, Tool
 
@@ -152,6 +153,9 @@ def create(
         ClusterError: kind refused, or the nodes were not ready in time; nothing is left behind then.
     """
     name = kept_name or owner.name(suffix)
+    if docker.containers(docker.KIND_LABEL, name):
+        # Noted down, it would be removed as ours.
+        raise ClusterError(f"kind cluster {name!r}: exists already", mend="choose another name, or remove it first")
     workdir = owner.folder(f"cluster-{suffix}" if suffix else "cluster")
     prepared = config.copy()
     if docker.docker("info", "--format", "{{.CgroupVersion}}").text.strip() == "1":
@@ -166,7 +170,7 @@ def create(
         _kind(
             kind, "create", "cluster", "--name", name, "--config", str(file), "--image", node_image.reference,
             "--kubeconfig", str(cluster.kubeconfig), "--retain", "--wait", "0s",
-            deadline=CREATE_SECONDS, what=f"kind config {config.source}",
+            deadline=CREATE_SECONDS, what=f"kind config {config.source}", owner=owner,
         )  # fmt: skip
         _load_probe_image(cluster, kind)
         _await_nodes(cluster, config.node_count)
@@ -176,7 +180,8 @@ def create(
         if diagnostics is not None and isinstance(error, ClusterError):
             export_logs(name, kind, diagnostics)
             error.details += f"\nlogs of its nodes: {diagnostics}"
-        delete(name)
+        with suppress(CommandError):  # the ledger has it: it is tried again at the end of the run
+            delete(name)
         raise
     progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
     return cluster
@@ -210,12 +215,7 @@ def delete(name: str) -> None:
     Raises:
         CommandError: docker refused.
     """
-    # A `docker run` that was cut off may still come to be in the daemon: look again until nothing new turns up.
-    for pause in (0.0, 0.3, 1.0):
-        time.sleep(pause)
-        if not (found := docker.containers(docker.KIND_LABEL, name)):
-            break
-        docker.remove(found)
+    docker.remove_all(lambda: docker.containers(docker.KIND_LABEL, name))
 
 
 def export_logs(name: str, kind: Tool, directory: Path) -> None:
@@ -227,9 +227,15 @@ def export_logs(name: str, kind: Tool, directory: Path) -> None:
         return
 
 
-def _kind(kind: Tool, *arguments: str, deadline: float, what: str) -> Completed:
-    """Run kind without the user's kubeconfig in sight."""
+def _kind(kind: Tool, *arguments: str, deadline: float, what: str, owner: Run | None = None) -> Completed:
+    """Run kind without the user's kubeconfig in sight.
+
+    Args:
+        owner: the run whose sweep ends it, and removes its temporary files, where this process is killed meanwhile.
+    """
     env = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+    if owner:
+        env |= {MARK: owner.id, "TMPDIR": str(owner.folder("tmp"))}
     try:
         return run([str(kind.path), *arguments], deadline=deadline, env=env)
     except CommandError as error:
@@ -277,5 +283,6 @@ def _load_probe_image(cluster: KindCluster, kind: Tool) -> None:
         docker.docker("tag", cluster.image.reference, tag)
     names = ",".join(node.name for node in lacking)
     _kind(
-        kind, "load", "docker-image", tag, "--name", cluster.name, "--nodes", names, deadline=120, what="probe image"
-    )
+        kind, "load", "docker-image", tag, "--name", cluster.name, "--nodes", names,
+        deadline=120, what="probe image", owner=cluster.run,
+    )  # fmt: skip
