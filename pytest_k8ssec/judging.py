@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pytest_k8ssec.control import control_of
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.results import Phase, Result
 from pytest_k8ssec.verdict import Judge, Verdict
+
+_PACKAGE = Path(__file__).parent
 
 
 def judged(
@@ -21,17 +25,27 @@ def judged(
     Args:
         ended_by: the exception that the test's body ended with.
     """
-    if isinstance(ended_by, (NoAccess, pytest.skip.Exception)):
+    gave_up = isinstance(ended_by, (NoAccess, pytest.skip.Exception))
+    if gave_up:
         judge.not_applicable(str(ended_by))
     verdict, why = judge.verdict()
-    if ended_by is not None and verdict not in (Verdict.BREACHED, Verdict.NOT_APPLICABLE):
+    told = verdict is Verdict.BREACHED or (verdict is Verdict.NOT_APPLICABLE and gave_up)
+    if ended_by is not None and not told:
         said = f"{type(ended_by).__name__}: {ended_by}"
-        if isinstance(ended_by, AssertionError) and verdict is Verdict.HELD:
+        if verdict is Verdict.HELD and isinstance(ended_by, AssertionError) and not _ours(ended_by):
             # The test's own assertion says more than its records: it found something that must not be.
             verdict, why = Verdict.BREACHED, said
         else:
             verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{why}".rstrip()
     return Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether an error was raised by this package's code: an assertion that fails there is a bug, and no finding."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE)
 
 
 def not_run(item: pytest.Item, phase: Phase, reason: str, *, skipped: bool) -> Result:

@@ -54,9 +54,10 @@ def expect(
         declared: the reason why this control may be not-applicable although strict, None where it was not declared.
     """
     sabotage = phase.active
-    if sabotage is not None:
+    excused = verdict is Verdict.NOT_APPLICABLE and (not strict or declared is not None)
+    if sabotage is not None and not (excused and control_id not in sabotage.kills | sabotage.blinds):
         return _under_sabotage(control_id, sabotage, verdict)
-    if verdict is Verdict.NOT_APPLICABLE and (not strict or declared is not None):
+    if excused:
         return Expectation(Outcome.SKIPPED, f"not-applicable{f' (declared: {declared})' if declared else ''}")
     passed = verdict is Verdict.HELD
     return Expectation(Outcome.PASSED if passed else Outcome.FAILED, verdict.upper())
@@ -78,8 +79,8 @@ def _under_sabotage(control_id: str, sabotage: Sabotage, verdict: Verdict) -> Ex
             Outcome.FAILED,
             f"UNEARNED: under the sabotage {sabotage.name!r} {control_id} can't tell, and says held",
         )
-    if verdict is Verdict.INCONCLUSIVE and not blind:
-        return Expectation(Outcome.FAILED, f"INCONCLUSIVE beside the sabotage {sabotage.name!r}, expected held")
+    if verdict is not Verdict.HELD and not blind:
+        return Expectation(Outcome.FAILED, f"{verdict.upper()} beside the sabotage {sabotage.name!r}, expected held")
     return Expectation(Outcome.PASSED, f"{verdict}, as expected" if blind else "UNMOVED")
 
 
@@ -135,6 +136,7 @@ class Result:
             "subject": self.subject,
             "phase": self.phase.name,
             "sabotage": self.phase.sabotage.name if self.phase.sabotage else None,
+            "bystander": self.phase.bystander,
             "verdict": str(self.verdict),
             "severity": str(self.severity),
             "seconds": round(self.seconds, 3),

@@ -23,9 +23,9 @@ done
 namespace entered to look."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """One port that one pod of the stack listens on."""
+    """One port that one pod of the stack listens on; each is itself and nothing else, so that it can be a key."""
 
     workload: Workload
     pod: str

@@ -67,9 +67,8 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     rows: dict[tuple[str, str], dict[str, str]] = {}
     others: dict[str, list[str]] = {}
     intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}
-    own = {entry["sabotage"]: entry["control"] for entry in entries if entry["phase"] == "restored"}
     for entry in entries:
-        if entry["sabotage"] and own.get(entry["sabotage"]) == entry["control"]:
+        if entry["sabotage"] and not entry["bystander"]:
             rows.setdefault((entry["sabotage"], entry["control"]), {})[entry["phase"]] = entry["verdict"]
         elif entry["sabotage"] and entry["verdict"] != intact.get(entry["control"]):
             others.setdefault(entry["sabotage"], []).append(f"{entry['control']} {entry['verdict']}")

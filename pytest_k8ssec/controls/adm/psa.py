@@ -1,0 +1,96 @@
+"""Pod Security admission refuses, in each of the stack's namespaces, every pod that its level forbids.
+
+A pod that is privileged, mounts the host's file system or shares its namespaces *is* root on its node. What keeps it out is
+one label on the namespace. For each check of the Pod Security Standards a pod that differs from a compliant one in that
+single field is offered to each namespace, as a dry run; the refusal must be admission's own, naming the policy, as a 403
+from RBAC or a 422 from validation proves nothing. The same bad pod is offered to a namespace of ours without restrictions,
+where it must be let in, and the compliant pod to the stack's, where it must be let in too. And no service account of the
+stack may change its namespace's labels.
+
+A namespace is judged by the level that it enforces, at least `baseline`. Deployments are not looked at: admission judges
+pods, not templates.
+
+Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give nobody
+who runs in a pod the verbs `update` and `patch` on namespaces.
+
+Sources: CIS Kubernetes Benchmark 5.2.1 to 5.2.12; https://kubernetes.io/docs/concepts/security/pod-security-standards/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import api_evidence, service_account
+from pytest_k8ssec.probes.podsecurity import CHECKS, ENFORCE, LEVELS, Check, offer, pod
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_PRIVILEGED = {ENFORCE: "privileged"}
+_NAMES_THE_POLICY = "violates PodSecurity"
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="stack",
+    cis=tuple(f"5.2.{number}" for number in range(1, 13)),
+    others=("C-0192", "C-0193", "C-0203"),
+)
+def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> None:
+    """Offer each namespace a pod that breaks one rule, for every rule of its level."""
+    canary = pool.namespace("unrestricted", _PRIVILEGED)
+    admitted = {check: offer(cluster, canary, pod(cluster.probe_image, check)) for check in CHECKS}
+    for check, evidence in admitted.items():
+        if evidence.status != 201:
+            judge.note(f"{check.name}: not probed, as this API server admits such a pod nowhere: {evidence.detail}")
+    for namespace in stack.created_namespaces:
+        labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
+        level = labels.get(ENFORCE, "privileged")
+        case = judge.case(f"namespace {namespace} (enforces {level})")
+        fine = offer(cluster, namespace, pod(cluster.probe_image))
+        case.positive("a compliant pod is let in", fine, succeeded=fine.status == 201)
+        for check, elsewhere in admitted.items():
+            if elsewhere.status == 201 and LEVELS.index(check.level) <= max(1, LEVELS.index(level)):
+                case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
+                answer = offer(cluster, namespace, pod(cluster.probe_image, check))
+                case.attack(f"{check.name}: create such a pod", answer, through=_let_in(answer, check))
+    _relabel(judge, cluster, stack)
+
+
+def _let_in(answer: Evidence, check: Check) -> bool | None:
+    """201: it would run. 403 counts only in admission's own words: RBAC and other policies refuse with 403 as well."""
+    if answer.status == 201:
+        return True
+    named = answer.status == 403 and _NAMES_THE_POLICY in answer.detail and check.words in answer.detail
+    return False if named else None
+
+
+def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
+    """Each service account tries to take the label off its own namespace."""
+    for account in stack.service_accounts:
+        identity = service_account(cluster, account.namespace, account.name)
+        case = judge.case(f"service account {account}")
+        known = identity.who_am_i()
+        case.positive("its token is valid", known, succeeded=identity.is_itself(known))
+        attempt = identity.attempt(
+            "PATCH", f"/api/v1/namespaces/{account.namespace}", body={"metadata": {"labels": {ENFORCE: "privileged"}}},
+            params={"dryRun": "All"}, headers={"Content-Type": "application/merge-patch+json"},
+            what=f"label namespace {account.namespace} as privileged (dry run)",
+        )  # fmt: skip
+        case.attack("lower the level of its namespace", attempt, through={200: True, 403: False}.get(attempt.status or 0))
+
+
+@sabotage(test_adm_psa)
+def enforce_label_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """One of the stack's namespaces enforces no Pod Security level any more."""
+    path = f"/api/v1/namespaces/{stack.created_namespaces[0]}"
+    headers = {"Content-Type": "application/merge-patch+json"}
+    before = cluster.api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
+    cluster.api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: None}}}, headers=headers)
+    try:
+        yield api_evidence("", f"GET {path}: no {ENFORCE}", cluster.api.request("GET", path))
+    finally:
+        cluster.api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: before}}}, headers=headers)

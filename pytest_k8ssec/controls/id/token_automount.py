@@ -1,0 +1,96 @@
+"""A pod that does not ask for the API gets no token of it.
+
+By default every pod finds a service account's token in its file system, and whoever gets into its container finds it too:
+it is the first step from one process to the cluster. A bare pod on each of the stack's default service accounts, and a twin
+of each workload, look through every file in every mount of theirs, projected volumes among them. What is found is shown to
+the API server: a token that it accepts is a breach.
+
+Workloads that do need the API are declared, with the reason: by the annotation `k8ssec.dev/api-client` of their service
+account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
+
+Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
+needs the API give it an account of its own, with the rights that it needs.
+
+Sources: CIS Kubernetes Benchmark 5.1.5, 5.1.6;
+https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.identities import api_evidence, holder
+from pytest_k8ssec.probes.manifests import PodSpec
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Tokens
+from pytest_k8ssec.probes.vantage import Answer
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Case, Judge
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    cis=("5.1.5", "5.1.6"),
+    others=("C-0034", "C-0261", "KHV050", "KSV-0036"),
+)
+def test_id_token_automount(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+    """Look for tokens from a bare pod in each namespace and from a twin of each workload."""
+    declared = {str(account): account.api_client for account in stack.service_accounts if account.api_client} | dict(allowed)
+    for subject, reason in declared.items():
+        judge.note(f"{subject} is declared a client of the API: {reason}")
+    shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
+    (reader,) = shown.ask(Tokens())
+    specs = _suspects(stack, declared)
+    for subject, pod in zip(specs, pool.lease(*specs.values()), strict=True):
+        case = judge.case(subject)
+        case.positive(
+            "the same reader finds the token of our own pod that asks for one", reader.evidence, succeeded=bool(_tokens(reader))
+        )
+        _attack(case, cluster, pod.ask(Tokens())[0])
+
+
+def _suspects(stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
+    """The pods to look from: one on each default account, and a twin of each workload, declared API clients left out."""
+    found = {
+        f"a bare pod in {namespace}": PodSpec(namespace, automount=None, purpose="bare")
+        for namespace in stack.created_namespaces
+        if f"{namespace}/default" not in declared
+    }
+    for workload in stack.workloads():
+        if f"{workload.namespace}/{workload.service_account}" not in declared:
+            found[str(workload)] = PodSpec(workload.namespace, template=workload.template, purpose="twin")
+    return found
+
+
+def _attack(case: Case, cluster: Cluster, answer: Answer) -> None:
+    """Try each token that was found; that none was is the answer of a search that worked."""
+    if not _tokens(answer):
+        case.attack("read a token in any mount", answer.evidence, through=False if answer.evidence.outcome is Outcome.ABSENT else None)
+    for found in _tokens(answer):
+        subject = str(found["claims"].get("sub", ""))
+        review = holder(cluster.api, found["token"], subject).who_am_i()
+        # 401: it is no token of this API server, or no longer one; anything but these two says nothing.
+        accepted = {201: True, 401: False}.get(review.status or 0)
+        case.attack(f"use the token found at {found['path']} as {subject}", review, through=accepted)
+
+
+def _tokens(answer: Answer) -> list[dict[str, Any]]:
+    return list(answer.raw.get("tokens", []))
+
+
+@sabotage(test_id_token_automount)
+def default_account_automounts(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The default service account of one of the stack's namespaces mounts its token again."""
+    path = f"/api/v1/namespaces/{stack.created_namespaces[0]}/serviceaccounts/default"
+    before = cluster.api.get(path).get("automountServiceAccountToken")
+    headers = {"Content-Type": "application/merge-patch+json"}
+    cluster.api.call("PATCH", path, body={"automountServiceAccountToken": True}, headers=headers)
+    try:
+        yield api_evidence("", f"GET {path}: automountServiceAccountToken true", cluster.api.request("GET", path))
+    finally:
+        cluster.api.call("PATCH", path, body={"automountServiceAccountToken": before}, headers=headers)

@@ -1,0 +1,99 @@
+"""Pods that break one rule of the Pod Security Standards each, and a compliant one, to offer to admission as dry runs.
+
+Rules and levels: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.manifests import container_security
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+LEVELS = ("privileged", "baseline", "restricted")
+"""From lax to strict."""
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule, and how a pod breaks it."""
+
+    name: str
+    level: str
+    """The most lenient level that has the rule."""
+    words: str
+    """What admission's refusal says of it."""
+    breaks: Callable[[Spec, Spec], object]
+    """Changes pod spec and container so that they break this rule and no other one that matters."""
+
+
+def _security(container: Spec) -> Spec:
+    found: Spec = container["securityContext"]
+    return found
+
+
+CHECKS = (
+    Check("privileged", "baseline", "privileged", lambda _, c: _security(c).update(privileged=True, allowPrivilegeEscalation=True)),
+    Check("hostNetwork", "baseline", "host namespaces", lambda s, _: s.update(hostNetwork=True)),
+    Check("hostPID", "baseline", "host namespaces", lambda s, _: s.update(hostPID=True)),
+    Check("hostIPC", "baseline", "host namespaces", lambda s, _: s.update(hostIPC=True)),
+    Check("hostPath", "baseline", "hostPath", lambda s, _: s.update(volumes=[{"name": "host", "hostPath": {"path": "/"}}])),
+    Check("hostPort", "baseline", "hostPort", lambda _, c: c.update(ports=[{"containerPort": 80, "hostPort": 8997}])),
+    Check("capabilities", "baseline", "capabilities", lambda _, c: _security(c)["capabilities"].update(add=["SYS_ADMIN"])),
+    Check("sysctls", "baseline", "forbidden sysctls", lambda s, _: s.update(
+        securityContext={**s["securityContext"], "sysctls": [{"name": "kernel.msgmax", "value": "65536"}]})),
+    Check("seccomp unconfined", "baseline", "seccompProfile", lambda _, c: _security(c).update(seccompProfile={"type": "Unconfined"})),
+    Check("AppArmor unconfined", "baseline", "AppArmor", lambda _, c: _security(c).update(appArmorProfile={"type": "Unconfined"})),
+    Check("run as root", "restricted", "runAsUser=0", lambda _, c: _security(c).update(runAsUser=0, runAsNonRoot=True)),
+    Check("runAsNonRoot unset", "restricted", "runAsNonRoot != true", lambda s, c: (
+        s["securityContext"].pop("runAsNonRoot"), _security(c).pop("runAsNonRoot"))),
+    Check("privilege escalation", "restricted", "allowPrivilegeEscalation != false", lambda _, c: _security(c).update(
+        allowPrivilegeEscalation=True)),
+    Check("capabilities kept", "restricted", "unrestricted capabilities", lambda _, c: _security(c).pop("capabilities")),
+    Check("seccomp unset", "restricted", "seccompProfile", lambda s, c: (
+        s["securityContext"].pop("seccompProfile"), _security(c).pop("seccompProfile"))),
+)  # fmt: skip
+"""procMount is left out: since Kubernetes 1.34 validation refuses it by itself outside of user namespaces."""
+
+
+def pod(image: str, check: Check | None = None) -> Spec:
+    """A pod that every level lets in, or one that differs from it by what one check forbids."""
+    spec: Spec = {
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "probe",
+                "image": image,
+                "command": ["true"],
+                "securityContext": copy.deepcopy(container_security()),
+                "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "50m", "memory": "32Mi"}},
+            }
+        ],
+    }
+    if check is not None:
+        check.breaks(spec, spec["containers"][0])
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "k8ssec-offer-"}, "spec": spec}
+
+
+def offer(cluster: Cluster, namespace: str, manifest: Spec) -> Evidence:
+    """Offer a pod to a namespace as a dry run: 201 means that it would run.
+
+    Raises:
+        ProbeError: no HTTP answer came.
+    """
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    try:
+        answer = cluster.api.request("POST", path, body=manifest, params={"dryRun": "All"})
+    except ClusterError as error:
+        raise ProbeError(str(error)) from error
+    return api_evidence("our administrator", f"POST {path} (dry run)", answer)
