@@ -47,11 +47,14 @@ class Saboteur:
         generator = sabotage.live(**{name: resolve(name) for name in inspect.signature(sabotage.live).parameters})
         try:
             checked(sabotage, next(generator))
-        except (K8ssecError, StopIteration) as error:
+        except BaseException as error:
             self._undo(sabotage, generator)
-            if isinstance(error, SabotageError):
-                raise
-            raise SabotageError(f"sabotage {sabotage.name!r}: could not be applied: {error}") from error
+            self._changed()
+            if isinstance(error, StopIteration):
+                raise SabotageError(f"sabotage {sabotage.name!r}: gave no evidence that it took effect") from error
+            if isinstance(error, K8ssecError) and not isinstance(error, SabotageError):
+                raise SabotageError(f"sabotage {sabotage.name!r}: could not be applied: {error}") from error
+            raise
         self._live = (sabotage, generator)
         self._changed()
 
@@ -78,10 +81,15 @@ class Saboteur:
         return self._live[0] if self._live else None
 
     def _undo(self, sabotage: Sabotage, generator: Iterator[Evidence]) -> None:
+        """Let the sabotage come to its end; whatever goes wrong on the way, the cluster can't be trusted any more."""
         try:
-            next(generator, None)
-        except K8ssecError as error:
-            self._tainted = f"sabotage {sabotage.name!r}: could not be undone, so this cluster proves nothing: {error}"
+            for _ in generator:
+                raise SabotageError("it yields more than once")
+        except BaseException as error:
+            why = str(error) if isinstance(error, K8ssecError) else f"{type(error).__name__}: {error}"
+            self._tainted = f"sabotage {sabotage.name!r}: could not be undone, so this cluster proves nothing: {why}"
+            if not isinstance(error, Exception):
+                raise  # an interrupt stays one
             raise SabotageError(self._tainted) from error
 
 

@@ -1,0 +1,174 @@
+"""What a verdict means for pytest, in each phase, and how a result reads in the report."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from pytest_k8ssec.control import Sabotage
+from pytest_k8ssec.evidence import Outcome as Answer
+from pytest_k8ssec.results import Outcome, Phase, PhaseName, Result, expect
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import evidence
+
+HELD, BREACHED, INCONCLUSIVE, NOT_APPLICABLE = Verdict
+PASSED, FAILED, SKIPPED = Outcome
+
+LENIENCY = list(product((True, False), (None, "why")))
+
+SABOTAGE = Sabotage(
+    "open-door",
+    "The door stands open",
+    kills=frozenset({"net-door", "net-window"}),
+    blinds=frozenset({"net-cellar"}),
+)
+
+
+@pytest.mark.parametrize("phase", [None, "intact", "restored"])
+@pytest.mark.parametrize(
+    ("verdict", "strict", "declared", "expected", "headline"),
+    [
+        *((HELD, strict, declared, PASSED, "HELD") for strict in (True, False) for declared in (None, "why")),
+        *((BREACHED, strict, declared, FAILED, "BREACHED") for strict in (True, False) for declared in (None, "why")),
+        (INCONCLUSIVE, True, None, FAILED, "INCONCLUSIVE"),
+        (INCONCLUSIVE, False, None, FAILED, "INCONCLUSIVE"),
+        (INCONCLUSIVE, False, "why", FAILED, "INCONCLUSIVE"),
+        (NOT_APPLICABLE, True, None, FAILED, "NOT-APPLICABLE"),
+        (NOT_APPLICABLE, False, None, SKIPPED, "not-applicable"),
+        (NOT_APPLICABLE, True, "why", SKIPPED, "not-applicable (declared: why)"),
+        (NOT_APPLICABLE, False, "why", SKIPPED, "not-applicable (declared: why)"),
+    ],
+)
+def test_without_a_sabotage_in_force_only_held_passes(
+    phase: PhaseName | None, verdict: Verdict, strict: bool, declared: str | None, expected: Outcome, headline: str
+) -> None:
+    """A plain run, and what is before and after a sabotage, pass if held; not-applicable fails unless declared."""
+    sabotage = SABOTAGE if phase == "restored" else None
+    found = expect("net-door", Phase(phase, sabotage), verdict, strict=strict, declared=declared)
+    assert (expected, headline) == (found.outcome, found.headline)
+
+
+@pytest.mark.parametrize("control", ["net-door", "net-window"])
+@pytest.mark.parametrize(("strict", "declared"), LENIENCY)
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_a_sabotage_must_breach_what_it_is_said_to_kill(
+    control: str, strict: bool, declared: str | None, verdict: Verdict
+) -> None:
+    """Under sabotage nothing but breached passes, and no declaration and no leniency excuses a survivor."""
+    found = expect(control, Phase("sabotaged", SABOTAGE), verdict, strict=strict, declared=declared)
+    if verdict is BREACHED:
+        assert (PASSED, "KILLED") == (found.outcome, found.headline)
+    else:
+        assert FAILED == found.outcome
+        assert (
+            f"SURVIVED: {control} did not notice the sabotage 'open-door': {verdict}, expected breached"
+            == found.headline
+        )
+
+
+@pytest.mark.parametrize(("strict", "declared"), LENIENCY)
+@pytest.mark.parametrize(
+    ("verdict", "expected", "headline"),
+    [
+        (HELD, FAILED, "UNEARNED: under the sabotage 'open-door' net-cellar can't tell, and says held"),
+        (BREACHED, FAILED, "UNEXPECTED KILL: the sabotage 'open-door' breached net-cellar too"),
+        (INCONCLUSIVE, PASSED, "inconclusive, as expected"),
+        (NOT_APPLICABLE, PASSED, "not-applicable, as expected"),
+    ],
+)
+def test_a_blinded_control_must_not_say_held(
+    strict: bool, declared: str | None, verdict: Verdict, expected: Outcome, headline: str
+) -> None:
+    """Where a sabotage takes away what a control needs to see, held would be unearned."""
+    phase = Phase("sabotaged", SABOTAGE, bystander=True)
+    found = expect("net-cellar", phase, verdict, strict=strict, declared=declared)
+    assert (expected, headline) == (found.outcome, found.headline)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "strict", "declared", "expected", "headline"),
+    [
+        (HELD, True, None, PASSED, "UNMOVED"),
+        (HELD, False, "why", PASSED, "UNMOVED"),
+        (BREACHED, True, None, FAILED, "UNEXPECTED KILL: the sabotage 'open-door' breached net-roof too"),
+        (BREACHED, False, "why", FAILED, "UNEXPECTED KILL: the sabotage 'open-door' breached net-roof too"),
+        (INCONCLUSIVE, True, None, FAILED, "INCONCLUSIVE beside the sabotage 'open-door', expected held"),
+        (INCONCLUSIVE, False, "why", FAILED, "INCONCLUSIVE beside the sabotage 'open-door', expected held"),
+        (NOT_APPLICABLE, True, None, FAILED, "NOT-APPLICABLE beside the sabotage 'open-door', expected held"),
+        (NOT_APPLICABLE, False, None, SKIPPED, "not-applicable"),
+        (NOT_APPLICABLE, True, "why", SKIPPED, "not-applicable (declared: why)"),
+    ],
+)
+def test_a_bystander_must_hold(
+    verdict: Verdict, strict: bool, declared: str | None, expected: Outcome, headline: str
+) -> None:
+    """A control that a sabotage is not said to move must hold beside it."""
+    phase = Phase("sabotaged", SABOTAGE, bystander=True)
+    found = expect("net-roof", phase, verdict, strict=strict, declared=declared)
+    assert (expected, headline) == (found.outcome, found.headline)
+
+
+@pytest.mark.parametrize(
+    ("name", "active"), [(None, None), ("intact", None), ("restored", None), ("sabotaged", SABOTAGE)]
+)
+def test_a_sabotage_is_in_force_only_while_sabotaged(name: PhaseName | None, active: Sabotage | None) -> None:
+    """Only the phase of that name runs under the sabotage."""
+    assert active is Phase(name, SABOTAGE).active
+
+
+def result(judge: Judge, reason: str = "") -> Result:
+    """A result of a user's own test."""
+    return Result(
+        "test_x",
+        "test_x",
+        "test_x[a]",
+        "",
+        Phase("sabotaged", SABOTAGE),
+        judge.verdict()[0],
+        "",
+        1.23456,
+        reason,
+        judge,
+    )
+
+
+def test_the_summary_counts_what_was_tried_and_what_came_of_it() -> None:
+    """Attacks, targets and positive controls are counted, those that got through and those that were shown."""
+    judge = Judge()
+    for through in (True, False, None):
+        judge.case(f"port {through}").attack("connect", evidence(Answer.OPEN), through=through)
+    for succeeded in (True, False):
+        judge.cases[0].positive("it listens", evidence(Answer.OPEN), succeeded=succeeded)
+    assert "3 attacks on 3 targets, 1 got through; 1 of 2 positive controls succeeded" == result(judge).summary
+
+
+def test_without_any_record_the_summary_is_the_reason() -> None:
+    """Where nothing was tried the first line of the reason says why."""
+    assert "no docker daemon answers" == result(Judge(), "no docker daemon answers\n  mend: start it").summary
+
+
+def test_a_result_is_an_entry_of_the_report() -> None:
+    """Phase, sabotage, verdict, notes and numbers are told as schema 1 has them."""
+    judge = Judge()
+    judge.note("enforced after 20 ms")
+    entry = result(judge, "because").to_json()
+    assert {
+        "control": "test_x",
+        "title": "test_x",
+        "test": "test_x[a]",
+        "subject": "",
+        "phase": "sabotaged",
+        "sabotage": "open-door",
+        "bystander": False,
+        "verdict": "inconclusive",
+        "severity": "",
+        "seconds": 1.235,
+        "summary": "because",
+        "reason": "because",
+        "attacks": [],
+        "positives": [],
+        "notes": ["enforced after 20 ms"],
+        "remediation": "",
+        "mappings": {},
+    } == entry
