@@ -10,10 +10,15 @@ import hashlib
 import os
 import platform
 import shutil
+import socket
 import tarfile
 import tempfile
+import threading
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +26,8 @@ from pytest_k8ssec.errors import ToolMissing
 
 CONNECT_SECONDS = 4
 """A host that does not answer within this is out of reach."""
+_DOWNLOAD_SECONDS = 600
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,28 @@ PROBE_IMAGE = "python:3.13-slim@sha256:8d9d0b8bcf6506481eae4907c18f5e3e7902e629f
 """Carries a Python 3 with its standard library: all that the probe needs."""
 
 
+def location(name: str, cache: Path) -> Path:
+    """Where in the cache the executable of a pinned release is, once it was fetched."""
+    return cache / "releases" / f"{name}-{RELEASES[name].version}" / name
+
+
+def reaches(host: str, port: int = 443) -> bool:
+    """Whether a host takes a connection within seconds; behind a proxy that can't be told, and is taken for granted."""
+    if any(name.lower() in ("https_proxy", "all_proxy") for name in os.environ):
+        return True
+    answered = threading.Event()
+
+    def connect() -> None:
+        with suppress(OSError), socket.create_connection((host, port), timeout=CONNECT_SECONDS):
+            answered.set()
+
+    # In a thread that may be left behind: looking a name up has no deadline, where its servers do not answer.
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(CONNECT_SECONDS + 1)
+    return answered.is_set()
+
+
 def fetch(name: str, cache: Path) -> Path:
     """The executable of a pinned release, fetched into the cache unless it is there.
 
@@ -83,7 +112,7 @@ def fetch(name: str, cache: Path) -> Path:
         ToolMissing: no release for this machine, its host is out of reach, or the checksum differs.
     """
     release = RELEASES[name]
-    target = cache / "releases" / f"{name}-{release.version}" / name
+    target = location(name, cache)
     if target.exists():
         return target
     system = platform.system().lower()
@@ -110,9 +139,16 @@ def fetch(name: str, cache: Path) -> Path:
 
 
 def _download(url: str, file: Path) -> None:
+    host = urllib.parse.urlsplit(url).hostname or ""
+    if not reaches(host):
+        raise ToolMissing(f"{url}: out of reach: no answer from {host} within seconds")
+    end = time.monotonic() + _DOWNLOAD_SECONDS
     try:
         with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, file.open("wb") as out:  # noqa: S310 - https
-            shutil.copyfileobj(answer, out)
+            while chunk := answer.read(_CHUNK):
+                if time.monotonic() > end:
+                    raise ToolMissing(f"{url}: not fetched within {_DOWNLOAD_SECONDS} s")
+                out.write(chunk)
     except (urllib.error.URLError, OSError) as error:
         raise ToolMissing(f"{url}: out of reach: {getattr(error, 'reason', error)}") from error
 

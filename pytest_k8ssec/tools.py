@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,7 +44,7 @@ class Image:
 def cache_root() -> Path:
     """Where tools are kept: ``K8SSEC_CACHE``, else the XDG cache directory."""
     if chosen := os.environ.get("K8SSEC_CACHE"):
-        return Path(chosen)
+        return Path(chosen).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k8ssec"
 
 
@@ -55,11 +54,8 @@ def find(name: str) -> Tool:
     Raises:
         ToolMissing: it is not to be had; the text tells what was tried.
     """
-    if found := shutil.which(name):
-        return Tool(Path(found), _version(Path(found)), "PATH")
-    built = _built(name)
-    if built and Path(built["path"]).exists():
-        return Tool(Path(built["path"]), built["version"], "toolchain")
+    if here := installed(name):
+        return here
     if name not in releases.RELEASES:
         raise ToolMissing(f"{name}: neither on PATH nor in the cache", mend=_GET)
     try:
@@ -68,14 +64,24 @@ def find(name: str) -> Tool:
         raise ToolMissing(f"{name}: not on PATH, not in the cache, and {error.message}", mend=_GET) from error
 
 
+def installed(name: str) -> Tool | None:
+    """A tool that is on this machine; nothing is fetched."""
+    if found := shutil.which(name):
+        return Tool(Path(found), _version(Path(found)), "PATH")
+    built = _built(name)
+    if built and Path(built["path"]).exists():
+        return Tool(Path(built["path"]), built["version"], "toolchain")
+    fetched = releases.location(name, cache_root()) if name in releases.RELEASES else None
+    if fetched and fetched.exists():
+        return Tool(fetched, releases.RELEASES[name].version, "release")
+    return None
+
+
 def find_provider() -> Tool | None:
     """The provider plugin ``pulumi-resource-kubernetes``, or None: then Pulumi fetches the official one by itself."""
     if found := shutil.which("pulumi-resource-kubernetes"):
         return Tool(Path(found), "", "PATH")
-    built = _built("pulumi-resource-kubernetes")
-    if built and Path(built["path"]).exists():
-        return Tool(Path(built["path"]), built["version"], "toolchain")
-    return None
+    return installed("pulumi-resource-kubernetes")
 
 
 def node_image(reference: str | None = None, version: str | None = None) -> Image:
@@ -88,14 +94,25 @@ def node_image(reference: str | None = None, version: str | None = None) -> Imag
     Raises:
         ToolMissing: it is not in the local store and can't be pulled, or no pinned image has the version.
     """
+    chosen = choose_node_image(reference, version)
+    _fetch(chosen)
+    return chosen
+
+
+def choose_node_image(reference: str | None = None, version: str | None = None) -> Image:
+    """The image that nodes would be made from; one that is not in the local store is not pulled.
+
+    Raises:
+        ToolMissing: no pinned image has the version.
+    """
     if reference:
-        return Image(_present(reference), "", "chosen")
+        return Image(reference, "", "chosen")
     built = _built("node_image")
     if built and _fits(built["version"], version) and docker.has_image(built["ref"]):
         return Image(built["ref"], built["version"], "toolchain")
     for pinned, image in releases.NODE_IMAGES.items():
         if _fits(pinned, version):
-            return Image(_present(image), pinned, "release")
+            return Image(image, pinned, "release")
     known = [*releases.NODE_IMAGES, *([built["version"]] if built else [])]
     raise ToolMissing(
         f"node image for Kubernetes {version}: none is pinned",
@@ -109,41 +126,45 @@ def probe_image() -> Image:
     Raises:
         ToolMissing: it is neither there nor can it be pulled.
     """
+    chosen = choose_probe_image()
+    _fetch(chosen)
+    return chosen
+
+
+def choose_probe_image() -> Image:
+    """The image that probes would run in; one that is not in the local store is not pulled."""
     built = _built("probe_image")
     if built and docker.has_image(built["ref"]):
         return Image(built["ref"], built["version"], "toolchain")
-    return Image(_present(releases.PROBE_IMAGE), "3.13", "release")
+    return Image(releases.PROBE_IMAGE, "3.13", "release")
 
 
-def _present(reference: str) -> str:
-    """The reference, pulled if it is not in the local store."""
+def _fetch(image: Image) -> None:
+    """Pull an image unless it is in the local store."""
+    reference = image.reference
     if docker.has_image(reference):
-        return reference
-    if not _reaches_registry(reference):
-        raise ToolMissing(f"image {reference}: not in the local store, and its registry is out of reach", mend=_GET)
+        return
+    if not reaches_registry(reference):
+        raise ToolMissing(
+            f"image {reference}: not in the local store, and its registry is out of reach",
+            mend="check the name (`docker images` lists what is there)" if image.origin == "chosen" else _GET,
+        )
     try:
         docker.docker("pull", "--quiet", reference, deadline=600)
     except CommandError as error:
         raise ToolMissing(
             f"image {reference}: can't be pulled", mend="check the name, or log in to its registry", details=error.details
         ) from error
-    return reference
 
 
-def _reaches_registry(reference: str) -> bool:
+def reaches_registry(reference: str) -> bool:
     """Whether the image's registry answers within seconds; behind a proxy only docker itself can tell."""
-    if any(name.lower() in ("https_proxy", "all_proxy") for name in os.environ):
-        return True
     first, slash, _ = reference.partition("/")
     host, port = _REGISTRY
     if slash and ("." in first or ":" in first or first == "localhost") and first != "docker.io":
         host, _, given = first.partition(":")
         port = int(given) if given.isdigit() else 443
-    try:
-        with socket.create_connection((host, port), timeout=releases.CONNECT_SECONDS):
-            return True
-    except OSError:
-        return False
+    return releases.reaches(host, port)
 
 
 def _fits(version: str, wanted: str | None) -> bool:
