@@ -1,30 +1,41 @@
 """The last line of defence: whatever leaves this process as text goes through here first.
 
 Nothing that is recorded should hold a secret in the first place. Values that must not be shown are registered the moment
-they come into this process; on top of that, anything that looks like a JWT or a private key is cut out.
+they come into this process; on top of that, anything that looks like a JWT or a private key is cut out. A traceback
+shortens long values, so of a registered token each longer piece is known too, not only the whole.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 _PATTERNS = (
-    re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),
+    re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}(\.[\w-]+)?"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
 )
 _SHORTEST = 6
 """Shorter values would cut holes into innocent words."""
+_TOKEN = re.compile(r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[\w+/=-]{32,}")
+"""Long enough, and with letters and digits: no piece of it is part of an innocent word."""
+_PIECE = 16
 MARK = "[redacted]"
 
 _secrets: set[str] = set()
+_pieces: set[str] = set()
 
 
 def register(value: str) -> str:
-    """Note a value that must never be shown, as it is and in base64, and give it back."""
+    """Note a value that must never be shown, as it is, quoted and in base64, and give it back."""
     if len(value) >= _SHORTEST:
-        _secrets.update((value, base64.b64encode(value.encode()).decode()))
+        forms = set(_forms(value))
+        _secrets.update(forms)
+        for form in forms:
+            for token in _TOKEN.findall(form):
+                _pieces.update(token[start : start + _PIECE] for start in range(len(token) - _PIECE + 1))
     return value
 
 
@@ -34,15 +45,42 @@ def redact(text: str) -> str:
         text = text.replace(secret, MARK)
     for pattern in _PATTERNS:
         text = pattern.sub(MARK, text)
-    return text
+    return _without_pieces(text)
 
 
 def redacted(value: Any) -> Any:
-    """A JSON-compatible value with every text in it, keys too, redacted."""
-    if isinstance(value, str):
-        return redact(value)
+    """A JSON-compatible value with every text in it, keys too, redacted; what JSON does not know becomes text."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, dict):
         return {redact(str(key)): redacted(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [redacted(item) for item in value]
-    return value
+    return redact(str(value))
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The value as text, traceback and JSON show it, and in base64, alone or within something longer."""
+    yield value
+    yield repr(value)[1:-1]
+    yield json.dumps(value)[1:-1]
+    raw = value.encode(errors="surrogateescape")
+    for before in range(3):
+        # Base64 turns three bytes to four characters: those at the edges depend on what stands beside the value.
+        start, end = (before * 8 + 5) // 6, (before + len(raw)) * 8 // 6
+        for encoded in (base64.b64encode(bytes(before) + raw), base64.urlsafe_b64encode(bytes(before) + raw)):
+            yield encoded.decode()[start:end]
+
+
+def _without_pieces(text: str) -> str:
+    """The text without longer pieces of registered tokens."""
+    kept, done, at = [], 0, 0
+    while _pieces and at <= len(text) - _PIECE:
+        if text[at : at + _PIECE] not in _pieces:
+            at += 1
+            continue
+        kept += [text[done:at], MARK]
+        while text[at : at + _PIECE] in _pieces:
+            at += 1
+        at = done = at - 1 + _PIECE
+    return "".join(kept) + text[done:]

@@ -25,3 +25,4 @@ def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def no_secrets_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test without any registered secret."""
     monkeypatch.setattr(redaction, "_secrets", set())
+    monkeypatch.setattr(redaction, "_pieces", set())

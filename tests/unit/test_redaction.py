@@ -1,0 +1,141 @@
+"""Secrets are cut out of whatever leaves the process: registered ones in each form, and what looks like one."""
+
+from __future__ import annotations
+
+import base64
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_k8ssec.redaction import MARK, redact, redacted, register
+
+PASSWORD = "hunter2-and-more"
+TOKEN = base64.b64encode(bytes(range(7, 250))).decode()
+KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIFMadeUpForThisTestAndOpensNothing7x7x7x7x7x7x7x7x7x7x7x\n"
+END = "-----END EC PRIVATE KEY-----"
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06In0.c2lnbmF0dXJlLW9mLXRoaXM"
+
+
+def test_a_registered_value_is_given_back() -> None:
+    """Registering passes the value through, so that it can be done where the value comes in."""
+    assert PASSWORD == register(PASSWORD)
+
+
+def test_a_registered_value_is_cut_out_wherever_it_stands() -> None:
+    """Each occurrence goes, and nothing else."""
+    register(PASSWORD)
+    assert f"a={MARK}, b={MARK}!" == redact(f"a={PASSWORD}, b={PASSWORD}!")
+
+
+def test_nothing_registered_changes_nothing() -> None:
+    """Ordinary text stays as it is."""
+    assert "GET /api/v1/pods -> HTTP 403" == redact("GET /api/v1/pods -> HTTP 403")
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user"])
+@pytest.mark.parametrize("after", ["", "\n", "ab", "abc"])
+def test_base64_of_it_is_cut_out_too_also_within_something_longer(before: str, after: str) -> None:
+    """Whatever stands before and after it, the value can not be decoded from what is left."""
+    register(PASSWORD)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        text = encode((before + PASSWORD + after).encode()).decode()
+        assert MARK in redact(text)
+        left = redact(text).replace(MARK, "").strip("=")
+        assert len(left) <= len(before + after) * 4 / 3 + 4
+
+
+@pytest.mark.parametrize(
+    "value", ['it\'s "quoted"', "back\\slash\\ed", "two\nlines of it", "umlaut äöü", "tab\tbed in"]
+)
+def test_a_quoted_form_is_cut_out_too(value: str) -> None:
+    """A traceback shows the repr of a value, a report its JSON."""
+    register(value)
+    assert f"'{MARK}'" == redact(repr(value)).replace('"', "'")
+    assert f'"{MARK}"' == redact(json.dumps(value))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 118), (50, 90), (-118, None), (3, 19)])
+def test_a_piece_of_a_registered_token_is_cut_out(start: int, end: int | None) -> None:
+    """A traceback shortens long values: what is left of a token must not be shown either."""
+    register(TOKEN)
+    piece = TOKEN[start:end]
+    assert f"token = '{MARK}...'" == redact(f"token = '{piece}...'")
+
+
+def test_each_piece_of_a_shortened_token_is_cut_out() -> None:
+    """Head and tail go, what stands between stays."""
+    register(TOKEN)
+    assert f"'{MARK}...{MARK}'" == redact(f"'{TOKEN[:100]}...{TOKEN[-100:]}'")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("postgres://u:p@ledger.payments.svc.cluster.local:5432/books", "TCP ledger.payments.svc.cluster.local:5432"),
+        ("correct horse battery staple, and again the correct horse", "the correct horse battery"),
+        ("short", "a short word"),
+    ],
+)
+def test_innocent_words_stay(value: str, text: str) -> None:
+    """A secret that is made of words, or very short, takes nothing from other texts."""
+    register(value)
+    assert text == redact(text)
+
+
+def test_a_longer_secret_goes_before_a_shorter_one_that_it_holds() -> None:
+    """No rest of the longer one is left behind."""
+    register("password")
+    register("password-of-ledger")
+    assert MARK == redact("password-of-ledger")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"Bearer {JWT}", f"Bearer {MARK}"),
+        (f"'{JWT[:35]}...'", f"'{MARK}...'"),
+        (f"x {KEY}{END} y", f"x {MARK} y"),
+        (f"x {KEY.encode()!r}", f"x b'{MARK}"),
+        (f"x {KEY}", f"x {MARK}"),
+        (f"{KEY}{END}\nmiddle\n{KEY}{END}", f"{MARK}\nmiddle\n{MARK}"),
+        ("-----BEGIN PRIVATE KEY-----\nabc", MARK),
+        ("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----",) * 2,
+        ("eyJ is no token, nor is eyJhbGciOiJSUzI1NiJ9",) * 2,
+        ("a.b.c",) * 2,
+    ],
+)
+def test_what_looks_like_a_token_or_a_private_key_is_cut_out_unregistered(text: str, expected: str) -> None:
+    """JWTs and private keys go even where nobody registered them, and nothing that only resembles them."""
+    assert expected == redact(text)
+
+
+class Colour(StrEnum):
+    """A text that is more than a text."""
+
+    RED = PASSWORD
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (PASSWORD, MARK),
+        ({PASSWORD: [PASSWORD, {"a": PASSWORD}]}, {MARK: [MARK, {"a": MARK}]}),
+        ((1, 2.5, True, None, PASSWORD), [1, 2.5, True, None, MARK]),
+        ({1: "x"}, {"1": "x"}),
+        (Colour.RED, MARK),
+        ({PASSWORD}, [MARK]),
+        (PASSWORD.encode(), f"b'{MARK}'"),
+        (Path("/tmp") / PASSWORD, f"/tmp/{MARK}"),
+        (ValueError(PASSWORD), MARK),
+    ],
+)
+def test_a_document_is_cleaned_throughout_and_fits_json(value: Any, expected: Any) -> None:
+    """Keys, lists, nested mappings and what JSON does not know come out as plain, clean values."""
+    register(PASSWORD)
+    found = redacted(value)
+    assert expected == found
+    assert type(expected) is type(found)
+    assert expected == json.loads(json.dumps(found))
