@@ -7,6 +7,7 @@ cluster of its own; each part of a site is made when it is first asked for.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -338,4 +339,14 @@ class Sites:
             self.run.end()
 
     def _stack_flags(self) -> str:
-        return f" --k8ssec-stack {self.settings.stack}" if self.settings.stack else ""
+        """What names the same stack again; a secret is named by its variable, never by its value."""
+        chosen = self.settings
+        if not chosen.stack:
+            return ""
+        flags = ["--k8ssec-stack", str(chosen.stack), "--k8ssec-stack-name", chosen.stack_name]
+        if chosen.config_file:
+            flags += ["--k8ssec-config-file", str(chosen.config_file)]
+        for flag, pairs in (("--k8ssec-config", chosen.config), ("--k8ssec-secret", chosen.secret)):
+            for key, value in pairs.items():
+                flags += [flag, f"{key}={value}"]
+        return f" {shlex.join(flags)}"

@@ -18,7 +18,7 @@ from pytest_k8ssec import docker, releases
 from pytest_k8ssec.errors import CommandError, ToolMissing
 from pytest_k8ssec.process import run
 
-_GET = "run `make tools` in a checkout of pytest-k8ssec"
+GET = "run `make tools` in a checkout of pytest-k8ssec"
 _REGISTRY = ("registry-1.docker.io", 443)
 
 
@@ -57,11 +57,11 @@ def find(name: str) -> Tool:
     if here := installed(name):
         return here
     if name not in releases.RELEASES:
-        raise ToolMissing(f"{name}: neither on PATH nor in the cache", mend=_GET)
+        raise ToolMissing(f"{name}: neither on PATH nor in the cache", mend=GET)
     try:
         return Tool(releases.fetch(name, cache_root()), releases.RELEASES[name].version, "release")
     except ToolMissing as error:
-        raise ToolMissing(f"{name}: not on PATH, not in the cache, and {error.message}", mend=_GET) from error
+        raise ToolMissing(f"{name}: not on PATH, not in the cache, and {error.message}", mend=GET) from error
 
 
 def installed(name: str) -> Tool | None:
@@ -147,7 +147,7 @@ def _fetch(image: Image) -> None:
     if not reaches_registry(reference):
         raise ToolMissing(
             f"image {reference}: not in the local store, and its registry is out of reach",
-            mend="check the name (`docker images` lists what is there)" if image.origin == "chosen" else _GET,
+            mend="check the name (`docker images` lists what is there)" if image.origin == "chosen" else GET,
         )
     try:
         docker.docker("pull", "--quiet", reference, deadline=600)

@@ -1,0 +1,168 @@
+"""``k8ssec up``, ``down``, ``list`` and ``sweep``: clusters that outlive a test run, and what killed runs left."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_k8ssec import docker, runs, sweep
+from pytest_k8ssec.errors import ClusterError, K8ssecError
+from pytest_k8ssec.runs import Recorded
+from pytest_k8ssec.settings import Settings, check_places, resolve, table
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Make a cluster, deploy the stack if one is named, and keep both.
+
+    Raises:
+        K8ssecError: it can't be done; nothing is left behind then, as after a signal.
+    """
+    from pytest_k8ssec.sites import begin
+
+    settings = _settings(arguments)
+    tell = _teller()
+    sites = begin(settings, progress=tell, name=arguments.name)
+    try:
+        _ = sites.base.cluster
+        _ = sites.base.expected_stack
+        lines = sites.keep()
+    except BaseException:
+        tell("removing what was made")
+        try:
+            sites.remove()
+        except K8ssecError as error:  # why it came to this matters more
+            tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
+        raise
+    print("\n".join(lines))
+    return 0
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """Remove one kept cluster, or all.
+
+    Raises:
+        ClusterError: it is not ours, it is in use, or it could not be removed.
+    """
+    if arguments.all:
+        kept = [entry for entry in runs.recorded() if entry.kept]
+        for entry in kept:
+            _remove(entry)
+        if not kept:
+            print("no cluster was kept")
+    else:
+        _remove(_of_cluster(arguments.name))
+    return 0
+
+
+def list_runs(_: argparse.Namespace) -> int:
+    """Print each run, with what is there of it."""
+    found = runs.recorded()
+    if not found:
+        print("no run is recorded on this machine")
+        return 0
+    rows = [("RUN", "STATE", "AGE", "CONTAINERS"), *(_row(entry) for entry in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row, entry in zip(rows, [None, *found], strict=True):
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+        if entry and entry.kept:
+            print(f"  kubeconfig {entry.run.directory / 'cluster' / 'kubeconfig'}")
+    return 0
+
+
+def sweep_dead(_: argparse.Namespace) -> int:
+    """Remove what dead runs left; 1 if some of it resisted."""
+    swept = []
+    for each in sweep.sweep():
+        print(each, flush=True)
+        swept.append(each)
+    if not swept:
+        print("nothing to sweep: no run ended without cleaning up")
+    return 1 if any(each.failure for each in swept) else 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """What pytest would use here, as far as it is about a new cluster."""
+    here = Path.cwd()
+    settings = resolve(
+        cli=lambda option: getattr(arguments, option.ini, None),
+        environ=os.environ,
+        ini=lambda _: None,
+        table=table(here / "pyproject.toml"),
+        base=here,
+    )
+    check_places(settings)
+    return replace(settings, cluster=None, sabotage=False)
+
+
+def _teller() -> Callable[[str], None]:
+    """Progress goes to standard error: standard output is for what came of it."""
+    started = time.monotonic()
+
+    def tell(line: str) -> None:
+        print(f"k8ssec {time.monotonic() - started:5.0f}s  {line}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _of_cluster(name: str) -> Recorded:
+    """The run that made a cluster.
+
+    Raises:
+        ClusterError: none did, or it still runs.
+    """
+    mine = [entry for entry in runs.recorded() if name in entry.clusters]
+    for entry in mine:
+        if entry.alive:
+            raise ClusterError(
+                f"cluster {name!r}: belongs to run {entry.run.id}, which is running",
+                mend=f"end it first: kill {entry.pid}",
+            )
+    if mine:
+        return mine[-1]
+    if docker.containers(docker.KIND_LABEL, name):
+        raise ClusterError(
+            f"cluster {name!r}: was not made by k8ssec, so it is not removed",
+            mend=f"if you mean it: kind delete cluster --name {name}",
+        )
+    known = [known for entry in runs.recorded() if entry.kept for known in entry.clusters]
+    raise ClusterError(
+        f"cluster {name!r}: does not exist", mend=f"kept: {', '.join(known)}" if known else "none was kept"
+    )
+
+
+def _remove(entry: Recorded) -> None:
+    claimed = runs.claim(entry.run.directory)
+    if claimed is None:
+        raise ClusterError(f"run {entry.run.id}: was taken by another process", mend="see `k8ssec list`")
+    try:
+        done = sweep.clear(claimed)
+    finally:
+        claimed.run.release()
+    if done.failure:
+        raise ClusterError(f"run {entry.run.id}: could not be removed: {done.failure}")
+    print(f"removed {', '.join(done.removed) or 'nothing but the record: its containers were gone'}")
+
+
+def _row(entry: Recorded) -> tuple[str, str, str, str]:
+    state = f"running (process {entry.pid})" if entry.alive else "kept" if entry.kept else "dead"
+    age = _age(time.time() - entry.started) if entry.started else "?"
+    return entry.run.id, state, age, _containers(entry)
+
+
+def _containers(entry: Recorded) -> str:
+    try:
+        return ", ".join(sorted(sweep.left_by(entry))) or "none"
+    except K8ssecError as error:
+        return f"not known: {error.message}"
+
+
+def _age(seconds: float) -> str:
+    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{letter}"
+    return f"{max(seconds, 0):.0f}s"

@@ -1,0 +1,158 @@
+"""What ``k8ssec`` understands, and the help that teaches it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING
+
+from pytest_k8ssec.settings import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+UP_OPTIONS = (
+    "kind_config", "stack", "stack_name", "config_file", "config", "secret", "node_image", "kubernetes_version",
+)  # fmt: skip
+"""Settings that ``up`` takes: those of the plugin, under the same names."""
+
+_CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
+"""What kind accepts, short enough for the nodes' names to be host names."""
+
+_EXAMPLES = """\
+examples:
+  k8ssec doctor                         is this machine fit? each finding with the command that mends it
+  k8ssec controls                       what is tested; `k8ssec controls etcd-client-auth` explains one
+  k8ssec up --name dev --stack infra    a cluster with your stack, to try tests on quickly
+  pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls
+  k8ssec down dev                       and away with it
+
+Tests need none of this: `pytest --k8ssec-controls` makes a cluster for each run, and removes it.
+
+exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM
+"""
+
+_UP = """\
+Make a kind cluster that stays, so that tests can be tried on it without waiting for a new one each time. Without a kind
+configuration the packaged, hardened one is used; with --stack, kind.yaml beside its Pulumi.yaml, and the stack is
+deployed. Settings are also taken from K8SSEC_... variables and [tool.k8ssec] of ./pyproject.toml, as pytest does.
+"""
+
+_UP_EXAMPLES = """\
+examples:
+  k8ssec up
+  k8ssec up --name dev --kubernetes-version 1.36
+  k8ssec up --name shop --stack infra --config region=eu --secret dbPassword=DB_PASSWORD
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="k8ssec",
+        description="Beside pytest-k8ssec: look at the machine, at the controls, and at clusters that were kept.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _doctor(commands)
+    _controls(commands)
+    _up(commands)
+    _down(commands)
+    _list(commands)
+    _sweep(commands)
+    return top
+
+
+def _doctor(commands: Subparsers) -> None:
+    made = _command(
+        commands, "doctor", "is this machine fit, and what makes it so",
+        "Look at docker, the kernel, disk, memory, tools and images. Changes nothing. Exit code 1 if tests can't run.",
+        "examples:\n  k8ssec doctor\n  k8ssec doctor --json | jq '.findings[] | select(.level != \"ok\")'\n",
+    )  # fmt: skip
+    made.add_argument("--json", action="store_true", help="print the findings as JSON")
+    made.set_defaults(run=_later("doctor", "doctor"))
+
+
+def _controls(commands: Subparsers) -> None:
+    made = _command(
+        commands, "controls", "list the packaged controls, or explain one",
+        "Without a name, list all; with a family, list its controls; with an id, explain that control.",
+        "examples:\n  k8ssec controls\n  k8ssec controls etcd\n  k8ssec controls etcd-client-auth\n",
+    )  # fmt: skip
+    made.add_argument("name", nargs="?", metavar="ID|FAMILY", help="a control's id, or a family such as etcd or net")
+    made.set_defaults(run=_later("controls", "controls"))
+
+
+def _up(commands: Subparsers) -> None:
+    made = _command(commands, "up", "make a cluster that stays", _UP, _UP_EXAMPLES)
+    made.add_argument("--name", type=_name, default="", metavar="NAME", help="the cluster's name (default: made up)")
+    for option in OPTIONS:
+        if option.name in UP_OPTIONS:
+            action = "append" if option.repeatable else "store"
+            # As pytest spells it too: that is how errors name it. One dest, so the hidden one must not set a default.
+            made.add_argument(f"--{option.key}", dest=option.ini, action=action, metavar=option.metavar, help=option.help)
+            made.add_argument(
+                option.flag, dest=option.ini, action=action, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
+    made.set_defaults(run=_later("clusters", "up"))
+
+
+def _down(commands: Subparsers) -> None:
+    made = _command(
+        commands, "down", "remove clusters that were kept",
+        "Remove a cluster that `k8ssec up` or --k8ssec-keep left. Clusters that others made are never touched.",
+        "examples:\n  k8ssec down dev\n  k8ssec down --all\n",
+    )  # fmt: skip
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", metavar="NAME", help="the cluster's name, as `k8ssec list` shows it")
+    which.add_argument("--all", action="store_true", help="every cluster that was kept")
+    made.set_defaults(run=_later("clusters", "down"))
+
+
+def _list(commands: Subparsers) -> None:
+    made = _command(
+        commands, "list", "show runs and their clusters",
+        "Show each run that is recorded on this machine: running, kept, or dead (killed before it could clean up).",
+        "",
+    )  # fmt: skip
+    made.set_defaults(run=_later("clusters", "list_runs"))
+
+
+def _sweep(commands: Subparsers) -> None:
+    made = _command(
+        commands, "sweep", "remove what killed runs left behind",
+        "Remove clusters, containers and folders of runs that were killed. Each pytest run does so by itself; running and "
+        "kept ones are not touched, and nothing that no run recorded.",
+        "",
+    )  # fmt: skip
+    made.set_defaults(run=_later("clusters", "sweep_dead"))
+
+
+def _command(commands: Subparsers, name: str, short: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=short, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """A subcommand that is imported once it runs."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        import importlib
+
+        done = getattr(importlib.import_module(f"pytest_k8ssec.cli.{module}"), function)(arguments)
+        assert isinstance(done, int)
+        return done
+
+    return run
+
+
+def _name(text: str) -> str:
+    if not _CLUSTER_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no cluster name: up to 40 small letters, digits, '-' and '.', a letter or digit at each end"
+        )
+    return text

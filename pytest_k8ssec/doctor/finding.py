@@ -1,0 +1,66 @@
+"""What one look at the machine found, and what mends it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """Tests run, and some may fail or mislead."""
+    ERROR = "error"
+    """No test that needs a cluster can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    subject: str
+    told: str
+    """What was found, in one line."""
+    mend: str = ""
+    """A command that can be pasted, or what to do; "" where nothing need be done."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as ``k8ssec doctor --json`` has it."""
+        return asdict(self)
+
+
+def ok(subject: str, told: str) -> Finding:
+    """Nothing to mend."""
+    return Finding(Level.OK, subject, told)
+
+
+def warning(subject: str, told: str, mend: str) -> Finding:
+    """Tests run, and some may fail or mislead."""
+    return Finding(Level.WARNING, subject, told, mend)
+
+
+def error(subject: str, told: str, mend: str) -> Finding:
+    """No test that needs a cluster can run."""
+    return Finding(Level.ERROR, subject, told, mend)
+
+
+def at_least(version: str, minimum: str) -> bool | None:
+    """Whether a version is a minimum or newer; None where it can't be told."""
+    have, want = _numbers(version), _numbers(minimum)
+    return have >= want if have else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    numbers = []
+    for part in version.lstrip("v").split("."):
+        digits = part[: next((at for at, letter in enumerate(part) if not letter.isdigit()), len(part))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers)

@@ -1,0 +1,92 @@
+"""The tools and images: where each was found, in which version, and whether what is missing could be fetched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from pytest_k8ssec import docker, releases, tools
+from pytest_k8ssec.doctor.finding import Finding, at_least, error, ok, warning
+from pytest_k8ssec.errors import CommandError, ToolMissing
+from pytest_k8ssec.tools import GET, Image, Tool
+
+_MINIMUM = {"kind": "v0.27.0", "pulumi": "v3.200.0"}
+"""kind: the first that loads images into nodes with containerd 2. pulumi: what its Python package asks for."""
+_OLD_PROVIDER = "v3"
+
+
+def examine_tools() -> Iterator[Finding]:
+    """kind, Pulumi, its language host and its provider."""
+    yield _tool("kind")
+    pulumi = _tool("pulumi")
+    yield pulumi
+    yield _language_host()
+    yield _provider()
+
+
+def examine_images() -> Iterator[Finding]:
+    """The images of nodes and probes."""
+    for subject, choose in (("node image", tools.choose_node_image), ("probe image", tools.choose_probe_image)):
+        try:
+            yield _image(subject, choose())
+        except (ToolMissing, CommandError) as failed:
+            yield error(subject, failed.message, failed.mend or GET)
+
+
+def _tool(name: str) -> Finding:
+    found = tools.installed(name)
+    if found is None:
+        return _to_fetch(name)
+    told = f"{_where(found)}"
+    new_enough = at_least(found.version, _MINIMUM[name])
+    if new_enough is None:
+        return warning(name, f"{told}: does not tell its version", f"make sure that it is {_MINIMUM[name]} or newer")
+    if not new_enough:
+        return warning(name, f"{told}: is older than {_MINIMUM[name]}", f"update it, or take it off PATH and {GET}")
+    return ok(name, told)
+
+
+def _to_fetch(name: str) -> Finding:
+    release = releases.RELEASES[name]
+    host = urlsplit(release.url).hostname or ""
+    if releases.reaches(host):
+        return ok(name, f"neither on PATH nor in the cache: {release.version} is fetched from {host} when it is needed")
+    return error(name, f"neither on PATH nor in the cache, and {host} is out of reach", GET)
+
+
+def _language_host() -> Finding:
+    """Python programs run without one, so its lack matters to other languages only."""
+    subject, name = "pulumi language host", "pulumi-language-python"
+    pulumi = tools.installed("pulumi")
+    beside = pulumi.path.resolve().with_name(name) if pulumi else None
+    if found := shutil.which(name) or (beside if beside and beside.exists() else None):
+        return ok(subject, str(found))
+    return warning(
+        subject,
+        f"{name} is not there: Python stacks run inline, in a child process; stacks in other languages can't run",
+        "for those, install the official Pulumi release",
+    )
+
+
+def _provider() -> Finding:
+    subject = "kubernetes provider"
+    found = tools.find_provider()
+    if found is None:
+        return ok(subject, "not on PATH: Pulumi fetches the official one when it is needed")
+    if at_least(found.version, _OLD_PROVIDER) is False:
+        told = f"{_where(found)}: an old one, which can't patch objects; Python stacks run inline with it"
+        return warning(subject, told, "where the internet is in reach, remove it: Pulumi fetches the official one")
+    return ok(subject, _where(found))
+
+
+def _image(subject: str, image: Image) -> Finding:
+    if docker.has_image(image.reference):
+        return ok(subject, f"{image.reference} ({image.origin})")
+    if tools.reaches_registry(image.reference):
+        return ok(subject, f"{image.reference}: not in the local store, is pulled when it is needed")
+    return error(subject, f"{image.reference}: not in the local store, and its registry is out of reach", GET)
+
+
+def _where(found: Tool) -> str:
+    return " ".join(filter(None, [found.version, f"at {found.path}", f"({found.origin})"]))
