@@ -143,7 +143,6 @@ def _or_fail(make: Callable[[], _Made]) -> _Made:
     try:
         return make()
     except NoAccess as error:
-        ended: BaseException = pytest.skip.Exception(str(error))
+        raise pytest.skip.Exception(str(error)) from None
     except K8ssecError as error:
-        ended = pytest.fail.Exception(str(error), pytrace=False)
-    raise ended  # outside the handlers: else pytest would show both, one below the other
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -316,7 +316,9 @@ class KubeApi:
         try:
             socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
         except (client.ApiException, WebSocketException, OSError) as error:
-            raise ProbeError(f"{where}: refused: {getattr(error, 'reason', None) or error}") from error
+            # The client appends all headers and the body to the first line.
+            said = str(getattr(error, "reason", None) or error).partition(" -+-+- ")[0]
+            raise ProbeError(f"{where}: refused: {said}") from error
         try:
             for start in range(0, len(stdin), _STDIN_CHUNK):
                 socket.write_stdin(stdin[start : start + _STDIN_CHUNK])

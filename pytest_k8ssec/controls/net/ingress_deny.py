@@ -25,6 +25,7 @@ from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import STOPPED, allow_all_ingress, await_canary, enforces
 from pytest_k8ssec.probes.listening import prove_listening
+from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.policies import Peer, lets_in
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.targets import Target, targets
@@ -39,7 +40,6 @@ def test_net_ingress_deny(
     cluster: Cluster,
     stack: Stack,
     pool: Pool,
-    attacker: Callable[..., Pod],
     twin: Callable[[Workload], Pod],
     allowed: Mapping[str, str],
 ) -> None:
@@ -52,10 +52,9 @@ def test_net_ingress_deny(
         return
     gate = enforces(pool)
     clients = _clients(cluster, stack, wanted)
+    sources, canary = _sources(pool, clients)
     by_twin = {target: workload for target, (workload, *_) in clients.items() if stack.deployed}
     listening = prove_listening(cluster, wanted, by_twin, twin)
-    sources = {"bare": attacker(), **{f"wearing the labels of {each}": attacker(labels=each.labels) for each in _all(clients)}}
-    canary = attacker(pool.namespace("canary"))
     cases = {target: judge.case(str(target)) for target in wanted}
     for words, source in sources.items():
         canary_answer, *answers = source.probe(canary.canary, *(Tcp(target.address, target.port) for target in wanted))
@@ -67,6 +66,15 @@ def test_net_ingress_deny(
     for target, case in cases.items():
         case.positive("it listens at this moment", listening[target], succeeded=listening[target].outcome is Outcome.OPEN)
         case.positive("policies are enforced here", gate, succeeded=gate.outcome is Outcome.DONE)
+
+
+def _sources(pool: Pool, clients: Mapping[Target, list[Workload]]) -> tuple[dict[str, Pod], Pod]:
+    """The attackers, by what they wear, and a canary in another namespace: all started side by side."""
+    home = pool.namespace("attacker")
+    worn = {str(each): PodSpec(home, labels=each.labels, purpose="attacker") for found in clients.values() for each in found}
+    bare = PodSpec(home, purpose="attacker")
+    first, canary, *others = pool.lease(bare, PodSpec(pool.namespace("canary"), purpose="canary"), *worn.values())
+    return {"bare": first, **{f"wearing the labels of {who}": pod for who, pod in zip(worn, others, strict=True)}}, canary
 
 
 def _clients(cluster: Cluster, stack: Stack, wanted: list[Target]) -> dict[Target, list[Workload]]:
@@ -85,26 +93,20 @@ def _clients(cluster: Cluster, stack: Stack, wanted: list[Target]) -> dict[Targe
     return found
 
 
-def _all(clients: Mapping[Target, list[Workload]]) -> list[Workload]:
-    by_name = {(each.namespace, each.name): each for found in clients.values() for each in found}
-    return list(by_name.values())
-
-
 @sabotage(test_net_ingress_deny)
 def ingress_allowed_to_all(
     cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
 ) -> Iterator[Evidence]:
     """A policy that allows all ingress is added to the namespaces of the stack: policies add up."""
     workloads = {workload.namespace: workload for workload in stack.workloads()}
-    source = attacker()
-    pods = {namespace: twin(workload) for namespace, workload in workloads.items()}
+
+    def await_twins(*, reachable: bool) -> Evidence:
+        """A twin stands under the same policies as its workload: what is true of it is in force."""
+        for proof in [await_canary(attacker(), twin(each), reachable=reachable) for each in workloads.values()]:
+            if (proof.outcome is Outcome.OPEN) is not reachable:
+                raise SabotageError(f"allow-all policy: {'not in force' if reachable else 'removed, and still in force'}: {proof}")
+        return proof
+
     with cluster.api.applied(*map(allow_all_ingress, workloads)):
-        # A twin stands under the same policies as its workload: once it can be reached, they are in force.
-        proofs = [await_canary(source, pod, reachable=True) for pod in pods.values()]
-        for proof in proofs:
-            if proof.outcome is not Outcome.OPEN:
-                raise SabotageError(f"allow-all policy: not in force: {proof}")
-        yield proofs[0]
-    for pod in pods.values():
-        if await_canary(source, pod, reachable=False).outcome is Outcome.OPEN:
-            raise SabotageError(f"allow-all policy: removed, and {pod.source} can still be reached")
+        yield await_twins(reachable=True)
+    await_twins(reachable=False)
