@@ -13,7 +13,7 @@ from pytest_k8ssec import redaction, tools
 @pytest.fixture(autouse=True)
 def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Point cache and state at folders of the test's own, and forget K8SSEC_* settings."""
-    for name in os.environ:
+    for name in list(os.environ):
         if name.startswith("K8SSEC_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("K8SSEC_CACHE", str(tmp_path / "cache"))

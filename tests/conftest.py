@@ -1,4 +1,4 @@
-"""For every test of this repository: pytester, and an environment that holds nothing of whoever runs them."""
+"""For every test of this repository: an environment that holds nothing of whoever runs it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import os
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
 _AMBIENT = ("CI", "BUILD_NUMBER", "KUBECONFIG")
 
 
 @pytest.fixture(autouse=True)
 def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the user's cluster, Pulumi account and CI from each test."""
-    for name in os.environ:
+    for name in list(os.environ):
         if name in _AMBIENT or name.startswith("PULUMI_"):
             monkeypatch.delenv(name)
