@@ -1,12 +1,13 @@
 """``--k8ssec-sabotage``: each control becomes [intact], [sabotaged] and [restored], and stands by the others' sabotages.
 
-The phases of one sabotage stay next to each other, so that it is put in force once: first the control that must notice,
-then every other control as a bystander, which must not; then the control again on what was restored.
+First every control runs on the intact cluster. After that the phases of one sabotage stay next to each other, so that it
+is put in force once: the control that must notice, then every other control as a bystander, which must not; then the
+control again on what was restored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 import pytest
 
@@ -49,8 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     yield
     if not config.stash[SETTINGS].sabotage:
         return
-    if getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     items[:], dropped = ordered_phases(items, everything)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -68,33 +67,41 @@ def ordered_phases(
 ) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """The chosen items in the order that sabotages need, and those that are left out.
 
-    A chosen [sabotaged] or [restored] brings its control's [intact] along; a bystander stays only where its sabotage's
-    own [sabotaged] was chosen.
+    Every [intact] comes first: a control is judged beside a sabotage by what it said without. A chosen phase brings its
+    control's [intact] along; a bystander stays only where its sabotage's own [sabotaged] was chosen.
     """
     chosen = list(chosen)
-    plain = [item for item in chosen if phase_of(item) is None]
-    owned: dict[str, dict[tuple[str, str], list[pytest.Item]]] = {}
+    phases = {item: phase for item in chosen if (phase := phase_of(item)) and _control_id(item)}
+    own: dict[str, dict[str, list[pytest.Item]]] = {}
     beside: dict[str, list[pytest.Item]] = {}
-    for item in chosen:
-        phase, control = phase_of(item), control_of(getattr(item, "function", None))
-        if phase is None or control is None:
-            continue
-        name = phase.sabotage.name if phase.sabotage else ""
-        if phase.bystander:
-            beside.setdefault(name, []).append(item)
-        else:
-            owned.setdefault(control.id, {}).setdefault((str(phase.name), name), []).append(item)
+    for item, phase in phases.items():
+        if phase.sabotage and phase.bystander:
+            beside.setdefault(phase.sabotage.name, []).append(item)
+        elif phase.sabotage:
+            own.setdefault(phase.sabotage.name, {}).setdefault(str(phase.name), []).append(item)
+    broken: list[pytest.Item] = []
+    for name, of in own.items():
+        sabotaged = of.get("sabotaged", [])
+        broken += [*sabotaged, *(beside.pop(name, []) if sabotaged else []), *of.get("restored", [])]
+    plain = [item for item in chosen if item not in phases]
+    return [*plain, *_intact(phases, broken, everything), *broken], [item for left in beside.values() for item in left]
+
+
+def _intact(
+    phases: Mapping[pytest.Item, Phase], broken: Iterable[pytest.Item], everything: Iterable[pytest.Item]
+) -> list[pytest.Item]:
+    """The chosen [intact] items, and those that the others need."""
+    found = [item for item, phase in phases.items() if phase.name == "intact"]
+    lacking = {_control_id(item) for item in broken} - {_control_id(item) for item in found}
     for item in everything:
-        phase, control = phase_of(item), control_of(getattr(item, "function", None))
-        if phase and control and phase.name == "intact" and control.id in owned and ("intact", "") not in owned[control.id]:
-            owned[control.id]["intact", ""] = [item]
-    ordered = list(plain)
-    kept: set[str] = set()
-    for phases in owned.values():
-        ordered += phases.get(("intact", ""), [])
-        for name in dict.fromkeys(name for _, name in phases if name):
-            if ("sabotaged", name) in phases:
-                ordered += phases["sabotaged", name] + beside.get(name, [])
-                kept.add(name)
-            ordered += phases.get(("restored", name), [])
-    return ordered, [item for name, items in beside.items() if name not in kept for item in items]
+        phase = phase_of(item)
+        if phase and phase.name == "intact" and _control_id(item) in lacking:
+            lacking.discard(_control_id(item))
+            found.append(item)
+    return found
+
+
+def _control_id(item: pytest.Item) -> str:
+    """Id of the control that an item runs, "" for other tests."""
+    control = control_of(getattr(item, "function", None))
+    return control.id if control else ""

@@ -15,7 +15,7 @@ from pytest_k8ssec.control import Severity, control_of
 from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
-from pytest_k8ssec.results import Outcome, Phase, expect
+from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
 from pytest_k8ssec.settings import OPTIONS
 from pytest_k8ssec.summary import Summary
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -23,7 +23,8 @@ from pytest_k8ssec.verdict import Judge, Verdict
 if TYPE_CHECKING:
     from pytest_k8ssec.results import Result
 
-pytest_plugins = ("pytest_k8ssec.fixtures", "pytest_k8ssec.ordering")
+_FIXTURES = "pytest_k8ssec.fixtures"
+pytest_plugins = (_FIXTURES, "pytest_k8ssec.ordering")
 
 _RESULT = pytest.StashKey["Result"]()
 _BASELINE = pytest.StashKey[dict[str, Verdict]]()
@@ -53,18 +54,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(option.flag, nargs="?", const="on", metavar=option.metavar, **common)
         else:
             group.addoption(option.flag, metavar=option.metavar, **common)
-        parser.addini(
-            option.ini,
-            f"{option.help} (also {option.flag}, {option.env})",
-            "linelist" if option.repeatable else "string",
-            default=None,
-        )
+        described = f"{option.help} (also {option.flag}, {option.env})"
+        if option.repeatable:
+            parser.addini(option.ini, described, type="linelist", default=None)
+        else:
+            parser.addini(option.ini, described, type="string", default=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Merge the settings, register the markers, add the packaged controls to what is collected."""
     try:
         settings = session.configure(config)
+        if settings.sabotage and _is_distributed(config):
+            raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_BASELINE] = {}
@@ -84,6 +86,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args.append(str(ROOT))
 
 
+def _is_distributed(config: pytest.Config) -> bool:
+    """Whether xdist runs the tests in several processes."""
+    return bool(getattr(config.option, "numprocesses", None)) or getattr(config.option, "dist", "no") != "no"
+
+
 class _Xdist:
     """Hooks that exist only where xdist is installed."""
 
@@ -100,9 +107,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 # -- collection -------------------------------------------------------------------------------------------------------
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """The packaged controls, whatever ``python_files`` says."""
-    return pytest.Module.from_parent(parent, path=file_path) if is_control_file(file_path) else None
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """The packaged controls, whatever ``python_files`` says, and each of them once."""
+    found = yield
+    if is_control_file(file_path) and not any(isinstance(each, pytest.Module) for each in found):
+        return [*found, pytest.Module.from_parent(parent, path=file_path)]
+    return found
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -130,21 +143,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             saboteur.leave()
         saboteur.check()
     except K8ssecError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Run a test that uses ``judge`` and let its verdict decide, not its return."""
-    if "judge" not in pyfuncitem.fixturenames:
+    judge = pyfuncitem.funcargs.get("judge")
+    if not isinstance(judge, Judge):  # none, or a fixture of somebody else's
         return (yield)
     from pytest_k8ssec import judging
 
-    judge = pyfuncitem.funcargs["judge"]
-    assert isinstance(judge, Judge)
     phase = _phase(pyfuncitem)
-    _check_baseline(pyfuncitem, phase)
-    _put_in_force(pyfuncitem, phase)
+    _prepare(pyfuncitem, phase)
     started = time.monotonic()
     ended_by: BaseException | None = None
     try:
@@ -163,6 +174,20 @@ def _phase(item: pytest.Item) -> Phase:
     return phase_of(item) or Phase()
 
 
+def _prepare(item: pytest.Function, phase: Phase) -> None:
+    """What comes before a phase; where that fails the report says so, as it does of a set-up that failed."""
+    from pytest_k8ssec import judging
+
+    try:
+        _check_baseline(item, phase)
+        _put_in_force(item, phase)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as error:
+        _note(item, judging.not_run(item, phase, str(error), skipped=isinstance(error, pytest.skip.Exception)))
+        raise
+
+
 def _check_baseline(item: pytest.Function, phase: Phase) -> None:
     """A control that does not hold on the intact cluster can't be shown to notice anything."""
     control = control_of(item.function)
@@ -171,7 +196,9 @@ def _check_baseline(item: pytest.Function, phase: Phase) -> None:
     intact = item.config.stash[_BASELINE].get(control.id)
     if intact is not None and intact is not Verdict.HELD:
         message = f"not run: {control.id} was {intact} on the intact cluster, so it can't be shown to notice anything"
-        (pytest.skip if intact is Verdict.NOT_APPLICABLE else pytest.fail)(message)
+        if intact is Verdict.NOT_APPLICABLE:
+            pytest.skip(message)
+        pytest.fail(message, pytrace=False)
 
 
 def _put_in_force(item: pytest.Function, phase: Phase) -> None:
@@ -181,32 +208,45 @@ def _put_in_force(item: pytest.Function, phase: Phase) -> None:
     # A sabotage names fixtures as a test does; there is no public way to ask an item for one.
     resolve = item._request.getfixturevalue  # noqa: SLF001
     try:
-        session.saboteur(item.config).enter(phase.active, resolve("cluster"), resolve)
+        saboteur = session.saboteur(item.config, resolve("k8ssec_site").refresh_pool)
+        saboteur.enter(phase.active, resolve("cluster"), resolve)
     except K8ssecError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | None) -> None:
     """Pass, fail or skip the test by its verdict."""
     from pytest_k8ssec.reports.terminal import explain
 
+    _note(item, result)
+    expected = _expected(item.config, result)
+    if expected.outcome is Outcome.SKIPPED:
+        pytest.skip(f"{expected.headline}: {result.reason}")
+    if expected.outcome is Outcome.FAILED:
+        if ended_by is not None and not isinstance(ended_by, (K8ssecError, pytest.skip.Exception)):
+            if result.verdict is Verdict.BREACHED:
+                item.add_report_section("call", "k8ssec", explain(result.to_json(), expected.headline))
+            raise ended_by  # its traceback shows where in the test
+        pytest.fail(explain(result.to_json(), expected.headline), pytrace=False)
+
+
+def _note(item: pytest.Item, result: Result) -> None:
+    """Keep a result for the test's report, and what the intact cluster was like for the phases that follow."""
     item.stash[_RESULT] = result
     if result.phase.name == "intact":
         item.config.stash[_BASELINE][result.control] = result.verdict
-    settings = item.config.stash[session.SETTINGS]
-    expected = expect(
+
+
+def _expected(config: pytest.Config, result: Result) -> Expectation:
+    """What the result means for pytest, under this run's settings."""
+    settings = config.stash[session.SETTINGS]
+    return expect(
         result.control,
         result.phase,
         result.verdict,
         strict=settings.strict == "on" or (settings.strict == "auto" and settings.cluster is None),
         declared=settings.not_applicable.get(result.control),
     )
-    if expected.outcome is Outcome.SKIPPED:
-        pytest.skip(f"{expected.headline}: {result.reason}")
-    if expected.outcome is Outcome.FAILED:
-        if ended_by is not None and not isinstance(ended_by, (K8ssecError, pytest.skip.Exception)):
-            raise ended_by  # its traceback shows where in the test
-        pytest.fail(explain(result.to_json(), expected.headline), pytrace=False)
 
 
 # -- reporting --------------------------------------------------------------------------------------------------------
@@ -223,8 +263,11 @@ def pytest_runtest_makereport(
         from pytest_k8ssec import judging
 
         assert call.excinfo is not None
-        result = judging.not_run(item, _phase(item), call.excinfo.exconly(), skipped=report.skipped)
+        result = judging.not_run(item, _phase(item), str(call.excinfo.value), skipped=report.skipped)
+        _note(item, result)
         _shorten_repeated(item.config, report)
+        if report.skipped and not _skipped_by_mark(call.excinfo.value):
+            _hold_to_strict(item.config, report, result)
     elif report.when != "call":
         result = None
     if result is not None:
@@ -238,8 +281,34 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """No secret leaves in the traceback of a module that can't be imported."""
+    report = yield
+    _hide_secrets(report)
+    return report
+
+
 def _judges(item: pytest.Item) -> bool:
-    return "judge" in getattr(item, "fixturenames", ())
+    """Whether the test's ``judge`` is ours, as others may have a fixture of that name; asked before there is one."""
+    # Which fixture a name stands for at an item can't be asked in a public way.
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(each.func.__module__ == _FIXTURES for each in known.get("judge", ())[-1:])
+
+
+def _skipped_by_mark(error: BaseException) -> bool:
+    """Whether a ``skip`` or ``skipif`` mark did it: its author has said why."""
+    return bool(getattr(error, "_use_item_location", False))
+
+
+def _hold_to_strict(config: pytest.Config, report: pytest.TestReport, result: Result) -> None:
+    """A set-up that skips is a test that was not applicable: where that fails, it fails here too."""
+    from pytest_k8ssec.reports.terminal import explain
+
+    expected = _expected(config, result)
+    if expected.outcome is Outcome.FAILED:
+        report.outcome = "failed"
+        report.longrepr = explain(result.to_json(), expected.headline)
 
 
 def _shorten_repeated(config: pytest.Config, report: pytest.TestReport) -> None:
@@ -251,10 +320,10 @@ def _shorten_repeated(config: pytest.Config, report: pytest.TestReport) -> None:
     config.stash[_TOLD].add(text)
 
 
-def _hide_secrets(report: pytest.TestReport) -> None:
-    if report.passed and not report.sections:
+def _hide_secrets(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.passed and not report.sections and not getattr(report, "user_properties", ()):
         return
-    from pytest_k8ssec.redaction import redact
+    from pytest_k8ssec.redaction import redact, redacted
 
     if isinstance(report.longrepr, tuple):
         path, line, reason = report.longrepr
@@ -265,12 +334,16 @@ def _hide_secrets(report: pytest.TestReport) -> None:
         if hidden != text:
             report.longrepr = hidden
     report.sections = [(title, redact(text)) for title, text in report.sections]
+    if isinstance(report, pytest.TestReport):
+        report.user_properties = [(name, redacted(value)) for name, value in report.user_properties]
+        if hasattr(report, "wasxfail"):
+            report.wasxfail = redact(report.wasxfail)
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     """Say the verdict where pytest would say passed or failed."""
     entry = getattr(report, "k8ssec", None)
-    if entry is None:
+    if entry is None or hasattr(report, "wasxfail"):
         return None
     letter, word = _WORDS[Verdict(entry["verdict"])]
     if report.when == "setup" and report.failed:

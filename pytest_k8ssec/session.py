@@ -77,12 +77,12 @@ def begun_sites(config: pytest.Config) -> Sites | None:
     return config.stash.get(_SITES, None)
 
 
-def saboteur(config: pytest.Config) -> Saboteur:
-    """Who holds a live sabotage in force on the base site."""
+def saboteur(config: pytest.Config, changed: Callable[[], None]) -> Saboteur:
+    """Who holds a live sabotage in force on the base site; ``changed`` is told when that is no longer what it was."""
     if _SABOTEUR not in config.stash:
         from pytest_k8ssec.saboteur import Saboteur
 
-        config.stash[_SABOTEUR] = Saboteur(sites(config).base.refresh_pool)
+        config.stash[_SABOTEUR] = Saboteur(changed)
     return config.stash[_SABOTEUR]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -27,6 +28,7 @@ class Summary:
         self._entries: list[dict[str, Any]] = []
         self._lines: list[str] = []
         self._puzzling = False
+        self._ended_badly = False
         self._about: dict[str, Any] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -41,41 +43,50 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """After all fixtures are torn down: a run that proved nothing fails, logs are saved, clusters go."""
         failed = session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if self._entries and not self._proven and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._finish(failed=failed)
+        nothing_proven = bool(self._entries) and not self._proven
+        if session.exitstatus == pytest.ExitCode.OK and (nothing_proven or self._ended_badly):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @property
     def _proven(self) -> bool:
         return any(entry["verdict"] == Verdict.HELD for entry in self._entries)
 
     def _finish(self, *, failed: bool) -> None:
-        from pytest_k8ssec.errors import K8ssecError
-
+        """One step after the other, whatever becomes of those before it."""
         sites = session.begun_sites(self._config)
         if sites is not None:
             self._about = sites.describe()
             if self._puzzling:  # a breach explains itself; anything else may need the logs
-                self._lines += sites.save_diagnostics()
-        try:
-            saboteur = session.begun_saboteur(self._config)
-            if saboteur is not None:
-                saboteur.leave()
-        except K8ssecError as error:
-            self._lines.append(str(error))
-        try:
-            self._lines += session.close(self._config, failed=failed)
-        except K8ssecError as error:
-            self._lines.append(f"clean-up failed: {error}")
-        self._write_report()
+                self._attempt("logs could not be saved", sites.save_diagnostics)
+        self._attempt("sabotage", self._leave)
+        self._attempt("clean-up failed", lambda: session.close(self._config, failed=failed))
+        self._attempt("report could not be written", self._write_report)
 
-    def _write_report(self) -> None:
+    def _attempt(self, what: str, step: Callable[[], list[str]]) -> None:
+        """Take a step and keep its lines; where it fails that is said, and the run does not pass."""
+        from pytest_k8ssec.errors import K8ssecError
+
+        try:
+            self._lines += step()
+        except (K8ssecError, OSError) as error:
+            self._lines.append(f"{what}: {error}")
+            self._ended_badly = True
+
+    def _leave(self) -> list[str]:
+        """Undo the sabotage that is still in force."""
+        saboteur = session.begun_saboteur(self._config)
+        if saboteur is not None:
+            saboteur.leave()
+        return []
+
+    def _write_report(self) -> list[str]:
         directory = self._config.stash[session.SETTINGS].report
         if directory is None or not self._entries:
-            return
+            return []
         from pytest_k8ssec.reports import json
 
-        self._lines.append(f"report: {json.write(directory, json.document(self._run(), self._entries))}")
+        return [f"report: {json.write(directory, json.document(self._run(), self._entries))}"]
 
     def _run(self) -> dict[str, Any]:
         """The ``run`` part of report.json."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_k8ssec.clusters.api import Body
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.probes import manifests
@@ -18,6 +18,8 @@ from pytest_k8ssec.probes.tasks import Http, Task, Tcp
 from pytest_k8ssec.probes.vantage import Answer, PodVantage, ask
 
 START_SECONDS = 60
+_TRIES = 20
+_KUBELET = 10250
 _Found = TypeVar("_Found")
 
 
@@ -166,7 +168,7 @@ class Pool:
         source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], found["spec"]["nodeName"])
         vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
         pod = Pod(vantage, found["metadata"]["uid"], nonce)
-        _listens(pod)
+        _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values() else ())
         return pod
 
     def _owner(self, namespace: str) -> dict[str, Any]:
@@ -192,18 +194,26 @@ def _runs(pod: Body | None) -> bool:
     return bool(status.get("podIP")) and bool(states) and all("running" in state["state"] for state in states)
 
 
-def _listens(pod: Pod) -> None:
-    """Wait until the pod's own listener answers the pod itself: it starts a moment after its container.
+def _listens(pod: Pod, reaches: Sequence[Node]) -> None:
+    """Wait until the pod's own listener answers the pod itself, and until its network is there.
+
+    A container is running a moment before its listener listens, and in a young cluster a node can be ready a moment before
+    its pods' packets find their way to other nodes: nobody announces either, so it is tried.
+
+    Args:
+        reaches: nodes whose kubelets nothing keeps the pod from. Patience with them ends without an error: positive
+            controls tell what did not work.
 
     Raises:
-        ProbeError: it does not.
+        ProbeError: its own listener does not answer.
     """
-    for _ in range(20):
-        (evidence,) = pod.probe(pod.canary)
-        if evidence.outcome is Outcome.OPEN:
+    for _ in range(_TRIES):
+        own, *others = pod.probe(pod.canary, *(Tcp(node.address, _KUBELET, timeout=1) for node in reaches))
+        if own.outcome is Outcome.OPEN and all(other.outcome is Outcome.OPEN for other in others):
             return
         time.sleep(0.2)
-    raise ProbeError(f"{pod.source}: its own listener does not answer it: {evidence}")
+    if own.outcome is not Outcome.OPEN:
+        raise ProbeError(f"{pod.source}: its own listener does not answer it: {own}")
 
 
 def _why(cluster: Cluster, namespace: str, name: str) -> str:

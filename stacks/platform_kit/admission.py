@@ -46,6 +46,7 @@ def allow_registries(registries: tuple[str, ...]) -> None:
                     # Whatever follows the name must be a path, a tag or a digest: not the rest of a longer name.
                     "expression": f"variables.images.all(image, {allowed}.exists(name, image == name"
                     " || ['/', ':', '@'].exists(next, image.startsWith(name + next))))",
+                    "reason": "Forbidden",
                     "message": f"images must come from {', '.join(registries)}",
                 }
             ],

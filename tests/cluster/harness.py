@@ -1,0 +1,182 @@
+"""Runs of the real pytest and of the real ``k8ssec``, watched from outside, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from pytest_k8ssec import docker, runs
+
+SECONDS = 180
+"""Deadline of whatever a slow machine needs."""
+
+ONE_NODE = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n"
+
+
+@dataclass
+class Place:
+    """A home of the test's own: its project, its ledger, its kubeconfig; only the tools' cache is the machine's."""
+
+    root: Path
+    cache: Path
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.project.mkdir()
+        (self.project / "pytest.ini").write_text("[pytest]\n")
+        self.kind_config = self.file("kind.yaml", ONE_NODE)
+        self.kubeconfig.parent.mkdir(parents=True)
+        self.kubeconfig.write_text("the user's own")
+
+    @property
+    def project(self) -> Path:
+        """Where tests run."""
+        return self.root / "project"
+
+    @property
+    def state(self) -> Path:
+        """The ledger."""
+        return self.root / "state"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The user's."""
+        return self.root / "home" / ".kube" / "config"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What all runs here get; KUBECONFIG names a file that must never come to be."""
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("K8SSEC_", "PYTEST_"))},
+            "HOME": str(self.root / "home"),
+            "KUBECONFIG": str(self.root / "home" / "named-by-KUBECONFIG"),
+            "K8SSEC_STATE": str(self.state),
+            "K8SSEC_CACHE": str(self.cache),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def file(self, name: str, text: str) -> Path:
+        """Write a file of the project."""
+        path = self.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def start(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Running:
+        """Start ``python -m ARGUMENTS`` in the project."""
+        log = self.root / f"output-{len(self.started)}"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=self.project,
+                env={**self.environ, **(environ or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return Running(process, log)
+
+    def pytest(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Running:
+        """Start the real pytest."""
+        return self.start("pytest", "-p", "no:cacheprovider", *arguments, environ=environ)
+
+    def k8ssec(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Running:
+        """Start the real ``k8ssec``."""
+        return self.start("pytest_k8ssec.cli", *arguments, environ=environ)
+
+    def run(self) -> runs.Recorded | None:
+        """The one run that is recorded here."""
+        found = runs.recorded(self.state)
+        return found[0] if found else None
+
+    def containers(self) -> list[str]:
+        """Names of the containers of all clusters and runs that are recorded here."""
+        names: list[str] = []
+        for entry in runs.recorded(self.state):
+            names += docker.containers(docker.LABEL, entry.run.id)
+            for cluster in entry.clusters:
+                names += docker.containers(docker.KIND_LABEL, cluster)
+        return names
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever was started here, or by what was started here, and still runs."""
+        return [each for each in psutil.process_iter() if _state_of(each) == str(self.state)]
+
+    def clean_up(self) -> None:
+        """End what was started here, and remove what it left, also where a test broke off."""
+        for process in self.processes():
+            process.kill()
+        for started in self.started:
+            started.wait(SECONDS)
+        for entry in runs.recorded(self.state):
+            docker.remove_all(lambda entry=entry: _left_by(entry))  # type: ignore[misc]
+
+
+def _left_by(entry: runs.Recorded) -> list[str]:
+    names = docker.containers(docker.LABEL, entry.run.id)
+    return names + [name for cluster in entry.clusters for name in docker.containers(docker.KIND_LABEL, cluster)]
+
+
+def _state_of(process: psutil.Process) -> str:
+    try:
+        return "" if process.status() == psutil.STATUS_ZOMBIE else process.environ().get("K8SSEC_STATE", "")
+    except (psutil.Error, OSError):
+        return ""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process that was started, and what it says."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        """All that it said so far."""
+        return self.log.read_text(errors="replace")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it alone."""
+        self.process.send_signal(number)
+
+    def end(self, seconds: float = SECONDS) -> int:
+        """Wait for its end. Returns its exit code."""
+        return self.process.wait(seconds)
+
+    def until(self, happened: Callable[[], object], what: str) -> None:
+        """Wait for something to happen while it runs."""
+        end = time.monotonic() + SECONDS
+        while not happened():
+            assert self.process.poll() is None, f"it ended before {what}:\n{self.output}"
+            assert time.monotonic() < end, f"{what}: did not happen in time:\n{self.output}"
+            time.sleep(0.02)
+
+
+@contextmanager
+def decoys(image: str, tag: str) -> Iterator[list[str]]:
+    """Two containers of the user's: one called as ours are, one that is a node of a kind cluster of the user's own."""
+    names = [f"k8ssec-decoy-{tag}", f"k8ssec-{tag}-control-plane"]
+    labels = [[], ["--label", f"{docker.KIND_LABEL}=k8ssec-{tag}"]]
+    try:
+        for name, label in zip(names, labels, strict=True):
+            docker.docker("run", "--detach", "--name", name, *label, "--entrypoint", "sleep", image, "3600", deadline=60)
+        yield names
+    finally:
+        docker.docker("rm", "--force", *names, deadline=60, check=False)
+
+
+def running(names: list[str]) -> list[str]:
+    """Those of the containers that run."""
+    return [name for name in docker.docker("ps", "--format", "{{.Names}}").text.split() if name in names]

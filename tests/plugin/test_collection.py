@@ -1,0 +1,208 @@
+"""The packaged controls are found by path, package, id, family, framework and severity, and run beside users' tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_k8ssec.catalogue import ROOT, controls
+
+IDS = sorted(control.id for control in controls())
+
+
+def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
+    """Ids of the controls that these options choose, or names of other tests."""
+    items, _ = pytester.inline_genitems(*options)
+    names = [item.name for item in items]
+    assert len(set(item.nodeid for item in items)) == len(items)
+    return sorted(name.removeprefix("test_").replace("_", "-") for name in names)
+
+
+def having(mark: str) -> list[str]:
+    """Ids of the controls whose metadata say so."""
+    found = []
+    for control in controls():
+        frameworks = [name for name, ids in control.mappings.items() if ids]
+        marks = [control.family.id, f"severity_{control.severity}", *frameworks, *(["slow"] if control.slow else [])]
+        if mark in marks:
+            found.append(control.id)
+    return sorted(found)
+
+
+def test_without_an_option_no_control_is_collected(pytester: pytest.Pytester) -> None:
+    """A project's own tests stay alone unless controls are asked for."""
+    pytester.makepyfile("def test_mine(): pass")
+    assert ["mine"] == collected(pytester)
+
+
+def test_controls_are_collected_beside_the_users_own_tests(pytester: pytest.Pytester) -> None:
+    """--k8ssec-controls adds every packaged control once."""
+    pytester.makepyfile("def test_mine(): pass")
+    assert sorted([*IDS, "mine"]) == collected(pytester, "--k8ssec-controls")
+
+
+@pytest.mark.parametrize("name", ["k8ssec_controls", "K8SSEC_CONTROLS", "tool"])
+def test_controls_can_be_asked_for_in_each_place(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The ini file, the environment and pyproject.toml do what the command line does."""
+    if name == "tool":
+        pytester.makepyprojecttoml("[tool.pytest.ini_options]\n[tool.k8ssec]\ncontrols = true")
+    elif name.isupper():
+        monkeypatch.setenv(name, "true")
+    else:
+        pytester.makeini(f"[pytest]\n{name} = true")
+    assert IDS == collected(pytester)
+
+
+@pytest.mark.parametrize("python_files", ["test_*.py", "*.py", "check_*.py"])
+def test_each_control_is_collected_once_whatever_python_files_says(
+    pytester: pytest.Pytester, python_files: str
+) -> None:
+    """A project's own naming of test files neither hides nor doubles a control."""
+    pytester.makeini(f"[pytest]\npython_files = {python_files}")
+    assert IDS == collected(pytester, "--k8ssec-controls")
+
+
+def test_the_package_of_controls_can_be_named(pytester: pytest.Pytester) -> None:
+    """--pyargs runs the controls alone."""
+    pytester.makepyfile("def test_mine(): pass")
+    assert IDS == collected(pytester, "--pyargs", "pytest_k8ssec.controls")
+
+
+def test_one_control_can_be_named_by_module_and_by_file(pytester: pytest.Pytester) -> None:
+    """A single control is found once by either name."""
+    assert ["etcd-client-auth"] == collected(pytester, "--pyargs", "pytest_k8ssec.controls.etcd.client_auth")
+    assert ["etcd-client-auth"] == collected(pytester, str(ROOT / "etcd" / "client_auth.py"))
+
+
+def test_naming_the_folder_and_the_option_collects_once(pytester: pytest.Pytester) -> None:
+    """The controls' own folder beside --k8ssec-controls doubles nothing."""
+    assert IDS == collected(pytester, "--k8ssec-controls", str(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("etcd-client-auth", ["etcd-client-auth"]),
+        ("etcd", having("etcd")),
+        ("etcd or rbac", sorted(having("etcd") + having("rbac"))),
+        ("not etcd", [each for each in IDS if each not in having("etcd")]),
+    ],
+)
+def test_a_control_is_found_by_its_id(pytester: pytest.Pytester, expression: str, expected: list[str]) -> None:
+    """-k knows the ids as they are written in reports."""
+    assert expected == collected(pytester, "--k8ssec-controls", "-k", expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("etcd", having("etcd")),
+        ("net", having("net")),
+        ("cis and not slow", [each for each in having("cis") if each not in having("slow")]),
+        ("slow", having("slow")),
+        ("severity_critical", having("severity_critical")),
+        ("severity_high and mitre", [each for each in having("severity_high") if each in having("mitre")]),
+        (
+            "owasp and nsa and others",
+            [each for each in having("owasp") if each in having("nsa") and each in having("others")],
+        ),
+        ("wl", having("wl")),
+    ],
+)
+def test_a_control_is_found_by_its_marks(pytester: pytest.Pytester, expression: str, expected: list[str]) -> None:
+    """-m knows families, frameworks, severities and what is slow, exactly."""
+    assert expected == collected(pytester, "--k8ssec-controls", "-m", expression)
+
+
+def test_marks_are_registered(pytester: pytest.Pytester) -> None:
+    """--markers lists families, frameworks and severities, and --strict-markers accepts them."""
+    result = pytester.runpytest("--markers")
+    for mark in ("etcd", "net", "cis", "owasp", "severity_critical", "slow"):
+        result.stdout.fnmatch_lines([f"@pytest.mark.{mark}: *"])
+    assert IDS == collected(pytester, "--k8ssec-controls", "--strict-markers")
+
+
+def test_node_ids_end_in_family_file_and_function(pytester: pytest.Pytester) -> None:
+    """A control's node id reads as where it stands."""
+    items, _ = pytester.inline_genitems("--k8ssec-controls", "-k", "etcd-client-auth")
+    (nodeid,) = [item.nodeid for item in items]
+    assert nodeid.endswith("etcd/client_auth.py::test_etcd_client_auth")
+
+
+def test_a_user_can_import_a_control_into_a_test_file(pytester: pytest.Pytester) -> None:
+    """An imported control is a test of that file, and found by its id and marks."""
+    pytester.makepyfile(
+        test_ours="""
+        from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth
+        def test_mine(): pass
+        """
+    )
+    items, _ = pytester.inline_genitems("-k", "etcd-client-auth", "-m", "etcd and severity_critical")
+    assert ["test_ours.py::test_etcd_client_auth"] == [item.nodeid for item in items]
+
+
+def test_other_files_among_the_controls_are_no_controls(pytester: pytest.Pytester) -> None:
+    """Package files, and files elsewhere, are not collected as controls."""
+    pytester.makepyfile(helper="def test_hidden(): pass")
+    assert [] == collected(pytester, str(ROOT / "__init__.py"), "-p", "no:k8ssec-nothing")
+    assert [] == collected(pytester)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--help"], ["--fixtures"], ["--markers"], ["--k8ssec-controls", "--collect-only"],
+     ["--k8ssec-controls", "--setup-plan"], ["--k8ssec-controls", "--k8ssec-sabotage", "--collect-only"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_looking_around_needs_no_docker(pytester: pytest.Pytester, options: list[str], tmp_path: Path) -> None:
+    """Help, fixtures, markers, collection and the set-up plan work where there is no docker, and record no run."""
+    result = pytester.runpytest(*options)
+    assert pytest.ExitCode.OK == result.ret
+    assert not (tmp_path / "state").exists()
+
+
+def test_help_names_every_option_and_ini_value(pytester: pytest.Pytester) -> None:
+    """Options and ini names are both told."""
+    text = pytester.runpytest("--help").stdout.str()
+    for name in ("--k8ssec-cluster=NAME", "--k8ssec-stack=DIR", "--k8ssec-keep=WHEN", "k8ssec_config (linelist)"):
+        assert name in text
+
+
+def test_fixtures_for_users_are_told_with_their_use(pytester: pytest.Pytester) -> None:
+    """--fixtures shows the plain words of the plugin with their docstrings."""
+    text = pytester.runpytest("--fixtures").stdout.str()
+    for name in (
+        "cluster [session scope]",
+        "stack [session scope]",
+        "nodes [session scope]",
+        "attacker",
+        "twin",
+        "judge",
+    ):
+        assert f"\n{name} -- " in text
+
+
+def test_a_sabotage_run_gives_each_control_its_phases(pytester: pytest.Pytester) -> None:
+    """Each control comes as intact, sabotaged and restored, and beside the other controls' sabotages."""
+    items, _ = pytester.inline_genitems("--k8ssec-controls", "--k8ssec-sabotage", "-k", "etcd-client-auth")
+    names = [item.name for item in items]
+    assert [
+        "test_etcd_client_auth[intact]",
+        "test_etcd_client_auth[sabotaged]",
+        "test_etcd_client_auth[restored]",
+    ] == names
+
+
+def test_a_whole_sabotage_run_has_a_bystander_for_each_pair(pytester: pytest.Pytester) -> None:
+    """Of all pairs of a sabotage and another control only those are left out that have nothing to judge."""
+    items, _ = pytester.inline_genitems("--k8ssec-controls", "--k8ssec-sabotage")
+    expected = 0
+    for control in controls():
+        expected += 1 + 2 * len(control.sabotages)
+        for other in controls():
+            if other is not control:
+                expected += sum(not (each.needs_cluster and control.subject == "stack") for each in other.sabotages)
+    assert expected == len(items)
