@@ -29,6 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         match arguments.command:
             case "build":
                 build(plan(), arguments.only, console)
+            case "get":
+                from toolchain.wanted import lacking  # needs the project's own environment; building needs nothing
+
+                if lacking(console.say):
+                    build(plan(), [], console)
             case "docker":
                 docker.ensure(console.say)
             case "status":
@@ -57,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     building.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="just these, and what they need; `status` tells the names"
+    )
+    commands.add_parser(
+        "get",
+        help="have all tools: from PATH, the cache, or pinned releases; what is out of reach is built",
+        description="Looks where the plugin looks, and builds only where that is not enough. Run it in the project's .venv.",
     )
     commands.add_parser(
         "docker",

@@ -1,0 +1,88 @@
+# Everything that anybody does with this project. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+STACK ?= hardened
+# Where `make demo` writes report.json.
+DEMO := build/demo$(if $(filter-out hardened,$(STACK)),-$(STACK))
+CONTROLS := $(BIN)/pytest --k8ssec-controls pytest_k8ssec/controls
+# The platform's key at its bank: a fresh one each time, as Pulumi config wants a value and nobody should know it.
+KEY := export K8SSEC_DEMO_API_KEY="$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(16))')";
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
+
+.PHONY: venv
+venv: .venv/ready ## .venv with everything from PyPI, pinned by hash
+
+.venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
+	@if ! $(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	    apt-get update -qq && apt-get install -y -qq python3 python3-venv
+	  else
+	    echo "python: 3.11 or newer with venv is needed (on Debian: apt-get install python3-venv)" >&2; exit 1
+	  fi
+	fi
+	@echo "venv: installing into .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: docker
+docker: ## a docker daemon that answers; installed and started where we are root on Debian
+	@$(PYTHON) -m toolchain docker
+
+.PHONY: tools
+tools: venv docker ## kind, pulumi, the provider plugin and the images: found, fetched or built (cold: about 20 minutes)
+	@$(BIN)/python -m toolchain get
+
+.PHONY: demo
+demo: tools ## the ten controls on stacks/hardened; STACK=insecure shows what a failing run looks like
+	@$(KEY) $(CONTROLS) --k8ssec-stack stacks/$(STACK) --k8ssec-report $(DEMO)
+
+.PHONY: test
+test: test-fast test-cluster test-sabotage ## all tests
+
+.PHONY: test-fast
+test-fast: venv ## unit and plugin tests: no docker, under a minute
+	@$(BIN)/pytest tests/unit tests/plugin -n 2
+
+.PHONY: test-cluster
+test-cluster: tools ## real clusters: endings, bad input, faults, the insecure stack
+	@K8SSEC_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster
+
+.PHONY: test-sabotage
+test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters
+	@$(KEY) $(CONTROLS) --k8ssec-sabotage --k8ssec-stack stacks/hardened --k8ssec-report build/sabotage
+
+.PHONY: lint
+lint: venv ## ruff, mypy, import-linter, documentation up to date
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
+
+.PHONY: format
+format: venv ## let ruff put everything into shape
+	@$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: venv ## docs/controls from the controls themselves
+	@$(BIN)/python -m docs.generate
+
+.PHONY: sweep
+sweep: venv ## remove what killed runs left behind
+	@$(BIN)/k8ssec sweep
+
+.PHONY: clean
+clean: ## remove what was built here; the tools' cache stays
+	@rm -rf build dist .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
