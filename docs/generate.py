@@ -1,0 +1,164 @@
+"""docs/controls from the controls themselves: one page a control, and an index by family and by framework.
+
+python -m docs.generate            write the pages, and remove those of controls that are gone
+python -m docs.generate --check    write nothing; exit code 1 names each page that differs
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.control import Control, Sabotage
+from pytest_k8ssec.families import FAMILIES
+from pytest_k8ssec.frameworks import FRAMEWORKS, reference
+
+PAGES = Path(__file__).parent / "controls"
+_INDEX = "README.md"
+_WIDTH = 120
+_REPOSITORY = PAGES.parent.parent
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write or check all pages; the exit code is 1 where a check finds a difference."""
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description="docs/controls from the controls.")
+    parser.add_argument("--check", action="store_true", help="write nothing; name each page that differs")
+    arguments = parser.parse_args(argv)
+    wanted = pages()
+    drifted = sorted(_drifted(wanted))
+    for name in drifted:
+        path = PAGES / name
+        if arguments.check:
+            why = "is not there" if not path.exists() else "differs" if name in wanted else "belongs to no control"
+            print(f"{path.relative_to(_REPOSITORY)}: {why}; `make docs` mends it", file=sys.stderr)
+        elif name in wanted:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted[name], encoding="utf-8")
+        else:
+            path.unlink()
+    return 1 if drifted and arguments.check else 0
+
+
+def pages() -> dict[str, str]:
+    """Every page's text by its file's name."""
+    found = controls()
+    made = {f"{control.id}.md": "\n".join(_page(control)) + "\n" for control in found}
+    return {**made, _INDEX: "\n".join(_index(found)) + "\n"}
+
+
+def _drifted(wanted: dict[str, str]) -> Iterator[str]:
+    """Names of the pages that are missing, differ, or should not be there."""
+    there = {path.name: path.read_text(encoding="utf-8") for path in PAGES.glob("*.md")}
+    for name in {*wanted, *there}:
+        if wanted.get(name) != there.get(name):
+            yield name
+
+
+def _page(control: Control) -> Iterator[str]:
+    """One control's page, line by line."""
+    source = Path(inspect.getfile(control.function)).relative_to(_REPOSITORY).as_posix()
+    yield f"# {control.id}"
+    yield ""
+    yield f"{control.title}."
+    yield ""
+    yield "| severity | judges | family | slow |"
+    yield "|---|---|---|---|"
+    yield f"| {control.severity} | the {control.subject} | {control.family.title} | {'yes' if control.slow else 'no'} |"
+    yield from _section("Why", control.why)
+    yield from _section("What is done", inspect.getdoc(control.function) or "")
+    yield from _section("Remediation", control.remediation[:1].upper() + control.remediation[1:])
+    yield from _section("Sabotage", "\n".join(_sabotages(control)))
+    yield from _section("Run it alone", "\n".join(_commands(control)))
+    yield from _section("Sources", "\n".join(f"- {each.strip()}" for each in control.sources.split(";")))
+    yield from _section("References", "\n".join(_references(control)))
+    yield ""
+    yield f"Made by `make docs` from [{source}](../../{source}): change it there."
+
+
+def _section(heading: str, text: str) -> Iterator[str]:
+    if text:
+        yield from ("", f"## {heading}", "", text)
+
+
+def _sabotages(control: Control) -> Iterator[str]:
+    yield "What `--k8ssec-sabotage` breaks to prove that this control notices:"
+    yield ""
+    for each in control.sabotages:
+        said = f"- `{each.name}`: {each.title}. {_effect(control, each)}"
+        yield textwrap.fill(said, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _effect(control: Control, sabotage: Sabotage) -> str:
+    """Where it is done, and which controls it is expected to move."""
+    where = "On a cluster of its own" if sabotage.needs_cluster else "On the running cluster, and undone"
+    also = f"; it must breach {_links(sabotage.kills - {control.id})} too" if sabotage.kills - {control.id} else ""
+    blind = f"; {_links(sabotage.blinds)} can't tell meanwhile" if sabotage.blinds else ""
+    return f"{where}{also}{blind}."
+
+
+def _commands(control: Control) -> Iterator[str]:
+    stack = " --k8ssec-stack DIR" if control.subject == "stack" else ""
+    yield "```sh"
+    yield f"pytest --k8ssec-controls{stack} -k {control.id}"
+    yield f"pytest --k8ssec-controls{stack} -k {control.id} --k8ssec-sabotage"
+    yield "```"
+
+
+def _references(control: Control) -> Iterator[str]:
+    for key, ids in control.mappings.items():
+        for ident in ids:
+            found = reference(key, ident)
+            name = found.edition if key == "others" else f"{FRAMEWORKS[key].name} {found.edition}"
+            yield f"- {name}: [{ident}]({found.url}) {found.title}"
+
+
+def _index(found: Sequence[Control]) -> Iterator[str]:
+    """The index, line by line."""
+    yield "# Controls"
+    yield ""
+    yield f"{len(found)} controls. `k8ssec controls` prints this list, `k8ssec controls ID` one of them."
+    yield ""
+    yield "## By family"
+    yield ""
+    yield "`-m FAMILY` runs one family."
+    for family in FAMILIES.values():
+        if own := [control for control in found if control.family is family]:
+            yield from (
+                "",
+                f"### {family.title} (`-m {family.id}`)",
+                "",
+                "| control | severity | judges | |",
+                "|---|---|---|---|",
+            )
+            yield from (f"| {_link(one.id)} | {one.severity} | {one.subject} | {one.title} |" for one in own)
+    yield ""
+    yield "## By framework"
+    yield ""
+    yield "`-m FRAMEWORK` runs every control with a reference to it."
+    for key, framework in FRAMEWORKS.items():
+        rows = {ident: [one.id for one in found if ident in one.mappings[key]] for ident in framework.ids}
+        yield from ("", f"### [{framework.name}]({framework.url}) (`-m {key}`)", "", f"{framework.edition}.", "")
+        yield from ("| id | | controls |", "|---|---|---|")
+        for ident, ids in rows.items():
+            if ids:
+                at = reference(key, ident)
+                yield f"| [{ident}]({at.url}) | {at.title} | {_links(ids)} |"
+    yield ""
+    yield "Made by `make docs` from pytest_k8ssec/controls: change it there."
+
+
+def _link(ident: str) -> str:
+    return f"[{ident}]({ident}.md)"
+
+
+def _links(ids: Sequence[str] | frozenset[str]) -> str:
+    return ", ".join(_link(ident) for ident in sorted(ids))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
