@@ -20,5 +20,6 @@ build(
         token_automount=False,
         reporter_is_admin=False,
         key_in_plain_variable=False,
+        anonymous_may_view=False,
     )
 )

@@ -19,5 +19,6 @@ build(
         token_automount=True,
         reporter_is_admin=True,
         key_in_plain_variable=True,
+        anonymous_may_view=True,
     )
 )

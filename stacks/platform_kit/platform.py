@@ -36,8 +36,19 @@ def build(posture: Posture) -> None:
     _web(web, config)
     _payments(payments, config)
     _batch(batch, config)
+    if posture.anonymous_may_view:
+        _anonymous_may_view()
     pulumi.export("storefront", "http://storefront.web.svc:8080")
     pulumi.export("paymentsApiKey", config.payments_api_key)
+
+
+def _anonymous_may_view() -> None:
+    k8s.rbac.v1.ClusterRoleBinding(
+        "status-page",
+        metadata={"name": "status-page"},
+        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "User", "name": "system:anonymous"}],
+    )
 
 
 def _web(team: Team, config: settings.Settings) -> None:

@@ -21,3 +21,5 @@ class Posture:
     """Whether the reporter may do everything in the cluster, instead of reading one ConfigMap."""
     key_in_plain_variable: bool
     """Whether the payments key stands in the pod template, instead of a Secret that is mounted as a file."""
+    anonymous_may_view: bool
+    """Whether everybody without credentials may look at the cluster: a status page asked for it once."""
