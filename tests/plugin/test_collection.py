@@ -11,12 +11,28 @@ from pytest_k8ssec.catalogue import ROOT, controls
 IDS = sorted(control.id for control in controls())
 
 
+class _Chosen:
+    """Keeps what is left once everything has chosen."""
+
+    def __init__(self) -> None:
+        self.items: list[pytest.Item] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Called after the last deselection."""
+        self.items = list(session.items)
+
+
+def chosen(pytester: pytest.Pytester, *options: str) -> list[pytest.Item]:
+    """What would run with these options."""
+    keeper = _Chosen()
+    pytester.inline_run("--collect-only", "-q", *options, plugins=[keeper])
+    assert len({item.nodeid for item in keeper.items}) == len(keeper.items)
+    return keeper.items
+
+
 def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
     """Ids of the controls that these options choose, or names of other tests."""
-    items, _ = pytester.inline_genitems(*options)
-    names = [item.name for item in items]
-    assert len(set(item.nodeid for item in items)) == len(items)
-    return sorted(name.removeprefix("test_").replace("_", "-") for name in names)
+    return sorted(item.name.removeprefix("test_").replace("_", "-") for item in chosen(pytester, *options))
 
 
 def having(mark: str) -> list[str]:
@@ -127,7 +143,7 @@ def test_marks_are_registered(pytester: pytest.Pytester) -> None:
 
 def test_node_ids_end_in_family_file_and_function(pytester: pytest.Pytester) -> None:
     """A control's node id reads as where it stands."""
-    items, _ = pytester.inline_genitems("--k8ssec-controls", "-k", "etcd-client-auth")
+    items = chosen(pytester, "--k8ssec-controls", "-k", "etcd-client-auth")
     (nodeid,) = [item.nodeid for item in items]
     assert nodeid.endswith("etcd/client_auth.py::test_etcd_client_auth")
 
@@ -140,7 +156,7 @@ def test_a_user_can_import_a_control_into_a_test_file(pytester: pytest.Pytester)
         def test_mine(): pass
         """
     )
-    items, _ = pytester.inline_genitems("-k", "etcd-client-auth", "-m", "etcd and severity_critical")
+    items = chosen(pytester, "-k", "etcd-client-auth", "-m", "etcd and severity_critical")
     assert ["test_ours.py::test_etcd_client_auth"] == [item.nodeid for item in items]
 
 
@@ -187,7 +203,7 @@ def test_fixtures_for_users_are_told_with_their_use(pytester: pytest.Pytester) -
 
 def test_a_sabotage_run_gives_each_control_its_phases(pytester: pytest.Pytester) -> None:
     """Each control comes as intact, sabotaged and restored, and beside the other controls' sabotages."""
-    items, _ = pytester.inline_genitems("--k8ssec-controls", "--k8ssec-sabotage", "-k", "etcd-client-auth")
+    items = chosen(pytester, "--k8ssec-controls", "--k8ssec-sabotage", "-k", "etcd-client-auth")
     names = [item.name for item in items]
     assert [
         "test_etcd_client_auth[intact]",
@@ -198,7 +214,7 @@ def test_a_sabotage_run_gives_each_control_its_phases(pytester: pytest.Pytester)
 
 def test_a_whole_sabotage_run_has_a_bystander_for_each_pair(pytester: pytest.Pytester) -> None:
     """Of all pairs of a sabotage and another control only those are left out that have nothing to judge."""
-    items, _ = pytester.inline_genitems("--k8ssec-controls", "--k8ssec-sabotage")
+    items = chosen(pytester, "--k8ssec-controls", "--k8ssec-sabotage")
     expected = 0
     for control in controls():
         expected += 1 + 2 * len(control.sabotages)
