@@ -37,22 +37,43 @@ def obey_sigterm() -> Callable[[], None]:
 
 
 @contextmanager
+def held(patience: int | None = None) -> Iterator[list[int]]:
+    """Hold SIGINT and SIGTERM off. Gives the numbers of those that come meanwhile.
+
+    Args:
+        patience: how many are held off before the next one is obeyed at once; None for all.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came  # only the main thread is ever interrupted
+        return
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if patience is not None and len(came) > patience:
+            interrupt(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            # None stands for a handler that was not set from Python: it can't be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
 def uninterrupted() -> Iterator[None]:
     """Hold SIGINT and SIGTERM off while something is cleaned up; they are obeyed afterwards.
 
     Raises:
-        KeyboardInterrupt: at the end, where a signal came meanwhile.
+        KeyboardInterrupt: at the end, where a signal came meanwhile and nobody further out holds them off.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
-        return
-    waiting: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    held = {number: signal.signal(number, lambda got, _: waiting.append(got)) for number in numbers}
-    try:
+    with held() as came:
         yield
-    finally:
-        for number, handler in held.items():
-            signal.signal(number, handler)
-    if waiting:
-        interrupt(waiting[0])
+    if came:
+        handler = signal.getsignal(came[0])
+        if callable(handler):
+            handler(came[0], None)
+        else:
+            interrupt(came[0])

@@ -6,13 +6,17 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib import metadata
 from typing import Any
 
 import pytest
 
-from pytest_k8ssec import session
+from pytest_k8ssec import interrupts, session
 from pytest_k8ssec.verdict import Verdict
+
+_PATIENCE = 3
+"""So many further Ctrl-C are held off; a fixture of the user's that hangs as it is torn down can be left by more."""
 
 
 class Summary:
@@ -30,6 +34,13 @@ class Summary:
         self._puzzling = False
         self._ended_badly = False
         self._about: dict[str, Any] = {}
+        self._held = ExitStack()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        """The impatient second Ctrl-C must not cut the clean-up off, which the first one has led to."""
+        if session.run_id(self._config):
+            self._held.enter_context(interrupts.held(_PATIENCE))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the result that a report carries."""
@@ -43,10 +54,18 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """After all fixtures are torn down: a run that proved nothing fails, logs are saved, clusters go."""
         failed = session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        self._finish(failed=failed)
+        with self._held, interrupts.held() as came:
+            self._finish(failed=failed)
+        if came and not failed:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
         nothing_proven = bool(self._entries) and not self._proven
         if session.exitstatus == pytest.ExitCode.OK and (nothing_proven or self._ended_badly):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Signals are what they were, also where the session's end broke off."""
+        self._held.close()
 
     @property
     def _proven(self) -> bool:

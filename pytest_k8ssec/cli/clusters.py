@@ -26,7 +26,7 @@ def up(arguments: argparse.Namespace) -> int:
 
     settings = _settings(arguments)
     tell = _teller()
-    sites = begin(settings, progress=tell, name=arguments.name)
+    sites = begin(settings, progress=tell, name=arguments.name or "")
     try:
         _ = sites.base.cluster
         _ = sites.base.expected_stack

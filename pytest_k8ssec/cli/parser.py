@@ -88,7 +88,7 @@ def _controls(commands: Subparsers) -> None:
 
 def _up(commands: Subparsers) -> None:
     made = _command(commands, "up", "make a cluster that stays", _UP, _UP_EXAMPLES)
-    made.add_argument("--name", type=_name, default="", metavar="NAME", help="the cluster's name (default: made up)")
+    made.add_argument("--name", type=_name, metavar="NAME", help="the cluster's name (default: made up)")
     for option in OPTIONS:
         if option.name in UP_OPTIONS:
             action = "append" if option.repeatable else "store"

@@ -29,6 +29,9 @@ from pytest_k8ssec.stack.state import declared_resources, deployed_resources, st
 from pytest_k8ssec.stack.trouble import describe
 from pytest_k8ssec.stack.worker import OutOfTime, Worker
 
+_LINES = 5
+"""How many lines of progress a deployment prints."""
+
 Progress = Callable[[str], None]
 
 _GRACE = 10.0
@@ -183,7 +186,9 @@ class _Operations:
         if step.type == PROVIDER and step.state == "started":
             refuse_elsewhere(step.urn, step.inputs, self._cluster.kubeconfig, self._prepared.project.directory)
         if operation == "up" and step.state == "done" and step.type.startswith("kubernetes:"):
-            self._progress(f"stack: {course.finished} of {total} objects")
+            done = course.finished
+            if done == total or done * _LINES // total > (done - 1) * _LINES // total:
+                self._progress(f"stack: {done} of {total} objects")
 
     def _trouble(self, namespaces: list[str]) -> str:
         return self.hide(describe(self._cluster.api, namespaces))
