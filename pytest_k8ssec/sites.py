@@ -78,6 +78,7 @@ class Site:
             SettingsError: no stack was named.
             StackError: it can't be deployed.
         """
+        _ = self._sites.stack_source  # where none was named, that is known before a cluster is made
         return self._sites.make_stack(self.cluster)
 
     @property

@@ -146,7 +146,9 @@ class Summary:
         if self._entries:
             terminalreporter.write_line("")
             if self._about.get("cluster", {}).get("origin") == "packaged":
-                terminalreporter.write_line("controls of the cluster judged the packaged cluster, not yours", yellow=True)
+                terminalreporter.write_line(
+                    "controls of the cluster judged the packaged cluster, not yours", yellow=True
+                )
             terminalreporter.write_line(terminal.tally(self._entries), bold=True)
             if not self._proven:
                 terminalreporter.write_line("NOTHING PROVEN: no control was shown to hold", red=True, bold=True)

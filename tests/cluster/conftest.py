@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Place, decoys, running
 
 from pytest_k8ssec import docker, tools
 from pytest_k8ssec.errors import ToolMissing
+from tests.cluster.harness import Place, decoys, running
 
 _HERE = Path(__file__).parent
 REQUIRE = "K8SSEC_REQUIRE_CLUSTER"

@@ -171,7 +171,9 @@ def decoys(image: str, tag: str) -> Iterator[list[str]]:
     labels = [[], ["--label", f"{docker.KIND_LABEL}=k8ssec-{tag}"]]
     try:
         for name, label in zip(names, labels, strict=True):
-            docker.docker("run", "--detach", "--name", name, *label, "--entrypoint", "sleep", image, "3600", deadline=60)
+            docker.docker(
+                "run", "--detach", "--name", name, *label, "--entrypoint", "sleep", image, "3600", deadline=60
+            )
         yield names
     finally:
         docker.docker("rm", "--force", *names, deadline=60, check=False)
@@ -179,4 +181,20 @@ def decoys(image: str, tag: str) -> Iterator[list[str]]:
 
 def running(names: list[str]) -> list[str]:
     """Those of the containers that run."""
-    return [name for name in docker.docker("ps", "--format", "{{.Names}}").text.split() if name in names]
+    there = docker.docker("ps", "--format", "{{.Names}}").text.split()
+    return [name for name in names if name in there]
+
+
+def everything(place: Place) -> list[str]:
+    """Names of all containers that the run may have made, before its record goes."""
+    run = place.run()
+    assert run is not None
+    return [*place.containers(), *(f"{cluster}-control-plane" for cluster in run.clusters)]
+
+
+def assert_nothing_left(place: Place, containers: list[str]) -> None:
+    """No container, no process and no folder of a run."""
+    there = docker.docker("ps", "--all", "--format", "{{.Names}}").text.split()
+    assert [] == [name for name in containers if name in there]
+    assert [] == place.processes()
+    assert [] == list((place.state / "runs").iterdir())

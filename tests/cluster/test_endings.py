@@ -6,7 +6,8 @@ import signal
 import time
 
 import pytest
-from harness import Place, Running
+
+from tests.cluster.harness import Place, Running, assert_nothing_left, everything
 
 pytestmark = pytest.mark.usefixtures("untouched")
 
@@ -71,23 +72,6 @@ def until_node(place: Place, run: Running) -> None:
 def until_file(place: Place, run: Running, name: str) -> None:
     """Wait until the test has made a file."""
     run.until((place.project / name).exists, name)
-
-
-def assert_nothing_left(place: Place, containers: list[str]) -> None:
-    """No container, no process and no folder of a run."""
-    from pytest_k8ssec import docker
-
-    there = docker.docker("ps", "--all", "--format", "{{.Names}}").text.split()
-    assert [] == [name for name in containers if name in there]
-    assert [] == place.processes()
-    assert [] == list((place.state / "runs").iterdir())
-
-
-def everything(place: Place) -> list[str]:
-    """Names of all that the run may have made, before its record goes."""
-    run = place.run()
-    assert run is not None
-    return [*place.containers(), *(f"{cluster}-control-plane" for cluster in run.clusters)]
 
 
 @pytest.mark.parametrize("moment", [until_kind_runs, until_node], ids=["before-its-node", "with-its-node"])
@@ -245,27 +229,4 @@ def test_signal_during_up(place: Place, number: signal.Signals, code: int) -> No
     up.send(number)
     assert code == up.end(60), up.output
     assert "Traceback" not in up.output
-    assert_nothing_left(place, made)
-
-
-def test_kept_cluster_stays_until_it_is_taken_down(place: Place, user_containers: list[str]) -> None:
-    """What ``k8ssec up`` made survives a sweep, serves a pytest run, and goes with ``k8ssec down``, and only that goes."""
-    name = "k8ssec-kept-" + place.root.name[-1]
-    up = place.k8ssec("up", f"--kind-config={place.kind_config}", f"--name={name}")
-    assert 0 == up.end(), up.output
-    assert f"pytest --k8ssec-controls --k8ssec-cluster {name}" in up.output
-    again = place.k8ssec("up", f"--kind-config={place.kind_config}", f"--name={name}")
-    assert 1 == again.end(), again.output
-    assert "exists already" in again.output
-    sweep = place.k8ssec("sweep")
-    assert 0 == sweep.end(), sweep.output
-    test = place.pytest(str(place.file("test_it.py", QUICK.replace("cluster.ours", "cluster.nodes"))), f"--k8ssec-cluster={name}")
-    assert 0 == test.end(), test.output
-    foreign = place.k8ssec("down", user_containers[1].removesuffix("-control-plane"))
-    assert 1 == foreign.end(), foreign.output
-    assert "was not made by k8ssec" in foreign.output
-    made = everything(place)
-    down = place.k8ssec("down", name)
-    assert 0 == down.end(), down.output
-    assert f"removed {name}-control-plane" in down.output
     assert_nothing_left(place, made)
