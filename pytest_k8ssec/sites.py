@@ -298,8 +298,8 @@ class Sites:
 
         if not (self.owner and self.base.has_cluster and self.base.cluster.ours):
             return []
-        kind.export_logs(self.base.cluster.name, tools.find("kind"), self.diagnostics)
-        return [f"logs of the cluster: {self.diagnostics}"]
+        saved = kind.export_logs(self.base.cluster.name, tools.find("kind"), self.diagnostics)
+        return [f"logs of the cluster: {self.diagnostics}"] if saved else []
 
     def close(self, *, failed: bool) -> list[str]:
         """Remove what this process created, unless it is to be kept.

@@ -7,6 +7,7 @@ needed and works in the middle of it.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,6 +28,10 @@ from pytest_k8ssec.tools import Image, Tool
 
 CREATE_SECONDS = 300
 READY_SECONDS = 120
+_REFUSED = re.compile(
+    r"ERROR: failed to create cluster: (?P<why>\[?(unable to decode config|invalid|unknown apiVersion).*)", re.DOTALL
+)
+"""What kind says of a configuration before it makes anything."""
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 Progress = Callable[[str], None]
@@ -167,18 +172,20 @@ def create(
     progress(f"creating kind cluster {name} ({config.node_count} nodes{f', {variant}' if variant else ''})")
     started = time.monotonic()
     try:
-        _kind(
-            kind, "create", "cluster", "--name", name, "--config", str(file), "--image", node_image.reference,
-            "--kubeconfig", str(cluster.kubeconfig), "--retain", "--wait", "0s",
-            deadline=CREATE_SECONDS, what=f"kind config {config.source}", owner=owner,
-        )  # fmt: skip
+        try:
+            _kind(
+                kind, "create", "cluster", "--name", name, "--config", str(file), "--image", node_image.reference,
+                "--kubeconfig", str(cluster.kubeconfig), "--retain", "--wait", "0s",
+                deadline=CREATE_SECONDS, what=f"kind config {config.source}", owner=owner,
+            )  # fmt: skip
+        except ClusterError as error:
+            raise _refusal(config.source, error.details) or error from None
         _load_probe_image(cluster, kind)
         _await_nodes(cluster, config.node_count)
         for step in config.after:
             after.STEPS[step](cluster)
     except BaseException as error:
-        if diagnostics is not None and isinstance(error, ClusterError):
-            export_logs(name, kind, diagnostics)
+        if diagnostics is not None and isinstance(error, ClusterError) and export_logs(name, kind, diagnostics):
             error.details += f"\nlogs of its nodes: {diagnostics}"
         with suppress(CommandError):  # the ledger has it: it is tried again at the end of the run
             delete(name)
@@ -218,13 +225,29 @@ def delete(name: str) -> None:
     docker.remove_all(lambda: docker.containers(docker.KIND_LABEL, name))
 
 
-def export_logs(name: str, kind: Tool, directory: Path) -> None:
-    """Write the logs of a cluster's nodes into a directory, as far as they are to be had."""
+def export_logs(name: str, kind: Tool, directory: Path) -> bool:
+    """Write the logs of a cluster's nodes into a directory, as far as they are to be had; whether some were."""
     try:
+        if not docker.containers(docker.KIND_LABEL, name):
+            return False
         _kind(kind, "export", "logs", str(directory), "--name", name, deadline=60, what="kind")
-    except ClusterError:
-        # The error that led here matters more than that its logs could not be saved.
-        return
+    except (ClusterError, CommandError):
+        # The error that led here matters more than that its logs could not all be saved.
+        return directory.is_dir() and any(directory.iterdir())
+    return True
+
+
+def _refusal(source: Path, said: str) -> ClusterError | None:
+    """What to tell where kind refused a configuration as such; None where it failed at something else."""
+    found = _REFUSED.search(said)
+    if found is None:
+        return None
+    first, _, rest = found["why"].partition("\n")
+    return ClusterError(
+        f"kind config {source}: kind refuses it: {first}",
+        mend="correct it; what kind accepts: https://kind.sigs.k8s.io/docs/user/configuration/",
+        details=rest,
+    )
 
 
 def _kind(kind: Tool, *arguments: str, deadline: float, what: str, owner: Run | None = None) -> Completed:

@@ -53,7 +53,10 @@ class KindConfig:
             )
         nodes = document.get("nodes") or [{"role": "control-plane"}]
         if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
-            raise ClusterError(f"kind config {path}: `nodes` must be a list of mappings with a `role`")
+            raise ClusterError(
+                f"kind config {path}: `nodes` must be a list of mappings with a `role`",
+                mend="write each node as `- role: control-plane` or `- role: worker`",
+            )
         document["nodes"] = nodes
         for node in nodes:
             for mount in node.get("extraMounts", []):
@@ -162,7 +165,10 @@ def _read(path: Path, what: str) -> dict[str, Any]:
     except OSError as error:
         raise ClusterError(f"{what} {path}: {error.strerror}", mend="name an existing file") from error
     except yaml.YAMLError as error:
-        raise ClusterError(f"{what} {path}: is not valid YAML", details=str(error)) from error
+        raise ClusterError(f"{what} {path}: is not valid YAML", mend="correct the file", details=str(error)) from error
     if not isinstance(document, dict):
-        raise ClusterError(f"{what} {path}: must be a mapping, is {type(document).__name__}")
+        raise ClusterError(
+            f"{what} {path}: must be a mapping, is {'empty' if document is None else type(document).__name__}",
+            mend="write it as 'key: value' lines",
+        )
     return document
