@@ -69,9 +69,9 @@ def _page(control: Control) -> Iterator[str]:
     yield "| severity | judges | family | slow |"
     yield "|---|---|---|---|"
     yield f"| {control.severity} | the {control.subject} | {control.family.title} | {'yes' if control.slow else 'no'} |"
-    yield from _section("Why", control.why)
-    yield from _section("What is done", inspect.getdoc(control.function) or "")
-    yield from _section("Remediation", control.remediation[:1].upper() + control.remediation[1:])
+    yield from _section("Why", _prose(control.why))
+    yield from _section("What is done", _prose(inspect.getdoc(control.function) or ""))
+    yield from _section("Remediation", _prose(control.remediation[:1].upper() + control.remediation[1:]))
     yield from _section("Sabotage", "\n".join(_sabotages(control)))
     yield from _section("Run it alone", "\n".join(_commands(control)))
     yield from _section("Sources", "\n".join(f"- {each.strip()}" for each in control.sources.split(";")))
@@ -85,12 +85,19 @@ def _section(heading: str, text: str) -> Iterator[str]:
         yield from ("", f"## {heading}", "", text)
 
 
+def _prose(text: str, indent: str = "") -> str:
+    """Paragraphs in lines that are not too long; further lines of one begin with ``indent``."""
+    return "\n\n".join(
+        textwrap.fill(part, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for part in text.split("\n\n")
+    )
+
+
 def _sabotages(control: Control) -> Iterator[str]:
     yield "What `--k8ssec-sabotage` breaks to prove that this control notices:"
     yield ""
     for each in control.sabotages:
-        said = f"- `{each.name}`: {each.title}. {_effect(control, each)}"
-        yield textwrap.fill(said, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        yield _prose(f"- `{each.name}`: {each.title}. {_effect(control, each)}", indent="  ")
 
 
 def _effect(control: Control, sabotage: Sabotage) -> str:
