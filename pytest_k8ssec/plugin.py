@@ -276,7 +276,9 @@ def pytest_runtest_makereport(
 
         entry = redacted(result.to_json())
         report.k8ssec = entry  # type: ignore[attr-defined]
-        report.user_properties = [*report.user_properties, *properties(entry)]
+        told = properties(entry)
+        item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
+        report.user_properties = [*report.user_properties, *told]
     _hide_secrets(report)
     return report
 
@@ -297,8 +299,11 @@ def _judges(item: pytest.Item) -> bool:
 
 
 def _skipped_by_mark(error: BaseException) -> bool:
-    """Whether a ``skip`` or ``skipif`` mark did it: its author has said why."""
-    return bool(getattr(error, "_use_item_location", False))
+    """Whether a ``skip`` or ``skipif`` mark did it: its author has said why. A fixture that skips is something else."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "_pytest.skipping"
 
 
 def _hold_to_strict(config: pytest.Config, report: pytest.TestReport, result: Result) -> None:

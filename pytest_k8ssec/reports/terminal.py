@@ -9,6 +9,7 @@ Entry = Mapping[str, Any]
 """One result, as in report.json."""
 
 _ORDER = ("breached", "inconclusive", "not-applicable", "held")
+_COUNTED = ("held", "breached", "inconclusive", "not-applicable")
 _EVIDENCE_MAX = 8
 
 
@@ -59,7 +60,7 @@ def summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 def tally(entries: Iterable[Entry]) -> str:
     """``9 held, 1 breached, 0 inconclusive, 0 not-applicable``."""
     verdicts = [entry["verdict"] for entry in entries if entry["phase"] in (None, "intact")]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in reversed(_ORDER))
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _COUNTED)
 
 
 def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:

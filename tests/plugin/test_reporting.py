@@ -1,0 +1,177 @@
+"""What a run tells: JUnit properties, report.json, the terminal summary, the exit code; and what it never tells."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+
+from pytest_k8ssec.redaction import MARK
+from tests.plugin.conftest import Run
+
+TWO = """
+from lab import held, breached
+def test_a(judge): held(judge)
+def test_b(judge): breached(judge)
+"""
+ONE = "from lab import held\ndef test_a(judge): held(judge)\n"
+SECRET = "tr0ub4dor-and-3-very-long-staples"
+
+
+def report(pytester: pytest.Pytester) -> dict[str, Any]:
+    """What report.json holds."""
+    return dict(json.loads((pytester.path / "report" / "report.json").read_text()))
+
+
+def test_junit_has_the_verdicts_as_properties(lab: pytest.Pytester, run: Run) -> None:
+    """A CI's test view can tell held from breached."""
+    run(TWO, "--junit-xml=junit.xml")
+    cases = ET.parse(lab.path / "junit.xml").getroot().iter("testcase")
+    found = {
+        (case.get("name"), each.get("name")): each.get("value") for case in cases for each in case.iter("property")
+    }
+    assert ("held", "breached") == (found["test_a", "k8ssec.verdict"], found["test_b", "k8ssec.verdict"])
+    assert "test_a" == found["test_a", "k8ssec.control"]
+    assert "1 attacks on 1 targets" in str(found["test_b", "k8ssec.summary"])
+
+
+def test_the_report_has_the_run_and_its_results(lab: pytest.Pytester, run: Run) -> None:
+    """report.json is complete: versions, host, each attack and each positive control."""
+    result = run(TWO)
+    result.stdout.fnmatch_lines(["report: *report.json"])
+    document = report(lab)
+    assert 1 == document["schema"]
+    assert {"id", "started", "seconds", "cluster", "stack", "versions", "host"} == set(document["run"])
+    assert {"pytest-k8ssec", "pytest", "python"} <= set(document["run"]["versions"])
+    first, second = document["results"]
+    assert ("test_a", "held", "test_b", "breached") == (
+        first["test"], first["verdict"], second["test"], second["verdict"]
+    )  # fmt: skip
+    (attack,) = second["attacks"]
+    assert ("door", "knock", True, "open") == tuple(attack[name] for name in ("case", "what", "through", "outcome"))
+    assert 1 == len(second["positives"])
+
+
+def test_no_report_without_results(lab: pytest.Pytester, run: Run) -> None:
+    """A run without any such test leaves nothing behind."""
+    run("def test_it(): pass")
+    assert not (lab.path / "report").exists()
+
+
+def test_a_report_that_can_not_be_written_fails_the_run(lab: pytest.Pytester, run: Run) -> None:
+    """A CI that archives the report must notice that there is none."""
+    (lab.path / "report").mkdir()
+    (lab.path / "report" / "report.json").mkdir()
+    result = run(ONE)
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+    result.stdout.fnmatch_lines(["report could not be written: *"])
+
+
+def test_the_summary_has_a_table_worst_first(run: Run) -> None:
+    """What is breached comes first, and the last line counts."""
+    result = run(TWO)
+    result.stdout.fnmatch_lines(
+        [
+            "*= Kubernetes security =*",
+            "test_b  BREACHED *1 got through*",
+            "test_a  HELD *0 got through*",
+            "1 held, 1 breached, 0 inconclusive, 0 not-applicable",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*NOTHING PROVEN*")
+
+
+def test_each_test_is_shown_by_its_verdict(run: Run) -> None:
+    """Where pytest would say PASSED, the verdict stands."""
+    run(TWO, "-v").stdout.fnmatch_lines(["*::test_a HELD*", "*::test_b BREACHED*"])
+
+
+@pytest.mark.parametrize("how", ["judge.not_applicable('no doors')", "__import__('pytest').skip('no doors')"])
+def test_a_run_that_proved_nothing_fails(run: Run, how: str) -> None:
+    """All skipped is no success."""
+    result = run(f"def test_a(judge): {how}", "--k8ssec-strict=off")
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+    result.stdout.fnmatch_lines(["NOTHING PROVEN*"])
+
+
+def test_a_run_that_proved_something_passes(run: Run) -> None:
+    """One that held is enough for the others to be skipped."""
+    result = run(f"{ONE}\ndef test_b(judge): judge.not_applicable('no doors')", "--k8ssec-strict=off")
+    assert pytest.ExitCode.OK == result.ret
+    result.stdout.no_fnmatch_line("*NOTHING PROVEN*")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"print({SECRET!r}); breached(judge)",
+        f"import sys; print({SECRET!r}, file=sys.stderr); breached(judge)",
+        f"import logging; logging.getLogger().error({SECRET!r}); breached(judge)",
+        f"key = {SECRET!r}; assert key == 'other'",
+        f"raise RuntimeError({SECRET!r})",
+        f"judge.note({SECRET!r}); breached(judge)",
+        f"breached(judge, {SECRET!r})",
+        f"held(judge, {SECRET!r})",
+        f"__import__('pytest').skip({SECRET!r})",
+        f"record_property('key', {SECRET!r}); held(judge)",
+    ],
+)
+@pytest.mark.parametrize("traceback", ["auto", "long", "native"])
+def test_a_registered_secret_never_shows(lab: pytest.Pytester, run: Run, line: str, traceback: str) -> None:
+    """Neither in captured output, tracebacks, report.json nor junit.xml."""
+    hidden = line.replace(repr(SECRET), "SECRET")
+    module = (
+        "from lab import held, breached\nfrom pytest_k8ssec.redaction import register\n"
+        f"SECRET = ''.join({list(SECRET)!r})\nregister(SECRET)\n"
+        f"def test_a(judge, record_property):\n    {hidden}\n"
+    )
+    result = run(module, "--junit-xml=junit.xml", "-v", "--showlocals", f"--tb={traceback}", "-rA", "-o", "junit_family=legacy")
+    told = [result.stdout.str(), result.stderr.str(), (lab.path / "junit.xml").read_text()]
+    told.append((lab.path / "report" / "report.json").read_text())
+    assert not any(SECRET in text for text in told)
+    assert any(MARK in text for text in told)
+
+
+def test_a_secret_never_shows_where_a_module_breaks(lab: pytest.Pytester, run: Run) -> None:
+    """An import that fails tells its traceback without it."""
+    module = f"from pytest_k8ssec.redaction import register\nS = ''.join({list(SECRET)!r})\nregister(S)\nraise OSError(S)\n"
+    result = run(module)
+    result.assert_outcomes(errors=1)
+    assert SECRET not in result.stdout.str()
+
+
+def test_a_plain_run_is_as_without_the_plugin(pytester: pytest.Pytester) -> None:
+    """Nobody's ordinary tests notice that it is installed."""
+    pytester.makepyfile("def test_good(): pass\ndef test_bad(): assert 0\n")
+    result = pytester.runpytest("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.no_fnmatch_line("*Kubernetes*")
+    assert ["test_a_plain_run_is_as_without_the_plugin.py"] == [
+        path.name for path in pytester.path.iterdir() if path.suffix and path.suffix != ".lock"
+    ]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_results_of_all_workers_reach_the_report(lab: pytest.Pytester, workers: str) -> None:
+    """With -n the summary, report.json and the exit code are those of the whole run."""
+    lines = [f"def test_{number}(judge): held(judge)\n" for number in range(6)]
+    lab.makepyfile(test_it="from lab import held, breached\n" + "".join(lines) + "def test_x(judge): breached(judge)\n")
+    result = lab.runpytest_subprocess("-n", workers, "--k8ssec-report=report", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.fnmatch_lines(["6 held, 1 breached, 0 inconclusive, 0 not-applicable"])
+    assert 7 == len(report(lab)["results"])
+    assert 1 == len(list(lab.path.rglob("report.json")))
+
+
+def test_without_docker_a_test_that_needs_a_cluster_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is one of words, and the test inconclusive."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    result = run("def test_a(judge, cluster): pass")
+    result.assert_outcomes(errors=1)
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+    result.stdout.fnmatch_lines(["*docker*", "NOTHING PROVEN*"])
+    result.stdout.no_fnmatch_line("*fixtures.py*")
