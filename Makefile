@@ -56,7 +56,7 @@ test-fast: venv ## unit and plugin tests: no docker, under a minute
 
 .PHONY: test-cluster
 test-cluster: tools ## real clusters: endings, bad input, faults, the insecure stack
-	@K8SSEC_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster
+	@$(KEY) K8SSEC_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster --k8ssec-stack stacks/hardened
 
 .PHONY: test-sabotage
 test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters

@@ -135,7 +135,9 @@ def control(
         identity = function.__name__.removeprefix("test_").replace("_", "-")
         family = FAMILIES.get(identity.partition("-")[0])
         if family is None or not function.__name__.startswith("test_"):
-            raise ValueError(f"{function.__name__}: a control is named test_<family>_<slug>, family one of {list(FAMILIES)}")
+            raise ValueError(
+                f"{function.__name__}: a control is named test_<family>_<slug>, family one of {list(FAMILIES)}"
+            )
         mappings = {
             "cis": tuple(cis),
             "nsa": _together(family.nsa, nsa),

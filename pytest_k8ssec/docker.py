@@ -68,9 +68,7 @@ def endpoint() -> str:
     return asked.text.strip() if asked.code == 0 else ""
 
 
-def docker(
-    *arguments: str, deadline: float = 30, stdin: bytes = b"", check: bool = True
-) -> Completed:
+def docker(*arguments: str, deadline: float = 30, stdin: bytes = b"", check: bool = True) -> Completed:
     """Run ``docker ARGUMENTS``.
 
     Raises:

@@ -91,24 +91,13 @@ def attacker(pool: Pool) -> Callable[..., Pod]:
 
     Without a namespace it stands in one of our own. Pods are shared between tests that ask for the same.
     """
-    from pytest_k8ssec.probes.manifests import PodSpec
-
-    def lease(namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:
-        where = namespace or pool.namespace("attacker")
-        return pool.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
-
-    return lease
+    return pool.attacker
 
 
 @pytest.fixture
 def twin(pool: Pool) -> Callable[[Workload], Pod]:
     """``twin(workload)``: a pod with the workload's labels, account, volumes and security context that runs our probe."""
-    from pytest_k8ssec.probes.manifests import PodSpec
-
-    def lease(workload: Workload) -> Pod:
-        return pool.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
-
-    return lease
+    return pool.twin
 
 
 @pytest.fixture

@@ -137,8 +137,7 @@ def _others_edition(ident: str) -> str:
 
 
 _NSA_GUIDE = (
-    "https://media.defense.gov/2022/Aug/29/2003066362/-1/-1/0/"
-    "CTR_KUBERNETES_HARDENING_GUIDANCE_1.2_20220829.PDF"
+    "https://media.defense.gov/2022/Aug/29/2003066362/-1/-1/0/CTR_KUBERNETES_HARDENING_GUIDANCE_1.2_20220829.PDF"
 )
 
 _CIS: dict[str, str] = {

@@ -14,9 +14,7 @@ from pytest_k8ssec.verdict import Judge, Verdict
 _PACKAGE = Path(__file__).parent
 
 
-def judged(
-    item: pytest.Function, judge: Judge, phase: Phase, ended_by: BaseException | None, seconds: float
-) -> Result:
+def judged(item: pytest.Function, judge: Judge, phase: Phase, ended_by: BaseException | None, seconds: float) -> Result:
     """The result of a test that ran.
 
     Whatever ended the body early can only lower the verdict: an attack that got through stays a breach, and anything else

@@ -23,7 +23,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not metafunc.config.stash[SETTINGS].sabotage or control is None or "k8ssec_phase" not in metafunc.fixturenames:
         return
     phases = dict(_phases(control))
-    values = [(phase, phase.active if phase.active and phase.active.needs_cluster else None) for phase in phases.values()]
+    values = [
+        (phase, phase.active if phase.active and phase.active.needs_cluster else None) for phase in phases.values()
+    ]
     # Session scope, as the cluster's fixture has: a parameter's scope overrides its fixture's.
     metafunc.parametrize(("k8ssec_phase", "k8ssec_site"), values, indirect=True, ids=list(phases), scope="session")
 

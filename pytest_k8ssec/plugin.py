@@ -124,7 +124,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if control is None:
         return
     item.extra_keyword_matches.add(control.id)
-    marks = [control.family.id, f"severity_{control.severity}", *(name for name, ids in control.mappings.items() if ids)]
+    marks = [
+        control.family.id,
+        f"severity_{control.severity}",
+        *(name for name, ids in control.mappings.items() if ids),
+    ]
     for mark in [*marks, *(["slow"] if control.slow else [])]:
         item.add_marker(mark)
 

@@ -103,7 +103,14 @@ class Result:
 
     @classmethod
     def of(
-        cls, control: Control | None, test: str, phase: Phase, verdict: Verdict, reason: str, seconds: float, judge: Judge
+        cls,
+        control: Control | None,
+        test: str,
+        phase: Phase,
+        verdict: Verdict,
+        reason: str,
+        seconds: float,
+        judge: Judge,
     ) -> Result:
         """Put together what the control says of itself and what came of it."""
         if control is None:

@@ -114,9 +114,7 @@ Source = Callable[[Option], Any]
 """Asks one place for an option's raw value; None, "" and [] mean that it is not given there."""
 
 
-def resolve(
-    cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping[str, Any], base: Path
-) -> Settings:
+def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping[str, Any], base: Path) -> Settings:
     """Merge all sources into one object.
 
     Args:

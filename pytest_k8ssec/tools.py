@@ -153,7 +153,9 @@ def _fetch(image: Image) -> None:
         docker.docker("pull", "--quiet", reference, deadline=600)
     except CommandError as error:
         raise ToolMissing(
-            f"image {reference}: can't be pulled", mend="check the name, or log in to its registry", details=error.details
+            f"image {reference}: can't be pulled",
+            mend="check the name, or log in to its registry",
+            details=error.details,
         ) from error
 
 

@@ -127,7 +127,10 @@ class Case:
             return Verdict.INCONCLUSIVE, f"{self.name}: no positive control was recorded"
         for positive in self.positives:
             if not positive.shown:
-                return Verdict.INCONCLUSIVE, f"{self.name}: positive control failed: {positive.what}: {positive.evidence}"
+                return (
+                    Verdict.INCONCLUSIVE,
+                    f"{self.name}: positive control failed: {positive.what}: {positive.evidence}",
+                )
         for attack in self.attacks:
             if not attack.stopped:
                 return Verdict.INCONCLUSIVE, f"{self.name}: could not tell: {attack.what}: {attack.evidence}"

@@ -93,7 +93,9 @@ def _up(commands: Subparsers) -> None:
         if option.name in UP_OPTIONS:
             action = "append" if option.repeatable else "store"
             # As pytest spells it too: that is how errors name it. One dest, so the hidden one must not set a default.
-            made.add_argument(f"--{option.key}", dest=option.ini, action=action, metavar=option.metavar, help=option.help)
+            made.add_argument(
+                f"--{option.key}", dest=option.ini, action=action, metavar=option.metavar, help=option.help
+            )
             made.add_argument(
                 option.flag, dest=option.ini, action=action, default=argparse.SUPPRESS, help=argparse.SUPPRESS
             )

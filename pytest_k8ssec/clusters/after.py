@@ -52,9 +52,7 @@ def remove_bootstrap_tokens(cluster: Cluster) -> None:
         cluster.api.delete(f"{secrets}/{secret['metadata']['name']}")
     public = "/namespaces/kube-public"
     cluster.api.delete(f"/api/v1{public}/configmaps/cluster-info")
-    cluster.api.delete(
-        f"/apis/rbac.authorization.k8s.io/v1{public}/rolebindings/kubeadm:bootstrap-signer-clusterinfo"
-    )
+    cluster.api.delete(f"/apis/rbac.authorization.k8s.io/v1{public}/rolebindings/kubeadm:bootstrap-signer-clusterinfo")
 
 
 STEPS: Mapping[str, Callable[[Cluster], None]] = {

@@ -91,9 +91,7 @@ class KubeApi:
     @cached_property
     def _bare(self) -> urllib3.PoolManager:
         """Connections that verify the server and carry no client certificate."""
-        return urllib3.PoolManager(
-            cert_reqs="CERT_REQUIRED", ca_certs=str(self._configuration.ssl_ca_cert), maxsize=8
-        )
+        return urllib3.PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=str(self._configuration.ssl_ca_cert), maxsize=8)
 
     def request(
         self,
@@ -137,7 +135,9 @@ class KubeApi:
                 body=None if body is None else json.dumps(body).encode(),
                 headers=send,
                 timeout=urllib3.Timeout(total=deadline),
-                retries=urllib3.Retry(0, redirect=False) if method != "GET" else urllib3.Retry(connect=2, redirect=False),
+                retries=urllib3.Retry(0, redirect=False)
+                if method != "GET"
+                else urllib3.Retry(connect=2, redirect=False),
             )
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"{method} {url}: no answer: {error}") from error
@@ -246,7 +246,11 @@ class KubeApi:
         url = f"{self.server}{path}?{urlencode(query)}"
         try:
             answer = self._client.rest_client.pool_manager.request(
-                "GET", url, headers=headers, preload_content=False, retries=False,
+                "GET",
+                url,
+                headers=headers,
+                preload_content=False,
+                retries=False,
                 timeout=urllib3.Timeout(connect=5, read=seconds + 1),
             )
         except urllib3.exceptions.HTTPError as error:

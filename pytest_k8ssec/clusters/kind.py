@@ -97,9 +97,7 @@ class KindCluster:
             self._vantages[place] = self._vantage(place)
         return self._exec(self._vantages[place], argv, deadline=deadline, stdin=stdin, check=True)
 
-    def _exec(
-        self, container: str, argv: Sequence[str], *, deadline: float, stdin: bytes, check: bool
-    ) -> Completed:
+    def _exec(self, container: str, argv: Sequence[str], *, deadline: float, stdin: bytes, check: bool) -> Completed:
         try:
             return docker.docker("exec", "-i", container, *argv, deadline=deadline, stdin=stdin, check=check)
         except CommandError as error:
@@ -124,7 +122,10 @@ class KindCluster:
     def _network(self) -> str:
         """The docker network that the nodes are on."""
         names = docker.docker(
-            "inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", self.nodes[0].name
+            "inspect",
+            "--format",
+            "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}",
+            self.nodes[0].name,
         )
         return names.text.split()[0]
 
@@ -204,7 +205,9 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     if name not in known:
         raise ClusterError(
             f"kind cluster {name!r}: does not exist",
-            mend=f"known: {', '.join(known)}" if known else f"no kind cluster is there: `kind create cluster --name {name}`",
+            mend=f"known: {', '.join(known)}"
+            if known
+            else f"no kind cluster is there: `kind create cluster --name {name}`",
         )
     workdir = owner.folder("cluster")
     kubeconfig = workdir / "kubeconfig"
@@ -297,7 +300,9 @@ def _load_probe_image(cluster: KindCluster, kind: Tool) -> None:
     lacking = [
         node
         for node in cluster.nodes
-        if not cluster.on_node(node, ["ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={cluster.probe_image}"]).stdout
+        if not cluster.on_node(
+            node, ["ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={cluster.probe_image}"]
+        ).stdout
     ]
     if not lacking:
         return

@@ -45,7 +45,9 @@ def examine_daemon() -> tuple[Finding, Info | None]:
         last = missing.details.strip().splitlines()[-1:] or [""]
         return error("docker daemon", ": ".join(filter(None, [missing.message, *last])), missing.mend), None
     except (CommandError, ValueError) as failed:
-        return error("docker daemon", f"`docker info` failed: {failed}", "look at the daemon's log, or restart it"), None
+        return error(
+            "docker daemon", f"`docker info` failed: {failed}", "look at the daemon's log, or restart it"
+        ), None
     if at_least(version, _DAEMON_MINIMUM) is False:
         told = f"{version} is older than {_DAEMON_MINIMUM}, and may refuse to start cluster nodes"
         return warning("docker daemon", told, "update docker (on Debian as root: `make docker`)"), info

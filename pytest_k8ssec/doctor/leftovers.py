@@ -20,7 +20,9 @@ def examine_leftovers() -> Iterator[Finding]:
     kept = [name for entry in found if entry.kept for name in entry.clusters]
     alive = [entry.run.id for entry in found if entry.alive]
     if dead:
-        yield warning("dead runs", f"{', '.join(dead)}: ended without cleaning up; the next run sweeps them", "k8ssec sweep")
+        yield warning(
+            "dead runs", f"{', '.join(dead)}: ended without cleaning up; the next run sweeps them", "k8ssec sweep"
+        )
     if kept:
         yield ok("kept clusters", f"{', '.join(kept)} (`k8ssec down NAME` removes one)")
     yield ok("runs", f"running now: {', '.join(alive)}" if alive else "none is running")

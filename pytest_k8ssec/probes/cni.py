@@ -99,9 +99,7 @@ def _attempts(source: Pod, target: Pod) -> Iterable[tuple[str, Evidence]]:
     return (f"TCP, {near}", tcp), (f"UDP, {near}", udp)
 
 
-def _await(
-    name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], *, open_expected: bool
-) -> Step:
+def _await(name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], *, open_expected: bool) -> Step:
     """Try again until all attempts are as expected, or patience ends: enforcement takes its time, and that is measured."""
     started = time.monotonic()
     while True:
@@ -139,4 +137,3 @@ def _policy(name: str, namespace: str, direction: str, **rules: Any) -> Body:
 def allow_all_ingress(namespace: str) -> Body:
     """The policy that opens a namespace to everybody, whatever other policies say: policies add up."""
     return _policy("k8ssec-allow-all-ingress", namespace, "Ingress", ingress=[{}])
-

@@ -50,7 +50,9 @@ def with_real_certificate(cluster: Cluster, node: Node, host: str, port: int) ->
     started = time.monotonic()
     url = f"https://{authority(host, port)}{RANGE}"
     done = cluster.on_node(
-        node, [*_CURL, "--output", "/dev/null", "--write-out", "%{http_code} %{errormsg}", "--data", COUNT_ALL, url], check=False
+        node,
+        [*_CURL, "--output", "/dev/null", "--write-out", "%{http_code} %{errormsg}", "--data", COUNT_ALL, url],
+        check=False,
     )
     status, _, words = done.text.partition(" ")
     answered = status.isdigit() and status != "000"
@@ -96,7 +98,9 @@ def raw_prefixes(cluster: Cluster, node: Node, prefix: str) -> tuple[dict[str, b
     query = _range(prefix, range_end=_bytes(prefix[:-1] + chr(ord(prefix[-1]) + 1)))
     # 32 characters of base64 are 24 bytes.
     body = _gateway(cluster, node, query, ("jq", "-c", "{kvs: [.kvs[]? | {key, value: .value[:32]}]}"))
-    found = {base64.b64decode(pair["key"]).decode(): base64.b64decode(pair["value"]) for pair in _json(body, node)["kvs"]}
+    found = {
+        base64.b64decode(pair["key"]).decode(): base64.b64decode(pair["value"]) for pair in _json(body, node)["kvs"]
+    }
     words = f"{len(found)} keys, 24 bytes of each value"
     outcome = Outcome.DONE if found else Outcome.ABSENT
     return found, Evidence(node_source(node), f"range {prefix} in etcd, past the API server", outcome, words)

@@ -88,7 +88,11 @@ def service_account(cluster: Cluster, namespace: str, name: str) -> Identity:
         ProbeError: no token was issued.
     """
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": TOKEN_SECONDS}}
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": TOKEN_SECONDS},
+    }
     try:
         token = str(cluster.api.call("POST", path, body=body)["status"]["token"])
     except ClusterError as error:

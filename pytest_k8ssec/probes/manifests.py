@@ -61,7 +61,9 @@ def container_security() -> dict[str, Any]:
     }
 
 
-def pod(spec: PodSpec, name: str, image: str, nonce: str, run_id: str, owner: Mapping[str, Any] | None) -> dict[str, Any]:
+def pod(
+    spec: PodSpec, name: str, image: str, nonce: str, run_id: str, owner: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The manifest of a pod that runs our canary.
 
     Args:
@@ -120,7 +122,9 @@ def _twin(template: Mapping[str, Any]) -> dict[str, Any]:
     original = template["spec"]
     body = {key: copy.deepcopy(original[key]) for key in _KEPT_OF_A_WORKLOAD if key in original}
     main = original["containers"][0]
-    container = {key: copy.deepcopy(main[key]) for key in ("securityContext", "volumeMounts", "volumeDevices") if key in main}
+    container = {
+        key: copy.deepcopy(main[key]) for key in ("securityContext", "volumeMounts", "volumeDevices") if key in main
+    }
     known = {volume["name"] for volume in body.get("volumes", [])}
     for mount in container.get("volumeMounts", []):
         if mount["name"] not in known:  # a StatefulSet's claim: the twin gets an empty volume in its place

@@ -16,6 +16,7 @@ from pytest_k8ssec.probes import manifests
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.tasks import Http, Task, Tcp
 from pytest_k8ssec.probes.vantage import Answer, PodVantage, ask
+from pytest_k8ssec.stack import Workload
 
 START_SECONDS = 60
 _TRIES = 20
@@ -123,6 +124,15 @@ class Pool:
         for key, (name, nonce) in started.items():
             self._leased[key] = self._running(fresh[key], name, nonce)
         return [self._leased[spec.key()] for spec in specs]
+
+    def attacker(self, namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:
+        """A bare pod to probe from; without a namespace it stands in one of our own. Further options: ``PodSpec``."""
+        where = namespace or self.namespace("attacker")
+        return self.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
+
+    def twin(self, workload: Workload) -> Pod:
+        """A pod with a workload's labels, account, volumes and security context that runs our probe."""
+        return self.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
 
     def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:
         """Something that was found out about the cluster, once, until the cluster changes."""

@@ -47,13 +47,21 @@ def targets(cluster: Cluster, stack: Stack) -> list[Target]:
     """
     found: list[Target] = []
     for workload in stack.workloads():
-        pods = [pod for pod in _pods(cluster, workload) if pod["status"].get("podIP") and pod["status"]["phase"] == "Running"]
+        pods = [
+            pod
+            for pod in _pods(cluster, workload)
+            if pod["status"].get("podIP") and pod["status"]["phase"] == "Running"
+        ]
         ports = _ports(cluster, pods)
         for pod in pods:
             for port in ports[pod["metadata"]["uid"]]:
                 found.append(
                     Target(
-                        workload, pod["metadata"]["name"], pod["status"]["podIP"], port, pod["spec"]["nodeName"],
+                        workload,
+                        pod["metadata"]["name"],
+                        pod["status"]["podIP"],
+                        port,
+                        pod["spec"]["nodeName"],
                         f"{workload.namespace}/{workload.name}:{port}",
                     )  # fmt: skip
                 )

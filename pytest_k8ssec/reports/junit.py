@@ -8,7 +8,9 @@ from typing import Any
 
 def properties(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of each property of one result, as in report.json."""
-    named = [(f"k8ssec.{name}", str(entry[name] or "")) for name in ("control", "verdict", "severity", "phase", "sabotage")]
+    named = [
+        (f"k8ssec.{name}", str(entry[name] or "")) for name in ("control", "verdict", "severity", "phase", "sabotage")
+    ]
     named += [(f"k8ssec.{framework}", " ".join(ids)) for framework, ids in entry["mappings"].items() if ids]
     named.append(("k8ssec.summary", str(entry["summary"])))
     return [(name, value) for name, value in named if value]

@@ -22,7 +22,11 @@ def explain(entry: Entry, headline: str) -> str:
         lines.append(f"  ... and {len(reasons) - _EVIDENCE_MAX} more")
     shown = [one for one in entry["positives"] if one.get("succeeded")]
     if shown:
-        lines += ["", f"  shown to work meanwhile ({len(shown)} positive controls), such as:", f"    {attempt(shown[0])}"]
+        lines += [
+            "",
+            f"  shown to work meanwhile ({len(shown)} positive controls), such as:",
+            f"    {attempt(shown[0])}",
+        ]
     lines += [f"  note: {note}" for note in entry.get("notes", [])]
     if entry["verdict"] == "breached" and entry["remediation"]:
         lines += ["", "  remediation:", *(f"    {line}" for line in str(entry["remediation"]).splitlines())]

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.stack.messages import Diagnostic, Failed, Finished, Job, Message, decode
@@ -40,7 +40,7 @@ class Worker:
         self._hide = hide
         self._errors: deque[str] = deque(maxlen=_TAIL)
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pytest_k8ssec.stack.child"],
             stdin=subprocess.PIPE,

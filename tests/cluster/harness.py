@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from pytest_k8ssec import docker, runs
 
 SECONDS = 180
 """Deadline of whatever a slow machine needs."""
+
+GRACE = 10
+"""Seconds in which a process may notice that what it worked for is gone."""
 
 ONE_NODE = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n"
 
@@ -113,10 +116,19 @@ class Place:
         """Whatever was started here, or by what was started here, and still runs."""
         return [each for each in psutil.process_iter() if _state_of(each) == str(self.state)]
 
+    def programs(self) -> set[str]:
+        """Names of the programs that these processes run."""
+        names = set()
+        for process in self.processes():
+            with suppress(psutil.Error):
+                names.add(process.name())
+        return names
+
     def clean_up(self) -> None:
         """End what was started here, and remove what it left, also where a test broke off."""
         for process in self.processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         for started in self.started:
             started.wait(SECONDS)
         for entry in runs.recorded(self.state):
@@ -192,9 +204,17 @@ def everything(place: Place) -> list[str]:
     return [*place.containers(), *(f"{cluster}-control-plane" for cluster in run.clusters)]
 
 
+def still_running(place: Place) -> list[psutil.Process]:
+    """What still runs, once a client whose container is gone had the time to notice."""
+    end = time.monotonic() + GRACE
+    while place.processes() and time.monotonic() < end:
+        time.sleep(0.2)
+    return place.processes()
+
+
 def assert_nothing_left(place: Place, containers: list[str]) -> None:
     """No container, no process and no folder of a run."""
     there = docker.docker("ps", "--all", "--format", "{{.Names}}").text.split()
     assert [] == [name for name in containers if name in there]
-    assert [] == place.processes()
+    assert [] == still_running(place)
     assert [] == list((place.state / "runs").iterdir())

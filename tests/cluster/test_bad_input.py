@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong: a message that names the culprit, the cause and what mends it, and the right exit code."""
+"""Whatever a user gets wrong: a message that names culprit, cause and what mends it, and the right exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_k8ssec import runs, tools
-from tests.cluster.harness import ONE_NODE, Place
+from tests.cluster.harness import ONE_NODE, Place, still_running
 
 FAILED, USAGE = 1, 4
 
@@ -114,7 +114,7 @@ def stack(place: Place, program: str, project: str = PULUMI_YAML) -> list[str]:
 def assert_nothing_left(place: Place) -> None:
     """No run is recorded, which it is until all of it is gone, and no process runs."""
     assert [] == runs.recorded(place.state)
-    assert [] == place.processes()
+    assert [] == still_running(place)
 
 
 def no_cluster_was_begun(output: str) -> bool:
@@ -216,7 +216,7 @@ def test_docker_without_rights(place: Place) -> None:
     ids=["no-yaml", "no-cluster", "no-mapping", "no-nodes", "no-mount", "refused-role", "refused-field"],
 )
 def test_invalid_kind_config(place: Place, text: str, expected: str) -> None:
-    """A kind configuration that is none is named by its file, with what is wrong with it, in kind's words if need be."""
+    """A kind configuration that is none is named, with what is wrong with it, if need be in kind's words."""
     path = place.file("wrong.yaml", text)
     output = told(place, FAILED, f"--k8ssec-kind-config={path}")
     assert f"kind config {path}: " in output

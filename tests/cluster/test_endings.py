@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.cluster.harness import Place, Running, assert_nothing_left, everything
+from tests.cluster.harness import Place, Running, assert_nothing_left, everything, still_running
 
 pytestmark = pytest.mark.usefixtures("untouched")
 
@@ -37,14 +37,19 @@ def pytest_sessionfinish():
 """
 
 STACK = """
-import pulumi
 import pulumi_kubernetes as k8s
 
+web = k8s.core.v1.Namespace("web", metadata={"name": "web"})
 labels = {"app": "never"}
-k8s.apps.v1.Deployment("never", spec={
-    "selector": {"matchLabels": labels},
-    "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "never", "image": "nowhere.invalid/x:1"}]}},
-})
+container = {"name": "never", "image": "nowhere.invalid/x:1"}
+k8s.apps.v1.Deployment(
+    "never",
+    metadata={"namespace": web.metadata["name"]},
+    spec={
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+    },
+)
 """
 
 DEPLOYING = """
@@ -61,7 +66,7 @@ def started(place: Place, test: str, *arguments: str) -> Running:
 
 def until_kind_runs(place: Place, run: Running) -> None:
     """Wait until kind was started, and has made nothing yet."""
-    run.until(lambda: any(process.name() == "kind" for process in place.processes()), "kind's start")
+    run.until(lambda: "kind" in place.programs(), "kind's start")
 
 
 def until_node(place: Place, run: Running) -> None:
@@ -72,6 +77,16 @@ def until_node(place: Place, run: Running) -> None:
 def until_file(place: Place, run: Running, name: str) -> None:
     """Wait until the test has made a file."""
     run.until((place.project / name).exists, name)
+
+
+def until_deployment(place: Place) -> Running:
+    """A run whose stack has a namespace already, and waits for a workload that never gets ready."""
+    place.file("infra/Pulumi.yaml", "name: never\nruntime: python\n")
+    place.file("infra/__main__.py", STACK)
+    run = started(place, DEPLOYING, f"--k8ssec-stack={place.project / 'infra'}")
+    run.until(lambda: "stack: 1 of 2" in run.output, "the deployment")
+    assert {"pulumi", "pulumi-resource-kubernetes"} <= place.programs()
+    return run
 
 
 @pytest.mark.parametrize("moment", [until_kind_runs, until_node], ids=["before-its-node", "with-its-node"])
@@ -107,15 +122,23 @@ def test_next_run_removes_what_a_kill_while_probing_left(place: Place) -> None:
 
 def test_sweep_removes_what_a_kill_during_deployment_left(place: Place) -> None:
     """After kill -9 while Pulumi waits for a workload, its processes end and a sweep removes the cluster."""
-    place.file("infra/Pulumi.yaml", "name: never\nruntime: python\n")
-    place.file("infra/__main__.py", STACK)
-    run = started(place, DEPLOYING, f"--k8ssec-stack={place.project / 'infra'}")
-    run.until(lambda: "stack: 0 of" in run.output, "the deployment")
+    run = until_deployment(place)
     made = everything(place)
     run.send(signal.SIGKILL)
     run.end()
+    assert [] == still_running(place)
     sweep = place.k8ssec("sweep")
     assert 0 == sweep.end(), sweep.output
+    assert_nothing_left(place, made)
+
+
+def test_ctrl_c_during_deployment(place: Place) -> None:
+    """Ctrl-C while Pulumi waits for a workload ends it at once, and nothing is left."""
+    run = until_deployment(place)
+    made = everything(place)
+    run.send(signal.SIGINT)
+    assert INTERRUPTED == run.end(), run.output
+    assert "Traceback" not in run.output
     assert_nothing_left(place, made)
 
 
@@ -149,7 +172,7 @@ def test_signal_while_probing(place: Place, number: signal.Signals) -> None:
     until_file(place, run, "probing")
     made = everything(place)
     run.send(number)
-    assert INTERRUPTED == run.end(60), run.output
+    assert INTERRUPTED == run.end(), run.output
     assert "Traceback" not in run.output
     assert_nothing_left(place, made)
 
@@ -162,7 +185,7 @@ def test_ctrl_c_twice_while_probing(place: Place) -> None:
     run.send(signal.SIGINT)
     time.sleep(0.3)
     run.send(signal.SIGINT)
-    assert INTERRUPTED == run.end(60), run.output
+    assert INTERRUPTED == run.end(), run.output
     assert "Traceback" not in run.output
     assert_nothing_left(place, made)
 
@@ -175,7 +198,7 @@ def test_ctrl_c_twice_during_creation(place: Place) -> None:
     run.send(signal.SIGINT)
     time.sleep(0.5)
     run.send(signal.SIGINT)
-    assert INTERRUPTED == run.end(60), run.output
+    assert INTERRUPTED == run.end(), run.output
     assert "Traceback" not in run.output
     assert_nothing_left(place, made)
 
@@ -190,7 +213,7 @@ def test_ctrl_c_during_teardown(place: Place) -> None:
         time.sleep(0.2)
         if run.process.poll() is None:
             run.send(signal.SIGINT)
-    assert INTERRUPTED == run.end(60), run.output
+    assert INTERRUPTED == run.end(), run.output
     assert "Traceback" not in run.output
     assert_nothing_left(place, made)
 
@@ -201,7 +224,7 @@ def test_signal_to_a_run_with_workers(place: Place) -> None:
     until_node(place, run)
     made = everything(place)
     run.send(signal.SIGTERM)
-    assert INTERRUPTED == run.end(60), run.output
+    assert INTERRUPTED == run.end(), run.output
     assert_nothing_left(place, made)
 
 
@@ -227,6 +250,6 @@ def test_signal_during_up(place: Place, number: signal.Signals, code: int) -> No
     until_node(place, up)
     made = everything(place)
     up.send(number)
-    assert code == up.end(60), up.output
+    assert code == up.end(), up.output
     assert "Traceback" not in up.output
     assert_nothing_left(place, made)

@@ -127,7 +127,9 @@ def test_a_registered_secret_never_shows(lab: pytest.Pytester, run: Run, line: s
         f"SECRET = ''.join({list(SECRET)!r})\nregister(SECRET)\n"
         f"def test_a(judge, record_property):\n    {hidden}\n"
     )
-    result = run(module, "--junit-xml=junit.xml", "-v", "--showlocals", f"--tb={traceback}", "-rA", "-o", "junit_family=legacy")
+    result = run(
+        module, "--junit-xml=junit.xml", "-v", "--showlocals", f"--tb={traceback}", "-rA", "-o", "junit_family=legacy"
+    )
     told = [result.stdout.str(), result.stderr.str(), (lab.path / "junit.xml").read_text()]
     told.append((lab.path / "report" / "report.json").read_text())
     assert not any(SECRET in text for text in told)
@@ -136,7 +138,9 @@ def test_a_registered_secret_never_shows(lab: pytest.Pytester, run: Run, line: s
 
 def test_a_secret_never_shows_where_a_module_breaks(lab: pytest.Pytester, run: Run) -> None:
     """An import that fails tells its traceback without it."""
-    module = f"from pytest_k8ssec.redaction import register\nS = ''.join({list(SECRET)!r})\nregister(S)\nraise OSError(S)\n"
+    module = (
+        f"from pytest_k8ssec.redaction import register\nS = ''.join({list(SECRET)!r})\nregister(S)\nraise OSError(S)\n"
+    )
     result = run(module)
     result.assert_outcomes(errors=1)
     assert SECRET not in result.stdout.str()
@@ -165,9 +169,7 @@ def test_results_of_all_workers_reach_the_report(lab: pytest.Pytester, workers: 
     assert 1 == len(list(lab.path.rglob("report.json")))
 
 
-def test_without_docker_a_test_that_needs_a_cluster_says_so(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_docker_a_test_that_needs_a_cluster_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is one of words, and the test inconclusive."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     result = run("def test_a(judge, cluster): pass")

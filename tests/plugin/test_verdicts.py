@@ -79,9 +79,7 @@ def test_the_verdict_decides(
     ],
 )
 @pytest.mark.parametrize("how", ["judge.not_applicable('no doors')", "pytest.skip('no doors')"])
-def test_not_applicable_fails_where_it_was_not_expected(
-    run: Run, options: list[str], outcome: str, how: str
-) -> None:
+def test_not_applicable_fails_where_it_was_not_expected(run: Run, options: list[str], outcome: str, how: str) -> None:
     """Strict is on for clusters of the run's own, and lets off what was declared with a reason."""
     result = run(body(how), *options)
     result.assert_outcomes(**{outcome: 1})
@@ -90,7 +88,9 @@ def test_not_applicable_fails_where_it_was_not_expected(
 @pytest.mark.parametrize("strict", ["on", "off"])
 def test_a_fixture_that_skips_is_not_applicable(lab: pytest.Pytester, run: Run, strict: str) -> None:
     """A set-up that skips counts like a body that does."""
-    module = HEAD + "@pytest.fixture\ndef door():\n    pytest.skip('no doors')\ndef test_door(judge, door): held(judge)\n"
+    module = (
+        HEAD + "@pytest.fixture\ndef door():\n    pytest.skip('no doors')\ndef test_door(judge, door): held(judge)\n"
+    )
     result = run(module, f"--k8ssec-strict={strict}")
     result.assert_outcomes(**({"errors": 1} if strict == "on" else {"skipped": 1}))
     assert ("not-applicable", "no doors") == (entry(lab.path)["verdict"], entry(lab.path)["reason"])
@@ -104,7 +104,9 @@ def test_a_skip_mark_is_its_authors_word(run: Run) -> None:
 
 def test_a_set_up_that_fails_is_inconclusive(lab: pytest.Pytester, run: Run) -> None:
     """The report has the tests that could not begin, too."""
-    module = HEAD + "@pytest.fixture\ndef door(): raise RuntimeError('stuck')\ndef test_door(judge, door): held(judge)\n"
+    module = (
+        HEAD + "@pytest.fixture\ndef door(): raise RuntimeError('stuck')\ndef test_door(judge, door): held(judge)\n"
+    )
     run(module).assert_outcomes(errors=1)
     assert ("inconclusive", "stuck") == (entry(lab.path)["verdict"], entry(lab.path)["reason"])
 
@@ -145,7 +147,9 @@ def test_xfail_does_not_hide_the_verdict(lab: pytest.Pytester, run: Run) -> None
 
 def test_somebody_elses_judge_is_left_alone(lab: pytest.Pytester, run: Run) -> None:
     """A project's own fixture of that name overrides ours, and its tests are ordinary ones."""
-    module = "import pytest\n@pytest.fixture\ndef judge(): return 'theirs'\ndef test_it(judge): assert judge == 'theirs'\n"
+    module = (
+        "import pytest\n@pytest.fixture\ndef judge(): return 'theirs'\ndef test_it(judge): assert judge == 'theirs'\n"
+    )
     run(module).assert_outcomes(passed=1)
     assert not (lab.path / "report").exists()
 

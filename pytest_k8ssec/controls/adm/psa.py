@@ -80,7 +80,9 @@ def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
             params={"dryRun": "All"}, headers={"Content-Type": "application/merge-patch+json"},
             what=f"label namespace {account.namespace} as privileged (dry run)",
         )  # fmt: skip
-        case.attack("lower the level of its namespace", attempt, through={200: True, 403: False}.get(attempt.status or 0))
+        case.attack(
+            "lower the level of its namespace", attempt, through={200: True, 403: False}.get(attempt.status or 0)
+        )
 
 
 @sabotage(test_adm_psa)

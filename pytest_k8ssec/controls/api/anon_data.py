@@ -58,13 +58,21 @@ def test_api_anon_data(
                 vantage,
                 [
                     Http(node.address, _PORT, "/livez"),
-                    Http(node.address, _PORT, _DATA[1], headers={"Authorization": f"Bearer {token}"}, identity="as our auditor"),
+                    Http(
+                        node.address,
+                        _PORT,
+                        _DATA[1],
+                        headers={"Authorization": f"Bearer {token}"},
+                        identity="as our auditor",
+                    ),
                     *(Http(node.address, _PORT, path) for path in _DATA),
                 ],
             )
             case = judge.case(f"API server on {node.name} from {vantage.source.kind}")
             case.positive("it answers", alive, succeeded=alive.outcome is Outcome.HTTP)
-            case.positive("an authorised client gets data from the same place", authorised, succeeded=authorised.status == 200)
+            case.positive(
+                "an authorised client gets data from the same place", authorised, succeeded=authorised.status == 200
+            )
             for path, answer in zip(_DATA, answers, strict=True):
                 case.attack(path, answer, through=_given(answer))
 

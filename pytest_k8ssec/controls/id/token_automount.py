@@ -38,9 +38,13 @@ from pytest_k8ssec.verdict import Case, Judge
     cis=("5.1.5", "5.1.6"),
     others=("C-0034", "C-0261", "KHV050", "KSV-0036"),
 )
-def test_id_token_automount(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+def test_id_token_automount(
+    judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
+) -> None:
     """Look for tokens from a bare pod in each namespace and from a twin of each workload."""
-    declared = {str(account): account.api_client for account in stack.service_accounts if account.api_client} | dict(allowed)
+    declared = {str(account): account.api_client for account in stack.service_accounts if account.api_client} | dict(
+        allowed
+    )
     for subject, reason in declared.items():
         judge.note(f"{subject} is declared a client of the API: {reason}")
     shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
@@ -49,7 +53,9 @@ def test_id_token_automount(judge: Judge, cluster: Cluster, stack: Stack, pool: 
     for subject, pod in zip(specs, pool.lease(*specs.values()), strict=True):
         case = judge.case(subject)
         case.positive(
-            "the same reader finds the token of our own pod that asks for one", reader.evidence, succeeded=bool(_tokens(reader))
+            "the same reader finds the token of our own pod that asks for one",
+            reader.evidence,
+            succeeded=bool(_tokens(reader)),
         )
         _attack(case, cluster, pod.ask(Tokens())[0])
 
@@ -70,7 +76,11 @@ def _suspects(stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
 def _attack(case: Case, cluster: Cluster, answer: Answer) -> None:
     """Try each token that was found; that none was is the answer of a search that worked."""
     if not _tokens(answer):
-        case.attack("read a token in any mount", answer.evidence, through=False if answer.evidence.outcome is Outcome.ABSENT else None)
+        case.attack(
+            "read a token in any mount",
+            answer.evidence,
+            through=False if answer.evidence.outcome is Outcome.ABSENT else None,
+        )
     for found in _tokens(answer):
         subject = str(found["claims"].get("sub", ""))
         review = holder(cluster.api, found["token"], subject).who_am_i()

@@ -49,7 +49,9 @@ def test_kubelet_anon(judge: Judge, cluster: Cluster, pool: Pool, attacker: Call
     answers = attacker().probe(*tasks)
     for node, anonymous, authorised in zip(cluster.nodes, answers[::2], answers[1::2], strict=True):
         case = judge.case(f"kubelet on {node.name} ({node.address})")
-        case.positive("an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200)
+        case.positive(
+            "an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200
+        )
         case.attack("GET /pods", anonymous, through=_THROUGH.get(anonymous.status or 0))
 
 

@@ -57,7 +57,9 @@ def policy_engine_stopped(cluster: Cluster) -> Iterator[Evidence]:
     engine = _engine(cluster.api)
     _place(cluster.api, engine, _NOWHERE)
     try:
-        yield api_evidence("", f"read daemonset kube-system/{engine}", cluster.api.request("GET", f"{_SYSTEM}/{engine}"))
+        yield api_evidence(
+            "", f"read daemonset kube-system/{engine}", cluster.api.request("GET", f"{_SYSTEM}/{engine}")
+        )
     finally:
         _place(cluster.api, engine, {key: None for key in _NOWHERE})
 

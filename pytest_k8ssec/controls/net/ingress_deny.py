@@ -64,17 +64,24 @@ def test_net_ingress_deny(
             reached = canary_answer.outcome is Outcome.OPEN
             cases[target].positive(f"the attacker, {words}, reaches a canary", canary_answer, succeeded=reached)
     for target, case in cases.items():
-        case.positive("it listens at this moment", listening[target], succeeded=listening[target].outcome is Outcome.OPEN)
+        case.positive(
+            "it listens at this moment", listening[target], succeeded=listening[target].outcome is Outcome.OPEN
+        )
         case.positive("policies are enforced here", gate, succeeded=gate.outcome is Outcome.DONE)
 
 
 def _sources(pool: Pool, clients: Mapping[Target, list[Workload]]) -> tuple[dict[str, Pod], Pod]:
     """The attackers, by what they wear, and a canary in another namespace: all started side by side."""
     home = pool.namespace("attacker")
-    worn = {str(each): PodSpec(home, labels=each.labels, purpose="attacker") for found in clients.values() for each in found}
+    worn = {
+        str(each): PodSpec(home, labels=each.labels, purpose="attacker") for found in clients.values() for each in found
+    }
     bare = PodSpec(home, purpose="attacker")
     first, canary, *others = pool.lease(bare, PodSpec(pool.namespace("canary"), purpose="canary"), *worn.values())
-    return {"bare": first, **{f"wearing the labels of {who}": pod for who, pod in zip(worn, others, strict=True)}}, canary
+    return {
+        "bare": first,
+        **{f"wearing the labels of {who}": pod for who, pod in zip(worn, others, strict=True)},
+    }, canary
 
 
 def _clients(cluster: Cluster, stack: Stack, wanted: list[Target]) -> dict[Target, list[Workload]]:
@@ -104,7 +111,9 @@ def ingress_allowed_to_all(
         """A twin stands under the same policies as its workload: what is true of it is in force."""
         for proof in [await_canary(attacker(), twin(each), reachable=reachable) for each in workloads.values()]:
             if (proof.outcome is Outcome.OPEN) is not reachable:
-                raise SabotageError(f"allow-all policy: {'not in force' if reachable else 'removed, and still in force'}: {proof}")
+                raise SabotageError(
+                    f"allow-all policy: {'not in force' if reachable else 'removed, and still in force'}: {proof}"
+                )
         return proof
 
     with cluster.api.applied(*map(allow_all_ingress, workloads)):

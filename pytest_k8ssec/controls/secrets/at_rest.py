@@ -56,13 +56,17 @@ def _canary(judge: Judge, cluster: Cluster, node: Node, name: str, canary: str, 
     case = judge.case(f"canary Secret written through the API server on {node.name}")
     case.positive("the API returns the canary", written, succeeded=written.status == 200)
     case.positive("its key is in etcd", evidence, succeeded=bool(value))
-    case.attack("read it raw from etcd", evidence, through=readable or not value.startswith(_ENCRYPTED) if value else None)
+    case.attack(
+        "read it raw from etcd", evidence, through=readable or not value.startswith(_ENCRYPTED) if value else None
+    )
 
 
 def _all_others(judge: Judge, cluster: Cluster, known: str, written: Evidence) -> None:
     (node, *_) = control_planes(cluster)
     prefixes, evidence = raw_prefixes(cluster, node, "/registry/secrets/")
-    plain = sorted(key.removeprefix("/registry/secrets/") for key, start in prefixes.items() if not start.startswith(_ENCRYPTED))
+    plain = sorted(
+        key.removeprefix("/registry/secrets/") for key, start in prefixes.items() if not start.startswith(_ENCRYPTED)
+    )
     case = judge.case("all Secrets in etcd")
     case.positive("the canary is among them", evidence, succeeded=f"/registry/secrets/{known}" in prefixes)
     case.positive("the API returns the canary", written, succeeded=written.status == 200)

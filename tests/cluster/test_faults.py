@@ -1,0 +1,192 @@
+"""Each way in which a probe can break, on a real cluster that holds: the verdict must be inconclusive, never held."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.kind import KindCluster
+from pytest_k8ssec.control import Control
+from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.probes import pool as pool_module
+from pytest_k8ssec.probes import targets
+from pytest_k8ssec.probes.identities import service_account
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.vantage import NetworkVantage
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge, Verdict
+
+WITH_PODS = {
+    "api-anon-data",
+    "etcd-client-auth",
+    "etcd-plaintext",
+    "id-token-automount",
+    "kubelet-anon",
+    "net-cni-enforces",
+    "net-ingress-deny",
+}
+ON_NODES = {"etcd-client-auth", "etcd-plaintext", "secrets-at-rest", "net-ingress-deny"}
+AT_NODES = {"api-anon-data", "etcd-plaintext", "kubelet-anon"}
+ALL = {control.id for control in controls()}
+
+
+@dataclass
+class World:
+    """What a control is given: the real cluster and stack, or broken copies of them."""
+
+    cluster: KindCluster
+    stack: Stack
+    pool: Pool
+
+    @classmethod
+    def of(cls, cluster: KindCluster, stack: Stack) -> World:
+        """A world with pods of its own."""
+        return cls(cluster, stack, Pool(cluster, f"fault-{secrets.token_hex(3)}", lambda: stack.namespaces))
+
+    def judge(self, control: Control) -> tuple[Verdict, str]:
+        """Run a control as the plugin would; an error of ours ends it early."""
+        judge = Judge()
+        given: dict[str, Any] = {
+            "judge": judge,
+            "cluster": self.cluster,
+            "stack": self.stack,
+            "deployed": self.stack,
+            "pool": self.pool,
+            "attacker": self.pool.attacker,
+            "twin": self.pool.twin,
+            "outside": NetworkVantage(self.cluster, None),
+            "allowed": {},
+        }
+        try:
+            control.function(**{name: given[name] for name in inspect.signature(control.function).parameters})
+        except K8ssecError as error:
+            verdict, _ = judge.verdict()
+            return (verdict if verdict is Verdict.BREACHED else Verdict.INCONCLUSIVE), str(error)
+        return judge.verdict()
+
+    def with_api(self, api: KubeApi) -> World:
+        """The same cluster, asked by another client."""
+        broken = copy.copy(self.cluster)
+        broken.__dict__["api"] = api
+        return World.of(broken, dataclasses.replace(self.stack, api=api))
+
+
+@pytest.fixture(scope="module")
+def world(cluster: KindCluster, stack: Stack) -> World:
+    """The cluster that holds, with the hardened stack on it."""
+    assert stack.deployed, "run these with --k8ssec-stack stacks/hardened"
+    return World.of(cluster, stack)
+
+
+def affected(ids: set[str]) -> pytest.MarkDecorator:
+    """One test for each of the controls that a fault touches."""
+    return pytest.mark.parametrize("control", [each for each in controls() if each.id in ids], ids=lambda each: each.id)
+
+
+@pytest.fixture(scope="module")
+def dead_pods(world: World) -> World:
+    """Pods that were there when they were leased, and are gone when they are asked."""
+    for control in controls():
+        if control.id in WITH_PODS:
+            assert (Verdict.HELD, "") == world.judge(control)
+    for pod in world.pool._leased.values():  # noqa: SLF001 - the fault is put where no user could
+        world.cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
+    world.pool._remembered.clear()  # noqa: SLF001 - what was found out before must not answer for it
+    return world
+
+
+@affected(WITH_PODS)
+def test_dead_exec_is_inconclusive(dead_pods: World, control: Control) -> None:
+    """A pod that can't be entered any more proves nothing."""
+    verdict, reason = dead_pods.judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+@affected(WITH_PODS)
+def test_no_python_is_inconclusive(world: World, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image without Python can't probe, and that is not an attack that failed."""
+    monkeypatch.setattr(pool_module, "START_SECONDS", 5)
+    pause = world.cluster.on_node(world.cluster.nodes[0], ["ctr", "-n", "k8s.io", "images", "ls", "-q"]).text.split()
+    broken = copy.copy(world.cluster)
+    broken.__dict__["probe_image"] = next(name for name in pause if "/pause:" in name)
+    verdict, reason = World.of(broken, world.stack).judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+@affected(ON_NODES)
+def test_node_that_is_gone_is_inconclusive(world: World, control: Control) -> None:
+    """A node that can't be entered tells nothing about itself."""
+    broken = copy.copy(world.cluster)
+    broken.__dict__["nodes"] = tuple(dataclasses.replace(node, container="k8ssec-gone") for node in world.cluster.nodes)
+    verdict, reason = World.of(broken, world.stack).judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+@affected(AT_NODES)
+def test_no_listener_is_inconclusive(world: World, control: Control) -> None:
+    """Refused connections are no refusals where nothing listens: here, at the address of a pod of ours."""
+    broken, elsewhere = copy.copy(world.cluster), World.of(world.cluster, world.stack).pool.attacker().address
+    broken.__dict__["nodes"] = tuple(dataclasses.replace(node, address=elsewhere) for node in world.cluster.nodes)
+    verdict, reason = World.of(broken, world.stack).judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+def test_targets_that_do_not_listen_are_inconclusive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port of the stack that nothing listens on is not protected by a policy."""
+    real = targets.targets(world.cluster, world.stack)
+    module = inspect.getmodule(next(each for each in controls() if each.id == "net-ingress-deny").function)
+    moved = [dataclasses.replace(target, port=9) for target in real]
+    monkeypatch.setattr(module, "targets", lambda *_: moved)
+    control = next(each for each in controls() if each.id == "net-ingress-deny")
+    verdict, reason = World.of(world.cluster, world.stack).judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+@affected(ALL)
+def test_missing_rights_are_inconclusive(world: World, control: Control, powerless: KubeApi) -> None:
+    """Who may nothing is told no by everybody, and learns nothing from it."""
+    verdict, reason = world.with_api(powerless).judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+@affected(ALL)
+def test_api_that_is_gone_is_inconclusive(world: World, control: Control, gone: KubeApi) -> None:
+    """No answer from the API server is no answer."""
+    verdict, reason = world.with_api(gone).judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+@pytest.fixture(scope="module")
+def powerless(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    """A client of a service account without any right."""
+    token = service_account(world.cluster, world.pool.namespace("powerless"), "default").token
+    yield _client(world, tmp_path_factory.mktemp("powerless"), lambda user: user.update(token=token))
+
+
+@pytest.fixture(scope="module")
+def gone(world: World, tmp_path_factory: pytest.TempPathFactory) -> KubeApi:
+    """A client of an API server that does not answer: nothing listens on that port of this machine."""
+    return _client(world, tmp_path_factory.mktemp("gone"), lambda _: None, server="https://127.0.0.1:1")
+
+
+def _client(world: World, folder: Path, change: Callable[[dict[str, str]], None], server: str = "") -> KubeApi:
+    kubeconfig = yaml.safe_load(world.cluster.kubeconfig.read_text())
+    user: dict[str, str] = {}
+    change(user)
+    kubeconfig["users"][0]["user"] = user
+    if server:
+        kubeconfig["clusters"][0]["cluster"]["server"] = server
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(kubeconfig))
+    return KubeApi(file)

@@ -1,0 +1,46 @@
+"""The insecure stack: what a failing run looks like, and that it names what is wrong."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.harness import Place
+
+ROOT = Path(__file__).parents[2]
+BREACHED = {
+    "adm-psa": "namespace web",
+    "api-anon-data": "/api/v1/pods",
+    "id-token-automount": "system:serviceaccount:web:default",
+    "net-ingress-deny": "payments/ledger-0",
+    "rbac-cluster-admin": "service account batch/reporter",
+    "secrets-at-rest": "canary Secret",
+}
+"""Control to what its evidence must name."""
+
+
+def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
+    """Six controls are breached, with evidence that names the object; none of the others is inconclusive."""
+    key = secrets.token_hex(16)
+    done = place.pytest(
+        "--pyargs",
+        "pytest_k8ssec.controls",
+        f"--k8ssec-stack={ROOT / 'stacks' / 'insecure'}",
+        "--k8ssec-config=platform:image={probe_image}",
+        "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",
+        "--k8ssec-report=report",
+        environ={"BANK_KEY": key},
+    )
+    assert pytest.ExitCode.TESTS_FAILED == done.end(), done.output
+    text = (place.project / "report" / "report.json").read_text()
+    results = {result["control"]: result for result in json.loads(text)["results"]}
+    assert set(BREACHED) == {name for name, result in results.items() if result["verdict"] == "breached"}
+    assert [] == [name for name, result in results.items() if result["verdict"] == "inconclusive"]
+    for name, words in BREACHED.items():
+        assert words in results[name]["reason"]
+    assert key not in text
+    assert key not in done.output
+    assert "BEGIN" not in text
