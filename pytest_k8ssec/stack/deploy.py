@@ -29,11 +29,10 @@ from pytest_k8ssec.stack.state import declared_resources, deployed_resources, st
 from pytest_k8ssec.stack.trouble import describe
 from pytest_k8ssec.stack.worker import OutOfTime, Worker
 
-_LINES = 5
-"""How many lines of progress a deployment prints."""
-
 Progress = Callable[[str], None]
 
+_LINES = 5
+"""How many lines of progress a deployment prints."""
 _GRACE = 10.0
 """Seconds that the rest gets once something failed: Pulumi waits for all that is under way, for minutes."""
 _OLD_PROVIDER = b"github.com/pulumi/pulumi-kubernetes/provider/v2"
@@ -187,7 +186,8 @@ class _Operations:
             refuse_elsewhere(step.urn, step.inputs, self._cluster.kubeconfig, self._prepared.project.directory)
         if operation == "up" and step.state == "done" and step.type.startswith("kubernetes:"):
             done = course.finished
-            if done == total or done * _LINES // total > (done - 1) * _LINES // total:
+            # What a program declares only once something is known was not in the preview: total may be too low, even 0.
+            if done >= total or done * _LINES // total > (done - 1) * _LINES // total:
                 self._progress(f"stack: {done} of {total} objects")
 
     def _trouble(self, namespaces: list[str]) -> str:

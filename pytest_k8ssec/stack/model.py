@@ -148,7 +148,7 @@ class Stack:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Names of the namespaces that the stack declares or has objects in."""
+        """Names of the namespaces that the stack declares, then of the others that it has objects in."""
         return tuple(
             dict.fromkeys((*self.created_namespaces, *(one.namespace for one in self.objects if one.namespace)))
         )

@@ -10,24 +10,32 @@ from pytest_k8ssec.stack.model import Resource, Secret
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi's state marks a value that is not plain JSON; what stands under it tells which sort."""
-_IS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+_IS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - Pulumi's mark of a secret, no secret
 
 
 def deployed_resources(state: Iterable[Mapping[str, Any]]) -> tuple[Resource, ...]:
-    """The resources in an exported state, without providers and the stack itself."""
-    return tuple(_deployed(state))
+    """The resources in an exported state, without providers and the stack itself, in the order of their URNs."""
+    return tuple(sorted(_deployed(state), key=_urn))
 
 
 def _deployed(state: Iterable[Mapping[str, Any]]) -> Iterator[Resource]:
     for one in state:
         if _counts(one["type"]) and not one.get("delete"):
             metadata = _metadata(one.get("outputs")) or _metadata(one.get("inputs"))
-            yield _resource(one["urn"], one["type"], metadata, str(one.get("id") or ""), bool(one.get("external")))
+            yield _resource(
+                one["urn"], one["type"], metadata, str(one.get("id") or ""), external=bool(one.get("external"))
+            )
 
 
 def declared_resources(steps: Iterable[Step]) -> tuple[Resource, ...]:
-    """The resources that a preview would create, without providers and the stack itself."""
-    return tuple(_resource(one.urn, one.type, one.metadata, "", one.op == "read") for one in steps if _counts(one.type))
+    """The resources that a preview would create, without providers and the stack itself, in the order of their URNs."""
+    counting = (one for one in steps if _counts(one.type))
+    found = (_resource(one.urn, one.type, one.metadata, "", external=one.op == "read") for one in counting)
+    return tuple(sorted(found, key=_urn))
+
+
+def _urn(resource: Resource) -> str:
+    return resource.urn
 
 
 def _counts(type_: str) -> bool:
@@ -39,7 +47,7 @@ def _metadata(properties: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) and _SIGNATURE not in found else {}
 
 
-def _resource(urn: str, type_: str, metadata: Mapping[str, Any], id_: str, external: bool) -> Resource:
+def _resource(urn: str, type_: str, metadata: Mapping[str, Any], id_: str, *, external: bool) -> Resource:
     """A resource; where metadata says too little, the id of a Kubernetes object is ``namespace/name``."""
     from_id, _, id_name = id_.rpartition("/") if type_.startswith("kubernetes:") else ("", "", "")
     annotations = metadata.get("annotations")

@@ -1,4 +1,4 @@
-"""This side of the child process: it starts it in a session of its own, yields what it says, and ends it, always."""
+"""The parent's side of the child process: starts it in a session of its own, yields what it says, always ends it."""
 
 from __future__ import annotations
 

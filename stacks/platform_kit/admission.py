@@ -7,10 +7,11 @@ import json
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequirementArgs
 
 from platform_kit.team import TEAM
 
-_TEAMS_ONLY = {"match_expressions": [{"key": TEAM, "operator": "Exists"}]}
+_TEAMS_ONLY = LabelSelectorArgs(match_expressions=[LabelSelectorRequirementArgs(key=TEAM, operator="Exists")])
 _PROPAGATION = 2.0
 """The API server takes up a new policy within about a second (it looks once a second)."""
 

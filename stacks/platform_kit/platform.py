@@ -6,10 +6,16 @@ reporter (batch) --8081--> api (payments)            reporter --> Kubernetes API
 
 from __future__ import annotations
 
-from typing import Any
-
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.networking.v1 import (
+    IPBlockArgs,
+    NetworkPolicyEgressRuleArgs,
+    NetworkPolicyIngressRuleArgs,
+    NetworkPolicyPeerArgs,
+    NetworkPolicyPortArgs,
+)
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, RoleRefArgs, SubjectArgs
 
 from platform_kit import admission, settings
 from platform_kit.posture import Posture
@@ -21,6 +27,7 @@ _API = {"app.kubernetes.io/name": "api"}
 _LEDGER = {"app.kubernetes.io/name": "ledger"}
 _REPORTER = {"app.kubernetes.io/name": "reporter"}
 _REPORT_SETTINGS = "report-settings"
+_RBAC = "rbac.authorization.k8s.io"
 
 
 def build(posture: Posture) -> None:
@@ -46,8 +53,8 @@ def _anonymous_may_view() -> None:
     k8s.rbac.v1.ClusterRoleBinding(
         "status-page",
         metadata={"name": "status-page"},
-        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        subjects=[{"api_group": "rbac.authorization.k8s.io", "kind": "User", "name": "system:anonymous"}],
+        role_ref=_role("ClusterRole", "view"),
+        subjects=[SubjectArgs(api_group=_RBAC, kind="User", name="system:anonymous")],
     )
 
 
@@ -65,16 +72,14 @@ def _web(team: Team, config: settings.Settings) -> None:
 
 
 def _payments(team: Team, config: settings.Settings) -> None:
-    if team.posture.key_in_plain_variable:
-        key: dict[str, Any] = {"variables": {"BANK_API_KEY": config.payments_api_key}}
-    else:
+    in_plain = team.posture.key_in_plain_variable
+    if not in_plain:
         k8s.core.v1.Secret(
             "payments-bank-api-key",
             metadata=team.metadata("bank-api-key"),
             string_data={"key": config.payments_api_key},
             opts=team.inside,
         )
-        key = {"secret": "bank-api-key"}
     Workload(
         name="api",
         image=config.image,
@@ -82,13 +87,14 @@ def _payments(team: Team, config: settings.Settings) -> None:
         calls=("http://ledger-0.ledger.payments.svc:9000/",),
         ingress=[_from(8080, "web", _STOREFRONT), _from(8081, "batch", _REPORTER)],
         egress=[_to(9000, "payments", _LEDGER)],
-        **key,
+        variables={"BANK_API_KEY": config.payments_api_key} if in_plain else {},
+        secret="" if in_plain else "bank-api-key",
     ).deploy(team)
     Workload(
         name="ledger",
         image=config.image,
         ports={"ledger": 9000},
-        kind=k8s.apps.v1.StatefulSet,
+        stateful=True,
         ingress=[_from(9000, "payments", _API)],
     ).deploy(team)
 
@@ -109,12 +115,12 @@ def _batch(team: Team, config: settings.Settings) -> None:
 
 
 def _reporter_rights(team: Team) -> None:
-    subjects = [{"kind": "ServiceAccount", "name": "reporter", "namespace": team.name}]
+    subjects = [SubjectArgs(kind="ServiceAccount", name="reporter", namespace=team.name)]
     if team.posture.reporter_is_admin:
         k8s.rbac.v1.ClusterRoleBinding(
             "reporter-admin",
             metadata={"name": "reporter-admin"},
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            role_ref=_role("ClusterRole", "cluster-admin"),
             subjects=subjects,
         )
         return
@@ -122,30 +128,30 @@ def _reporter_rights(team: Team) -> None:
         "batch-report-settings",
         metadata=team.metadata(_REPORT_SETTINGS),
         rules=[
-            {"api_groups": [""], "resources": ["configmaps"], "resource_names": [_REPORT_SETTINGS], "verbs": ["get"]}
+            PolicyRuleArgs(api_groups=[""], resources=["configmaps"], resource_names=[_REPORT_SETTINGS], verbs=["get"])
         ],
         opts=team.inside,
     )
     k8s.rbac.v1.RoleBinding(
         "batch-report-settings",
         metadata=team.metadata(_REPORT_SETTINGS),
-        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": _REPORT_SETTINGS},
+        role_ref=_role("Role", _REPORT_SETTINGS),
         subjects=subjects,
         opts=team.inside,
     )
 
 
-def _api_server_rules(team: Team) -> pulumi.Output[list[dict[str, Any]]]:
+def _api_server_rules(team: Team) -> pulumi.Output[list[NetworkPolicyEgressRuleArgs]]:
     """Egress to the API servers' own addresses: policies are applied after a Service's address was translated."""
     if not team.posture.network_policies:
         return pulumi.Output.from_input([])
     slices = k8s.discovery.v1.EndpointSlice.get("api-server", "default/kubernetes")
     return pulumi.Output.all(slices.endpoints, slices.ports).apply(
         lambda found: [
-            {
-                "to": [{"ip_block": {"cidr": f"{address}/{128 if ':' in address else 32}"}}],
-                "ports": [{"port": port["port"]}],
-            }
+            NetworkPolicyEgressRuleArgs(
+                to=[NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=f"{address}/{128 if ':' in address else 32}"))],
+                ports=[NetworkPolicyPortArgs(port=port["port"])],
+            )
             for endpoint in found[0]
             for address in endpoint["addresses"]
             for port in found[1]
@@ -153,9 +159,13 @@ def _api_server_rules(team: Team) -> pulumi.Output[list[dict[str, Any]]]:
     )
 
 
-def _from(port: int, namespace: str, labels: dict[str, str]) -> dict[str, Any]:
-    return {"from": [peer(namespace, labels)], "ports": [{"port": port}]}
+def _role(kind: str, name: str) -> RoleRefArgs:
+    return RoleRefArgs(api_group=_RBAC, kind=kind, name=name)
 
 
-def _to(port: int, namespace: str, labels: dict[str, str]) -> dict[str, Any]:
-    return {"to": [peer(namespace, labels)], "ports": [{"port": port}]}
+def _from(port: int, namespace: str, labels: dict[str, str]) -> NetworkPolicyIngressRuleArgs:
+    return NetworkPolicyIngressRuleArgs(from_=[peer(namespace, labels)], ports=[NetworkPolicyPortArgs(port=port)])
+
+
+def _to(port: int, namespace: str, labels: dict[str, str]) -> NetworkPolicyEgressRuleArgs:
+    return NetworkPolicyEgressRuleArgs(to=[peer(namespace, labels)], ports=[NetworkPolicyPortArgs(port=port)])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
+from pulumi_kubernetes.networking.v1 import NetworkPolicyPeerArgs, NetworkPolicyPortArgs
 
 from platform_kit.posture import Posture
 
 TEAM = "platform.example.com/team"
 """Label of every namespace of the platform; admission policies select by it."""
-_DNS_PORTS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+_DNS_PORTS = [NetworkPolicyPortArgs(port=53, protocol=protocol) for protocol in ("UDP", "TCP")]
 
 
 class Team:
@@ -39,12 +39,14 @@ class Team:
         if posture.network_policies:
             self._deny_all()
 
-    def metadata(self, name: str, **more: Any) -> dict[str, Any]:
+    def metadata(
+        self, name: str, *, labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None
+    ) -> ObjectMetaArgs:
         """Metadata of an object in this namespace.
 
         The namespace's name is plain text, and ``inside`` the dependency, so that a preview shows where objects go.
         """
-        return {"name": name, "namespace": self.name, **more}
+        return ObjectMetaArgs(name=name, namespace=self.name, labels=labels, annotations=annotations)
 
     def _bound(self) -> None:
         k8s.core.v1.ResourceQuota(
@@ -98,9 +100,9 @@ class Team:
         )
 
 
-def peer(namespace: str, labels: dict[str, str]) -> dict[str, Any]:
+def peer(namespace: str, labels: dict[str, str]) -> NetworkPolicyPeerArgs:
     """The pods of one namespace that have these labels, as a network policy's ``from`` or ``to``."""
-    return {
-        "namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}},
-        "pod_selector": {"match_labels": labels},
-    }
+    return NetworkPolicyPeerArgs(
+        namespace_selector=LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": namespace}),
+        pod_selector=LabelSelectorArgs(match_labels=labels),
+    )
