@@ -167,5 +167,5 @@ def _unpacked(file: Path, out: Path, name: str) -> Path:
         return inner
     out.mkdir()
     shutil.move(file, out / name)
-    os.chmod(out / name, 0o755)
+    (out / name).chmod(0o755)
     return out

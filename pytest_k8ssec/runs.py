@@ -185,7 +185,7 @@ def claim(directory: Path) -> Recorded | None:
     if lock is None:
         return None
     entry = read(directory, alive=False)
-    entry.run._lock = lock
+    entry.run._lock = lock  # noqa: SLF001 - its own class, in its own module
     return entry
 
 

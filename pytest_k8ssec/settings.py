@@ -273,4 +273,4 @@ def _allowed(raw: Any, where: str, option: Option) -> dict[str, dict[str, str]]:
     return allowed
 
 
-assert {option.name for option in OPTIONS} == {item.name for item in fields(Settings)}  # noqa: S101 - one list, twice
+assert {option.name for option in OPTIONS} == {item.name for item in fields(Settings)}  # one list, twice

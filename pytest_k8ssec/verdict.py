@@ -198,7 +198,7 @@ class Judge:
         return Verdict.HELD, ""
 
 
-def _outcome(name: str, value: bool | None, evidence: Evidence) -> bool | None:
+def _outcome(name: str, value: bool | None, evidence: Evidence) -> bool | None:  # noqa: FBT001 - the value that is checked
     """What may be recorded: nothing of a probe that broke, and never something that only looks true or false.
 
     Raises:

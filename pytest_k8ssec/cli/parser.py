@@ -11,7 +11,7 @@ from pytest_k8ssec.settings import OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 UP_OPTIONS = (
     "kind_config", "stack", "stack_name", "config_file", "config", "secret", "node_image", "kubernetes_version",

@@ -1,0 +1,1 @@
+"""Clusters: what one is, and how kind makes them."""

@@ -1,0 +1,1 @@
+"""Probes: they send something and return evidence, and never judge."""

@@ -9,7 +9,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 
-_WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}
+_WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - addresses to look for, nothing binds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def arguments(cluster: Cluster, node: Node, process: str) -> dict[str, str]:
     if not pid:
         raise ProbeError(f"node {node.name}: no process {process} runs")
     line = cluster.on_node(node, ["cat", f"/proc/{pid}/cmdline"]).text
-    return {name: value for name, value in re.findall(r"--([\w-]+)=([^\0]*)", line)}
+    return dict(re.findall(r"--([\w-]+)=([^\0]*)", line))
 
 
 def argument_evidence(cluster: Cluster, node: Node, process: str, *names: str) -> Evidence:

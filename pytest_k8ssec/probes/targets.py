@@ -54,17 +54,17 @@ def targets(cluster: Cluster, stack: Stack) -> list[Target]:
         ]
         ports = _ports(cluster, pods)
         for pod in pods:
-            for port in ports[pod["metadata"]["uid"]]:
-                found.append(
-                    Target(
-                        workload,
-                        pod["metadata"]["name"],
-                        pod["status"]["podIP"],
-                        port,
-                        pod["spec"]["nodeName"],
-                        f"{workload.namespace}/{workload.name}:{port}",
-                    )  # fmt: skip
+            found += [
+                Target(
+                    workload,
+                    pod["metadata"]["name"],
+                    pod["status"]["podIP"],
+                    port,
+                    pod["spec"]["nodeName"],
+                    f"{workload.namespace}/{workload.name}:{port}",
                 )
+                for port in ports[pod["metadata"]["uid"]]
+            ]
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ def write(directory: Path, report: dict[str, Any]) -> Path:
     with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".json", delete=False) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
         file.write("\n")
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, target)
+    written = Path(file.name)
+    written.chmod(0o644)
+    written.replace(target)
     return target

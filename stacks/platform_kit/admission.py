@@ -7,11 +7,21 @@ import json
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.admissionregistration.v1 import (
+    ApplyConfigurationArgs,
+    MatchConditionArgs,
+    MatchResourcesArgs,
+    MutatingAdmissionPolicySpecArgs,
+    MutationArgs,
+    NamedRuleWithOperationsArgs,
+    ValidatingAdmissionPolicySpecArgs,
+    ValidationArgs,
+    VariableArgs,
+)
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequirementArgs
 
 from platform_kit.team import TEAM
 
-_TEAMS_ONLY = LabelSelectorArgs(match_expressions=[LabelSelectorRequirementArgs(key=TEAM, operator="Exists")])
 _PROPAGATION = 2.0
 """The API server takes up a new policy within about a second (it looks once a second)."""
 
@@ -22,36 +32,26 @@ def allow_registries(registries: tuple[str, ...]) -> None:
     k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
         "allowed-registries",
         metadata={"name": "allowed-registries"},
-        spec={
-            "failure_policy": "Fail",
-            "match_constraints": {
-                "namespace_selector": _TEAMS_ONLY,
-                "resource_rules": [
-                    {
-                        "api_groups": [""],
-                        "api_versions": ["v1"],
-                        "operations": ["CREATE", "UPDATE"],
-                        "resources": ["pods", "pods/ephemeralcontainers"],
-                    }
-                ],
-            },
-            "variables": [
-                {
-                    "name": "images",
-                    "expression": "(object.spec.containers + object.spec.?initContainers.orValue([])).map(c, c.image)"
+        spec=ValidatingAdmissionPolicySpecArgs(
+            failure_policy="Fail",
+            match_constraints=_in_teams(["pods", "pods/ephemeralcontainers"], ["CREATE", "UPDATE"]),
+            variables=[
+                VariableArgs(
+                    name="images",
+                    expression="(object.spec.containers + object.spec.?initContainers.orValue([])).map(c, c.image)"
                     " + object.spec.?ephemeralContainers.orValue([]).map(c, c.image)",
-                }
+                )
             ],
-            "validations": [
-                {
+            validations=[
+                ValidationArgs(
                     # Whatever follows the name must be a path, a tag or a digest: not the rest of a longer name.
-                    "expression": f"variables.images.all(image, {allowed}.exists(name, image == name"
+                    expression=f"variables.images.all(image, {allowed}.exists(name, image == name"
                     " || ['/', ':', '@'].exists(next, image.startsWith(name + next))))",
-                    "reason": "Forbidden",
-                    "message": f"images must come from {', '.join(registries)}",
-                }
+                    reason="Forbidden",
+                    message=f"images must come from {', '.join(registries)}",
+                )
             ],
-        },
+        ),
     )
     k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
         "allowed-registries",
@@ -71,28 +71,22 @@ def default_accounts_without_token() -> pulumi.Output[list[pulumi.Resource]]:
     policy = k8s.admissionregistration.v1.MutatingAdmissionPolicy(
         "default-account-without-token",
         metadata={"name": "default-account-without-token"},
-        spec={
-            "failure_policy": "Fail",
-            "reinvocation_policy": "Never",
-            "match_constraints": {
-                "namespace_selector": _TEAMS_ONLY,
-                "resource_rules": [
-                    {
-                        "api_groups": [""],
-                        "api_versions": ["v1"],
-                        "operations": ["CREATE"],
-                        "resources": ["serviceaccounts"],
-                    }
-                ],
-            },
-            "match_conditions": [{"name": "default-account", "expression": "object.metadata.name == 'default'"}],
-            "mutations": [
-                {
-                    "patch_type": "ApplyConfiguration",
-                    "apply_configuration": {"expression": "Object{automountServiceAccountToken: false}"},
-                }
+        spec=MutatingAdmissionPolicySpecArgs(
+            failure_policy="Fail",
+            reinvocation_policy="Never",
+            match_constraints=_in_teams(["serviceaccounts"], ["CREATE"]),
+            match_conditions=[
+                MatchConditionArgs(name="default-account", expression="object.metadata.name == 'default'")
             ],
-        },
+            mutations=[
+                MutationArgs(
+                    patch_type="ApplyConfiguration",
+                    apply_configuration=ApplyConfigurationArgs(
+                        expression="Object{automountServiceAccountToken: false}"
+                    ),
+                )
+            ],
+        ),
     )
     binding = k8s.admissionregistration.v1.MutatingAdmissionPolicyBinding(
         "default-account-without-token",
@@ -107,3 +101,17 @@ def default_accounts_without_token() -> pulumi.Output[list[pulumi.Resource]]:
 
     # The URNs are known once both objects were created.
     return pulumi.Output.all(policy.urn, binding.urn).apply(in_force)
+
+
+def _in_teams(resources: list[str], operations: list[str]) -> MatchResourcesArgs:
+    """Operations on these resources of the core API, in the teams' namespaces."""
+    return MatchResourcesArgs(
+        namespace_selector=LabelSelectorArgs(
+            match_expressions=[LabelSelectorRequirementArgs(key=TEAM, operator="Exists")]
+        ),
+        resource_rules=[
+            NamedRuleWithOperationsArgs(
+                api_groups=[""], api_versions=["v1"], operations=operations, resources=resources
+            )
+        ],
+    )

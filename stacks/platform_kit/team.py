@@ -5,7 +5,12 @@ from __future__ import annotations
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
-from pulumi_kubernetes.networking.v1 import NetworkPolicyPeerArgs, NetworkPolicyPortArgs
+from pulumi_kubernetes.networking.v1 import (
+    NetworkPolicyEgressRuleArgs,
+    NetworkPolicyPeerArgs,
+    NetworkPolicyPortArgs,
+    NetworkPolicySpecArgs,
+)
 
 from platform_kit.posture import Posture
 
@@ -91,11 +96,13 @@ class Team:
         k8s.networking.v1.NetworkPolicy(
             f"{self.name}-dns",
             metadata=self.metadata("dns"),
-            spec={
-                "pod_selector": {},
-                "policy_types": ["Egress"],
-                "egress": [{"to": [peer("kube-system", {"k8s-app": "kube-dns"})], "ports": _DNS_PORTS}],
-            },
+            spec=NetworkPolicySpecArgs(
+                pod_selector=LabelSelectorArgs(),
+                policy_types=["Egress"],
+                egress=[
+                    NetworkPolicyEgressRuleArgs(to=[peer("kube-system", {"k8s-app": "kube-dns"})], ports=_DNS_PORTS)
+                ],
+            ),
             opts=self.inside,
         )
 

@@ -100,9 +100,9 @@ def dead_pods(world: World) -> World:
     for control in controls():
         if control.id in WITH_PODS:
             assert (Verdict.HELD, "") == world.judge(control)
-    for pod in world.pool._leased.values():  # noqa: SLF001 - the fault is put where no user could
+    for pod in world.pool._leased.values():
         world.cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
-    world.pool._remembered.clear()  # noqa: SLF001 - what was found out before must not answer for it
+    world.pool._remembered.clear()
     return world
 
 
@@ -168,10 +168,10 @@ def test_api_that_is_gone_is_inconclusive(world: World, control: Control, gone: 
 
 
 @pytest.fixture(scope="module")
-def powerless(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+def powerless(world: World, tmp_path_factory: pytest.TempPathFactory) -> KubeApi:
     """A client of a service account without any right."""
     token = service_account(world.cluster, world.pool.namespace("powerless"), "default").token
-    yield _client(world, tmp_path_factory.mktemp("powerless"), lambda user: user.update(token=token))
+    return _client(world, tmp_path_factory.mktemp("powerless"), lambda user: user.update(token=token))
 
 
 @pytest.fixture(scope="module")

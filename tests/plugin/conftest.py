@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_k8ssec import ordering, redaction
+from pytest_k8ssec.catalogue import controls
 
 LAB = '''
 """Records what a probe would have seen."""
@@ -54,7 +55,7 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put back what an inner run registers for the whole process."""
     monkeypatch.setattr(redaction, "_secrets", set())
     monkeypatch.setattr(redaction, "_pieces", set())
-    monkeypatch.setattr(ordering, "controls", ordering.controls)
+    monkeypatch.setattr(ordering, "controls", controls)
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_a_second_yield_taints(scene: Scene) -> None:
         yield PROOF
 
     scene.enter(made("twice", live))
-    with pytest.raises(SabotageError, match="could not be undone.*it yields more than once"):
+    with pytest.raises(SabotageError, match=r"could not be undone.*it yields more than once"):
         scene.saboteur.leave()
 
 

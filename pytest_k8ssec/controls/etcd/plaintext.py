@@ -62,7 +62,7 @@ def _ports_of_etcd(cluster: Cluster, node: Node) -> set[int]:
     return {each.port for each in listeners(cluster, node, "etcd")}
 
 
-def _got_through(answer: Evidence, is_etcd: bool) -> bool | None:
+def _got_through(answer: Evidence, is_etcd: bool) -> bool | None:  # noqa: FBT001 - the value that is recorded
     if answer.outcome in _QUIET:
         return False
     if answer.status is None:

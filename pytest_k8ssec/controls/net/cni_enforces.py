@@ -61,7 +61,7 @@ def policy_engine_stopped(cluster: Cluster) -> Iterator[Evidence]:
             "", f"read daemonset kube-system/{engine}", cluster.api.request("GET", f"{_SYSTEM}/{engine}")
         )
     finally:
-        _place(cluster.api, engine, {key: None for key in _NOWHERE})
+        _place(cluster.api, engine, dict.fromkeys(_NOWHERE))
 
 
 def _engine(api: KubeApi) -> str:
