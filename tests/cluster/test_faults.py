@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import inspect
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
