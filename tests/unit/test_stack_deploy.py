@@ -1,0 +1,201 @@
+"""Pulumi's own engine runs a program, inline and by a language host; no cluster, as the programs need none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec import tools
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.stack import Engine, Secret, StackSource, deploy
+
+
+def _find_pulumi() -> Path | None:
+    """Pulumi on PATH or in the toolchain's cache; never fetched."""
+    if found := shutil.which("pulumi"):
+        return Path(found)
+    try:
+        built = Path(json.loads((tools.cache_root() / "tools.json").read_text())["pulumi"]["path"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return built if built.exists() else None
+
+
+_PULUMI = _find_pulumi()  # at import: each test has a cache of its own
+needs_pulumi = pytest.mark.skipif(_PULUMI is None, reason="pulumi is neither on PATH nor in the cache: make tools")
+
+_PROGRAM = """
+import os
+import pulumi
+import helper
+
+print("what a program prints is no message")
+config = pulumi.Config()
+pulumi.export("image", config.require("image"))
+pulumi.export("nested", {"key": config.require_secret("key")})
+pulumi.export("where", os.getcwd())
+pulumi.export("kubeconfig", os.environ["KUBECONFIG"])
+pulumi.export("token", os.environ.get("PULUMI_ACCESS_TOKEN", "none"))
+"""
+_HELPER = """
+import pulumi
+
+class Part(pulumi.ComponentResource):
+    def __init__(self):
+        super().__init__("shop:index:Part", "declared-on-import")
+
+Part()
+"""
+_HOST = """
+import os, runpy, sys
+from concurrent import futures
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.automation._server import LanguageServer
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+
+class Host(LanguageServer):
+    def Handshake(self, request, context):
+        return language_pb2.LanguageHandshakeResponse()
+
+    def Cancel(self, request, context):
+        return empty_pb2.Empty()
+
+    def Run(self, request, context):
+        def program():
+            os.chdir(request.pwd)
+            sys.path.insert(0, request.pwd)
+            runpy.run_path(os.path.join(request.pwd, "__main__.py"), run_name="__main__")
+        self.program = program
+        return super().Run(request, context)
+
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
+language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Host(None), server)
+print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+server.start()
+server.wait_for_termination()
+"""
+
+
+@dataclass
+class _Cluster:
+    """As much of a cluster as a program without Kubernetes objects asks for."""
+
+    workdir: Path
+    ours: bool = True
+    name: str = "test"
+    probe_image: str = "example/probe:1"
+    api: Any = None
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.workdir / "kubeconfig"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    """A cluster of our own."""
+    (tmp_path / "work").mkdir()
+    return cast("Cluster", _Cluster(tmp_path / "work"))
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSource:
+    """A stack with a module of its own, a plain and a secret value."""
+    directory = tmp_path / "infra"
+    directory.mkdir()
+    # A backend of the user's own, and an account: neither may be used.
+    (directory / "Pulumi.yaml").write_text("name: shop\nruntime: python\nbackend: {url: 's3://never'}\n")
+    (directory / "__main__.py").write_text(_PROGRAM)
+    (directory / "helper.py").write_text(_HELPER)
+    monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "of-the-user")
+    monkeypatch.setenv("SHOP_KEY", "hush")
+    return StackSource(directory, "dev", None, {"image": "{probe_image}"}, {"key": "SHOP_KEY"})
+
+
+@needs_pulumi
+@pytest.mark.parametrize("host", [False, True], ids=["inline", "language host"])
+def test_a_stack_is_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, source: StackSource, host: bool
+) -> None:
+    """Outputs, secrets and resources are the same whether the program runs inline or as `pulumi up` would run it."""
+    if host:
+        script = tmp_path / "bin" / "pulumi-language-python"
+        script.parent.mkdir()
+        script.write_text(f"#!{sys.executable}\n{_HOST}")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    before = sorted(path.name for path in source.directory.iterdir())
+    assert _PULUMI
+    said: list[str] = []
+
+    stack = deploy(source, Engine(_PULUMI), cluster, deadline=100, progress=said.append)
+
+    assert stack.outputs["image"] == "example/probe:1"
+    assert isinstance(stack.outputs["nested"]["key"], Secret)
+    assert stack.outputs["nested"]["key"].reveal() == "hush"
+    assert stack.outputs["where"] == str(source.directory)
+    assert stack.outputs["kubeconfig"] == str(cluster.kubeconfig)
+    assert stack.outputs["token"] == "none"
+    # Declared while a module of the user's is imported, so seen only if the second run imports it anew.
+    assert [one.name for one in stack.resources] == ["declared-on-import"]
+    assert said[0] == "stack: previewing"
+    assert "hush" not in repr(stack)
+    # Nothing is written beside the user's program but Python's own cache.
+    assert sorted(path.name for path in source.directory.iterdir() if path.name != "__pycache__") == before
+
+
+@needs_pulumi
+def test_no_secret_is_left_in_the_workspace(cluster: Cluster, source: StackSource) -> None:
+    """Neither configuration nor state holds the secret's value in plain."""
+    assert _PULUMI
+    deploy(source, Engine(_PULUMI), cluster, deadline=100)
+    files = [path for path in cluster.workdir.rglob("*") if path.is_file()]
+    assert any("ciphertext" in path.read_text(errors="replace") for path in files)
+    assert not any("hush" in path.read_text(errors="replace") for path in files)
+
+
+@needs_pulumi
+def test_a_program_that_raises_in_a_callback_is_located(cluster: Cluster, source: StackSource) -> None:
+    """File and line of a callback are told, although asyncio drops its frames, and no secret with them."""
+    (source.directory / "__main__.py").write_text(
+        "import pulumi\n"
+        "def late(key):\n"
+        "    raise ValueError(f'bad key {key}')\n"
+        "pulumi.export('x', pulumi.Config().require_secret('key').apply(late))\n"
+    )
+    assert _PULUMI
+    with pytest.raises(StackError, match=r"ValueError: bad key \[secret\] in .*__main__\.py, line 3") as caught:
+        deploy(source, Engine(_PULUMI), cluster, deadline=100)
+    assert "hush" not in str(caught.value)
+    assert "site-packages" not in str(caught.value)
+
+
+def test_nothing_is_deployed_to_a_cluster_that_is_not_ours(tmp_path: Path, source: StackSource) -> None:
+    """A stack is only read where this run did not create the cluster."""
+    cluster = cast("Cluster", _Cluster(tmp_path, ours=False))
+    with pytest.raises(StackError, match="was not created by this run"):
+        deploy(source, Engine(tmp_path / "pulumi"), cluster)
+
+
+def test_another_language_needs_its_host(cluster: Cluster, source: StackSource) -> None:
+    """A program in another language without its language host is an error that names what is missing."""
+    (source.directory / "Pulumi.yaml").write_text("name: shop\nruntime: cobol\n")
+    with pytest.raises(StackError, match="pulumi-language-cobol is not there"):
+        deploy(source, Engine(cluster.workdir / "pulumi"), cluster)
+
+
+@pytest.mark.parametrize(("major", "old"), [("v2", True), ("v4", False)])
+def test_the_old_provider_is_told_by_its_build_information(tmp_path: Path, major: str, old: bool) -> None:
+    """Only with provider v2 are its two waits skipped, and programs run inline."""
+    module = f"\0dep\tgithub.com/pulumi/pulumi-kubernetes/provider/{major}\tv0\n".encode()
+    (tmp_path / "pulumi-resource-kubernetes").write_bytes(b"\x7fELF" + module)
+    assert Engine(tmp_path / "pulumi", tmp_path).old_provider is old
