@@ -68,13 +68,16 @@ def endpoint() -> str:
     return asked.text.strip() if asked.code == 0 else ""
 
 
-def docker(*arguments: str, deadline: float = 30, stdin: bytes = b"", check: bool = True) -> Completed:
+def docker(*arguments: str, deadline: float = 30, stdin: bytes = b"", check: bool = True, mark: str = "") -> Completed:
     """Run ``docker ARGUMENTS``.
+
+    Args:
+        mark: id of the run whose sweep waits for its end; given wherever it makes a container.
 
     Raises:
         CommandError: it failed or ran past its deadline.
     """
-    return run([str(client()), *arguments], deadline=deadline, stdin=stdin, check=check)
+    return run([str(client()), *arguments], deadline=deadline, stdin=stdin, check=check, mark=mark)
 
 
 def containers(label: str, value: str = "") -> list[str]:
@@ -87,8 +90,7 @@ def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
     """Remove containers with their anonymous volumes, until no more turn up; those that are gone already are no error.
 
     Args:
-        find: names those that are there now. A `docker run` that was cut off may still come to be in the daemon, so it
-            is asked again after a moment.
+        find: names those that are there now; asked again, as another process may be removing some too.
 
     Returns:
         the names of all that were there.

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pytest_k8ssec.ending import MARK, end_group
 from pytest_k8ssec.errors import CommandError
-
-if TYPE_CHECKING:
-    import psutil
-
-MARK = "K8SSEC_RUN"
-"""Environment variable by which a run's long-lived commands, and all that these start, are known again."""
 
 _TAIL = 30
 """Lines of a failed command's output that an error shows."""
-_END_SECONDS = 5
+_REAP_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +46,7 @@ def run(
     cwd: str | os.PathLike[str] | None = None,
     stdin: bytes = b"",
     check: bool = True,
+    mark: str = "",
 ) -> Completed:
     """Run ``argv`` to its end in a process group of its own.
 
@@ -63,10 +56,13 @@ def run(
         env: the complete environment, or None for the present one.
         stdin: what the command reads; empty means end of file at once.
         check: whether an exit code other than 0 is an error.
+        mark: id of the run that it belongs to, where a sweep must be able to end it once this process was killed.
 
     Raises:
         CommandError: it could not be started, ran past its deadline, or (with ``check``) failed.
     """
+    if mark:
+        env = {**(os.environ if env is None else env), MARK: mark}
     try:
         process = subprocess.Popen(
             argv,
@@ -94,51 +90,10 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process group that we started, politely first."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.communicate(timeout=5)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        else:
-            return
-
-
-def end_marked(run_id: str) -> int:
-    """Kill what a run started under its mark and did not end itself, as it was killed; nothing else bears that mark.
-
-    Killed and not asked: what they were making is removed next.
-
-    Returns:
-        how many processes there were.
-    """
-    import psutil  # here, as each pytest run would pay for it
-
-    ended: set[int] = set()
-    stop = time.monotonic() + _END_SECONDS
-    while time.monotonic() < stop:
-        marked = [each for each in psutil.process_iter() if _mark_of(each) == run_id]
-        if not marked:
-            break
-        for process in marked:
-            ended.add(process.pid)
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(marked, timeout=1)
-    return len(ended)
-
-
-def _mark_of(process: psutil.Process) -> str:
-    """The run that a process belongs to, "" for none, or where that may not be known."""
-    import psutil
-
-    try:
-        return process.environ().get(MARK, "") if process.status() != psutil.STATUS_ZOMBIE else ""
-    except (psutil.Error, OSError):
-        return ""
+    """End the process group that we started."""
+    end_group(process.pid)
+    with suppress(subprocess.TimeoutExpired):  # one that left the group may hold the pipes
+        process.communicate(timeout=_REAP_SECONDS)
 
 
 def _show(argv: Sequence[str]) -> str:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from pytest_k8ssec import docker, process, tools
+from pytest_k8ssec import docker, tools
 from pytest_k8ssec.control import Sabotage
+from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.interrupts import uninterrupted
 from pytest_k8ssec.runs import Run, state_root
@@ -335,7 +336,7 @@ class Sites:
         """Remove all that this run created, and end it."""
         with uninterrupted():
             self.base.close()
-            process.end_marked(self.run.id)
+            end_marked(self.run.id)
             remove_recorded(self.run)
             self.run.end()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_k8ssec import docker, process, runs
+from pytest_k8ssec import docker, runs
+from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.runs import Recorded, Run
 
@@ -74,7 +75,7 @@ def clear(entry: Recorded) -> Swept:
         if entry.docker and entry.created and (here := docker.endpoint()) not in ("", entry.docker):
             return Swept(entry, failure=f"it used docker at {entry.docker}, this is {here}: set DOCKER_HOST to that")
         # First what would go on creating, then what it created.
-        processes = process.end_marked(entry.run.id)
+        processes = end_marked(entry.run.id)
         removed = remove_recorded(entry.run)
         entry.run.end()
     except K8ssecError as error:

@@ -22,7 +22,7 @@ from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
-from pytest_k8ssec.process import MARK, Completed, run
+from pytest_k8ssec.process import Completed, run
 from pytest_k8ssec.runs import Run
 from pytest_k8ssec.tools import Image, Tool
 
@@ -112,7 +112,7 @@ class KindCluster:
             docker.docker(
                 "run", "--detach", "--pull", "never", "--name", name, "--label", f"{docker.LABEL}={self.run.id}",
                 "--network", network, "--cap-drop", "ALL", "--read-only", "--tmpfs", "/tmp",  # noqa: S108 - in a container
-                "--entrypoint", "sleep", self.image.reference, "infinity",
+                "--entrypoint", "sleep", self.image.reference, "infinity", mark=self.run.id,
             )  # fmt: skip
         except CommandError as error:
             raise ProbeError(f"container {name}: could not be started", details=error.details) from error
@@ -261,9 +261,9 @@ def _kind(kind: Tool, *arguments: str, deadline: float, what: str, owner: Run | 
     """
     env = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
     if owner:
-        env |= {MARK: owner.id, "TMPDIR": str(owner.folder("tmp"))}
+        env["TMPDIR"] = str(owner.folder("tmp"))
     try:
-        return run([str(kind.path), *arguments], deadline=deadline, env=env)
+        return run([str(kind.path), *arguments], deadline=deadline, env=env, mark=owner.id if owner else "")
     except CommandError as error:
         raise ClusterError(f"{what}: {error.message}", details=error.details) from error
 

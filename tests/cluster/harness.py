@@ -22,6 +22,9 @@ SECONDS = 180
 GRACE = 10
 """Seconds in which a process may notice that what it worked for is gone."""
 
+LATE = 8
+"""Seconds in which a container comes to be that docker was asked for before."""
+
 ONE_NODE = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n"
 
 
@@ -124,6 +127,14 @@ class Place:
                 names.add(process.name())
         return names
 
+    def command(self, *argv: str) -> bool:
+        """Whether one of these processes runs a command that begins so."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if process.cmdline()[: len(argv)] == list(argv):
+                    return True
+        return False
+
     def clean_up(self) -> None:
         """End what was started here, and remove what it left, also where a test broke off."""
         for process in self.processes():
@@ -210,6 +221,14 @@ def still_running(place: Place) -> list[psutil.Process]:
     while place.processes() and time.monotonic() < end:
         time.sleep(0.2)
     return place.processes()
+
+
+def assert_nothing_comes(place: Place, containers: list[str]) -> None:
+    """Nothing is left, and nothing comes to be later: docker may be making what nobody waits for any more."""
+    end = time.monotonic() + LATE
+    while time.monotonic() < end:
+        assert_nothing_left(place, containers)
+        time.sleep(0.5)
 
 
 def assert_nothing_left(place: Place, containers: list[str]) -> None:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.harness import Place, Running, assert_nothing_left, everything, still_running
+from tests.cluster.harness import (
+    Place,
+    Running,
+    assert_nothing_comes,
+    assert_nothing_left,
+    everything,
+    still_running,
+)
 
 pytestmark = pytest.mark.usefixtures("untouched")
 
 INTERRUPTED = 2
+
+Moment = Callable[[Place, Running], None]
 
 PROBING = """
 from pathlib import Path
@@ -69,9 +79,18 @@ def until_kind_runs(place: Place, run: Running) -> None:
     run.until(lambda: "kind" in place.programs(), "kind's start")
 
 
+def until_docker_makes_it(place: Place, run: Running) -> None:
+    """Wait until docker is making the cluster's container, which lasts for seconds and can't be called off."""
+    run.until(lambda: place.command("docker", "run"), "docker run")
+
+
 def until_node(place: Place, run: Running) -> None:
     """Wait until the cluster's first container is there."""
     run.until(place.containers, "a container")
+
+
+MOMENTS: tuple[Moment, ...] = (until_kind_runs, until_docker_makes_it, until_node)
+"""In the making of a cluster."""
 
 
 def until_file(place: Place, run: Running, name: str) -> None:
@@ -89,11 +108,10 @@ def until_deployment(place: Place) -> Running:
     return run
 
 
-@pytest.mark.parametrize("moment", [until_kind_runs, until_node], ids=["before-its-node", "with-its-node"])
-def test_sweep_removes_what_a_kill_during_creation_left(place: Place, moment: object) -> None:
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__.replace("_", "-"))
+def test_sweep_removes_what_a_kill_during_creation_left(place: Place, moment: Moment) -> None:
     """After kill -9 while kind makes the cluster, ``k8ssec sweep`` removes it, and kind does not go on."""
     run = started(place, QUICK)
-    assert callable(moment)
     moment(place, run)
     made = everything(place)
     run.send(signal.SIGKILL)
@@ -101,8 +119,7 @@ def test_sweep_removes_what_a_kill_during_creation_left(place: Place, moment: ob
     sweep = place.k8ssec("sweep")
     assert 0 == sweep.end(), sweep.output
     assert "which had ended without cleaning up" in sweep.output
-    time.sleep(3)  # what kind would have done next, had it lived on
-    assert_nothing_left(place, made)
+    assert_nothing_comes(place, made)
 
 
 def test_next_run_removes_what_a_kill_while_probing_left(place: Place) -> None:
@@ -152,17 +169,16 @@ def test_sweep_removes_folders_of_runs_that_never_began(place: Place) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-@pytest.mark.parametrize("moment", [until_kind_runs, until_node], ids=["before-its-node", "with-its-node"])
-def test_signal_during_creation(place: Place, moment: object, number: signal.Signals) -> None:
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__.replace("_", "-"))
+def test_signal_during_creation(place: Place, moment: Moment, number: signal.Signals) -> None:
     """A signal while kind makes the cluster ends the run with pytest's own exit code, and nothing is left."""
     run = started(place, QUICK)
-    assert callable(moment)
     moment(place, run)
     made = everything(place)
     run.send(number)
     assert INTERRUPTED == run.end(), run.output
     assert "Traceback" not in run.output
-    assert_nothing_left(place, made)
+    assert_nothing_comes(place, made)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
