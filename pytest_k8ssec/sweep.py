@@ -72,8 +72,12 @@ def sweep() -> Iterator[Swept]:
 def clear(entry: Recorded) -> Swept:
     """Remove all of a run that the caller has claimed. One that resists is told of, and nothing raised."""
     try:
-        if entry.docker and entry.created and (here := docker.endpoint()) not in ("", entry.docker):
-            return Swept(entry, failure=f"it used docker at {entry.docker}, this is {here}: set DOCKER_HOST to that")
+        if entry.created:
+            docker.check_daemon()
+            if entry.docker and (here := docker.endpoint()) not in ("", entry.docker):
+                return Swept(
+                    entry, failure=f"it used docker at {entry.docker}, this is {here}: set DOCKER_HOST to that"
+                )
         # First what would go on creating, then what it created.
         processes = end_marked(entry.run.id)
         removed = remove_recorded(entry.run)

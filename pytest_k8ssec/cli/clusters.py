@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_k8ssec import docker, runs, sweep
-from pytest_k8ssec.errors import ClusterError, K8ssecError
+from pytest_k8ssec.errors import ClusterError, K8ssecError, ToolMissing
 from pytest_k8ssec.runs import Recorded
 from pytest_k8ssec.settings import Settings, check_places, resolve, table
 
@@ -65,7 +65,12 @@ def list_runs(_: argparse.Namespace) -> int:
     if not found:
         print("no run is recorded on this machine")
         return 0
-    rows = [("RUN", "STATE", "AGE", "CONTAINERS"), *(_row(entry) for entry in found)]
+    try:
+        docker.check_daemon()
+        silence = ""
+    except ToolMissing as error:
+        silence = f"not known: {error.message}"
+    rows = [("RUN", "STATE", "AGE", "CONTAINERS"), *(_row(entry, silence) for entry in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row, entry in zip(rows, [None, *found], strict=True):
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
@@ -124,6 +129,7 @@ def _of_cluster(name: str) -> Recorded:
             )
     if mine:
         return mine[-1]
+    docker.check_daemon()
     if docker.containers(docker.KIND_LABEL, name):
         raise ClusterError(
             f"cluster {name!r}: was not made by k8ssec, so it is not removed",
@@ -148,10 +154,11 @@ def _remove(entry: Recorded) -> None:
     print(f"removed {', '.join(done.removed) or 'nothing but the record: its containers were gone'}")
 
 
-def _row(entry: Recorded) -> tuple[str, str, str, str]:
+def _row(entry: Recorded, silence: str) -> tuple[str, str, str, str]:
+    """One line of the list; ``silence`` stands for the containers, where docker does not tell them."""
     state = f"running (process {entry.pid})" if entry.alive else "kept" if entry.kept else "dead"
     age = _age(time.time() - entry.started) if entry.started else "?"
-    return entry.run.id, state, age, _containers(entry)
+    return entry.run.id, state, age, silence or _containers(entry)
 
 
 def _containers(entry: Recorded) -> str:

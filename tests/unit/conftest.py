@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_k8ssec import redaction, tools
+from tests.unit.dockers import FakeDocker
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +27,11 @@ def no_secrets_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test without any registered secret."""
     monkeypatch.setattr(redaction, "_secrets", set())
     monkeypatch.setattr(redaction, "_pieces", set())
+
+
+@pytest.fixture
+def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
+    """A docker of the test's own, first on PATH."""
+    made = FakeDocker(tmp_path / "docker")
+    monkeypatch.setenv("PATH", f"{made.folder}:{os.environ['PATH']}")
+    return made

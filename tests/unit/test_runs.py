@@ -1,0 +1,160 @@
+"""The ledger of runs, and the sweep that goes by it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_k8ssec import docker, runs, sweep
+from pytest_k8ssec.ending import MARK
+from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.runs import Run
+from tests.unit.dockers import FakeDocker
+
+DIES = """
+import os, signal, sys
+from pytest_k8ssec.runs import Run
+run = Run.begin(docker=sys.argv[1])
+run.will_create("cluster", run.name())
+run.will_create("container", run.name("from-outside"))
+print(run.id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def dead_run(fake_docker: FakeDocker) -> str:
+    """The id of a run that was killed, with its cluster and a container of its own left behind."""
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, fake_docker.endpoint], stdout=subprocess.PIPE, text=True, check=False
+    )
+    identity = done.stdout.strip()
+    fake_docker.container(f"k8ssec-{identity}-control-plane", docker.KIND_LABEL, f"k8ssec-{identity}")
+    fake_docker.container(f"k8ssec-{identity}-from-outside", docker.LABEL, identity)
+    return identity
+
+
+def folders() -> list[str]:
+    """Names of all that is in the ledger."""
+    return sorted(path.name for path in (runs.state_root() / "runs").iterdir())
+
+
+def test_run_lives_until_it_ends() -> None:
+    """A run is recorded as living with its process, and forgotten at its end."""
+    run = Run.begin(docker="unix:///a.sock")
+    run.will_create("cluster", run.name())
+    (entry,) = runs.recorded()
+    assert (True, False, os.getpid(), "unix:///a.sock") == (entry.alive, entry.kept, entry.pid, entry.docker)
+    assert (f"k8ssec-{run.id}",) == entry.clusters
+    assert [] == list(runs.dead())
+    run.end()
+    assert [] == folders()
+
+
+def test_kept_run_is_not_dead(fake_docker: FakeDocker) -> None:
+    """What was kept on purpose is no sweep's business, and can be claimed to be taken down."""
+    run = Run.begin()
+    run.will_create("cluster", "dev")
+    run.keep()
+    assert [] == list(sweep.sweep())
+    claimed = runs.claim(run.directory)
+    assert claimed is not None
+    assert claimed.kept
+    assert runs.claim(run.directory) is None, "claimed by two"
+    claimed.run.end()
+
+
+def test_sweep_removes_what_a_killed_run_left_and_nothing_else(fake_docker: FakeDocker, dead_run: str) -> None:
+    """Containers by both labels go, with the folder; those of a living run and of the user's stay."""
+    living = Run.begin()
+    living.will_create("cluster", living.name())
+    fake_docker.container(f"{living.name()}-control-plane", docker.KIND_LABEL, living.name())
+    fake_docker.container("k8ssec-decoy", "com.example", "mine")
+    fake_docker.container("dev-control-plane", docker.KIND_LABEL, "dev")
+    (swept,) = sweep.sweep()
+    assert {f"k8ssec-{dead_run}-control-plane", f"k8ssec-{dead_run}-from-outside"} == set(swept.removed)
+    assert f"swept run {dead_run}, which had ended without cleaning up: k8ssec-" in str(swept)
+    assert {"dev-control-plane", f"{living.name()}-control-plane", "k8ssec-decoy"} == set(fake_docker.containers)
+    assert [living.id] == folders()
+    living.end()
+
+
+def test_sweep_ends_commands_of_a_killed_run(fake_docker: FakeDocker, dead_run: str) -> None:
+    """What would go on creating is ended first."""
+    command = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: dead_run})
+    (swept,) = sweep.sweep()
+    assert 1 == swept.processes
+    assert "1 running commands" in str(swept)
+    assert command.wait(5) < 0
+
+
+def test_sweep_leaves_what_it_can_not_reach(fake_docker: FakeDocker, dead_run: str) -> None:
+    """Where docker does not do it, the record stays for the next sweep, and why is told."""
+    fake_docker.breaks("Cannot connect to the Docker daemon")
+    (swept,) = sweep.sweep()
+    assert "not swept: " in str(swept)
+    assert "Cannot connect to the Docker daemon" in swept.failure
+    assert [dead_run] == folders()
+
+
+def test_sweep_asks_no_other_docker(fake_docker: FakeDocker, dead_run: str) -> None:
+    """A run that used another daemon is not taken for clean because this one knows nothing of it."""
+    fake_docker.endpoint = "tcp://elsewhere:2376"
+    (swept,) = sweep.sweep()
+    assert "it used docker at unix:///fake.sock, this is tcp://elsewhere:2376" in swept.failure
+    assert [dead_run] == folders()
+
+
+def test_folders_of_runs_that_never_began_go_without_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was killed as it began or ended has a folder and nothing else."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in (".new-0123abcd", ".gone-0123abcd", "0123abcd"):
+        (runs.state_root() / "runs" / name).mkdir(parents=True)
+    assert ["", ""] == [swept.failure for swept in sweep.sweep()]
+    assert [] == folders()
+
+
+def test_half_a_line_is_no_record() -> None:
+    """A run that was killed while it wrote has created nothing of what it did not finish writing."""
+    run = Run.begin()
+    run.will_create("cluster", "whole")
+    with (run.directory / "record.jsonl").open("ab") as file:
+        file.write(b'{"kind": "cluster", "na\xff')
+    assert ("whole",) == runs.read(run.directory).clusters
+    run.end()
+
+
+def test_beginning_and_sweeping_at_once_never_meet() -> None:
+    """A run that is just beginning is never taken for dead."""
+    stop = threading.Event()
+    swept: list[str] = []
+
+    def sweeping() -> None:
+        while not stop.is_set():
+            swept.extend(entry.run.id for entry in runs.dead())
+
+    sweeper = threading.Thread(target=sweeping)
+    sweeper.start()
+    try:
+        for _ in range(100):
+            run = Run.begin()
+            assert run.directory.is_dir()
+            run.end()
+    finally:
+        stop.set()
+        sweeper.join()
+    assert [] == swept
+
+
+def test_file_in_the_way_is_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state directory that is a file names itself, and the variable that chooses another."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("K8SSEC_STATE", str(tmp_path / "file"))
+    with pytest.raises(SettingsError, match=r"state directory .*file: ") as caught:
+        Run.begin()
+    assert "K8SSEC_STATE" in caught.value.mend
