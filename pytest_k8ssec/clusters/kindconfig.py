@@ -58,18 +58,21 @@ class KindConfig:
                 mend="write each node as `- role: control-plane` or `- role: worker`",
             )
         document["nodes"] = nodes
+        patches = document.get("kubeadmConfigPatches") or []
+        if not isinstance(patches, list):
+            raise ClusterError(
+                f"kind config {path}: `kubeadmConfigPatches` must be a list of texts",
+                mend="write each patch as `- |` and a document below it",
+            )
+        document["kubeadmConfigPatches"] = patches
         for node in nodes:
-            for mount in node.get("extraMounts", []):
+            for mount in _checked_mounts(path, node):
                 if not _host_path(real, mount).exists():
                     raise ClusterError(
-                        f"kind config {path}: extraMounts names {mount.get('hostPath')!r}, which does not exist",
+                        f"kind config {path}: extraMounts names {mount['hostPath']!r}, which does not exist",
                         mend="paths are relative to the kind config file",
                     )
-        after_file = real.with_name("kind-after.yaml")
-        after = _read(after_file, "after-creation steps").get("steps", []) if after_file.exists() else []
-        if unknown := [step for step in after if step not in STEPS]:
-            raise ClusterError(f"{after_file}: unknown step {unknown[0]!r}", mend=f"known: {', '.join(STEPS)}")
-        return cls(real, document, list(after))
+        return cls(real, document, _steps(real.with_name("kind-after.yaml")))
 
     def copy(self) -> KindConfig:
         """An independent copy, to change."""
@@ -114,19 +117,29 @@ class KindConfig:
 
         Returns:
             the path of the written kind configuration.
+
+        Raises:
+            ClusterError: what is mounted can't be copied.
         """
         document = copy.deepcopy(self.document)
         document["name"] = name
         for node in document["nodes"]:
-            for mount in node.get("extraMounts", []):
+            for mount in node.get("extraMounts") or []:
                 if Path(mount["hostPath"]).is_absolute():
                     continue  # the user's own place: mounted as it is
-                target = directory / "mounts" / mount["hostPath"]
+                target = _copied_to(directory, mount["hostPath"])
                 if not target.exists():
-                    self._copy(_host_path(self.source, mount), target)
+                    try:
+                        self._copy(_host_path(self.source, mount), target)
+                    except OSError as error:
+                        raise ClusterError(
+                            f"kind config {self.source}: extraMounts names {mount['hostPath']!r}, which can't be copied",
+                            mend="correct its permissions, or name it by an absolute path: that is mounted as it is",
+                            details=str(error),
+                        ) from error
                 mount["hostPath"] = str(target)
         for file, text in self.replaced.items():
-            (directory / "mounts" / file).write_text(_fill(text))
+            _copied_to(directory, file).write_text(_fill(text))
         path = directory / "kind.yaml"
         path.write_text(yaml.safe_dump(document, sort_keys=False))
         return path
@@ -156,15 +169,50 @@ def _dashed(arguments: Mapping[str, str | None]) -> dict[str, str | None]:
 
 
 def _host_path(config: Path, mount: Mapping[str, Any]) -> Path:
-    return config.parent / str(mount.get("hostPath", ""))
+    return config.parent / str(mount["hostPath"])
+
+
+def _copied_to(directory: Path, relative: str) -> Path:
+    """Where the copy of a mounted file stands: never outside, also where the original is beside the configuration."""
+    return Path(directory, "mounts", *("_up" if part == ".." else part for part in Path(relative).parts))
+
+
+def _checked_mounts(config: Path, node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The node's mounts.
+
+    Raises:
+        ClusterError: they are no list of mappings that each have a text as ``hostPath``.
+    """
+    mounts = node.get("extraMounts") or []
+    if not isinstance(mounts, list) or not all(
+        isinstance(mount, dict) and isinstance(mount.get("hostPath"), str) for mount in mounts
+    ):
+        raise ClusterError(
+            f"kind config {config}: `extraMounts` must be a list of mappings with a `hostPath`",
+            mend="write each mount as `- hostPath: DIR` and `containerPath: /PLACE` below it",
+        )
+    return mounts
+
+
+def _steps(file: Path) -> list[str]:
+    """What is done after creation, where there is a file that says so.
+
+    Raises:
+        ClusterError: it names a step that there is not.
+    """
+    steps = (_read(file, "after-creation steps").get("steps") or []) if file.exists() else []
+    unknown = [step for step in steps if step not in STEPS] if isinstance(steps, list) else [steps]
+    if unknown:
+        raise ClusterError(f"{file}: unknown step {unknown[0]!r}", mend=f"list some of: {', '.join(STEPS)}")
+    return list(steps)
 
 
 def _read(path: Path, what: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ClusterError(f"{what} {path}: {error.strerror}", mend="name an existing file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ClusterError(f"{what} {path}: is not valid YAML", mend="correct the file", details=str(error)) from error
     if not isinstance(document, dict):
         raise ClusterError(
