@@ -13,6 +13,7 @@ import errno
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import sys
@@ -27,6 +28,7 @@ UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM,
 NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 JWT_MAX = 16 * 1024
 FILES_MAX = 2000
+HEARD_MAX = 4096
 PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "pstore"}
 
 
@@ -60,7 +62,9 @@ def tcp(task: Json) -> Json:
         expect = task.get("expect", "")
         if expect:
             heard = b""
-            while expect.encode() not in heard and len(heard) < 4096:
+            while expect.encode() not in heard:
+                if len(heard) >= HEARD_MAX:
+                    return {"outcome": "error", "detail": "connected, but somebody else answered"}
                 chunk = sock.recv(1024)
                 if not chunk:
                     return {"outcome": "closed", "detail": "connected, but the expected answer did not come"}
@@ -112,12 +116,26 @@ def http_request(task: Json) -> Json:
                     task.get("method", "GET"), task["path"], body=task.get("body"), headers=task.get("headers", {})
                 )
                 answer = connection.getresponse()
-                body = answer.read(task.get("keep", 0)) if task.get("keep") else b""
             except http.client.HTTPException as error:
                 if isinstance(error, http.client.RemoteDisconnected):
                     return failed(error)
                 return {"outcome": "closed", "detail": "no HTTP: %s" % type(error).__name__}
+            body = beginning(answer, task.get("keep", 0))
             return {"outcome": "http", "status": answer.status, "body": body.decode("utf-8", "replace")}
+
+
+def beginning(answer: http.client.HTTPResponse, size: int) -> bytes:
+    """The first bytes of a body, as many as come: the status is known already, so one that stalls takes nothing back."""
+    body = b""
+    try:
+        while len(body) < size:
+            chunk = answer.read1(size - len(body))
+            if not chunk:
+                break
+            body += chunk
+    except (OSError, http.client.HTTPException):
+        return body
+    return body
 
 
 def claims(token: str) -> Optional[Json]:
@@ -133,15 +151,20 @@ def claims(token: str) -> Optional[Json]:
     return found if str(subject).startswith("system:serviceaccount:") else None
 
 
+def unescaped(point: str) -> str:
+    """A path, out of how mountinfo writes it: blanks and backslashes in octal, all else as it is."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), point)
+
+
 def mounts() -> List[str]:
     """Mount points that can carry a token, the root file system's own files apart from the usual place."""
     places = []
-    with open("/proc/self/mountinfo") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             left, _, right = line.partition(" - ")
             point, kind = left.split()[4], right.split()[0]
             if kind not in PSEUDO and point not in ("/", "/dev", "/dev/termination-log"):
-                places.append(point.encode().decode("unicode_escape"))
+                places.append(unescaped(point))
     return sorted(set(places + ["/var/run/secrets", "/run/secrets"]))
 
 

@@ -110,20 +110,31 @@ def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[di
     found: dict[int, dict[str, Any]] = {}
     ended = False
     for line in done.text.splitlines():
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            raise ProbeError(f"{source}: the agent answered with something that is not JSON: {line[:80]!r}") from None
+        answer = _answer(line, source)
         if answer.get("end") == nonce:
             ended = True
-        else:
-            found[answer["id"]] = answer
+            continue
+        number, outcome = answer.get("id", -1), answer.get("outcome")
+        if number not in range(count) or number in found or outcome not in set(Outcome):
+            raise ProbeError(f"{source}: the agent gave an answer to nothing that it was asked")
+        found[number] = answer
     if done.code != 0 or not ended or len(found) != count:
         raise ProbeError(
             f"{source}: the agent did not come to its end (exit code {done.code}, {len(found)} of {count} answers)",
             details=done.errors,
         )
     return [found[number] for number in range(count)]
+
+
+def _answer(line: str, source: Source) -> dict[str, Any]:
+    """One line of the agent's; never quoted, as it may hold a token. Raises ProbeError where it is none."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ProbeError(f"{source}: the agent answered with something that is not JSON")
+    return answer
 
 
 def _evidence(source: Source, task: Task, raw: dict[str, Any]) -> Evidence:
