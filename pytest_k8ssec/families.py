@@ -34,4 +34,4 @@ FAMILIES: dict[str, Family] = {
         Family("ext", "Exposure to the outside", ("T1133",), ("N2",), ("K09:2022", "K06:2025")),
     )
 }
-"""By id. Sources: docs/controls.md; ATT&CK v19 replaced T1562 (Impair Defenses) by T1685."""
+"""By id. Sources: docs/controls/README.md; ATT&CK v19 replaced T1562 (Impair Defenses) by T1685."""

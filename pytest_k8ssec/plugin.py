@@ -16,6 +16,7 @@ from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
 from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
+from pytest_k8ssec.session import begun_sites
 from pytest_k8ssec.settings import OPTIONS
 from pytest_k8ssec.summary import Summary
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -29,6 +30,8 @@ pytest_plugins = (_FIXTURES, "pytest_k8ssec.ordering")
 _RESULT = pytest.StashKey["Result"]()
 _BASELINE = pytest.StashKey[dict[str, Verdict]]()
 _TOLD = pytest.StashKey[set[str]]()
+_SUMMARY = "k8ssec-summary"
+_ABOUT = "k8ssec_about"
 
 _WORDS = {
     Verdict.HELD: (".", "HELD"),
@@ -79,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"severity_{severity}: controls of severity {severity}")
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Summary(config), "k8ssec-summary")
+        config.pluginmanager.register(Summary(config), _SUMMARY)
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(_Xdist(), "k8ssec-xdist")
     if settings.controls and str(ROOT) not in config.args:
@@ -97,6 +100,21 @@ class _Xdist:
     def pytest_configure_node(self, node: Any) -> None:
         """All workers share the controller's run."""
         session.lend_to_worker(node.config, node.workerinput)
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """The controller has no cluster of its own to describe in the report: its workers' is theirs together."""
+        summary: Summary | None = node.config.pluginmanager.get_plugin(_SUMMARY)
+        about = getattr(node, "workeroutput", {}).get(_ABOUT)
+        if summary is not None and about:
+            summary.describe(about)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A worker tells the controller what it worked on."""
+        held = begun_sites(session.config)
+        output = getattr(session.config, "workeroutput", None)
+        if held is not None and output is not None:
+            output[_ABOUT] = held.describe()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

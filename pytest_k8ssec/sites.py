@@ -184,7 +184,8 @@ class Sites:
 
         source = self.stack_source
         found = tools.find_provider()
-        engine = stacks.Engine(tools.find("pulumi").path, found.path.parent if found else None)
+        cache = tools.cache_root() / "pulumi-plugins"
+        engine = stacks.Engine(tools.find("pulumi").path, found.path.parent if found else None, cache)
         if not cluster.ours:
             return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
         with FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
@@ -280,7 +281,8 @@ class Sites:
                 "ephemeral": cluster.ours,
                 "nodes": [node.name for node in cluster.__dict__.get("nodes", ())],
             }
-            about["versions"]["kubernetes-server"] = cluster.__dict__.get("version", "")
+            if "version" in cluster.__dict__:
+                about["versions"]["kubernetes-server"] = cluster.version
         if "stack" in self.base.__dict__:
             stack = self.base.stack
             about["stack"] = {

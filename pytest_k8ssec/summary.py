@@ -36,6 +36,11 @@ class Summary:
         self._about: dict[str, Any] = {}
         self._held = ExitStack()
 
+    def describe(self, about: dict[str, Any]) -> None:
+        """Take what is known of the cluster and the stack; of two xdist workers, one may know more than the other."""
+        for part, facts in about.items():
+            self._about.setdefault(part, {}).update(facts)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
         """The impatient second Ctrl-C must not cut the clean-up off, which the first one has led to."""
@@ -75,7 +80,7 @@ class Summary:
         """One step after the other, whatever becomes of those before it."""
         sites = session.begun_sites(self._config)
         if sites is not None:
-            self._about = sites.describe()
+            self.describe(sites.describe())
             if self._puzzling:  # a breach explains itself; anything else may need the logs
                 self._attempt("logs could not be saved", sites.save_diagnostics)
         self._attempt("sabotage", self._leave)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 from toolchain.gobuild import GoBinaries
+from toolchain.patch import Patch
 
 PULUMI = "github.com/pulumi/pulumi"
 PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v2"
@@ -18,6 +19,16 @@ KUBERNETES_STAMPS = tuple(
     for stamp in ("gitVersion={version}", "gitMajor={major}", "gitMinor={minor}", "gitTreeState=clean")
 )
 """Without them a server says that it is v0.0.0-master, and kubeadm refuses to work with it."""
+
+BRISK = Patch(
+    "k8s.io/client-go",
+    "rest/config.go",
+    (
+        ("DefaultQPS   float32 = 5.0", "DefaultQPS   float32 = 50.0"),
+        ("DefaultBurst int     = 10", "DefaultBurst int     = 100"),
+    ),
+)
+"""A provider of this age sends five requests a second, and can't be told to send more; later ones send 120."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,9 @@ def binaries() -> Binaries:
             "pulumi", f"{PULUMI}/pkg/v3", stamps=(f"{PULUMI}/sdk/v3/go/common/version.Version={{version}}",)
         ),
         provider=GoBinaries(
-            "pulumi-resource-kubernetes", PROVIDER, stamps=(f"{PROVIDER}/pkg/version.Version={{version}}",)
+            "pulumi-resource-kubernetes",
+            PROVIDER,
+            stamps=(f"{PROVIDER}/pkg/version.Version={{version}}",),
+            patches=(BRISK,),
         ),
     )

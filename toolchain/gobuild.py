@@ -1,10 +1,12 @@
 """Binaries from the modules under go/: one folder, one module, one output."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from toolchain import golang
 from toolchain.output import FolderOutput, source
+from toolchain.patch import Patch, patched
 from toolchain.process import logged
 from toolchain.settings import GO_MODULES
 
@@ -27,6 +29,7 @@ class GoBinaries(FolderOutput):
         tags: str = "",
         renamed: tuple[tuple[str, str], ...] = (),
         links: tuple[str, ...] = (),
+        patches: tuple[Patch, ...] = (),
     ) -> None:
         """The module is the one whose version counts; none, where the source is all our own.
 
@@ -37,6 +40,7 @@ class GoBinaries(FolderOutput):
         self.version = golang.required(name, module) if module else "v0.0.0"
         self._renamed = renamed
         self._links = links
+        self._patches = patches
         major, minor, _ = self.version.removeprefix("v").split(".", 2)
         stamped = [stamp.format(version=self.version, major=major, minor=minor) for stamp in stamps]
         linker = " ".join([STRIPPED, *(f"-X {stamp}" for stamp in stamped)])
@@ -49,7 +53,9 @@ class GoBinaries(FolderOutput):
     def ingredients(self) -> Iterator[bytes]:
         """The module's files, the flags, Go itself, and the recipe."""
         yield from source(*sorted(self._folder.iterdir()), Path(__file__))
-        yield repr((self._flags, self._renamed, self._links, sorted(golang.ENVIRONMENT.items()))).encode()
+        yield repr(
+            (self._flags, self._renamed, self._links, self._patches, sorted(golang.ENVIRONMENT.items()))
+        ).encode()
         yield golang.go().version.encode()
 
     def fill(self, into: Path, log: Path) -> None:
@@ -59,13 +65,17 @@ class GoBinaries(FolderOutput):
             packages.append(".")
         if "\ntool " in (self._folder / "go.mod").read_text():
             packages.append("tool")
-        logged(
-            [golang.go().command(), "build", *self._flags, "-o", f"{into}/", *packages],
-            log=log,
-            deadline=DEADLINE,
-            env=golang.ENVIRONMENT,
-            cwd=self._folder,
-        )
+        with ExitStack() as stack:
+            flags = list(self._flags)
+            if self._patches:
+                flags += ["-modfile", str(stack.enter_context(patched(self.name, self._patches)))]
+            logged(
+                [golang.go().command(), "build", *flags, "-o", f"{into}/", *packages],
+                log=log,
+                deadline=DEADLINE,
+                env=golang.ENVIRONMENT,
+                cwd=self._folder,
+            )
         for package, program in self._renamed:
             (into / package).rename(into / program)
         for link in self._links:

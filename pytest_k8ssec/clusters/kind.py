@@ -183,6 +183,7 @@ def create(
             raise _refusal(config.source, error.details) or error from None
         _load_probe_image(cluster, kind)
         _await_nodes(cluster, config.node_count)
+        _answers(cluster)
         for step in config.after:
             after.STEPS[step](cluster)
     except BaseException as error:
@@ -214,7 +215,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(_kind(kind, "get", "kubeconfig", "--name", name, deadline=20, what="kind").text)
     cluster = KindCluster(name, kubeconfig, workdir, False, "existing", "", probe_image, owner)
-    cluster.api.get("/version")
+    _answers(cluster)
     _load_probe_image(cluster, kind)
     return cluster
 
@@ -266,6 +267,11 @@ def _kind(kind: Tool, *arguments: str, deadline: float, what: str, owner: Run | 
         return run([str(kind.path), *arguments], deadline=deadline, env=env, mark=owner.id if owner else "")
     except CommandError as error:
         raise ClusterError(f"{what}: {error.message}", details=error.details) from error
+
+
+def _answers(cluster: KindCluster) -> None:
+    """Ask an API server for its version, which is remembered. Raises ClusterError where it does not answer."""
+    _ = cluster.version
 
 
 def _await_nodes(cluster: KindCluster, count: int) -> None:

@@ -1,4 +1,4 @@
-"""For every test of this repository: an environment that holds nothing of whoever runs it."""
+"""For every test below this folder, the packaged controls too: an environment that holds nothing of whoever runs it."""
 
 from __future__ import annotations
 
