@@ -30,9 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             case "build":
                 build(plan(), arguments.only, console)
             case "get":
-                from toolchain.wanted import lacking  # needs the project's own environment; building needs nothing
+                # Only here: it needs the project's own environment, and building needs nothing.
+                from toolchain.wanted import has_to_be_built
 
-                if lacking(console.say):
+                if has_to_be_built(console.say):
                     build(plan(), [], console)
             case "docker":
                 docker.ensure(console.say)

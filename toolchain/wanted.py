@@ -1,4 +1,4 @@
-"""What the plugin can't find, neither on PATH, nor in the cache, nor as a release that can be downloaded."""
+"""Whether the plugin finds what it needs on PATH or as releases that can be downloaded, or it has to be built."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ from pytest_k8ssec import tools
 from pytest_k8ssec.errors import ToolMissing
 
 
-def lacking(say: Callable[[str], None]) -> bool:
+def has_to_be_built(say: Callable[[str], None]) -> bool:
     """Look for everything that a run needs, fetching pinned releases where they are within reach.
 
     Args:
         say: told where each thing was found, or why not.
 
     Returns:
-        whether something is missing, so that it has to be built.
+        whether something is missing, or was built here: then what has changed since is built anew.
     """
     looks: dict[str, Callable[[], tools.Tool | tools.Image]] = {
         "kind": lambda: tools.find("kind"),
@@ -21,6 +21,7 @@ def lacking(say: Callable[[str], None]) -> bool:
         "node image": tools.node_image,
         "probe image": tools.probe_image,
     }
+    built_here = False
     for name, look in looks.items():
         try:
             found = look()
@@ -28,4 +29,5 @@ def lacking(say: Callable[[str], None]) -> bool:
             say(f"{name}: {error.message}")
             return True
         say(f"{name}: {found.origin}")
-    return False
+        built_here = built_here or found.origin == "toolchain"
+    return built_here
