@@ -21,6 +21,7 @@ FASTER = Patch("example.org/client", "rest/config.go", (("QPS = 5", "QPS = 50"),
     [("const QPS = 5\n", "const QPS = 50\n"), ("a\nQPS = 5 // five\nb\n", "a\nQPS = 50 // five\nb\n")],
 )
 def test_patch_changes_its_text_and_nothing_else(tmp_path: Path, before: str, after: str) -> None:
+    """Wherever the text stands."""
     file = tmp_path / "rest" / "config.go"
     file.parent.mkdir()
     file.write_text(before)
@@ -30,6 +31,7 @@ def test_patch_changes_its_text_and_nothing_else(tmp_path: Path, before: str, af
 
 @pytest.mark.parametrize(("text", "times"), [("const QPS = 7\n", "0"), ("QPS = 5\nQPS = 5\n", "2")])
 def test_module_that_is_not_what_was_expected_is_not_built(tmp_path: Path, text: str, times: str) -> None:
+    """A text that is not there once is an error that names the file, and the file stays as it was."""
     file = tmp_path / "rest" / "config.go"
     file.parent.mkdir()
     file.write_text(text)
