@@ -14,7 +14,7 @@ from pytest_k8ssec.verdict import Judge
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
-    from pytest_k8ssec.control import Sabotage
+    from pytest_k8ssec.packs import Pack
     from pytest_k8ssec.probes.pool import Pod, Pool
     from pytest_k8ssec.probes.vantage import NetworkVantage
     from pytest_k8ssec.sites import Site, Sites
@@ -34,7 +34,7 @@ def k8ssec_sites(pytestconfig: pytest.Config) -> Sites:
 @pytest.fixture(scope="session")
 def k8ssec_site(request: pytest.FixtureRequest) -> Site:
     """Internal: the cluster that a test runs on, with what stands on it; a sabotage's own one by parameter."""
-    variant: Sabotage | None = getattr(request, "param", None)
+    variant: Pack | None = getattr(request, "param", None)
     sites: Sites = request.getfixturevalue("k8ssec_sites")
     return sites.site(variant)
 

@@ -1,18 +1,19 @@
 """``--k8ssec-sabotage``: each control becomes [intact], [sabotaged] and [restored], and stands by the others' sabotages.
 
-First every control runs on the intact cluster. After that the phases of one sabotage stay next to each other, so that it
-is put in force once: the control that must notice, then every other control as a bystander, which must not; then the
-control again on what was restored.
+First every control runs on the intact cluster. After that the phases of one pack of sabotages stay next to each other, so
+that it is put in force once: the controls that must notice, then every other control as a bystander, which must not; then
+the controls again on what was restored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 import pytest
 
 from pytest_k8ssec.catalogue import controls
 from pytest_k8ssec.control import Control, control_of
+from pytest_k8ssec.packs import Pack, packed
 from pytest_k8ssec.results import Phase
 from pytest_k8ssec.session import SETTINGS
 
@@ -20,9 +21,10 @@ from pytest_k8ssec.session import SETTINGS
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each control its phases."""
     control = control_of(metafunc.function)
-    if not metafunc.config.stash[SETTINGS].sabotage or control is None or "k8ssec_phase" not in metafunc.fixturenames:
+    settings = metafunc.config.stash[SETTINGS]
+    if not settings.sabotage or control is None or "k8ssec_phase" not in metafunc.fixturenames:
         return
-    phases = dict(_phases(control))
+    phases = dict(_phases(control, _packs(together=settings.packed)))
     values = [
         (phase, phase.active if phase.active and phase.active.needs_cluster else None) for phase in phases.values()
     ]
@@ -30,19 +32,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("k8ssec_phase", "k8ssec_site"), values, indirect=True, ids=list(phases), scope="session")
 
 
-def _phases(control: Control) -> Iterator[tuple[str, Phase]]:
+def _packs(*, together: bool) -> tuple[Pack, ...]:
+    """All sabotages of all controls, each by itself or as many together as can be told apart."""
+    sabotages = [each for control in controls() for each in control.sabotages]
+    if not together:
+        return tuple(map(Pack.alone, sabotages))
+    from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+
+    return packed(sabotages, KindConfig.load(PACKAGED))
+
+
+def _phases(control: Control, packs: Sequence[Pack]) -> Iterator[tuple[str, Phase]]:
     """The control's phases by test id."""
     yield "intact", Phase("intact")
-    for each in control.sabotages:
-        mark = "" if len(control.sabotages) == 1 else f"-{each.name}"
-        yield f"sabotaged{mark}", Phase("sabotaged", each)
-        yield f"restored{mark}", Phase("restored", each)
-    for other in controls():
-        if other.id != control.id:
-            for each in other.sabotages:
-                # A cluster of a sabotage's own carries no stack: those that judge a stack have nothing to judge there.
-                if not (each.needs_cluster and control.subject == "stack"):
-                    yield f"beside-{each.name}", Phase("sabotaged", each, bystander=True)
+    for pack in packs:
+        own = next((each for each in pack.members if each in control.sabotages), None)
+        if own is not None:
+            mark = "" if len(control.sabotages) == 1 else f"-{own.name}"
+            yield f"sabotaged{mark}", Phase("sabotaged", pack)
+            yield f"restored{mark}", Phase("restored", pack)
+        # A cluster of a sabotage's own carries no stack: those that judge a stack have nothing to judge there.
+        elif not (pack.needs_cluster and control.subject == "stack"):
+            yield f"beside-{pack.name}", Phase("sabotaged", pack, bystander=True)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -70,17 +81,17 @@ def ordered_phases(
     """The chosen items in the order that sabotages need, and those that are left out.
 
     Every [intact] comes first: a control is judged beside a sabotage by what it said without. A chosen phase brings its
-    control's [intact] along; a bystander stays only where its sabotage's own [sabotaged] was chosen.
+    control's [intact] along; a bystander stays only where a [sabotaged] of its pack was chosen.
     """
     chosen = list(chosen)
     phases = {item: phase for item in chosen if (phase := phase_of(item)) and _control_id(item)}
     own: dict[str, dict[str, list[pytest.Item]]] = {}
     beside: dict[str, list[pytest.Item]] = {}
     for item, phase in phases.items():
-        if phase.sabotage and phase.bystander:
-            beside.setdefault(phase.sabotage.name, []).append(item)
-        elif phase.sabotage:
-            own.setdefault(phase.sabotage.name, {}).setdefault(str(phase.name), []).append(item)
+        if phase.pack and phase.bystander:
+            beside.setdefault(phase.pack.name, []).append(item)
+        elif phase.pack:
+            own.setdefault(phase.pack.name, {}).setdefault(str(phase.name), []).append(item)
     broken: list[pytest.Item] = []
     for name, of in own.items():
         sabotaged = of.get("sabotaged", [])

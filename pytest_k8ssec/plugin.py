@@ -161,7 +161,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if saboteur is None:
         return
     try:
-        if saboteur.in_force is not _phase(item).active:
+        if saboteur.in_force != _phase(item).active:
             saboteur.leave()
         saboteur.check()
     except K8ssecError as error:

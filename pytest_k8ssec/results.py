@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from pytest_k8ssec.control import Control, Sabotage
+from pytest_k8ssec.control import Control
+from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.verdict import Judge, Verdict
 
 PhaseName = Literal["intact", "sabotaged", "restored"]
@@ -17,14 +18,20 @@ class Phase:
     """In which state of the cluster a control runs; the default is the plain run, without any sabotage."""
 
     name: PhaseName | None = None
-    sabotage: Sabotage | None = None
+    pack: Pack | None = None
     bystander: bool = False
-    """Whether the sabotage belongs to another control."""
+    """Whether all of the pack's sabotages belong to other controls."""
 
     @property
-    def active(self) -> Sabotage | None:
-        """The sabotage that is in force."""
-        return self.sabotage if self.name == "sabotaged" else None
+    def active(self) -> Pack | None:
+        """The sabotages that are in force."""
+        return self.pack if self.name == "sabotaged" else None
+
+    def sabotage(self, control_id: str) -> str | None:
+        """Name of the sabotage that touches a control, else of the whole pack."""
+        if self.pack is None:
+            return None
+        return (self.pack.member_for(control_id) or self.pack).name
 
 
 class Outcome(StrEnum):
@@ -53,35 +60,33 @@ def expect(
         strict: whether not-applicable fails.
         declared: the reason why this control may be not-applicable although strict, None where it was not declared.
     """
-    sabotage = phase.active
+    pack = phase.active
     excused = verdict is Verdict.NOT_APPLICABLE and (not strict or declared is not None)
-    if sabotage is not None and not (excused and control_id not in sabotage.kills | sabotage.blinds):
-        return _under_sabotage(control_id, sabotage, verdict)
+    if pack is not None and not (excused and pack.member_for(control_id) is None):
+        return _under_sabotage(control_id, pack, verdict)
     if excused:
         return Expectation(Outcome.SKIPPED, f"not-applicable{f' (declared: {declared})' if declared else ''}")
     passed = verdict is Verdict.HELD
     return Expectation(Outcome.PASSED if passed else Outcome.FAILED, verdict.upper())
 
 
-def _under_sabotage(control_id: str, sabotage: Sabotage, verdict: Verdict) -> Expectation:
-    if control_id in sabotage.kills:
+def _under_sabotage(control_id: str, pack: Pack, verdict: Verdict) -> Expectation:
+    touching = pack.member_for(control_id)
+    name = f"the sabotage {(touching or pack).name!r}"
+    if touching and control_id in touching.kills:
         if verdict is Verdict.BREACHED:
             return Expectation(Outcome.PASSED, "KILLED")
         return Expectation(
             Outcome.FAILED,
-            f"SURVIVED: {control_id} did not notice the sabotage {sabotage.name!r}: {verdict}, expected breached",
+            f"SURVIVED: {control_id} did not notice {name}: {verdict}, expected breached",
         )
     if verdict is Verdict.BREACHED:
-        return Expectation(Outcome.FAILED, f"UNEXPECTED KILL: the sabotage {sabotage.name!r} breached {control_id} too")
-    blind = control_id in sabotage.blinds
-    if blind and verdict is Verdict.HELD:
-        return Expectation(
-            Outcome.FAILED,
-            f"UNEARNED: under the sabotage {sabotage.name!r} {control_id} can't tell, and says held",
-        )
-    if verdict is not Verdict.HELD and not blind:
-        return Expectation(Outcome.FAILED, f"{verdict.upper()} beside the sabotage {sabotage.name!r}, expected held")
-    return Expectation(Outcome.PASSED, f"{verdict}, as expected" if blind else "UNMOVED")
+        return Expectation(Outcome.FAILED, f"UNEXPECTED KILL: {name} breached {control_id} too")
+    if touching and verdict is Verdict.HELD:
+        return Expectation(Outcome.FAILED, f"UNEARNED: under {name} {control_id} can't tell, and says held")
+    if verdict is not Verdict.HELD and not touching:
+        return Expectation(Outcome.FAILED, f"{verdict.upper()} beside {name}, expected held")
+    return Expectation(Outcome.PASSED, f"{verdict}, as expected" if touching else "UNMOVED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ class Result:
             "test": self.test,
             "subject": self.subject,
             "phase": self.phase.name,
-            "sabotage": self.phase.sabotage.name if self.phase.sabotage else None,
+            "sabotage": self.phase.sabotage(self.control),
             "bystander": self.phase.bystander,
             "verdict": str(self.verdict),
             "severity": str(self.severity),

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from pytest_k8ssec.control import Sabotage
 from pytest_k8ssec.errors import K8ssecError, SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.packs import Pack
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
 
+Resolve = Callable[[str], Any]
+
 
 class Saboteur:
-    """Holds at most one live sabotage in force.
+    """Holds at most one pack of live sabotages in force.
 
     Args:
         changed: called whenever the cluster is no longer what it was.
@@ -23,51 +26,51 @@ class Saboteur:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._live: tuple[Sabotage, Iterator[Evidence]] | None = None
+        self._pack: Pack | None = None
+        self._live: list[tuple[Sabotage, Iterator[Evidence]]] = []
         self._tainted = ""
+        self._failed: dict[str, str] = {}
 
-    def enter(self, sabotage: Sabotage, cluster: Cluster, resolve: Callable[[str], Any]) -> None:
-        """Put a live sabotage in force, after undoing another one; one that is in force already stays.
+    def enter(self, pack: Pack, cluster: Cluster, resolve: Resolve) -> None:
+        """Put live sabotages in force, after undoing others; those that are in force already stay.
 
         Args:
-            cluster: what it will break.
-            resolve: gives the value of a fixture that the sabotage names.
+            cluster: what they will break.
+            resolve: gives the value of a fixture that a sabotage names.
 
         Raises:
-            SabotageError: it is refused, failed, or did not prove that it took effect.
+            SabotageError: one is refused, failed, or did not prove that it took effect. None of the pack is in force then,
+                and it will not be tried again.
         """
-        if self._live and self._live[0] is sabotage:
+        if self._pack == pack:
             return
         self.leave()
-        if self._tainted:
-            raise SabotageError(self._tainted)
+        self.check()
+        if pack.name in self._failed:
+            raise SabotageError(self._failed[pack.name])
         if not cluster.ours:
-            raise SabotageError(f"sabotage {sabotage.name!r}: refused: this run did not create cluster {cluster.name}")
-        assert sabotage.live is not None
-        generator = sabotage.live(**{name: resolve(name) for name in inspect.signature(sabotage.live).parameters})
+            raise SabotageError(f"sabotage {pack.name!r}: refused: this run did not create cluster {cluster.name}")
         try:
-            checked(sabotage, next(generator))
+            for sabotage in pack.members:
+                self._apply(sabotage, resolve)
         except BaseException as error:
-            self._undo(sabotage, generator)
+            self._failed[pack.name] = str(error)
+            self._undo_all()
             self._changed()
-            if isinstance(error, StopIteration):
-                raise SabotageError(f"sabotage {sabotage.name!r}: gave no evidence that it took effect") from error
-            if isinstance(error, K8ssecError) and not isinstance(error, SabotageError):
-                raise SabotageError(f"sabotage {sabotage.name!r}: could not be applied: {error}") from error
             raise
-        self._live = (sabotage, generator)
+        self._pack = pack
         self._changed()
 
     def leave(self) -> None:
-        """Undo the sabotage that is in force, if one is.
+        """Undo what is in force, if something is.
 
         Raises:
             SabotageError: it could not be undone; nothing is judged on that cluster any more.
         """
-        if self._live is None:
+        if self._pack is None:
             return
-        (sabotage, generator), self._live = self._live, None
-        self._undo(sabotage, generator)
+        self._pack = None
+        self._undo_all()
         self._changed()
 
     def check(self) -> None:
@@ -76,12 +79,37 @@ class Saboteur:
             raise SabotageError(self._tainted)
 
     @property
-    def in_force(self) -> Sabotage | None:
-        """The sabotage that is in force."""
-        return self._live[0] if self._live else None
+    def in_force(self) -> Pack | None:
+        """What is in force."""
+        return self._pack
+
+    def _apply(self, sabotage: Sabotage, resolve: Resolve) -> None:
+        assert sabotage.live is not None
+        generator = sabotage.live(**{name: resolve(name) for name in inspect.signature(sabotage.live).parameters})
+        # From here on it has to be undone, whatever came of it.
+        self._live.append((sabotage, generator))
+        try:
+            checked(sabotage, next(generator))
+        except StopIteration as error:
+            raise SabotageError(f"sabotage {sabotage.name!r}: gave no evidence that it took effect") from error
+        except SabotageError:
+            raise
+        except K8ssecError as error:
+            raise SabotageError(f"sabotage {sabotage.name!r}: could not be applied: {error}") from error
+
+    def _undo_all(self) -> None:
+        """Let all sabotages come to their end, the last one first, also where one of them resists."""
+        failed: BaseException | None = None
+        while self._live:
+            try:
+                self._undo(*self._live.pop())
+            except BaseException as error:  # noqa: BLE001 - raised below, once the others are undone too
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _undo(self, sabotage: Sabotage, generator: Iterator[Evidence]) -> None:
-        """Let the sabotage come to its end; whatever goes wrong on the way, the cluster can't be trusted any more."""
+        """Let a sabotage come to its end; whatever goes wrong on the way, the cluster can't be trusted any more."""
         try:
             for _ in generator:
                 raise SabotageError("it yields more than once")

@@ -40,6 +40,7 @@ class Settings:
     report: Path | None = None
     controls: bool = False
     sabotage: bool = False
+    packed: bool = False
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     """Control id to the reason why it may be not-applicable under ``strict``."""
     allow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Option:
 OPTIONS: tuple[Option, ...] = (
     Option("controls", "flag", "", "also run the packaged controls"),
     Option("sabotage", "flag", "", "run each control [intact], [sabotaged] and [restored]: proof that it notices"),
+    Option("packed", "flag", "", "with --k8ssec-sabotage: as many sabotages in force together as can be told apart"),
     Option("stack", "path", "DIR", "directory of the Pulumi stack to deploy"),
     Option("stack_name", "text", "NAME", "name of the stack (default: k8ssec)"),
     Option("config_file", "path", "FILE", "Pulumi config file to take values from (as Pulumi.NAME.yaml)"),
@@ -152,6 +154,8 @@ def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping
             f"--k8ssec-sabotage with --k8ssec-cluster {settings.cluster}: refused",
             mend="sabotage breaks what it touches and runs only on clusters that this run creates",
         )
+    if settings.packed and not settings.sabotage:
+        raise SettingsError("--k8ssec-packed without --k8ssec-sabotage: does nothing", mend="give both, or neither")
     return settings
 
 

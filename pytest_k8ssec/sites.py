@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from pytest_k8ssec import docker, tools
-from pytest_k8ssec.control import Sabotage
 from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.interrupts import uninterrupted
+from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.runs import Run, state_root
 from pytest_k8ssec.saboteur import checked
 from pytest_k8ssec.settings import Settings
@@ -58,7 +58,7 @@ def begin(settings: Settings, *, progress: Progress, joined: Run | None = None, 
 class Site:
     """One cluster, and the stack and the pods of ours on it."""
 
-    def __init__(self, sites: Sites, variant: Sabotage | None) -> None:
+    def __init__(self, sites: Sites, variant: Pack | None) -> None:
         self._sites = sites
         self.variant = variant
 
@@ -138,8 +138,8 @@ class Sites:
         self.base = Site(self, None)
         self._variants: dict[str, Site] = {}
 
-    def site(self, variant: Sabotage | None) -> Site:
-        """The base site, or the one of a sabotage that needs a cluster of its own."""
+    def site(self, variant: Pack | None) -> Site:
+        """The base site, or the one of sabotages that need a cluster of their own."""
         if variant is None:
             return self.base
         if variant.name not in self._variants:
@@ -154,7 +154,7 @@ class Sites:
             site.close()
         self._variants.clear()
 
-    def make_cluster(self, variant: Sabotage | None) -> KindCluster:
+    def make_cluster(self, variant: Pack | None) -> KindCluster:
         """Create a cluster, or find the one that the settings name."""
         from pytest_k8ssec.clusters import kind
 
@@ -206,7 +206,7 @@ class Sites:
         assert chosen.stack is not None
         return stacks.StackSource(chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret)
 
-    def _create(self, variant: Sabotage | None) -> KindCluster:
+    def _create(self, variant: Pack | None) -> KindCluster:
         from pytest_k8ssec.clusters import kind
         from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 
@@ -217,9 +217,10 @@ class Sites:
 
             stacks.prepare(self.stack_source)  # what is wrong with it is known now, not once a cluster stands
         if variant is not None:
-            assert variant.mutate is not None
             config = config.copy()
-            variant.mutate(config)
+            for sabotage in variant.members:
+                assert sabotage.mutate is not None
+                sabotage.mutate(config)
         cluster = kind.create(
             config,
             self.run,
@@ -237,13 +238,14 @@ class Sites:
             self._prove(variant, cluster)
         return cluster
 
-    def _prove(self, variant: Sabotage, cluster: KindCluster) -> None:
-        """Raises SabotageError unless the sabotage took effect on its cluster."""
+    def _prove(self, variant: Pack, cluster: KindCluster) -> None:
+        """Raises SabotageError unless each sabotage took effect on its cluster."""
         from pytest_k8ssec.clusters import kind
 
-        assert variant.proof is not None
         try:
-            checked(variant, variant.proof(cluster))
+            for sabotage in variant.members:
+                assert sabotage.proof is not None
+                checked(sabotage, sabotage.proof(cluster))
         except BaseException:
             kind.delete(cluster.name)
             raise

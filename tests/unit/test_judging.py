@@ -13,6 +13,7 @@ from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etc
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.judging import judged, not_run
+from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.results import Phase, Result
 from pytest_k8ssec.saboteur import Saboteur
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -118,7 +119,7 @@ def test_an_assertion_of_our_own_code_is_no_finding() -> None:
     """Where this package's code fails one of its own assertions the verdict is inconclusive, not breached."""
     no_live_one = Sabotage("on-its-own-cluster", "title", frozenset(), frozenset())
     with pytest.raises(AssertionError) as caught:
-        Saboteur(lambda: None).enter(no_live_one, FakeCluster().as_cluster(), lambda _: None)
+        Saboteur(lambda: None).enter(Pack.alone(no_live_one), FakeCluster().as_cluster(), lambda _: None)
     assert Verdict.INCONCLUSIVE == result(judge("held"), caught.value).verdict
 
 

@@ -9,9 +9,10 @@ from typing import cast
 
 import pytest
 
-from pytest_k8ssec.control import Sabotage, Severity, control, control_of, sabotage
+from pytest_k8ssec.control import Severity, control, control_of, sabotage
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.ordering import ordered_phases, phase_of
+from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.results import Phase, PhaseName
 
 
@@ -48,11 +49,11 @@ class Item:
         self.callspec = SimpleNamespace(params={"k8ssec_phase": self.phase} if self.phase else {"other": 1})
 
 
-def breaks(function: Callable[..., None]) -> Sabotage:
+def breaks(function: Callable[..., None]) -> Pack:
     """The sabotage of a control."""
     found = control_of(function)
     assert found is not None
-    return found.sabotages[0]
+    return Pack.alone(found.sabotages[0])
 
 
 def item(name: str, function: Callable[..., None], phase: PhaseName, of: Callable[..., None] | None = None) -> Item:

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_k8ssec.control import Sabotage
 from pytest_k8ssec.evidence import Outcome as Answer
+from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.results import Outcome, Phase, PhaseName, Result, expect
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
@@ -45,7 +46,9 @@ def test_without_a_sabotage_in_force_only_held_passes(
 ) -> None:
     """A plain run, and what is before and after a sabotage, pass if held; not-applicable fails unless declared."""
     sabotage = SABOTAGE if phase == "restored" else None
-    found = expect("net-door", Phase(phase, sabotage), verdict, strict=strict, declared=declared)
+    found = expect(
+        "net-door", Phase(phase, Pack.alone(sabotage) if sabotage else None), verdict, strict=strict, declared=declared
+    )
     assert (expected, headline) == (found.outcome, found.headline)
 
 
@@ -56,7 +59,7 @@ def test_a_sabotage_must_breach_what_it_is_said_to_kill(
     control: str, strict: bool, declared: str | None, verdict: Verdict
 ) -> None:
     """Under sabotage nothing but breached passes, and no declaration and no leniency excuses a survivor."""
-    found = expect(control, Phase("sabotaged", SABOTAGE), verdict, strict=strict, declared=declared)
+    found = expect(control, Phase("sabotaged", Pack.alone(SABOTAGE)), verdict, strict=strict, declared=declared)
     if verdict is BREACHED:
         assert (PASSED, "KILLED") == (found.outcome, found.headline)
     else:
@@ -81,7 +84,7 @@ def test_a_blinded_control_must_not_say_held(
     strict: bool, declared: str | None, verdict: Verdict, expected: Outcome, headline: str
 ) -> None:
     """Where a sabotage takes away what a control needs to see, held would be unearned."""
-    phase = Phase("sabotaged", SABOTAGE, bystander=True)
+    phase = Phase("sabotaged", Pack.alone(SABOTAGE), bystander=True)
     found = expect("net-cellar", phase, verdict, strict=strict, declared=declared)
     assert (expected, headline) == (found.outcome, found.headline)
 
@@ -104,7 +107,7 @@ def test_a_bystander_must_hold(
     verdict: Verdict, strict: bool, declared: str | None, expected: Outcome, headline: str
 ) -> None:
     """A control that a sabotage is not said to move must hold beside it."""
-    phase = Phase("sabotaged", SABOTAGE, bystander=True)
+    phase = Phase("sabotaged", Pack.alone(SABOTAGE), bystander=True)
     found = expect("net-roof", phase, verdict, strict=strict, declared=declared)
     assert (expected, headline) == (found.outcome, found.headline)
 
@@ -114,7 +117,8 @@ def test_a_bystander_must_hold(
 )
 def test_a_sabotage_is_in_force_only_while_sabotaged(name: PhaseName | None, active: Sabotage | None) -> None:
     """Only the phase of that name runs under the sabotage."""
-    assert active is Phase(name, SABOTAGE).active
+    pack = Phase(name, Pack.alone(SABOTAGE)).active
+    assert active == (pack and pack.members[0])
 
 
 def result(judge: Judge, reason: str = "") -> Result:
@@ -124,7 +128,7 @@ def result(judge: Judge, reason: str = "") -> Result:
         "test_x",
         "test_x[a]",
         "",
-        Phase("sabotaged", SABOTAGE),
+        Phase("sabotaged", Pack.alone(SABOTAGE)),
         judge.verdict()[0],
         "",
         1.23456,

@@ -11,6 +11,7 @@ import pytest
 from pytest_k8ssec.control import Sabotage
 from pytest_k8ssec.errors import ClusterError, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.saboteur import Saboteur, checked
 from tests.unit.fakes import FakeCluster, evidence
 
@@ -46,7 +47,7 @@ class Scene:
 
     def enter(self, sabotage: Sabotage, *, ours: bool = True) -> None:
         """Put it in force; the fixture ``x`` has the value ``the x``."""
-        self.saboteur.enter(sabotage, FakeCluster(ours=ours).as_cluster(), lambda fixture: f"the {fixture}")
+        self.saboteur.enter(Pack.alone(sabotage), FakeCluster(ours=ours).as_cluster(), lambda fixture: f"the {fixture}")
 
 
 def made(name: str, live: Callable[..., Any]) -> Sabotage:
@@ -64,7 +65,7 @@ def test_a_sabotage_is_put_in_force_with_its_fixtures_and_undone(scene: Scene) -
     """It gets the fixtures that it names, stays in force, and is mended by leaving."""
     sabotage = scene.sabotage()
     scene.enter(sabotage)
-    assert (["break the door", "changed"], sabotage) == (scene.events, scene.saboteur.in_force)
+    assert (["break the door", "changed"], Pack.alone(sabotage)) == (scene.events, scene.saboteur.in_force)
     scene.saboteur.leave()
     assert (["break the door", "changed", "mend the door", "changed"], None) == (scene.events, scene.saboteur.in_force)
 
@@ -83,7 +84,7 @@ def test_another_one_is_undone_first(scene: Scene) -> None:
     second = scene.sabotage("second")
     scene.enter(second)
     assert ["break the door", "changed", "mend the door", "changed", "break the door", "changed"] == scene.events
-    assert second is scene.saboteur.in_force
+    assert Pack.alone(second) == scene.saboteur.in_force
 
 
 def test_leaving_without_any_does_nothing(scene: Scene) -> None:

@@ -1,0 +1,90 @@
+"""Which sabotages are put in force together: those that can't be mistaken for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+from pytest_k8ssec.control import Sabotage
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.packs import Pack, packed
+
+
+def live(name: str, *kills: str, blinds: tuple[str, ...] = ()) -> Sabotage:
+    """A live sabotage."""
+
+    def breaks() -> Iterator[Evidence]:
+        yield from ()
+
+    return Sabotage(name, name, frozenset(kills), frozenset(blinds), live=breaks)
+
+
+def configured(name: str, kill: str, mutate: Callable[[KindConfig], None]) -> Sabotage:
+    """A sabotage with a cluster of its own."""
+    return Sabotage(name, name, frozenset({kill}), frozenset(), mutate=mutate, proof=lambda _: None)  # type: ignore[arg-type,return-value]
+
+
+def names(sabotages: list[Sabotage]) -> list[list[str]]:
+    """Members of each pack, by name."""
+    return [[member.name for member in pack.members] for pack in packed(sabotages, KindConfig.load(PACKAGED))]
+
+
+def test_live_ones_without_a_common_control_go_together() -> None:
+    """One is as good as ten."""
+    assert [["a", "b", "c"]] == names([live("a", "x"), live("b", "y"), live("c", "z")])
+
+
+@pytest.mark.parametrize(
+    "second",
+    [live("b", "x"), live("b", "y", "x"), live("b", "y", blinds=("x",))],
+    ids=["same", "further-kill", "blinded"],
+)
+def test_two_that_touch_the_same_control_are_kept_apart(second: Sabotage) -> None:
+    """It could not be told which of them did it."""
+    assert [["a", "c"], ["b"]] == names([live("a", "x"), second, live("c", "w")])
+
+
+def test_live_ones_never_share_a_cluster_with_configured_ones() -> None:
+    """A cluster of a sabotage's own carries no stack."""
+    assert [["a"], ["b"]] == names([live("a", "x"), configured("b", "y", lambda config: config.kubelet(a=1))])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (lambda config: config.kubelet(a=1), lambda config: config.kubelet(b=1), False),
+        (lambda config: config.kubelet(a=1), lambda config: config.kubelet(a=2), True),
+        (
+            lambda config: config.kubelet(authentication={"anonymous": {"enabled": True}}),
+            lambda config: config.kubelet(authentication={"webhook": {"enabled": False}}),
+            False,
+        ),
+        (lambda config: config.api_server(profiling="true"), lambda config: config.etcd(profiling="true"), False),
+        (lambda config: config.api_server(a="1"), lambda config: config.api_server(a=None), True),
+        (lambda config: config.replace("audit.yaml", "a"), lambda config: config.replace("audit.yaml", "b"), True),
+        (lambda config: config.replace("audit.yaml", "a"), lambda config: config.replace("other.yaml", "b"), False),
+        (lambda config: config.after.clear(), lambda config: config.after.pop(), True),
+        (
+            lambda config: config.document.update(networking={"apiServerPort": 1}),
+            lambda config: config.document.update(networking={"ipFamily": "dual"}),
+            True,
+        ),
+    ],
+)
+def test_two_that_change_the_same_place_are_kept_apart(
+    one: Callable[[KindConfig], None], other: Callable[[KindConfig], None], *, apart: bool
+) -> None:
+    """The later one would undo the earlier."""
+    found = names([configured("a", "x", one), configured("b", "y", other)])
+    assert found == ([["a"], ["b"]] if apart else [["a", "b"]])
+
+
+def test_a_pack_knows_which_member_touches_a_control() -> None:
+    """And one of one member is called as that member."""
+    one, other = live("a", "x"), live("b", "y", blinds=("z",))
+    (pack,) = packed([one, other], KindConfig.load(PACKAGED))
+    assert (one, other, other, None) == tuple(pack.member_for(control) for control in ("x", "y", "z", "w"))
+    assert "live-pack-1" == pack.name
+    assert "a" == packed([one], KindConfig.load(PACKAGED))[0].name == Pack.alone(one).name
