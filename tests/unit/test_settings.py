@@ -33,7 +33,7 @@ def base(tmp_path: Path) -> Path:
     return made
 
 
-def resolved(base: Path = Path("/base"), **places: Mapping[str, Any]) -> Settings:
+def resolved(base: Path = Path("/base"), /, **places: Mapping[str, Any]) -> Settings:
     """What comes of raw values, by place and then by the option's name."""
 
     def source(place: str) -> Any:
