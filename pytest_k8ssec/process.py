@@ -79,9 +79,10 @@ def run(
     try:
         stdout, stderr = process.communicate(stdin, timeout=deadline)
     except BaseException as error:
-        stdout, stderr = _end(process)
+        stderr = _end(process)
         if isinstance(error, subprocess.TimeoutExpired):
-            said = Completed(tuple(argv), -1, stdout, stderr).errors
+            # Not what is on standard output, which may be half of a secret.
+            said = Completed(tuple(argv), -1, b"", stderr).errors
             raise CommandError(f"{_show(argv)}: no end after {deadline:g} s", details=said) from error
         raise
     done = Completed(tuple(argv), process.returncode, stdout, stderr)
@@ -90,18 +91,18 @@ def run(
     return done
 
 
-def _end(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    """End the process group that we started. Returns what it said on both outputs."""
+def _end(process: subprocess.Popen[bytes]) -> bytes:
+    """End the process group that we started. Returns what it said on standard error."""
     end_group(process.pid)
     try:
-        return process.communicate(timeout=_REAP_SECONDS)
+        return process.communicate(timeout=_REAP_SECONDS)[1]
     except subprocess.TimeoutExpired as error:  # one that left the group holds the pipes
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
                 with suppress(OSError):
                     pipe.close()
         process.poll()
-        return error.output or b"", error.stderr or b""
+        return error.stderr or b""
 
 
 def _show(argv: Sequence[str]) -> str:
