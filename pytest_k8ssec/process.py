@@ -79,9 +79,11 @@ def run(
     try:
         stdout, stderr = process.communicate(stdin, timeout=deadline)
     except BaseException as error:
-        _end(process)
+        stderr = _end(process)
         if isinstance(error, subprocess.TimeoutExpired):
-            raise CommandError(f"{_show(argv)}: no end after {deadline:g} s") from error
+            # Not what is on standard output, which may be half of a secret.
+            said = Completed(tuple(argv), -1, b"", stderr).errors
+            raise CommandError(f"{_show(argv)}: no end after {deadline:g} s", details=said) from error
         raise
     done = Completed(tuple(argv), process.returncode, stdout, stderr)
     if check and done.code != 0:
@@ -89,11 +91,18 @@ def run(
     return done
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process group that we started."""
+def _end(process: subprocess.Popen[bytes]) -> bytes:
+    """End the process group that we started. Returns what it said on standard error."""
     end_group(process.pid)
-    with suppress(subprocess.TimeoutExpired):  # one that left the group may hold the pipes
-        process.communicate(timeout=_REAP_SECONDS)
+    try:
+        return process.communicate(timeout=_REAP_SECONDS)[1]
+    except subprocess.TimeoutExpired as error:  # one that left the group holds the pipes
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with suppress(OSError):
+                    pipe.close()
+        process.poll()
+        return error.stderr or b""
 
 
 def _show(argv: Sequence[str]) -> str:

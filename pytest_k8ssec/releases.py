@@ -7,6 +7,7 @@ them. A fetch that can't reach its host is over within seconds; a file whose che
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import platform
 import shutil
@@ -145,11 +146,14 @@ def _download(url: str, file: Path) -> None:
     end = time.monotonic() + _DOWNLOAD_SECONDS
     try:
         with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, file.open("wb") as out:  # noqa: S310 - https
-            while chunk := answer.read(_CHUNK):
+            # As it comes: read() waits until a chunk is full, and a host that trickles would never meet the deadline.
+            while chunk := answer.read1(_CHUNK):
                 if time.monotonic() > end:
                     raise ToolMissing(f"{url}: not fetched within {_DOWNLOAD_SECONDS} s")
                 out.write(chunk)
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise ToolMissing(f"{url}: out of reach: {getattr(error, 'reason', error)}") from error
 
 

@@ -144,7 +144,7 @@ def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping
             (option.ini, ini(option), base),
             (f"[tool.k8ssec] {option.key}", table.get(option.key), base),
         )
-        given = [_parse(option, raw, where, start) for where, raw, start in places if raw not in (None, "", [], False)]
+        given = [_parse(option, raw, where, start) for where, raw, start in places if raw not in (None, "", [])]
         if given:
             # Mappings are merged, the strongest place last; of anything else the strongest place's value counts.
             values[option.name] = _merged(reversed(given)) if option.repeatable else given[0]
@@ -199,9 +199,10 @@ def table(pyproject: Path) -> Mapping[str, Any]:
     import tomllib  # here, as each pytest run would pay for it
 
     try:
-        found = tomllib.loads(text).get("tool", {}).get("k8ssec", {})
+        tools = tomllib.loads(text).get("tool", {})
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{pyproject}: is not valid TOML", mend="correct the file", details=str(error)) from error
+    found = tools.get("k8ssec", {}) if isinstance(tools, dict) else None
     if not isinstance(found, dict):
         raise SettingsError(f"{pyproject}: tool.k8ssec must be a table")
     return found
@@ -211,7 +212,7 @@ def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
     if option.kind == "flag":
         return _flag(raw, where)
     if option.kind == "pairs":
-        return {str(k): str(v) for k, v in raw.items()} if isinstance(raw, Mapping) else _pairs(raw, where, option)
+        return _texts(raw, where) if isinstance(raw, Mapping) else _pairs(raw, where, option)
     if option.kind == "allow":
         return _allowed(raw, where, option)
     if not isinstance(raw, str):
@@ -244,6 +245,19 @@ def _flag(raw: Any, where: str) -> bool:
     raise SettingsError(f"{where}: {raw!r} is neither true nor false")
 
 
+def _texts(raw: Mapping[str, Any], where: str) -> dict[str, str]:
+    """A table's values as text; numbers and truth values as TOML and Pulumi write them."""
+    texts: dict[str, str] = {}
+    for key, value in raw.items():
+        if not isinstance(value, str | int | float):
+            raise SettingsError(f"{where}.{key}: must be text, is {type(value).__name__}")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if not text.strip():
+            raise SettingsError(f"{where}.{key}: is empty")
+        texts[key] = text
+    return texts
+
+
 def _lines(raw: Any, where: str) -> list[str]:
     lines = raw.splitlines() if isinstance(raw, str) else raw
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
@@ -267,7 +281,7 @@ def _allowed(raw: Any, where: str, option: Option) -> dict[str, dict[str, str]]:
         for control, subjects in raw.items():
             if not isinstance(subjects, Mapping):
                 raise SettingsError(f"{where}.{control}: must be a table of SUBJECT = REASON")
-            allowed[str(control)] = {str(subject): str(reason) for subject, reason in subjects.items()}
+            allowed[str(control)] = _texts(subjects, f"{where}.{control}")
         return allowed
     for key, reason in _pairs(raw, where, option).items():
         control, colon, subject = key.partition(":")

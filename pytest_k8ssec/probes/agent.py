@@ -61,9 +61,9 @@ def tcp(task: Json) -> Json:
     with connected(task) as sock:
         expect = task.get("expect", "")
         if expect:
-            heard = b""
+            heard, end = b"", time.monotonic() + task["timeout"]
             while expect.encode() not in heard:
-                if len(heard) >= HEARD_MAX:
+                if len(heard) >= HEARD_MAX or (heard and time.monotonic() > end):
                     return {"outcome": "error", "detail": "connected, but somebody else answered"}
                 chunk = sock.recv(1024)
                 if not chunk:
@@ -82,10 +82,12 @@ def udp(task: Json) -> Json:
         for _ in range(3):
             sock.send(nonce)
             try:
-                if sock.recv(64) == nonce:
-                    return {"outcome": "open"}
+                heard = sock.recv(64)
             except (socket.timeout, TimeoutError):
                 continue
+            if heard == nonce:
+                return {"outcome": "open"}
+            return {"outcome": "error", "detail": "somebody else answered"}
     return {"outcome": "no-answer", "detail": "no echo"}
 
 
@@ -120,15 +122,15 @@ def http_request(task: Json) -> Json:
                 if isinstance(error, http.client.RemoteDisconnected):
                     return failed(error)
                 return {"outcome": "closed", "detail": "no HTTP: %s" % type(error).__name__}
-            body = beginning(answer, task.get("keep", 0))
+            body = beginning(answer, task.get("keep", 0), time.monotonic() + task["timeout"])
             return {"outcome": "http", "status": answer.status, "body": body.decode("utf-8", "replace")}
 
 
-def beginning(answer: http.client.HTTPResponse, size: int) -> bytes:
+def beginning(answer: http.client.HTTPResponse, size: int, end: float) -> bytes:
     """The first bytes of a body, as many as come: the status is known already, so one that stalls takes nothing back."""
     body = b""
     try:
-        while len(body) < size:
+        while len(body) < size and time.monotonic() < end:
             chunk = answer.read1(size - len(body))
             if not chunk:
                 break
@@ -145,7 +147,7 @@ def claims(token: str) -> Optional[Json]:
         return None
     try:
         found = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     subject = found.get("sub", "") if isinstance(found, dict) else ""
     return found if str(subject).startswith("system:serviceaccount:") else None

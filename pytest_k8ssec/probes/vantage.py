@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,13 +115,14 @@ def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[di
             ended = True
             continue
         number, outcome = answer.get("id", -1), answer.get("outcome")
-        if number not in range(count) or number in found or outcome not in set(Outcome):
+        if number not in range(count) or number in found or outcome not in list(Outcome):
             raise ProbeError(f"{source}: the agent gave an answer to nothing that it was asked")
         found[number] = answer
     if done.code != 0 or not ended or len(found) != count:
         raise ProbeError(
             f"{source}: the agent did not come to its end (exit code {done.code}, {len(found)} of {count} answers)",
-            details=done.errors,
+            # Not what it answered, which may hold a token.
+            details=replace(done, stdout=b"").errors,
         )
     return [found[number] for number in range(count)]
 
@@ -130,7 +131,7 @@ def _answer(line: str, source: Source) -> dict[str, Any]:
     """One line of the agent's; never quoted, as it may hold a token. Raises ProbeError where it is none."""
     try:
         answer = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise ProbeError(f"{source}: the agent answered with something that is not JSON")

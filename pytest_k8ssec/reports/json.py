@@ -28,10 +28,17 @@ def write(directory: Path, report: dict[str, Any]) -> Path:
     """Write report.json, as a whole or not at all, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / "report.json"
-    with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".json", delete=False) as file:
-        json.dump(report, file, indent=2, ensure_ascii=False)
-        file.write("\n")
+    # Half a character, as a file's name may hold, is written as JSON escapes it.
+    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed below, and there until it is renamed
+        "w", dir=directory, suffix=".json", delete=False, encoding="utf-8", errors="backslashreplace"
+    )
     written = Path(file.name)
-    written.chmod(0o644)
-    written.replace(target)
+    try:
+        with file:
+            json.dump(report, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+        written.chmod(0o644)
+        written.replace(target)
+    finally:
+        written.unlink(missing_ok=True)
     return target

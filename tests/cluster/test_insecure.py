@@ -37,8 +37,8 @@ def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
     assert pytest.ExitCode.TESTS_FAILED == done.end(), done.output
     text = (place.project / "report" / "report.json").read_text()
     results = {result["control"]: result for result in json.loads(text)["results"]}
-    assert set(BREACHED) == {name for name, result in results.items() if result["verdict"] == "breached"}
-    assert [] == [name for name, result in results.items() if result["verdict"] == "inconclusive"]
+    assert set(BREACHED) == {name for name, result in results.items() if result["verdict"] == "breached"}, done.output
+    assert [] == [name for name, result in results.items() if result["verdict"] == "inconclusive"], done.output
     for name, words in BREACHED.items():
         assert words in results[name]["reason"]
     assert key not in text
