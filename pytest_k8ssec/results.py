@@ -33,6 +33,13 @@ class Phase:
             return None
         return (self.pack.member_for(control_id) or self.pack).name
 
+    def expected(self, control_id: str) -> Verdict:
+        """The verdict that it asks of a control."""
+        touching = self.active.member_for(control_id) if self.active else None
+        if touching is None:
+            return Verdict.HELD
+        return Verdict.BREACHED if control_id in touching.kills else Verdict.INCONCLUSIVE
+
 
 class Outcome(StrEnum):
     """What a verdict, in its phase, means for pytest."""
@@ -149,6 +156,8 @@ class Result:
             "phase": self.phase.name,
             "sabotage": self.phase.sabotage(self.control),
             "bystander": self.phase.bystander,
+            "pack": self.phase.pack.name if self.phase.pack else None,
+            "expected": str(self.phase.expected(self.control)),
             "verdict": str(self.verdict),
             "severity": str(self.severity),
             "seconds": round(self.seconds, 3),
