@@ -60,7 +60,12 @@ test-cluster: tools ## real clusters: endings, bad input, faults, the insecure s
 
 .PHONY: test-sabotage
 test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters
-	@$(KEY) $(CONTROLS) --k8ssec-sabotage --k8ssec-stack stacks/hardened --k8ssec-report build/sabotage
+	@$(KEY) $(CONTROLS) --k8ssec-sabotage --k8ssec-packed --k8ssec-stack stacks/hardened --k8ssec-report build/sabotage
+
+.PHONY: matrix
+matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
+	@$(KEY) $(CONTROLS) --k8ssec-sabotage $(if $(K),-k "$(K)",--k8ssec-packed) --k8ssec-resume \
+	  --k8ssec-stack stacks/hardened --k8ssec-report build/matrix
 
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, documentation up to date

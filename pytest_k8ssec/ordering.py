@@ -11,17 +11,17 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 import pytest
 
+from pytest_k8ssec import session
 from pytest_k8ssec.catalogue import controls
 from pytest_k8ssec.control import Control, control_of
 from pytest_k8ssec.packs import Pack, packed
 from pytest_k8ssec.results import Phase
-from pytest_k8ssec.session import SETTINGS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each control its phases."""
     control = control_of(metafunc.function)
-    settings = metafunc.config.stash[SETTINGS]
+    settings = metafunc.config.stash[session.SETTINGS]
     if not settings.sabotage or control is None or "k8ssec_phase" not in metafunc.fixturenames:
         return
     phases = dict(_phases(control, _packs(together=settings.packed)))
@@ -61,9 +61,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """See all items before anything is deselected, and put the chosen ones into their order after that."""
     everything = list(items)
     yield
-    if not config.stash[SETTINGS].sabotage:
+    if not config.stash[session.SETTINGS].sabotage:
         return
     items[:], dropped = ordered_phases(items, everything)
+    journal = session.journal(config)
+    if journal is not None:
+        dropped += [item for item in items if item.nodeid in journal.earlier]
+        items[:] = [item for item in items if item.nodeid not in journal.earlier]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
 

@@ -16,7 +16,7 @@ from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
 from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
-from pytest_k8ssec.session import begun_sites
+from pytest_k8ssec.session import SETTINGS, begun_sites, teller
 from pytest_k8ssec.settings import OPTIONS
 from pytest_k8ssec.summary import Summary
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -72,7 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[_BASELINE] = {}
+    journal = session.journal(config)
+    earlier = journal.earlier.values() if journal else ()
+    config.stash[_BASELINE] = {
+        entry["control"]: Verdict(entry["verdict"]) for entry in earlier if entry["phase"] == "intact"
+    }
     config.stash[_TOLD] = set()
     for family in FAMILIES.values():
         config.addinivalue_line("markers", f"{family.id}: controls of the family {family.title}")
@@ -87,6 +91,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Xdist(), "k8ssec-xdist")
     if settings.controls and str(ROOT) not in config.args:
         config.args.append(str(ROOT))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Progress of a sabotage run, once there is a terminal to tell it to."""
+    config = session.config
+    if config.stash[SETTINGS].sabotage:
+        from pytest_k8ssec.progress import Progress
+
+        config.pluginmanager.register(Progress(teller(config)), "k8ssec-progress")
 
 
 def _is_distributed(config: pytest.Config) -> bool:

@@ -14,11 +14,13 @@ import pytest
 from pytest_k8ssec.settings import Option, Settings, check_places, resolve, table
 
 if TYPE_CHECKING:
+    from pytest_k8ssec.journal import Journal
     from pytest_k8ssec.runs import Run
     from pytest_k8ssec.saboteur import Saboteur
     from pytest_k8ssec.sites import Sites
 
 SETTINGS = pytest.StashKey[Settings]()
+_JOURNAL = pytest.StashKey["Journal"]()
 _RUN = pytest.StashKey["Run"]()
 _SITES = pytest.StashKey["Sites"]()
 _SABOTEUR = pytest.StashKey["Saboteur"]()
@@ -38,6 +40,10 @@ def configure(config: pytest.Config) -> Settings:
     )
     check_places(settings)
     config.stash[SETTINGS] = settings
+    if settings.resume and settings.report and _lent(config) is None:
+        from pytest_k8ssec.journal import Journal, fingerprint
+
+        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings))
     return settings
 
 
@@ -66,10 +72,15 @@ def sites(config: pytest.Config) -> Sites:
         _obey_sigterm(config)
         lent = _lent(config)
         config.stash[_SITES] = module.begin(
-            config.stash[SETTINGS], progress=_teller(config), joined=_run(config) if lent else None
+            config.stash[SETTINGS], progress=teller(config), joined=_run(config) if lent else None
         )
         config.stash[_RUN] = config.stash[_SITES].run
     return config.stash[_SITES]
+
+
+def journal(config: pytest.Config) -> Journal | None:
+    """Where results are written down as they come, or None where no run is to be resumed."""
+    return config.stash.get(_JOURNAL, None)
 
 
 def begun_sites(config: pytest.Config) -> Sites | None:
@@ -135,7 +146,7 @@ def _close_for_workers(config: pytest.Config, *, failed: bool) -> list[str]:
     run = config.stash[_RUN]
     if not run.directory.exists():
         return []
-    shared = Sites(config.stash[SETTINGS], run, owner=True, progress=_teller(config))
+    shared = Sites(config.stash[SETTINGS], run, owner=True, progress=teller(config))
     shared.adopt()
     return shared.close(failed=failed)
 
@@ -162,7 +173,7 @@ def _obey_sigterm(config: pytest.Config) -> None:
         config.stash[_SIGTERM] = obey_sigterm()
 
 
-def _teller(config: pytest.Config) -> Any:
+def teller(config: pytest.Config) -> Callable[[str], None]:
     """Prints a line of progress at once, past pytest's capture; an xdist worker has no terminal and stays silent."""
     started = time.monotonic()
     terminal = config.pluginmanager.get_plugin("terminalreporter")

@@ -41,6 +41,7 @@ class Settings:
     controls: bool = False
     sabotage: bool = False
     packed: bool = False
+    resume: bool = False
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     """Control id to the reason why it may be not-applicable under ``strict``."""
     allow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -95,6 +96,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("controls", "flag", "", "also run the packaged controls"),
     Option("sabotage", "flag", "", "run each control [intact], [sabotaged] and [restored]: proof that it notices"),
     Option("packed", "flag", "", "with --k8ssec-sabotage: as many sabotages in force together as can be told apart"),
+    Option("resume", "flag", "", "go on where an interrupted run with the same --k8ssec-report ended"),
     Option("stack", "path", "DIR", "directory of the Pulumi stack to deploy"),
     Option("stack_name", "text", "NAME", "name of the stack (default: k8ssec)"),
     Option("config_file", "path", "FILE", "Pulumi config file to take values from (as Pulumi.NAME.yaml)"),
@@ -156,6 +158,10 @@ def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping
         )
     if settings.packed and not settings.sabotage:
         raise SettingsError("--k8ssec-packed without --k8ssec-sabotage: does nothing", mend="give both, or neither")
+    if settings.resume and settings.report is None:
+        raise SettingsError(
+            "--k8ssec-resume without --k8ssec-report: there is no place to resume from", mend="give both"
+        )
     return settings
 
 

@@ -29,7 +29,8 @@ class Summary:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._started = time.time()
-        self._entries: list[dict[str, Any]] = []
+        self._journal = session.journal(config)
+        self._entries: list[dict[str, Any]] = list(self._journal.earlier.values()) if self._journal else []
         self._lines: list[str] = []
         self._puzzling = False
         self._ended_badly = False
@@ -52,6 +53,8 @@ class Summary:
         entry = getattr(report, "k8ssec", None)
         if entry is not None:
             self._entries.append(entry)
+            if self._journal and not report.failed:
+                self._journal.add(report.nodeid, entry)
         if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
             self._puzzling = True
 
@@ -63,6 +66,8 @@ class Summary:
             self._finish(failed=failed)
         if came and not failed:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
+        if self._journal and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._journal.end()
         nothing_proven = bool(self._entries) and not self._proven
         if session.exitstatus == pytest.ExitCode.OK and (nothing_proven or self._ended_badly):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -108,9 +113,12 @@ class Summary:
         directory = self._config.stash[session.SETTINGS].report
         if directory is None or not self._entries:
             return []
-        from pytest_k8ssec.reports import json
+        from pytest_k8ssec.reports import json, matrix
 
-        return [f"report: {json.write(directory, json.document(self._run(), self._entries))}"]
+        lines = [f"report: {json.write(directory, json.document(self._run(), self._entries))}"]
+        if any(entry["sabotage"] for entry in self._entries):
+            lines.append(f"matrix: {matrix.write(directory, matrix.matrix(self._entries))}")
+        return lines
 
     def _run(self) -> dict[str, Any]:
         """The ``run`` part of report.json."""

@@ -9,9 +9,16 @@ from pathlib import Path
 def write_whole(target: Path, text: str) -> Path:
     """Write a text file in one step, its directory too; what was there before stays until then. Returns its path."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=target.suffix, delete=False) as file:
-        file.write(text)
+    # Half a character, as a file's name may hold, is written as JSON escapes it.
+    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed below, and there until it is renamed
+        "w", dir=target.parent, suffix=target.suffix, delete=False, encoding="utf-8", errors="backslashreplace"
+    )
     written = Path(file.name)
-    written.chmod(0o644)
-    written.replace(target)
+    try:
+        with file:
+            file.write(text)
+        written.chmod(0o644)
+        written.replace(target)
+    finally:
+        written.unlink(missing_ok=True)
     return target

@@ -127,7 +127,7 @@ def page(found: Mapping[str, Any]) -> str:
 
 def _row(row: Mapping[str, Any], controls: Iterable[str]) -> str:
     path = " &rarr; ".join(str(row["verdicts"].get(phase) or "?") for phase in ("intact", "sabotaged", "restored"))
-    cells = "".join(_cell(row["cells"].get(name), f"{row['sabotage']} × {name}") for name in controls)
+    cells = "".join(_cell(row["cells"].get(name), f"{row['sabotage']} and {name}") for name in controls)
     names = "".join(f"<{tag}>{html.escape(row[key])}</{tag}>" for tag, key in (("th", "sabotage"), ("td", "control")))
     return f"<tr>{names}<td>{path}</td>{cells}</tr>"
 

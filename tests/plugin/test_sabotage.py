@@ -216,3 +216,95 @@ def test_a_users_cluster_and_sabotage_are_a_usage_error(lab: pytest.Pytester) ->
     result = lab.runpytest("--k8ssec-sabotage", "--k8ssec-cluster=dev")
     assert pytest.ExitCode.USAGE_ERROR == result.ret
     result.stderr.fnmatch_lines(["ERROR: --k8ssec-sabotage with --k8ssec-cluster dev: refused"])
+
+
+TWO = (
+    world()
+    + '''
+
+@sabotage(of=test_net_window)
+def smash(cluster):
+    """Smash it."""
+    WORLD.update(window=True)
+    yield saw("done")
+    WORLD.update(window=False)
+'''
+)
+"""Two controls, each with a sabotage that leaves the other one alone."""
+
+
+def test_packed_sabotages_are_in_force_together(lab: pytest.Pytester, run: Run) -> None:
+    """Each control runs once under both, and each kill is the right one's."""
+    result = run(TWO, "--k8ssec-sabotage", "--k8ssec-packed", "-v")
+    assert pytest.ExitCode.OK == result.ret
+    assert [
+        "test_plain", "test_net_door[intact]", "test_net_window[intact]", "test_net_door[sabotaged]",
+        "test_net_window[sabotaged]", "test_net_door[restored]", "test_net_window[restored]",
+    ] == list(outcomes(result))  # fmt: skip
+    found = told(lab)
+    assert ("breached", "unlock") == found["test_net_door[sabotaged]"]
+    assert ("breached", "smash") == found["test_net_window[sabotaged]"]
+    matrix = json.loads((lab.path / "report" / "matrix.json").read_text())
+    assert {"killed": 2, "unmoved": 0, "survived": 0} == {
+        name: matrix["counts"][name] for name in ("killed", "unmoved", "survived")
+    }
+    result.stdout.fnmatch_lines(["*sabotage 1 of 1: live-pack-1, about * min left*"])
+
+
+def test_a_survivor_in_a_pack_is_told_by_its_own_name(run: Run) -> None:
+    """The pack's other member was noticed, and that is no excuse."""
+    result = run(TWO.replace("WORLD.update(window=True)", "pass"), "--k8ssec-sabotage", "--k8ssec-packed")
+    result.stdout.fnmatch_lines(["SURVIVED: net-window did not notice the sabotage 'smash': held, expected breached*"])
+    result.assert_outcomes(passed=6, failed=1)
+
+
+def test_one_member_that_fails_leaves_none_in_force(lab: pytest.Pytester, run: Run) -> None:
+    """What can't prove its effect takes the pack down with it: nothing is judged, all is undone."""
+    result = run(TWO.replace('yield saw("done")', 'yield saw("error")'), "--k8ssec-sabotage", "--k8ssec-packed", "-v")
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+    result.stdout.fnmatch_lines(["*sabotage 'smash': could not prove that it took effect*"])
+    found = told(lab)
+    assert "inconclusive" == found["test_net_door[sabotaged]"][0] == found["test_net_window[sabotaged]"][0]
+    assert "held" == found["test_net_door[restored]"][0] == found["test_net_window[restored]"][0]
+
+
+def test_packing_without_sabotage_is_a_usage_error(lab: pytest.Pytester) -> None:
+    """It would do nothing."""
+    result = lab.runpytest("--k8ssec-packed")
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(["ERROR: --k8ssec-packed without --k8ssec-sabotage: *"])
+
+
+RESUMED = ("--k8ssec-sabotage", "--k8ssec-resume", "-v")
+
+
+def test_an_interrupted_run_is_resumed(lab: pytest.Pytester, run: Run) -> None:
+    """What was as it must be is not run again, and the report has it all."""
+    lab.makepyfile(test_it=world(breaking="raise KeyboardInterrupt"))
+    interrupted = lab.runpytest_subprocess("--k8ssec-report=report", *RESUMED)
+    assert pytest.ExitCode.INTERRUPTED == interrupted.ret
+    assert (lab.path / "report" / "journal.jsonl").exists()
+    result = run(world(), *RESUMED)
+    assert pytest.ExitCode.OK == result.ret
+    assert [
+        "test_plain",
+        "test_net_door[sabotaged]",
+        "test_net_window[beside-unlock]",
+        "test_net_door[restored]",
+    ] == list(outcomes(result))
+    assert 5 == len(told(lab))
+    assert not (lab.path / "report" / "journal.jsonl").exists()
+
+
+def test_a_run_that_came_to_its_end_is_not_resumed(run: Run) -> None:
+    """Also where it failed: what failed once does not pass by being asked again."""
+    first = run(world(breaking="pass"), *RESUMED)
+    assert pytest.ExitCode.TESTS_FAILED == first.ret
+    assert "test_net_door[intact]" in outcomes(run(world(), *RESUMED))
+
+
+def test_resuming_needs_a_place(lab: pytest.Pytester) -> None:
+    """Without a report directory there is nothing to go on with."""
+    result = lab.runpytest("--k8ssec-resume")
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(["ERROR: --k8ssec-resume without --k8ssec-report: *"])

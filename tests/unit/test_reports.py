@@ -13,6 +13,7 @@ import pytest
 from pytest_k8ssec.control import Sabotage, control_of
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.redaction import MARK, register
 from pytest_k8ssec.reports import terminal
 from pytest_k8ssec.reports.json import SCHEMA, document, write
@@ -53,7 +54,7 @@ def entry(
 ) -> dict[str, Any]:
     """One result as in report.json."""
     result = Result(
-        control, "The door is shut", f"test_{control}", "cluster", Phase(phase, sabotage), Verdict(verdict), "high", 1.25,
+        control, "The door is shut", f"test_{control}", "cluster", Phase(phase, Pack.alone(sabotage) if sabotage else None), Verdict(verdict), "high", 1.25,
         "", judge(), "Shut the door.", {"cis": ["2.2"]},
     )  # fmt: skip
     return {**result.to_json(), **more}
@@ -117,6 +118,8 @@ RESULT = shape(
         "phase": one_of(None, "intact", "sabotaged", "restored"),
         "sabotage": lambda value: value is None or WORDS(value),
         "bystander": FLAG,
+        "pack": lambda value: value is None or WORDS(value),
+        "expected": one_of("held", "breached", "inconclusive"),
         "verdict": one_of("held", "breached", "inconclusive", "not-applicable"),
         "severity": one_of("critical", "high", "medium", "low", ""),
         "seconds": NUMBER,
@@ -160,10 +163,10 @@ def test_the_report_has_the_shape_that_is_documented(
     tmp_path: Path, phase: PhaseName | None, verdict: Verdict, of: Any
 ) -> None:
     """Every verdict in every phase, of a control and of a user's own test."""
-    sabotage = OPEN_DOOR if phase in ("sabotaged", "restored") else None
+    pack = Pack.alone(OPEN_DOOR) if phase in ("sabotaged", "restored") else None
     records = judge(through=True)
     records.note("a note")
-    result = Result.of(of, "test_x", Phase(phase, sabotage, bystander=bool(sabotage)), verdict, "why", 1.23456, records)
+    result = Result.of(of, "test_x", Phase(phase, pack, bystander=bool(pack)), verdict, "why", 1.23456, records)
     report = written(tmp_path, result)
     assert REPORT(report)
     (found,) = report["results"]
