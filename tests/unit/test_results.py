@@ -165,6 +165,8 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "phase": "sabotaged",
         "sabotage": "open-door",
         "bystander": False,
+        "pack": "open-door",
+        "expected": "held",
         "verdict": "inconclusive",
         "severity": "",
         "seconds": 1.235,
