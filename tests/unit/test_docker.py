@@ -170,6 +170,12 @@ def test_a_refusal_is_no_error_if_they_go(fake_docker: FakeDocker) -> None:
     assert ["a", "a"] == removals(fake_docker)
 
 
+def test_a_refusal_that_did_not_stay_is_no_error(scripted: Callable[[str], None], tmp_path: Path) -> None:
+    """What counts is what docker said last."""
+    scripted(f"[ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; exit 1; }}")
+    assert ["a"] == docker.remove_all(lambda: ["a"])
+
+
 def test_a_refusal_that_stays_is_an_error(fake_docker: FakeDocker) -> None:
     """Tried several times, and told with docker's words."""
     fake_docker.breaks("device or resource busy")
