@@ -177,9 +177,10 @@ def _fits(version: str, wanted: str | None) -> bool:
 
 
 def _built(name: str) -> dict[str, str] | None:
-    """What the toolchain has built under this name, or None."""
+    """What the toolchain has built under this name, or None; an entry that lacks something tells nothing."""
     entry = _manifest().get(name)
-    return entry if isinstance(entry, dict) else None
+    whole = isinstance(entry, dict) and "version" in entry and ("path" in entry or "ref" in entry)
+    return entry if whole else None
 
 
 @cache
