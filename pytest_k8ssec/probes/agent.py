@@ -103,6 +103,18 @@ def wrapped(sock: socket.socket, task: Json) -> ssl.SSLSocket:
     return context.wrap_socket(sock, server_hostname=task["host"])
 
 
+def trust(task: Json) -> Json:
+    """A TLS handshake as a client that trusts one CA and insists on the peer's name: does the peer convince it?"""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=task["ca"])
+    with connected(task) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=task["host"]):
+                return {"outcome": "open", "detail": "its certificate verifies"}
+        except ssl.SSLCertVerificationError as error:
+            return {"outcome": "absent", "detail": "its certificate does not verify: %s" % error.verify_message}
+
+
 def http_request(task: Json) -> Json:
     """One HTTP request, over TLS or not; the status is what counts, the body is cut to "keep" bytes."""
     with connected(task) as plain:
@@ -205,7 +217,13 @@ def tokens(_task: Json) -> Json:
     return {"outcome": outcome, "detail": "%d files read, %d unreadable" % (looked - unread, unread), "tokens": result}
 
 
-OPERATIONS: Dict[str, Callable[[Json], Json]] = {"tcp": tcp, "udp": udp, "http": http_request, "tokens": tokens}
+OPERATIONS: Dict[str, Callable[[Json], Json]] = {
+    "tcp": tcp,
+    "udp": udp,
+    "http": http_request,
+    "trust": trust,
+    "tokens": tokens,
+}
 
 
 def perform(task: Json) -> Json:

@@ -100,6 +100,15 @@ def service_account(cluster: Cluster, namespace: str, name: str) -> Identity:
     return holder(cluster.api, token, f"system:serviceaccount:{namespace}:{name}")
 
 
+def nobody(pool: Pool) -> Identity:
+    """A service account of ours that nobody gave any right: what it may do, every pod of the cluster may do.
+
+    Raises:
+        ProbeError: it could not be made.
+    """
+    return service_account(pool.cluster, pool.namespace("nobody"), "default")
+
+
 def auditor(pool: Pool) -> Identity:
     """An identity of ours that may read nodes, pods and the kubelets, and nothing secret: for positive controls.
 

@@ -93,6 +93,35 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """A TLS handshake as a client that trusts one CA only, and insists that the certificate names the peer.
+
+    ``Outcome.OPEN``: the certificate verified; ``Outcome.ABSENT``: the peer has none that does.
+    """
+
+    host: str
+    port: int
+    ca: str = field(repr=False)
+    """PEM."""
+    words: str
+    """Which CA, for the report: ``the cluster's CA``."""
+    timeout: float = TIMEOUT
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {
+            "op": "trust",
+            "host": self.host,
+            "port": self.port,
+            "ca": self.ca,
+            "timeout": self.timeout,
+        }
+
+    def __str__(self) -> str:
+        return f"TLS handshake with {authority(self.host, self.port)}, trusting {self.words} only"
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """A search for readable service account tokens in every mount."""
 

@@ -101,7 +101,7 @@ def _anonymous_may_view(cluster: Cluster) -> Evidence:
     return api_evidence("", f"{flags.detail}; read the binding of view to system:anonymous", read)
 
 
-@sabotage(test_api_anon_data, proof=_anonymous_may_view)
+@sabotage(test_api_anon_data, kills=("api-anon-minimal",), proof=_anonymous_may_view)
 def anonymous_view(config: KindConfig) -> None:
     """Anonymous requests are let in everywhere, and system:anonymous is bound to `view`; either alone changes nothing."""
     config.api_server(authentication_config=None)
