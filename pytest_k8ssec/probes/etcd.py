@@ -18,7 +18,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.certificates import foreign_certificate
-from pytest_k8ssec.probes.nodefacts import node_source
+from pytest_k8ssec.probes.nodefacts import listeners, node_source
 from pytest_k8ssec.probes.tasks import Http, authority
 from pytest_k8ssec.probes.vantage import Vantage, probe
 
@@ -53,6 +53,15 @@ CLIENTS = Door(2379, "POST", RANGE, COUNT_ALL, "apiserver-etcd-client", "the API
 PEERS = Door(2380, "GET", "/members", "", "etcd/peer", "etcd's own peer")
 
 _STRANGERS = {"without a certificate": False, "with a certificate of a made-up CA": True}
+
+
+def own_ports(cluster: Cluster, node: Node) -> set[int]:
+    """The ports that etcd's process listens on; none where the node can't be entered.
+
+    Raises:
+        ProbeError: the node could not tell.
+    """
+    return {each.port for each in listeners(cluster, node, "etcd")} if node.container else set()
 
 
 def by_strangers(

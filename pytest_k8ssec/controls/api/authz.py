@@ -30,3 +30,104 @@ from pytest_k8ssec.probes.identities import Identity, api_evidence, nobody
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
+
+_NAME = "k8ssec-nope"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_NAMES_ONLY = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+_SECRET = f"/api/v1/namespaces/kube-system/secrets/{_NAME}"
+_THROUGH = {200: True, 201: True, 404: True, 403: False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One request that needs a right."""
+
+    what: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def by(self, identity: Identity) -> Evidence:
+        """Send it in somebody's name. Raises ProbeError."""
+        return identity.attempt(
+            self.method, self.path, body=self.body, params=self.params, headers=self.headers, what=self.what
+        )
+
+
+def _lists(kind: str, path: str) -> _Attempt:
+    return _Attempt(f"list {kind} (names, one)", "GET", path, params={"limit": "1"}, headers=_NAMES_ONLY)
+
+
+def _writes(what: str, method: str, path: str, body: dict[str, Any] | None = None) -> _Attempt:
+    return _Attempt(f"{what} (dry run)", method, path, body, params={"dryRun": "All"})
+
+
+def _attempts(user: str) -> tuple[_Attempt, ...]:
+    """What an account without rights must not be able to do."""
+    return (
+        _lists("Secrets", "/api/v1/secrets"),
+        _lists("ConfigMaps", "/api/v1/configmaps"),
+        _lists("pods", "/api/v1/pods"),
+        _lists("nodes", "/api/v1/nodes"),
+        _Attempt("read a Secret that does not exist", "GET", _SECRET),
+        _writes("delete a Secret that does not exist", "DELETE", _SECRET),
+        _writes("create a namespace", "POST", "/api/v1/namespaces", {"metadata": {"name": _NAME}}),
+        _writes("bind itself to cluster-admin", "POST", f"{_RBAC}/clusterrolebindings", _binding(_NAME, "User", user)),
+    )
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("1.2.6", "1.2.8"),
+    owasp=("K03:2022", "K02:2025"),
+    others=("C-0088", "C-0118", "C-0265", "KHV007"),
+)
+def test_api_authz(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - what a stack binds to everybody is judged too, so it has to be there
+    pool: Pool,
+) -> None:
+    """Let an account without rights list, read, delete and create."""
+    stranger = nobody(pool)
+    case = judge.case(f"service account without rights at {cluster.api.server}")
+    known = stranger.who_am_i()
+    case.positive("its token is valid", known, succeeded=stranger.is_itself(known))
+    allowed = api_evidence("", f"GET {_SECRET} with our own credentials", cluster.api.request("GET", _SECRET))
+    case.positive("who may read Secrets is told 404", allowed, succeeded=allowed.status == 404)
+    for attempt in _attempts(stranger.user):
+        answer = attempt.by(stranger)
+        case.attack(attempt.what, answer, through=_THROUGH.get(answer.status or 0))
+
+
+def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
+    group = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": group, "kind": kind, "name": subject}],
+    }
+
+
+@sabotage(test_api_authz, kills=("kubelet-authz", "rbac-cluster-admin", "adm-psa"))
+def everybody_is_admin(cluster: Cluster) -> Iterator[Evidence]:
+    """The group that everybody with a token is in is bound to cluster-admin."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": "anybody",
+            "groups": ["system:authenticated"],
+            "resourceAttributes": {"verb": "*", "group": "*", "resource": "*"},
+        },
+    }
+    with cluster.api.applied(_binding("k8ssec-everybody-is-admin", "Group", "system:authenticated")):
+        answer = cluster.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
+        if not answer.body.get("status", {}).get("allowed"):
+            raise SabotageError("group system:authenticated: may still not do everything")
+        yield api_evidence("", "SubjectAccessReview of system:authenticated: may do everything", answer)

@@ -29,6 +29,7 @@ from pytest_k8ssec.probes.tasks import authority
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.verdict import Judge
 
+
 @control(
     severity=Severity.CRITICAL,
     subject="cluster",

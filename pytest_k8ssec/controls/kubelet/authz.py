@@ -55,7 +55,9 @@ def test_kubelet_authz(
         )
         case = judge.case(f"kubelet on {node.name} ({node.address})")
         case.positive("the token is valid", known, succeeded=stranger.is_itself(known))
-        case.positive("it checks tokens: one that may read gets the list", authorised, succeeded=authorised.status == 200)
+        case.positive(
+            "it checks tokens: one that may read gets the list", authorised, succeeded=authorised.status == 200
+        )
         for what, answer in zip(_TRIED, answers, strict=True):
             case.attack(what, answer, through=_THROUGH.get(answer.status or 0))
 
