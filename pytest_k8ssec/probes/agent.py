@@ -149,7 +149,7 @@ def exactly(sock: socket.socket, size: int) -> bytes:
 def hello_here(task: Json) -> Json:
     """Send the ClientHello to a server of our own that takes every offer which can be taken at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("ALL:@SECLEVEL=0")
     show_certificate(context, task["certificate"])
     listener = socket.socket()
