@@ -56,27 +56,29 @@ def test_api_tls(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -
             case.positive(f"a server of our own takes {offer.name}", shown, succeeded=shown.outcome is Outcome.OPEN)
 
 
-def _speaks_1_0(cluster: Cluster) -> Evidence:
+def _speak_1_0(cluster: Cluster) -> Evidence:
     (node, *_) = control_planes(cluster)
-    if arguments(cluster, node, "kube-apiserver").get("tls-min-version") != _LOWEST:
-        raise SabotageError("kube-apiserver: does not speak TLS 1.0")
+    lowest, _ = kubelets.configured(cluster, node, "tlsMinVersion")
+    if {lowest, arguments(cluster, node, "kube-apiserver").get("tls-min-version")} != {_LOWEST}:
+        raise SabotageError(f"kube-apiserver and kubelet on {node.name}: do not speak TLS 1.0")
     return argument_evidence(cluster, node, "kube-apiserver", "tls-min-version")
 
 
-@sabotage(test_api_tls, proof=_speaks_1_0)
+@sabotage(test_api_tls, proof=_speak_1_0)
 def tls_1_0(config: KindConfig) -> None:
-    """The API server takes TLS 1.0 and all that came after."""
+    """API server and kubelets take TLS 1.0 and all that came after."""
     config.api_server(tls_min_version=_LOWEST)
+    config.kubelet(tlsMinVersion=_LOWEST)
 
 
 def _takes_rsa(cluster: Cluster) -> Evidence:
-    suites, evidence = kubelets.configured(cluster, cluster.nodes[-1], "tlsCipherSuites")
-    if _RSA_SUITE not in (suites or ()):
-        raise SabotageError(f"kubelet on {cluster.nodes[-1].name}: has no {_RSA_SUITE}")
-    return evidence
+    (node, *_) = control_planes(cluster)
+    if _RSA_SUITE not in arguments(cluster, node, "kube-apiserver").get("tls-cipher-suites", ""):
+        raise SabotageError(f"kube-apiserver: has no {_RSA_SUITE}")
+    return argument_evidence(cluster, node, "kube-apiserver", "tls-cipher-suites")
 
 
 @sabotage(test_api_tls, proof=_takes_rsa)
 def rsa_key_exchange(config: KindConfig) -> None:
-    """Every kubelet takes RSA key exchange."""
-    config.kubelet(tlsCipherSuites=["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", _RSA_SUITE])
+    """The API server takes RSA key exchange; kubelets could not, as the keys that they get certified are ECDSA ones."""
+    config.api_server(tls_cipher_suites=f"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,{_RSA_SUITE}")
