@@ -18,6 +18,7 @@ Sources: CIS Kubernetes Benchmark 1.2.29, 4.2.12; https://www.rfc-editor.org/rfc
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -43,17 +44,22 @@ def test_api_tls(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -
     """Offer each API server and kubelet what is weak, and nothing else, from a pod."""
     servers = {f"API server on {node.name}": (node.address, _PORT) for node in cluster.nodes if node.control_plane}
     servers |= {f"kubelet on {node.name}": (node.address, kubelets.PORT) for node in cluster.nodes}
-    for name, (host, port) in servers.items():
-        current, *answers = attacker().probe(
-            Hello(host, port, CURRENT),
-            *(Hello(host, port, offer) for offer in WEAK),
+    offers = (CURRENT, *WEAK)
+    answers = iter(
+        attacker().probe(
             *(HelloHere(offer, foreign_certificate().pem) for offer in WEAK),
+            *(Hello(host, port, offer) for host, port in servers.values() for offer in offers),
         )
+    )
+    shown = dict(zip(WEAK, islice(answers, len(WEAK)), strict=True))
+    for name in servers:
+        current, *refused = islice(answers, len(offers))
         case = judge.case(name)
         case.positive("it takes a current offer", current, succeeded=current.outcome is Outcome.OPEN)
-        for offer, answer, shown in zip(WEAK, answers, answers[len(WEAK) :], strict=False):
+        for offer, answer in zip(WEAK, refused, strict=True):
+            taken = shown[offer].outcome is Outcome.OPEN
+            case.positive(f"a server of our own takes {offer.name}", shown[offer], succeeded=taken)
             case.attack(f"offer {offer.name}", answer, through=_THROUGH.get(answer.outcome))
-            case.positive(f"a server of our own takes {offer.name}", shown, succeeded=shown.outcome is Outcome.OPEN)
 
 
 def _speak_1_0(cluster: Cluster) -> Evidence:

@@ -25,7 +25,8 @@ from __future__ import annotations
 import base64
 import gzip
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
@@ -45,8 +46,6 @@ _SHORTEST = 8
 _MARKER, _NONCE = "our own marker", "the nonce of our own pod"
 _SHOWN = 5
 """How many places a report names."""
-Finds = list[tuple[str, Leak]]
-"""Whose, and where in it."""
 
 
 @control(
@@ -66,24 +65,60 @@ def test_secrets_canary_leak(
         return
     pod, marker = pool.attacker(), secrets.token_hex(16)
     ours = pod.vantage.namespace
+    places = (*stack.namespaces, ours)
     with cluster.api.applied(*_planted(ours, marker)):
-        in_objects = _in_objects(cluster, (*stack.namespaces, ours), {**values, _MARKER: marker})
-    in_logs = _in_logs(cluster, (*stack.namespaces, ours), {**values, _NONCE: pod.nonce})
+        listed = ((_title(one), one) for one in objects(cluster.api, places))
+        in_objects = _Search.of("objects, events among them", listed, {**values, _MARKER: marker})
+    read = ((whose, {"log": text}) for whose, text in logs(cluster.api, places))
+    in_logs = _Search.of("logs", read, {**values, _NONCE: pod.nonce})
     known = {f"Secret {one.namespace}/{one.name}" for one in stack.objects if one.type == "kubernetes:core/v1:Secret"}
     for name in values:
         case = judge.case(f"configuration value {name}")
-        found = _of(name, in_objects)
-        at_home = [each for each in found if each[0] in known]
-        elsewhere = [each for each in found if each[0] not in known and each[0] not in allowed]
-        _positive(case, "it arrived in a Secret that the stack declares", "the stack's Secrets", at_home)
-        _planted_was_found(case, _of(_MARKER, in_objects))
-        _positive(case, "what our own pod logged is found", "logs", _of(_NONCE, in_logs))
-        _attack(case, "objects and events", elsewhere)
-        _attack(case, "logs", _of(name, in_logs))
+        found = in_objects.for_(name)
+        _positive(case, "it arrived in a Secret that the stack declares", found.at(known))
+        _planted_was_found(case, in_objects.for_(_MARKER))
+        _positive(case, "what our own pod logged is found", in_logs.for_(_NONCE))
+        _attack(case, "in an object", found.but_at({*known, *allowed}))
+        _attack(case, "in a log", in_logs.for_(name))
         if stack.deployed:
-            _state(case, [leak for leak in stack.exposed if leak.secret == name])
+            _state(case, stack, name)
     if not stack.deployed:
         judge.note("the stack's state was not searched: this run did not deploy it")
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Where values were looked for, and what was found: whose it is, and where in it."""
+
+    where: str
+    finds: tuple[tuple[str, Leak], ...]
+
+    @classmethod
+    def of(cls, what: str, documents: Iterable[tuple[str, Body]], values: Mapping[str, str]) -> _Search:
+        """Look for values in documents, each with a name."""
+        listed = list(documents)
+        found = tuple((whose, leak) for whose, document in listed for leak in leaks(document, values))
+        return cls(f"{len(listed)} {what}", found)
+
+    def for_(self, name: str) -> _Search:
+        """Of one value only."""
+        return _Search(self.where, tuple(each for each in self.finds if each[1].secret == name))
+
+    def at(self, places: set[str]) -> _Search:
+        """In these documents only."""
+        return _Search(self.where, tuple(each for each in self.finds if each[0] in places))
+
+    def but_at(self, places: set[str]) -> _Search:
+        """In other documents only."""
+        return _Search(self.where, tuple(each for each in self.finds if each[0] not in places))
+
+    @property
+    def evidence(self) -> Evidence:
+        """What was found, by place and form."""
+        words = [f"{whose}: {leak.place} {leak.form}" for whose, leak in self.finds]
+        more = [f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
+        outcome = Outcome.DONE if words else Outcome.ABSENT
+        return Evidence(_US, f"search {self.where} for it", outcome, "; ".join(words[:_SHOWN] + more))
 
 
 def _searched(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> dict[str, str]:
@@ -103,48 +138,27 @@ def _searched(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> dict[st
     return found
 
 
-def _in_objects(cluster: Cluster, namespaces: tuple[str, ...], values: Mapping[str, str]) -> Finds:
-    return [(_title(one), leak) for one in objects(cluster.api, namespaces) for leak in leaks(one, values)]
-
-
-def _in_logs(cluster: Cluster, namespaces: tuple[str, ...], values: Mapping[str, str]) -> Finds:
-    return [(whose, leak) for whose, text in logs(cluster.api, namespaces) for leak in leaks({"log": text}, values)]
-
-
 def _title(one: Body) -> str:
     meta = one["metadata"]
-    return (
-        f"{one['kind']} {meta['namespace']}/{meta['name']}"
-        if meta.get("namespace")
-        else f"{one['kind']} {meta['name']}"
-    )
+    return f"{one['kind']} " + "/".join(meta[key] for key in ("namespace", "name") if meta.get(key))
 
 
-def _of(name: str, finds: Finds) -> Finds:
-    return [(whose, leak) for whose, leak in finds if leak.secret == name]
+def _attack(case: Case, where: str, search: _Search) -> None:
+    case.attack(f"find it {where}", search.evidence, through=bool(search.finds))
 
 
-def _evidence(where: str, finds: Finds) -> Evidence:
-    words = [f"{whose}: {leak.place} {leak.form}".strip() for whose, leak in finds]
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return Evidence(
-        _US, f"search {where} for it", Outcome.DONE if finds else Outcome.ABSENT, "; ".join(words[:_SHOWN]) + more
-    )
+def _positive(case: Case, what: str, search: _Search) -> None:
+    case.positive(what, search.evidence, succeeded=bool(search.finds))
 
 
-def _attack(case: Case, where: str, finds: Finds) -> None:
-    case.attack(f"find it in {where}", _evidence(where, finds), through=bool(finds))
-
-
-def _positive(case: Case, what: str, where: str, finds: Finds) -> None:
-    case.positive(what, _evidence(where, finds), succeeded=bool(finds))
-
-
-def _state(case: Case, exposed: list[Leak]) -> None:
-    """What the search of the exported state found: the sample beside it, and nothing else."""
-    sample = [leak for leak in exposed if leak.place.startswith(SAMPLE)]
-    _positive(case, "a sample beside the state is found", "a sample", [("sample", leak) for leak in sample])
-    _attack(case, "the exported state", [("state", leak) for leak in exposed if leak not in sample])
+def _state(case: Case, stack: Stack, name: str) -> None:
+    """What the search of the exported state, which was made where the state is, has found beside its own sample."""
+    exposed = [leak for leak in stack.exposed if leak.secret == name]
+    sample = tuple(("it", leak) for leak in exposed if leak.place.startswith(SAMPLE))
+    others = tuple(("it", leak) for leak in exposed if not leak.place.startswith(SAMPLE))
+    where = f"the exported state of {len(stack.resources)} resources"
+    _positive(case, "a sample beside the exported state is found", _Search(where, sample))
+    _attack(case, "in the exported state", _Search(where, others))
 
 
 def _planted(namespace: str, marker: str) -> tuple[Body, Body]:
@@ -174,12 +188,13 @@ def _planted(namespace: str, marker: str) -> tuple[Body, Body]:
     )
 
 
-def _planted_was_found(case: Case, finds: Finds) -> None:
-    places = {(whose.partition(" ")[0], leak.place) for whose, leak in finds}
+def _planted_was_found(case: Case, search: _Search) -> None:
+    places = {(whose.partition(" ")[0], leak.place) for whose, leak in search.finds}
     wanted = {("ConfigMap", f"data.{key}") for key in ("plain", "base64", "twice", "packed", "packed-twice")}
     wanted.add(("Event", "message"))
-    evidence = _evidence("what we planted", finds)
-    case.positive("a marker of our own is found in each form, and in an event", evidence, succeeded=wanted <= places)
+    case.positive(
+        "a marker of our own is found in each form, and in an event", search.evidence, succeeded=wanted <= places
+    )
 
 
 def _base64(data: bytes) -> str:
