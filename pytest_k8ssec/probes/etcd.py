@@ -52,6 +52,9 @@ class Door:
 CLIENTS = Door(2379, "POST", RANGE, COUNT_ALL, "apiserver-etcd-client", "the API server's etcd")
 PEERS = Door(2380, "GET", "/members", "", "etcd/peer", "etcd's own peer")
 
+OTHER_DOOR = 404
+"""What either service says to the other one's path: with the real certificate, it tells which one listens at an address."""
+
 _STRANGERS = {"without a certificate": False, "with a certificate of a made-up CA": True}
 
 

@@ -22,7 +22,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.etcd import CLIENTS, by_strangers, with_real_certificate
+from pytest_k8ssec.probes.etcd import CLIENTS, OTHER_DOOR, by_strangers, with_real_certificate
 from pytest_k8ssec.probes.nodefacts import control_planes, heard_at, unset
 from pytest_k8ssec.probes.pool import Pod
 from pytest_k8ssec.probes.tasks import authority
@@ -47,8 +47,10 @@ def test_etcd_client_auth(judge: Judge, cluster: Cluster, attacker: Callable[...
 def _attack(judge: Judge, cluster: Cluster, node: Node, source: Vantage, addresses: list[tuple[str, int]]) -> None:
     """Try both ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
     for (host, port), answers in by_strangers(source, CLIENTS, addresses).items():
-        case = judge.case(f"etcd at {authority(host, port)} from {source.source}", required=False)
         proof = with_real_certificate(cluster, node, CLIENTS, host, port)
+        if proof.status == OTHER_DOOR:
+            continue  # for peers: etcd-peer-auth asks there
+        case = judge.case(f"etcd at {authority(host, port)} from {source.source}", required=False)
         case.positive("the real client certificate opens it", proof, succeeded=proof.status == 200)
         for words, answer in answers.items():
             case.attack(words, answer, through=answer.outcome is Outcome.HTTP)
@@ -58,7 +60,7 @@ def _no_ca(cluster: Cluster) -> Evidence:
     return unset(cluster, "etcd", "trusted-ca-file", "client-cert-auth")
 
 
-@sabotage(test_etcd_client_auth, proof=_no_ca)
+@sabotage(test_etcd_client_auth, kills=("etcd-ca-isolation",), proof=_no_ca)
 def no_client_certificates(config: KindConfig) -> None:
     """etcd runs without client-cert-auth and without a CA to trust: both, as either alone changes nothing."""
     config.etcd(client_cert_auth="false", trusted_ca_file="")

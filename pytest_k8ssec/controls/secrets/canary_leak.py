@@ -22,30 +22,25 @@ Sources: CIS Kubernetes Benchmark 5.4.1; https://www.pulumi.com/docs/iac/concept
 
 from __future__ import annotations
 
-import base64
 import gzip
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.inventory import logs, objects
+from pytest_k8ssec.probes.leakage import Search, found_all, in_base64, in_logs, in_objects, marked
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.redaction import register
-from pytest_k8ssec.stack import SAMPLE, Leak, Stack, leaks
+from pytest_k8ssec.stack import SAMPLE, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
-_US = Source("client", "this process")
 _SHORTEST = 8
 """Shorter values stand in innocent words as well."""
 _MARKER, _NONCE = "our own marker", "the nonce of our own pod"
-_SHOWN = 5
-"""How many places a report names."""
 
 
 @control(
@@ -66,139 +61,56 @@ def test_secrets_canary_leak(
     pod, marker = pool.attacker(), secrets.token_hex(16)
     ours = pod.vantage.namespace
     places = (*stack.namespaces, ours)
-    with cluster.api.applied(*_planted(ours, marker)):
-        listed = ((_title(one), one) for one in objects(cluster.api, places))
-        in_objects = _Search.of("objects, events among them", listed, {**values, _MARKER: marker})
-    read = ((whose, {"log": text}) for whose, text in logs(cluster.api, places))
-    in_logs = _Search.of("logs", read, {**values, _NONCE: pod.nonce})
-    known = {f"Secret {one.namespace}/{one.name}" for one in stack.objects if one.type == "kubernetes:core/v1:Secret"}
+    with cluster.api.applied(*marked(ours, marker)):
+        written = in_objects(cluster.api, places, {**values, _MARKER: marker})
+    logged = in_logs(cluster.api, places, {**values, _NONCE: pod.nonce})
+    home = {f"Secret {one.namespace}/{one.name}" for one in stack.objects if one.type == "kubernetes:core/v1:Secret"}
     for name in values:
         case = judge.case(f"configuration value {name}")
-        found = in_objects.for_(name)
-        _positive(case, "it arrived in a Secret that the stack declares", found.at(known))
-        _planted_was_found(case, in_objects.for_(_MARKER))
-        _positive(case, "what our own pod logged is found", in_logs.for_(_NONCE))
-        _attack(case, "in an object", found.but_at({*known, *allowed}))
-        _attack(case, "in a log", in_logs.for_(name))
-        if stack.deployed:
-            _state(case, stack, name)
+        ours_found = written.of(_MARKER)
+        case.positive(
+            "a marker of our own is found in each form, and in an event",
+            ours_found.evidence,
+            succeeded=found_all(ours_found),
+        )
+        _must_find(case, "what our own pod logged is found", logged.of(_NONCE))
+        _must_find(case, "it arrived in a Secret that the stack declares", written.of(name).at(home))
+        _attack(case, "in an object", written.of(name).elsewhere_than({*home, *allowed}))
+        _attack(case, "in a log", logged.of(name))
+        _state(case, stack, name)
     if not stack.deployed:
         judge.note("the stack's state was not searched: this run did not deploy it")
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """Where values were looked for, and what was found: whose it is, and where in it."""
-
-    where: str
-    finds: tuple[tuple[str, Leak], ...]
-
-    @classmethod
-    def of(cls, what: str, documents: Iterable[tuple[str, Body]], values: Mapping[str, str]) -> _Search:
-        """Look for values in documents, each with a name."""
-        listed = list(documents)
-        found = tuple((whose, leak) for whose, document in listed for leak in leaks(document, values))
-        return cls(f"{len(listed)} {what}", found)
-
-    def for_(self, name: str) -> _Search:
-        """Of one value only."""
-        return _Search(self.where, tuple(each for each in self.finds if each[1].secret == name))
-
-    def at(self, places: set[str]) -> _Search:
-        """In these documents only."""
-        return _Search(self.where, tuple(each for each in self.finds if each[0] in places))
-
-    def but_at(self, places: set[str]) -> _Search:
-        """In other documents only."""
-        return _Search(self.where, tuple(each for each in self.finds if each[0] not in places))
-
-    @property
-    def evidence(self) -> Evidence:
-        """What was found, by place and form."""
-        words = [f"{whose}: {leak.place} {leak.form}" for whose, leak in self.finds]
-        more = [f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
-        outcome = Outcome.DONE if words else Outcome.ABSENT
-        return Evidence(_US, f"search {self.where} for it", outcome, "; ".join(words[:_SHOWN] + more))
-
-
 def _searched(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> dict[str, str]:
     """The values to look for, by configuration key; what is declared or too short is left out, and that is told."""
-    found = {}
-    for name, secret in stack.secrets.items():
-        value = register(str(secret.reveal()))
-        if name in allowed:
-            judge.note(f"{name} is declared to be no secret of the cluster's: {allowed[name]}")
-        elif len(value) < _SHORTEST:
-            judge.note(f"{name}: not looked for, as it has fewer than {_SHORTEST} characters")
-        else:
-            found[name] = value
     for subject, reason in allowed.items():
-        if subject not in stack.secrets:
-            judge.note(f"{subject} is declared a place for a secret: {reason}")
-    return found
+        judge.note(f"{subject} is declared: {reason}")
+    found = {key: register(str(value.reveal())) for key, value in stack.secrets.items() if key not in allowed}
+    for key, value in found.items():
+        if len(value) < _SHORTEST:
+            judge.note(f"{key}: not looked for, as it has fewer than {_SHORTEST} characters")
+    return {key: value for key, value in found.items() if len(value) >= _SHORTEST}
 
 
-def _title(one: Body) -> str:
-    meta = one["metadata"]
-    return f"{one['kind']} " + "/".join(meta[key] for key in ("namespace", "name") if meta.get(key))
-
-
-def _attack(case: Case, where: str, search: _Search) -> None:
+def _attack(case: Case, where: str, search: Search) -> None:
     case.attack(f"find it {where}", search.evidence, through=bool(search.finds))
 
 
-def _positive(case: Case, what: str, search: _Search) -> None:
+def _must_find(case: Case, what: str, search: Search) -> None:
     case.positive(what, search.evidence, succeeded=bool(search.finds))
 
 
 def _state(case: Case, stack: Stack, name: str) -> None:
-    """What the search of the exported state, which was made where the state is, has found beside its own sample."""
-    exposed = [leak for leak in stack.exposed if leak.secret == name]
-    sample = tuple(("it", leak) for leak in exposed if leak.place.startswith(SAMPLE))
-    others = tuple(("it", leak) for leak in exposed if not leak.place.startswith(SAMPLE))
+    """What the search of the exported state, made where that state is, has found, and the sample beside it."""
+    if not stack.deployed:
+        return
     where = f"the exported state of {len(stack.resources)} resources"
-    _positive(case, "a sample beside the exported state is found", _Search(where, sample))
-    _attack(case, "in the exported state", _Search(where, others))
-
-
-def _planted(namespace: str, marker: str) -> tuple[Body, Body]:
-    """A ConfigMap that holds a marker in every form, and an event that holds it in plain."""
-    name = f"k8ssec-marker-{marker[:6]}"
-    meta = {"name": name, "namespace": namespace}
-    packed = gzip.compress(marker.encode())
-    data = {
-        "plain": marker,
-        "base64": _base64(marker.encode()),
-        "twice": _base64(_base64(marker.encode()).encode()),
-        "packed": _base64(packed),
-        "packed-twice": _base64(_base64(packed).encode()),
-    }
-    about = {"kind": "ConfigMap", "apiVersion": "v1", "name": name, "namespace": namespace}
-    return (
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data},
-        {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": meta,
-            "involvedObject": about,
-            "reason": "K8ssec",
-            "message": f"a marker: {marker}",
-            "type": "Normal",
-        },
-    )
-
-
-def _planted_was_found(case: Case, search: _Search) -> None:
-    places = {(whose.partition(" ")[0], leak.place) for whose, leak in search.finds}
-    wanted = {("ConfigMap", f"data.{key}") for key in ("plain", "base64", "twice", "packed", "packed-twice")}
-    wanted.add(("Event", "message"))
-    case.positive(
-        "a marker of our own is found in each form, and in an event", search.evidence, succeeded=wanted <= places
-    )
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    found = Search(
+        where, tuple(("a sample" if one.place.startswith(SAMPLE) else "it", one) for one in stack.exposed)
+    ).of(name)
+    _must_find(case, "a sample beside the exported state is found", found.at({"a sample"}))
+    _attack(case, "in the exported state", found.at({"it"}))
 
 
 @sabotage(test_secrets_canary_leak)
@@ -216,13 +128,13 @@ def key_in_config_map(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
 @sabotage(test_secrets_canary_leak)
 def key_in_release(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A Helm release that nobody declared holds one of the stack's secrets, compressed."""
-    release = _base64(gzip.compress(f'{{"config": {{"key": "{_a_secret(stack)}"}}}}'.encode()))
+    release = in_base64(gzip.compress(f'{{"config": {{"key": "{_a_secret(stack)}"}}}}'.encode()))
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "helm.sh/release.v1",
         "metadata": {"name": "sh.helm.release.v1.k8ssec.v1", "namespace": stack.namespaces[0]},
-        "data": {"release": _base64(release.encode())},
+        "data": {"release": in_base64(release)},
     }
     yield from _kept(cluster, manifest)
 
