@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class Response:
     status: int
     body: Body
     latency_ms: float
+    data: bytes = field(default=b"", repr=False)
+    """The body as it came: a log is no JSON."""
 
     @property
     def ok(self) -> bool:
@@ -142,7 +144,7 @@ class KubeApi:
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"{method} {url}: no answer: {error}") from error
         latency = (time.monotonic() - started) * 1000
-        return Response(answer.status, _decode(answer.data), latency)
+        return Response(answer.status, _decode(answer.data), latency, answer.data)
 
     def call(self, method: str, path: str, **options: Any) -> Body:
         """Like :meth:`request`, but any status other than 2xx is a ClusterError.

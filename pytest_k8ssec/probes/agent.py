@@ -97,12 +97,76 @@ def wrapped(sock: socket.socket, task: Json) -> ssl.SSLSocket:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if task.get("certificate"):
-        # In memory: a container's root file system may be read-only, and a key has no business on a disk.
-        with os.fdopen(os.memfd_create("certificate"), "w") as file:
-            file.write(task["certificate"])
-            file.flush()
-            context.load_cert_chain("/proc/self/fd/%d" % file.fileno())
+        show_certificate(context, task["certificate"])
     return context.wrap_socket(sock, server_hostname=task["host"])
+
+
+def show_certificate(context: ssl.SSLContext, pem: str) -> None:
+    """In memory: a container's root file system may be read-only, and a key has no business on a disk."""
+    with os.fdopen(os.memfd_create("certificate"), "w") as file:
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain("/proc/self/fd/%d" % file.fileno())
+
+
+def trust(task: Json) -> Json:
+    """A TLS handshake as a client that trusts one CA and insists on the peer's name, and whether the peer convinces it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=task["ca"])
+    with connected(task) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=task["host"]):
+                return {"outcome": "open", "detail": "its certificate verifies"}
+        except ssl.SSLCertVerificationError as error:
+            return {"outcome": "absent", "detail": "its certificate does not verify: %s" % error.verify_message}
+
+
+def hello(task: Json) -> Json:
+    """Send a ClientHello; the first record of the answer tells whether the peer takes the offer."""
+    with connected(task) as sock:
+        sock.sendall(base64.b64decode(task["hello"]))
+        head = exactly(sock, 5)
+        if head[:1] not in (b"\x15", b"\x16"):
+            return {"outcome": "closed", "detail": "the peer does not speak TLS" if head else "without an answer"}
+        body = exactly(sock, int.from_bytes(head[3:5], "big"))
+    if head[:1] == b"\x15":
+        return {"outcome": "tls-alert", "detail": "alert %d" % body[1]}
+    if body[:1] != b"\x02":
+        return {"outcome": "error", "detail": "a handshake that does not begin with a ServerHello"}
+    suite = body[39 + body[38] :][:2].hex()
+    return {"outcome": "open", "detail": "taken, with cipher suite 0x%s" % suite}
+
+
+def exactly(sock: socket.socket, size: int) -> bytes:
+    """So many bytes, or b"" where the peer ends before."""
+    heard = b""
+    while len(heard) < size:
+        chunk = sock.recv(size - len(heard))
+        if not chunk:
+            return b""
+        heard += chunk
+    return heard
+
+
+def hello_here(task: Json) -> Json:
+    """Send the ClientHello to a server of our own that takes every offer which can be taken at all."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    show_certificate(context, task["certificate"])
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1)
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as peer:
+            try:
+                context.wrap_socket(peer, server_side=True).close()
+            except (OSError, ValueError):
+                return  # nobody means to bring the handshake to its end
+
+    threading.Thread(target=serve, daemon=True).start()
+    return hello({**task, "host": "127.0.0.1", "port": listener.getsockname()[1]})
 
 
 def http_request(task: Json) -> Json:
@@ -207,7 +271,15 @@ def tokens(_task: Json) -> Json:
     return {"outcome": outcome, "detail": "%d files read, %d unreadable" % (looked - unread, unread), "tokens": result}
 
 
-OPERATIONS: Dict[str, Callable[[Json], Json]] = {"tcp": tcp, "udp": udp, "http": http_request, "tokens": tokens}
+OPERATIONS: Dict[str, Callable[[Json], Json]] = {
+    "tcp": tcp,
+    "udp": udp,
+    "http": http_request,
+    "trust": trust,
+    "hello": hello,
+    "hello-here": hello_here,
+    "tokens": tokens,
+}
 
 
 def perform(task: Json) -> Json:

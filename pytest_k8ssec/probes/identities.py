@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,23 @@ def service_account(cluster: Cluster, namespace: str, name: str) -> Identity:
     except ClusterError as error:
         raise ProbeError(f"service account {namespace}/{name}: no token: {error.message}") from error
     return holder(cluster.api, token, f"system:serviceaccount:{namespace}:{name}")
+
+
+def nobody(pool: Pool) -> Identity:
+    """A service account of ours that nobody gave any right: what it may do, every pod of the cluster may do.
+
+    Each time another one: kubelets remember for minutes what an account may do.
+
+    Raises:
+        ProbeError: it could not be made.
+    """
+    name, namespace = f"k8ssec-{secrets.token_hex(3)}", pool.namespace("nobody")
+    manifest = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+    try:
+        pool.cluster.api.create(manifest)
+    except ClusterError as error:
+        raise ProbeError(f"service account {namespace}/{name}: was refused: {error.message}") from error
+    return service_account(pool.cluster, namespace, name)
 
 
 def auditor(pool: Pool) -> Identity:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.errors import NoAccess, ProbeError
+from pytest_k8ssec.errors import NoAccess, ProbeError, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 
 _WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - addresses to look for, nothing binds
@@ -60,6 +60,15 @@ def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:
     return sorted(set(found), key=lambda each: (each.port, each.host))
 
 
+def heard_at(cluster: Cluster, node: Node, process: str) -> list[tuple[str, int]]:
+    """Each address and port at which a process of that name can be reached from its own node.
+
+    Raises:
+        ProbeError: the node could not tell.
+    """
+    return [(host, each.port) for each in listeners(cluster, node, process) for host in each.addresses(node)]
+
+
 def arguments(cluster: Cluster, node: Node, process: str) -> dict[str, str]:
     """The ``--name=value`` arguments of a running process.
 
@@ -82,3 +91,16 @@ def argument_evidence(cluster: Cluster, node: Node, process: str, *names: str) -
     found = arguments(cluster, node, process)
     words = ", ".join(f"--{name}={found[name]}" if name in found else f"--{name} (not set)" for name in names)
     return Evidence(node_source(node), f"read the arguments of the running {process}", Outcome.DONE, words)
+
+
+def unset(cluster: Cluster, process: str, name: str, *also: str) -> Evidence:
+    """Proof of a sabotage: a process of the control plane runs without an argument; ``also`` names others to show.
+
+    Raises:
+        SabotageError: the argument is set.
+        ProbeError: no such process runs.
+    """
+    (node, *_) = control_planes(cluster)
+    if arguments(cluster, node, process).get(name):
+        raise SabotageError(f"{process}: still runs with --{name}")
+    return argument_evidence(cluster, node, process, name, *also)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from pytest_k8ssec.probes.hello import Offer
 
 TIMEOUT = 2.0
 """Seconds that one connection, and each read on it, may take."""
@@ -90,6 +93,71 @@ class Http:
     def __str__(self) -> str:
         scheme = "https" if self.tls else "http"
         return f"{self.method} {scheme}://{authority(self.host, self.port)}{self.path} {self.identity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A TLS handshake as a client that trusts one CA only, and insists that the certificate names the peer.
+
+    ``Outcome.OPEN``: the certificate verified; ``Outcome.ABSENT``: the peer has none that does.
+    """
+
+    host: str
+    port: int
+    ca: str = field(repr=False)
+    """PEM."""
+    words: str
+    """Which CA, for the report: ``the cluster's CA``."""
+    timeout: float = TIMEOUT
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {
+            "op": "trust",
+            "host": self.host,
+            "port": self.port,
+            "ca": self.ca,
+            "timeout": self.timeout,
+        }
+
+    def __str__(self) -> str:
+        return f"TLS handshake with {authority(self.host, self.port)}, trusting {self.words} only"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The beginning of a TLS handshake. ``Outcome.OPEN``: the peer takes the offer."""
+
+    host: str
+    port: int
+    offer: Offer
+    timeout: float = TIMEOUT
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        hello = base64.b64encode(self.offer.message()).decode()
+        return {"op": "hello", "host": self.host, "port": self.port, "hello": hello, "timeout": self.timeout}
+
+    def __str__(self) -> str:
+        return f"TLS ClientHello to {authority(self.host, self.port)}, offering {self.offer.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class HelloHere:
+    """The same, to a server that the agent itself starts, and that takes every offer which is one."""
+
+    offer: Offer
+    certificate: str = field(repr=False)
+    """The server's certificate and RSA key, PEM."""
+    timeout: float = TIMEOUT
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        hello = base64.b64encode(self.offer.message()).decode()
+        return {"op": "hello-here", "hello": hello, "certificate": self.certificate, "timeout": self.timeout}
+
+    def __str__(self) -> str:
+        return f"TLS ClientHello to a server of our own that takes everything, offering {self.offer.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,15 +29,41 @@ from pytest_k8ssec.verdict import Judge, Verdict
 
 WITH_PODS = {
     "api-anon-data",
+    "api-anon-minimal",
+    "api-tls",
     "etcd-client-auth",
+    "etcd-exposed",
+    "etcd-peer-auth",
     "etcd-plaintext",
     "id-token-automount",
     "kubelet-anon",
+    "kubelet-authz",
+    "kubelet-readonly",
+    "kubelet-server-cert",
     "net-cni-enforces",
     "net-ingress-deny",
+    "secrets-canary-leak",
 }
-ON_NODES = {"etcd-client-auth", "etcd-plaintext", "secrets-at-rest", "net-ingress-deny"}
-AT_NODES = {"api-anon-data", "etcd-plaintext", "kubelet-anon"}
+ON_NODES = {
+    "etcd-ca-isolation",
+    "etcd-client-auth",
+    "etcd-exposed",
+    "etcd-peer-auth",
+    "etcd-plaintext",
+    "net-ingress-deny",
+    "secrets-at-rest",
+}
+AT_NODES = {
+    "api-anon-data",
+    "api-anon-minimal",
+    "api-tls",
+    "etcd-exposed",
+    "etcd-plaintext",
+    "kubelet-anon",
+    "kubelet-authz",
+    "kubelet-readonly",
+    "kubelet-server-cert",
+}
 ALL = {control.id for control in controls()}
 
 

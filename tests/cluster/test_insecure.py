@@ -14,16 +14,20 @@ ROOT = Path(__file__).parents[2]
 BREACHED = {
     "adm-psa": "namespace web",
     "api-anon-data": "/api/v1/pods",
+    "api-anon-minimal": "/version",
+    "etcd-exposed": "connect to port 2379",
     "id-token-automount": "system:serviceaccount:web:default",
+    "kubelet-server-cert": "does not verify",
     "net-ingress-deny": "payments/ledger-0",
     "rbac-cluster-admin": "service account batch/reporter",
     "secrets-at-rest": "canary Secret",
+    "secrets-canary-leak": "Deployment payments/api",
 }
 """Control to what its evidence must name."""
 
 
 def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
-    """Six controls are breached, with evidence that names the object; none of the others is inconclusive."""
+    """These controls are breached, with evidence that names the object; none of the others is inconclusive."""
     key = secrets.token_hex(16)
     done = place.pytest(
         "--pyargs",
