@@ -112,6 +112,18 @@ def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Bo
     return holder(cluster.api, token, f"system:serviceaccount:{namespace}:{name}")
 
 
+def ourselves(cluster: Cluster) -> str:
+    """The user that the API server takes this process for.
+
+    Raises:
+        ProbeError: it does not say.
+    """
+    try:
+        return str(cluster.api.call("POST", _REVIEW, body=_review())["status"]["userInfo"]["username"])
+    except ClusterError as error:
+        raise ProbeError(str(error)) from error
+
+
 def auditor(pool: Pool) -> Identity:
     """An identity of ours that may read nodes, pods and the kubelets, and nothing secret: for positive controls.
 

@@ -82,3 +82,16 @@ def argument_evidence(cluster: Cluster, node: Node, process: str, *names: str) -
     found = arguments(cluster, node, process)
     words = ", ".join(f"--{name}={found[name]}" if name in found else f"--{name} (not set)" for name in names)
     return Evidence(node_source(node), f"read the arguments of the running {process}", Outcome.DONE, words)
+
+
+def argument_file(cluster: Cluster, node: Node, process: str, name: str) -> str:
+    """The text of the file that an argument of a running process names, as that process sees it.
+
+    Raises:
+        ProbeError: no such process runs, it lacks the argument, or the file can't be read.
+    """
+    path = arguments(cluster, node, process).get(name)
+    if not path:
+        raise ProbeError(f"{process} on {node.name}: runs without --{name}")
+    pid = cluster.on_node(node, ["pidof", "-s", process]).text.strip()
+    return cluster.on_node(node, ["cat", f"/proc/{pid}/root{path}"]).text
