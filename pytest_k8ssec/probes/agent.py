@@ -121,7 +121,13 @@ def http_request(task: Json) -> Json:
                     return failed(error)
                 return {"outcome": "closed", "detail": "no HTTP: %s" % type(error).__name__}
             body = beginning(answer, task.get("keep", 0))
-            return {"outcome": "http", "status": answer.status, "body": body.decode("utf-8", "replace")}
+            location = answer.getheader("Location") or ""
+            return {
+                "outcome": "http",
+                "status": answer.status,
+                "body": body.decode("utf-8", "replace"),
+                "location": location,
+            }
 
 
 def beginning(answer: http.client.HTTPResponse, size: int) -> bytes:
