@@ -125,9 +125,14 @@ def listening(address: str) -> Iterator[Tcp]:
         server = socket.create_server((address, 0))
     except OSError as error:
         raise NoAccess(f"address {address}: can't be listened on here: {error.strerror}") from error
+    greeter = threading.Thread(target=_greet, args=(server, nonce.encode()), daemon=True)
+    greeter.start()
     with server:
-        threading.Thread(target=_greet, args=(server, nonce.encode()), daemon=True).start()
-        yield Tcp(address, server.getsockname()[1], expect=nonce)
+        try:
+            yield Tcp(address, server.getsockname()[1], expect=nonce)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # wakes the greeter: while that waits, the kernel would keep on listening
+            greeter.join()
 
 
 def _greet(server: socket.socket, greeting: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
@@ -41,6 +42,13 @@ def control_planes(cluster: Cluster) -> list[Node]:
 def node_source(node: Node) -> Source:
     """How evidence names what root on a node did or saw."""
     return Source("node", node.name, node.address, node.name, "root")
+
+
+def hosts(cluster: Cluster) -> dict[str, Any]:
+    """testinfra hosts (docker backend) of all nodes that can be entered, by node name."""
+    import testinfra  # heavy, and only what asks for files needs it
+
+    return {node.name: testinfra.get_host(f"docker://{node.container}") for node in cluster.nodes if node.container}
 
 
 def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:

@@ -22,6 +22,7 @@ from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.probes import pool as pool_module
 from pytest_k8ssec.probes import targets
 from pytest_k8ssec.probes.identities import service_account
+from pytest_k8ssec.probes.nodefacts import hosts
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.vantage import NetworkVantage
 from pytest_k8ssec.stack import Stack
@@ -29,16 +30,41 @@ from pytest_k8ssec.verdict import Judge, Verdict
 
 WITH_PODS = {
     "api-anon-data",
+    "aud-events",
     "etcd-client-auth",
     "etcd-plaintext",
+    "id-bootstrap-token",
     "id-token-automount",
+    "id-token-lifetime",
     "kubelet-anon",
     "net-cni-enforces",
     "net-ingress-deny",
+    "node-loopback",
+    "node-seccomp",
 }
-ON_NODES = {"etcd-client-auth", "etcd-plaintext", "secrets-at-rest", "net-ingress-deny"}
-AT_NODES = {"api-anon-data", "etcd-plaintext", "kubelet-anon"}
-ALL = {control.id for control in controls()}
+ON_NODES = {
+    "aud-events",
+    "aud-no-secret-body",
+    "etcd-client-auth",
+    "etcd-plaintext",
+    "ext-ports",
+    "net-ingress-deny",
+    "node-cred-files",
+    "node-loopback",
+    "secrets-at-rest",
+}
+AT_NODES = {
+    "api-anon-data",
+    "etcd-plaintext",
+    "ext-ports",
+    "ext-unauth-ui",
+    "id-bootstrap-token",
+    "kubelet-anon",
+    "node-loopback",
+}
+PAST_THE_API = {"node-cred-files"}
+"""What asks nothing of the API server, and so needs neither it nor rights."""
+ALL = {control.id for control in controls()} - PAST_THE_API
 
 
 @dataclass
@@ -67,6 +93,7 @@ class World:
             "twin": self.pool.twin,
             "outside": NetworkVantage(self.cluster, None),
             "allowed": {},
+            "nodes": hosts(self.cluster),
         }
         try:
             control.function(**{name: given[name] for name in inspect.signature(control.function).parameters})
