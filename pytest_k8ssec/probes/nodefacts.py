@@ -12,6 +12,9 @@ from pytest_k8ssec.evidence import Evidence, Outcome, Source
 
 _WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - addresses to look for, nothing binds
 
+_COMM = 15
+"""So many characters of a process's name does the kernel tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -60,7 +63,7 @@ def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:
     found = []
     for line in cluster.on_node(node, ["ss", "-H", "-l", "-t", "-n", "-p"]).text.splitlines():
         fields = line.split()
-        if len(fields) < 5 or f'("{process}"' not in line:
+        if len(fields) < 5 or f'("{process[:_COMM]}"' not in line:
             continue
         host, _, port = fields[3].rpartition(":")
         host = host.partition("%")[0]

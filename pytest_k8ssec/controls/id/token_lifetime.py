@@ -48,7 +48,7 @@ def test_id_token_lifetime(judge: Judge, cluster: Cluster, pool: Pool) -> None:
         case = judge.case(f"token at {path}")
         case.positive("the API server accepts it", known, succeeded=identity.is_itself(known))
         seconds = lifetime(claims)
-        read = replace(answer.evidence, detail="can't tell" if seconds is None else f"valid for {seconds:g} s")
+        read = replace(answer.evidence, detail="can't tell" if seconds is None else f"valid for {seconds:.0f} s")
         case.attack("keep it for longer than an hour", read, through=None if seconds is None else seconds > _LIMIT)
 
 
