@@ -26,27 +26,33 @@ grep -hF -f - -- "$@"
 
 
 @dataclass(frozen=True, slots=True)
-class AuditLog:
-    """The audit log of one API server."""
+class AuditLogs:
+    """The audit logs of a cluster's API servers."""
 
     cluster: Cluster
-    node: Node
-    path: str
-    """"" where that API server writes none."""
+    places: Sequence[tuple[Node, str]]
+    """Each API server's node, and the path of its log, "" where it writes none."""
 
     def lines(self, *texts: str) -> list[str]:
         """All lines that hold one of these texts.
 
         Raises:
-            ProbeError: the log could not be searched. A log that is not there was searched, and holds nothing.
+            ProbeError: a log could not be searched. A log that is not there was searched, and holds nothing.
         """
-        if not self.path:
-            return []
-        wanted = "".join(f"{text}\n" for text in texts).encode()
-        done = self.cluster.on_node(self.node, ["sh", "-c", _SEARCH, "search", self.path], stdin=wanted, check=False)
-        if done.code not in (0, 1, _NO_FILE):
-            raise ProbeError(f"audit log on {self.node.name}: can't be searched", details=done.errors)
-        return done.text.splitlines()
+        return [line for node, path in self.places if path for line in self._lines(node, path, texts)]
+
+    def events(self, marker: str, complete: Callable[[list[Body]], bool], *, deadline: float) -> list[Body]:
+        """The events that carry a marker, once they are complete or patience has ended.
+
+        Raises:
+            ProbeError: a log could not be searched.
+        """
+        end = time.monotonic() + deadline
+        while True:
+            found = [json.loads(line) for line in self.lines(marker)]
+            if complete(found) or time.monotonic() > end:
+                return found
+            time.sleep(_EVERY)
 
     def evidence(self, what: str, found: str) -> Evidence:
         """Evidence of a search.
@@ -54,40 +60,32 @@ class AuditLog:
         Args:
             found: what came of it, in words; "" where nothing was found.
         """
-        where = self.path or f"no audit log: {_PROCESS} runs without --audit-log-path"
-        return Evidence(
-            node_source(self.node), f"search {where} for {what}", Outcome.DONE if found else Outcome.ABSENT, found
+        where = ", ".join(
+            f"{path or f'nothing, as {_PROCESS} writes no log,'} on {node.name}" for node, path in self.places
         )
+        outcome = Outcome.DONE if found else Outcome.ABSENT
+        return Evidence(node_source(self.places[0][0]), f"search {where} for {what}", outcome, found)
+
+    def _lines(self, node: Node, path: str, texts: Sequence[str]) -> list[str]:
+        wanted = "".join(f"{text}\n" for text in texts).encode()
+        done = self.cluster.on_node(node, ["sh", "-c", _SEARCH, "search", path], stdin=wanted, check=False)
+        if done.code not in (0, 1, _NO_FILE):
+            raise ProbeError(f"audit log on {node.name}: can't be searched", details=done.errors)
+        return done.text.splitlines()
 
 
-def audit_logs(cluster: Cluster) -> list[AuditLog]:
-    """The audit log of each API server.
+def audit_logs(cluster: Cluster) -> AuditLogs:
+    """Where the API servers write to.
 
     Raises:
         NoAccess: no control-plane node can be entered, or the events go to where we can't look.
         ProbeError: a node could not tell.
     """
-    found = []
+    places = []
     for node in control_planes(cluster):
         given = arguments(cluster, node, _PROCESS)
         path = given.get("audit-log-path", "")
         if path == "-" or (not path and "audit-webhook-config-file" in given):
             raise NoAccess(f"{_PROCESS} on {node.name}: sends its audit events to where they can't be looked for")
-        found.append(AuditLog(cluster, node, path))
-    return found
-
-
-def await_events(
-    logs: Sequence[AuditLog], marker: str, complete: Callable[[list[Body]], bool], *, deadline: float
-) -> list[Body]:
-    """The events that carry a marker, once they are complete or patience has ended.
-
-    Raises:
-        ProbeError: a log could not be searched.
-    """
-    end = time.monotonic() + deadline
-    while True:
-        events = [json.loads(line) for log in logs for line in log.lines(marker)]
-        if complete(events) or time.monotonic() > end:
-            return events
-        time.sleep(_EVERY)
+        places.append((node, path))
+    return AuditLogs(cluster, places)

@@ -14,7 +14,7 @@ Sources: CIS Kubernetes Benchmark 1.2.16, 3.2.1, 3.2.2; https://kubernetes.io/do
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_k8ssec.clusters.api import Body
@@ -23,7 +23,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.auditlog import AuditLog, audit_logs, await_events
+from pytest_k8ssec.probes.auditlog import AuditLogs, audit_logs
 from pytest_k8ssec.probes.identities import api_evidence, ourselves
 from pytest_k8ssec.probes.nodefacts import argument_evidence, argument_file, arguments, control_planes
 from pytest_k8ssec.probes.pool import Pod, Pool
@@ -68,8 +68,8 @@ def test_aud_events(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callab
     """Do what an intruder does, and look for it in the API servers' logs."""
     logs, marker = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}"
     deeds = _deeds(cluster, pool.namespace("canary"), attacker(), marker)
-    events = await_events(
-        logs, marker, lambda found: all(any(deed.is_in(event) for event in found) for deed in deeds), deadline=_SECONDS
+    events = logs.events(
+        marker, lambda found: all(any(deed.is_in(event) for event in found) for deed in deeds), deadline=_SECONDS
     )
     for deed in deeds:
         case = judge.case(deed.what)
@@ -78,9 +78,9 @@ def test_aud_events(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callab
         case.attack("do it without a trace", _told(logs, deed, logged), through=logged is None)
 
 
-def _told(logs: Sequence[AuditLog], deed: _Deed, event: Body | None) -> Evidence:
+def _told(logs: AuditLogs, deed: _Deed, event: Body | None) -> Evidence:
     words = f"level {event['level']}, stage {event['stage']}" if event else ""
-    return logs[0].evidence(f"{deed.verbs[0]} {deed.resource} by {deed.user or 'nobody'}", words)
+    return logs.evidence(f"{deed.verbs[0]} {deed.resource} by {deed.user or 'nobody'}", words)
 
 
 def _deeds(cluster: Cluster, namespace: str, pod: Pod, marker: str) -> list[_Deed]:

@@ -24,7 +24,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.auditlog import audit_logs, await_events
+from pytest_k8ssec.probes.auditlog import audit_logs
 from pytest_k8ssec.probes.nodefacts import argument_evidence, argument_file, control_planes
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.redaction import register
@@ -40,20 +40,19 @@ def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     logs, marker = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}"
     canary = register(secrets.token_hex(24))
     token = _handle(cluster, pool.namespace("canary"), marker, canary)
-    events = await_events(logs, marker, lambda found: set(_DEEDS) <= {_deed(each) for each in found}, deadline=_SECONDS)
+    events = logs.events(marker, lambda found: set(_DEEDS) <= {_deed(each) for each in found}, deadline=_SECONDS)
     logged = {_deed(event) for event in events}
     case = judge.case("what API servers log of Secrets and tokens")
     for deed in _DEEDS:
-        shown = logs[0].evidence(f"{deed}, marked as ours", "found" if deed in logged else "")
+        shown = logs.evidence(f"{deed}, marked as ours", "found" if deed in logged else "")
         case.positive(f"it is in the log: {deed}", shown, succeeded=deed in logged)
     for what, forms in (
         ("a Secret's value", (canary, base64.b64encode(canary.encode()).decode())),
         ("a service account's token", (token,)),
     ):
-        for log in logs:
-            lines = log.lines(*forms)
-            searched = log.evidence(what, f"in {len(lines)} lines" if lines else "")
-            case.attack(f"read {what}", searched, through=bool(lines))
+        lines = logs.lines(*forms)
+        searched = logs.evidence(what, f"in {len(lines)} lines" if lines else "")
+        case.attack(f"read {what}", searched, through=bool(lines))
 
 
 def _handle(cluster: Cluster, namespace: str, marker: str, canary: str) -> str:
