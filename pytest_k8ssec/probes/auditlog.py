@@ -17,7 +17,8 @@ _PROCESS = "kube-apiserver"
 _EVERY = 0.5
 _NO_FILE = 3
 _SEARCH = rf"""
-root=/proc/$(pidof -s {_PROCESS})/root
+pid=$(pidof -s {_PROCESS}) || exit 4
+root=/proc/$pid/root
 set -- "$root${{1%.*}}"*
 [ -e "$1" ] || exit {_NO_FILE}
 grep -hF -f - -- "$@"

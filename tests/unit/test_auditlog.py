@@ -47,7 +47,7 @@ def test_a_log_without_it_or_without_a_file_holds_nothing(code: int) -> None:
     assert logs(FakeCluster(code)).lines("one") == []
 
 
-@pytest.mark.parametrize("code", [2, 126, 137])
+@pytest.mark.parametrize("code", [2, 4, 126, 137])
 def test_a_search_that_broke_is_no_search(code: int) -> None:
     """Whatever else a search ends with proves nothing."""
     with pytest.raises(ProbeError):
