@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -322,9 +322,7 @@ class KubeApi:
         try:
             socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
         except (client.ApiException, WebSocketException, OSError) as error:
-            # The client appends all headers and the body to the first line.
-            said = str(getattr(error, "reason", None) or error).partition(" -+-+- ")[0]
-            raise ProbeError(f"{where}: refused: {said}") from error
+            raise ProbeError(f"{where}: refused: {_said(error)}") from error
         try:
             for start in range(0, len(stdin), _STDIN_CHUNK):
                 socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
@@ -341,6 +339,15 @@ class KubeApi:
         finally:
             socket.sock.shutdown()  # the client's own close() leaves the socket open once the peer has said goodbye
         return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
+
+
+def _said(error: BaseException) -> str:
+    """What an exec was refused with: the client appends all headers and the server's own words to the first line."""
+    first, _, rest = str(getattr(error, "reason", None) or error).partition(" -+-+- ")
+    words = rest.rpartition(" -+-+- ")[2]
+    with suppress(ValueError, KeyError, TypeError):  # plain text, or none
+        words = str(json.loads(words)["message"])
+    return f"{first}: {words[:200]}" if words else first
 
 
 def _exit_code(status: Body, where: str) -> int:

@@ -6,6 +6,7 @@ needed and works in the middle of it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -19,7 +20,7 @@ from typing import Literal
 from pytest_k8ssec import docker
 from pytest_k8ssec.clusters import after
 from pytest_k8ssec.clusters.api import KubeApi
-from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
 from pytest_k8ssec.process import Completed, run
@@ -77,6 +78,26 @@ class KindCluster:
     def probe_image(self) -> str:
         """The probe image as it is named on the nodes."""
         return _on_nodes(self.image.reference)
+
+    @cached_property
+    def machine_address(self) -> str:
+        """The address by which this machine is reached from the nodes' network."""
+        return docker.gateway(self._network)
+
+    def published(self, node: Node) -> tuple[Published, ...]:
+        """The ports of this machine that lead to a node."""
+        if not node.container:
+            return ()
+        try:
+            told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", node.container).text
+        except CommandError as error:
+            raise ProbeError(f"container {node.container}: {error.message}", details=error.details) from error
+        return tuple(
+            Published(binding["HostIp"], int(binding["HostPort"]), int(target.partition("/")[0]))
+            for target, bindings in json.loads(told).items()
+            if target.endswith("/tcp")
+            for binding in bindings or ()
+        )
 
     def on_node(
         self, node: Node, argv: Sequence[str], *, deadline: float = 20, stdin: bytes = b"", check: bool = True

@@ -187,7 +187,13 @@ def http_request(task: Json) -> Json:
                     return failed(error)
                 return {"outcome": "closed", "detail": "no HTTP: %s" % type(error).__name__}
             body = beginning(answer, task.get("keep", 0), time.monotonic() + task["timeout"])
-            return {"outcome": "http", "status": answer.status, "body": body.decode("utf-8", "replace")}
+            location = answer.getheader("Location") or ""
+            return {
+                "outcome": "http",
+                "status": answer.status,
+                "body": body.decode("utf-8", "replace"),
+                "location": location,
+            }
 
 
 def beginning(answer: http.client.HTTPResponse, size: int, end: float) -> bytes:
@@ -271,6 +277,13 @@ def tokens(_task: Json) -> Json:
     return {"outcome": outcome, "detail": "%d files read, %d unreadable" % (looked - unread, unread), "tokens": result}
 
 
+def process_status(_task: Json) -> Json:
+    """What the kernel says of this very process; the fields' own words."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        pairs = [line.split(":", 1) for line in file]
+    return {"outcome": "done", "fields": {pair[0]: pair[1].strip() for pair in pairs}}
+
+
 OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "tcp": tcp,
     "udp": udp,
@@ -279,6 +292,7 @@ OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "hello": hello,
     "hello-here": hello_here,
     "tokens": tokens,
+    "status": process_status,
 }
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.clusters.api import KubeApi, Response
+from pytest_k8ssec.clusters.api import Body, KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.probes import manifests
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.redaction import register
 
 TOKEN_SECONDS = 600
@@ -69,6 +71,12 @@ class Identity:
         return evidence.status == 201 and evidence.detail == self.user
 
 
+def self_review(host: str, port: int, token: str, identity: str) -> Http:
+    """The task that asks an API server, from wherever it is sent, whom a token makes us; 201 where it is accepted."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return Http(host, port, _REVIEW, method="POST", body=json.dumps(_review()), headers=headers, identity=identity)
+
+
 def api_evidence(user: str, request: str, answer: Response) -> Evidence:
     """Evidence of a request that this process sent to the API server."""
     return Evidence(
@@ -82,18 +90,22 @@ def holder(api: KubeApi, token: str, user: str) -> Identity:
     return Identity(api, user, register(token))
 
 
-def service_account(cluster: Cluster, namespace: str, name: str) -> Identity:
+def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Body | None = None) -> Identity:
     """A service account's identity, by the TokenRequest API.
+
+    Args:
+        bound_to: an object, a pod of that account for instance, with which the token ends.
 
     Raises:
         ProbeError: no token was issued.
     """
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
-    body = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"expirationSeconds": TOKEN_SECONDS},
-    }
+    spec: Body = {"expirationSeconds": TOKEN_SECONDS}
+    if bound_to is not None:
+        meta = bound_to["metadata"]
+        reference = {"apiVersion": bound_to["apiVersion"], "kind": bound_to["kind"]}
+        spec["boundObjectRef"] = {**reference, "name": meta["name"], "uid": meta["uid"]}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
     try:
         token = str(cluster.api.call("POST", path, body=body)["status"]["token"])
     except ClusterError as error:
@@ -116,6 +128,18 @@ def nobody(pool: Pool) -> Identity:
     except ClusterError as error:
         raise ProbeError(f"service account {namespace}/{name}: was refused: {error.message}") from error
     return service_account(pool.cluster, namespace, name)
+
+
+def ourselves(cluster: Cluster) -> str:
+    """The user that the API server takes this process for.
+
+    Raises:
+        ProbeError: it does not say.
+    """
+    try:
+        return str(cluster.api.call("POST", _REVIEW, body=_review())["status"]["userInfo"]["username"])
+    except ClusterError as error:
+        raise ProbeError(str(error)) from error
 
 
 def auditor(pool: Pool) -> Identity:

@@ -38,6 +38,8 @@ class PodSpec:
     """None leaves it to the service account, as a pod that does not mention it does."""
     node: str = ""
     """Place it on this node, past the scheduler; "" lets the scheduler choose."""
+    seccomp: str = "RuntimeDefault"
+    """Type of the seccomp profile that it asks for; "" asks for none."""
     template: Mapping[str, Any] | None = None
     """Pod template of the workload whose twin it is; its labels, account and placement win over those above."""
     purpose: str = "probe"
@@ -46,18 +48,19 @@ class PodSpec:
     def key(self) -> str:
         """Equal for equal pods."""
         return repr((self.namespace, sorted(self.labels.items()), self.service_account, self.automount, self.node,
-                     self.template, self.purpose))  # fmt: skip
+                     self.seccomp, self.template, self.purpose))  # fmt: skip
 
 
-def container_security() -> dict[str, Any]:
-    """A container security context that meets Pod Security ``restricted``."""
+def container_security(seccomp: str = "RuntimeDefault") -> dict[str, Any]:
+    """A container security context that meets Pod Security ``restricted``, with that profile ("" asks for none)."""
+    profile = {"seccompProfile": {"type": seccomp}} if seccomp else {}
     return {
+        **profile,
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "runAsNonRoot": True,
         "runAsUser": _UID,
         "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
@@ -106,8 +109,8 @@ def _labels(spec: PodSpec) -> dict[str, str]:
 def _bare(spec: PodSpec) -> dict[str, Any]:
     body: dict[str, Any] = {
         "serviceAccountName": spec.service_account,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [{"securityContext": container_security()}],
+        "securityContext": {"runAsNonRoot": True},
+        "containers": [{"securityContext": container_security(spec.seccomp)}],
     }
     if spec.automount is not None:
         body["automountServiceAccountToken"] = spec.automount

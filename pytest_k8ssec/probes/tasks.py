@@ -170,3 +170,15 @@ class Tokens:
 
     def __str__(self) -> str:
         return "read every file in every mount, looking for service account tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """What the kernel says of a process of that place: its ids, capabilities and seccomp mode."""
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "status"}
+
+    def __str__(self) -> str:
+        return "read /proc/self/status"

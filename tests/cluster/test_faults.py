@@ -22,6 +22,7 @@ from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.probes import pool as pool_module
 from pytest_k8ssec.probes import targets
 from pytest_k8ssec.probes.identities import service_account
+from pytest_k8ssec.probes.nodefacts import hosts
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.vantage import NetworkVantage
 from pytest_k8ssec.stack import Stack
@@ -31,26 +32,36 @@ WITH_PODS = {
     "api-anon-data",
     "api-anon-minimal",
     "api-tls",
+    "aud-events",
     "etcd-client-auth",
     "etcd-exposed",
     "etcd-peer-auth",
     "etcd-plaintext",
+    "id-bootstrap-token",
     "id-token-automount",
+    "id-token-lifetime",
     "kubelet-anon",
     "kubelet-authz",
     "kubelet-readonly",
     "kubelet-server-cert",
     "net-cni-enforces",
     "net-ingress-deny",
+    "node-loopback",
+    "node-seccomp",
     "secrets-canary-leak",
 }
 ON_NODES = {
+    "aud-events",
+    "aud-no-secret-body",
     "etcd-ca-isolation",
     "etcd-client-auth",
     "etcd-exposed",
     "etcd-peer-auth",
     "etcd-plaintext",
+    "ext-ports",
     "net-ingress-deny",
+    "node-cred-files",
+    "node-loopback",
     "secrets-at-rest",
 }
 AT_NODES = {
@@ -59,12 +70,18 @@ AT_NODES = {
     "api-tls",
     "etcd-exposed",
     "etcd-plaintext",
+    "ext-ports",
+    "ext-unauth-ui",
+    "id-bootstrap-token",
     "kubelet-anon",
     "kubelet-authz",
     "kubelet-readonly",
     "kubelet-server-cert",
+    "node-loopback",
 }
-ALL = {control.id for control in controls()}
+PAST_THE_API = {"node-cred-files"}
+"""What asks nothing of the API server, and so needs neither it nor rights."""
+ALL = {control.id for control in controls()} - PAST_THE_API
 
 
 @dataclass
@@ -93,6 +110,7 @@ class World:
             "twin": self.pool.twin,
             "outside": NetworkVantage(self.cluster, None),
             "allowed": {},
+            "nodes": hosts(self.cluster),
         }
         try:
             control.function(**{name: given[name] for name in inspect.signature(control.function).parameters})

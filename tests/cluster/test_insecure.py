@@ -16,18 +16,26 @@ BREACHED = {
     "api-anon-data": "/api/v1/pods",
     "api-anon-minimal": "/version",
     "etcd-exposed": "connect to port 2379",
+    "aud-events": "read a Secret",
+    "ext-ports": "Service web/storefront",
+    "ext-unauth-ui": "Service web/storefront",
+    "id-bootstrap-token": "kind's public bootstrap token",
+    "id-token-lifetime": "valid for 31536",
     "id-token-automount": "system:serviceaccount:web:default",
     "kubelet-server-cert": "does not verify",
     "net-ingress-deny": "payments/ledger-0",
+    "node-seccomp": "Seccomp: 0",
     "rbac-cluster-admin": "service account batch/reporter",
     "secrets-at-rest": "canary Secret",
     "secrets-canary-leak": "Deployment payments/api",
 }
 """Control to what its evidence must name."""
+UNABLE_TO_TELL = ["aud-no-secret-body"]
+"""Nothing is audited there, so there is no log to search."""
 
 
 def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
-    """These controls are breached, with evidence that names the object; none of the others is inconclusive."""
+    """Its mistakes are breaches, with evidence that names the object; the others are inconclusive only where they must."""
     key = secrets.token_hex(16)
     done = place.pytest(
         "--pyargs",
@@ -42,7 +50,9 @@ def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
     text = (place.project / "report" / "report.json").read_text()
     results = {result["control"]: result for result in json.loads(text)["results"]}
     assert set(BREACHED) == {name for name, result in results.items() if result["verdict"] == "breached"}, done.output
-    assert [] == [name for name, result in results.items() if result["verdict"] == "inconclusive"], done.output
+    assert UNABLE_TO_TELL == [name for name, result in results.items() if result["verdict"] == "inconclusive"], (
+        done.output
+    )
     for name, words in BREACHED.items():
         assert words in results[name]["reason"]
     assert key not in text
