@@ -55,19 +55,20 @@ def rule(verb: str, resource: str, *, group: str = "") -> dict[str, Any]:
 
 
 def may(cluster: Cluster, account: ServiceAccount, right: Mapping[str, Any], namespace: str = "") -> Evidence:
-    """Evidence that an account may do what the first words of a rule say.
+    """Evidence that an account may do what the first words of a rule say, to the first object that it names.
 
     Raises:
         SabotageError: it may not.
     """
     (verb, *_), (resource, *_), (group, *_) = right["verbs"], right["resources"], right["apiGroups"]
+    (name, *_) = right.get("resourceNames", ("",))
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
             "user": f"system:serviceaccount:{account.namespace}:{account.name}",
             "groups": ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", "system:authenticated"],
-            "resourceAttributes": attributes(verb, resource, group=group, namespace=namespace),
+            "resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name),
         },
     }
     answer = cluster.api.request("POST", _REVIEWS, body=review)

@@ -145,4 +145,5 @@ def _evidence(source: Source, task: Task, raw: dict[str, Any]) -> Evidence:
         detail=str(raw.get("detail", ""))[:300],
         status=raw.get("status"),
         latency_ms=raw.get("ms"),
+        facts=raw.get("facts", {}),
     )
