@@ -34,10 +34,24 @@ WITH_PODS = {
     "id-token-automount",
     "kubelet-anon",
     "net-cni-enforces",
+    "net-controlplane",
+    "net-egress-deny",
     "net-ingress-deny",
+    "net-metadata",
+    "rbac-nodes-proxy",
+    "wl-host-access",
+    "wl-netraw",
+    "wl-privilege",
 }
-ON_NODES = {"etcd-client-auth", "etcd-plaintext", "secrets-at-rest", "net-ingress-deny"}
-AT_NODES = {"api-anon-data", "etcd-plaintext", "kubelet-anon"}
+ON_NODES = {
+    "etcd-client-auth",
+    "etcd-plaintext",
+    "net-ingress-deny",
+    "net-metadata",
+    "secrets-at-rest",
+    "wl-host-access",
+}
+AT_NODES = {"api-anon-data", "etcd-plaintext", "kubelet-anon", "net-controlplane", "rbac-nodes-proxy"}
 ALL = {control.id for control in controls()}
 
 

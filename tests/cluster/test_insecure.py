@@ -12,12 +12,24 @@ from tests.cluster.harness import Place
 
 ROOT = Path(__file__).parents[2]
 BREACHED = {
+    "adm-external-ips": "claim 203.0.113.7",
+    "adm-limits": "namespace web",
     "adm-psa": "namespace web",
     "api-anon-data": "/api/v1/pods",
     "id-token-automount": "system:serviceaccount:web:default",
+    "net-controlplane": "StatefulSet payments/ledger",
+    "net-egress-deny": "Deployment web/storefront",
     "net-ingress-deny": "payments/ledger-0",
+    "net-metadata": "Deployment web/storefront",
     "rbac-cluster-admin": "service account batch/reporter",
+    "rbac-escalation": "service account batch/reporter",
+    "rbac-nodes-proxy": "service account batch/reporter",
+    "rbac-secrets-read": "service account batch/reporter",
     "secrets-at-rest": "canary Secret",
+    "sup-pull-auth": "run it without a pull",
+    "sup-registry": "registry.invalid",
+    "wl-netraw": "open a raw socket",
+    "wl-privilege": "be root",
 }
 """Control to what its evidence must name."""
 
