@@ -15,8 +15,10 @@ _POLICY_SECONDS = 15
 _PAUSE = 0.3
 
 
-def offered(cluster: Cluster, path: str, manifest: dict[str, Any]) -> tuple[Evidence, Body]:
-    """Offer an object as a dry run: 201 means that it would be stored.
+def offered(
+    cluster: Cluster, path: str, manifest: dict[str, Any], *, method: str = "POST", **options: Any
+) -> tuple[Evidence, Body]:
+    """Offer an object as a dry run: 201 (for a change, 200) means that it would be stored.
 
     Returns:
         the evidence, and the object as it would be stored (or the Status that refuses it).
@@ -25,10 +27,10 @@ def offered(cluster: Cluster, path: str, manifest: dict[str, Any]) -> tuple[Evid
         ProbeError: no HTTP answer came.
     """
     try:
-        answer = cluster.api.request("POST", path, body=manifest, params={"dryRun": "All"})
+        answer = cluster.api.request(method, path, body=manifest, params={"dryRun": "All"}, **options)
     except ClusterError as error:
         raise ProbeError(str(error)) from error
-    return api_evidence("our administrator", f"POST {path} (dry run)", answer), answer.body
+    return api_evidence("our administrator", f"{method} {path} (dry run)", answer), answer.body
 
 
 def admitted(answer: Evidence) -> bool | None:
@@ -36,7 +38,7 @@ def admitted(answer: Evidence) -> bool | None:
 
     Policies, webhooks and plugins refuse with 403 or 422 and say "denied"; RBAC and validation use other words.
     """
-    if answer.status == 201:
+    if answer.status in {200, 201}:
         return True
     return False if answer.status in {403, 422} and "denied" in answer.detail.lower() else None
 

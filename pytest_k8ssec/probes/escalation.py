@@ -5,7 +5,7 @@ Sources: https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +54,6 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[S
         image: of the pods that are offered; nothing runs it.
     """
     core, rbac = f"/api/v1/namespaces/{namespace}", f"/apis/{RBAC}/v1/namespaces/{namespace}"
-    pod, labels = podsecurity.pod(image), {"k8ssec": "offer"}
-    template = {"metadata": {"labels": labels}, "spec": pod["spec"]}
     return (
         Step(
             "bind itself to cluster-admin",
@@ -67,13 +65,7 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[S
             (rule("create", "roles", group=RBAC), rule("escalate", "roles", group=RBAC)),
             "POST", f"{rbac}/roles", _object("Role", f"{RBAC}/v1", rules=_EVERYTHING),
         ),
-        Step("create a pod", (rule("create", "pods"),), "POST", f"{core}/pods", pod),
-        Step(
-            "create a Deployment",
-            (rule("create", "deployments", group="apps"),),
-            "POST", f"/apis/apps/v1/namespaces/{namespace}/deployments",
-            _object("Deployment", "apps/v1", spec={"selector": {"matchLabels": labels}, "template": template}),
-        ),
+        *_workloads(namespace, image),
         Step(
             "run a command in a container",
             (rule("create", "pods/exec"),),
@@ -101,6 +93,33 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[S
             "POST", _REVIEWS, _REVIEW, {"Impersonate-User": f"system:serviceaccount:{namespace}:{NOBODY}"},
         ),
     )  # fmt: skip
+
+
+def _workloads(namespace: str, image: str) -> Iterator[Step]:
+    """Ways to a pod of one's own making, which has any account and any volume of its namespace."""
+    pod, labels = podsecurity.pod(image), {"k8ssec": "offer"}
+    template = {"metadata": {"labels": labels}, "spec": {**pod["spec"], "restartPolicy": "Always"}}
+    once = {"template": {"spec": {**pod["spec"], "restartPolicy": "Never"}}}
+    selecting = {"selector": {"matchLabels": labels}, "template": template}
+    for kind, version, spec in (
+        ("Pod", "v1", pod["spec"]),
+        ("Deployment", "apps/v1", selecting),
+        ("DaemonSet", "apps/v1", selecting),
+        ("StatefulSet", "apps/v1", {**selecting, "serviceName": NOBODY}),
+        ("ReplicaSet", "apps/v1", selecting),
+        ("ReplicationController", "v1", {"selector": labels, "template": template}),
+        ("Job", "batch/v1", once),
+        ("CronJob", "batch/v1", {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": once}}),
+    ):
+        group, _, _ = version.rpartition("/")
+        plural = f"{kind.lower()}s"
+        path = f"/{f'apis/{version}' if group else f'api/{version}'}/namespaces/{namespace}/{plural}"
+        for verb, method, where, body, headers in (
+            ("create", "POST", path, _object(kind, version, spec=spec), {}),
+            ("update", "PUT", f"{path}/{NOBODY}", _object(kind, version, spec=spec), {}),
+            ("patch", "PATCH", f"{path}/{NOBODY}", {}, _MERGE),
+        ):
+            yield Step(f"{verb} a {kind}", (rule(verb, plural, group=group),), method, where, body, headers)
 
 
 def in_cluster() -> tuple[Step, ...]:

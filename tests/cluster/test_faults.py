@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import inspect
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.probes import pool as pool_module
 from pytest_k8ssec.probes import targets
 from pytest_k8ssec.probes.identities import service_account
+from pytest_k8ssec.probes.manifests import LABEL
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Resolve
 from pytest_k8ssec.probes.vantage import NetworkVantage
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -39,6 +41,7 @@ WITH_PODS = {
     "net-ingress-deny",
     "net-metadata",
     "rbac-nodes-proxy",
+    "sup-registry",
     "wl-host-access",
     "wl-netraw",
     "wl-privilege",
@@ -94,6 +97,16 @@ class World:
         broken = copy.copy(self.cluster)
         broken.__dict__["api"] = api
         return World.of(broken, dataclasses.replace(self.stack, api=api))
+
+
+@pytest.fixture(autouse=True)
+def room(world: World) -> Iterator[None]:
+    """Remove the pods of each test from the stack's namespaces: a quota that is full would break probes by itself."""
+    yield
+    for namespace in world.stack.namespaces:
+        pods = f"/api/v1/namespaces/{namespace}/pods"
+        ours = {"labelSelector": f"{LABEL},{LABEL}!={world.pool.run_id}", "gracePeriodSeconds": "0"}
+        world.cluster.api.call("DELETE", pods, params=ours)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +176,14 @@ def test_targets_that_do_not_listen_are_inconclusive(world: World, monkeypatch: 
     moved = [dataclasses.replace(target, port=9) for target in real]
     monkeypatch.setattr(module, "targets", lambda *_: moved)
     control = next(each for each in controls() if each.id == "net-ingress-deny")
+    verdict, reason = World.of(world.cluster, world.stack).judge(control)
+    assert verdict is Verdict.INCONCLUSIVE, reason
+
+
+def test_no_answer_from_dns_is_inconclusive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workload that is merely cut off is not held back by a policy."""
+    control = next(each for each in controls() if each.id == "net-egress-deny")
+    monkeypatch.setattr(inspect.getmodule(control.function), "Resolve", lambda: Resolve("k8ssec.invalid"))
     verdict, reason = World.of(world.cluster, world.stack).judge(control)
     assert verdict is Verdict.INCONCLUSIVE, reason
 

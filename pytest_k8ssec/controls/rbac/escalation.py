@@ -19,17 +19,18 @@ https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-esca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import on_trial
+from pytest_k8ssec.controls.rbac import on_trial, places
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace
 from pytest_k8ssec.probes.grants import granted
 from pytest_k8ssec.probes.identities import Identity, administrator
-from pytest_k8ssec.stack import ServiceAccount, Stack
+from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 _THROUGH = {200: True, 201: True, 404: True, 403: False}
@@ -43,29 +44,46 @@ _THROUGH = {200: True, 201: True, 404: True, 403: False}
 )
 def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account try each way to further rights, in each namespace and in the cluster."""
-    shown: dict[tuple[str, str], Evidence] = {}
+    shown: dict[str, Evidence] = {}
     for account, identity, case in on_trial(judge, cluster, stack, allowed):
-        for namespace, steps in _steps(cluster, stack, account).items():
+        inside = {name: in_namespace(account, name, cluster.probe_image) for name in places(stack)}
+        for namespace, steps in {**inside, "": in_cluster()}.items():
+            where = f"in {namespace}" if namespace else "in the cluster"
+            if namespace not in shown:
+                shown[namespace] = _administrator(cluster, steps)
+            known = shown[namespace]
+            case.positive(f"an administrator may do all this {where}", known, succeeded=_through(known))
             rules = identity.rules(namespace or account.namespace)
             case.positive("its rules can be read", rules.evidence, succeeded=rules.evidence.status == 201)
+            _attack(case, identity, steps, where)
             for step in steps:
-                where = f"{step.words}, {f'in {namespace}' if namespace else 'in the cluster'}"
-                known = shown.get((step.words, namespace)) or administrator(
-                    cluster, step.method, step.path, **_request(step)
-                )
-                shown[step.words, namespace] = known
-                case.positive(f"an administrator may: {where}", known, succeeded=_through(known))
-                answer = identity.attempt(step.method, step.path, **_request(step), what=where)
-                case.attack(where, answer, through=_through(answer))
                 verb, resource, group = step.right
                 for name in rules.names(verb, resource, group=group):
                     _by_name(case, identity, step, namespace, name)
 
 
-def _steps(cluster: Cluster, stack: Stack, account: ServiceAccount) -> dict[str, tuple[Step, ...]]:
-    """All ways up by namespace, "" for those in the whole cluster."""
-    places = {name: in_namespace(account, name, cluster.probe_image) for name in (*stack.namespaces, "kube-system")}
-    return {**places, "": in_cluster()}
+def _attack(case: Case, identity: Identity, steps: Sequence[Step], where: str) -> None:
+    """Try each step; those that are refused, which are a great many, become one record that names them all."""
+    refused: dict[str, Evidence] = {}
+    for step in steps:
+        answer = identity.attempt(step.method, step.path, what=f"{step.words}, {where}", **_request(step))
+        if _through(answer) is False:
+            refused[f"{step.words}: {step.method} {step.path}"] = answer
+        else:
+            case.attack(f"{step.words}, {where}", answer, through=_through(answer))
+    if refused:
+        *_, last = refused.values()
+        facts = {request: answer.status for request, answer in refused.items()}
+        case.attack(f"{len(refused)} ways up {where}", replace(last, facts=facts), through=False)
+
+
+def _administrator(cluster: Cluster, steps: Sequence[Step]) -> Evidence:
+    """The first step that does not work for an administrator either, or the last one: all of them work."""
+    for step in steps:
+        answer = administrator(cluster, step.method, step.path, **_request(step))
+        if _through(answer) is not True:
+            break
+    return answer
 
 
 def _request(step: Step) -> dict[str, Any]:

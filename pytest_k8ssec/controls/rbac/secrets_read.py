@@ -3,9 +3,9 @@
 Whoever may read Secrets has every password and every legacy token in them, and `list` or `watch` gives them all at once,
 as `get` does one by one. A Secret that a pod needs is mounted into it: its service account needs no right for that. Each
 of the stack's service accounts tries, with a token of its own, to list and to watch the Secrets of its namespace, of the
-stack's others, of kube-system and of all together, and to get one that does not exist: 404 means that it might, 403 that
-it may not. A grant of a single Secret by its name is not seen that way, so the names that its rules carry are tried too.
-Only metadata is asked for, so no value ever leaves the API server.
+stack's others, of default and kube-system, and of all together, and to get one that does not exist: 404 means that it
+might, 403 that it may not. A grant of a single Secret by its name is not seen that way, so the names that its rules carry
+are tried too. Only metadata is asked for, so no value ever leaves the API server.
 
 Remediation: take `secrets` (and `*`) out of the Role or ClusterRole that the account is bound to, and mount what its pods
 need. An account that has to read Secrets, such as an operator, gets `get` with `resourceNames`, and is declared in
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import on_trial
+from pytest_k8ssec.controls.rbac import on_trial, places
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.grants import granted, rule
 from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
@@ -43,10 +43,10 @@ _THROUGH = {200: True, 404: True, 403: False}
 )
 def test_rbac_secrets_read(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account list, watch and get Secrets, in its own namespace and in others."""
-    places = {name: f"/api/v1/namespaces/{name}/secrets" for name in (*stack.namespaces, "kube-system")}
-    shown = {path: administrator(cluster, "GET", path, headers=_MANY, params=_LIST) for path in places.values()}
+    paths = {name: f"/api/v1/namespaces/{name}/secrets" for name in places(stack)}
+    shown = {path: administrator(cluster, "GET", path, headers=_MANY, params=_LIST) for path in paths.values()}
     for _, identity, case in on_trial(judge, cluster, stack, allowed):
-        for namespace, path in places.items():
+        for namespace, path in paths.items():
             case.positive("an administrator lists them", shown[path], succeeded=shown[path].status == 200)
             _attack(case, identity, path)
             case.attack(f"get one of {namespace}", (one := _get(identity, path, NOBODY)), through=_through(one))
@@ -54,13 +54,18 @@ def test_rbac_secrets_read(judge: Judge, cluster: Cluster, stack: Stack, allowed
             case.positive("its rules can be read", rules.evidence, succeeded=rules.evidence.status == 201)
             for name in rules.names("get", "secrets"):
                 case.attack(f"get {namespace}/{name}", (one := _get(identity, path, name)), through=_through(one))
+            for name in (*rules.names("list", "secrets"), *rules.names("watch", "secrets")):
+                _attack(case, identity, path, name)
         _attack(case, identity, "/api/v1/secrets")
 
 
-def _attack(case: Case, identity: Identity, path: str) -> None:
+def _attack(case: Case, identity: Identity, path: str, name: str = "") -> None:
+    """List and watch: all Secrets, or the one of that name."""
+    only = {"fieldSelector": f"metadata.name={name}"} if name else {}
     for verb, params in (("list", _LIST), ("watch", _WATCH)):
-        answer = identity.attempt("GET", path, headers=_MANY, params=params, what=f"{verb} {path}, metadata only")
-        case.attack(f"{verb} {path}", answer, through=_through(answer))
+        what = f"{verb} {path}{f', only {name}' if name else ''}"
+        answer = identity.attempt("GET", path, headers=_MANY, params={**params, **only}, what=f"{what}, metadata only")
+        case.attack(what, answer, through=_through(answer))
 
 
 def _get(identity: Identity, path: str, name: str) -> Evidence:
