@@ -14,6 +14,7 @@ from tests.unit.fakes import evidence
     ("status", "words", "expected"),
     [
         (201, "", True),
+        (200, "", True),
         (403, "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no", False),
         (422, 'admission webhook "x" denied the request: no', False),
         (403, "Use of external IPs is denied by admission control", False),
