@@ -126,7 +126,7 @@ class Rules:
                 for rule in self.rules
                 if _covers(rule["verbs"], verb)
                 and _covers(rule.get("apiGroups", ()), group)
-                and _covers(rule.get("resources", ()), resource)
+                and _covers(rule.get("resources", ()), resource, f"*/{resource.partition('/')[2]}")
                 for name in rule.get("resourceNames", ())
             }
         )
@@ -215,8 +215,8 @@ def attributes(verb: str, resource: str, *, group: str = "", namespace: str = ""
             "namespace": namespace, "name": name}  # fmt: skip
 
 
-def _covers(granted: Sequence[str], wanted: str) -> bool:
-    return "*" in granted or wanted in granted
+def _covers(granted: Sequence[str], *wanted: str) -> bool:
+    return any(each in granted for each in ("*", *wanted))
 
 
 def _review() -> dict[str, Any]:

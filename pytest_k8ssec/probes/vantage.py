@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,6 +104,12 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
 def probe(vantage: Vantage, tasks: Sequence[Task]) -> list[Evidence]:
     """Like :func:`ask`, where only the evidence is wanted."""
     return [answer.evidence for answer in ask(vantage, tasks)]
+
+
+def probe_all(asked: Sequence[tuple[Vantage, Sequence[Task]]]) -> list[list[Evidence]]:
+    """Like :func:`probe`, from several places at the same time. Raises ProbeError."""
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        return list(pool.map(lambda one: probe(*one), asked))
 
 
 def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[dict[str, Any]]:

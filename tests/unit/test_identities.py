@@ -32,4 +32,6 @@ def test_names_of_a_right(rule: dict[str, list[str]], expected: list[str]) -> No
 def test_names_are_those_of_the_subresource() -> None:
     """A right on pods is none on pods/exec."""
     rules = Rules(evidence(Outcome.HTTP, status=201), ({**_NAMED, "resources": ["pods/exec"]},))
+    of_all = Rules(rules.evidence, ({**_NAMED, "resources": ["*/exec"]},))
+    assert (["a", "b"], []) == (of_all.names("get", "pods/exec"), of_all.names("get", "pods"))
     assert (["a", "b"], []) == (rules.names("get", "pods/exec"), rules.names("get", "pods"))

@@ -13,6 +13,7 @@ from pytest_k8ssec.probes.cni import await_task, blocked, enforces, settle
 from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.tasks import Task
+from pytest_k8ssec.probes.vantage import probe_all
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -64,6 +65,19 @@ def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str])
     free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
     pool.remember("settled", lambda: settle(twins, next(iter(free.values()))))
     return [Suspect(each, twin, free[twin.source.node], gate) for each, twin in zip(workloads, twins, strict=True)]
+
+
+def tried(
+    suspects: Sequence[Suspect], ways: Callable[[Suspect], Sequence[Task]]
+) -> Iterator[tuple[Suspect, list[Evidence], list[Evidence]]]:
+    """What comes of each suspect's ways out, for itself and for the pod beside it; all go at the same time.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    planned = [(suspect, ways(suspect)) for suspect in suspects]
+    answers = probe_all([(pod.vantage, tasks) for each, tasks in planned for pod in (each.pod, each.free)])
+    yield from zip(suspects, answers[::2], answers[1::2], strict=True)
 
 
 @contextmanager

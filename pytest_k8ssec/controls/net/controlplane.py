@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import let_out, on_trial
+from pytest_k8ssec.controls.net import Suspect, let_out, on_trial, tried
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.cni import allow_egress
 from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Tcp, authority
+from pytest_k8ssec.probes.tasks import Tcp
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
 
@@ -36,15 +36,18 @@ _API, _KUBELET, _ETCD = 6443, 10250, 2379
 def test_net_controlplane(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload connect to each node's API server, kubelet and etcd."""
     clients = {str(account): account.api_client for account in stack.service_accounts if account.api_client}
-    for suspect in on_trial(judge, stack, pool, allowed):
+
+    def ways(suspect: Suspect) -> list[Tcp]:
         account = f"{suspect.workload.namespace}/{suspect.workload.service_account}"
         if account in clients:
             judge.note(f"{account} is declared a client of the API: {clients[account]}")
         ports = (_KUBELET, _ETCD) if account in clients else (_API, _KUBELET, _ETCD)
-        ways = [Tcp(node.address, port) for node in cluster.nodes for port in ports]
-        for way, answer, shown in zip(ways, suspect.pod.probe(*ways), suspect.free.probe(*ways), strict=True):
-            case = judge.case(f"{suspect.workload} to {authority(way.host, way.port)}", required=False)
-            suspect.attack(case, "connect", answer, shown)
+        return [Tcp(node.address, port) for node in cluster.nodes for port in ports]
+
+    for suspect, answers, shown in tried(on_trial(judge, stack, pool, allowed), ways):
+        for answer, known in zip(answers, shown, strict=True):
+            case = judge.case(f"{suspect.workload}: {answer.request}", required=False)
+            suspect.attack(case, "connect", answer, known)
             suspect.gated(case)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import let_out, on_trial
+from pytest_k8ssec.controls.net import let_out, on_trial, tried
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import allow_egress
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
@@ -42,10 +42,8 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
         "a pod of another namespace, UDP": Udp(canary.address, CANARY_PORT),
         "the outside, TCP": outside_listener(cluster),
     }
-    for suspect in suspects:
+    for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda _: (Resolve(), *ways.values())):
         case = judge.case(str(suspect.workload))
-        dns, *answers = suspect.pod.probe(Resolve(), *ways.values())
-        shown = suspect.free.probe(*ways.values())
         for what, answer, known in zip(ways, answers, shown, strict=True):
             suspect.attack(case, f"reach {what}", answer, known)
         case.positive("it gets an answer from DNS", dns, succeeded=dns.outcome is Outcome.DONE)

@@ -22,7 +22,7 @@ from contextlib import ExitStack
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import let_out, on_trial
+from pytest_k8ssec.controls.net import let_out, on_trial, tried
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.cni import allow_egress
 from pytest_k8ssec.probes.metadata import ADDRESS, METADATA, served
@@ -45,9 +45,8 @@ def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, 
     with ExitStack() as services:
         for node in (node for node in cluster.nodes if node.name in free):
             judge.note(services.enter_context(served(cluster, node, free[node.name])))
-        for suspect in suspects:
+        for suspect, (answer,), (shown,) in tried(suspects, lambda _: (METADATA,)):
             case = judge.case(str(suspect.workload))
-            (answer,), (shown,) = suspect.pod.probe(METADATA), suspect.free.probe(METADATA)
             suspect.attack(case, f"connect to {ADDRESS}", answer, shown)
             suspect.gated(case)
 
