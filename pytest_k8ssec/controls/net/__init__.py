@@ -82,12 +82,17 @@ def tried(
 
 @contextmanager
 def let_out(
-    api: KubeApi, stack: Stack, twin: Callable[[Workload], Pod], policy: Callable[[str], Body], task: Task
+    api: KubeApi,
+    stack: Stack,
+    twin: Callable[[Workload], Pod],
+    policy: Callable[[str], Body],
+    task: Callable[[], Task],
 ) -> Iterator[Evidence]:
     """Add a policy to each of the stack's namespaces that has workloads, and take it away again.
 
     Args:
-        task: what the policy lets through: tried until it is in force, and until it no longer is.
+        task: makes what the policy lets through, tried until it is in force and until it no longer is; made anew each
+            time, as pods of ours don't outlive a change of the cluster.
 
     Yields:
         the evidence that it is in force.
@@ -96,19 +101,18 @@ def let_out(
         SabotageError: it is not, or it still is after it was removed.
     """
     workloads = {workload.namespace: workload for workload in stack.workloads()}
-    twins = [twin(each) for each in workloads.values()]
+
+    def tried(*, reachable: bool) -> Evidence:
+        for proof in [await_task(twin(each), task(), reachable=reachable) for each in workloads.values()]:
+            if _open(proof) is not reachable:
+                raise SabotageError(
+                    f"egress policy: {'not in force' if reachable else 'removed, and still in force'}: {proof}"
+                )
+        return proof
+
     with api.applied(*map(policy, workloads)):
-        yield _await(twins, task, reachable=True)
-    _await(twins, task, reachable=False)
-
-
-def _await(pods: Sequence[Pod], task: Task, *, reachable: bool) -> Evidence:
-    for proof in [await_task(pod, task, reachable=reachable) for pod in pods]:
-        if _open(proof) is not reachable:
-            raise SabotageError(
-                f"egress policy: {'not in force' if reachable else 'removed, and still in force'}: {proof}"
-            )
-    return proof
+        yield tried(reachable=True)
+    tried(reachable=False)
 
 
 def _open(answer: Evidence) -> bool | None:

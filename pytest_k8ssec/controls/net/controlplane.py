@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.controls.net import Suspect, let_out, on_trial, tried
@@ -55,6 +56,9 @@ def test_net_controlplane(judge: Judge, cluster: Cluster, stack: Stack, pool: Po
 def egress_allowed_to_nodes(cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
     """A policy that allows egress to the nodes' addresses is added to the namespaces of the stack."""
     addresses = [node.address for node in cluster.nodes]
-    kubelet = Tcp(addresses[0], _KUBELET)
-    with let_out(cluster.api, stack, twin, lambda namespace: allow_egress(namespace, *addresses), kubelet) as proof:
+
+    def policy(namespace: str) -> Body:
+        return allow_egress(namespace, *addresses)
+
+    with let_out(cluster.api, stack, twin, policy, lambda: Tcp(addresses[0], _KUBELET)) as proof:
         yield proof

@@ -55,5 +55,5 @@ def egress_allowed_to_all(
     cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
 ) -> Iterator[Evidence]:
     """A policy that allows all egress is added to the namespaces of the stack: policies add up."""
-    with let_out(cluster.api, stack, twin, allow_egress, attacker().canary) as proof:
+    with let_out(cluster.api, stack, twin, allow_egress, lambda: attacker().canary) as proof:
         yield proof

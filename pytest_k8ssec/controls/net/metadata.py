@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
+from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.controls.net import let_out, on_trial, tried
@@ -59,5 +60,9 @@ def egress_allowed_to_metadata(
     with ExitStack() as services:
         for node in cluster.nodes:
             services.enter_context(served(cluster, node, attacker(node=node.name)))
-        with let_out(cluster.api, stack, twin, lambda namespace: allow_egress(namespace, ADDRESS), METADATA) as proof:
+        with let_out(cluster.api, stack, twin, _to_metadata, lambda: METADATA) as proof:
             yield proof
+
+
+def _to_metadata(namespace: str) -> Body:
+    return allow_egress(namespace, ADDRESS)
