@@ -63,7 +63,7 @@ def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str])
     nodes = sorted({twin.source.node for twin in twins})
     home = pool.namespace("attacker")
     free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
-    pool.remember("settled", lambda: settle(twins, next(iter(free.values()))))
+    pool.remember(f"settled: {[twin.uid for twin in twins]}", lambda: settle(twins, next(iter(free.values()))))
     return [Suspect(each, twin, free[twin.source.node], gate) for each, twin in zip(workloads, twins, strict=True)]
 
 
@@ -102,7 +102,7 @@ def let_out(
     """
     workloads = {workload.namespace: workload for workload in stack.workloads()}
 
-    def tried(*, reachable: bool) -> Evidence:
+    def in_force(*, reachable: bool) -> Evidence:
         for proof in [await_task(twin(each), task(), reachable=reachable) for each in workloads.values()]:
             if _open(proof) is not reachable:
                 raise SabotageError(
@@ -111,8 +111,8 @@ def let_out(
         return proof
 
     with api.applied(*map(policy, workloads)):
-        yield tried(reachable=True)
-    tried(reachable=False)
+        yield in_force(reachable=True)
+    in_force(reachable=False)
 
 
 def _open(answer: Evidence) -> bool | None:
