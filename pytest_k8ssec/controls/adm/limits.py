@@ -6,7 +6,8 @@ that, or come back with limits that a LimitRange put in: the object that the API
 The same pod with limits must be let in.
 
 Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu` and
-`limits.memory`.
+`limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as `"namespace" =
+"reason"`.
 
 Sources: https://kubernetes.io/docs/concepts/policy/limit-range/, https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """

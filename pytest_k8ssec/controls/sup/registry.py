@@ -7,7 +7,8 @@ That such an image can't be pulled is no denial: the next one can.
 
 Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
 repositories that images may come from, with `Deny` and `failurePolicy: Fail`, for `containers`, `initContainers` and
-`ephemeralContainers`. A namespace that is open on purpose is declared in `[tool.k8ssec.allow.sup-registry]`.
+`ephemeralContainers`. A namespace that is open on purpose is declared in `[tool.k8ssec.allow.sup-registry]` as
+`"namespace" = "reason"`.
 
 Sources: CIS Kubernetes Benchmark 5.5.1; https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
