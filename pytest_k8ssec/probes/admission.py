@@ -44,7 +44,7 @@ def admitted(answer: Evidence) -> bool | None:
 
 
 def await_admission(cluster: Cluster, path: str, manifest: dict[str, Any], *, let_in: bool) -> Evidence:
-    """Offer an object until what admission makes of it is as it should be: a policy takes a moment, and nobody announces it.
+    """Offer an object until admission treats it as it should: a policy takes a moment, and nobody announces it.
 
     Raises:
         ProbeError: it did not come to that, or no HTTP answer came.

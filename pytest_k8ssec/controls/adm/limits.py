@@ -1,15 +1,16 @@
 """No pod of the stack's namespaces runs without a bound on CPU and memory.
 
 A container without limits takes what its node has: one leak, one loop or one miner starves its neighbours, the kubelet
-among them. A pod that asks for nothing is offered to each of the stack's namespaces, as a dry run. It must be refused for
-that, or come back with limits that a LimitRange put in: the object that the API server returns is looked at, no policy.
-The same pod with limits must be let in.
+among them. A pod that asks for nothing is offered to each of the stack's namespaces, as a dry run. It must be refused
+for that, or come back with limits that a LimitRange put in: the object that the API server returns is looked at, no
+policy. The same pod with limits must be let in.
 
-Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu` and
-`limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as `"namespace" =
-"reason"`.
+Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
+and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as
+`"namespace" = "reason"`.
 
-Sources: https://kubernetes.io/docs/concepts/policy/limit-range/, https://kubernetes.io/docs/concepts/policy/resource-quotas/
+Sources: https://kubernetes.io/docs/concepts/policy/limit-range/,
+https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """A workload of the stack can send nothing to where it has no business.
 
-What gets into a container wants out again: to fetch tools, to carry data away, to look round the cluster. Without a default
-deny of egress nothing keeps it. A twin of each workload, for which the same policies hold, tries a pod of ours in another
-namespace, over TCP and UDP, and a listener of ours outside the cluster. A pod of ours on the same node, for which no policy
-holds, must reach all of them at that moment, and the twin must get an answer from DNS: so it is not merely cut off.
+What gets into a container wants out again: to fetch tools, to carry data away, to look round the cluster. Without a
+default deny of egress nothing keeps it. A twin of each workload, for which the same policies hold, tries a pod of ours
+in another namespace, over TCP and UDP, and a listener of ours outside the cluster. A pod of ours on the same node, for
+which no policy holds, must reach all of them at that moment, and the twin must get an answer from DNS: so it is not
+merely cut off.
 
 A twin is a new pod, and engines take a moment to know it: it is given that moment.
 
 Remediation: give each namespace a NetworkPolicy that selects all pods and lists `Egress` without any rule, and name the
-exceptions, DNS among them, by namespace and pod labels. Policies add up: one that allows all egress undoes all others. A
-workload that has to reach everything is declared in `[tool.k8ssec.allow.net-egress-deny]` as `"namespace/workload" =
+exceptions, DNS among them, by namespace and pod labels. Policies add up: one that allows all egress undoes all others.
+A workload that has to reach everything is declared in `[tool.k8ssec.allow.net-egress-deny]` as `"namespace/workload" =
 "reason"`.
 
 Sources: CIS Kubernetes Benchmark 5.3.2; https://kubernetes.io/docs/concepts/services-networking/network-policies/

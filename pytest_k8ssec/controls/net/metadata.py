@@ -5,11 +5,11 @@ credentials: a node's, if a pod asks. One request turns a container into the clo
 workload, for which the same policies hold, connects there; nothing is asked. Where a pod of ours on the same node, for
 which no policy holds, does not get through at that moment, nothing is known.
 
-On a node without such a service, as in kind, a listener of ours takes its place while the control runs, if the run made the
-cluster; on others the control is not applicable.
+On a node without such a service, as in kind, a listener of ours takes its place while the control runs, if the run made
+the cluster; on others the control is not applicable.
 
-Remediation: deny egress by default (see net-egress-deny), with no exception that holds 169.254.169.254, and have the cloud
-answer machines only (on AWS: IMDSv2 with a hop limit of 1), or give pods identities of their own.
+Remediation: deny egress by default (see net-egress-deny), with no exception that holds 169.254.169.254, and have the
+cloud answer machines only (on AWS: IMDSv2 with a hop limit of 1), or give pods identities of their own.
 
 Sources: https://hackingthe.cloud/aws/exploitation/ec2-metadata-ssrf/;
 https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html

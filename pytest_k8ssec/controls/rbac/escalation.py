@@ -1,17 +1,17 @@
 """No service account of the stack has a right that leads to further rights.
 
-Some verbs are worth more than they look: who may create pods has every account and every volume of the namespace, who may
-`bind`, `escalate` or `impersonate` has whatever there is, and a webhook sees every Secret that is written. Each of the
-stack's service accounts tries each of these, with a token of its own, in its namespace and in the others: as a dry run, or
-on a name that does not exist, where 404 means that it might and 403 that it may not. What is granted on single objects by
-their names is read from its rules and asked for by name. An administrator sends the same requests, which shows that
-nothing but the account's rights is in the way.
+Some verbs are worth more than they look: who may create pods has every account and every volume of the namespace, who
+may `bind`, `escalate` or `impersonate` has whatever there is, and a webhook sees every Secret that is written. Each of
+the stack's service accounts tries each of these, with a token of its own, in its namespace and in the others: as a dry
+run, or on a name that does not exist, where 404 means that it might and 403 that it may not. What is granted on single
+objects by their names is read from its rules and asked for by name. An administrator sends the same requests, which
+shows that nothing but the account's rights is in the way.
 
 A command over a WebSocket is a GET: up to Kubernetes 1.34 `get` on pods/exec was enough for it, later ones ask for
 `create` too.
 
-Remediation: give the account a Role with the verbs and resources that it uses, and none of these. An operator that needs
-one is declared in `[tool.k8ssec.allow.rbac-escalation]` as `"namespace/serviceaccount" = "reason"`.
+Remediation: give the account a Role with the verbs and resources that it uses, and none of these. An operator that
+needs one is declared in `[tool.k8ssec.allow.rbac-escalation]` as `"namespace/serviceaccount" = "reason"`.
 
 Sources: CIS Kubernetes Benchmark 5.1.4, 5.1.8, 5.1.9, 5.1.11 to 5.1.13;
 https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks
@@ -115,7 +115,7 @@ def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Ev
 
 @sabotage(test_rbac_escalation)
 def may_escalate_in_the_cluster(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """The default service account of one of the stack's namespaces may impersonate, approve certificates and add webhooks."""
+    """The default service account of one of the stack's namespaces may impersonate, approve certificates, add webhooks."""
     account = next(each for each in stack.service_accounts if each.name == "default")
     with granted(cluster, account, *(rule for step in in_cluster() for rule in step.rules)) as proof:
         yield proof

@@ -1,13 +1,13 @@
 """No service account of the stack reaches the kubelets' own API.
 
-The right to `nodes/proxy`, often given for metrics, is the right to everything that a kubelet does: to run commands in every
-container of its node, past admission and past the API server's audit log. `get` alone is enough, as a WebSocket begins with
-a GET. Each of the stack's service accounts asks every node's kubelet, with a token of its own and from a pod, to run a
-command in a pod that does not exist: 404 means that it might, 403 that it may not. It also asks through the API server's
-proxy. Our auditor, who may, sends the same requests from the same place.
+The right to `nodes/proxy`, often given for metrics, is the right to everything that a kubelet does: to run commands in
+every container of its node, past admission and past the API server's audit log. `get` alone is enough, as a WebSocket
+begins with a GET. Each of the stack's service accounts asks every node's kubelet, with a token of its own and from a
+pod, to run a command in a pod that does not exist: 404 means that it might, 403 that it may not. It also asks through
+the API server's proxy. Our auditor, who may, sends the same requests from the same place.
 
-Remediation: take `nodes/proxy` (and `nodes/*`, `*`) out of the role that the account is bound to; what reads metrics, logs
-or statistics needs `nodes/metrics`, `nodes/log`, `nodes/stats`. An agent that needs it is declared in
+Remediation: take `nodes/proxy` (and `nodes/*`, `*`) out of the role that the account is bound to; what reads metrics,
+logs or statistics needs `nodes/metrics`, `nodes/log`, `nodes/stats`. An agent that needs it is declared in
 `[tool.k8ssec.allow.rbac-nodes-proxy]` as `"namespace/serviceaccount" = "reason"`.
 
 Sources: CIS Kubernetes Benchmark 5.1.10; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/

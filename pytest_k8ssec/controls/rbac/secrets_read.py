@@ -1,17 +1,18 @@
 """No service account of the stack reads Secrets through the API.
 
-Whoever may read Secrets has every password and every legacy token in them, and `list` or `watch` gives them all at once,
-as `get` does one by one. A Secret that a pod needs is mounted into it: its service account needs no right for that. Each
-of the stack's service accounts tries, with a token of its own, to list and to watch the Secrets of its namespace, of the
-stack's others, of default and kube-system, and of all together, and to get one that does not exist: 404 means that it
-might, 403 that it may not. A grant of a single Secret by its name is not seen that way, so the names that its rules carry
-are tried too. Only metadata is asked for, so no value ever leaves the API server.
+Whoever may read Secrets has every password and every legacy token in them, and `list` or `watch` gives them all at
+once, as `get` does one by one. A Secret that a pod needs is mounted into it: its service account needs no right for
+that. Each of the stack's service accounts tries, with a token of its own, to list and to watch the Secrets of its
+namespace, of the stack's others, of default and kube-system, and of all together, and to get one that does not exist:
+404 means that it might, 403 that it may not. A grant of a single Secret by its name is not seen that way, so the names
+that its rules carry are tried too. Only metadata is asked for, so no value ever leaves the API server.
 
-Remediation: take `secrets` (and `*`) out of the Role or ClusterRole that the account is bound to, and mount what its pods
-need. An account that has to read Secrets, such as an operator, gets `get` with `resourceNames`, and is declared in
+Remediation: take `secrets` (and `*`) out of the Role or ClusterRole that the account is bound to, and mount what its
+pods need. An account that has to read Secrets, such as an operator, gets `get` with `resourceNames`, and is declared in
 `[tool.k8ssec.allow.rbac-secrets-read]` as `"namespace/serviceaccount" = "reason"`.
 
-Sources: CIS Kubernetes Benchmark 5.1.2; https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secrets
+Sources: CIS Kubernetes Benchmark 5.1.2;
+https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secrets
 """
 
 from __future__ import annotations

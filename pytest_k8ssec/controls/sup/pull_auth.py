@@ -1,12 +1,12 @@
 """A pod runs no image that its own credentials could not have pulled.
 
-What one team's node pulled with that team's credentials lies on the node's disk, and with `IfNotPresent` any pod that is
-scheduled there runs it without having been asked for credentials: private images, and what is built into them, are
-everybody's. A pod that asks for `IfNotPresent` is offered as a dry run; with AlwaysPullImages it comes back with `Always`,
-so that the registry is asked each time.
+What one team's node pulled with that team's credentials lies on the node's disk, and with `IfNotPresent` any pod that
+is scheduled there runs it without having been asked for credentials: private images, and what is built into them, are
+everybody's. A pod that asks for `IfNotPresent` is offered as a dry run; with AlwaysPullImages it comes back with
+`Always`, so that the registry is asked each time.
 
-That plugin also keeps from starting what is only preloaded: images that kind loads onto its nodes, and the network plugin's
-on a cluster without a registry in reach. Such a cluster declares it, `[tool.k8ssec.allow.sup-pull-auth]` with
+That plugin also keeps from starting what is only preloaded: images that kind loads onto its nodes, and the network
+plugin's on a cluster without a registry in reach. Such a cluster declares it, `[tool.k8ssec.allow.sup-pull-auth]` with
 `"preloaded-images" = "reason"`, and is then not applicable.
 
 Remediation: start the API server with `--enable-admission-plugins=...,AlwaysPullImages`; from Kubernetes 1.35 on the

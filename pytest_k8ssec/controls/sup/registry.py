@@ -1,16 +1,18 @@
 """Only images of the stack's own registries get into its namespaces.
 
 Whoever may create a pod brings the code that runs in it, unless something asks where the image comes from. Images of a
-registry that cannot exist are offered to each of the stack's namespaces, as dry runs: in a container, in an init container,
-in one that is added to a running pod, and under a name that begins like an allowed one. Each must be denied by admission;
-an image that is allowed must be let in. That such an image can't be pulled is no denial: the next one can.
+registry that cannot exist are offered to each of the stack's namespaces, as dry runs: in a container, in an init
+container, in one that is added to a running pod, and under a name that begins like an allowed one. Each must be denied
+by admission; an image that is allowed must be let in. That such an image can't be pulled is no denial: the next one
+can.
 
 Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
 repositories that images may come from, with `Deny` and `failurePolicy: Fail`, for `containers`, `initContainers` and
 `ephemeralContainers`. A namespace that is open on purpose is declared in `[tool.k8ssec.allow.sup-registry]` as
 `"namespace" = "reason"`.
 
-Sources: CIS Kubernetes Benchmark 5.5.1; https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
+Sources: CIS Kubernetes Benchmark 5.5.1;
+https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
 
 from __future__ import annotations

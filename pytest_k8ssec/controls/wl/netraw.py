@@ -1,12 +1,12 @@
 """No process of the stack can forge or overhear packets.
 
 With a raw socket a process writes packets that claim to come from others: ARP and DNS answers by which it gets its
-neighbours' traffic. Runtimes give the capability for it, NET_RAW, to every container that does not drop it, though hardly
-anything but ping uses it. A twin of each container of the stack opens a packet socket and a raw ICMP socket; nothing is
-sent. A pod of ours on the same node that may do everything does the same, and must get through.
+neighbours' traffic. Runtimes give the capability for it, NET_RAW, to every container that does not drop it, though
+hardly anything but ping uses it. A twin of each container of the stack opens a packet socket and a raw ICMP socket;
+nothing is sent. A pod of ours on the same node that may do everything does the same, and must get through.
 
-Remediation: `capabilities.drop: [ALL]` (or `[NET_RAW]`) in each container's securityContext. A workload that needs it is
-declared in `[tool.k8ssec.allow.wl-netraw]` as `"namespace/workload" = "reason"`.
+Remediation: `capabilities.drop: [ALL]` (or `[NET_RAW]`) in each container's securityContext. A workload that needs it
+is declared in `[tool.k8ssec.allow.wl-netraw]` as `"namespace/workload" = "reason"`.
 
 Sources: CIS Kubernetes Benchmark 5.2.8; https://man7.org/linux/man-pages/man7/packet.7.html
 """

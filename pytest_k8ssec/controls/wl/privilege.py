@@ -1,13 +1,13 @@
 """No process of the stack has privileges to begin with, nor can it get any.
 
-A container is a process of its node. What keeps it in is that it is nobody there: no root, no capability, no way to gain
-one by a setuid program, and no place to write a tool to. A twin of each container of the stack asks the kernel what it is
-(/proc/self/status), tries to mount a file system in a mount namespace of its own, and to create a file on its root file
-system. EROFS alone proves a read-only root: EACCES proves only that the process is not its owner. A pod of ours on the same
-node that may do everything does the same, and must get through.
+A container is a process of its node. What keeps it in is that it is nobody there: no root, no capability, no way to
+gain one by a setuid program, and no place to write a tool to. A twin of each container of the stack asks the kernel
+what it is (/proc/self/status), tries to mount a file system in a mount namespace of its own, and to create a file on
+its root file system. EROFS alone proves a read-only root: EACCES proves only that the process is not its owner. A pod
+of ours on the same node that may do everything does the same, and must get through.
 
-A capability that is needed is declared in `[tool.k8ssec.allow.wl-privilege]` as `"namespace/workload:NET_BIND_SERVICE" =
-"reason"`, a whole workload as `"namespace/workload" = "reason"`.
+A capability that is needed is declared in `[tool.k8ssec.allow.wl-privilege]` as `"namespace/workload:NET_BIND_SERVICE"
+= "reason"`, a whole workload as `"namespace/workload" = "reason"`.
 
 Remediation: give each container a securityContext with `runAsNonRoot: true`, `allowPrivilegeEscalation: false`,
 `readOnlyRootFilesystem: true`, `capabilities.drop: [ALL]`, and an emptyDir where it has to write.
