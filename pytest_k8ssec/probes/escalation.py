@@ -1,4 +1,4 @@
-"""The ways from a few rights to all of them, each a request that changes nothing: a dry run, or a name that is not there.
+"""The ways from a few rights to all, each a request that changes nothing: a dry run, or a name that is not there.
 
 Sources: https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks
 """

@@ -17,7 +17,8 @@ _USUAL = tuple(
 _PLANT = """
 name=$1 nonce=$2; shift 2
 for folder in "$@"; do
-  [ -d "$folder" ] && printf %s "$nonce" > "${folder%/}/$name" && chmod 0644 "${folder%/}/$name" && echo "${folder%/}/$name"
+  file=${folder%/}/$name
+  [ -d "$folder" ] && printf %s "$nonce" > "$file" && chmod 0644 "$file" && echo "$file"
 done
 true
 """

@@ -1,4 +1,4 @@
-"""Pods of ours that may do everything, in a namespace of ours that forbids nothing: what attacks look like that succeed."""
+"""Pods of ours that may do everything, in a namespace that forbids nothing: what attacks look like that succeed."""
 
 from __future__ import annotations
 

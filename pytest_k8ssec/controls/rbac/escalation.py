@@ -115,7 +115,7 @@ def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Ev
 
 @sabotage(test_rbac_escalation)
 def may_escalate_in_the_cluster(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """The default service account of one of the stack's namespaces may impersonate, approve certificates, add webhooks."""
+    """The default service account of one of the stack's namespaces may impersonate, approve certificates, and more."""
     account = next(each for each in stack.service_accounts if each.name == "default")
     with granted(cluster, account, *(rule for step in in_cluster() for rule in step.rules)) as proof:
         yield proof
