@@ -26,7 +26,7 @@ from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.verdict import Judge
+from pytest_k8ssec.verdict import Case, Judge
 
 _PORT = 10250
 _RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
@@ -43,21 +43,26 @@ def test_rbac_nodes_proxy(
     allowed: Mapping[str, str],
 ) -> None:
     """Let each service account ask each kubelet to run a command, directly and through the API server."""
-    pod, may = attacker(), auditor(pool)
-    for _, identity, case in on_trial(judge, cluster, stack, allowed):
-        asked = [(node, method) for node in cluster.nodes for method in ("GET", "POST")]
-        answers = pod.probe(
-            *(_directly(identity, node, method) for node, method in asked),
-            *(_directly(may, node, "GET") for node in cluster.nodes),
-        )
-        for (node, method), answer in zip(asked, answers, strict=False):
+    may, trials = auditor(pool), list(on_trial(judge, cluster, stack, allowed))
+    ways = [(node, method) for node in cluster.nodes for method in ("GET", "POST")]
+    everybody = [may, *(identity for _, identity, _ in trials)]
+    answers = iter(attacker().probe(*(_directly(who, *way) for who in everybody for way in ways)))
+    shown, *told = [dict(zip(ways, answers, strict=False)) for _ in everybody]
+    for (_, identity, case), heard in zip(trials, told, strict=True):
+        for (node, method), answer in heard.items():
             case.attack(f"{method} a command at the kubelet on {node.name}", answer, through=_through(answer))
-        for node, shown in zip(cluster.nodes, answers[len(asked) :], strict=True):
-            case.positive("our auditor gets through from the same pod", shown, succeeded=_through(shown))
-            path = f"/api/v1/nodes/{node.name}/proxy/healthz"
-            proxied, known = identity.attempt("GET", path), may.attempt("GET", path)
-            case.positive("our auditor gets through the API server", known, succeeded=_through(known))
-            case.attack(f"the kubelet on {node.name} through the API server", proxied, through=_through(proxied))
+        for node in cluster.nodes:
+            known = shown[node, "GET"]
+            case.positive("our auditor gets through from the same pod", known, succeeded=_through(known))
+            _proxied(case, identity, may, node)
+
+
+def _proxied(case: Case, identity: Identity, may: Identity, node: Node) -> None:
+    """Through the API server, which asks whether the caller may and then calls the kubelet as itself."""
+    path = f"/api/v1/nodes/{node.name}/proxy/healthz"
+    answer, known = identity.attempt("GET", path), may.attempt("GET", path)
+    case.attack(f"the kubelet on {node.name} through the API server", answer, through=_through(answer))
+    case.positive("our auditor gets through the API server", known, succeeded=_through(known))
 
 
 def _directly(identity: Identity, node: Node, method: str) -> Http:
