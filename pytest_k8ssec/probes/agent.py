@@ -9,6 +9,7 @@ a minimal Python lacks. It must run on Python 3.9 and later.
 from __future__ import annotations
 
 import base64
+import ctypes
 import errno
 import http.client
 import json
@@ -29,6 +30,9 @@ NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 JWT_MAX = 16 * 1024
 FILES_MAX = 2000
 HEARD_MAX = 4096
+DENIALS = {errno.EACCES, errno.EPERM, errno.EROFS}
+CLONE_NEWNS = 0x20000
+MS_PRIVATE, MS_REC = 1 << 18, 1 << 14
 PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "pstore"}
 
 
@@ -89,6 +93,16 @@ def udp(task: Json) -> Json:
                 return {"outcome": "open"}
             return {"outcome": "error", "detail": "somebody else answered"}
     return {"outcome": "no-answer", "detail": "no echo"}
+
+
+def resolve(task: Json) -> Json:
+    """Ask the container's resolver for a name."""
+    try:
+        found = socket.getaddrinfo(task["name"], 443, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        outcome = {socket.EAI_NONAME: "absent", socket.EAI_AGAIN: "no-answer"}.get(error.errno or 0, "error")
+        return {"outcome": outcome, "detail": str(error)}
+    return {"outcome": "done", "detail": str(found[0][4][0])}
 
 
 def wrapped(sock: socket.socket, task: Json) -> ssl.SSLSocket:
@@ -284,6 +298,125 @@ def process_status(_task: Json) -> Json:
     return {"outcome": "done", "fields": {pair[0]: pair[1].strip() for pair in pairs}}
 
 
+def denied(error: OSError) -> Json:
+    """The kernel's own refusal; any other error is one of the probe."""
+    if error.errno in DENIALS:
+        return {"outcome": "denied", "detail": errno.errorcode[error.errno]}
+    return {"outcome": "error", "detail": "%s: %s" % (type(error).__name__, error)}
+
+
+def privileges(_task: Json) -> Json:
+    """Whom the kernel takes this process for, and what it may do."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        status = dict(line.split(":", 1) for line in file)
+    facts = {
+        "uid": int(status["Uid"].split()[1]),
+        "effective": int(status["CapEff"], 16),
+        "no_new_privileges": status["NoNewPrivs"].strip() == "1",
+    }
+    words = "uid %d, CapEff %x, NoNewPrivs %d" % (facts["uid"], facts["effective"], facts["no_new_privileges"])
+    return {"outcome": "done", "detail": words, "facts": facts}
+
+
+def mount(_task: Json) -> Json:
+    """Mount an empty tmpfs in a mount namespace of a child's own, which is gone when the child is."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    child = os.fork()
+    if child == 0:
+        # Private first: what is mounted here must not propagate to anywhere else.
+        done = (
+            libc.unshare(CLONE_NEWNS) == 0
+            and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
+            and libc.mount(b"k8ssec", b"/", b"tmpfs", 0, None) == 0
+        )
+        os._exit(0 if done else ctypes.get_errno() or 255)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == 0:
+        return {"outcome": "done", "detail": "mounted"}
+    return denied(OSError(code, os.strerror(code)))
+
+
+def write(task: Json) -> Json:
+    """Create a file and remove it, in a folder that is on the root file system."""
+    folder = task["folder"]
+    if not os.path.isdir(folder) or os.stat(folder).st_dev != os.stat("/").st_dev:
+        return {"outcome": "absent", "detail": "not on the root file system"}
+    path = os.path.join(folder, ".k8ssec-%s" % os.urandom(6).hex())
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.unlink(path)
+    except OSError as error:
+        return denied(error)
+    return {"outcome": "done", "detail": "created and removed"}
+
+
+def raw_socket(task: Json) -> Json:
+    """Open a raw socket and close it; nothing is sent, and with protocol 0 a packet socket hears nothing."""
+    kinds = {"packet": (socket.AF_PACKET, 0), "icmp": (socket.AF_INET, socket.IPPROTO_ICMP)}
+    family, protocol = kinds[task["family"]]
+    try:
+        socket.socket(family, socket.SOCK_RAW, protocol).close()
+    except OSError as error:
+        return denied(error)
+    return {"outcome": "done", "detail": "opened"}
+
+
+def seen_through_mounts(path: str) -> Iterator[str]:
+    """Where a file of the node would be seen, whichever of the folders above it is mounted, and wherever."""
+    parts = path.strip("/").split("/")
+    tails = ["/".join(parts[start:]) for start in range(len(parts))]
+    for place in mounts() + ["/", "/proc/1/root"]:
+        for tail in tails:
+            yield os.path.join(place, tail)
+
+
+def host_file(task: Json) -> Json:
+    """Look for a file that was planted on the node: one of the given paths that holds the nonce."""
+    places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
+    for place in places:
+        if begins_with(place, task["nonce"]):
+            return {"outcome": "done", "detail": place}
+    return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+
+
+def begins_with(path: str, text: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(len(text)) == text
+    except OSError:
+        return False
+
+
+def which_file(task: Json) -> Json:
+    """Which file stands at a path: device and inode are the same wherever it is mounted."""
+    try:
+        found = os.stat(task["path"])
+    except OSError as error:
+        return denied(error)
+    return {"outcome": "done", "facts": {"file": "%d:%d" % (found.st_dev, found.st_ino)}}
+
+
+def host_socket(task: Json) -> Json:
+    """Look for a socket of the node's container runtime, and connect to it; nothing is sent."""
+    places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
+    seen = [place for place in places if os.path.exists(place)]
+    for place in seen:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(task["timeout"])
+            try:
+                sock.connect(place)
+            except OSError as error:
+                return {**denied(error), "detail": "%s: %s" % (place, error)}
+            return {"outcome": "done", "detail": place}
+    return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+
+
+def namespaces(_task: Json) -> Json:
+    """The kernel namespaces that this process is in."""
+    facts = {kind: os.readlink("/proc/self/ns/%s" % kind) for kind in ("ipc", "mnt", "net", "pid")}
+    return {"outcome": "done", "detail": ", ".join(sorted(facts.values())), "facts": facts}
+
+
 OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "tcp": tcp,
     "udp": udp,
@@ -293,6 +426,15 @@ OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "hello-here": hello_here,
     "tokens": tokens,
     "status": process_status,
+    "resolve": resolve,
+    "privileges": privileges,
+    "mount": mount,
+    "write": write,
+    "raw-socket": raw_socket,
+    "host-file": host_file,
+    "host-socket": host_socket,
+    "namespaces": namespaces,
+    "which-file": which_file,
 }
 
 

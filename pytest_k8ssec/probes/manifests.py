@@ -14,7 +14,8 @@ CANARY_PORT = 8980
 LABEL = "k8ssec.dev/run"
 """Label of every object of ours; its value is the run's id."""
 
-_CANARY = Path(__file__).with_name("canary.py").read_text()
+CANARY = Path(__file__).with_name("canary.py").read_text()
+"""The program of a listener of ours; its arguments are a nonce and a port."""
 _UID = 65532
 _CONTAINER = "probe"
 _KEPT_OF_A_WORKLOAD = (
@@ -51,6 +52,16 @@ class PodSpec:
                      self.seccomp, self.template, self.purpose))  # fmt: skip
 
 
+def by_container(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """A pod template for each container of a workload, init containers too, in which that one is the main container."""
+    spec = template["spec"]
+    main, *others = spec["containers"]
+    found = {main["name"]: template}
+    for container in (*others, *spec.get("initContainers", ())):
+        found[container["name"]] = {**template, "spec": {**spec, "containers": [container]}}
+    return found
+
+
 def container_security(seccomp: str = "RuntimeDefault") -> dict[str, Any]:
     """A container security context that meets Pod Security ``restricted``, with that profile ("" asks for none)."""
     profile = {"seccompProfile": {"type": seccomp}} if seccomp else {}
@@ -79,7 +90,7 @@ def pod(
         "name": _CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", _CANARY, nonce, str(CANARY_PORT)],
+        "command": ["python3", "-c", CANARY, nonce, str(CANARY_PORT)],
         "resources": {
             "requests": {"cpu": "5m", "memory": "16Mi"},
             "limits": {"cpu": "500m", "memory": "96Mi"},
