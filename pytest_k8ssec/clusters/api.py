@@ -322,9 +322,7 @@ class KubeApi:
         try:
             socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
         except (client.ApiException, WebSocketException, OSError) as error:
-            # The client appends all headers and the body to the first line.
-            said = str(getattr(error, "reason", None) or error).partition(" -+-+- ")[0]
-            raise ProbeError(f"{where}: refused: {said}") from error
+            raise ProbeError(f"{where}: refused: {_refusal(error)}") from error
         try:
             for start in range(0, len(stdin), _STDIN_CHUNK):
                 socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
@@ -341,6 +339,13 @@ class KubeApi:
         finally:
             socket.sock.shutdown()  # the client's own close() leaves the socket open once the peer has said goodbye
         return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
+
+
+def _refusal(error: Exception) -> str:
+    """Why an exec was refused; the client appends all headers and the body to its first line, of which a Status tells most."""
+    first = str(getattr(error, "reason", None) or error).partition(" -+-+- ")[0]
+    status = _decode(getattr(error, "resp_body", None) or b"{}")
+    return f"{first}: {status['message']}" if status.get("message") else first
 
 
 def _exit_code(status: Body, where: str) -> int:
