@@ -6,8 +6,9 @@ whole internet where nodes have public addresses. TCP connections to etcd's clie
 that its process listens on, are tried from a pod on each node and from a container beside the nodes. A connection that
 opens is a breach, whatever etcd would have asked for next.
 
-That nothing opens is believed because the same source connects to the same node's API server at that moment. A port that
-docker publishes is not asked here, as docker's proxy accepts before it knows whether somebody listens behind it.
+What opens or does not open counts because at that moment the same source finds the node's API server at the same address,
+known by the cluster's CA: there are networks on which a proxy accepts connections to any address. A port that docker
+publishes is not asked here, as docker's proxy accepts before it knows whether somebody listens behind it.
 
 Remediation: with one control plane let etcd listen on loopback only (`listen-client-urls`, `listen-peer-urls`); with
 several, put a firewall before 2379 and 2380 that lets control-plane nodes through and nobody else.
@@ -29,7 +30,7 @@ from pytest_k8ssec.probes.cni import STOPPED
 from pytest_k8ssec.probes.etcd import CLIENTS, PEERS, own_ports
 from pytest_k8ssec.probes.nodefacts import control_planes, listeners, node_source
 from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Tcp
+from pytest_k8ssec.probes.tasks import Tcp, Trust
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage, probe
 from pytest_k8ssec.verdict import Judge
 
@@ -39,17 +40,25 @@ _API = 6443
 @control(severity=Severity.HIGH, subject="cluster", mitre=("T1133",), owasp=("K06:2025",))
 def test_etcd_exposed(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod], outside: NetworkVantage) -> None:
     """Connect to etcd's ports on each control-plane node, from a pod on each node and from beside the nodes."""
+    ca = cluster.api.ca_file.read_text()
     sources: list[Vantage] = [*(attacker(node=node.name).vantage for node in cluster.nodes), outside]
     for node in (node for node in cluster.nodes if node.control_plane):
         ports = sorted({CLIENTS.port, PEERS.port, *own_ports(cluster, node)})
         for source in sources:
-            shown, *answers = probe(source, [Tcp(node.address, port) for port in (_API, *ports)])
+            known, *answers = probe(
+                source,
+                [Trust(node.address, _API, ca, "the cluster's CA"), *(Tcp(node.address, port) for port in ports)],
+            )
             case = judge.case(f"etcd on {node.name} ({node.address}) from {source.source}")
-            case.positive("the same node's API server is in reach", shown, succeeded=shown.outcome is Outcome.OPEN)
+            reached = known.outcome is Outcome.OPEN
+            case.positive("this node's API server answers at this address", known, succeeded=reached)
             for port, answer in zip(ports, answers, strict=True):
-                known = answer.outcome is Outcome.OPEN or answer.outcome in STOPPED
-                through = answer.outcome is Outcome.OPEN
-                case.attack(f"connect to port {port}", answer, through=through if known else None)
+                case.attack(f"connect to port {port}", answer, through=_connected(answer) if reached else None)
+
+
+def _connected(answer: Evidence) -> bool | None:
+    """Whether a connection to a node that is known to be ours opened."""
+    return True if answer.outcome is Outcome.OPEN else False if answer.outcome in STOPPED else None
 
 
 def _listens_everywhere(cluster: Cluster) -> Evidence:
