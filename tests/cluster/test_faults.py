@@ -203,9 +203,12 @@ def test_node_that_is_gone_is_inconclusive(world: World, control: Control) -> No
 
 @affected(AT_NODES)
 def test_no_listener_is_inconclusive(world: World, control: Control) -> None:
-    """Refused connections are no refusals where nothing listens: here, at the address of a pod of ours."""
-    broken, elsewhere = copy.copy(world.cluster), World.of(world.cluster, world.stack).pool.attacker().address
-    broken.__dict__["nodes"] = tuple(dataclasses.replace(node, address=elsewhere) for node in world.cluster.nodes)
+    """Refused connections are no refusals where nothing listens: here, on the loopback of whoever asks.
+
+    Never at a pod's address: asked from outside the cluster, that would leave the machine by its default route.
+    """
+    broken = copy.copy(world.cluster)
+    broken.__dict__["nodes"] = tuple(dataclasses.replace(node, address="127.0.0.1") for node in world.cluster.nodes)
     verdict, reason = World.of(broken, world.stack).judge(control)
     assert verdict is Verdict.INCONCLUSIVE, reason
 

@@ -2,8 +2,8 @@
 
 Kubeconfigs, private keys, etcd's data, the key that encrypts Secrets and the socket of the container runtime lie on nodes as
 files, and each alone is worth the node or the cluster. What keeps an unprivileged process of the node, or of a container
-that mounts too much, away from them is their mode. On each node the user nobody tries to read one byte of each, at the same
-moment as root does; nobody must also be able to read what everybody may.
+that mounts too much, away from them is their mode. On each node the user `nobody` tries to read one byte of each, at the same
+moment as root does; and that user must be able to read what everybody may.
 
 Remediation: `chmod 600` and `chown root:root` the kubeconfigs in /etc/kubernetes, the keys in /etc/kubernetes/pki and
 /var/lib/kubelet/pki and the encryption configuration, `chmod 700` etcd's data directory, `chmod 660` the runtime's socket.
@@ -55,7 +55,7 @@ done
     others=("C-0104", "C-0112", "MS-TA9003"),
 )
 def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, Any]) -> None:
-    """Let nobody read each file, directory and socket, and root as well."""
+    """Try to read each file, directory and socket as the user `nobody`, and as root."""
     for node in cluster.nodes:
         if node.name not in nodes:
             judge.note(f"node {node.name}: not probed, as it can't be entered")
@@ -65,7 +65,7 @@ def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, Any
         by_nobody = _read(cluster, node, _NOBODY, (_EVERYBODYS, *paths))
         case = judge.case(f"node {node.name}")
         shown = by_nobody[_EVERYBODYS]
-        case.positive("nobody reads what everybody may", shown, succeeded=shown.outcome is Outcome.DONE)
+        case.positive("the user nobody reads what everybody may", shown, succeeded=shown.outcome is Outcome.DONE)
         for path in paths:
             known, answer = by_root[path], by_nobody[path]
             case.positive(f"root reads {path}", known, succeeded=known.outcome is Outcome.DONE)
