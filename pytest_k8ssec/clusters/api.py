@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -322,7 +322,7 @@ class KubeApi:
         try:
             socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
         except (client.ApiException, WebSocketException, OSError) as error:
-            raise ProbeError(f"{where}: refused: {_refusal(error)}") from error
+            raise ProbeError(f"{where}: refused: {_said(error)}") from error
         try:
             for start in range(0, len(stdin), _STDIN_CHUNK):
                 socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
@@ -341,11 +341,13 @@ class KubeApi:
         return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
 
 
-def _refusal(error: Exception) -> str:
-    """Why an exec was refused; the client appends all headers and the body to its first line, of which a Status tells most."""
-    first = str(getattr(error, "reason", None) or error).partition(" -+-+- ")[0]
-    status = _decode(getattr(error, "resp_body", None) or b"{}")
-    return f"{first}: {status['message']}" if status.get("message") else first
+def _said(error: BaseException) -> str:
+    """What an exec was refused with: the client appends all headers and the server's own words to the first line."""
+    first, _, rest = str(getattr(error, "reason", None) or error).partition(" -+-+- ")
+    words = rest.rpartition(" -+-+- ")[2]
+    with suppress(ValueError, KeyError, TypeError):  # plain text, or none
+        words = str(json.loads(words)["message"])
+    return f"{first}: {words[:200]}" if words else first
 
 
 def _exit_code(status: Body, where: str) -> int:
