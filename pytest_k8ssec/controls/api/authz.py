@@ -114,7 +114,18 @@ def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
     }
 
 
-@sabotage(test_api_authz, kills=("kubelet-authz", "rbac-cluster-admin", "adm-psa"))
+@sabotage(
+    test_api_authz,
+    kills=(
+        "adm-psa",
+        "kubelet-authz",
+        "node-restriction",
+        "rbac-cluster-admin",
+        "rbac-escalation",
+        "rbac-nodes-proxy",
+        "rbac-secrets-read",
+    ),
+)
 def everybody_is_admin(cluster: Cluster) -> Iterator[Evidence]:
     """The group that everybody with a token is in is bound to cluster-admin."""
     review = {

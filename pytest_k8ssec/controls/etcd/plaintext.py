@@ -69,7 +69,7 @@ def _listens_in_plain(cluster: Cluster) -> Evidence:
     return argument_evidence(cluster, node, "etcd", "listen-metrics-urls")
 
 
-@sabotage(test_etcd_plaintext, proof=_listens_in_plain, kills=("ext-ports",))
+@sabotage(test_etcd_plaintext, proof=_listens_in_plain, kills=("etcd-exposed", "ext-ports"))
 def plain_metrics(config: KindConfig) -> None:
     """etcd serves its metrics, /version among them, in plain text on all addresses."""
     config.etcd(listen_metrics_urls="http://0.0.0.0:2381")

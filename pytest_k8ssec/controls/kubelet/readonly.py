@@ -48,7 +48,7 @@ def _serves(cluster: Cluster) -> Evidence:
     return Evidence(node_source(node), f"listening sockets of kubelet: {_PORT}", Outcome.DONE)
 
 
-@sabotage(test_kubelet_readonly, proof=_serves)
+@sabotage(test_kubelet_readonly, proof=_serves, kills=("ext-ports",))
 def read_only_port(config: KindConfig) -> None:
     """The kubelets serve their read-only port."""
     config.kubelet(readOnlyPort=_PORT)
