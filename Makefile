@@ -29,7 +29,7 @@ venv: .venv/ready ## .venv with everything from PyPI, pinned by hash
 	  fi
 	fi
 	@echo "venv: installing into .venv"
-	@$(PYTHON) -m venv --clear .venv
+	@[ -x $(BIN)/python ] && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -79,6 +79,10 @@ lint: venv ## ruff, mypy, import-linter, documentation up to date
 format: venv ## let ruff put everything into shape
 	@$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
+
+.PHONY: new-control
+new-control: venv ## ID=family-slug: the file of a new control, and its place in the tests
+	@$(BIN)/python -m scaffold "$(ID)"
 
 .PHONY: docs
 docs: venv ## docs/controls from the controls themselves

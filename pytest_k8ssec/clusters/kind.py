@@ -202,8 +202,9 @@ def create(
             )  # fmt: skip
         except ClusterError as error:
             raise _refusal(config.source, error.details) or error from None
-        _load_probe_image(cluster, kind)
+        # First of all: a node that registers late would be missing from `nodes` for good, and be judged by nobody.
         _await_nodes(cluster, config.node_count)
+        _load_probe_image(cluster, kind)
         _answers(cluster)
         for step in config.after:
             after.STEPS[step](cluster)
@@ -306,9 +307,12 @@ def _await_nodes(cluster: KindCluster, count: int) -> None:
         conditions = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions", [])}
         ready[node["metadata"]["name"]] = event != "DELETED" and conditions.get("Ready") == "True"
         if sum(ready.values()) >= count:
-            return
-    waiting = ", ".join(name for name, is_ready in ready.items() if not is_ready) or "all"
-    raise ClusterError(f"cluster {cluster.name}: nodes not ready within {READY_SECONDS} s: {waiting}")
+            break
+    else:
+        waiting = ", ".join(name for name, is_ready in ready.items() if not is_ready) or "all"
+        raise ClusterError(f"cluster {cluster.name}: nodes not ready within {READY_SECONDS} s: {waiting}")
+    if len(cluster.nodes) != count:
+        raise ClusterError(f"cluster {cluster.name}: has {len(cluster.nodes)} nodes, not {count}")
 
 
 def _on_nodes(reference: str) -> str:
