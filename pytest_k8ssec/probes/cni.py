@@ -7,6 +7,7 @@ nodes, for ingress and for egress.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -167,10 +168,10 @@ def _policy(name: str, namespace: str, direction: str, **rules: Any) -> Body:
 
 def allow_all_ingress(namespace: str) -> Body:
     """The policy that opens a namespace to everybody, whatever other policies say: policies add up."""
-    return _policy("k8ssec-allow-all-ingress", namespace, "Ingress", ingress=[{}])
+    return _policy(f"k8ssec-allow-all-ingress-{secrets.token_hex(3)}", namespace, "Ingress", ingress=[{}])
 
 
 def allow_egress(namespace: str, *addresses: str) -> Body:
     """The policy that lets all pods of a namespace out, to these addresses or (none) to everywhere."""
     to = {"to": [{"ipBlock": {"cidr": f"{address}/{128 if ':' in address else 32}"}} for address in addresses]}
-    return _policy("k8ssec-allow-egress", namespace, "Egress", egress=[to if addresses else {}])
+    return _policy(f"k8ssec-allow-egress-{secrets.token_hex(3)}", namespace, "Egress", egress=[to if addresses else {}])

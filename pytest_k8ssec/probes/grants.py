@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,7 @@ def granted(
     Raises:
         SabotageError: the account may still not do it.
     """
-    name = f"k8ssec-grant-{account.name}"
+    name = f"k8ssec-grant-{secrets.token_hex(3)}"  # several grants may be in force at a time
     kind, place = ("Role", {"namespace": namespace}) if namespace else ("ClusterRole", {})
     role = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name, **place}, "rules": list(rules)}
     with cluster.api.applied(role, binding(name, account, name, kind=kind, namespace=namespace)):
