@@ -44,7 +44,7 @@ tools: venv docker ## kind, pulumi, the provider plugin and the images: found, f
 	@$(BIN)/python -m toolchain get
 
 .PHONY: demo
-demo: tools ## the ten controls on stacks/hardened; STACK=insecure shows what a failing run looks like
+demo: tools ## all controls on stacks/hardened; STACK=insecure shows what a failing run looks like
 	@$(KEY) $(CONTROLS) --k8ssec-stack stacks/$(STACK) --k8ssec-report $(DEMO)
 
 .PHONY: test

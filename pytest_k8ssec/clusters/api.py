@@ -333,6 +333,9 @@ class KubeApi:
                 socket.update(timeout=left)
                 out += socket.read_channel(STDOUT_CHANNEL)
                 err += socket.read_channel(STDERR_CHANNEL)
+            # Reading one channel takes in what has come for all: the end, too, and what came before it for the other.
+            out += socket.read_channel(STDOUT_CHANNEL)
+            err += socket.read_channel(STDERR_CHANNEL)
             status = json.loads(socket.read_channel(ERROR_CHANNEL) or b"{}")
         except (WebSocketException, OSError, ValueError) as error:
             raise ProbeError(f"{where}: broke off: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ from pytest_k8ssec.probes.identities import api_evidence, attributes
 from pytest_k8ssec.stack import ServiceAccount
 
 RBAC = "rbac.authorization.k8s.io"
+_SECONDS = 10
+_PAUSE = 0.1
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
@@ -41,13 +44,14 @@ def granted(
         what the API server says of the last rule.
 
     Raises:
-        SabotageError: the account may still not do it.
+        SabotageError: the account may still not do it, or may still do it afterwards.
     """
     name = f"k8ssec-grant-{secrets.token_hex(3)}"  # several grants may be in force at a time
     kind, place = ("Role", {"namespace": namespace}) if namespace else ("ClusterRole", {})
     role = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name, **place}, "rules": list(rules)}
     with cluster.api.applied(role, binding(name, account, name, kind=kind, namespace=namespace)):
         yield may(cluster, account, rules[-1], namespace)
+    may(cluster, account, rules[-1], namespace, no_more=True)
 
 
 def rule(verb: str, resource: str, *, group: str = "") -> dict[str, Any]:
@@ -55,11 +59,15 @@ def rule(verb: str, resource: str, *, group: str = "") -> dict[str, Any]:
     return {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
 
 
-def may(cluster: Cluster, account: ServiceAccount, right: Mapping[str, Any], namespace: str = "") -> Evidence:
-    """Evidence that an account may do what the first words of a rule say, to the first object that it names.
+def may(
+    cluster: Cluster, account: ServiceAccount, right: Mapping[str, Any], namespace: str = "", *, no_more: bool = False
+) -> Evidence:
+    """Wait until an account may (or no more) do what the first words of a rule say, to the first object that it names.
+
+    The API server's authorizer follows its store by a moment, which nobody announces.
 
     Raises:
-        SabotageError: it may not.
+        SabotageError: it did not come to that.
     """
     (verb, *_), (resource, *_), (group, *_) = right["verbs"], right["resources"], right["apiGroups"]
     (name, *_) = right.get("resourceNames", ("",))
@@ -72,7 +80,10 @@ def may(cluster: Cluster, account: ServiceAccount, right: Mapping[str, Any], nam
             "resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name),
         },
     }
-    answer = cluster.api.request("POST", _REVIEWS, body=review)
-    if not answer.body.get("status", {}).get("allowed"):
-        raise SabotageError(f"service account {account}: may still not {verb} {resource}")
-    return api_evidence("", f"SubjectAccessReview of {account}: may {verb} {resource}", answer)
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        answer = cluster.api.request("POST", _REVIEWS, body=review)
+        if answer.ok and bool(answer.body.get("status", {}).get("allowed")) is not no_more:
+            return api_evidence("", f"SubjectAccessReview of {account}: {verb} {resource}", answer)
+        time.sleep(_PAUSE)
+    raise SabotageError(f"service account {account}: {'may still' if no_more else 'may still not'} {verb} {resource}")

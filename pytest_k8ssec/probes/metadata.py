@@ -1,4 +1,8 @@
-"""The cloud's metadata service, or on a node that has none a listener of ours in its place."""
+"""The cloud's metadata service, or on nodes that this run made a listener of ours in its place.
+
+A node of kind reaches its host's real metadata service where there is one. That is no part of the cluster, so on such nodes
+the listener takes its place, whatever else would answer.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ METADATA = Tcp(ADDRESS, 80)
 
 _SERVE = f"""
 set -e
+ip netns list | grep -q k8ssec-metadata && echo there && exit
 ip netns add k8ssec-metadata
 ip link add k8ssec-meta type veth peer name service netns k8ssec-metadata
 ip addr add 169.254.168.1/30 dev k8ssec-meta
@@ -42,7 +47,7 @@ true
 
 @contextmanager
 def served(cluster: Cluster, node: Node, pod: Pod) -> Iterator[str]:
-    """Make sure that something answers at the address on a node: what is there already, or a listener of ours.
+    """Make sure that something answers at the address on a node: a listener of ours, else what is there already.
 
     Args:
         pod: one on that node for which no policy holds.
@@ -54,13 +59,15 @@ def served(cluster: Cluster, node: Node, pod: Pod) -> Iterator[str]:
         NoAccess: nothing answers, and the cluster is not ours to plant something there.
         ProbeError: nothing could be planted.
     """
-    if pod.probe(METADATA)[0].outcome is Outcome.OPEN:
+    if not cluster.ours or not node.container:
+        if pod.probe(METADATA)[0].outcome is not Outcome.OPEN:
+            raise NoAccess(f"node {node.name}: nothing answers at {ADDRESS}, and nothing may be planted there")
         yield f"{node.name}: a metadata service answers"
         return
-    if not cluster.ours or not node.container:
-        raise NoAccess(f"node {node.name}: nothing answers at {ADDRESS}, and nothing may be planted there")
+    there = False
     try:
-        cluster.on_node(node, ["sh", "-c", _SERVE])
-        yield f"{node.name}: has no metadata service, so a listener of ours stands in for it"
+        there = cluster.on_node(node, ["sh", "-c", _SERVE]).text.strip() == "there"
+        yield f"{node.name}: a listener of ours stands in for the metadata service"
     finally:
-        cluster.on_node(node, ["sh", "-c", _STOP])
+        if not there:  # else it is somebody else's: a sabotage's that is in force
+            cluster.on_node(node, ["sh", "-c", _STOP])

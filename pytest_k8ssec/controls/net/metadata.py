@@ -5,8 +5,9 @@ credentials: a node's, if a pod asks. One request turns a container into the clo
 workload, for which the same policies hold, connects there; nothing is asked. Where a pod of ours on the same node, for
 which no policy holds, does not get through at that moment, nothing is known.
 
-On a node without such a service, as in kind, a listener of ours takes its place while the control runs, if the run made
-the cluster; on others the control is not applicable.
+On clusters that the run made a listener of ours stands in for the service while the control runs, as kind's nodes have
+none, or reach that of their host, which is no part of the cluster. On others the control is not applicable where nothing
+answers.
 
 Remediation: deny egress by default (see net-egress-deny), with no exception that holds 169.254.169.254, and have the
 cloud answer machines only (on AWS: IMDSv2 with a hop limit of 1), or give pods identities of their own.

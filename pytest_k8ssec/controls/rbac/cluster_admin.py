@@ -50,3 +50,4 @@ def default_account_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidenc
     account = next(each for each in stack.service_accounts if each.name == "default")
     with cluster.api.applied(binding("k8ssec-default-is-admin", account, "cluster-admin")):
         yield may(cluster, account, rule("*", "*", group="*"))
+    may(cluster, account, rule("*", "*", group="*"), no_more=True)

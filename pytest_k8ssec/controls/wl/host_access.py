@@ -85,10 +85,10 @@ def _look(pod: Pod, traces: Planted) -> list[Evidence]:
     return pod.probe(HostFile(traces.paths, traces.nonce), _SOCKETS, Namespaces())
 
 
-@sabotage(test_wl_host_access, kills=("adm-psa",), blinds=("id-token-automount",))
+@sabotage(test_wl_host_access, kills=("adm-psa",))
 def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """A workload of the stack mounts its node's root, which has more files than a search for tokens reads."""
-    volume = {"name": "node", "hostPath": {"path": "/"}}
+    """A workload of the stack mounts its node's logs."""
+    volume = {"name": "node", "hostPath": {"path": "/var/log"}}
     with weakened(cluster.api, stack, volume=(volume, "/node")) as proof:
         yield proof
 
