@@ -139,6 +139,21 @@ class KindCluster:
             raise ProbeError(f"container {name}: could not be started", details=error.details) from error
         return name
 
+    def close(self) -> None:
+        """Remove what stands beside the nodes to probe from, and the nodes where the cluster is ours.
+
+        Raises:
+            CommandError: docker refused.
+        """
+        vantages = set(self._vantages.values())
+        docker.remove_all(
+            lambda: [
+                *(name for name in docker.containers(docker.LABEL, self.run.id) if name in vantages),
+                *(docker.containers(docker.KIND_LABEL, self.name) if self.ours else ()),
+            ]
+        )
+        self._vantages.clear()
+
     @cached_property
     def _network(self) -> str:
         """The docker network that the nodes are on."""
