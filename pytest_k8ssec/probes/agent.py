@@ -291,13 +291,6 @@ def tokens(_task: Json) -> Json:
     return {"outcome": outcome, "detail": "%d files read, %d unreadable" % (looked - unread, unread), "tokens": result}
 
 
-def process_status(_task: Json) -> Json:
-    """What the kernel says of this very process; the fields' own words."""
-    with open("/proc/self/status", encoding="utf-8") as file:
-        pairs = [line.split(":", 1) for line in file]
-    return {"outcome": "done", "fields": {pair[0]: pair[1].strip() for pair in pairs}}
-
-
 def denied(error: OSError) -> Json:
     """The kernel's own refusal; any other error is one of the probe."""
     if error.errno in DENIALS:
@@ -313,8 +306,14 @@ def privileges(_task: Json) -> Json:
         "uid": int(status["Uid"].split()[1]),
         "effective": int(status["CapEff"], 16),
         "no_new_privileges": status["NoNewPrivs"].strip() == "1",
+        "seccomp": int(status["Seccomp"]),
     }
-    words = "uid %d, CapEff %x, NoNewPrivs %d" % (facts["uid"], facts["effective"], facts["no_new_privileges"])
+    words = "uid %d, CapEff %x, NoNewPrivs %d, Seccomp: %d" % (
+        facts["uid"],
+        facts["effective"],
+        facts["no_new_privileges"],
+        facts["seccomp"],
+    )
     return {"outcome": "done", "detail": words, "facts": facts}
 
 
@@ -425,7 +424,6 @@ OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "hello": hello,
     "hello-here": hello_here,
     "tokens": tokens,
-    "status": process_status,
     "resolve": resolve,
     "privileges": privileges,
     "mount": mount,

@@ -38,6 +38,7 @@ COUNT_ALL = json.dumps({"key": _bytes("\0"), "range_end": _bytes("\0"), "count_o
 class Door:
     """One of etcd's two services, and the harmless request that shows whether it talks to somebody."""
 
+    name: str
     port: int
     """Where it is unless somebody moved it."""
     method: str
@@ -49,8 +50,8 @@ class Door:
     """Whose certificate that is, for the report."""
 
 
-CLIENTS = Door(2379, "POST", RANGE, COUNT_ALL, "apiserver-etcd-client", "the API server's etcd")
-PEERS = Door(2380, "GET", "/members", "", "etcd/peer", "etcd's own peer")
+CLIENTS = Door("etcd", 2379, "POST", RANGE, COUNT_ALL, "apiserver-etcd-client", "the API server's etcd")
+PEERS = Door("etcd's peers' door", 2380, "GET", "/members", "", "etcd/peer", "etcd's own peer")
 
 OTHER_DOOR = 404
 """What either service says to the other one's path: with the real certificate, it tells which one listens at an address."""

@@ -187,20 +187,8 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessStatus:
-    """What the kernel says of a process of that place: its ids, capabilities and seccomp mode."""
-
-    def specification(self) -> dict[str, Any]:
-        """See :class:`Task`."""
-        return {"op": "status"}
-
-    def __str__(self) -> str:
-        return "read /proc/self/status"
-
-
-@dataclass(frozen=True, slots=True)
 class Privileges:
-    """A look at what the kernel lets the process do."""
+    """A look at what the kernel lets the process do: its user, capabilities, way to more of them, and seccomp mode."""
 
     def specification(self) -> dict[str, Any]:
         """See :class:`Task`."""

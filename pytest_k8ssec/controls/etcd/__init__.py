@@ -1,1 +1,37 @@
-"""Controls of the family etcd."""
+"""Controls of the family etcd, and what they share: strangers knock at one of its doors."""
+
+from __future__ import annotations
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes.etcd import OTHER_DOOR, Door, by_strangers, with_real_certificate
+from pytest_k8ssec.probes.nodefacts import control_planes, heard_at
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.tasks import authority
+from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
+from pytest_k8ssec.verdict import Judge
+
+
+def strangers_knock(judge: Judge, cluster: Cluster, door: Door, pod: Pod) -> None:
+    """Knock at each of etcd's addresses from its own node, and at the node's address from a pod.
+
+    Raises:
+        ProbeError: a probe broke.
+    """
+    for node in control_planes(cluster):
+        _knock(judge, cluster, door, node, NetworkVantage(cluster, node), heard_at(cluster, node, "etcd"))
+        _knock(judge, cluster, door, node, pod.vantage, [(node.address, door.port)])
+
+
+def _knock(
+    judge: Judge, cluster: Cluster, door: Door, node: Node, source: Vantage, addresses: list[tuple[str, int]]
+) -> None:
+    """Try all ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
+    for (host, port), answers in by_strangers(source, door, addresses).items():
+        proof = with_real_certificate(cluster, node, door, host, port)
+        if proof.status == OTHER_DOOR:
+            continue  # the control of the other door asks there
+        case = judge.case(f"{door.name} at {authority(host, port)} from {source.source}", required=False)
+        case.positive(f"{door.owner} certificate opens it", proof, succeeded=proof.status == 200)
+        for words, answer in answers.items():
+            case.attack(words, answer, through=answer.outcome is Outcome.HTTP)

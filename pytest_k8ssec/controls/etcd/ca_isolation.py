@@ -27,7 +27,7 @@ from pytest_k8ssec.probes.nodefacts import control_planes, heard_at, node_source
 from pytest_k8ssec.probes.tasks import authority
 from pytest_k8ssec.verdict import Judge
 
-_KUBELETS = Door(PORT, "GET", "/healthz", "", "apiserver-kubelet-client", "the API server's kubelet")
+_KUBELETS = Door("kubelet", PORT, "GET", "/healthz", "", "apiserver-kubelet-client", "the API server's kubelet")
 """Where the certificate that the cluster's CA signed is at home."""
 _THROUGH = {Outcome.HTTP: True, Outcome.TLS_ALERT: False, Outcome.CLOSED: False}
 

@@ -18,37 +18,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.etcd import OTHER_DOOR, PEERS, by_strangers, with_real_certificate
-from pytest_k8ssec.probes.nodefacts import control_planes, heard_at, unset
+from pytest_k8ssec.controls.etcd import strangers_knock
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.etcd import PEERS
+from pytest_k8ssec.probes.nodefacts import unset
 from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import authority
-from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.verdict import Judge
 
 
 @control(severity=Severity.HIGH, subject="cluster", cis=("2.5",), others=("C-0157",))
 def test_etcd_peer_auth(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Try each of etcd's addresses from its own node, and the node's address from a pod."""
-    pod = attacker()
-    for node in control_planes(cluster):
-        _attack(judge, cluster, node, NetworkVantage(cluster, node), heard_at(cluster, node, "etcd"))
-        _attack(judge, cluster, node, pod.vantage, [(node.address, PEERS.port)])
-
-
-def _attack(judge: Judge, cluster: Cluster, node: Node, source: Vantage, addresses: list[tuple[str, int]]) -> None:
-    """Try both ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
-    for (host, port), answers in by_strangers(source, PEERS, addresses).items():
-        proof = with_real_certificate(cluster, node, PEERS, host, port)
-        if proof.status == OTHER_DOOR:
-            continue  # for clients: etcd-client-auth asks there
-        case = judge.case(f"etcd's peers' door at {authority(host, port)} from {source.source}", required=False)
-        case.positive("the real peer certificate opens it", proof, succeeded=proof.status == 200)
-        for words, answer in answers.items():
-            case.attack(words, answer, through=answer.outcome is Outcome.HTTP)
+    strangers_knock(judge, cluster, PEERS, attacker())
 
 
 def _no_ca(cluster: Cluster) -> Evidence:

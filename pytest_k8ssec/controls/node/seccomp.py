@@ -14,8 +14,6 @@ Sources: CIS Kubernetes Benchmark 4.2.14, 5.6.2; https://kubernetes.io/docs/tuto
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
@@ -23,11 +21,12 @@ from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import ProcessStatus
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Privileges
 from pytest_k8ssec.verdict import Judge
 
-_UNCONFINED, _FILTERED = "0", "2"
+_UNCONFINED, _FILTERED = 0, 2
+"""Seccomp modes (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)."""
 
 
 @control(
@@ -48,17 +47,15 @@ def test_node_seccomp(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     ]
     pods = pool.lease(*specs)
     for node, silent, unconfined in zip(cluster.nodes, pods[::2], pods[1::2], strict=True):
-        (free, seen), (mode, found) = _mode(unconfined), _mode(silent)
+        (seen,), (found,) = unconfined.probe(Privileges()), silent.probe(Privileges())
         case = judge.case(f"kubelet on {node.name}")
-        case.positive("a pod that asks to be unconfined is seen to be", seen, succeeded=free == _UNCONFINED)
-        case.attack("run without a profile", found, through={_UNCONFINED: True, _FILTERED: False}.get(mode))
+        case.positive("a pod that asks to be unconfined is seen to be", seen, succeeded=_mode(seen) == _UNCONFINED)
+        case.attack("run without a profile", found, through={_UNCONFINED: True, _FILTERED: False}.get(_mode(found)))
 
 
-def _mode(pod: Pod) -> tuple[str, Evidence]:
-    """The kernel's word for what a pod's processes run under."""
-    (answer,) = pod.ask(ProcessStatus())
-    mode = str(answer.raw.get("fields", {}).get("Seccomp", ""))
-    return mode, replace(answer.evidence, detail=f"Seccomp: {mode}") if mode else answer.evidence
+def _mode(answer: Evidence) -> int:
+    """What a process runs under; -1 where it could not tell."""
+    return int(answer.facts.get("seccomp", -1))
 
 
 def _no_default(cluster: Cluster) -> Evidence:
