@@ -1,7 +1,7 @@
 """Whom NetworkPolicies let in, computed from the objects: to know whose labels an attacker would wear.
 
-Only what is needed for that: ingress rules by pod and namespace selectors and by port. Address blocks and end ports are
-left out, so a client may be missed; nothing is concluded from what is computed here, only from what is sent.
+Only what is needed for that: ingress rules by pod and namespace selectors and by port. Address blocks and named ports
+are left out, so a client may be missed; nothing is concluded from what is computed here, only from what is sent.
 """
 
 from __future__ import annotations
@@ -66,9 +66,12 @@ def lets_in(policies: Iterable[Mapping[str, Any]], target: Peer, port: int, sour
 
 
 def _covers(ports: Iterable[Mapping[str, Any]] | None, port: int) -> bool:
-    return not ports or any(
-        each.get("protocol", "TCP") == "TCP" and each.get("port", port) in (port, str(port)) for each in ports
-    )
+    return not ports or any(each.get("protocol", "TCP") == "TCP" and _in_range(each, port) for each in ports)
+
+
+def _in_range(each: Mapping[str, Any], port: int) -> bool:
+    first = each.get("port", port)
+    return isinstance(first, int) and first <= port <= each.get("endPort", first)
 
 
 def _names(peer: Mapping[str, Any], namespace: str, source: Peer) -> bool:

@@ -122,6 +122,8 @@ def test_two_peers_are_either_and_one_peer_is_both() -> None:
         ([{"protocol": "UDP"}], False),
         ([{"port": 9001, "endPort": 9100}], False),
         ([{"port": 9000, "endPort": 9100}], True),
+        ([{"port": 8000, "endPort": 9000}], True),
+        ([{"port": 8000, "endPort": 8999}], False),
         ([{"port": "ledger"}], False),
     ],
 )
