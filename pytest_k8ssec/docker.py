@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_k8ssec.errors import CommandError, ToolMissing
+from pytest_k8ssec.freezer import thaw
 from pytest_k8ssec.process import Completed, run
 
 LABEL = "io.k8ssec.run"
@@ -112,6 +113,8 @@ def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
                 docker("rm", "--force", "--volumes", *found, deadline=_REMOVE_SECONDS)
         except CommandError as error:
             refused = error  # another process may be removing the same one: what counts is whether it goes
+            ids = docker("ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}", check=False).text.splitlines()
+            thaw(line.split()[1] for line in ids if line.split()[0] in found)
     if refused:
         raise refused
     return list(removed)
