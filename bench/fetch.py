@@ -1,4 +1,12 @@
-"""Gets the peers: Go ones by the toolchain, Python ones from PyPI, pinned by hash; all kept in the tools' cache."""
+r"""Gets the peers: Go ones by the toolchain, Python ones from PyPI, pinned by hash; all kept in the tools' cache.
+
+To pin another version of a Python one (NAME; kube-hunter needs no `dataclasses`, which would hide the standard library's):
+
+    echo NAME==VERSION | .venv/bin/uv pip compile - --universal --generate-hashes --no-header --python-version 3.11 \
+        --no-emit-package dataclasses -o requirements/NAME.txt
+
+A Go one by its go.mod, as toolchain/README.md tells; kube-bench was not in the public checksum database.
+"""
 
 from __future__ import annotations
 
