@@ -127,6 +127,7 @@ def _merge(results: dict[str, Any], row: Row, beside: Beside) -> None:
         if isinstance(said, Report):
             tool["commands"] = list(said.commands)
             tool["hardened"] = f"{len(said.findings)} findings in {said.seconds:.1f} s."
+            tool["findings"] = sorted(said.findings)
         elif said is not None:
             tool["hardened"] = f"not run: {said}"
 
