@@ -74,6 +74,7 @@ def _detection(only: frozenset[str], *, only_list: bool) -> int:
 
     beside = Beside(found, PEERS, keep)
     flags = ["--k8ssec-controls", "--k8ssec-sabotage", "--k8ssec-stack", str(_STACK)]
+    flags += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]  # the bench has imported it
     return int(pytest.main([str(ROOT), *flags, "--k8ssec-report", str(_BUILD / "run"), "-v"], plugins=[beside]))
 
 
