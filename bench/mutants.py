@@ -16,7 +16,7 @@ HUNTER, KIMERA, KDIGGER, BENCH = "kube-hunter", "kimera", "kdigger", "kube-bench
 
 _LIST = r"KHV00[57]"
 _KUBELET_DATA = r"KHV0(3[789]|4[0-6]|52)"
-_ALL_RIGHTS = r": may .*\*"
+_ALL_RIGHTS = r": may \* \*\.\*"
 
 ABOUT: Mapping[str, Mapping[str, str]] = {
     # -- etcd and what is in it

@@ -23,8 +23,25 @@ if TYPE_CHECKING:
 
 TOOLS = "/opt/k8ssec-bench"
 """Where peers are, on nodes and in pods."""
-_ROOT = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/{container}/rootfs"
-"""A container's file system as its node sees it: it can be written there also where the container may not."""
+_GIVE = """
+set -e
+bundle=/run/containerd/io.containerd.runtime.v2.task/k8s.io/$1
+mkdir -p "$bundle/rootfs$2"
+cp -a "$3" "$bundle/rootfs$2/"
+pid=$(cat "$bundle/init.pid")
+for line in memory:memory.limit_in_bytes:-1 cpu:cpu.cfs_quota_us:-1 :memory.max:max :cpu.max:max; do
+    IFS=: read -r controller file value <<END
+$line
+END
+    path=$(grep -E "^[0-9]+:([^:]*,)?$controller(,[^:]*)?:" "/proc/$pid/cgroup" | head -n 1 | cut -d : -f 3)
+    group=/sys/fs/cgroup/$controller$path
+    for each in "$(dirname "$group")" "$group"; do
+        if [ -e "$each/$file" ]; then echo "$value" >"$each/$file"; fi
+    done
+done
+"""
+"""Puts a file or folder into a container from its node, also where the container may not write; and lifts what bounds its
+memory and processors, as our pods are made for a probe that needs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +130,8 @@ class Place:
         """Have a file or folder inside a pod. Returns where it is."""
         node = next(each for each in self.cluster.nodes if each.name == foothold.pod.source.node)
         target = self.put(node, path, name)
-        inside = _ROOT.format(container=self._container(foothold.pod))
-        self.cluster.on_node(
-            node,
-            ["sh", "-c", f'mkdir -p "{inside}{TOOLS}" && cp -a "{target}" "{inside}{TOOLS}/"'],
-            deadline=60,
-        )
+        container = self._container(foothold.pod)
+        self.cluster.on_node(node, ["sh", "-c", _GIVE, "give", container, TOOLS, target], deadline=60)
         return target
 
     def _container(self, pod: Pod) -> str:

@@ -51,7 +51,7 @@ def _intro() -> Iterator[str]:
     yield "`stacks/hardened`, one of the configuration on a cluster of its own without a stack. There our own control is"
     yield "run, and then each other tool that has something about it. A cell says what the tool made of it, and how many"
     yield "seconds it ran: of ours with starting the pods that it needs, of the others without, and without copying them"
-    yield "there. An empty cell is out of its scope."
+    yield "there; in pods they have what memory and processors they want. An empty cell is out of its scope."
     yield ""
     yield "| | |"
     yield "|---|---|"

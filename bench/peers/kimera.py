@@ -57,29 +57,30 @@ class Kimera:
         if place.stack is None:
             raise ProbeError(f"{_NAME}: this cluster carries no stack, and it judges nothing else")
         pods = {each.name: each.pod.vantage for each in place.footholds()}
-        silent = pods[f"a pod in {place.namespaces[0]}"]
-        twin = pods[f"twin of {next(each for each in place.stack.workloads() if each.kind == 'Deployment')}"]
+        silent = f"a pod in {place.namespaces[0]}"
+        twin = f"twin of {next(each for each in place.stack.workloads() if each.kind == 'Deployment')}"
         started = time.monotonic()
         reports = []
         for namespace in place.namespaces:
             reports.append(_kimera(place, namespace, "assess", "--json"))
             reports.append(_kimera(place, namespace, "validate-control", "--type", "all", "--json"))
             reports += [_kimera(place, namespace, "technique", "run", each, "--json") for each in _IN_NAMESPACES]
-        for pod, techniques in ((silent, _IN_PODS[:1]), (twin, _IN_PODS)):
+        for name, techniques in ((silent, _IN_PODS[:1]), (twin, _IN_PODS)):
+            pod = pods[name]
             reports += [
-                _kimera(place, pod.namespace, "technique", "run", each, "--pod", pod.pod, "--json")
+                _kimera(place, pod.namespace, "technique", "run", each, "--pod", pod.pod, "--json", where=name)
                 for each in techniques
             ]
         return Report.together(reports, time.monotonic() - started)
 
 
-def read(said: str, namespace: str) -> tuple[frozenset[str], frozenset[str]]:
+def read(said: str, where: str) -> tuple[frozenset[str], frozenset[str]]:
     """Findings, and what it could not tell, of the JSON documents between its lines of progress."""
     findings: set[str] = set()
     unclear: set[str] = set()
     for document in _documents(said):
         for text, is_finding in _findings(document):
-            (findings if is_finding else unclear).add(f"{namespace}: {text}")
+            (findings if is_finding else unclear).add(f"{where}: {text}")
     return frozenset(findings), frozenset(unclear)
 
 
@@ -108,7 +109,7 @@ def _findings(document: dict[str, Any]) -> Iterator[tuple[str, bool]]:
         yield f"technique {document['technique_id']} {document['technique_name']}: success", True
 
 
-def _kimera(place: Place, namespace: str, *arguments: str) -> Report:
+def _kimera(place: Place, namespace: str, *arguments: str, where: str = "") -> Report:
     folder = packages(_NAME).path
     env = {
         "PYTHONPATH": str(folder),
@@ -130,6 +131,6 @@ def _kimera(place: Place, namespace: str, *arguments: str) -> Report:
         raise ProbeError(f"{_NAME} {namespace}: {error.message}", details=error.details) from error
     if not any(True for _ in _documents(done.text)):
         raise ProbeError(f"{_NAME} {' '.join(arguments)}: gave no report", details=done.errors)
-    findings, unclear = read(done.text, namespace)
+    findings, unclear = read(done.text, where or f"namespace {namespace}")
     told = ["$POD" if before == "--pod" else word for before, word in zip(["", *argv], argv, strict=False)]
     return Report(findings, unclear, (f"{_NAME} {' '.join(told)}",))

@@ -140,7 +140,7 @@ def _in_pod(place: Place, foothold: Foothold, token: str) -> Report:
 
 
 def _report(done: Completed, where: str, argv: list[str]) -> Report:
-    said = done.text if "{" in done.text else f"{done.text}\n{done.errors}"
+    said = done.text if "{" in done.text else f"exit code {done.code}\n{done.text}\n{done.errors}"
     return Report(read(said, where), commands=(f"{_NAME} {' '.join(argv)}",))
 
 
