@@ -29,7 +29,7 @@ venv: .venv/ready ## .venv with everything from PyPI, pinned by hash
 	  fi
 	fi
 	@echo "venv: installing into .venv"
-	@$(PYTHON) -m venv --clear .venv
+	@[ -x $(BIN)/python ] && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -44,7 +44,7 @@ tools: venv docker ## kind, pulumi, the provider plugin and the images: found, f
 	@$(BIN)/python -m toolchain get
 
 .PHONY: demo
-demo: tools ## the ten controls on stacks/hardened; STACK=insecure shows what a failing run looks like
+demo: tools ## all controls on stacks/hardened; STACK=insecure shows what a failing run looks like
 	@$(KEY) $(CONTROLS) --k8ssec-stack stacks/$(STACK) --k8ssec-report $(DEMO)
 
 .PHONY: test
@@ -59,8 +59,8 @@ test-cluster: tools ## real clusters: endings, bad input, faults, the insecure s
 	@$(KEY) K8SSEC_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster --k8ssec-stack stacks/hardened
 
 .PHONY: test-sabotage
-test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters
-	@$(KEY) $(CONTROLS) --k8ssec-sabotage --k8ssec-packed --k8ssec-stack stacks/hardened --k8ssec-report build/sabotage
+test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters; bystanders are `make matrix`
+	@$(KEY) $(CONTROLS) --k8ssec-sabotage --k8ssec-packed -k "not beside" --k8ssec-stack stacks/hardened --k8ssec-report build/sabotage
 
 .PHONY: matrix
 matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
@@ -83,6 +83,10 @@ lint: venv ## ruff, mypy, import-linter, documentation up to date
 format: venv ## let ruff put everything into shape
 	@$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
+
+.PHONY: new-control
+new-control: venv ## ID=family-slug: the file of a new control, and its place in the tests
+	@$(BIN)/python -m scaffold "$(ID)"
 
 .PHONY: docs
 docs: venv ## docs/controls from the controls themselves

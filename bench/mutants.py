@@ -48,6 +48,7 @@ ABOUT: Mapping[str, Mapping[str, str]] = {
     "kubelet-allows-always": {HUNTER: _KUBELET_DATA, BENCH: r": 4\.2\.2 "},
     "read-only-port": {HUNTER: r"readonly|at port 10255", BENCH: r": 4\.2\.4 "},
     "self-signed-kubelet": {BENCH: r": 4\.2\.(9|11) "},
+    "unconfined-by-default": {KDIGGER: r"no seccomp filter"},
     "open-controller-manager": {BENCH: r": 1\.3\.7 "},
     "open-proxy-metrics": {BENCH: r": 4\.3\.1 "},
     "everybody-reads-admin": {BENCH: r": 1\.1\.13 "},

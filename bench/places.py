@@ -105,6 +105,11 @@ class Place:
         """A pod in a namespace of ours, which no policy holds back."""
         return Foothold("a pod of its own", self._site.pool.attacker())
 
+    def unprofiled(self) -> Foothold:
+        """A bare pod that asks for no seccomp profile, in a namespace that allows it."""
+        spec = PodSpec(self._site.pool.namespace("canary"), seccomp="", purpose="seccomp")
+        return Foothold("a pod without a profile", self._site.pool.lease(spec)[0])
+
     def footholds(self) -> list[Foothold]:
         """A bare pod; and in each of the stack's namespaces one that asks for nothing, and a twin of each workload."""
         found = [self.bare()]

@@ -1,4 +1,4 @@
-"""docs/controls from the controls themselves: one page a control, and an index by family and by framework.
+"""docs/controls from the controls themselves: one page a control, and an index by family, theme and framework.
 
 python -m docs.generate            write the pages, and remove those of controls that are gone
 python -m docs.generate --check    write nothing; exit code 1 names each page that differs
@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from docs.themes import THEMES, of_theme
 from pytest_k8ssec.catalogue import controls
 from pytest_k8ssec.control import Control, Sabotage
 from pytest_k8ssec.families import FAMILIES
@@ -143,6 +144,12 @@ def _index(found: Sequence[Control]) -> Iterator[str]:
                 "|---|---|---|---|",
             )
             yield from (f"| {_link(one.id)} | {one.severity} | {one.subject} | {one.title} |" for one in own)
+    yield ""
+    yield "## By theme"
+    yield ""
+    yield "| what happens to clusters | controls |"
+    yield "|---|---|"
+    yield from (f"| {theme} | {_links(of_theme(patterns, found))} |" for theme, patterns in THEMES.items())
     yield ""
     yield "## By framework"
     yield ""

@@ -52,6 +52,8 @@ class Sabotage:
     live: Callable[..., Iterator[Evidence]] | None = None
     mutate: Callable[[KindConfig], None] | None = None
     proof: Callable[[Cluster], Evidence] | None = None
+    alone: bool = False
+    """Whether no other may be in force beside it."""
 
     @property
     def needs_cluster(self) -> bool:
@@ -160,6 +162,7 @@ def sabotage(
     kills: Sequence[str] = (),
     blinds: Sequence[str] = (),
     proof: Callable[[Cluster], Evidence] | None = None,
+    alone: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a way to break a control; the function stays what it is.
 
@@ -171,6 +174,7 @@ def sabotage(
         of: the control that must notice.
         kills: ids of further controls that are expected to be breached.
         blinds: ids of controls that are expected to be inconclusive meanwhile.
+        alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
     """
     owner = control_of(of)
     if owner is None:
@@ -181,9 +185,9 @@ def sabotage(
         title = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
         expected = frozenset({owner.id, *kills})
         made = (
-            Sabotage(name, title, expected, frozenset(blinds), live=function)
+            Sabotage(name, title, expected, frozenset(blinds), live=function, alone=alone)
             if proof is None
-            else Sabotage(name, title, expected, frozenset(blinds), mutate=function, proof=proof)
+            else Sabotage(name, title, expected, frozenset(blinds), mutate=function, proof=proof, alone=alone)
         )
         owner.sabotages.append(made)
         return function

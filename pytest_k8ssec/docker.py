@@ -117,6 +117,16 @@ def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
     return list(removed)
 
 
+def gateway(network: str) -> str:
+    """The IPv4 address by which a network's containers reach this machine, "" where it has none.
+
+    Raises:
+        CommandError: there is no such network.
+    """
+    told = docker("network", "inspect", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}", network).text
+    return next((address for address in told.split() if ":" not in address), "")
+
+
 def has_image(reference: str) -> bool:
     """Whether an image is in the local store."""
     return docker("image", "inspect", "--format", "{{.Id}}", reference, check=False).code == 0

@@ -71,9 +71,9 @@ def deployed(k8ssec_site: Site) -> Stack | None:
 @pytest.fixture(scope="session")
 def nodes(cluster: Cluster) -> Mapping[str, Any]:
     """testinfra hosts, one a node, by node name (docker backend): ``nodes["..."].file("/etc/kubernetes/admin.conf").mode``."""
-    import testinfra
+    from pytest_k8ssec.probes.nodefacts import hosts
 
-    found = {node.name: testinfra.get_host(f"docker://{node.container}") for node in cluster.nodes if node.container}
+    found = hosts(cluster)
     if not found:
         pytest.skip("no node of this cluster is a container of this docker daemon")
     return found

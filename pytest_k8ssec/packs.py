@@ -66,9 +66,9 @@ def _named(kind: str, packs: Sequence[Sequence[Sabotage]]) -> Iterator[Pack]:
 
 
 def _quarrel(one: Sabotage, other: Sabotage, places: Mapping[str, frozenset[str]]) -> bool:
-    """Whether it could not be told which of them did what, or one would undo the other."""
+    """Whether it could not be told which of them did what, or one would undo or hinder the other."""
     touched = (one.kills | one.blinds) & (other.kills | other.blinds)
-    return bool(touched or places[one.name] & places[other.name])
+    return bool(one.alone or other.alone or touched or places[one.name] & places[other.name])
 
 
 def _places(sabotage: Sabotage, base: KindConfig) -> Iterator[str]:

@@ -243,7 +243,10 @@ def _put_in_force(item: pytest.Function, phase: Phase) -> None:
     # A sabotage names fixtures as a test does; there is no public way to ask an item for one.
     resolve = item._request.getfixturevalue  # noqa: SLF001
     try:
-        saboteur = session.saboteur(item.config, resolve("k8ssec_site").refresh_pool)
+        refresh = resolve("k8ssec_site").refresh_pool
+        saboteur = session.saboteur(item.config, refresh)
+        if saboteur.in_force != phase.active:
+            refresh()  # what a sabotage rolls out needs the room that our own pods have taken of a quota
         saboteur.enter(phase.active, resolve("cluster"), resolve)
     except K8ssecError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -110,12 +110,10 @@ class Site:
 
     def close(self) -> None:
         """Remove what was made, as far as it is ours."""
-        from pytest_k8ssec.clusters import kind
-
         if "pool" in self.__dict__:
             self.pool.close()
-        if self.has_cluster and self.cluster.ours:
-            kind.delete(self.cluster.name)
+        if self.has_cluster:
+            self.cluster.close()
         self.__dict__.pop("cluster", None)
 
 

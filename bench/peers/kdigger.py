@@ -59,11 +59,12 @@ class Kdigger:
 
     def run(self, place: Place) -> Report:
         """In every foothold; with each account's token from the bare pod; admission of each namespace of the stack."""
-        footholds, accounts = place.footholds(), place.accounts
-        for foothold in footholds:
+        footholds, accounts, unprofiled = place.footholds(), place.accounts, place.unprofiled()
+        for foothold in (*footholds, unprofiled):
             place.give(foothold, binary(_NAME), _NAME)
         started = time.monotonic()
-        reports = [_dig(each) for each in footholds]
+        reports = [_dig(each, *_PASSIVE) for each in footholds]
+        reports.append(_dig(unprofiled, "syscalls", "--side-effects"))
         reports += [_with_token(place, footholds[0], account, token) for account, token in accounts.items()]
         reports += [_admission(place, each) for each in place.namespaces]
         return Report.together(reports, time.monotonic() - started)
@@ -116,8 +117,8 @@ def _words(value: Any) -> str:
     return value if isinstance(value, str) else " ".join(sorted(map(str, value or ())))
 
 
-def _dig(foothold: Foothold) -> Report:
-    argv = ["dig", *_PASSIVE, "--output", "json"]
+def _dig(foothold: Foothold, *buckets: str) -> Report:
+    argv = ["dig", *buckets, "--output", "json"]
     # A static binary knows its user's name from the environment alone, and tells nothing of the user without.
     done = foothold.run(["env", "USER=user", "HOME=/", f"{TOOLS}/{_NAME}", *argv], deadline=_SECONDS)
     return Report(read(done.text or done.errors, foothold.name), commands=(f"{_NAME} {' '.join(argv)}",))

@@ -10,8 +10,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class Response:
     status: int
     body: Body
     latency_ms: float
+    data: bytes = field(default=b"", repr=False)
+    """The body as it came: a log is no JSON."""
 
     @property
     def ok(self) -> bool:
@@ -142,7 +144,7 @@ class KubeApi:
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"{method} {url}: no answer: {error}") from error
         latency = (time.monotonic() - started) * 1000
-        return Response(answer.status, _decode(answer.data), latency)
+        return Response(answer.status, _decode(answer.data), latency, answer.data)
 
     def call(self, method: str, path: str, **options: Any) -> Body:
         """Like :meth:`request`, but any status other than 2xx is a ClusterError.
@@ -320,9 +322,7 @@ class KubeApi:
         try:
             socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
         except (client.ApiException, WebSocketException, OSError) as error:
-            # The client appends all headers and the body to the first line.
-            said = str(getattr(error, "reason", None) or error).partition(" -+-+- ")[0]
-            raise ProbeError(f"{where}: refused: {said}") from error
+            raise ProbeError(f"{where}: refused: {_said(error)}") from error
         try:
             for start in range(0, len(stdin), _STDIN_CHUNK):
                 socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
@@ -333,12 +333,24 @@ class KubeApi:
                 socket.update(timeout=left)
                 out += socket.read_channel(STDOUT_CHANNEL)
                 err += socket.read_channel(STDERR_CHANNEL)
+            # Reading one channel takes in what has come for all: the end, too, and what came before it for the other.
+            out += socket.read_channel(STDOUT_CHANNEL)
+            err += socket.read_channel(STDERR_CHANNEL)
             status = json.loads(socket.read_channel(ERROR_CHANNEL) or b"{}")
         except (WebSocketException, OSError, ValueError) as error:
             raise ProbeError(f"{where}: broke off: {error}") from error
         finally:
             socket.sock.shutdown()  # the client's own close() leaves the socket open once the peer has said goodbye
         return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
+
+
+def _said(error: BaseException) -> str:
+    """What an exec was refused with: the client appends all headers and the server's own words to the first line."""
+    first, _, rest = str(getattr(error, "reason", None) or error).partition(" -+-+- ")
+    words = rest.rpartition(" -+-+- ")[2]
+    with suppress(ValueError, KeyError, TypeError):  # plain text, or none
+        words = str(json.loads(words)["message"])
+    return f"{first}: {words[:200]}" if words else first
 
 
 def _exit_code(status: Body, where: str) -> int:

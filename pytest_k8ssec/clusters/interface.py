@@ -24,6 +24,17 @@ class Node:
     """The docker container that is this node, "" where there is none (no node access)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One port of this machine that leads to a port of a node."""
+
+    host: str
+    """The address of this machine that it is bound to; a wildcard for all."""
+    port: int
+    target: int
+    """The node's port."""
+
+
 class Cluster(Protocol):
     """A ready cluster.
 
@@ -51,6 +62,17 @@ class Cluster(Protocol):
     @property
     def probe_image(self) -> str:
         """Image reference, present on every node, that carries a Python 3 to run the probe."""
+
+    @property
+    def machine_address(self) -> str:
+        """The address by which this machine is reached from the nodes' network, "" where there is none."""
+
+    def published(self, node: Node) -> Sequence[Published]:
+        """The ports of this machine that lead to a node; none where the node is no container.
+
+        Raises:
+            ProbeError: they can't be found out.
+        """
 
     def on_node(
         self, node: Node, argv: Sequence[str], *, deadline: float = 20, stdin: bytes = b"", check: bool = True

@@ -6,6 +6,7 @@ needed and works in the middle of it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -19,7 +20,7 @@ from typing import Literal
 from pytest_k8ssec import docker
 from pytest_k8ssec.clusters import after
 from pytest_k8ssec.clusters.api import KubeApi
-from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
 from pytest_k8ssec.process import Completed, run
@@ -78,6 +79,26 @@ class KindCluster:
         """The probe image as it is named on the nodes."""
         return _on_nodes(self.image.reference)
 
+    @cached_property
+    def machine_address(self) -> str:
+        """The address by which this machine is reached from the nodes' network."""
+        return docker.gateway(self._network)
+
+    def published(self, node: Node) -> tuple[Published, ...]:
+        """The ports of this machine that lead to a node."""
+        if not node.container:
+            return ()
+        try:
+            told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", node.container).text
+        except CommandError as error:
+            raise ProbeError(f"container {node.container}: {error.message}", details=error.details) from error
+        return tuple(
+            Published(binding["HostIp"], int(binding["HostPort"]), int(target.partition("/")[0]))
+            for target, bindings in json.loads(told).items()
+            if target.endswith("/tcp")
+            for binding in bindings or ()
+        )
+
     def on_node(
         self, node: Node, argv: Sequence[str], *, deadline: float = 20, stdin: bytes = b"", check: bool = True
     ) -> Completed:
@@ -117,6 +138,21 @@ class KindCluster:
         except CommandError as error:
             raise ProbeError(f"container {name}: could not be started", details=error.details) from error
         return name
+
+    def close(self) -> None:
+        """Remove what stands beside the nodes to probe from, and the nodes where the cluster is ours.
+
+        Raises:
+            CommandError: docker refused.
+        """
+        vantages = set(self._vantages.values())
+        docker.remove_all(
+            lambda: [
+                *(name for name in docker.containers(docker.LABEL, self.run.id) if name in vantages),
+                *(docker.containers(docker.KIND_LABEL, self.name) if self.ours else ()),
+            ]
+        )
+        self._vantages.clear()
 
     @cached_property
     def _network(self) -> str:
@@ -181,8 +217,9 @@ def create(
             )  # fmt: skip
         except ClusterError as error:
             raise _refusal(config.source, error.details) or error from None
-        _load_probe_image(cluster, kind)
+        # First of all: a node that registers late would be missing from `nodes` for good, and be judged by nobody.
         _await_nodes(cluster, config.node_count)
+        _load_probe_image(cluster, kind)
         _answers(cluster)
         for step in config.after:
             after.STEPS[step](cluster)
@@ -285,9 +322,12 @@ def _await_nodes(cluster: KindCluster, count: int) -> None:
         conditions = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions", [])}
         ready[node["metadata"]["name"]] = event != "DELETED" and conditions.get("Ready") == "True"
         if sum(ready.values()) >= count:
-            return
-    waiting = ", ".join(name for name, is_ready in ready.items() if not is_ready) or "all"
-    raise ClusterError(f"cluster {cluster.name}: nodes not ready within {READY_SECONDS} s: {waiting}")
+            break
+    else:
+        waiting = ", ".join(name for name, is_ready in ready.items() if not is_ready) or "all"
+        raise ClusterError(f"cluster {cluster.name}: nodes not ready within {READY_SECONDS} s: {waiting}")
+    if len(cluster.nodes) != count:
+        raise ClusterError(f"cluster {cluster.name}: has {len(cluster.nodes)} nodes, not {count}")
 
 
 def _on_nodes(reference: str) -> str:

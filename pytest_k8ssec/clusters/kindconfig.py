@@ -103,6 +103,18 @@ class KindConfig:
         """Replace the text of a mounted file, named relative to the configuration."""
         self.replaced[file] = text
 
+    def plant(self, place: str, text: str) -> None:
+        """Lay a file of ours on every control-plane node before it is set up.
+
+        Args:
+            place: absolute path on the node.
+        """
+        file = f"planted{place}"
+        self.replaced[file] = text
+        for node in self.document["nodes"]:
+            if node.get("role") == "control-plane":
+                node.setdefault("extraMounts", []).append({"hostPath": file, "containerPath": place})
+
     @property
     def node_count(self) -> int:
         """How many nodes the cluster will have."""
@@ -128,7 +140,7 @@ class KindConfig:
                 if Path(mount["hostPath"]).is_absolute():
                     continue  # the user's own place: mounted as it is
                 target = _copied_to(directory, mount["hostPath"])
-                if not target.exists():
+                if not target.exists() and mount["hostPath"] not in self.replaced:
                     try:
                         self._copy(_host_path(self.source, mount), target)
                     except OSError as error:
@@ -139,7 +151,10 @@ class KindConfig:
                         ) from error
                 mount["hostPath"] = str(target)
         for file, text in self.replaced.items():
-            _copied_to(directory, file).write_text(_fill(text))
+            target = _copied_to(directory, file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch(mode=0o600)  # it may be a key; one that was copied keeps its mode
+            target.write_text(_fill(text))
         path = directory / "kind.yaml"
         path.write_text(yaml.safe_dump(document, sort_keys=False))
         return path

@@ -9,6 +9,7 @@ a minimal Python lacks. It must run on Python 3.9 and later.
 from __future__ import annotations
 
 import base64
+import ctypes
 import errno
 import http.client
 import json
@@ -29,6 +30,9 @@ NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 JWT_MAX = 16 * 1024
 FILES_MAX = 2000
 HEARD_MAX = 4096
+DENIALS = {errno.EACCES, errno.EPERM, errno.EROFS}
+CLONE_NEWNS = 0x20000
+MS_PRIVATE, MS_REC = 1 << 18, 1 << 14
 PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "pstore"}
 
 
@@ -91,18 +95,92 @@ def udp(task: Json) -> Json:
     return {"outcome": "no-answer", "detail": "no echo"}
 
 
+def resolve(task: Json) -> Json:
+    """Ask the container's resolver for a name."""
+    try:
+        found = socket.getaddrinfo(task["name"], 443, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        outcome = {socket.EAI_NONAME: "absent", socket.EAI_AGAIN: "no-answer"}.get(error.errno or 0, "error")
+        return {"outcome": outcome, "detail": str(error)}
+    return {"outcome": "done", "detail": str(found[0][4][0])}
+
+
 def wrapped(sock: socket.socket, task: Json) -> ssl.SSLSocket:
     """A TLS connection that verifies nothing: the question is whether the *peer* lets us in."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if task.get("certificate"):
-        # In memory: a container's root file system may be read-only, and a key has no business on a disk.
-        with os.fdopen(os.memfd_create("certificate"), "w") as file:
-            file.write(task["certificate"])
-            file.flush()
-            context.load_cert_chain("/proc/self/fd/%d" % file.fileno())
+        show_certificate(context, task["certificate"])
     return context.wrap_socket(sock, server_hostname=task["host"])
+
+
+def show_certificate(context: ssl.SSLContext, pem: str) -> None:
+    """In memory: a container's root file system may be read-only, and a key has no business on a disk."""
+    with os.fdopen(os.memfd_create("certificate"), "w") as file:
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain("/proc/self/fd/%d" % file.fileno())
+
+
+def trust(task: Json) -> Json:
+    """A TLS handshake as a client that trusts one CA and insists on the peer's name, and whether the peer convinces it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=task["ca"])
+    with connected(task) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=task["host"]):
+                return {"outcome": "open", "detail": "its certificate verifies"}
+        except ssl.SSLCertVerificationError as error:
+            return {"outcome": "absent", "detail": "its certificate does not verify: %s" % error.verify_message}
+
+
+def hello(task: Json) -> Json:
+    """Send a ClientHello; the first record of the answer tells whether the peer takes the offer."""
+    with connected(task) as sock:
+        sock.sendall(base64.b64decode(task["hello"]))
+        head = exactly(sock, 5)
+        if head[:1] not in (b"\x15", b"\x16"):
+            return {"outcome": "closed", "detail": "the peer does not speak TLS" if head else "without an answer"}
+        body = exactly(sock, int.from_bytes(head[3:5], "big"))
+    if head[:1] == b"\x15":
+        return {"outcome": "tls-alert", "detail": "alert %d" % body[1]}
+    if body[:1] != b"\x02":
+        return {"outcome": "error", "detail": "a handshake that does not begin with a ServerHello"}
+    suite = body[39 + body[38] :][:2].hex()
+    return {"outcome": "open", "detail": "taken, with cipher suite 0x%s" % suite}
+
+
+def exactly(sock: socket.socket, size: int) -> bytes:
+    """So many bytes, or b"" where the peer ends before."""
+    heard = b""
+    while len(heard) < size:
+        chunk = sock.recv(size - len(heard))
+        if not chunk:
+            return b""
+        heard += chunk
+    return heard
+
+
+def hello_here(task: Json) -> Json:
+    """Send the ClientHello to a server of our own that takes every offer which can be taken at all."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    show_certificate(context, task["certificate"])
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1)
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as peer:
+            try:
+                context.wrap_socket(peer, server_side=True).close()
+            except (OSError, ValueError):
+                return  # nobody means to bring the handshake to its end
+
+    threading.Thread(target=serve, daemon=True).start()
+    return hello({**task, "host": "127.0.0.1", "port": listener.getsockname()[1]})
 
 
 def http_request(task: Json) -> Json:
@@ -123,7 +201,13 @@ def http_request(task: Json) -> Json:
                     return failed(error)
                 return {"outcome": "closed", "detail": "no HTTP: %s" % type(error).__name__}
             body = beginning(answer, task.get("keep", 0), time.monotonic() + task["timeout"])
-            return {"outcome": "http", "status": answer.status, "body": body.decode("utf-8", "replace")}
+            location = answer.getheader("Location") or ""
+            return {
+                "outcome": "http",
+                "status": answer.status,
+                "body": body.decode("utf-8", "replace"),
+                "location": location,
+            }
 
 
 def beginning(answer: http.client.HTTPResponse, size: int, end: float) -> bytes:
@@ -207,7 +291,151 @@ def tokens(_task: Json) -> Json:
     return {"outcome": outcome, "detail": "%d files read, %d unreadable" % (looked - unread, unread), "tokens": result}
 
 
-OPERATIONS: Dict[str, Callable[[Json], Json]] = {"tcp": tcp, "udp": udp, "http": http_request, "tokens": tokens}
+def process_status(_task: Json) -> Json:
+    """What the kernel says of this very process; the fields' own words."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        pairs = [line.split(":", 1) for line in file]
+    return {"outcome": "done", "fields": {pair[0]: pair[1].strip() for pair in pairs}}
+
+
+def denied(error: OSError) -> Json:
+    """The kernel's own refusal; any other error is one of the probe."""
+    if error.errno in DENIALS:
+        return {"outcome": "denied", "detail": errno.errorcode[error.errno]}
+    return {"outcome": "error", "detail": "%s: %s" % (type(error).__name__, error)}
+
+
+def privileges(_task: Json) -> Json:
+    """Whom the kernel takes this process for, and what it may do."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        status = dict(line.split(":", 1) for line in file)
+    facts = {
+        "uid": int(status["Uid"].split()[1]),
+        "effective": int(status["CapEff"], 16),
+        "no_new_privileges": status["NoNewPrivs"].strip() == "1",
+    }
+    words = "uid %d, CapEff %x, NoNewPrivs %d" % (facts["uid"], facts["effective"], facts["no_new_privileges"])
+    return {"outcome": "done", "detail": words, "facts": facts}
+
+
+def mount(_task: Json) -> Json:
+    """Mount an empty tmpfs in a mount namespace of a child's own, which is gone when the child is."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    child = os.fork()
+    if child == 0:
+        # Private first: what is mounted here must not propagate to anywhere else.
+        done = (
+            libc.unshare(CLONE_NEWNS) == 0
+            and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
+            and libc.mount(b"k8ssec", b"/", b"tmpfs", 0, None) == 0
+        )
+        os._exit(0 if done else ctypes.get_errno() or 255)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == 0:
+        return {"outcome": "done", "detail": "mounted"}
+    return denied(OSError(code, os.strerror(code)))
+
+
+def write(task: Json) -> Json:
+    """Create a file and remove it, in a folder that is on the root file system."""
+    folder = task["folder"]
+    if not os.path.isdir(folder) or os.stat(folder).st_dev != os.stat("/").st_dev:
+        return {"outcome": "absent", "detail": "not on the root file system"}
+    path = os.path.join(folder, ".k8ssec-%s" % os.urandom(6).hex())
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.unlink(path)
+    except OSError as error:
+        return denied(error)
+    return {"outcome": "done", "detail": "created and removed"}
+
+
+def raw_socket(task: Json) -> Json:
+    """Open a raw socket and close it; nothing is sent, and with protocol 0 a packet socket hears nothing."""
+    kinds = {"packet": (socket.AF_PACKET, 0), "icmp": (socket.AF_INET, socket.IPPROTO_ICMP)}
+    family, protocol = kinds[task["family"]]
+    try:
+        socket.socket(family, socket.SOCK_RAW, protocol).close()
+    except OSError as error:
+        return denied(error)
+    return {"outcome": "done", "detail": "opened"}
+
+
+def seen_through_mounts(path: str) -> Iterator[str]:
+    """Where a file of the node would be seen, whichever of the folders above it is mounted, and wherever."""
+    parts = path.strip("/").split("/")
+    tails = ["/".join(parts[start:]) for start in range(len(parts))]
+    for place in mounts() + ["/", "/proc/1/root"]:
+        for tail in tails:
+            yield os.path.join(place, tail)
+
+
+def host_file(task: Json) -> Json:
+    """Look for a file that was planted on the node: one of the given paths that holds the nonce."""
+    places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
+    for place in places:
+        if begins_with(place, task["nonce"]):
+            return {"outcome": "done", "detail": place}
+    return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+
+
+def begins_with(path: str, text: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(len(text)) == text
+    except OSError:
+        return False
+
+
+def which_file(task: Json) -> Json:
+    """Which file stands at a path: device and inode are the same wherever it is mounted."""
+    try:
+        found = os.stat(task["path"])
+    except OSError as error:
+        return denied(error)
+    return {"outcome": "done", "facts": {"file": "%d:%d" % (found.st_dev, found.st_ino)}}
+
+
+def host_socket(task: Json) -> Json:
+    """Look for a socket of the node's container runtime, and connect to it; nothing is sent."""
+    places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
+    seen = [place for place in places if os.path.exists(place)]
+    for place in seen:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(task["timeout"])
+            try:
+                sock.connect(place)
+            except OSError as error:
+                return {**denied(error), "detail": "%s: %s" % (place, error)}
+            return {"outcome": "done", "detail": place}
+    return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+
+
+def namespaces(_task: Json) -> Json:
+    """The kernel namespaces that this process is in."""
+    facts = {kind: os.readlink("/proc/self/ns/%s" % kind) for kind in ("ipc", "mnt", "net", "pid")}
+    return {"outcome": "done", "detail": ", ".join(sorted(facts.values())), "facts": facts}
+
+
+OPERATIONS: Dict[str, Callable[[Json], Json]] = {
+    "tcp": tcp,
+    "udp": udp,
+    "http": http_request,
+    "trust": trust,
+    "hello": hello,
+    "hello-here": hello_here,
+    "tokens": tokens,
+    "status": process_status,
+    "resolve": resolve,
+    "privileges": privileges,
+    "mount": mount,
+    "write": write,
+    "raw-socket": raw_socket,
+    "host-file": host_file,
+    "host-socket": host_socket,
+    "namespaces": namespaces,
+    "which-file": which_file,
+}
 
 
 def perform(task: Json) -> Json:

@@ -40,7 +40,7 @@ async def main(nonce: str, port: int) -> None:
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     await asyncio.start_server(greet, "", port)
     await loop.create_datagram_endpoint(Echo, local_addr=("0.0.0.0", port))
-    print("listening", flush=True)
+    print("listening", nonce, flush=True)
     await ended.wait()
 
 

@@ -7,8 +7,9 @@ nodes, for ingress and for egress.
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +17,12 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Udp
+from pytest_k8ssec.probes.tasks import Task, Udp
 
 ENFORCE_SECONDS = 30
 """How long enforcement may take."""
+SETTLE_SECONDS = 10
+"""How long all new pods of one request may be ahead of the rules for them."""
 _TIMEOUT = 0.6
 """Seconds that one attempt waits: both ends are pods of ours on one machine or one network."""
 STOPPED = frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE})
@@ -119,7 +122,36 @@ def await_canary(source: Pod, target: Pod, *, reachable: bool) -> Evidence:
     Raises:
         ProbeError: an exec broke.
     """
-    return _await("", lambda: (("TCP", source.probe(target.canary)[0]),), open_expected=reachable).attempts[0][1]
+    return await_task(source, target.canary, reachable=reachable)
+
+
+def await_task(source: Pod, task: Task, *, reachable: bool) -> Evidence:
+    """Do a task from a pod until it gets through, or no longer does, or patience ends; returns the last evidence.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    return _await("", lambda: (("", source.probe(task)[0]),), open_expected=reachable).attempts[0][1]
+
+
+def settle(sources: Sequence[Pod], target: Pod) -> None:
+    """Give the policy engine time to take up new pods: until none of them reaches the target, or patience ends.
+
+    Nothing follows from how it ends: pods that are free to go stay free.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    end = time.monotonic() + SETTLE_SECONDS
+    for source in sources:
+        while _is_open(source.probe(replace(target.canary, timeout=_TIMEOUT))[0]) and time.monotonic() < end:
+            pass
+
+
+def blocked(answer: Evidence) -> bool | None:
+    """Whether a connection was stopped; None where the answer says neither."""
+    is_open = _is_open(answer)
+    return None if is_open is None else not is_open
 
 
 def _is_open(evidence: Evidence) -> bool | None:
@@ -136,4 +168,10 @@ def _policy(name: str, namespace: str, direction: str, **rules: Any) -> Body:
 
 def allow_all_ingress(namespace: str) -> Body:
     """The policy that opens a namespace to everybody, whatever other policies say: policies add up."""
-    return _policy("k8ssec-allow-all-ingress", namespace, "Ingress", ingress=[{}])
+    return _policy(f"k8ssec-allow-all-ingress-{secrets.token_hex(3)}", namespace, "Ingress", ingress=[{}])
+
+
+def allow_egress(namespace: str, *addresses: str) -> Body:
+    """The policy that lets all pods of a namespace out, to these addresses or (none) to everywhere."""
+    to = {"to": [{"ipBlock": {"cidr": f"{address}/{128 if ':' in address else 32}"}} for address in addresses]}
+    return _policy(f"k8ssec-allow-egress-{secrets.token_hex(3)}", namespace, "Egress", egress=[to if addresses else {}])

@@ -11,21 +11,19 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.nodefacts import node_source
+from pytest_k8ssec.probes.certificates import foreign_certificate
+from pytest_k8ssec.probes.nodefacts import listeners, node_source
 from pytest_k8ssec.probes.tasks import Http, authority
+from pytest_k8ssec.probes.vantage import Vantage, probe
 
 PKI = "/etc/kubernetes/pki"
 RANGE = "/v3/kv/range"
-_CURL = (
-    "curl", "--silent", "--insecure", "--max-time", "5", "--cert", f"{PKI}/apiserver-etcd-client.crt",
-    "--key", f"{PKI}/apiserver-etcd-client.key",
-)  # fmt: skip
 
 
 def _bytes(text: str) -> str:
@@ -36,34 +34,118 @@ COUNT_ALL = json.dumps({"key": _bytes("\0"), "range_end": _bytes("\0"), "count_o
 """Asks how many keys there are, and for no key."""
 
 
-def range_attempt(host: str, port: int, *, certificate: str = "", identity: str = "without a certificate") -> Http:
-    """An attempt to count all keys."""
-    return Http(host, port, RANGE, method="POST", body=COUNT_ALL, certificate=certificate, identity=identity)
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One of etcd's two services, and the harmless request that shows whether it talks to somebody."""
+
+    port: int
+    """Where it is unless somebody moved it."""
+    method: str
+    path: str
+    body: str
+    certificate: str
+    """The certificate that opens it, below kubeadm's PKI directory on a control-plane node."""
+    owner: str
+    """Whose certificate that is, for the report."""
 
 
-def with_real_certificate(cluster: Cluster, node: Node, host: str, port: int) -> Evidence:
-    """The API server's own etcd certificate, used on the node by root: it never leaves it.
+CLIENTS = Door(2379, "POST", RANGE, COUNT_ALL, "apiserver-etcd-client", "the API server's etcd")
+PEERS = Door(2380, "GET", "/members", "", "etcd/peer", "etcd's own peer")
+
+OTHER_DOOR = 404
+"""What either service says to the other one's path: with the real certificate, it tells which one listens at an address."""
+
+_STRANGERS = {"without a certificate": False, "with a certificate of a made-up CA": True}
+
+
+def own_ports(cluster: Cluster, node: Node) -> set[int]:
+    """The ports that etcd's process listens on; none where the node can't be entered.
+
+    Raises:
+        ProbeError: the node could not tell.
+    """
+    return {each.port for each in listeners(cluster, node, "etcd")} if node.container else set()
+
+
+def by_strangers(
+    source: Vantage, door: Door, addresses: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], dict[str, Evidence]]:
+    """Knock at each address without a certificate, and with one of a CA made up on the spot; one exec for all.
+
+    Returns:
+        by address, the evidence by as whom it was sent.
+
+    Raises:
+        ProbeError: the exec broke.
+    """
+    tried = {
+        (address, words): Http(
+            *address, door.path, method=door.method, body=door.body,
+            certificate=foreign_certificate().pem if foreign else "", identity=words,
+        )
+        for address in addresses
+        for words, foreign in _STRANGERS.items()
+    }  # fmt: skip
+    answers = dict(zip(tried, probe(source, list(tried.values())), strict=True))
+    return {address: {words: answers[address, words] for words in _STRANGERS} for address in addresses}
+
+
+def with_real_certificate(cluster: Cluster, node: Node, door: Door, host: str, port: int) -> Evidence:
+    """Knock with the certificate that opens the door, used on the node by root: it never leaves it.
+
+    Raises:
+        ProbeError: the node could not be asked.
+    """
+    return with_certificate(cluster, node, door, host, port, name=door.certificate, owner=door.owner)
+
+
+def with_certificate(
+    cluster: Cluster, node: Node, door: Door, host: str, port: int, *, name: str, owner: str
+) -> Evidence:
+    """Knock with a certificate that lies on a control-plane node, used there by root: it never leaves it.
+
+    Args:
+        name: of the certificate and its key, below kubeadm's PKI directory and without their endings.
+        owner: whose it is, for the report.
 
     Raises:
         ProbeError: the node could not be asked.
     """
     started = time.monotonic()
-    url = f"https://{authority(host, port)}{RANGE}"
+    url = f"https://{authority(host, port)}{door.path}"
+    data = ["--data", door.body] if door.body else []
     done = cluster.on_node(
         node,
-        [*_CURL, "--output", "/dev/null", "--write-out", "%{http_code} %{errormsg}", "--data", COUNT_ALL, url],
+        [*_curl(name), "--output", "/dev/null", "--write-out", "%{http_code} %{errormsg}", *data, url],
         check=False,
     )
     status, _, words = done.text.partition(" ")
     answered = status.isdigit() and status != "000"
     return Evidence(
         node_source(node),
-        f"POST {url} with the API server's etcd certificate",
-        Outcome.HTTP if answered else Outcome.REFUSED if done.code == 7 else Outcome.CLOSED,
+        f"{door.method} {url} with {owner} certificate",
+        Outcome.HTTP if answered else _unanswered(done.code, words),
         "" if answered else words or f"curl exit code {done.code}",
         status=int(status) if answered else None,
         latency_ms=round((time.monotonic() - started) * 1000, 1),
     )
+
+
+def _unanswered(code: int, words: str) -> Outcome:
+    """What curl's exit code says of the peer; all other codes, a certificate that is not there too, are our own failure."""
+    if code in (35, 52, 55, 56):  # the handshake, the answer, sending or receiving
+        return Outcome.TLS_ALERT if "alert" in words else Outcome.CLOSED
+    return {7: Outcome.REFUSED, 28: Outcome.NO_ANSWER}.get(code, Outcome.ERROR)
+
+
+def _curl(certificate: str) -> list[str]:
+    """curl on a node, with a certificate below kubeadm's PKI directory.
+
+    Without ALPN, as the agent's requests are: etcd's peers' door agrees on HTTP/2 and then does not speak it.
+    """
+    file = f"{PKI}/{certificate}"
+    options = ["--silent", "--insecure", "--no-alpn", "--http1.1", "--max-time", "5"]
+    return ["curl", *options, "--cert", f"{file}.crt", "--key", f"{file}.key"]
 
 
 def _range(key: str, **more: str | bool) -> str:
@@ -112,7 +194,7 @@ def _gateway(cluster: Cluster, node: Node, query: str, through: Sequence[str]) -
     Args:
         through: a command that the answer is piped through on the node.
     """
-    curl = [*_CURL, "--fail", "--data", query, f"https://127.0.0.1:2379{RANGE}"]
+    curl = [*_curl(CLIENTS.certificate), "--fail", "--data", query, f"https://127.0.0.1:2379{RANGE}"]
     line = shlex.join(curl) + (f" | {shlex.join(through)}" if through else "")
     return cluster.on_node(node, ["bash", "-o", "pipefail", "-c", line], deadline=30).stdout
 
@@ -125,35 +207,3 @@ def _json(body: bytes, node: Node) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ProbeError(f"etcd on {node.name}: answered with something that is no object")
     return found
-
-
-@cache
-def foreign_certificate() -> str:
-    """A client certificate of a CA that nobody trusts, with its key, PEM: what anybody can make for themselves."""
-    import datetime as dt
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-    def name(common: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-    now = dt.datetime.now(dt.UTC)
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name("kube-apiserver-etcd-client"))
-        .issuer_name(name("etcd-ca"))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return (certificate.public_bytes(serialization.Encoding.PEM) + private).decode()

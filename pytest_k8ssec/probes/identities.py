@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_k8ssec.clusters.api import KubeApi, Response
+from pytest_k8ssec.clusters.api import Body, KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.probes import manifests
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.redaction import register
 
 TOKEN_SECONDS = 600
 """The shortest life that the API server grants."""
 
+NOBODY = "k8ssec-no-such"
+"""Name of an object that does not exist: who may touch it is told 404, who may not is told 403."""
+
+_AUTHORIZATION = "authorization.k8s.io"
+_RULES = f"/apis/{_AUTHORIZATION}/v1/selfsubjectrulesreviews"
+_ACCESS = f"/apis/{_AUTHORIZATION}/v1/selfsubjectaccessreviews"
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -53,19 +62,83 @@ class Identity:
         Raises:
             ProbeError: no HTTP answer came.
         """
-        try:
-            answer = self.api.request("POST", _REVIEW, body=_review(), token=self.token)
-        except ClusterError as error:
-            raise ProbeError(str(error)) from error
+        answer = self._ask(_REVIEW, _review())
         user = answer.body.get("status", {}).get("userInfo", {}).get("username", "") if answer.ok else answer.message
         return Evidence(
             Source("client", "this process", identity=self.user), f"POST {_REVIEW}", Outcome.HTTP, str(user),
             status=answer.status, latency_ms=round(answer.latency_ms, 1),
         )  # fmt: skip
 
+    def rules(self, namespace: str) -> Rules:
+        """What RBAC grants it in a namespace, told by the API server itself (SelfSubjectRulesReview).
+
+        Raises:
+            ProbeError: no HTTP answer came.
+        """
+        body = {
+            "apiVersion": f"{_AUTHORIZATION}/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace},
+        }
+        answer = self._ask(_RULES, body)
+        rules = answer.body.get("status", {}).get("resourceRules", []) if answer.ok else []
+        return Rules(api_evidence(self.user, f"POST {_RULES} for namespace {namespace}", answer), tuple(rules))
+
+    def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
+        """Ask the API server whether it may (SelfSubjectAccessReview): ``Outcome.DONE`` if so, ``ABSENT`` if not.
+
+        Raises:
+            ProbeError: no HTTP answer came, or one that says nothing.
+        """
+        body = {
+            "apiVersion": f"{_AUTHORIZATION}/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name)},
+        }
+        answer = self._ask(_ACCESS, body)
+        if not answer.ok:
+            raise ProbeError(f"{self.user}: POST {_ACCESS}: HTTP {answer.status}: {answer.message}")
+        allowed = answer.body.get("status", {}).get("allowed") is True
+        said = api_evidence(self.user, f"POST {_ACCESS}: {verb} {resource} {namespace}/{name}", answer)
+        return replace(said, outcome=Outcome.DONE if allowed else Outcome.ABSENT)
+
+    def _ask(self, path: str, body: Any) -> Response:
+        try:
+            return self.api.request("POST", path, body=body, token=self.token)
+        except ClusterError as error:
+            raise ProbeError(str(error)) from error
+
     def is_itself(self, evidence: Evidence) -> bool:
         """Whether :meth:`who_am_i` named this identity."""
         return evidence.status == 201 and evidence.detail == self.user
+
+
+def self_review(host: str, port: int, token: str, identity: str) -> Http:
+    """The task that asks an API server, from wherever it is sent, whom a token makes us; 201 where it is accepted."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return Http(host, port, _REVIEW, method="POST", body=json.dumps(_review()), headers=headers, identity=identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """RBAC rules of an identity in one namespace."""
+
+    evidence: Evidence
+    """Status 201 where they could be read."""
+    rules: tuple[dict[str, Any], ...]
+
+    def names(self, verb: str, resource: str, *, group: str = "") -> list[str]:
+        """Objects that a right is granted on by their names: what asking for a made-up name can't find out."""
+        return sorted(
+            {
+                name
+                for rule in self.rules
+                if _covers(rule["verbs"], verb)
+                and _covers(rule.get("apiGroups", ()), group)
+                and _covers(rule.get("resources", ()), resource, f"*/{resource.partition('/')[2]}")
+                for name in rule.get("resourceNames", ())
+            }
+        )
 
 
 def api_evidence(user: str, request: str, answer: Response) -> Evidence:
@@ -81,23 +154,56 @@ def holder(api: KubeApi, token: str, user: str) -> Identity:
     return Identity(api, user, register(token))
 
 
-def service_account(cluster: Cluster, namespace: str, name: str) -> Identity:
+def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Body | None = None) -> Identity:
     """A service account's identity, by the TokenRequest API.
+
+    Args:
+        bound_to: an object, a pod of that account for instance, with which the token ends.
 
     Raises:
         ProbeError: no token was issued.
     """
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
-    body = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"expirationSeconds": TOKEN_SECONDS},
-    }
+    spec: Body = {"expirationSeconds": TOKEN_SECONDS}
+    if bound_to is not None:
+        meta = bound_to["metadata"]
+        reference = {"apiVersion": bound_to["apiVersion"], "kind": bound_to["kind"]}
+        spec["boundObjectRef"] = {**reference, "name": meta["name"], "uid": meta["uid"]}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
     try:
         token = str(cluster.api.call("POST", path, body=body)["status"]["token"])
     except ClusterError as error:
         raise ProbeError(f"service account {namespace}/{name}: no token: {error.message}") from error
     return holder(cluster.api, token, f"system:serviceaccount:{namespace}:{name}")
+
+
+def nobody(pool: Pool) -> Identity:
+    """A service account of ours that nobody gave any right: what it may do, every pod of the cluster may do.
+
+    Each time another one: kubelets remember for minutes what an account may do.
+
+    Raises:
+        ProbeError: it could not be made.
+    """
+    name, namespace = f"k8ssec-{secrets.token_hex(3)}", pool.namespace("nobody")
+    manifest = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+    try:
+        pool.cluster.api.create(manifest)
+    except ClusterError as error:
+        raise ProbeError(f"service account {namespace}/{name}: was refused: {error.message}") from error
+    return service_account(pool.cluster, namespace, name)
+
+
+def ourselves(cluster: Cluster) -> str:
+    """The user that the API server takes this process for.
+
+    Raises:
+        ProbeError: it does not say.
+    """
+    try:
+        return str(cluster.api.call("POST", _REVIEW, body=_review())["status"]["userInfo"]["username"])
+    except ClusterError as error:
+        raise ProbeError(str(error)) from error
 
 
 def auditor(pool: Pool) -> Identity:
@@ -129,6 +235,30 @@ def _grant(pool: Pool, namespace: str, name: str) -> str:
         if not answer.ok and answer.status != 409:
             raise ProbeError(f"POST {path}: HTTP {answer.status}: {answer.message}")
     return name
+
+
+def administrator(cluster: Cluster, method: str, path: str, **options: Any) -> Evidence:
+    """What our own credentials are told: that it is anything but 403 shows that a request is as it should be.
+
+    Raises:
+        ProbeError: no HTTP answer came.
+    """
+    try:
+        answer = cluster.api.request(method, path, **options)
+    except ClusterError as error:
+        raise ProbeError(str(error)) from error
+    return api_evidence("our administrator", f"{method} {path}", answer)
+
+
+def attributes(verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> dict[str, str]:
+    """``resourceAttributes`` of an access review; ``resource`` with its subresource, as RBAC writes it."""
+    resource, _, subresource = resource.partition("/")
+    return {"verb": verb, "group": group, "resource": resource, "subresource": subresource,
+            "namespace": namespace, "name": name}  # fmt: skip
+
+
+def _covers(granted: Sequence[str], *wanted: str) -> bool:
+    return any(each in granted for each in ("*", *wanted))
 
 
 def _review() -> dict[str, Any]:

@@ -14,7 +14,8 @@ CANARY_PORT = 8980
 LABEL = "k8ssec.dev/run"
 """Label of every object of ours; its value is the run's id."""
 
-_CANARY = Path(__file__).with_name("canary.py").read_text()
+CANARY = Path(__file__).with_name("canary.py").read_text()
+"""The program of a listener of ours; its arguments are a nonce and a port."""
 _UID = 65532
 _CONTAINER = "probe"
 _KEPT_OF_A_WORKLOAD = (
@@ -38,6 +39,8 @@ class PodSpec:
     """None leaves it to the service account, as a pod that does not mention it does."""
     node: str = ""
     """Place it on this node, past the scheduler; "" lets the scheduler choose."""
+    seccomp: str = "RuntimeDefault"
+    """Type of the seccomp profile that it asks for; "" asks for none."""
     template: Mapping[str, Any] | None = None
     """Pod template of the workload whose twin it is; its labels, account and placement win over those above."""
     purpose: str = "probe"
@@ -46,18 +49,29 @@ class PodSpec:
     def key(self) -> str:
         """Equal for equal pods."""
         return repr((self.namespace, sorted(self.labels.items()), self.service_account, self.automount, self.node,
-                     self.template, self.purpose))  # fmt: skip
+                     self.seccomp, self.template, self.purpose))  # fmt: skip
 
 
-def container_security() -> dict[str, Any]:
-    """A container security context that meets Pod Security ``restricted``."""
+def by_container(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """A pod template for each container of a workload, init containers too, in which that one is the main container."""
+    spec = template["spec"]
+    main, *others = spec["containers"]
+    found = {main["name"]: template}
+    for container in (*others, *spec.get("initContainers", ())):
+        found[container["name"]] = {**template, "spec": {**spec, "containers": [container]}}
+    return found
+
+
+def container_security(seccomp: str = "RuntimeDefault") -> dict[str, Any]:
+    """A container security context that meets Pod Security ``restricted``, with that profile ("" asks for none)."""
+    profile = {"seccompProfile": {"type": seccomp}} if seccomp else {}
     return {
+        **profile,
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "runAsNonRoot": True,
         "runAsUser": _UID,
         "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
@@ -76,7 +90,7 @@ def pod(
         "name": _CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", _CANARY, nonce, str(CANARY_PORT)],
+        "command": ["python3", "-c", CANARY, nonce, str(CANARY_PORT)],
         "resources": {
             "requests": {"cpu": "5m", "memory": "16Mi"},
             "limits": {"cpu": "500m", "memory": "96Mi"},
@@ -106,8 +120,8 @@ def _labels(spec: PodSpec) -> dict[str, str]:
 def _bare(spec: PodSpec) -> dict[str, Any]:
     body: dict[str, Any] = {
         "serviceAccountName": spec.service_account,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [{"securityContext": container_security()}],
+        "securityContext": {"runAsNonRoot": True},
+        "containers": [{"securityContext": container_security(spec.seccomp)}],
     }
     if spec.automount is not None:
         body["automountServiceAccountToken"] = spec.automount

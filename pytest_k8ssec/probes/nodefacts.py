@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.errors import NoAccess, ProbeError
+from pytest_k8ssec.errors import NoAccess, ProbeError, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 
 _WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - addresses to look for, nothing binds
+
+_COMM = 15
+"""So many characters of a process's name does the kernel tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,13 @@ def node_source(node: Node) -> Source:
     return Source("node", node.name, node.address, node.name, "root")
 
 
+def hosts(cluster: Cluster) -> dict[str, Any]:
+    """testinfra hosts (docker backend) of all nodes that can be entered, by node name."""
+    import testinfra  # heavy, and only what asks for files needs it
+
+    return {node.name: testinfra.get_host(f"docker://{node.container}") for node in cluster.nodes if node.container}
+
+
 def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:
     """Where a process of that name listens (TCP), in the node's own network namespace.
 
@@ -52,12 +63,21 @@ def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:
     found = []
     for line in cluster.on_node(node, ["ss", "-H", "-l", "-t", "-n", "-p"]).text.splitlines():
         fields = line.split()
-        if len(fields) < 5 or f'("{process}"' not in line:
+        if len(fields) < 5 or f'("{process[:_COMM]}"' not in line:
             continue
         host, _, port = fields[3].rpartition(":")
         host = host.partition("%")[0]
         found.append(Listener(process, "*" if host in _WILDCARDS else host.strip("[]"), int(port)))
     return sorted(set(found), key=lambda each: (each.port, each.host))
+
+
+def heard_at(cluster: Cluster, node: Node, process: str) -> list[tuple[str, int]]:
+    """Each address and port at which a process of that name can be reached from its own node.
+
+    Raises:
+        ProbeError: the node could not tell.
+    """
+    return [(host, each.port) for each in listeners(cluster, node, process) for host in each.addresses(node)]
 
 
 def arguments(cluster: Cluster, node: Node, process: str) -> dict[str, str]:
@@ -82,3 +102,29 @@ def argument_evidence(cluster: Cluster, node: Node, process: str, *names: str) -
     found = arguments(cluster, node, process)
     words = ", ".join(f"--{name}={found[name]}" if name in found else f"--{name} (not set)" for name in names)
     return Evidence(node_source(node), f"read the arguments of the running {process}", Outcome.DONE, words)
+
+
+def unset(cluster: Cluster, process: str, name: str, *also: str) -> Evidence:
+    """Proof of a sabotage: a process of the control plane runs without an argument; ``also`` names others to show.
+
+    Raises:
+        SabotageError: the argument is set.
+        ProbeError: no such process runs.
+    """
+    (node, *_) = control_planes(cluster)
+    if arguments(cluster, node, process).get(name):
+        raise SabotageError(f"{process}: still runs with --{name}")
+    return argument_evidence(cluster, node, process, name, *also)
+
+
+def argument_file(cluster: Cluster, node: Node, process: str, name: str) -> str:
+    """The text of the file that an argument of a running process names, as that process sees it.
+
+    Raises:
+        ProbeError: no such process runs, it lacks the argument, or the file can't be read.
+    """
+    path = arguments(cluster, node, process).get(name)
+    if not path:
+        raise ProbeError(f"{process} on {node.name}: runs without --{name}")
+    pid = cluster.on_node(node, ["pidof", "-s", process]).text.strip()
+    return cluster.on_node(node, ["cat", f"/proc/{pid}/root{path}"]).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,6 +106,12 @@ def probe(vantage: Vantage, tasks: Sequence[Task]) -> list[Evidence]:
     return [answer.evidence for answer in ask(vantage, tasks)]
 
 
+def probe_all(asked: Sequence[tuple[Vantage, Sequence[Task]]]) -> list[list[Evidence]]:
+    """Like :func:`probe`, from several places at the same time. Raises ProbeError."""
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        return list(pool.map(lambda one: probe(*one), asked))
+
+
 def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[dict[str, Any]]:
     """The agent's answers by task, believed only if all are there and the closing line carries the nonce."""
     found: dict[int, dict[str, Any]] = {}
@@ -146,4 +153,5 @@ def _evidence(source: Source, task: Task, raw: dict[str, Any]) -> Evidence:
         detail=str(raw.get("detail", ""))[:300],
         status=raw.get("status"),
         latency_ms=raw.get("ms"),
+        facts=raw.get("facts", {}),
     )

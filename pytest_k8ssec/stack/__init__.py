@@ -1,12 +1,15 @@
 """Deploys a Pulumi stack to a cluster, and shows it to tests. Pulumi itself is imported in a child process only."""
 
 from pytest_k8ssec.stack.deploy import Engine, deploy, read
+from pytest_k8ssec.stack.leaks import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.model import API_CLIENT, Resource, Secret, ServiceAccount, Stack, Workload
 from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
 
 __all__ = [
     "API_CLIENT",
+    "SAMPLE",
     "Engine",
+    "Leak",
     "Prepared",
     "Project",
     "Resource",
@@ -16,6 +19,7 @@ __all__ = [
     "StackSource",
     "Workload",
     "deploy",
+    "leaks",
     "prepare",
     "read",
 ]

@@ -11,7 +11,8 @@ import os
 import queue
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +20,10 @@ from pulumi import automation as auto
 from pulumi.automation import events
 
 from pytest_k8ssec.stack.inline import InlineProgram
+from pytest_k8ssec.stack.leaks import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.messages import PROVIDER, STACK, Diagnostic, Failed, Finished, Job, Message, Step, encode
 from pytest_k8ssec.stack.session import end_session
+from pytest_k8ssec.stack.state import readable
 
 Send = Callable[[Message], None]
 
@@ -111,7 +114,14 @@ def _run(job: Job, stacks: _Stacks, send: Send) -> Finished:
     done = stack.up(show_secrets=False, **options)
     outputs = {name: output.value for name, output in done.outputs.items()}
     exported: Any = stack.export_stack().deployment
-    return Finished(outputs, [_reduced(one) for one in exported["resources"]])
+    resources = exported["resources"]
+    return Finished(outputs, [_reduced(one) for one in resources], [asdict(one) for one in _exposed(job, resources)])
+
+
+def _exposed(job: Job, resources: list[dict[str, Any]]) -> Iterator[Leak]:
+    """Where the state holds a secret of the job readably; a sample beside it shows that it would have been found."""
+    state = {one["urn"]: {side: readable(one.get(side)) for side in ("inputs", "outputs")} for one in resources}
+    return leaks({SAMPLE: dict(job.secrets), **state}, job.secrets)
 
 
 def _reduced(resource: dict[str, Any]) -> dict[str, Any]:

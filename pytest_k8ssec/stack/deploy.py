@@ -21,8 +21,9 @@ from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.stack.existing import find
 from pytest_k8ssec.stack.failure import Course, explain
 from pytest_k8ssec.stack.hiding import hider
+from pytest_k8ssec.stack.leaks import Leak
 from pytest_k8ssec.stack.messages import PROVIDER, Failed, Finished, Job, Step
-from pytest_k8ssec.stack.model import Resource, Stack
+from pytest_k8ssec.stack.model import Resource, Secret, Stack
 from pytest_k8ssec.stack.servers import refuse_elsewhere
 from pytest_k8ssec.stack.source import Prepared, StackSource, prepare
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
@@ -79,7 +80,8 @@ def deploy(
         preview, _ = operations.run("preview")
         _, done = operations.run("up", total=len(preview.objects("done")))
     outputs = stack_outputs(done.outputs, done.state, operations.hide)
-    return operations.stack(deployed_resources(done.state), outputs)
+    exposed = tuple(Leak(**one) for one in done.exposed)
+    return operations.stack(deployed_resources(done.state), outputs, exposed)
 
 
 def read(
@@ -144,7 +146,7 @@ class _Operations:
         after = self._seconds if late else None
         raise explain(self._prepared.source, course, said, after=after, trouble=self._trouble)
 
-    def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any]) -> Stack:
+    def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any], exposed: tuple[Leak, ...] = ()) -> Stack:
         """The result."""
         return Stack(
             name=self._prepared.source.name,
@@ -154,6 +156,8 @@ class _Operations:
             deployed=self._cluster.ours,
             seconds=time.monotonic() - self._started,
             api=self._cluster.api,
+            secrets={key: Secret(value) for key, value in self._prepared.secrets.items()},
+            exposed=exposed,
         )
 
     def _runs_inline(self) -> bool:
@@ -177,7 +181,7 @@ class _Operations:
             directory=str(self._prepared.project.directory if self._inline else self._prepared.source.directory),
             program=program,
             skip_await=self._old_provider,
-            secrets=self._prepared.secrets if operation == "preview" else {},
+            secrets=self._prepared.secrets,
         )
 
     def _look_at(self, step: Step, course: Course, operation: str, total: int) -> None:

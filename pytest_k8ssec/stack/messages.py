@@ -26,7 +26,7 @@ class Job:
     skip_await: bool
     """Whether the provider is the old one of the offline toolchain, which waits in vain for two kinds."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Values to be stored, encrypted, as the stack's configuration before the operation."""
+    """Values to be stored, encrypted, as the stack's configuration before the first operation."""
 
     def to_json(self) -> str:
         """The job as one line."""
@@ -66,6 +66,8 @@ class Finished:
     """Plain values, secrets too: to be wrapped on receipt."""
     state: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     """The exported state's resources, with no more than metadata and the stack's outputs; empty after a preview."""
+    exposed: Sequence[Mapping[str, str]] = ()
+    """Where the exported state, and a sample beside it, hold a secret of the job in plain: fields of ``leaks.Leak``."""
 
 
 @dataclass(frozen=True, slots=True)

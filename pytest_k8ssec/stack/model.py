@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.stack.leaks import Leak
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import KubeApi
@@ -135,6 +136,10 @@ class Stack:
     """Whether this run deployed it: else nothing may be written into its namespaces."""
     seconds: float
     api: KubeApi = field(repr=False)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    """Configuration values that the run gave it as secrets, by qualified key."""
+    exposed: tuple[Leak, ...] = ()
+    """Where its exported state, and a sample beside it, hold one of ``secrets`` readably; empty where it was only read."""
 
     @property
     def objects(self) -> tuple[Resource, ...]:

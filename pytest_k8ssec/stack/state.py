@@ -81,6 +81,15 @@ def stack_outputs(
     return {name: _wrapped(value, marked.get(name), hide) for name, value in values.items()}
 
 
+def readable(properties: Any) -> Any:
+    """Properties of the exported state as whoever has the state but not its key can read them: marked secrets left out."""
+    if isinstance(properties, Mapping):
+        if properties.get(_SIGNATURE) == _IS_SECRET:
+            return None
+        return {key: readable(one) for key, one in properties.items()}
+    return [readable(one) for one in properties] if isinstance(properties, list) else properties
+
+
 def _wrapped(value: Any, marked: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(marked, Mapping) and marked.get(_SIGNATURE) == _IS_SECRET:
         return Secret(value)

@@ -21,5 +21,6 @@ build(
         reporter_is_admin=False,
         key_in_plain_variable=False,
         anonymous_may_view=False,
+        shop_on_every_node=False,
     )
 )

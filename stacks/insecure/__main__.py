@@ -20,5 +20,6 @@ build(
         reporter_is_admin=True,
         key_in_plain_variable=True,
         anonymous_may_view=True,
+        shop_on_every_node=True,
     )
 )

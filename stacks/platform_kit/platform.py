@@ -64,6 +64,7 @@ def _web(team: Team, config: settings.Settings) -> None:
         image=config.image,
         ports={"http": 8080},
         replicas=2,
+        on_every_node=team.posture.shop_on_every_node,
         calls=("http://api.payments.svc:8080/",),
         # Customers come through the cluster's ingress controller, wherever one is installed.
         ingress=[_from(8080, "ingress", {"app.kubernetes.io/component": "controller"})],

@@ -23,3 +23,5 @@ class Posture:
     """Whether the payments key stands in the pod template, instead of a Secret that is mounted as a file."""
     anonymous_may_view: bool
     """Whether everybody without credentials may look at the cluster: a status page asked for it once."""
+    shop_on_every_node: bool
+    """Open the storefront by a port of every node, instead of leaving that to an ingress controller."""

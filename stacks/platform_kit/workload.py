@@ -65,6 +65,8 @@ class Workload:
     stateful: bool = False
     """A StatefulSet with a headless Service, instead of a Deployment."""
     replicas: int = 1
+    on_every_node: bool = False
+    """Its Service opens a port on every node."""
     calls: tuple[str, ...] = ()
     """URLs that must answer before it is ready."""
     variables: dict[str, pulumi.Input[str]] = field(default_factory=dict)
@@ -169,6 +171,7 @@ class Workload:
             name,
             metadata=team.metadata(self.name),
             spec=ServiceSpecArgs(
+                type="NodePort" if self.on_every_node else None,
                 cluster_ip="None" if self.stateful else None,
                 selector=self.labels,
                 ports=[ServicePortArgs(name=key, port=port, target_port=key) for key, port in self.ports.items()],

@@ -274,15 +274,17 @@ def test_the_canary_is_reached_by_all_means() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", program, "nonce-1", str(port)], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout
-        assert "listening\n" == process.stdout.readline()
-        found = asked(
-            Tcp(HERE, port, expect="nonce-1", timeout=LONG),
-            Tcp(HERE, port, expect="nonce-2", timeout=LONG),
-            Udp(HERE, port, timeout=LONG),
-            Http(HERE, port, "/", tls=False, timeout=LONG),
-        )
-        process.terminate()
+        try:
+            assert process.stdout
+            assert "listening nonce-1\n" == process.stdout.readline()
+            found = asked(
+                Tcp(HERE, port, expect="nonce-1", timeout=LONG),
+                Tcp(HERE, port, expect="nonce-2", timeout=LONG),
+                Udp(HERE, port, timeout=LONG),
+                Http(HERE, port, "/", tls=False, timeout=LONG),
+            )
+        finally:
+            process.terminate()
         assert 0 == process.wait(10)
     assert [Outcome.OPEN, Outcome.CLOSED, Outcome.OPEN, Outcome.HTTP] == [each.evidence.outcome for each in found]
     assert 200 == found[3].evidence.status

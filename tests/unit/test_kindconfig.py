@@ -110,3 +110,17 @@ def test_replaced_file_is_written_instead(tmp_path: Path) -> None:
     changed.write(tmp_path, "k8ssec-x")
     assert "nothing" == (tmp_path / "mounts" / "control-plane" / "encryption.yaml").read_text()
     assert {} == original.replaced
+
+
+def test_planted_file_is_mounted_on_control_planes_only(tmp_path: Path) -> None:
+    """It is written into the cluster's folder, readable by nobody else, as it may be a key."""
+    path = config(tmp_path / "user", f"{HEAD}nodes: [{{role: control-plane}}, {{role: worker}}]\n")
+    changed = KindConfig.load(path)
+    changed.plant("/etc/kubernetes/pki/ca.key", "a key")
+    written = yaml.safe_load(changed.write(tmp_path, "dev").read_text())
+    (mount,) = written["nodes"][0]["extraMounts"]
+    assert "/etc/kubernetes/pki/ca.key" == mount["containerPath"]
+    assert "a key" == Path(mount["hostPath"]).read_text()
+    assert 0o600 == Path(mount["hostPath"]).stat().st_mode & 0o777
+    assert tmp_path in Path(mount["hostPath"]).parents
+    assert "extraMounts" not in written["nodes"][1]

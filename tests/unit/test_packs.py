@@ -12,13 +12,13 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.packs import Pack, packed
 
 
-def live(name: str, *kills: str, blinds: tuple[str, ...] = ()) -> Sabotage:
+def live(name: str, *kills: str, blinds: tuple[str, ...] = (), alone: bool = False) -> Sabotage:
     """A live sabotage."""
 
     def breaks() -> Iterator[Evidence]:
         yield from ()
 
-    return Sabotage(name, name, frozenset(kills), frozenset(blinds), live=breaks)
+    return Sabotage(name, name, frozenset(kills), frozenset(blinds), live=breaks, alone=alone)
 
 
 def configured(name: str, kill: str, mutate: Callable[[KindConfig], None]) -> Sabotage:
@@ -44,6 +44,12 @@ def test_live_ones_without_a_common_control_go_together() -> None:
 def test_two_that_touch_the_same_control_are_kept_apart(second: Sabotage) -> None:
     """It could not be told which of them did it."""
     assert [["a", "c"], ["b"]] == names([live("a", "x"), second, live("c", "w")])
+
+
+def test_one_that_must_be_alone_is() -> None:
+    """Whichever comes first."""
+    assert [["a", "c"], ["b"]] == names([live("a", "x"), live("b", "y", alone=True), live("c", "z")])
+    assert [["a"], ["b", "c"]] == names([live("a", "x", alone=True), live("b", "y"), live("c", "z")])
 
 
 def test_live_ones_never_share_a_cluster_with_configured_ones() -> None:

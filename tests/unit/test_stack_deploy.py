@@ -15,7 +15,7 @@ import pytest
 from pytest_k8ssec import tools
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.stack import Engine, Secret, StackSource, deploy
+from pytest_k8ssec.stack import SAMPLE, Engine, Secret, StackSource, deploy
 
 
 def _find_pulumi() -> Path | None:
@@ -161,6 +161,22 @@ def test_no_secret_is_left_in_the_workspace(cluster: Cluster, source: StackSourc
     files = [path for path in cluster.workdir.rglob("*") if path.is_file()]
     assert any("ciphertext" in path.read_text(errors="replace") for path in files)
     assert not any("hush" in path.read_text(errors="replace") for path in files)
+
+
+@needs_pulumi
+@pytest.mark.parametrize(("read", "exposed"), [("require_secret", False), ("require", True)])
+def test_a_secret_that_the_program_took_for_plain_text_is_seen_in_the_state(
+    cluster: Cluster, source: StackSource, read: str, exposed: bool
+) -> None:
+    """The exported state is searched where it is; a sample beside it shows that the search works."""
+    (source.directory / "__main__.py").write_text(
+        f"import pulumi\npulumi.export('url', pulumi.Output.concat('https://', pulumi.Config().{read}('key')))\n"
+    )
+    assert _PULUMI
+    sample, *others = deploy(source, Engine(_PULUMI), cluster, deadline=100).exposed
+    assert ("shop:key", f"{SAMPLE}.shop:key") == (sample.secret, sample.place)
+    assert exposed == any(each.place.endswith(".outputs.url") for each in others)
+    assert exposed == bool(others)
 
 
 @needs_pulumi

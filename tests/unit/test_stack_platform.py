@@ -89,6 +89,15 @@ def test_every_hardened_namespace_enforces_restricted() -> None:
         assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {"restricted"}
 
 
+def test_only_the_insecure_shop_opens_a_port_on_every_node() -> None:
+    """A hardened platform leaves the way in to an ingress controller."""
+    open_to_all = {
+        stack: [one["metadata"]["name"] for one in _all(stack, "Service") if one["spec"].get("type") == "NodePort"]
+        for stack in ("hardened", "insecure")
+    }
+    assert open_to_all == {"hardened": [], "insecure": ["storefront"]}
+
+
 def test_every_hardened_namespace_denies_all_traffic_both_ways() -> None:
     """Each team has a policy that selects all pods, names both directions and allows nothing."""
     denying = [

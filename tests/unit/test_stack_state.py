@@ -97,7 +97,7 @@ def test_a_secret_is_hidden_in_each_form_it_may_take(text: str) -> None:
     [
         Step("failed", "create", "urn", "type", {"name": "x"}, {"kubeconfig": "[secret]"}),
         Diagnostic("error", "urn", "message", passing=True),
-        Finished({"a": 1}, [{"urn": "x"}]),
+        Finished({"a": 1}, [{"urn": "x"}], [{"secret": "a"}]),
         Failed("why"),
     ],
 )

@@ -26,10 +26,10 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence, service_account
 from pytest_k8ssec.probes.podsecurity import CHECKS, ENFORCE, LEVELS, Check, offer, pod
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.unrestricted import unrestricted_namespace
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
-_PRIVILEGED = {ENFORCE: "privileged"}
 _NAMES_THE_POLICY = "violates PodSecurity"
 
 
@@ -41,7 +41,7 @@ _NAMES_THE_POLICY = "violates PodSecurity"
 )
 def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> None:
     """Offer each namespace a pod that breaks one rule, for every rule of its level."""
-    canary = pool.namespace("unrestricted", _PRIVILEGED)
+    canary = unrestricted_namespace(pool)
     admitted = {check: offer(cluster, canary, pod(cluster.probe_image, check)) for check in CHECKS}
     for check, evidence in admitted.items():
         if evidence.status != 201:

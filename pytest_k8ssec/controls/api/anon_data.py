@@ -22,7 +22,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.identities import api_evidence, auditor
-from pytest_k8ssec.probes.nodefacts import argument_evidence, control_planes
+from pytest_k8ssec.probes.nodefacts import unset
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.probes.vantage import NetworkVantage, probe
@@ -96,12 +96,11 @@ def _anonymous_may_view(cluster: Cluster) -> Evidence:
     }
     cluster.api.create(binding)
     read = cluster.api.request("GET", cluster.api.path_of(binding))
-    (node, *_) = control_planes(cluster)
-    flags = argument_evidence(cluster, node, "kube-apiserver", "authentication-config")
+    flags = unset(cluster, "kube-apiserver", "authentication-config")
     return api_evidence("", f"{flags.detail}; read the binding of view to system:anonymous", read)
 
 
-@sabotage(test_api_anon_data, proof=_anonymous_may_view)
+@sabotage(test_api_anon_data, kills=("api-anon-minimal",), proof=_anonymous_may_view)
 def anonymous_view(config: KindConfig) -> None:
     """Anonymous requests are let in everywhere, and system:anonymous is bound to `view`; either alone changes nothing."""
     config.api_server(authentication_config=None)

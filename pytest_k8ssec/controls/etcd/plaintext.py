@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import NoAccess, SabotageError
+from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import STOPPED
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes, listeners
+from pytest_k8ssec.probes.etcd import own_ports
+from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.verdict import Judge
@@ -39,7 +40,7 @@ def test_etcd_plaintext(judge: Judge, cluster: Cluster, pool: Pool, attacker: Ca
     """Ask each control-plane node's etcd ports in plain text, from a pod."""
     pod, canary = attacker(), attacker(pool.namespace("canary"))
     for node in (node for node in cluster.nodes if node.control_plane):
-        own = _ports_of_etcd(cluster, node)
+        own = own_ports(cluster, node)
         tried = list(product(sorted({*_KNOWN, *own}), _PATHS))
         shown, tls, *answers = pod.probe(
             canary.plain_http,
@@ -51,15 +52,6 @@ def test_etcd_plaintext(judge: Judge, cluster: Cluster, pool: Pool, attacker: Ca
         case.positive("TLS gets through to the same node", tls, succeeded=tls.outcome is Outcome.HTTP)
         for (port, path), answer in zip(tried, answers, strict=True):
             case.attack(f"port {port}{path}", answer, through=_got_through(answer, port in own))
-
-
-def _ports_of_etcd(cluster: Cluster, node: Node) -> set[int]:
-    """What etcd's process listens on; nothing where the node can't be entered."""
-    try:
-        control_planes(cluster)
-    except NoAccess:
-        return set()
-    return {each.port for each in listeners(cluster, node, "etcd")}
 
 
 def _got_through(answer: Evidence, is_etcd: bool) -> bool | None:  # noqa: FBT001 - the value that is recorded
@@ -77,7 +69,7 @@ def _listens_in_plain(cluster: Cluster) -> Evidence:
     return argument_evidence(cluster, node, "etcd", "listen-metrics-urls")
 
 
-@sabotage(test_etcd_plaintext, proof=_listens_in_plain)
+@sabotage(test_etcd_plaintext, proof=_listens_in_plain, kills=("etcd-exposed", "ext-ports"))
 def plain_metrics(config: KindConfig) -> None:
     """etcd serves its metrics, /version among them, in plain text on all addresses."""
     config.etcd(listen_metrics_urls="http://0.0.0.0:2381")

@@ -20,12 +20,12 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.identities import api_evidence, auditor
+from pytest_k8ssec.probes.identities import auditor
+from pytest_k8ssec.probes.kubelets import PORT, configured, kubelet_request
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.verdict import Judge
 
-_PORT = 10250
 _THROUGH = {200: True, 403: True, 401: False}
 
 
@@ -37,14 +37,11 @@ _THROUGH = {200: True, 403: True, 401: False}
 )
 def test_kubelet_anon(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods, without credentials and as somebody who may."""
-    bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
+    reader = auditor(pool)
     tasks = [
         task
         for node in cluster.nodes
-        for task in (
-            Http(node.address, _PORT, "/pods"),
-            Http(node.address, _PORT, "/pods", headers=bearer, identity="as our auditor"),
-        )
+        for task in (Http(node.address, PORT, "/pods"), kubelet_request(node, "/pods", reader, "as our auditor"))
     ]
     answers = attacker().probe(*tasks)
     for node, anonymous, authorised in zip(cluster.nodes, answers[::2], answers[1::2], strict=True):
@@ -56,12 +53,10 @@ def test_kubelet_anon(judge: Judge, cluster: Cluster, pool: Pool, attacker: Call
 
 
 def _lets_anonymous_in(cluster: Cluster) -> Evidence:
-    path = f"/api/v1/nodes/{cluster.nodes[-1].name}/proxy/configz"
-    answer = cluster.api.request("GET", path)
-    settings = answer.body.get("kubeletconfig", {}).get("authentication", {}).get("anonymous", {})
-    if settings.get("enabled") is not True:
+    enabled, evidence = configured(cluster, cluster.nodes[-1], "authentication", "anonymous", "enabled")
+    if enabled is not True:
         raise SabotageError(f"kubelet on {cluster.nodes[-1].name}: anonymous requests are not enabled")
-    return api_evidence("", f"GET {path}: authentication.anonymous {settings}", answer)
+    return evidence
 
 
 @sabotage(test_kubelet_anon, proof=_lets_anonymous_in)

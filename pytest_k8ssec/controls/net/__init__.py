@@ -1,1 +1,120 @@
-"""Controls of the family Network."""
+"""Controls of the family Network, and what those on egress share: each puts a twin of every workload on trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pytest_k8ssec.clusters.api import Body, KubeApi
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import await_task, blocked, enforces, settle
+from pytest_k8ssec.probes.manifests import PodSpec
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Task
+from pytest_k8ssec.probes.vantage import probe_all
+from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.verdict import Case, Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One workload, seen from inside."""
+
+    workload: Workload
+    pod: Pod
+    """A twin of it: the same policies hold for it."""
+    free: Pod
+    """A pod of ours on the same node, for which no policy holds: for positive controls."""
+    gate: Evidence
+    """That policies are enforced here."""
+
+    def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence) -> None:
+        """Record what came of leaving by one way, and what came of it from the pod for which no policy holds."""
+        held = blocked(answer)
+        case.attack(what, answer, through=None if held is None else not held)
+        case.positive(f"{what}: a pod of ours on the same node gets through", shown, succeeded=_open(shown))
+
+    def gated(self, case: Case) -> None:
+        """Record that policies are enforced here."""
+        case.positive("policies are enforced here", self.gate, succeeded=self.gate.outcome is Outcome.DONE)
+
+
+def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> list[Suspect]:
+    """A twin of each workload that is not declared, taken up by the policy engine; none where it enforces nothing.
+
+    Raises:
+        NoAccess: this run did not deploy the stack.
+        ProbeError: a pod was refused or did not start, or an exec broke.
+    """
+    judge.not_applicable("the stack has no workload that is not declared")
+    for subject, reason in allowed.items():
+        judge.note(f"{subject} is declared: {reason}")
+    workloads = [each for each in stack.workloads() if f"{each.namespace}/{each.name}" not in allowed]
+    if not workloads:
+        return []
+    gate = enforces(pool)
+    if gate.outcome is not Outcome.DONE:
+        # A twin is a new pod, and a stopped engine lets new pods go: that is net-cni-enforces' finding, not the stack's.
+        judge.case("the cluster's network").positive("policies are enforced here", gate, succeeded=False)
+        return []
+    twins = pool.lease(*(PodSpec(each.namespace, template=each.template, purpose="twin") for each in workloads))
+    nodes = sorted({twin.source.node for twin in twins})
+    home = pool.namespace("attacker")
+    free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
+    pool.remember(f"settled: {[twin.uid for twin in twins]}", lambda: settle(twins, next(iter(free.values()))))
+    return [Suspect(each, twin, free[twin.source.node], gate) for each, twin in zip(workloads, twins, strict=True)]
+
+
+def tried(
+    suspects: Sequence[Suspect], ways: Callable[[Suspect], Sequence[Task]]
+) -> Iterator[tuple[Suspect, list[Evidence], list[Evidence]]]:
+    """What comes of each suspect's ways out, for itself and for the pod beside it; all go at the same time.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    planned = [(suspect, ways(suspect)) for suspect in suspects]
+    answers = probe_all([(pod.vantage, tasks) for each, tasks in planned for pod in (each.pod, each.free)])
+    yield from zip(suspects, answers[::2], answers[1::2], strict=True)
+
+
+@contextmanager
+def let_out(
+    api: KubeApi,
+    stack: Stack,
+    twin: Callable[[Workload], Pod],
+    policy: Callable[[str], Body],
+    task: Callable[[], Task],
+) -> Iterator[Evidence]:
+    """Add a policy to each of the stack's namespaces that has workloads, and take it away again.
+
+    Args:
+        task: makes what the policy lets through, tried until it is in force and until it no longer is; made anew each
+            time, as pods of ours don't outlive a change of the cluster.
+
+    Yields:
+        the evidence that it is in force.
+
+    Raises:
+        SabotageError: it is not, or it still is after it was removed.
+    """
+    workloads = {workload.namespace: workload for workload in stack.workloads()}
+
+    def in_force(*, reachable: bool) -> Evidence:
+        for proof in [await_task(twin(each), task(), reachable=reachable) for each in workloads.values()]:
+            if _open(proof) is not reachable:
+                raise SabotageError(
+                    f"egress policy: {'not in force' if reachable else 'removed, and still in force'}: {proof}"
+                )
+        return proof
+
+    with api.applied(*map(policy, workloads)):
+        yield in_force(reachable=True)
+    in_force(reachable=False)
+
+
+def _open(answer: Evidence) -> bool | None:
+    stopped = blocked(answer)
+    return None if stopped is None else not stopped

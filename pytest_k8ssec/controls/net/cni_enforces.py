@@ -51,7 +51,11 @@ def test_net_cni_enforces(judge: Judge, pool: Pool) -> None:
     judge.note("; ".join(f"{step.name}: {step.milliseconds:.0f} ms" for step in steps))
 
 
-@sabotage(test_net_cni_enforces, blinds=("net-ingress-deny",))
+@sabotage(
+    test_net_cni_enforces,
+    blinds=("net-controlplane", "net-egress-deny", "net-ingress-deny", "net-metadata"),
+    alone=True,
+)
 def policy_engine_stopped(cluster: Cluster) -> Iterator[Evidence]:
     """The network plugin's policy engine runs on no node any more: rules stay for old pods, new pods go free."""
     engine = _engine(cluster.api)

@@ -22,10 +22,9 @@ import secrets
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.etcd import raw_prefixes, raw_value
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.nodefacts import control_planes, unset
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.written import write_secret
 from pytest_k8ssec.redaction import register
@@ -82,10 +81,7 @@ def _beginning(value: bytes) -> str:
 
 
 def _no_provider(cluster: Cluster) -> Evidence:
-    (node, *_) = control_planes(cluster)
-    if arguments(cluster, node, "kube-apiserver").get("encryption-provider-config"):
-        raise SabotageError("kube-apiserver: still runs with an encryption-provider-config")
-    return argument_evidence(cluster, node, "kube-apiserver", "encryption-provider-config")
+    return unset(cluster, "kube-apiserver", "encryption-provider-config")
 
 
 @sabotage(test_secrets_at_rest, proof=_no_provider)

@@ -1,0 +1,59 @@
+"""No Service may claim an address that is not its own.
+
+`externalIPs` makes every node send what goes to an address of the author's choice to the author's pods: whoever may
+write a Service gets other people's traffic, that to a database or to the internet included (CVE-2020-8554, which has no
+other mend). A Service with such an address, out of a range for documentation, is offered as a dry run; the same one
+without it must be let in. A warning that the field is deprecated is no denial.
+
+Remediation: start the API server with `--enable-admission-plugins=...,DenyServiceExternalIPs`, or refuse the field by a
+ValidatingAdmissionPolicy.
+
+Sources: CIS Kubernetes Benchmark 1.2.3;
+https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#denyserviceexternalips
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.admission import admitted, offered
+from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.verdict import Judge
+
+_PLUGIN = "DenyServiceExternalIPs"
+_ADDRESS = "203.0.113.7"
+
+
+@control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.3",), mitre=("T1557",), others=("C-0283",))
+def test_adm_external_ips(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+    """Offer a Service with an external address, and the same one without."""
+    path = f"/api/v1/namespaces/{pool.namespace('canary')}/services"
+    case = judge.case("a Service with externalIPs")
+    fine, _ = offered(cluster, path, _service())
+    case.positive("the same Service without an address is let in", fine, succeeded=fine.status == 201)
+    answer, _ = offered(cluster, path, _service(externalIPs=[_ADDRESS]))
+    case.attack(f"claim {_ADDRESS}", answer, through=admitted(answer))
+
+
+def _service(**more: Any) -> dict[str, Any]:
+    spec = {"selector": {"k8ssec": "offer"}, "ports": [{"port": 443}], **more}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"generateName": "k8ssec-offer-"}, "spec": spec}
+
+
+def _without_plugin(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if _PLUGIN in arguments(cluster, node, "kube-apiserver").get("enable-admission-plugins", ""):
+        raise SabotageError(f"kube-apiserver: still runs with {_PLUGIN}")
+    return argument_evidence(cluster, node, "kube-apiserver", "enable-admission-plugins")
+
+
+@sabotage(test_adm_external_ips, proof=_without_plugin)
+def external_ips_admitted(config: KindConfig) -> None:
+    """The API server runs without DenyServiceExternalIPs."""
+    config.api_server(enable_admission_plugins="NodeRestriction")

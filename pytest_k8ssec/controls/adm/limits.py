@@ -1,0 +1,84 @@
+"""No pod of the stack's namespaces runs without a bound on CPU and memory.
+
+A container without limits takes what its node has: one leak, one loop or one miner starves its neighbours, the kubelet
+among them. A pod that asks for nothing is offered to each of the stack's namespaces, as a dry run. It must be refused
+for that, or come back with limits that a LimitRange put in: the object that the API server returns is looked at, no
+policy. The same pod with limits must be let in.
+
+Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
+and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as
+`"namespace" = "reason"`.
+
+Sources: https://kubernetes.io/docs/concepts/policy/limit-range/,
+https://kubernetes.io/docs/concepts/policy/resource-quotas/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.admission import admitted, offered
+from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.podsecurity import pod
+from pytest_k8ssec.probes.withdrawn import withdrawn
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_BOUNDS = ("cpu", "memory")
+_QUOTA_SAYS = "must specify limits"
+
+
+@control(severity=Severity.MEDIUM, subject="stack", mitre=("T1496",), nsa=("N2",), others=("C-0270", "C-0271"))
+def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
+    """Offer each namespace a pod without limits, and look at what it is made into."""
+    judge.not_applicable("the stack has no namespace that is not declared unbounded")
+    for namespace in stack.created_namespaces:
+        if namespace in allowed:
+            judge.note(f"namespace {namespace} is declared unbounded: {allowed[namespace]}")
+            continue
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        case = judge.case(f"namespace {namespace}")
+        fine, _ = offered(cluster, path, pod(cluster.probe_image))
+        case.positive("the same pod with limits is let in", fine, succeeded=fine.status == 201)
+        answer, made = offered(cluster, path, _unbounded(cluster.probe_image))
+        lacking = _lacking(made) if answer.status == 201 else []
+        shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
+        case.attack("create a pod without limits", shown, through=_unbound(answer, lacking))
+
+
+def _unbounded(image: str) -> dict[str, Any]:
+    offer = pod(image)
+    del offer["spec"]["containers"][0]["resources"]
+    return offer
+
+
+def _lacking(made: Body) -> list[str]:
+    """What the pod would run without, as it would be stored."""
+    given = [container.get("resources", {}).get("limits", {}) for container in made["spec"]["containers"]]
+    return [bound for bound in _BOUNDS if not all(bound in limits for limits in given)]
+
+
+def _unbound(answer: Evidence, lacking: list[str]) -> bool | None:
+    """201 is let in, with limits or without; of refusals only one for the missing limits counts."""
+    if answer.status == 201:
+        return bool(lacking)
+    return False if answer.status == 403 and _QUOTA_SAYS in answer.detail else admitted(answer)
+
+
+@sabotage(test_adm_limits)
+def limits_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """One of the stack's namespaces has neither a LimitRange nor a ResourceQuota any more: either alone is enough."""
+    namespace = stack.created_namespaces[0]
+    paths = [f"/api/v1/namespaces/{namespace}/{kind}" for kind in ("limitranges", "resourcequotas")]
+    with ExitStack() as undo:
+        for path in paths:
+            for item in cluster.api.list(path):
+                undo.enter_context(withdrawn(cluster.api, f"{path}/{item['metadata']['name']}"))
+        yield api_evidence("", f"GET {paths[0]}", cluster.api.request("GET", paths[0]))

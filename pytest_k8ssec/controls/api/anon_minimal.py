@@ -1,0 +1,69 @@
+"""The API server tells nobody without credentials more than that it is alive.
+
+By default everybody who reaches the API server learns its exact version, and so which published holes are open, and in a
+cluster made by kubeadm the ConfigMap `cluster-info`, which names the API server and its CA for those who join. No health
+check needs either. Both are asked for without credentials, from a pod: 401 and 403 are refusals, 200 is a breach, and so is
+404, which only somebody who was let in is told.
+
+Anonymous requests can't simply be turned off: kubeadm's own probes, and nodes that join, come without credentials.
+
+Remediation: let anonymous requests only to `/livez`, `/readyz` and `/healthz`, by `anonymous.conditions` in an
+AuthenticationConfiguration (`--authentication-config`); once all nodes have joined, delete the ConfigMap
+kube-public/cluster-info and the RoleBinding kubeadm:bootstrap-signer-clusterinfo.
+
+Sources: CIS Kubernetes Benchmark 1.2.1;
+https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.identities import auditor
+from pytest_k8ssec.probes.nodefacts import unset
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_PORT = 6443
+_VERSION = "/version"
+_TOLD = (_VERSION, "/api/v1/namespaces/kube-public/configmaps/cluster-info")
+_THROUGH = {200: True, 404: True, 401: False, 403: False}
+
+
+@control(severity=Severity.LOW, subject="cluster", cis=("1.2.1",), others=("C-0113", "KHV002"))
+def test_api_anon_minimal(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - what a stack binds to system:anonymous is judged too, so it has to be there
+    pool: Pool,
+    attacker: Callable[..., Pod],
+) -> None:
+    """Ask each API server what it is without credentials, from a pod."""
+    bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
+    for node in (node for node in cluster.nodes if node.control_plane):
+        alive, authorised, *answers = attacker().probe(
+            Http(node.address, _PORT, "/livez"),
+            Http(node.address, _PORT, _VERSION, headers=bearer, identity="as our auditor"),
+            *(Http(node.address, _PORT, path) for path in _TOLD),
+        )
+        case = judge.case(f"API server on {node.name} ({node.address})")
+        case.positive("it answers", alive, succeeded=alive.outcome is Outcome.HTTP)
+        case.positive("with credentials it tells its version", authorised, succeeded=authorised.status == 200)
+        for path, answer in zip(_TOLD, answers, strict=True):
+            case.attack(path, answer, through=_THROUGH.get(answer.status or 0))
+
+
+def _lets_anonymous_in(cluster: Cluster) -> Evidence:
+    return unset(cluster, "kube-apiserver", "authentication-config", "anonymous-auth")
+
+
+@sabotage(test_api_anon_minimal, proof=_lets_anonymous_in)
+def anonymous_everywhere(config: KindConfig) -> None:
+    """Anonymous requests are let in at every path, as they are by default."""
+    config.api_server(authentication_config=None)

@@ -1,0 +1,144 @@
+"""The API server gives an account without rights nothing.
+
+One binding to system:authenticated or system:serviceaccounts, or an authorization mode of AlwaysAllow, makes every token of
+the cluster an administrator's, and every pod that mounts one a way in. A service account that was made on the spot, and
+that nobody gave any right, tries to list what is worth stealing (names only, one of each kind), to read and delete what
+does not exist, and to create what would give it more; what writes is a dry run. An authorised request for a name that does
+not exist is answered 404, a refused one 403, so nothing has to be read to know.
+
+That this is so is shown at the same moment by our own credentials, which are told 404; and that the account's token is
+valid by the API server, which names its owner.
+
+Remediation: set `--authorization-mode=Node,RBAC`, and remove what binds roles to groups that everybody is in (`kubectl get
+clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(authenticated|serviceaccounts)'`; Kubernetes' own
+system:basic-user, system:discovery, system:public-info-viewer and system:service-account-issuer-discovery stay).
+
+Sources: CIS Kubernetes Benchmark 1.2.6, 1.2.8; https://kubernetes.io/docs/reference/access-authn-authz/rbac/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import Identity, api_evidence, nobody
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_NAME = "k8ssec-nope"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_NAMES_ONLY = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+_SECRET = f"/api/v1/namespaces/kube-system/secrets/{_NAME}"
+_THROUGH = {200: True, 201: True, 404: True, 403: False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One request that needs a right."""
+
+    what: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def by(self, identity: Identity) -> Evidence:
+        """Send it in somebody's name. Raises ProbeError."""
+        return identity.attempt(
+            self.method, self.path, body=self.body, params=self.params, headers=self.headers, what=self.what
+        )
+
+
+def _lists(kind: str, path: str) -> _Attempt:
+    return _Attempt(f"list {kind} (names, one)", "GET", path, params={"limit": "1"}, headers=_NAMES_ONLY)
+
+
+def _writes(what: str, method: str, path: str, body: dict[str, Any] | None = None) -> _Attempt:
+    return _Attempt(f"{what} (dry run)", method, path, body, params={"dryRun": "All"})
+
+
+def _attempts(user: str) -> tuple[_Attempt, ...]:
+    """What an account without rights must not be able to do."""
+    return (
+        _lists("Secrets", "/api/v1/secrets"),
+        _lists("ConfigMaps", "/api/v1/configmaps"),
+        _lists("pods", "/api/v1/pods"),
+        _lists("nodes", "/api/v1/nodes"),
+        _Attempt("read a Secret that does not exist", "GET", _SECRET),
+        _writes("delete a Secret that does not exist", "DELETE", _SECRET),
+        _writes("create a namespace", "POST", "/api/v1/namespaces", {"metadata": {"name": _NAME}}),
+        _writes("bind itself to cluster-admin", "POST", f"{_RBAC}/clusterrolebindings", _binding(_NAME, "User", user)),
+    )
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("1.2.6", "1.2.8"),
+    owasp=("K03:2022", "K02:2025"),
+    others=("C-0088", "C-0118", "C-0265", "KHV007"),
+)
+def test_api_authz(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - what a stack binds to everybody is judged too, so it has to be there
+    pool: Pool,
+) -> None:
+    """Let an account without rights list, read, delete and create."""
+    stranger = nobody(pool)
+    case = judge.case(f"service account without rights at {cluster.api.server}")
+    known = stranger.who_am_i()
+    case.positive("its token is valid", known, succeeded=stranger.is_itself(known))
+    allowed = api_evidence("", f"GET {_SECRET} with our own credentials", cluster.api.request("GET", _SECRET))
+    case.positive("who may read Secrets is told 404", allowed, succeeded=allowed.status == 404)
+    for attempt in _attempts(stranger.user):
+        answer = attempt.by(stranger)
+        case.attack(attempt.what, answer, through=_THROUGH.get(answer.status or 0))
+
+
+def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
+    group = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": group, "kind": kind, "name": subject}],
+    }
+
+
+@sabotage(
+    test_api_authz,
+    kills=(
+        "adm-psa",
+        "kubelet-authz",
+        "node-restriction",
+        "rbac-cluster-admin",
+        "rbac-escalation",
+        "rbac-nodes-proxy",
+        "rbac-secrets-read",
+    ),
+)
+def everybody_is_admin(cluster: Cluster) -> Iterator[Evidence]:
+    """The group that everybody with a token is in is bound to cluster-admin."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": "anybody",
+            "groups": ["system:authenticated"],
+            "resourceAttributes": {"verb": "*", "group": "*", "resource": "*"},
+        },
+    }
+    with cluster.api.applied(_binding("k8ssec-everybody-is-admin", "Group", "system:authenticated")):
+        answer = cluster.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
+        if not answer.body.get("status", {}).get("allowed"):
+            raise SabotageError("group system:authenticated: may still not do everything")
+        yield api_evidence("", "SubjectAccessReview of system:authenticated: may do everything", answer)

@@ -1,0 +1,161 @@
+"""Who did what to which object is written down.
+
+After a break-in the audit log is what tells which Secrets were read and which rights were given away; without it every
+Secret counts as read. Four things that an intruder does are done, marked so that they can be found again: read a Secret, run
+a command in a pod, give away a role (a dry run), and ask without credentials. Each must be in the log of an API server
+within fifteen seconds, with its verb, its object, and whoever did it.
+
+Remediation: give every API server an audit policy that names these at level Metadata or above, by `--audit-policy-file`,
+and a place to write to, by `--audit-log-path`.
+
+Sources: CIS Kubernetes Benchmark 1.2.16, 3.2.1, 3.2.2; https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.auditlog import AuditLogs, audit_logs
+from pytest_k8ssec.probes.identities import api_evidence, ourselves
+from pytest_k8ssec.probes.nodefacts import argument_evidence, argument_file, arguments, control_planes
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.verdict import Judge
+
+_SECONDS = 15
+_RBAC = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """Something that was done, and what the log must say of it."""
+
+    what: str
+    done: Evidence
+    took_place: bool
+    verbs: tuple[str, ...]
+    resource: str
+    namespace: str
+    name: str = ""
+    user: str = ""
+
+    def is_in(self, event: Body) -> bool:
+        """Whether an event tells of it, and tells all."""
+        about = event.get("objectRef", {})
+        resource = "/".join(filter(None, (about.get("resource"), about.get("subresource"))))
+        return (
+            event.get("verb") in self.verbs
+            and (resource, about.get("namespace")) == (self.resource, self.namespace)
+            and (not self.name or about.get("name") == self.name)
+            and (not self.user or event.get("user", {}).get("username") == self.user)
+        )
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="cluster",
+    cis=("1.2.16", "3.2.1", "3.2.2"),
+    others=("C-0067", "C-0161", "KCV-0019"),
+)
+def test_aud_events(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
+    """Do what an intruder does, and look for it in the API servers' logs."""
+    logs, marker = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}"
+    deeds = _deeds(cluster, pool.namespace("canary"), attacker(), marker)
+    events = logs.events(
+        marker, lambda found: all(any(deed.is_in(event) for event in found) for deed in deeds), deadline=_SECONDS
+    )
+    for deed in deeds:
+        case = judge.case(deed.what)
+        case.positive("it took place", deed.done, succeeded=deed.took_place)
+        logged = next((event for event in events if deed.is_in(event)), None)
+        case.attack("do it without a trace", _told(logs, deed, logged), through=logged is None)
+
+
+def _told(logs: AuditLogs, deed: _Deed, event: Body | None) -> Evidence:
+    words = f"level {event['level']}, stage {event['stage']}" if event else ""
+    return logs.evidence(f"{deed.verbs[0]} {deed.resource} by {deed.user or 'nobody'}", words)
+
+
+def _deeds(cluster: Cluster, namespace: str, pod: Pod, marker: str) -> list[_Deed]:
+    user = ourselves(cluster)
+    return [
+        _read_a_secret(cluster, namespace, marker, user),
+        _run_a_command(cluster, pod, marker, user),
+        _give_a_role_away(cluster, namespace, marker, user),
+        _ask_without_credentials(cluster, namespace, marker),
+    ]
+
+
+def _read_a_secret(cluster: Cluster, namespace: str, marker: str, user: str) -> _Deed:
+    secret: Body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": marker, "namespace": namespace}}
+    with cluster.api.applied(secret):
+        path = cluster.api.path_of(secret)
+        answer = cluster.api.request("GET", path, headers={"User-Agent": marker})
+    done = api_evidence(user, f"GET {path}", answer)
+    return _Deed("read a Secret", done, answer.ok, ("get",), "secrets", namespace, marker, user)
+
+
+def _run_a_command(cluster: Cluster, pod: Pod, marker: str, user: str) -> _Deed:
+    """Over a WebSocket, where the client sets no User-Agent of ours: the mark is in the command, and so in the URI."""
+    where = pod.vantage
+    ended = cluster.api.exec(where.namespace, where.pod, ["true", marker], container=where.container)
+    done = Evidence(pod.source, "run `true` by exec", Outcome.DONE, f"exit code {ended.code}")
+    verbs = ("get", "create")  # a WebSocket begins with a GET, and newer API servers ask for the right to create
+    return _Deed("run a command in a pod", done, ended.code == 0, verbs, "pods/exec", where.namespace, where.pod, user)
+
+
+def _give_a_role_away(cluster: Cluster, namespace: str, marker: str, user: str) -> _Deed:
+    binding: Body = {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": marker, "namespace": namespace},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
+    }
+    path = cluster.api.path_of(binding, collection=True)
+    answer = cluster.api.request("POST", path, body=binding, params={"dryRun": "All"}, headers={"User-Agent": marker})
+    done = api_evidence(user, f"POST {path} (dry run)", answer)
+    return _Deed("give a role away", done, answer.status == 201, ("create",), "rolebindings", namespace, user=user)
+
+
+def _ask_without_credentials(cluster: Cluster, namespace: str, marker: str) -> _Deed:
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    answer = cluster.api.request("GET", path, headers={"User-Agent": marker}, token="")
+    done = api_evidence("", f"GET {path} without credentials", answer)
+    return _Deed("be refused without credentials", done, answer.status in (401, 403), ("list",), "secrets", namespace)
+
+
+def _no_path(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if arguments(cluster, node, "kube-apiserver").get("audit-log-path"):
+        raise SabotageError("kube-apiserver: still runs with --audit-log-path")
+    return argument_evidence(cluster, node, "kube-apiserver", "audit-log-path")
+
+
+@sabotage(test_aud_events, proof=_no_path, blinds=("aud-no-secret-body",))
+def no_audit_log(config: KindConfig) -> None:
+    """The API server writes no audit log."""
+    config.api_server(audit_log_path=None)
+
+
+_NOTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n  - level: None\n"
+
+
+def _policy_of_nothing(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if argument_file(cluster, node, "kube-apiserver", "audit-policy-file") != _NOTHING:
+        raise SabotageError("kube-apiserver: its audit policy is not the one that logs nothing")
+    return argument_evidence(cluster, node, "kube-apiserver", "audit-policy-file", "audit-log-path")
+
+
+@sabotage(test_aud_events, proof=_policy_of_nothing, blinds=("aud-no-secret-body",))
+def policy_of_nothing(config: KindConfig) -> None:
+    """The API server writes an audit log, by a policy that logs nothing."""
+    config.replace("control-plane/audit.yaml", _NOTHING)

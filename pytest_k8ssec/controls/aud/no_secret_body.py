@@ -1,0 +1,104 @@
+"""No Secret's value, and no token, is in the audit log.
+
+Audit logs are shipped, kept for years, and read by many who may not read Secrets. A policy that logs bodies of Secrets, or
+of token requests, writes down each value that is created, changed or read. A canary Secret is created, read, listed
+and changed, and a token is asked for; once these events are in the log, it is searched for their values, as they are and in
+base64.
+
+Remediation: log `secrets`, `configmaps`, `serviceaccounts/token` and `tokenreviews` at level Metadata, in a rule before any
+that logs bodies; replace the values that were written down.
+
+Sources: CIS Kubernetes Benchmark 3.2.2; https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#audit-policy
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+import yaml
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.auditlog import audit_logs
+from pytest_k8ssec.probes.nodefacts import argument_evidence, argument_file, control_planes
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.redaction import register
+from pytest_k8ssec.verdict import Judge
+
+_SECONDS = 15
+_DEEDS = ("create secrets", "get secrets", "list secrets", "update secrets", "create serviceaccounts/token")
+
+
+@control(severity=Severity.HIGH, subject="cluster", cis=("3.2.2",), owasp=("K03:2025",))
+def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+    """Handle a canary Secret in every way, ask for a token, and search the API servers' logs for both values."""
+    logs, marker = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}"
+    canary = register(secrets.token_hex(24))
+    token = _handle(cluster, pool.namespace("canary"), marker, canary)
+    events = logs.events(marker, lambda found: set(_DEEDS) <= {_deed(each) for each in found}, deadline=_SECONDS)
+    logged = {_deed(event) for event in events}
+    case = judge.case("what API servers log of Secrets and tokens")
+    for deed in _DEEDS:
+        shown = logs.evidence(f"{deed}, marked as ours", "found" if deed in logged else "")
+        case.positive(f"it is in the log: {deed}", shown, succeeded=deed in logged)
+    for what, forms in (
+        ("a Secret's value", (canary, base64.b64encode(canary.encode()).decode())),
+        ("a service account's token", (token,)),
+    ):
+        lines = logs.lines(*forms)
+        searched = logs.evidence(what, f"in {len(lines)} lines" if lines else "")
+        case.attack(f"read {what}", searched, through=bool(lines))
+
+
+def _handle(cluster: Cluster, namespace: str, marker: str, canary: str) -> str:
+    """Create, read, list and change the Secret, and ask for a token, which is returned; all of it marked."""
+    marked = {"headers": {"User-Agent": marker}}
+    secret: Body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": marker, "namespace": namespace}}
+    secret["stringData"] = {"canary": canary}
+    path, collection = cluster.api.path_of(secret), cluster.api.path_of(secret, collection=True)
+    cluster.api.call("POST", collection, body=secret, **marked)
+    try:
+        cluster.api.call("GET", path, **marked)
+        cluster.api.call("GET", collection, params={"fieldSelector": f"metadata.name={marker}"}, **marked)
+        cluster.api.call("PUT", path, body=secret, **marked)
+    finally:
+        cluster.api.delete(path)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
+    return register(str(cluster.api.call("POST", account, body=request, **marked)["status"]["token"]))
+
+
+def _deed(event: Body) -> str:
+    about = event.get("objectRef", {})
+    return f"{event.get('verb')} {'/'.join(filter(None, (about.get('resource'), about.get('subresource'))))}"
+
+
+_BODIES = yaml.safe_dump(
+    {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            {"level": "RequestResponse", "resources": [{"group": "", "resources": ["secrets"]}]},
+            {"level": "Metadata"},
+        ],
+    }
+)
+
+
+def _logs_bodies(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if argument_file(cluster, node, "kube-apiserver", "audit-policy-file") != _BODIES:
+        raise SabotageError("kube-apiserver: its audit policy is not the one that logs bodies")
+    return argument_evidence(cluster, node, "kube-apiserver", "audit-policy-file", "audit-log-path")
+
+
+@sabotage(test_aud_no_secret_body, proof=_logs_bodies)
+def bodies_of_secrets(config: KindConfig) -> None:
+    """The audit policy logs the bodies of Secrets."""
+    config.replace("control-plane/audit.yaml", _BODIES)

@@ -1,0 +1,67 @@
+"""etcd trusts no certificate that the cluster's own CA signed.
+
+The cluster's CA signs a certificate for every node, and for everybody whose request is approved. If etcd takes the same
+CA's word, each of those certificates reads and writes the whole cluster past RBAC, so etcd has a CA of its own. On each
+control-plane node the client certificate by which the API server talks to kubelets, which the cluster's CA signed, is shown
+to every address that etcd listens on. Keys stay on the node: they are used there, and nothing of them comes back.
+
+An address counts where etcd answers the certificate of its real client at the same moment.
+
+Remediation: give etcd a CA that signs nothing but etcd's own members and clients, and name only that one in its
+`--trusted-ca-file` (kubeadm does so by itself: /etc/kubernetes/pki/etcd/ca.crt).
+
+Sources: CIS Kubernetes Benchmark 2.7; https://kubernetes.io/docs/setup/best-practices/certificates/
+"""
+
+from __future__ import annotations
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.certificates import authority as new_authority
+from pytest_k8ssec.probes.etcd import CLIENTS, OTHER_DOOR, PKI, Door, with_certificate, with_real_certificate
+from pytest_k8ssec.probes.kubelets import PORT
+from pytest_k8ssec.probes.nodefacts import control_planes, heard_at, node_source
+from pytest_k8ssec.probes.tasks import authority
+from pytest_k8ssec.verdict import Judge
+
+_KUBELETS = Door(PORT, "GET", "/healthz", "", "apiserver-kubelet-client", "the API server's kubelet")
+"""Where the certificate that the cluster's CA signed is at home."""
+_THROUGH = {Outcome.HTTP: True, Outcome.TLS_ALERT: False, Outcome.CLOSED: False}
+
+
+@control(severity=Severity.HIGH, subject="cluster", cis=("2.7",), others=("C-0159",))
+def test_etcd_ca_isolation(judge: Judge, cluster: Cluster) -> None:
+    """Show etcd a client certificate of the cluster's CA, at each of its addresses, on its own node."""
+    for node in control_planes(cluster):
+        at_home = with_real_certificate(cluster, node, _KUBELETS, node.address, PORT)
+        for host, port in heard_at(cluster, node, "etcd"):
+            proof = with_real_certificate(cluster, node, CLIENTS, host, port)
+            if proof.status == OTHER_DOOR:
+                continue  # for peers, who are asked for certificates by another setting
+            case = judge.case(f"etcd at {authority(host, port)} on {node.name}", required=False)
+            case.positive("the real client certificate opens it", proof, succeeded=proof.status == 200)
+            case.positive("a kubelet takes the other certificate", at_home, succeeded=at_home.status == 200)
+            answer = with_certificate(
+                cluster, node, CLIENTS, host, port, name=_KUBELETS.certificate, owner=_KUBELETS.owner
+            )
+            case.attack("show a certificate of the cluster's CA", answer, through=_THROUGH.get(answer.outcome))
+
+
+def _same_authority(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    ours, etcds = f"{PKI}/ca.crt", f"{PKI}/etcd/ca.crt"
+    if cluster.on_node(node, ["cmp", "--silent", ours, etcds], check=False).code != 0:
+        raise SabotageError(f"node {node.name}: {etcds} is not {ours}")
+    return Evidence(node_source(node), f"compare {ours} and {etcds}", Outcome.DONE, "they are the same")
+
+
+@sabotage(test_etcd_ca_isolation, proof=_same_authority)
+def one_authority(config: KindConfig) -> None:
+    """etcd's CA is the cluster's: kubeadm takes what lies in its PKI directory when it begins."""
+    made = new_authority("kubernetes")
+    for folder in (PKI, f"{PKI}/etcd"):
+        config.plant(f"{folder}/ca.crt", made.certificate)
+        config.plant(f"{folder}/ca.key", made.key)

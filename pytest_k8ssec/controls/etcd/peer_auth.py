@@ -1,0 +1,61 @@
+"""etcd lets no other member in without a certificate of its own CA.
+
+Members talk to each other on port 2380, past all that clients are asked for: who is taken for a member takes part in the
+consensus, and gets every key by a snapshot. Each address that etcd listens on is asked for the list of members, as an
+attacker would: over TLS without a certificate, and with one of a CA made up on the spot. Any HTTP answer, whatever its
+status, means that etcd talked to a stranger. As with clients, the refusal comes with the first read.
+
+`--peer-client-cert-auth=false` alone changes nothing: while `--peer-trusted-ca-file` is set, etcd still asks for a
+certificate.
+
+Remediation: start etcd with `--peer-client-cert-auth=true` and `--peer-trusted-ca-file=` naming a CA that signs nothing but
+etcd's certificates, and let it listen for peers on no address that it does not need: with a single member that is loopback.
+
+Sources: CIS Kubernetes Benchmark 2.5; https://etcd.io/docs/v3.6/op-guide/security/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.etcd import OTHER_DOOR, PEERS, by_strangers, with_real_certificate
+from pytest_k8ssec.probes.nodefacts import control_planes, heard_at, unset
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.tasks import authority
+from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
+from pytest_k8ssec.verdict import Judge
+
+
+@control(severity=Severity.HIGH, subject="cluster", cis=("2.5",), others=("C-0157",))
+def test_etcd_peer_auth(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+    """Try each of etcd's addresses from its own node, and the node's address from a pod."""
+    pod = attacker()
+    for node in control_planes(cluster):
+        _attack(judge, cluster, node, NetworkVantage(cluster, node), heard_at(cluster, node, "etcd"))
+        _attack(judge, cluster, node, pod.vantage, [(node.address, PEERS.port)])
+
+
+def _attack(judge: Judge, cluster: Cluster, node: Node, source: Vantage, addresses: list[tuple[str, int]]) -> None:
+    """Try both ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
+    for (host, port), answers in by_strangers(source, PEERS, addresses).items():
+        proof = with_real_certificate(cluster, node, PEERS, host, port)
+        if proof.status == OTHER_DOOR:
+            continue  # for clients: etcd-client-auth asks there
+        case = judge.case(f"etcd's peers' door at {authority(host, port)} from {source.source}", required=False)
+        case.positive("the real peer certificate opens it", proof, succeeded=proof.status == 200)
+        for words, answer in answers.items():
+            case.attack(words, answer, through=answer.outcome is Outcome.HTTP)
+
+
+def _no_ca(cluster: Cluster) -> Evidence:
+    return unset(cluster, "etcd", "peer-trusted-ca-file", "peer-client-cert-auth")
+
+
+@sabotage(test_etcd_peer_auth, proof=_no_ca)
+def no_peer_certificates(config: KindConfig) -> None:
+    """etcd runs without peer-client-cert-auth and without a CA to trust for peers: either alone changes nothing."""
+    config.etcd(peer_client_cert_auth="false", peer_trusted_ca_file="")

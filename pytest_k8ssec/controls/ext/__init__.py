@@ -1,0 +1,1 @@
+"""Controls of the family Exposure to the outside."""

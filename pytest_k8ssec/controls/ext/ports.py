@@ -1,0 +1,132 @@
+"""From outside, the nodes open no port but those that are meant to be.
+
+What is reached from outside is found from outside: search engines list etcds, kubelets and dashboards by the thousand. Each
+node's address is tried from a container beside the nodes, on the ports that control planes and nodes are known for, and on
+each that a Service or a pod of the cluster asks to be opened. Ranges are not scanned. Open may be 6443 (the API server),
+10250 (the kubelet, which API servers call; kubelet-* judge what it answers) and 10256 (kube-proxy's health). And what this
+machine publishes of the nodes is tried at the address that it has for others: docker accepts such a connection before it
+has one to the node, so only an answer from behind counts as open.
+
+What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`.
+
+Remediation: bind what only its own node needs to 127.0.0.1, give Services type ClusterIP, take `hostPort` out of pods, and
+let a firewall drop what is left. In a kind configuration, leave `networking.apiServerAddress` at 127.0.0.1.
+
+Sources: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_k8ssec import docker
+from pytest_k8ssec.clusters.interface import Cluster, Published
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import NoAccess, SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.probes.exposure import API_SERVER, KUBELET, exposed, listening, on_node, opened_ports
+from pytest_k8ssec.probes.nodefacts import control_planes, node_source
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Http, Tcp
+from pytest_k8ssec.probes.vantage import NetworkVantage, probe
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_KNOWN = (2379, 2380, 2381, 6443, 10248, 10249, 10250, 10255, 10256, 10257, 10258, 10259)
+_MEANT = {API_SERVER, KUBELET, 10256}
+_NETWORK = "kind"
+_LOCAL = ("127.", "::1")
+_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - addresses to look for, nothing binds
+
+
+@control(severity=Severity.HIGH, subject="cluster", others=("C-0044", "C-0227", "C-0256"))
+def test_ext_ports(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - what a stack opens is judged too, so it has to be there
+    outside: NetworkVantage,
+    allowed: Mapping[str, str],
+) -> None:
+    """Connect to each node's ports, and to what this machine publishes of it, from beside the nodes."""
+    for subject, reason in allowed.items():
+        judge.note(f"port {subject} is declared open: {reason}")
+    meant = _MEANT | {int(port) for port in allowed if port.isdigit()}
+    opened = opened_ports(cluster)
+    (api_server, *_) = [Tcp(node.address, API_SERVER) for node in cluster.nodes if node.control_plane]
+    for node in cluster.nodes:
+        asked_for = on_node(opened, node)
+        ports = sorted({*_KNOWN, *asked_for} - meant)
+        known, near, *answers = probe(
+            outside, [api_server, Tcp(node.address, KUBELET), *(Tcp(node.address, port) for port in ports)]
+        )
+        case = judge.case(f"node {node.name} ({node.address})")
+        case.positive("the API server is in reach", known, succeeded=known.outcome is Outcome.OPEN)
+        case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
+        for port, answer in zip(ports, answers, strict=True):
+            by = f" of {asked_for[port]}" if port in asked_for else ""
+            case.attack(f"connect to port {port}{by}", answer, through=_connected(answer))
+    _published(judge, cluster, outside, allowed)
+
+
+def _connected(answer: Evidence) -> bool | None:
+    if answer.outcome is Outcome.OPEN:
+        return True
+    return False if answer.outcome in STOPPED else None
+
+
+def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed: Mapping[str, str]) -> None:
+    """Ask each port of this machine that leads to a node, at the address that the nodes' network has for this machine."""
+    published = [(node, each) for node in cluster.nodes for each in cluster.published(node)]
+    found = [(node, each) for node, each in published if str(each.port) not in allowed]
+    if not found:
+        return
+    try:
+        with listening(cluster.machine_address) as ours:
+            tasks = [task for _, each in found for task in _asked(each, cluster.machine_address)]
+            shown, *answers = probe(outside, [ours, *tasks])
+    except NoAccess as error:
+        judge.note(f"what is published of the nodes was not probed: {error}")
+        return
+    for (node, each), plain, tls in zip(found, answers[::2], answers[1::2], strict=True):
+        case = judge.case(f"port {each.port} of this machine, published of {node.name}", required=False)
+        case.positive("a listener of ours on this machine is in reach", shown, succeeded=_connected(shown))
+        case.attack("get an answer in plain text", plain, through=_answered(plain))
+        case.attack("get an answer over TLS", tls, through=_answered(tls))
+
+
+def _asked(published: Published, machine: str) -> tuple[Http, Http]:
+    own = published.host in _WILDCARDS or published.host.startswith(_LOCAL)
+    host = machine if own else published.host
+    return Http(host, published.port, "/", tls=False), Http(host, published.port, "/")
+
+
+def _answered(answer: Evidence) -> bool | None:
+    """A connection alone may be docker's own; what speaks HTTP or TLS stands behind it."""
+    if answer.outcome in (Outcome.HTTP, Outcome.TLS_ALERT):
+        return True
+    return False if answer.outcome in STOPPED else None
+
+
+@sabotage(test_ext_ports, kills=("ext-unauth-ui",))
+def node_port(cluster: Cluster, pool: Pool) -> Iterator[Evidence]:
+    """A Service of type NodePort opens a web server on every node."""
+    with exposed(cluster, pool, host_port=False) as answer:
+        yield answer
+
+
+def _published_to_others(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    found = [each for each in cluster.published(node) if each.target == API_SERVER and not each.host.startswith(_LOCAL)]
+    if not found:
+        raise SabotageError("API server: is published to nobody but this machine")
+    return Evidence(
+        node_source(node), f"docker inspect {node.container}", Outcome.DONE, f"published at {found[0].host}"
+    )
+
+
+@sabotage(test_ext_ports, proof=_published_to_others)
+def published_api_server(config: KindConfig) -> None:
+    """The API server is published at an address of this machine that its containers reach; never one that others do."""
+    config.document.setdefault("networking", {})["apiServerAddress"] = docker.gateway(_NETWORK)

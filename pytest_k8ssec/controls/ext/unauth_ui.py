@@ -1,0 +1,134 @@
+"""What the cluster shows to the outside asks who is there.
+
+Dashboards without a login, opened by a node port for a moment and then forgotten, have been the way in more often than
+any exploit: who finds the page has the rights of its service account. The start page of every port that Services and pods
+open on the nodes, of each API server and of each kubelet is asked for without credentials, in plain text and over TLS, from
+a container beside the nodes. A page counts as open; a refusal (401, 403), a form for a password, and a redirection to
+somewhere else do not. Redirections to the same place are followed.
+
+A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`. Addresses
+of load balancers are not asked: they may be out on the internet.
+
+Remediation: put a proxy that authenticates before what has no login of its own, give its Service type ClusterIP, and look
+at it with `kubectl port-forward`.
+
+Sources: https://kubernetes.io/docs/tasks/access-application-cluster/web-ui-dashboard/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from urllib.parse import urljoin, urlsplit
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.exposure import API_SERVER, KUBELET, exposed, on_node, opened_ports
+from pytest_k8ssec.probes.identities import auditor
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Http, Tcp, authority
+from pytest_k8ssec.probes.vantage import Answer, NetworkVantage, ask, probe
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_KEEP = 64 * 1024
+_HOPS = 3
+_PASSWORD = re.compile(r"""type\s*=\s*["']?password\b""", re.IGNORECASE)
+_GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), range(400, 500)
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="cluster",
+    others=("KHV029", "KHV049", "C-0014", "C-0021", "MS-TA9005"),
+)
+def test_ext_unauth_ui(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - what a stack opens is judged too, so it has to be there
+    pool: Pool,
+    outside: NetworkVantage,
+    allowed: Mapping[str, str],
+) -> None:
+    """Ask each port that is open for its start page, without credentials."""
+    for subject, reason in allowed.items():
+        judge.note(f"port {subject} is declared public: {reason}")
+    given, plain = _proofs(cluster, pool, outside)
+    for (host, port), by in _endpoints(cluster, allowed).items():
+        there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
+        case = judge.case(f"{by} at {authority(host, port)}", required=False)
+        case.positive("it is open", there.evidence, succeeded=there.evidence.outcome is Outcome.OPEN)
+        # Without these two nothing is known of any port: never a reason to leave one out.
+        case.positive("a page that may be seen is seen from there", given, succeeded=given.status == 200 or None)
+        case.positive("plain HTTP gets out of there", plain, succeeded=plain.outcome is Outcome.HTTP or None)
+        for tls, answer in zip((False, True), answers, strict=True):
+            page, last = _followed(outside, _page(host, port, tls=tls), answer)
+            case.attack(
+                f"see its page {'over TLS' if tls else 'in plain text'}", last.evidence, through=_seen(page, last)
+            )
+
+
+def _proofs(cluster: Cluster, pool: Pool, outside: NetworkVantage) -> list[Evidence]:
+    """What an authorised client gets from the API server, and what the same port says to plain HTTP."""
+    bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
+    host = next(node.address for node in cluster.nodes if node.control_plane)
+    version = Http(host, API_SERVER, "/version", headers=bearer, identity="as our auditor")
+    return probe(outside, [version, Http(host, API_SERVER, "/", tls=False)])
+
+
+def _endpoints(cluster: Cluster, allowed: Mapping[str, str]) -> dict[tuple[str, int], str]:
+    """Address and port of whatever may show a page, and what it is."""
+    opened = opened_ports(cluster)
+    found: dict[tuple[str, int], str] = {}
+    for node in cluster.nodes:
+        ports = {**on_node(opened, node), KUBELET: "kubelet"}
+        if node.control_plane:
+            ports[API_SERVER] = "API server"
+        found |= {(node.address, port): by for port, by in ports.items() if str(port) not in allowed}
+    return found
+
+
+def _page(host: str, port: int, *, tls: bool) -> Http:
+    return Http(host, port, "/", tls=tls, keep=_KEEP)
+
+
+def _followed(outside: NetworkVantage, page: Http, answer: Answer) -> tuple[Http, Answer]:
+    """Go on to where redirections within the same place lead to; the last page that was asked for, and its answer."""
+    for _ in range(_HOPS):
+        onward = _onward(page, answer)
+        if onward is None:
+            break
+        page, (answer,) = onward, ask(outside, [onward])
+    return page, answer
+
+
+def _onward(page: Http, answer: Answer) -> Http | None:
+    """The page that a redirection names, where that is in the same place."""
+    if answer.evidence.status not in _REDIRECTIONS:
+        return None
+    here = f"{'https' if page.tls else 'http'}://{authority(page.host, page.port)}"
+    target = urlsplit(urljoin(here + page.path, str(answer.raw.get("location", ""))))
+    if f"{target.scheme}://{target.netloc}" != here:
+        return None
+    return replace(page, path=(target.path or "/") + (f"?{target.query}" if target.query else ""))
+
+
+def _seen(page: Http, answer: Answer) -> bool | None:
+    """A page that asks for no password is seen; what speaks no HTTP, or refuses, or sends elsewhere, shows none."""
+    status = answer.evidence.status
+    if status is None:
+        return False if answer.evidence.outcome in (Outcome.CLOSED, Outcome.TLS_ALERT) else None
+    if status in _REDIRECTIONS:
+        return False if _onward(page, answer) is None else None
+    if status in _GIVEN:
+        return _PASSWORD.search(str(answer.raw.get("body", ""))) is None
+    return False if status in _REFUSED else None
+
+
+@sabotage(test_ext_unauth_ui, kills=("ext-ports",))
+def open_page(cluster: Cluster, pool: Pool) -> Iterator[Evidence]:
+    """A pod opens a web server without a login by a host port."""
+    with exposed(cluster, pool, host_port=True) as answer:
+        yield answer

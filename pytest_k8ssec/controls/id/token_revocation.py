@@ -1,0 +1,119 @@
+"""A service account's token dies with what it was made for.
+
+A token that leaked is revoked by deleting something: the pod that it is bound to, its service account, or, for tokens of
+the old kind, the Secret that holds it. Its signature stays good, so that works only where API servers look it up
+each time. Three tokens of ours are made, used, revoked, and used again until they are refused; API servers remember a
+token for ten seconds. One that was not revoked must be accepted to the end: else a refusal says nothing.
+
+`--service-account-lookup=false` brings only tokens of the old kind back to life: bound ones are looked up whatever it says.
+And the token of a pod that is being deleted lives for another minute, so what counts is the moment the object is gone.
+
+Remediation: start kube-apiserver without `--service-account-lookup=false`, and replace Secrets of type
+`kubernetes.io/service-account-token` by tokens of the TokenRequest API.
+
+Sources: CIS Kubernetes Benchmark 1.2.21; https://kubernetes.io/docs/concepts/security/service-accounts/
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import Identity, holder, service_account
+from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.verdict import Judge
+
+_SECONDS = 30
+_EVERY = 1.0
+_THROUGH = {201: True, 401: False}
+_FLAG = "service-account-lookup"
+_LEGACY = "kubernetes.io/service-account-token"
+_LEGACY_OF = "kubernetes.io/service-account"
+
+
+@control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.21",), mitre=("T1550.001",), others=("C-0135",))
+def test_id_token_revocation(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+    """Use three tokens before and after what they were made for is gone."""
+    namespace, name = pool.namespace("revoked"), f"k8ssec-{secrets.token_hex(3)}"
+    lasting = service_account(cluster, namespace, "default")
+    account = _object("ServiceAccount", namespace, name)
+    pod = _pod(namespace, name, cluster.probe_image)
+    legacy = _object("Secret", namespace, name, type=_LEGACY)
+    legacy["metadata"]["annotations"] = {f"{_LEGACY_OF}.name": "default"}
+    with cluster.api.applied(account, pod, legacy) as (_, bound_to, _):
+        tokens = {
+            "of a service account": (account, service_account(cluster, namespace, name)),
+            "bound to a pod": (pod, service_account(cluster, namespace, "default", bound_to=bound_to)),
+            "in a Secret": (legacy, _read(cluster, namespace, name)),
+        }
+        before = {words: identity.who_am_i() for words, (_, identity) in tokens.items()}
+        for manifest, _ in tokens.values():
+            _remove(cluster, manifest)
+        after = _until_refused({words: identity for words, (_, identity) in tokens.items()})
+    still = lasting.who_am_i()
+    for words, (_, identity) in tokens.items():
+        case = judge.case(f"token {words}")
+        case.positive("it was accepted before", before[words], succeeded=identity.is_itself(before[words]))
+        case.positive("one that was not revoked is still accepted", still, succeeded=lasting.is_itself(still))
+        case.attack("use it once that is gone", after[words], through=_THROUGH.get(after[words].status or 0))
+
+
+def _object(kind: str, namespace: str, name: str, **fields: Any) -> Body:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, **fields}
+
+
+def _pod(namespace: str, name: str, image: str) -> Body:
+    """A pod that nobody will ever start: a token is bound to the object, so that is all there has to be."""
+    spec = {"schedulerName": "k8ssec.dev/nobody", "containers": [{"name": "nothing", "image": image}]}
+    return _object("Pod", namespace, name, spec=spec)
+
+
+def _read(cluster: Cluster, namespace: str, name: str) -> Identity:
+    """The identity that a Secret of the old kind holds, as soon as a controller has put its token there."""
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    found = cluster.api.wait(path, name, lambda secret: bool((secret or {}).get("data", {}).get("token")),
+                             deadline=_SECONDS, what=f"secret {namespace}/{name}: nobody put a token into it")  # fmt: skip
+    assert found is not None
+    token = base64.b64decode(found["data"]["token"]).decode()
+    return holder(cluster.api, token, f"system:serviceaccount:{namespace}:default")
+
+
+def _remove(cluster: Cluster, manifest: Body) -> None:
+    """Delete an object and wait until it is gone: a token lives as long as that."""
+    meta = manifest["metadata"]
+    cluster.api.delete(cluster.api.path_of(manifest), grace=0)
+    cluster.api.wait(cluster.api.path_of(manifest, collection=True), meta["name"], lambda found: found is None,
+                     deadline=_SECONDS, what=f"{manifest['kind']} {meta['namespace']}/{meta['name']}: is not gone")  # fmt: skip
+
+
+def _until_refused(identities: Mapping[str, Identity]) -> dict[str, Evidence]:
+    """Use each token once a second until all are refused, or patience ends; the last answer of each."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        answers = {words: identity.who_am_i() for words, identity in identities.items()}
+        if all(answer.status == 401 for answer in answers.values()) or time.monotonic() > end:
+            return answers
+        time.sleep(_EVERY)
+
+
+def _no_lookup(cluster: Cluster) -> Evidence:
+    (node, *_) = control_planes(cluster)
+    if arguments(cluster, node, "kube-apiserver").get(_FLAG) != "false":
+        raise SabotageError(f"kube-apiserver: does not run with --{_FLAG}=false")
+    return argument_evidence(cluster, node, "kube-apiserver", _FLAG)
+
+
+@sabotage(test_id_token_revocation, proof=_no_lookup)
+def no_token_lookup(config: KindConfig) -> None:
+    """The API server does not look up whether the Secret of a token still exists."""
+    config.api_server(service_account_lookup="false")

@@ -1,0 +1,75 @@
+"""The kubelet lets nobody in who merely has a token.
+
+A kubelet that authorises every authenticated request (`authorization.mode: AlwaysAllow`) lists the pods of its node and
+runs commands in each of their containers for whoever holds any token of the cluster: every pod that mounts one. On every
+node the token of a service account without any right asks for the list of pods, and to run `true` in a container that does
+not exist: 403 comes before the kubelet looks for it, 404 or 400 after it had already agreed.
+
+Only 403 is a refusal. 401 would mean that the kubelet can't check tokens at all, so it is no verdict; that it can is shown
+from the same pod at the same moment, by an identity that may read the list and gets it.
+
+Remediation: set `authorization.mode: Webhook` in every node's KubeletConfiguration, and bind nothing that grants
+`nodes/proxy` to groups such as system:authenticated or system:serviceaccounts.
+
+Sources: CIS Kubernetes Benchmark 4.2.2; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import auditor, nobody
+from pytest_k8ssec.probes.kubelets import configured, kubelet_request
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_PODS = "/pods"
+_TRIED = {
+    "list its pods": _PODS,
+    "run a command in a container that does not exist": "/exec/kube-system/k8ssec-nope/nope?command=true&output=1",
+}
+_THROUGH = {200: True, 400: True, 404: True, 403: False}
+
+
+@control(severity=Severity.CRITICAL, subject="cluster", cis=("4.2.2",), others=("KHV039", "KHV040", "C-0173"))
+def test_kubelet_authz(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - what a stack grants to every service account is judged too
+    pool: Pool,
+    attacker: Callable[..., Pod],
+) -> None:
+    """Ask every node's kubelet with the token of an account without rights, from a pod."""
+    stranger, reader = nobody(pool), auditor(pool)
+    known = stranger.who_am_i()
+    for node in cluster.nodes:
+        authorised, *answers = attacker().probe(
+            kubelet_request(node, _PODS, reader, "as our auditor"),
+            *(kubelet_request(node, path, stranger, "as an account without rights") for path in _TRIED.values()),
+        )
+        case = judge.case(f"kubelet on {node.name} ({node.address})")
+        case.positive("the token is valid", known, succeeded=stranger.is_itself(known))
+        case.positive(
+            "it checks tokens: one that may read gets the list", authorised, succeeded=authorised.status == 200
+        )
+        for what, answer in zip(_TRIED, answers, strict=True):
+            case.attack(what, answer, through=_THROUGH.get(answer.status or 0))
+
+
+def _allows_always(cluster: Cluster) -> Evidence:
+    mode, evidence = configured(cluster, cluster.nodes[-1], "authorization", "mode")
+    if mode != "AlwaysAllow":
+        raise SabotageError(f"kubelet on {cluster.nodes[-1].name}: its authorization mode is {mode}")
+    return evidence
+
+
+@sabotage(test_kubelet_authz, proof=_allows_always)
+def kubelet_allows_always(config: KindConfig) -> None:
+    """Every kubelet authorises whoever is authenticated."""
+    config.kubelet(authorization={"mode": "AlwaysAllow"})

@@ -1,0 +1,54 @@
+"""The kubelet serves nothing without credentials on its read-only port.
+
+Port 10255 speaks plain HTTP and knows no credentials: it tells every pod of its node, with names, images, environment
+and service accounts, to whoever asks. On every node it is asked for the pods, from a pod; any HTTP answer is a breach. A
+refused connection is believed because the same pod reaches the same node's port 10250 at that moment.
+
+Remediation: set `readOnlyPort: 0` in every node's KubeletConfiguration.
+
+Sources: CIS Kubernetes Benchmark 4.2.4; https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes import kubelets
+from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.probes.nodefacts import listeners, node_source
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.tasks import Http, Tcp
+from pytest_k8ssec.verdict import Judge
+
+_PORT = 10255
+
+
+@control(severity=Severity.HIGH, subject="cluster", cis=("4.2.4",), others=("KHV052", "C-0175"))
+def test_kubelet_readonly(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+    """Ask every node's kubelet for its pods on the read-only port, from a pod."""
+    for node in cluster.nodes:
+        answer, shown = attacker().probe(
+            Http(node.address, _PORT, "/pods", tls=False), Tcp(node.address, kubelets.PORT)
+        )
+        case = judge.case(f"kubelet on {node.name} ({node.address})")
+        known = answer.outcome is Outcome.HTTP or answer.outcome in STOPPED
+        case.attack("GET /pods", answer, through=answer.outcome is Outcome.HTTP if known else None)
+        case.positive("the same node's kubelet is in reach", shown, succeeded=shown.outcome is Outcome.OPEN)
+
+
+def _serves(cluster: Cluster) -> Evidence:
+    node = cluster.nodes[0]
+    if not any(each.port == _PORT for each in listeners(cluster, node, "kubelet")):
+        raise SabotageError(f"kubelet on {node.name}: does not listen on {_PORT}")
+    return Evidence(node_source(node), f"listening sockets of kubelet: {_PORT}", Outcome.DONE)
+
+
+@sabotage(test_kubelet_readonly, proof=_serves, kills=("ext-ports",))
+def read_only_port(config: KindConfig) -> None:
+    """The kubelets serve their read-only port."""
+    config.kubelet(readOnlyPort=_PORT)

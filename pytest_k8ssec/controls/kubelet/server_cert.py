@@ -1,0 +1,74 @@
+"""Each kubelet proves who it is by a certificate of the cluster's CA.
+
+By default a kubelet signs its serving certificate itself, and then nobody can tell it from an impostor: whoever gets
+between the API server and a node reads what `exec`, `logs` and `port-forward` carry, and the tokens that clients send. A
+client that trusts the cluster's CA and nothing else, and insists on the address it called, shakes hands with every kubelet
+from a pod. A certificate that does not convince it is a breach.
+
+That this client can be convinced is shown at the API server of the same cluster at the same moment; and that it does look,
+by a client that trusts a made-up CA, which must not be convinced by the same kubelet. Whether the API server itself checks
+(`--kubelet-certificate-authority`, CIS 1.2.5) is not shown by this: it can't before kubelets have such certificates.
+
+Remediation: set `serverTLSBootstrap: true` in every node's KubeletConfiguration, and have something approve the nodes'
+requests (signer kubernetes.io/kubelet-serving): until then logs and exec do not work.
+
+Sources: CIS Kubernetes Benchmark 4.2.11;
+https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.certificates import foreign_certificate
+from pytest_k8ssec.probes.kubelets import PORT, configured
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.tasks import Trust
+from pytest_k8ssec.verdict import Judge
+
+_API = 6443
+_CONVINCED = {Outcome.OPEN: True, Outcome.ABSENT: False}
+
+
+@control(severity=Severity.MEDIUM, subject="cluster", cis=("4.2.11",), mitre=("T1557",), others=("C-0183",))
+def test_kubelet_server_cert(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+    """Shake hands with every kubelet as a client that trusts the cluster's CA only, from a pod."""
+    ca, made_up = cluster.api.ca_file.read_text(), foreign_certificate().certificate
+    shown = attacker().probe(
+        *(Trust(node.address, _API, ca, "the cluster's CA") for node in cluster.nodes if node.control_plane)
+    )
+    for node in cluster.nodes:
+        answer, fooled = attacker().probe(
+            Trust(node.address, PORT, ca, "the cluster's CA"), Trust(node.address, PORT, made_up, "a made-up CA")
+        )
+        case = judge.case(f"kubelet on {node.name} ({node.address})")
+        for each in shown:
+            case.positive("the API server convinces this client", each, succeeded=_CONVINCED.get(each.outcome))
+        case.positive(
+            "nobody convinces one that trusts a made-up CA", fooled, succeeded=fooled.outcome is Outcome.ABSENT
+        )
+        convinced = _CONVINCED.get(answer.outcome)
+        case.attack("pass for this kubelet without such a certificate", answer, through=_opposite(convinced))
+
+
+def _opposite(convinced: bool | None) -> bool | None:  # noqa: FBT001 - the value that is recorded
+    """What a client is content with that the kubelet's own certificate does not give, an impostor gives as well."""
+    return None if convinced is None else not convinced
+
+
+def _signs_itself(cluster: Cluster) -> Evidence:
+    asks, evidence = configured(cluster, cluster.nodes[-1], "serverTLSBootstrap")
+    if asks:
+        raise SabotageError(f"kubelet on {cluster.nodes[-1].name}: still asks the cluster's CA for its certificate")
+    return evidence
+
+
+@sabotage(test_kubelet_server_cert, proof=_signs_itself)
+def self_signed_kubelet(config: KindConfig) -> None:
+    """Every kubelet signs its serving certificate itself."""
+    config.kubelet(serverTLSBootstrap=False)

@@ -1,0 +1,66 @@
+"""A workload of the stack reaches no port of the control plane and of the kubelets.
+
+The API server, the kubelets and etcd each have locks of their own, and a pod that can talk to them can try every one,
+with whatever token it finds and with the next flaw that is found in them. Hardly any workload has to. A twin of each
+workload, for which the same policies hold, connects to 6443, 10250 and 2379 of every node; a pod of ours on the same
+node, for which no policy holds, shows which of them can be reached at that moment: the others are evidence and no
+verdict.
+
+Workloads whose service account is declared a client of the API, by the annotation `k8ssec.dev/api-client`, may reach
+6443; one that has to reach all is declared in `[tool.k8ssec.allow.net-controlplane]` as `"namespace/workload" =
+"reason"`.
+
+Remediation: a NetworkPolicy that denies egress by default (see net-egress-deny), with no exception that holds the
+nodes' addresses: `0.0.0.0/0` for "the internet" holds them, so list them under `except`.
+
+Sources: https://kubernetes.io/docs/concepts/security/api-server-bypass-risks/;
+https://kubernetes.io/docs/concepts/services-networking/network-policies/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.net import Suspect, let_out, on_trial, tried
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.cni import allow_egress
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Tcp
+from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.verdict import Judge
+
+_API, _KUBELET, _ETCD = 6443, 10250, 2379
+
+
+@control(severity=Severity.HIGH, subject="stack", others=("MS-TA9029",))
+def test_net_controlplane(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+    """Let a twin of each workload connect to each node's API server, kubelet and etcd."""
+    clients = {str(account): account.api_client for account in stack.service_accounts if account.api_client}
+
+    def ways(suspect: Suspect) -> list[Tcp]:
+        account = f"{suspect.workload.namespace}/{suspect.workload.service_account}"
+        if account in clients:
+            judge.note(f"{account} is declared a client of the API: {clients[account]}")
+        ports = (_KUBELET, _ETCD) if account in clients else (_API, _KUBELET, _ETCD)
+        return [Tcp(node.address, port) for node in cluster.nodes for port in ports]
+
+    for suspect, answers, shown in tried(on_trial(judge, stack, pool, allowed), ways):
+        for answer, known in zip(answers, shown, strict=True):
+            case = judge.case(f"{suspect.workload}: {answer.request}", required=False)
+            suspect.attack(case, "connect", answer, known)
+            suspect.gated(case)
+
+
+@sabotage(test_net_controlplane)
+def egress_allowed_to_nodes(cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
+    """A policy that allows egress to the nodes' addresses is added to the namespaces of the stack."""
+    addresses = [node.address for node in cluster.nodes]
+
+    def policy(namespace: str) -> Body:
+        return allow_egress(namespace, *addresses)
+
+    with let_out(cluster.api, stack, twin, policy, lambda: Tcp(addresses[0], _KUBELET)) as proof:
+        yield proof

@@ -1,0 +1,60 @@
+"""A workload of the stack can send nothing to where it has no business.
+
+What gets into a container wants out again: to fetch tools, to carry data away, to look round the cluster. Without a
+default deny of egress nothing keeps it. A twin of each workload, for which the same policies hold, tries a pod of ours
+in another namespace, over TCP and UDP, and a listener of ours outside the cluster. A pod of ours on the same node, for
+which no policy holds, must reach all of them at that moment, and the twin must get an answer from DNS: so it is not
+merely cut off.
+
+A twin is a new pod, and engines take a moment to know it: it is given that moment.
+
+Remediation: give each namespace a NetworkPolicy that selects all pods and lists `Egress` without any rule, and name the
+exceptions, DNS among them, by namespace and pod labels. Policies add up: one that allows all egress undoes all others.
+A workload that has to reach everything is declared in `[tool.k8ssec.allow.net-egress-deny]` as `"namespace/workload" =
+"reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.3.2; https://kubernetes.io/docs/concepts/services-networking/network-policies/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.net import let_out, on_trial, tried
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import allow_egress
+from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.probes.outside import outside_listener
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Resolve, Task, Udp
+from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.verdict import Judge
+
+
+@control(severity=Severity.HIGH, subject="stack", cis=("5.3.2",), others=("C-0030",))
+def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+    """Let a twin of each workload reach for a pod of another namespace, and for the outside."""
+    suspects = on_trial(judge, stack, pool, allowed)
+    (canary,) = pool.lease(PodSpec(pool.namespace("canary"), purpose="canary"))
+    ways: dict[str, Task] = {
+        "a pod of another namespace, TCP": canary.canary,
+        "a pod of another namespace, UDP": Udp(canary.address, CANARY_PORT),
+        "the outside, TCP": outside_listener(cluster),
+    }
+    for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda _: (Resolve(), *ways.values())):
+        case = judge.case(str(suspect.workload))
+        for what, answer, known in zip(ways, answers, shown, strict=True):
+            suspect.attack(case, f"reach {what}", answer, known)
+        case.positive("it gets an answer from DNS", dns, succeeded=dns.outcome is Outcome.DONE)
+        suspect.gated(case)
+
+
+@sabotage(test_net_egress_deny, kills=("net-controlplane", "net-metadata"))
+def egress_allowed_to_all(
+    cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
+) -> Iterator[Evidence]:
+    """A policy that allows all egress is added to the namespaces of the stack: policies add up."""
+    with let_out(cluster.api, stack, twin, allow_egress, lambda: attacker().canary) as proof:
+        yield proof

@@ -1,0 +1,69 @@
+"""A workload of the stack does not reach the cloud's metadata service.
+
+At 169.254.169.254 most clouds tell whoever asks from a machine what that machine is, and give out the machine's own
+credentials: a node's, if a pod asks. One request turns a container into the cloud account's problem. A twin of each
+workload, for which the same policies hold, connects there; nothing is asked. Where a pod of ours on the same node, for
+which no policy holds, does not get through at that moment, nothing is known.
+
+On clusters that the run made a listener of ours stands in for the service while the control runs, as kind's nodes have
+none, or reach that of their host, which is no part of the cluster. On others the control is not applicable where nothing
+answers.
+
+Remediation: deny egress by default (see net-egress-deny), with no exception that holds 169.254.169.254, and have the
+cloud answer machines only (on AWS: IMDSv2 with a hop limit of 1), or give pods identities of their own.
+
+Sources: https://hackingthe.cloud/aws/exploitation/ec2-metadata-ssrf/;
+https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.net import let_out, on_trial, tried
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.cni import allow_egress
+from pytest_k8ssec.probes.metadata import ADDRESS, METADATA, served
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.verdict import Judge
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    mitre=("T1552.005",),
+    owasp=("K08:2025",),
+    others=("C-0052", "KHV003", "KHV053"),
+)
+def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+    """Let a twin of each workload connect to the metadata service."""
+    suspects = on_trial(judge, stack, pool, allowed)
+    free = {suspect.free.source.node: suspect.free for suspect in suspects}
+    with ExitStack() as services:
+        for node in (node for node in cluster.nodes if node.name in free):
+            judge.note(services.enter_context(served(cluster, node, free[node.name])))
+        for suspect, (answer,), (shown,) in tried(suspects, lambda _: (METADATA,)):
+            case = judge.case(str(suspect.workload))
+            suspect.attack(case, f"connect to {ADDRESS}", answer, shown)
+            suspect.gated(case)
+
+
+@sabotage(test_net_metadata)
+def egress_allowed_to_metadata(
+    cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
+) -> Iterator[Evidence]:
+    """A policy that allows egress to the metadata service is added to the namespaces of the stack."""
+    with ExitStack() as services:
+        for node in cluster.nodes:
+            services.enter_context(served(cluster, node, attacker(node=node.name)))
+        with let_out(cluster.api, stack, twin, _to_metadata, lambda: METADATA) as proof:
+            yield proof
+
+
+def _to_metadata(namespace: str) -> Body:
+    return allow_egress(namespace, ADDRESS)

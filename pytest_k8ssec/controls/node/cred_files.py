@@ -1,0 +1,123 @@
+"""Nobody but root reads what a node keeps its credentials in.
+
+Kubeconfigs, private keys, etcd's data, the key that encrypts Secrets and the socket of the container runtime lie on nodes as
+files, and each alone is worth the node or the cluster. What keeps an unprivileged process of the node, or of a container
+that mounts too much, away from them is their mode. On each node the user `nobody` tries to read one byte of each, at the same
+moment as root does; and that user must be able to read what everybody may.
+
+Remediation: `chmod 600` and `chown root:root` the kubeconfigs in /etc/kubernetes, the keys in /etc/kubernetes/pki and
+/var/lib/kubelet/pki and the encryption configuration, `chmod 700` etcd's data directory, `chmod 660` the runtime's socket.
+
+Sources: CIS Kubernetes Benchmark 1.1.11, 1.1.13, 1.1.21, 4.1.5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.nodefacts import arguments, control_planes, node_source
+from pytest_k8ssec.verdict import Judge
+
+_ADMIN = "/etc/kubernetes/admin.conf"
+_EVERYBODYS = "/etc/passwd"
+_PLACES = ("/var/lib/etcd", "/run/containerd/containerd.sock", "/run/crio/crio.sock", "/var/run/docker.sock")
+_NAMED_BY = {"kube-apiserver": "encryption-provider-config", "etcd": "data-dir"}
+"""Arguments of control-plane processes that name more of them."""
+_NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+_DENIED = "Permission denied"
+_LIST = r"""
+find /etc/kubernetes /var/lib/kubelet/pki -type f '(' -name '*.conf' -o -name '*.key' -o -name '*.pem' ')' 2>/dev/null
+for path in "$@"; do [ ! -e "$path" ] || echo "$path"; done
+"""
+_READ = rf"""
+export LC_ALL=C
+for path in "$@"; do
+  if [ -S "$path" ]; then [ -w "$path" ] && said= || said='{_DENIED}'
+  elif [ -d "$path" ]; then said=$(ls "$path" 2>&1 >/dev/null)
+  else said=$(head -c 1 "$path" 2>&1 >/dev/null)
+  fi
+  echo "$path|$said"
+done
+"""
+"""What reading each path failed with, nothing where it worked. Who connects to a socket must be able to write to it."""
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="cluster",
+    cis=("1.1.11", "1.1.13", "1.1.21", "4.1.5"),
+    others=("C-0104", "C-0112", "MS-TA9003"),
+)
+def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, Any]) -> None:
+    """Try to read each file, directory and socket as the user `nobody`, and as root."""
+    for node in cluster.nodes:
+        if node.name not in nodes:
+            judge.note(f"node {node.name}: not probed, as it can't be entered")
+            continue
+        paths = _paths(cluster, node)
+        by_root = _read(cluster, node, (), paths)
+        by_nobody = _read(cluster, node, _NOBODY, (_EVERYBODYS, *paths))
+        case = judge.case(f"node {node.name}")
+        shown = by_nobody[_EVERYBODYS]
+        case.positive("the user nobody reads what everybody may", shown, succeeded=shown.outcome is Outcome.DONE)
+        for path in paths:
+            known, answer = by_root[path], by_nobody[path]
+            case.positive(f"root reads {path}", known, succeeded=known.outcome is Outcome.DONE)
+            through = {Outcome.DONE: True, Outcome.DENIED: False}.get(answer.outcome)
+            case.attack(f"read {path}", _with_mode(answer, nodes, path) if through else answer, through=through)
+
+
+def _paths(cluster: Cluster, node: Node) -> list[str]:
+    """What of all this is on a node."""
+    named = (
+        [arguments(cluster, node, process).get(name) for process, name in _NAMED_BY.items()]
+        if node.control_plane
+        else []
+    )
+    wanted = dict.fromkeys((*_PLACES, *(path for path in named if path)))
+    return sorted(set(cluster.on_node(node, ["sh", "-c", _LIST, "list", *wanted]).text.splitlines()))
+
+
+def _read(cluster: Cluster, node: Node, as_whom: Sequence[str], paths: Sequence[str]) -> dict[str, Evidence]:
+    """Read one byte of each, list a directory, reach a socket; nothing of it is brought back."""
+    told = cluster.on_node(node, [*as_whom, "sh", "-c", _READ, "read", *paths]).text.splitlines()
+    said = dict(line.rsplit("|", 1) for line in told)
+    source = replace(node_source(node), identity="nobody" if as_whom else "root")
+    return {path: Evidence(source, f"read {path}", _outcome(said.get(path)), said.get(path) or "") for path in paths}
+
+
+def _outcome(said: str | None) -> Outcome:
+    if said is None:
+        return Outcome.ERROR
+    if not said:
+        return Outcome.DONE
+    return Outcome.DENIED if said.endswith(_DENIED) else Outcome.ERROR
+
+
+def _with_mode(answer: Evidence, nodes: Mapping[str, Any], path: str) -> Evidence:
+    """What got through, with the reason for it."""
+    file = nodes[answer.source.node].file(path)
+    return replace(answer, detail=f"mode {file.mode:o}, {file.user}:{file.group}")
+
+
+@sabotage(test_node_cred_files)
+def everybody_reads_admin(cluster: Cluster, nodes: Mapping[str, Any]) -> Iterator[Evidence]:
+    """Everybody on a control-plane node may read the administrator's kubeconfig."""
+    (node, *_) = control_planes(cluster)
+    file = nodes[node.name].file(_ADMIN)
+    before = file.mode
+    cluster.on_node(node, ["chmod", "644", _ADMIN])
+    try:
+        if file.mode != 0o644:
+            raise SabotageError(f"{_ADMIN} on {node.name}: its mode is still {file.mode:o}")
+        yield Evidence(
+            node_source(node), f"stat {_ADMIN}", Outcome.DONE, f"mode {file.mode:o}, {file.user}:{file.group}"
+        )
+    finally:
+        cluster.on_node(node, ["chmod", f"{before:o}", _ADMIN])

@@ -1,0 +1,89 @@
+"""What a node's components say to each other on loopback can't be heard from pods.
+
+The health endpoint of the kubelet, and the metrics of kube-proxy, the controller manager and the scheduler, tell of a
+cluster's inside and are made for their own node: 10248 and 10249 ask for no credentials at all. A pod connects to these
+ports at each node's address. A refused connection counts only where the same pod reaches the same node's kubelet, and
+where nodes can be entered, only for a port that answers on that node's own loopback at the same time.
+
+Port 10256, kube-proxy's health, is open to all by design: load balancers ask it.
+
+Remediation: bind them to 127.0.0.1: `healthzBindAddress` of the kubelet, `metricsBindAddress` of kube-proxy,
+`--bind-address` of the controller manager and of the scheduler.
+
+Sources: CIS Kubernetes Benchmark 1.3.7, 1.4.2, 4.3.1; https://kubernetes.io/docs/reference/networking/ports-and-protocols/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.probes.nodefacts import control_planes, listeners, node_source
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.tasks import Tcp
+from pytest_k8ssec.probes.vantage import NetworkVantage, probe
+from pytest_k8ssec.verdict import Judge
+
+_PORTS = {10248: "kubelet", 10249: "kube-proxy", 10257: "kube-controller-manager", 10259: "kube-scheduler"}
+_KUBELET = 10250
+
+
+@control(
+    severity=Severity.MEDIUM,
+    subject="cluster",
+    cis=("1.3.7", "1.4.2", "4.3.1"),
+    mitre=("T1046",),
+    others=("C-0150", "C-0291"),
+)
+def test_node_loopback(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+    """Connect to each of these ports at each node's address, from a pod."""
+    pod = attacker()
+    for node in cluster.nodes:
+        near, *answers = pod.probe(Tcp(node.address, _KUBELET), *(Tcp(node.address, port) for port in _PORTS))
+        listening = _on_loopback(cluster, node)
+        for (port, process), answer in zip(_PORTS.items(), answers, strict=True):
+            case = judge.case(f"{process} on {node.name}, port {port}", required=False)
+            # Out of reach it proves nothing: never a reason to leave the port out.
+            case.positive("the pod reaches the node's kubelet", near, succeeded=near.outcome is Outcome.OPEN or None)
+            if port in listening:
+                shown = listening[port]
+                case.positive("it listens on loopback", shown, succeeded=shown.outcome is Outcome.OPEN)
+            known = answer.outcome is Outcome.OPEN or answer.outcome in STOPPED
+            case.attack("connect", answer, through=answer.outcome is Outcome.OPEN if known else None)
+
+
+def _on_loopback(cluster: Cluster, node: Node) -> Mapping[int, Evidence]:
+    """What each port says on the node's own loopback; nothing where the node can't be entered."""
+    if not node.container:
+        return {}
+    answers = probe(NetworkVantage(cluster, node), [Tcp("127.0.0.1", port) for port in _PORTS])
+    return dict(zip(_PORTS, answers, strict=True))
+
+
+def _hears_all(process: str, port: int) -> Callable[[Cluster], Evidence]:
+    """Proof that a process listens on all addresses."""
+
+    def proof(cluster: Cluster) -> Evidence:
+        (node, *_) = control_planes(cluster)
+        if not any(each.port == port and each.host == "*" for each in listeners(cluster, node, process)):
+            raise SabotageError(f"{process} on {node.name}: does not listen on all addresses, port {port}")
+        return Evidence(node_source(node), f"listening sockets of {process}: *:{port}", Outcome.DONE)
+
+    return proof
+
+
+@sabotage(test_node_loopback, proof=_hears_all("kube-controller-manager", 10257), kills=("ext-ports",))
+def open_controller_manager(config: KindConfig) -> None:
+    """The controller manager listens on all addresses."""
+    config.patch("ClusterConfiguration", {"controllerManager": {"extraArgs": {"bind-address": "0.0.0.0"}}})  # noqa: S104
+
+
+@sabotage(test_node_loopback, proof=_hears_all("kube-proxy", 10249), kills=("ext-ports",))
+def open_proxy_metrics(config: KindConfig) -> None:
+    """kube-proxy serves its metrics on all addresses."""
+    config.patch("KubeProxyConfiguration", {"metricsBindAddress": "0.0.0.0:10249"})

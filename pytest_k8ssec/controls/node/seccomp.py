@@ -1,0 +1,76 @@
+"""A pod that asks for no seccomp profile runs under one.
+
+Without a profile a container may make every system call there is, and most ways out of a container begin with one that no
+service needs. Kubernetes starts pods that ask for nothing unconfined, unless the kubelet is told to give them the runtime's
+profile. On each node a pod of ours without a profile reads from the kernel what it runs under (`Seccomp: 2` in
+/proc/self/status means a filter); another one, which asks to be unconfined, must be seen to be so.
+
+Privileged containers are never confined, whatever the kubelet does: admission keeps those out.
+
+Remediation: set `seccompDefault: true` in every node's KubeletConfiguration.
+
+Sources: CIS Kubernetes Benchmark 4.2.14, 5.6.2; https://kubernetes.io/docs/tutorials/security/seccomp/
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.manifests import PodSpec
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import ProcessStatus
+from pytest_k8ssec.verdict import Judge
+
+_UNCONFINED, _FILTERED = "0", "2"
+
+
+@control(
+    severity=Severity.MEDIUM,
+    subject="cluster",
+    cis=("4.2.14", "5.6.2"),
+    nsa=("N1",),
+    mitre=("T1611",),
+    others=("C-0210",),
+)
+def test_node_seccomp(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+    """On each node, read what a pod without a profile runs under, and one that asks to be unconfined."""
+    namespace = pool.namespace("canary")
+    specs = [
+        PodSpec(namespace, node=node.name, seccomp=profile, purpose="seccomp")
+        for node in cluster.nodes
+        for profile in ("", "Unconfined")
+    ]
+    pods = pool.lease(*specs)
+    for node, silent, unconfined in zip(cluster.nodes, pods[::2], pods[1::2], strict=True):
+        (free, seen), (mode, found) = _mode(unconfined), _mode(silent)
+        case = judge.case(f"kubelet on {node.name}")
+        case.positive("a pod that asks to be unconfined is seen to be", seen, succeeded=free == _UNCONFINED)
+        case.attack("run without a profile", found, through={_UNCONFINED: True, _FILTERED: False}.get(mode))
+
+
+def _mode(pod: Pod) -> tuple[str, Evidence]:
+    """The kernel's word for what a pod's processes run under."""
+    (answer,) = pod.ask(ProcessStatus())
+    mode = str(answer.raw.get("fields", {}).get("Seccomp", ""))
+    return mode, replace(answer.evidence, detail=f"Seccomp: {mode}") if mode else answer.evidence
+
+
+def _no_default(cluster: Cluster) -> Evidence:
+    name = cluster.nodes[-1].name
+    path = f"/api/v1/nodes/{name}/proxy/configz"
+    answer = cluster.api.request("GET", path)
+    if answer.body.get("kubeletconfig", {}).get("seccompDefault", False) is not False or not answer.ok:
+        raise SabotageError(f"kubelet on {name}: still has a default seccomp profile")
+    return api_evidence("", f"GET {path}: seccompDefault false", answer)
+
+
+@sabotage(test_node_seccomp, proof=_no_default)
+def unconfined_by_default(config: KindConfig) -> None:
+    """The kubelets start pods that ask for no profile without one."""
+    config.kubelet(seccompDefault=False)

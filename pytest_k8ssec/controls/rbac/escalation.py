@@ -1,0 +1,121 @@
+"""No service account of the stack has a right that leads to further rights.
+
+Some verbs are worth more than they look: who may create pods has every account and every volume of the namespace, who
+may `bind`, `escalate` or `impersonate` has whatever there is, and a webhook sees every Secret that is written. Each of
+the stack's service accounts tries each of these, with a token of its own, in its namespace and in the others: as a dry
+run, or on a name that does not exist, where 404 means that it might and 403 that it may not. What is granted on single
+objects by their names is read from its rules and asked for by name. An administrator sends the same requests, which
+shows that nothing but the account's rights is in the way.
+
+A command over a WebSocket is a GET: up to Kubernetes 1.34 `get` on pods/exec was enough for it, later ones ask for
+`create` too.
+
+Remediation: give the account a Role with the verbs and resources that it uses, and none of these. An operator that
+needs one is declared in `[tool.k8ssec.allow.rbac-escalation]` as `"namespace/serviceaccount" = "reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.1.4, 5.1.8, 5.1.9, 5.1.11 to 5.1.13;
+https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.rbac import on_trial, places
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace
+from pytest_k8ssec.probes.grants import granted
+from pytest_k8ssec.probes.identities import Identity, administrator
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Case, Judge
+
+_THROUGH = {200: True, 201: True, 404: True, 403: False}
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    cis=("5.1.4", "5.1.8", "5.1.9", "5.1.11", "5.1.12", "5.1.13"),
+    others=("C-0188", "C-0191", "C-0278", "C-0280", "C-0281", "C-0282", "KSV-0043"),
+)
+def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
+    """Let each service account try each way to further rights, in each namespace and in the cluster."""
+    shown: dict[str, Evidence] = {}
+    for account, identity, case in on_trial(judge, cluster, stack, allowed):
+        inside = {name: in_namespace(account, name, cluster.probe_image) for name in places(stack)}
+        for namespace, steps in {**inside, "": in_cluster()}.items():
+            where = f"in {namespace}" if namespace else "in the cluster"
+            if namespace not in shown:
+                shown[namespace] = _administrator(cluster, steps)
+            known = shown[namespace]
+            case.positive(f"an administrator may do all this {where}", known, succeeded=_through(known))
+            rules = identity.rules(namespace or account.namespace)
+            case.positive("its rules can be read", rules.evidence, succeeded=rules.evidence.status == 201)
+            _attack(case, identity, steps, where)
+            for step in steps:
+                verb, resource, group = step.right
+                for name in rules.names(verb, resource, group=group):
+                    _by_name(case, identity, step, namespace, name)
+
+
+def _attack(case: Case, identity: Identity, steps: Sequence[Step], where: str) -> None:
+    """Try each step; those that are refused, which are a great many, become one record that names them all."""
+    refused: dict[str, Evidence] = {}
+    for step in steps:
+        answer = identity.attempt(step.method, step.path, what=f"{step.words}, {where}", **_request(step))
+        if _through(answer) is False:
+            refused[f"{step.words}: {step.method} {step.path}"] = answer
+        else:
+            case.attack(f"{step.words}, {where}", answer, through=_through(answer))
+    if refused:
+        *_, last = refused.values()
+        facts = {request: answer.status for request, answer in refused.items()}
+        case.attack(f"{len(refused)} ways up {where}", replace(last, facts=facts), through=False)
+
+
+def _administrator(cluster: Cluster, steps: Sequence[Step]) -> Evidence:
+    """The first step that does not work for an administrator either, or the last one: all of them work."""
+    for step in steps:
+        answer = administrator(cluster, step.method, step.path, **_request(step))
+        if _through(answer) is not True:
+            break
+    return answer
+
+
+def _request(step: Step) -> dict[str, Any]:
+    return {"body": step.body, "headers": step.headers, "params": step.params}
+
+
+def _through(answer: Evidence) -> bool | None:
+    return _THROUGH.get(answer.status or 0)
+
+
+def _by_name(case: Case, identity: Identity, step: Step, namespace: str, name: str) -> None:
+    """A right on one object: asked for, as to use it on that object would not be harmless."""
+    verb, resource, group = step.right
+    answer = identity.may(verb, resource, group=group, namespace=namespace, name=name)
+    case.attack(f"{step.words}, {namespace}/{name} by name", answer, through=answer.outcome is Outcome.DONE)
+
+
+@sabotage(test_rbac_escalation)
+def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The default service account of one of the stack's namespaces has every dangerous right in it.
+
+    That each of them is noticed by itself is shown in tests/cluster/test_escalation.py.
+    """
+    account = next(each for each in stack.service_accounts if each.name == "default")
+    rules = [rule for step in in_namespace(account, account.namespace, cluster.probe_image) for rule in step.rules]
+    with granted(cluster, account, *rules, namespace=account.namespace) as proof:
+        yield proof
+
+
+@sabotage(test_rbac_escalation)
+def may_escalate_in_the_cluster(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The default service account of one of the stack's namespaces may impersonate, approve certificates, and more."""
+    account = next(each for each in stack.service_accounts if each.name == "default")
+    with granted(cluster, account, *(rule for step in in_cluster() for rule in step.rules)) as proof:
+        yield proof

@@ -1,0 +1,82 @@
+"""No service account of the stack reaches the kubelets' own API.
+
+The right to `nodes/proxy`, often given for metrics, is the right to everything that a kubelet does: to run commands in
+every container of its node, past admission and past the API server's audit log. `get` alone is enough, as a WebSocket
+begins with a GET. Each of the stack's service accounts asks every node's kubelet, with a token of its own and from a
+pod, to run a command in a pod that does not exist: 404 means that it might, 403 that it may not. It also asks through
+the API server's proxy. Our auditor, who may, sends the same requests from the same place.
+
+Remediation: take `nodes/proxy` (and `nodes/*`, `*`) out of the role that the account is bound to; what reads metrics,
+logs or statistics needs `nodes/metrics`, `nodes/log`, `nodes/stats`. An agent that needs it is declared in
+`[tool.k8ssec.allow.rbac-nodes-proxy]` as `"namespace/serviceaccount" = "reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.1.10; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.rbac import on_trial
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.grants import granted, rule
+from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Case, Judge
+
+_PORT = 10250
+_RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
+_THROUGH = {200: True, 400: True, 404: True, 403: False}
+
+
+@control(severity=Severity.HIGH, subject="stack", cis=("5.1.10",), mitre=("T1609",), others=("C-0279", "KSV-0047"))
+def test_rbac_nodes_proxy(
+    judge: Judge,
+    cluster: Cluster,
+    stack: Stack,
+    pool: Pool,
+    attacker: Callable[..., Pod],
+    allowed: Mapping[str, str],
+) -> None:
+    """Let each service account ask each kubelet to run a command, directly and through the API server."""
+    may, trials = auditor(pool), list(on_trial(judge, cluster, stack, allowed))
+    ways = [(node, method) for node in cluster.nodes for method in ("GET", "POST")]
+    everybody = [may, *(identity for _, identity, _ in trials)]
+    answers = iter(attacker().probe(*(_directly(who, *way) for who in everybody for way in ways)))
+    shown, *told = [dict(zip(ways, answers, strict=False)) for _ in everybody]
+    for (_, identity, case), heard in zip(trials, told, strict=True):
+        for (node, method), answer in heard.items():
+            case.attack(f"{method} a command at the kubelet on {node.name}", answer, through=_through(answer))
+        for node in cluster.nodes:
+            known = shown[node, "GET"]
+            case.positive("our auditor gets through from the same pod", known, succeeded=_through(known))
+            _proxied(case, identity, may, node)
+
+
+def _proxied(case: Case, identity: Identity, may: Identity, node: Node) -> None:
+    """Through the API server, which asks whether the caller may and then calls the kubelet as itself."""
+    path = f"/api/v1/nodes/{node.name}/proxy/healthz"
+    answer, known = identity.attempt("GET", path), may.attempt("GET", path)
+    case.attack(f"the kubelet on {node.name} through the API server", answer, through=_through(answer))
+    case.positive("our auditor gets through the API server", known, succeeded=_through(known))
+
+
+def _directly(identity: Identity, node: Node, method: str) -> Http:
+    bearer = {"Authorization": f"Bearer {identity.token}"}
+    return Http(node.address, _PORT, _RUN, method=method, headers=bearer, identity=f"as {identity.user}")
+
+
+def _through(answer: Evidence) -> bool | None:
+    return _THROUGH.get(answer.status or 0)
+
+
+@sabotage(test_rbac_nodes_proxy)
+def default_account_reaches_kubelets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The default service account of one of the stack's namespaces may `get` nodes/proxy."""
+    account = next(each for each in stack.service_accounts if each.name == "default")
+    with granted(cluster, account, rule("get", "nodes/proxy")) as proof:
+        yield proof

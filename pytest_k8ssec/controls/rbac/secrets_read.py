@@ -1,0 +1,86 @@
+"""No service account of the stack reads Secrets through the API.
+
+Whoever may read Secrets has every password and every legacy token in them, and `list` or `watch` gives them all at
+once, as `get` does one by one. A Secret that a pod needs is mounted into it: its service account needs no right for
+that. Each of the stack's service accounts tries, with a token of its own, to list and to watch the Secrets of its
+namespace, of the stack's others, of default and kube-system, and of all together, and to get one that does not exist:
+404 means that it might, 403 that it may not. A grant of a single Secret by its name is not seen that way, so the names
+that its rules carry are tried too. Only metadata is asked for, so no value ever leaves the API server.
+
+Remediation: take `secrets` (and `*`) out of the Role or ClusterRole that the account is bound to, and mount what its
+pods need. An account that has to read Secrets, such as an operator, gets `get` with `resourceNames`, and is declared in
+`[tool.k8ssec.allow.rbac-secrets-read]` as `"namespace/serviceaccount" = "reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.1.2;
+https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secrets
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.rbac import on_trial, places
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.grants import granted, rule
+from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Case, Judge
+
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+_ONE, _MANY = {"Accept": _METADATA.format("")}, {"Accept": _METADATA.format("List")}
+_LIST = {"limit": "1"}
+_WATCH = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": f"metadata.name={NOBODY}"}
+_THROUGH = {200: True, 404: True, 403: False}
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    cis=("5.1.2",),
+    mitre=("T1552.007",),
+    others=("C-0015", "C-0186", "MS-TA9025"),
+)
+def test_rbac_secrets_read(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
+    """Let each service account list, watch and get Secrets, in its own namespace and in others."""
+    paths = {name: f"/api/v1/namespaces/{name}/secrets" for name in places(stack)}
+    shown = {path: administrator(cluster, "GET", path, headers=_MANY, params=_LIST) for path in paths.values()}
+    for _, identity, case in on_trial(judge, cluster, stack, allowed):
+        for namespace, path in paths.items():
+            case.positive("an administrator lists them", shown[path], succeeded=shown[path].status == 200)
+            _attack(case, identity, path)
+            case.attack(f"get one of {namespace}", (one := _get(identity, path, NOBODY)), through=_through(one))
+            rules = identity.rules(namespace)
+            case.positive("its rules can be read", rules.evidence, succeeded=rules.evidence.status == 201)
+            for name in rules.names("get", "secrets"):
+                case.attack(f"get {namespace}/{name}", (one := _get(identity, path, name)), through=_through(one))
+            for name in (*rules.names("list", "secrets"), *rules.names("watch", "secrets")):
+                _attack(case, identity, path, name)
+        _attack(case, identity, "/api/v1/secrets")
+
+
+def _attack(case: Case, identity: Identity, path: str, name: str = "") -> None:
+    """List and watch: all Secrets, or the one of that name."""
+    only = {"fieldSelector": f"metadata.name={name}"} if name else {}
+    for verb, params in (("list", _LIST), ("watch", _WATCH)):
+        what = f"{verb} {path}{f', only {name}' if name else ''}"
+        answer = identity.attempt("GET", path, headers=_MANY, params={**params, **only}, what=f"{what}, metadata only")
+        case.attack(what, answer, through=_through(answer))
+
+
+def _get(identity: Identity, path: str, name: str) -> Evidence:
+    return identity.attempt("GET", f"{path}/{name}", headers=_ONE)
+
+
+def _through(answer: Evidence) -> bool | None:
+    return _THROUGH.get(answer.status or 0)
+
+
+@sabotage(test_rbac_secrets_read)
+def default_account_reads_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The default service account of one of the stack's namespaces may get and list its Secrets."""
+    account = next(each for each in stack.service_accounts if each.name == "default")
+    rules = rule("get", "secrets"), rule("list", "secrets")
+    with granted(cluster, account, *rules, namespace=account.namespace) as proof:
+        yield proof

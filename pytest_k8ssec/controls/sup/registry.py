@@ -1,0 +1,106 @@
+"""Only images of the stack's own registries get into its namespaces.
+
+Whoever may create a pod brings the code that runs in it, unless something asks where the image comes from. Images of a
+registry that cannot exist are offered to each of the stack's namespaces, as dry runs: in a container, in an init
+container, in one that is added to a running pod, and under a name that begins like an allowed one. Each must be denied
+by admission; an image that is allowed must be let in. That such an image can't be pulled is no denial: the next one
+can.
+
+Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
+repositories that images may come from, with `Deny` and `failurePolicy: Fail`, for `containers`, `initContainers` and
+`ephemeralContainers`. A namespace that is open on purpose is declared in `[tool.k8ssec.allow.sup-registry]` as
+`"namespace" = "reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.5.1;
+https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.admission import admitted, await_admission, offered
+from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.manifests import container_security
+from pytest_k8ssec.probes.podsecurity import pod
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.withdrawn import withdrawn
+from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.verdict import Case, Judge
+
+_FOREIGN = "registry.invalid/k8ssec:latest"
+_BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+_BINDING = re.compile(r"with binding '([^']+)' denied")
+
+
+@control(severity=Severity.HIGH, subject="stack", cis=("5.5.1",), others=("C-0078", "C-0289", "MS-TA9002"))
+def test_sup_registry(
+    judge: Judge, cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod], allowed: Mapping[str, str]
+) -> None:
+    """Offer each namespace pods, and a running pod of ours a further container, with images of foreign registries."""
+    running = {workload.namespace: workload for workload in stack.workloads()} if stack.deployed else {}
+    judge.not_applicable("the stack has no namespace that is not declared open to all images")
+    for namespace in stack.created_namespaces:
+        if namespace in allowed:
+            judge.note(f"namespace {namespace} is declared open to all images: {allowed[namespace]}")
+            continue
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        case = judge.case(f"namespace {namespace}")
+        fine, _ = offered(cluster, path, pod(cluster.probe_image))
+        case.positive(f"an allowed image, {cluster.probe_image}, is let in", fine, succeeded=fine.status == 201)
+        for words, manifest in _pods(cluster.probe_image).items():
+            answer, _ = offered(cluster, path, manifest)
+            case.attack(words, answer, through=admitted(answer))
+        if namespace in running:
+            _debug(case, cluster, twin(running[namespace]))
+
+
+def _debug(case: Case, cluster: Cluster, pod: Pod) -> None:
+    """A container that is added to a running pod comes by another way."""
+    path = f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}/ephemeralcontainers"
+    patch: dict[str, Any] = {"method": "PATCH", "headers": {"Content-Type": "application/strategic-merge-patch+json"}}
+    (fine, _), (answer, _) = (
+        offered(cluster, path, _added(image), **patch) for image in (cluster.probe_image, _FOREIGN)
+    )
+    case.positive("an allowed image is let in as an ephemeral container", fine, succeeded=fine.status == 200)
+    case.attack(f"an ephemeral container of {_FOREIGN}", answer, through=admitted(answer))
+
+
+def _added(image: str) -> dict[str, Any]:
+    container = {"name": "k8ssec-offer", "image": image, "securityContext": container_security()}
+    return {"spec": {"ephemeralContainers": [container]}}
+
+
+def _pods(image: str) -> dict[str, dict[str, Any]]:
+    """Pods that differ from one that is let in by where an image comes from."""
+    registry = image.partition("/")[0]
+    lookalike = f"{registry}.{_FOREIGN}"
+    init = pod(image)
+    init["spec"]["initContainers"] = copy.deepcopy(init["spec"]["containers"])
+    init["spec"]["initContainers"][0] |= {"name": "init", "image": _FOREIGN}
+    return {
+        f"a container of {_FOREIGN}": pod(_FOREIGN),
+        f"an init container of {_FOREIGN}": init,
+        f"a container of {lookalike}": pod(lookalike),
+    }
+
+
+@sabotage(test_sup_registry)
+def registry_policy_unbound(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The policy that names the allowed registries is bound to nothing any more."""
+    path = f"/api/v1/namespaces/{stack.created_namespaces[0]}/pods"
+    answer, _ = offered(cluster, path, pod(_FOREIGN))
+    if not (named := _BINDING.search(answer.detail)):
+        raise SabotageError(f"{path}: no binding of a ValidatingAdmissionPolicy denies {_FOREIGN}: {answer}")
+    binding = f"{_BINDINGS}/{named[1]}"
+    with withdrawn(cluster.api, binding):
+        await_admission(cluster, path, pod(_FOREIGN), let_in=True)
+        yield api_evidence("", f"GET {binding}", cluster.api.request("GET", binding))
+    await_admission(cluster, path, pod(_FOREIGN), let_in=False)

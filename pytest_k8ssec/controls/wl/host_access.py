@@ -1,0 +1,100 @@
+"""No process of the stack reaches its node's files, processes, network or container runtime.
+
+A hostPath volume, a shared process or network namespace or the runtime's socket is a door out of the container: with
+any of them, who gets into the pod is soon root on its node. Small files are planted on each node: in its root, in
+folders that hostPath volumes usually name, and in those that the stack's own name. A twin of each container looks for
+them under each of its mounts and under /proc/1/root, looks for the container runtime's socket, and tells which kernel
+namespaces it is in, which must be none of its node's. What it mounts by a hostPath is compared with the node's own: a
+file can't be planted in a file. A pod of ours on the same node that may do everything must find all of them.
+
+Remediation: no `hostPath` volumes, no `hostPID`, `hostIPC`, `hostNetwork`; Pod Security `baseline` refuses them all. An
+agent that needs one is declared in `[tool.k8ssec.allow.wl-host-access]` as `"namespace/workload" = "reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.2.3 to 5.2.5, 5.2.11; https://kubernetes.io/docs/concepts/storage/volumes/#hostpath
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.wl import Suspect, on_trial
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.planted import Planted, host_mounts, planted
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.tasks import HostFile, HostSocket, Namespaces, WhichFile
+from pytest_k8ssec.probes.weakened import weakened
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_SOCKETS = HostSocket(
+    ("/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock", "/run/docker.sock")
+)
+_SHARED = {"ipc": "IPC", "mnt": "mount", "net": "network", "pid": "process"}
+_FOUND = {Outcome.DONE: True, Outcome.ABSENT: False}
+_REACHED = {**_FOUND, Outcome.DENIED: True}
+"""A socket that is there but may not be opened: whoever gets to be its owner opens it."""
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="stack",
+    cis=("5.2.3", "5.2.4", "5.2.5", "5.2.11"),
+    others=("C-0038", "C-0041", "C-0048", "C-0074", "KHV047"),
+)
+def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+    """Let a twin of each container look for its node's files, namespaces and runtime socket."""
+    suspects = list(on_trial(judge, stack, pool, allowed))
+    mounted = sorted({path for suspect in suspects for path in host_mounts(suspect.template).values()})
+    for name in sorted({suspect.pod.source.node for suspect in suspects}):
+        node = next(node for node in cluster.nodes if node.name == name)
+        with planted(cluster, node, mounted) as traces:
+            for suspect in suspects:
+                if suspect.pod.source.node == name:
+                    _attack(suspect, traces)
+
+
+def _attack(suspect: Suspect, traces: Planted) -> None:
+    case = suspect.case
+    file, socket, spaces = _look(suspect.pod, traces)
+    shown_file, shown_socket, shown_spaces = _look(suspect.unrestricted, traces)
+    case.attack("read a file of the node", file, through=_FOUND.get(file.outcome))
+    case.attack("reach the container runtime", socket, through=_REACHED.get(socket.outcome))
+    for place, path in host_mounts(suspect.template).items():
+        (here,) = suspect.pod.probe(WhichFile(place))
+        same = here.facts.get("file") == traces.files.get(path, "none")
+        case.attack(f"mount {path} of the node at {place}", here, through=True if same else None)
+    for kind, words in _SHARED.items():
+        known = spaces.outcome is Outcome.DONE
+        case.attack(
+            f"share the node's {words} namespace",
+            spaces,
+            through=spaces.facts[kind] == traces.namespaces[kind] if known else None,
+        )
+    case.positive("an unrestricted pod reads a file of the node", shown_file, succeeded=_FOUND.get(shown_file.outcome))
+    case.positive("an unrestricted pod reaches the runtime", shown_socket, succeeded=_FOUND.get(shown_socket.outcome))
+    case.positive(
+        "an unrestricted pod shares the node's process namespace",
+        shown_spaces,
+        succeeded=shown_spaces.facts.get("pid") == traces.namespaces["pid"],
+    )
+
+
+def _look(pod: Pod, traces: Planted) -> list[Evidence]:
+    return pod.probe(HostFile(traces.paths, traces.nonce), _SOCKETS, Namespaces())
+
+
+@sabotage(test_wl_host_access, kills=("adm-psa",))
+def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack mounts its node's logs."""
+    volume = {"name": "node", "hostPath": {"path": "/var/log"}}
+    with weakened(cluster.api, stack, volume=(volume, "/node")) as proof:
+        yield proof
+
+
+@sabotage(test_wl_host_access, kills=("adm-psa",))
+def host_processes_shared(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack shares its node's process namespace."""
+    with weakened(cluster.api, stack, pod={"hostPID": True}) as proof:
+        yield proof

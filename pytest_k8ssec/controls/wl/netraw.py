@@ -1,0 +1,53 @@
+"""No process of the stack can forge or overhear packets.
+
+With a raw socket a process writes packets that claim to come from others: ARP and DNS answers by which it gets its
+neighbours' traffic. Runtimes give the capability for it, NET_RAW, to every container that does not drop it, though
+hardly anything but ping uses it. A twin of each container of the stack opens a packet socket and a raw ICMP socket;
+nothing is sent. A pod of ours on the same node that may do everything does the same, and must get through.
+
+Remediation: `capabilities.drop: [ALL]` (or `[NET_RAW]`) in each container's securityContext. A workload that needs it
+is declared in `[tool.k8ssec.allow.wl-netraw]` as `"namespace/workload" = "reason"`.
+
+Sources: CIS Kubernetes Benchmark 5.2.8; https://man7.org/linux/man-pages/man7/packet.7.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.wl import on_trial
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import RawSocket
+from pytest_k8ssec.probes.weakened import weakened
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_TASKS = (RawSocket("packet"), RawSocket("icmp"))
+_THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
+
+
+@control(
+    severity=Severity.MEDIUM,
+    subject="stack",
+    cis=("5.2.8",),
+    mitre=("T1557",),
+    others=("C-0199", "KHV020", "KHV030"),
+)
+def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+    """Let a twin of each container open raw sockets."""
+    for suspect in on_trial(judge, stack, pool, allowed):
+        answers, shown = suspect.pod.probe(*_TASKS), suspect.unrestricted.probe(*_TASKS)
+        for task, answer, known in zip(_TASKS, answers, shown, strict=True):
+            suspect.case.attack(f"open a raw socket ({task.family})", answer, through=_THROUGH.get(answer.outcome))
+            suspect.case.positive("an unrestricted pod does", known, succeeded=_THROUGH.get(known.outcome))
+
+
+@sabotage(test_wl_netraw, kills=("adm-psa", "wl-privilege"))
+def net_raw_added(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack has NET_RAW, and runs as root: added to a process that is not root it changes nothing."""
+    security = {"runAsUser": 0, "runAsNonRoot": False, "capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]}}
+    with weakened(cluster.api, stack, container=security) as proof:
+        yield proof

@@ -1,0 +1,108 @@
+"""No process of the stack has privileges to begin with, nor can it get any.
+
+A container is a process of its node. What keeps it in is that it is nobody there: no root, no capability, no way to
+gain one by a setuid program, and no place to write a tool to. A twin of each container of the stack asks the kernel
+what it is (/proc/self/status), tries to mount a file system in a mount namespace of its own, and to create a file on
+its root file system. EROFS alone proves a read-only root: EACCES proves only that the process is not its owner. A pod
+of ours on the same node that may do everything does the same, and must get through.
+
+A capability that is needed is declared in `[tool.k8ssec.allow.wl-privilege]` as `"namespace/workload:NET_BIND_SERVICE"
+= "reason"`, a whole workload as `"namespace/workload" = "reason"`.
+
+Remediation: give each container a securityContext with `runAsNonRoot: true`, `allowPrivilegeEscalation: false`,
+`readOnlyRootFilesystem: true`, `capabilities.drop: [ALL]`, and an emptyDir where it has to write.
+
+Sources: CIS Kubernetes Benchmark 5.2.2, 5.2.6, 5.2.7;
+https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.controls.wl import Suspect, on_trial
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.capabilities import names
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.tasks import Mount, Privileges, Task, Write
+from pytest_k8ssec.probes.weakened import weakened
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.verdict import Judge
+
+_FOLDERS = ("/", "/tmp", "/var/tmp")  # noqa: S108 - in a container
+_TASKS: tuple[Task, ...] = (Privileges(), Mount(), *map(Write, _FOLDERS))
+_AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="stack",
+    cis=("5.2.2", "5.2.6", "5.2.7"),
+    others=("C-0013", "C-0016", "C-0017", "C-0057", "KSV-0014", "KSV-0017"),
+)
+def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+    """Let a twin of each container look at itself, mount a file system and write to its root."""
+    for suspect in on_trial(judge, stack, pool, allowed):
+        seen, mounted, *written = suspect.pod.probe(*_TASKS)
+        _itself(suspect, seen, allowed)
+        suspect.case.attack("mount a file system", mounted, through=_done(mounted))
+        for folder, answer in zip(_FOLDERS, written, strict=True):
+            if answer.outcome is not Outcome.ABSENT:
+                suspect.case.attack(f"write to {folder}", answer, through=_written(answer))
+        _shown(suspect)
+
+
+def _itself(suspect: Suspect, seen: Evidence, allowed: Mapping[str, str]) -> None:
+    known = seen.outcome is Outcome.DONE
+    held = (
+        [name for name in names(seen.facts["effective"]) if f"{suspect.subject}:{name}" not in allowed] if known else []
+    )
+    what = f"use capabilities: {', '.join(held)}" if held else "use a capability"
+    suspect.case.attack("be root", seen, through=seen.facts["uid"] == 0 if known else None)
+    suspect.case.attack(what, seen, through=bool(held) if known else None)
+    suspect.case.attack(
+        "gain privileges by a program", seen, through=not seen.facts["no_new_privileges"] if known else None
+    )
+
+
+def _done(answer: Evidence) -> bool | None:
+    return {Outcome.DONE: True, Outcome.DENIED: False}.get(answer.outcome)
+
+
+def _written(answer: Evidence) -> bool | None:
+    """EACCES says nothing: whoever gets to be the folder's owner writes."""
+    return False if answer.outcome is Outcome.DENIED and answer.detail == "EROFS" else _done(answer) or None
+
+
+def _shown(suspect: Suspect) -> None:
+    """The same attacks by a pod that may do everything, on the same node."""
+    seen, mounted, written, *_ = suspect.unrestricted.probe(*_TASKS)
+    free = seen.outcome is Outcome.DONE and seen.facts["uid"] == 0 and bool(seen.facts["effective"])
+    suspect.case.positive("an unrestricted pod sees that it is root", seen, succeeded=free)
+    suspect.case.positive("an unrestricted pod mounts", mounted, succeeded=_done(mounted))
+    suspect.case.positive("an unrestricted pod writes", written, succeeded=_done(written))
+
+
+@sabotage(test_wl_privilege, kills=("adm-psa", "wl-netraw"))
+def privileged_container(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack runs privileged, in a namespace that lets it."""
+    with weakened(
+        cluster.api, stack, container={**_AS_ROOT, "privileged": True, "allowPrivilegeEscalation": True}
+    ) as proof:
+        yield proof
+
+
+@sabotage(test_wl_privilege, kills=("adm-psa",))
+def runs_as_root(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack runs as root, without capabilities, in a namespace that lets it."""
+    with weakened(cluster.api, stack, container=_AS_ROOT) as proof:
+        yield proof
+
+
+@sabotage(test_wl_privilege)
+def writable_root(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack has a root file system that can be written: no Pod Security level forbids it."""
+    with weakened(cluster.api, stack, container={"readOnlyRootFilesystem": False}, level="") as proof:
+        yield proof

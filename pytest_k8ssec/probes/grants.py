@@ -1,0 +1,89 @@
+"""Rights that a sabotage gives to a service account of the stack, shown to be in force, and taken away again."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import api_evidence, attributes
+from pytest_k8ssec.stack import ServiceAccount
+
+RBAC = "rbac.authorization.k8s.io"
+_SECONDS = 10
+_PAUSE = 0.1
+_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+def binding(
+    name: str, account: ServiceAccount, role: str, *, kind: str = "ClusterRole", namespace: str = ""
+) -> dict[str, Any]:
+    """A binding of a role to a service account, in one namespace or ("") in all."""
+    place = {"namespace": namespace} if namespace else {}
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "metadata": {"name": name, **place},
+        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}],
+    }
+
+
+@contextmanager
+def granted(
+    cluster: Cluster, account: ServiceAccount, *rules: Mapping[str, Any], namespace: str = ""
+) -> Iterator[Evidence]:
+    """Give an account rights in one namespace, or ("") in all, and take them away in every ending.
+
+    Yields:
+        what the API server says of the last rule.
+
+    Raises:
+        SabotageError: the account may still not do it, or may still do it afterwards.
+    """
+    name = f"k8ssec-grant-{secrets.token_hex(3)}"  # several grants may be in force at a time
+    kind, place = ("Role", {"namespace": namespace}) if namespace else ("ClusterRole", {})
+    role = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name, **place}, "rules": list(rules)}
+    with cluster.api.applied(role, binding(name, account, name, kind=kind, namespace=namespace)):
+        yield may(cluster, account, rules[-1], namespace)
+    may(cluster, account, rules[-1], namespace, no_more=True)
+
+
+def rule(verb: str, resource: str, *, group: str = "") -> dict[str, Any]:
+    """An RBAC rule for one verb."""
+    return {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+
+
+def may(
+    cluster: Cluster, account: ServiceAccount, right: Mapping[str, Any], namespace: str = "", *, no_more: bool = False
+) -> Evidence:
+    """Wait until an account may (or no more) do what the first words of a rule say, to the first object that it names.
+
+    The API server's authorizer follows its store by a moment, which nobody announces.
+
+    Raises:
+        SabotageError: it did not come to that.
+    """
+    (verb, *_), (resource, *_), (group, *_) = right["verbs"], right["resources"], right["apiGroups"]
+    (name, *_) = right.get("resourceNames", ("",))
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{account.namespace}:{account.name}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", "system:authenticated"],
+            "resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name),
+        },
+    }
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        answer = cluster.api.request("POST", _REVIEWS, body=review)
+        if answer.ok and bool(answer.body.get("status", {}).get("allowed")) is not no_more:
+            return api_evidence("", f"SubjectAccessReview of {account}: {verb} {resource}", answer)
+        time.sleep(_PAUSE)
+    raise SabotageError(f"service account {account}: {'may still' if no_more else 'may still not'} {verb} {resource}")

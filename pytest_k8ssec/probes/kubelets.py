@@ -1,0 +1,38 @@
+"""Kubelets: where they listen, how they are asked, and what they run with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.identities import Identity, api_evidence
+from pytest_k8ssec.probes.tasks import Http
+
+PORT = 10250
+
+
+def kubelet_request(node: Node, path: str, identity: Identity, words: str) -> Http:
+    """A request to a node's kubelet with somebody's token.
+
+    Args:
+        words: as whom, for the report: ``as our auditor``.
+    """
+    return Http(node.address, PORT, path, headers={"Authorization": f"Bearer {identity.token}"}, identity=words)
+
+
+def configured(cluster: Cluster, node: Node, *keys: str) -> tuple[Any, Evidence]:
+    """One field of a running kubelet's configuration, None where it is not set, as the API server's proxy gets it.
+
+    Raises:
+        ProbeError: the kubelet did not tell.
+    """
+    path = f"/api/v1/nodes/{node.name}/proxy/configz"
+    answer = cluster.api.request("GET", path)
+    value: Any = answer.body.get("kubeletconfig")
+    if not isinstance(value, dict):
+        raise ProbeError(f"kubelet on {node.name}: does not tell its configuration: HTTP {answer.status}")
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value, api_evidence("", f"GET {path}: {'.'.join(keys)} is {value!r}", answer)

@@ -1,0 +1,1 @@
+"""A new control begins here: ``make new-control ID=family-slug``."""

@@ -1,0 +1,59 @@
+"""What an exec's stream says arrives whole, however its frames come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.stream.ws_client import ERROR_CHANNEL, STDOUT_CHANNEL
+
+from pytest_k8ssec.clusters import api
+
+_KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: u, user: {token: none}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+"""
+
+
+class Stream:
+    """As much of the client's WebSocket as exec uses; as there, asking for a channel takes in what has come for any."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.sock = self
+        self._frames = [
+            {STDOUT_CHANNEL: b"one "},
+            {STDOUT_CHANNEL: b"two", ERROR_CHANNEL: b'{"status": "Success"}'},
+        ]
+        self._held: dict[int, bytes] = {}
+
+    def is_open(self) -> bool:
+        """The peer has closed it once all has come."""
+        return bool(self._frames)
+
+    def update(self, timeout: float = 0) -> None:
+        """Take in what comes next."""
+        for channel, data in self._frames.pop(0).items() if self._frames else ():
+            self._held[channel] = self._held.get(channel, b"") + data
+
+    def read_channel(self, channel: int) -> bytes:
+        """What has come for a channel."""
+        if channel not in self._held:
+            self.update()
+        return self._held.pop(channel, b"")
+
+    def shutdown(self) -> None:
+        """The connection goes."""
+
+
+def test_output_that_comes_while_errors_are_asked_for_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last lines and the end of the stream may come while the other channel is read."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(_KUBECONFIG)
+    monkeypatch.setattr(api, "WSClient", Stream)
+    done = api.KubeApi(file).exec("web", "pod", ["true"])
+    assert (0, b"one two", b"") == (done.code, done.stdout, done.stderr)

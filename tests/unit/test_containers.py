@@ -1,0 +1,76 @@
+"""What workload controls look at: each container, what the kernel says of it, and what its pods mount."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_k8ssec.controls.wl.privilege import _written
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes import agent
+from pytest_k8ssec.probes.capabilities import names
+from pytest_k8ssec.probes.manifests import by_container
+from pytest_k8ssec.probes.planted import host_mounts
+from tests.unit.fakes import evidence
+
+_TEMPLATE = {
+    "metadata": {"labels": {"app": "x"}},
+    "spec": {
+        "volumes": [{"name": "host", "hostPath": {"path": "/etc/hosts"}}, {"name": "own", "emptyDir": {}}],
+        "initContainers": [{"name": "set-up", "securityContext": {"privileged": True}}],
+        "containers": [
+            {"name": "main", "volumeMounts": [{"name": "own", "mountPath": "/own"}]},
+            {"name": "sidecar", "volumeMounts": [{"name": "host", "mountPath": "/hosts"}]},
+        ],
+    },
+}
+
+
+def test_each_container_is_looked_at() -> None:
+    """Sidecars and init containers too: the pod is as weak as the weakest of them."""
+    found = by_container(_TEMPLATE)
+    assert ["main", "sidecar", "set-up"] == list(found)
+    assert {"privileged": True} == found["set-up"]["spec"]["containers"][0]["securityContext"]
+    assert _TEMPLATE is found["main"], "so that its twin is the one that others use"
+
+
+def test_what_a_container_mounts_of_its_node() -> None:
+    """Only what that container itself mounts."""
+    found = by_container(_TEMPLATE)
+    assert ({}, {"/hosts": "/etc/hosts"}) == (host_mounts(found["main"]), host_mounts(found["sidecar"]))
+
+
+@pytest.mark.parametrize(
+    ("bits", "expected"),
+    [(0, []), (1 << 13, ["NET_RAW"]), (1 << 0 | 1 << 21, ["CHOWN", "SYS_ADMIN"]), (1 << 50, ["bit 50"])],
+)
+def test_names_of_capabilities(bits: int, expected: list[str]) -> None:
+    """By their bits; one that is not known yet still counts."""
+    assert expected == names(bits)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words", "expected"),
+    [
+        (Outcome.DONE, "created and removed", True),
+        (Outcome.DENIED, "EROFS", False),
+        (Outcome.DENIED, "EACCES", None),
+        (Outcome.ERROR, "OSError", None),
+    ],
+)
+def test_only_erofs_proves_a_read_only_root(outcome: Outcome, words: str, expected: bool | None) -> None:
+    """EACCES says who the process is, and nothing of the file system."""
+    assert expected is _written(evidence(outcome, detail=words))
+
+
+def test_a_file_of_the_node_is_looked_for_behind_every_mount(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of the folders above it is mounted, and wherever."""
+    monkeypatch.setattr(agent, "mounts", lambda: ["/mnt"])
+    found = set(agent.seen_through_mounts("/var/log/.k8ssec-1"))
+    assert {"/mnt/var/log/.k8ssec-1", "/mnt/log/.k8ssec-1", "/mnt/.k8ssec-1"} <= found
+    assert {"/var/log/.k8ssec-1", "/proc/1/root/var/log/.k8ssec-1"} <= found
+
+
+def test_privileges_of_this_process() -> None:
+    """The agent reads what the kernel says."""
+    facts = agent.privileges({})["facts"]
+    assert {"uid", "effective", "no_new_privileges"} == set(facts)

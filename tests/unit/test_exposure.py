@@ -1,0 +1,111 @@
+"""What is open to the outside: which ports are asked for, and what counts as a page that everybody sees."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.controls.ext.unauth_ui import _onward, _seen
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes.exposure import listening, on_node, opened_ports
+from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.probes.vantage import Answer
+from tests.unit.fakes import evidence
+
+PAGE = Http("10.0.0.1", 30080, "/", tls=False)
+LOGIN = '<form><input name="p" type="password"></form>'
+
+
+class FakeApi:
+    """Lists what it was given."""
+
+    def __init__(self, **items: list[dict[str, Any]]) -> None:
+        self.items = items
+
+    def list(self, path: str) -> list[dict[str, Any]]:
+        """Items by the path's last word."""
+        return self.items[path.rpartition("/")[2]]
+
+
+class FakeCluster:
+    """A cluster that only has an API."""
+
+    def __init__(self, **items: list[dict[str, Any]]) -> None:
+        self.api = FakeApi(**items)
+
+
+def http(status: int, body: str = "", location: str = "") -> Answer:
+    """An HTTP answer."""
+    return Answer(evidence(Outcome.HTTP, status=status), {"body": body, "location": location})
+
+
+def named(name: str, **rest: Any) -> dict[str, Any]:
+    """An object in namespace web."""
+    return {"metadata": {"namespace": "web", "name": name}, **rest}
+
+
+def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> None:
+    """UDP, Services without a node port and pods that run nowhere open nothing that a TCP connection could find."""
+    services = [
+        named(
+            "shop",
+            spec={"ports": [{"port": 80, "nodePort": 30080}, {"port": 53, "nodePort": 30053, "protocol": "UDP"}]},
+        ),
+        named("inside", spec={"ports": [{"port": 80}]}),
+    ]
+    container = {"ports": [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]}
+    pods = [
+        named("edge", spec={"nodeName": "worker", "containers": [container]}),
+        named("pending", spec={"containers": [container]}),
+    ]
+    opened = opened_ports(cast("Cluster", FakeCluster(services=services, pods=pods)))
+    assert on_node(opened, Node("worker", "10.0.0.1", control_plane=False)) == {
+        30080: "Service web/shop",
+        8080: "Pod web/edge",
+    }
+    assert on_node(opened, Node("other", "10.0.0.2", control_plane=False)) == {30080: "Service web/shop"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        (http(200, "<h1>all pods</h1>"), True),
+        (http(200, LOGIN), False),
+        (http(401), False),
+        (http(404), False),
+        (http(302, location="https://login.example/"), False),
+        (http(302, location="/more"), None),
+        (http(503), None),
+        (Answer(evidence(Outcome.CLOSED), {}), False),
+        (Answer(evidence(Outcome.NO_ANSWER), {}), None),
+    ],
+)
+def test_a_page_is_seen_unless_it_refuses_asks_or_sends_elsewhere(answer: Answer, seen: bool | None) -> None:
+    """What answers in no way that says anything leaves it open."""
+    assert _seen(PAGE, answer) is seen
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/ui/?a=1", "/ui/?a=1"),
+        ("http://10.0.0.1:30080/ui", "/ui"),
+        ("https://10.0.0.1:30080/ui", None),
+        ("//elsewhere.example/ui", None),
+    ],
+)
+def test_redirections_are_followed_only_within_the_same_place(location: str, path: str | None) -> None:
+    """Nothing is ever sent to where an answer points, but to the place that was to be asked."""
+    onward = _onward(PAGE, http(301, location=location))
+    assert path == (onward.path if onward else None)
+
+
+def test_a_listener_of_ours_greets_with_its_nonce() -> None:
+    """Whoever connects reads the nonce that the task expects; afterwards nothing listens any more."""
+    with listening("127.0.0.1") as task, socket.create_connection((task.host, task.port), timeout=5) as connection:
+        assert connection.recv(64).decode() == task.expect
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((task.host, task.port), timeout=5)
