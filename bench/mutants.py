@@ -34,7 +34,7 @@ ABOUT: Mapping[str, Mapping[str, str]] = {
         HUNTER: rf"{_LIST}|Created",
         KIMERA: r"validate rbac .*(cluster-admin|wildcard)",
         KDIGGER: _ALL_RIGHTS,
-        BENCH: r": 5\.1\.1 .*",
+        BENCH: r": 5\.1\.[124] ",
     },
     "tls-1-0": {BENCH: r": (1\.2\.29|4\.2\.12) "},
     "rsa-key-exchange": {BENCH: r": 1\.2\.29 "},

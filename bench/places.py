@@ -34,9 +34,10 @@ for line in memory:memory.limit_in_bytes:-1 cpu:cpu.cfs_quota_us:-1 :memory.max:
 $line
 END
     path=$(grep -E "^[0-9]+:([^:]*,)?$controller(,[^:]*)?:" "/proc/$pid/cgroup" | head -n 1 | cut -d : -f 3)
+    case "$path" in *kubepods*) ;; *) continue ;; esac
     group=/sys/fs/cgroup/$controller$path
     for each in "$(dirname "$group")" "$group"; do
-        if [ -e "$each/$file" ]; then echo "$value" >"$each/$file"; fi
+        if [ -e "$each/$file" ]; then echo "$value" >"$each/$file" || echo "$each/$file stays" >&2; fi
     done
 done
 """
