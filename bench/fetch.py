@@ -1,6 +1,6 @@
 r"""Gets the peers: Go ones by the toolchain, Python ones from PyPI, pinned by hash; all kept in the tools' cache.
 
-To pin another version of a Python one (NAME; kube-hunter needs no `dataclasses`, which would hide the standard library's):
+To pin another version of a Python one (NAME; what kube-hunter needs of `dataclasses` is in the standard library):
 
     echo NAME==VERSION | .venv/bin/uv pip compile - --universal --generate-hashes --no-header --python-version 3.11 \
         --no-emit-package dataclasses -o requirements/NAME.txt

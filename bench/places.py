@@ -41,8 +41,8 @@ END
     done
 done
 """
-"""Puts a file or folder into a container from its node, also where the container may not write; and lifts what bounds its
-memory and processors, as our pods are made for a probe that needs next to nothing."""
+"""Puts a file or folder into a container from its node, also where the container may not write; and lifts what bounds
+its memory and processors, as our pods are made for a probe that needs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)

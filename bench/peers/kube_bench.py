@@ -33,8 +33,8 @@ _RUN = (
     f'exec ./{_NAME} "$@" --config-dir {TOOLS}/cfg --config {TOOLS}/cfg/config.yaml'
 )
 _AS_BASH = 'mount --bind /bin/bash /bin/sh; exec /bin/bash -c "$0" "$@"'
-"""Its audits are scripts for /bin/sh that use what Debian's lacks and the shell of its own image has: without that they call
-everything compliant. In a mount namespace of its own it gets bash."""
+"""Its audits are scripts for /bin/sh that use what Debian's lacks and the shell of its own image has: without that they
+call everything compliant. In a mount namespace of its own it gets bash."""
 _NAMED = re.compile(r"is_compliant: false|, automountServiceAccountToken: (true|notset)")
 """A line of a check's evidence that names a subject which does not comply."""
 

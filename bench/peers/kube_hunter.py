@@ -44,8 +44,8 @@ class KubeHunter:
             (
                 "In pods it is given the token of the account that the sabotages of RBAC favour, as if found there.",
                 (
-                    "Its search of whole subnets is off (it is told each address), and so is its question to the internet "
-                    "which cloud an address belongs to."
+                    "Its search of whole subnets is off (it is told each address), and so is its question to the "
+                    "internet which cloud an address belongs to."
                 ),
             ),
         )
@@ -130,11 +130,13 @@ def _on_node(place: Place, node: Node) -> Report:
 
 
 def _in_pod(place: Place, foothold: Foothold, token: str) -> Report:
-    addresses = [*place.addresses, place.service]
-    argv = ["--pod", "--remote", *addresses, *_FLAGS]
-    proxies = [f"{key}={value}" for key, value in _proxies(addresses).items()]
+    argv = ["--pod", "--remote", *place.addresses, *_FLAGS]
+    # It takes a port 6443 for the API server's only at this address. The Service's own would not do: what it tries there
+    # besides the Service's port is routed out of the cluster.
+    told = {"KUBERNETES_SERVICE_HOST": place.addresses[0], "KUBERNETES_SERVICE_PORT": "6443"}
+    settings = [f"{key}={value}" for key, value in (_proxies(place.addresses) | told).items()]
     done = foothold.run(
-        ["env", *proxies, "sh", "-c", _IN_POD, f"{TOOLS}/{_NAME}", *argv], deadline=_SECONDS, line=token or " "
+        ["env", *settings, "sh", "-c", _IN_POD, f"{TOOLS}/{_NAME}", *argv], deadline=_SECONDS, line=token or " "
     )
     return _report(done, foothold.name, [*argv, *(["--service-account-token", "$TOKEN"] if token else [])])
 
