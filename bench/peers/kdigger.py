@@ -19,8 +19,8 @@ from pytest_k8ssec.process import run
 _NAME = "kdigger"
 _SECONDS = 60
 _PASSIVE = (
-    "capabilities", "cgroups", "containerdetect", "devices", "environment", "mount", "node", "pidnamespace", "processes",
-    "runtime", "services", "token", "userid", "usernamespace",
+    "capabilities", "cgroups", "containerdetect", "devices", "environment", "mount", "node", "pidnamespace",
+    "processes", "runtime", "services", "token", "userid", "usernamespace",
 )  # fmt: skip
 _KUBECONFIG = "/dev/shm/k8ssec-bench"  # noqa: S108 - in a pod of ours; the one place that every pod may write to
 _WITH_TOKEN = f'umask 77; read -r kubeconfig; printf %s "$kubeconfig" >{_KUBECONFIG}; exec env -i {TOOLS}/{_NAME} "$@"'
@@ -46,8 +46,8 @@ class Kdigger:
             (
                 "It reports facts, not findings: a fact counts where it is about the weakness and new.",
                 (
-                    "Its buckets `cloudmetadata` (it asks hosts that are no part of the cluster) and `syscalls` in pods of "
-                    "the stack (it makes every system call) are not run."
+                    "Its buckets `cloudmetadata` (it asks hosts outside the cluster) and, but for one pod of its own, "
+                    "`syscalls` (it makes every system call) are not run."
                 ),
                 "Admission is scanned with the administrator's rights, as any other refusal counts as prevented.",
             ),

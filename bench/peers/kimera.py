@@ -38,8 +38,8 @@ class Kimera:
                     f"{', '.join((*_IN_PODS, *_IN_NAMESPACES))}."
                 ),
                 (
-                    "Its network checks start a pod of busybox, which a namespace that enforces `restricted` refuses, and "
-                    "which is out of reach where only package registries are: then it says that it could not tell."
+                    "Its network checks start a pod of busybox, which a namespace that enforces `restricted` refuses, "
+                    "and which is out of reach where only package registries are: then it says that it could not tell."
                 ),
             ),
         )

@@ -52,8 +52,8 @@ class KubeBench:
             (
                 f"{_BENCHMARK} is the newest edition that it has; this Kubernetes is newer.",
                 (
-                    "A check counts where it says FAIL or WARN. Those that it only asks a person to make are out of its "
-                    "scope."
+                    "A check counts where it says FAIL or WARN. Those that it only asks a person to make are out of "
+                    "its scope."
                 ),
             ),
         )

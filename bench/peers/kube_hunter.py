@@ -131,8 +131,8 @@ def _on_node(place: Place, node: Node) -> Report:
 
 def _in_pod(place: Place, foothold: Foothold, token: str) -> Report:
     argv = ["--pod", "--remote", *place.addresses, *_FLAGS]
-    # It takes a port 6443 for the API server's only at this address. The Service's own would not do: what it tries there
-    # besides the Service's port is routed out of the cluster.
+    # It takes a port 6443 for the API server's only at this address. The Service's own would not do: what it tries
+    # there besides the Service's port is routed out of the cluster.
     told = {"KUBERNETES_SERVICE_HOST": place.addresses[0], "KUBERNETES_SERVICE_PORT": "6443"}
     settings = [f"{key}={value}" for key, value in (_proxies(place.addresses) | told).items()]
     done = foothold.run(
