@@ -50,7 +50,7 @@ def _intro() -> Iterator[str]:
     yield "Each sabotage alone is put in force on a real, hardened cluster: a live one on the cluster that carries"
     yield "`stacks/hardened`, one of the configuration on a cluster of its own without a stack. There our own control"
     yield "is run, and then each other tool that has something about it. A cell says what the tool made of it, and how"
-    yield "many seconds it ran: of ours with starting the pods that it needs, of the others without, and without copying"
+    yield "many seconds it ran: of ours with starting the pods that it needs, of the others without, or copying"
     yield "them there; in pods they have what memory and processors they want. An empty cell is out of its scope."
     yield ""
     yield "| | |"
