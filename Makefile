@@ -67,6 +67,10 @@ matrix: tools ## every sabotage on real clusters, as many at a time as can be to
 	@$(KEY) $(CONTROLS) --k8ssec-sabotage $(if $(K),-k "$(K)",--k8ssec-packed) --k8ssec-resume \
 	  --k8ssec-stack stacks/hardened --k8ssec-report build/matrix
 
+.PHONY: bench-detection
+bench-detection: tools ## other tools beside ours on broken clusters: docs/peers.md; ONLY="a b": those sabotages
+	@$(KEY) $(BIN)/python -m bench detection $(if $(ONLY),--only $(ONLY))
+
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, documentation up to date
 	@$(BIN)/ruff check .

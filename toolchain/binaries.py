@@ -76,3 +76,15 @@ def binaries() -> Binaries:
             patches=(BRISK,),
         ),
     )
+
+
+@cache
+def peers() -> dict[str, GoBinaries]:
+    """Other tools that ours is measured beside: no part of any plan, built when `make bench-detection` asks for them."""
+    return {
+        name: GoBinaries(name, module)
+        for name, module in (
+            ("kdigger", "github.com/quarkslab/kdigger"),
+            ("kube-bench", "github.com/aquasecurity/kube-bench"),
+        )
+    }
