@@ -58,7 +58,7 @@ def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
         "--k8ssec-report=report",
         environ={"BANK_KEY": key},
     )
-    assert pytest.ExitCode.TESTS_FAILED == done.end(), done.output
+    assert pytest.ExitCode.TESTS_FAILED == done.end(600), done.output
     text = (place.project / "report" / "report.json").read_text()
     results = {result["control"]: result for result in json.loads(text)["results"]}
     assert set(BREACHED) == {name for name, result in results.items() if result["verdict"] == "breached"}, done.output
