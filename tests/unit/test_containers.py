@@ -73,4 +73,4 @@ def test_a_file_of_the_node_is_looked_for_behind_every_mount(monkeypatch: pytest
 def test_privileges_of_this_process() -> None:
     """The agent reads what the kernel says."""
     facts = agent.privileges({})["facts"]
-    assert {"uid", "effective", "no_new_privileges"} == set(facts)
+    assert {"uid", "effective", "no_new_privileges", "seccomp"} == set(facts)
