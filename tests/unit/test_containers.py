@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytest_k8ssec.controls.wl.privilege import _written
@@ -74,3 +76,4 @@ def test_privileges_of_this_process() -> None:
     """The agent reads what the kernel says."""
     facts = agent.privileges({})["facts"]
     assert {"uid", "effective", "no_new_privileges", "seccomp"} == set(facts)
+    assert os.geteuid() == facts["uid"]
