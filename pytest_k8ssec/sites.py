@@ -238,14 +238,12 @@ class Sites:
 
     def _prove(self, variant: Pack, cluster: KindCluster) -> None:
         """Raises SabotageError unless each sabotage took effect on its cluster."""
-        from pytest_k8ssec.clusters import kind
-
         try:
             for sabotage in variant.members:
                 assert sabotage.proof is not None
                 checked(sabotage, sabotage.proof(cluster))
         except BaseException:
-            kind.delete(cluster.name)
+            cluster.close()
             raise
 
     def _kind_config(self) -> tuple[Path | None, Any]:

@@ -13,12 +13,14 @@ from tests.unit.dockers import FakeDocker
 
 @pytest.fixture(autouse=True)
 def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Point cache and state at folders of the test's own, and forget K8SSEC_* settings."""
+    """Point cache and state at folders of the test's own, forget K8SSEC_* settings, and hide the docker daemon."""
     for name in list(os.environ):
         if name.startswith("K8SSEC_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("K8SSEC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("K8SSEC_STATE", str(tmp_path / "state"))
+    # A test that asks the machine's docker daemon fails everywhere, not only where there is none.
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-daemon.sock")
     tools._manifest.cache_clear()
 
 

@@ -19,6 +19,7 @@ from pytest_k8ssec.control import Control, Sabotage, Severity, control, control_
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS, UnknownReference, reference
+from tests.unit.dockers import FakeDocker
 from tests.unit.fakes import evidence
 
 FILES = sorted(path for path in ROOT.glob("*/*.py") if is_control_file(path))
@@ -154,7 +155,7 @@ def test_sabotages_have_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     "made", [made for _, made in SABOTAGES if made.mutate], ids=[made.name for _, made in SABOTAGES if made.mutate]
 )
-def test_a_sabotage_of_the_configuration_changes_it(made: Sabotage, tmp_path: Path) -> None:
+def test_a_sabotage_of_the_configuration_changes_it(made: Sabotage, tmp_path: Path, fake_docker: FakeDocker) -> None:
     """What is written for its cluster differs from what is written for the intact one, and that one stays as it is."""
     intact = KindConfig.load(PACKAGED)
     before = told(intact, tmp_path / "before")

@@ -22,11 +22,10 @@ from typing import Any
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import holder
 from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.nodefacts import set_to
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.tasks import Tokens
 from pytest_k8ssec.verdict import Judge
@@ -60,10 +59,7 @@ def lifetime(claims: Mapping[str, Any]) -> float | None:
 
 
 def _extends(cluster: Cluster) -> Evidence:
-    (node, *_) = control_planes(cluster)
-    if arguments(cluster, node, "kube-apiserver").get(_FLAG) != "true":
-        raise SabotageError(f"kube-apiserver: does not run with --{_FLAG}=true")
-    return argument_evidence(cluster, node, "kube-apiserver", _FLAG)
+    return set_to(cluster, "kube-apiserver", _FLAG, "true")
 
 
 @sabotage(test_id_token_lifetime, proof=_extends)

@@ -26,10 +26,9 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import Identity, holder, service_account
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.nodefacts import set_to
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.verdict import Judge
 
@@ -107,10 +106,7 @@ def _until_refused(identities: Mapping[str, Identity]) -> dict[str, Evidence]:
 
 
 def _no_lookup(cluster: Cluster) -> Evidence:
-    (node, *_) = control_planes(cluster)
-    if arguments(cluster, node, "kube-apiserver").get(_FLAG) != "false":
-        raise SabotageError(f"kube-apiserver: does not run with --{_FLAG}=false")
-    return argument_evidence(cluster, node, "kube-apiserver", _FLAG)
+    return set_to(cluster, "kube-apiserver", _FLAG, "false")
 
 
 @sabotage(test_id_token_revocation, proof=_no_lookup)

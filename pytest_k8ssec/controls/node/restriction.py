@@ -20,10 +20,9 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.nodefacts import without_plugin
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.verdict import Judge
 
@@ -98,10 +97,7 @@ def _attempts(cluster: Cluster, identity: _AsNode, node: Node, secret: str) -> l
 
 
 def _not_restricted(cluster: Cluster) -> Evidence:
-    (node, *_) = control_planes(cluster)
-    if _PLUGIN in arguments(cluster, node, "kube-apiserver").get("enable-admission-plugins", ""):
-        raise SabotageError(f"kube-apiserver: still runs with {_PLUGIN}")
-    return argument_evidence(cluster, node, "kube-apiserver", "enable-admission-plugins")
+    return without_plugin(cluster, _PLUGIN)
 
 
 @sabotage(test_node_restriction, proof=_not_restricted)

@@ -24,10 +24,9 @@ from typing import Any
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.admission import offered
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
+from pytest_k8ssec.probes.nodefacts import without_plugin
 from pytest_k8ssec.probes.podsecurity import pod
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.verdict import Judge
@@ -65,10 +64,7 @@ def _policy(made: Mapping[str, Any]) -> str:
 
 
 def _without_plugin(cluster: Cluster) -> Evidence:
-    (node, *_) = control_planes(cluster)
-    if _PLUGIN in arguments(cluster, node, "kube-apiserver").get("enable-admission-plugins", ""):
-        raise SabotageError(f"kube-apiserver: still runs with {_PLUGIN}")
-    return argument_evidence(cluster, node, "kube-apiserver", "enable-admission-plugins")
+    return without_plugin(cluster, _PLUGIN)
 
 
 @sabotage(test_sup_pull_auth, proof=_without_plugin)
