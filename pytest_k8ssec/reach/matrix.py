@@ -7,9 +7,8 @@ reached the same listener at that moment. All else is *unknown*, and no question
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +18,8 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import STOPPED
 from pytest_k8ssec.reach.finding import Finding, judged
 from pytest_k8ssec.reach.measure import Dial, Row
-from pytest_k8ssec.reach.places import ELSEWHERE, NODE, OUTSIDE, Destination, Origin, Places
+from pytest_k8ssec.reach.names import matching
+from pytest_k8ssec.reach.places import NODE, Destination, Origin, Places
 
 if TYPE_CHECKING:
     from pytest_k8ssec.reach.intent import Intent
@@ -112,7 +112,7 @@ class Cells:
         A node that reaches the pods it runs counts for neither: no policy can forbid it.
         """
         known = {cell.origin.name for cell in self.chosen}
-        named = {name: frozenset(_matching(name, known, "source")) for name in sources}
+        named = {name: frozenset(matching(name, known, "source")) for name in sources}
         let_in = frozenset().union(*named.values())
         asked = [cell for cell in self.chosen if not cell.exempt or cell.origin.name in let_in]
         return judged(
@@ -188,8 +188,8 @@ class Reachability:
         Raises:
             SettingsError: nothing is called so, or nothing listens there: about nothing, everything is true.
         """
-        sources = _matching(source, self.origins, "source")
-        targets = _matching(target, self.subjects, "target")
+        sources = matching(source, self.origins, "source")
+        targets = matching(target, self.subjects, "target")
         words = f"{source} to {target}" + (f":{port}" if port else "") + (f"/{protocol}" if protocol else "")
         chosen = tuple(
             cell
@@ -212,7 +212,12 @@ class Reachability:
         return self.between("*", target, port, protocol)
 
     def nothing_else_than(self, intent: Intent) -> Finding:
-        """Whether what an intent declares is open, and nothing else."""
+        """Whether what an intent declares is open, and nothing else.
+
+        Raises:
+            SettingsError: it names what is not there.
+        """
+        intent.check(self.places)
         return judged(
             f"nothing else than {intent.source} is open",
             [cell for cell in self.cells() if not cell.exempt or intent.declares(cell) is not None],
@@ -258,25 +263,3 @@ class Witnesses:
         before = next((who for begun, _, who in seen if begun <= row.ended), "")
         after = next((who for _, ended, who in reversed(seen) if ended >= row.started), "")
         return after if before and after else ""
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Whether a name is meant: by itself, by its namespace, or by ``*``."""
-    space = pattern.removesuffix("/*")
-    return pattern in ("*", name) or ("/" not in space and name.partition("/")[0] == space)
-
-
-def _matching(pattern: str, names: Iterable[str], what: str) -> set[str]:
-    known = list(names)
-    found = {name for name in known if matches(pattern, name)}
-    if not found:
-        raise unknown(pattern, known, what)
-    return found
-
-
-def unknown(pattern: str, known: Sequence[str], what: str, where: str = "") -> SettingsError:
-    """The error that nothing is called so, with what is."""
-    spaces = {name.partition("/")[0] for name in known if "/" in name}
-    close = difflib.get_close_matches(pattern, [*known, *spaces, ELSEWHERE, OUTSIDE], n=2)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
-    return SettingsError(f"{where}{what} {pattern!r}: nothing is called so", mend=hint)
