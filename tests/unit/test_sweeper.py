@@ -40,7 +40,9 @@ class ThisMachine:
 
 
 @contextmanager
-def listening(kind: socket.SocketKind = socket.SOCK_STREAM, *, backlog: int = 64) -> Iterator[tuple[socket.socket, int]]:
+def listening(
+    kind: socket.SocketKind = socket.SOCK_STREAM, *, backlog: int = 64
+) -> Iterator[tuple[socket.socket, int]]:
     """A socket that listens, or is bound, and its port."""
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind((HERE, 0))
