@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pytest_k8ssec.clusters.api import Body
@@ -11,7 +12,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import K8ssecError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Source
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
-from pytest_k8ssec.probes.policies import End, Peer, Policy, admits
+from pytest_k8ssec.probes.policies import End, Peer, Policy, Rules
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.targets import Port, listening, node_ports, running
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
@@ -74,7 +75,7 @@ class Destination:
         return f"{self.name}:{self.port}/{self.dial.protocol}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
     """All of a cluster that reachability is about."""
 
@@ -83,6 +84,10 @@ class Places:
     policies: tuple[Policy, ...]
     notes: tuple[str, ...] = ()
     """What could not be measured from here, and why."""
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return Rules(self.policies)
 
     def asked(self, origin: Origin) -> list[int]:
         """Indices of the destinations that an origin is pointed at.
@@ -103,8 +108,7 @@ class Places:
         if destination.way == "node" and destination.namespace != NODE and origin.end.pod is None:
             return None
         said = {
-            admits(self.policies, origin.end, end, destination.port, destination.dial.protocol)
-            for end in destination.ends
+            self._rules.admits(origin.end, end, destination.port, destination.dial.protocol) for end in destination.ends
         }
         return said.pop() if len(said) == 1 else None
 

@@ -26,6 +26,7 @@ from pytest_k8ssec.reach.measure import SWEEPER, Dial, Manner, measure, sweep
 from pytest_k8ssec.reach.measure import run as run_plan
 
 HERE = "127.0.0.1"
+HERE_POD = Source("pod", "a/b")
 QUICK = Manner(timeout=0.3, execs=4, resolve=2.0)
 
 
@@ -199,7 +200,7 @@ class Scripted:
 
     lines: Callable[[str], Sequence[Any]]
     code: int = 0
-    source: Source = Source("pod", "a/b")
+    source: Source = HERE_POD
     asked: list[bytes] = field(default_factory=list)
 
     def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
