@@ -41,7 +41,7 @@ class Cell:
     """Milliseconds."""
     at: float
     proof: str
-    """Who reached the same listener at that moment; "" for nobody."""
+    """Who reached the same listener at that moment; "" for nobody, and where it is open."""
     doubt: str = ""
     """Why no answer from this source may be read as a wall; "" where it may."""
     expected: bool | None = None
@@ -154,15 +154,15 @@ class Reachability:
         row = self.rows[number]
         for position, at in enumerate(self.places.asked(origin)):
             destination = self.places.destinations[at]
-            latency = row.latencies[position]
+            latency, outcome = row.latencies[position], row.outcome(position)
             yield Cell(
                 origin,
                 destination,
-                row.outcome(position),
+                outcome,
                 row.broken or row.details.get(position, ""),
                 None if math.isnan(latency) else round(latency, 3),
                 row.at,
-                self.witnesses.of(destination, row),
+                "" if outcome is Outcome.OPEN else self.witnesses.of(destination, row),
                 "" if self.links[number] else _NO_LINK,
                 self.places.expected(origin, destination),
             )

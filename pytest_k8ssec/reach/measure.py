@@ -24,6 +24,8 @@ from pytest_k8ssec.probes.vantage import BOOT, Vantage, program
 from pytest_k8ssec.process import Completed
 
 SWEEPER = Path(vantages.__file__).with_name("sweeper.py")
+LEAN = (BOOT[0], "-IS", *BOOT[1:])
+"""Python without what the sweeper has no use for: it starts once a source."""
 Protocol = Literal["TCP", "UDP", "SCTP"]
 OUTCOMES = (Outcome.OPEN, Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE, Outcome.ERROR)
 _CODES = {str(outcome): code for code, outcome in enumerate(OUTCOMES)}
@@ -146,7 +148,7 @@ def sweep(source: Vantage, targets: Sequence[Dial], manner: Manner = MANNER, tog
     rounds = -(-len(targets) // min(64, manner.sockets)) * manner.attempts
     deadline = 20 + manner.resolve + rounds * manner.timeout + len(targets) * manner.attempts / rate
     try:
-        done = source.execute(BOOT, program(SWEEPER, told), deadline)
+        done = source.execute(LEAN, program(SWEEPER, told), deadline)
         row = _row(done, nonce, len(targets), source, started)
     except ProbeError as error:
         row = _broken(len(targets), error.message, started)

@@ -25,8 +25,8 @@ from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.cni import ENFORCE_SECONDS, STOPPED
 from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.vantage import BOOT, program
-from pytest_k8ssec.reach.measure import SWEEPER
+from pytest_k8ssec.probes.vantage import program
+from pytest_k8ssec.reach.measure import LEAN, SWEEPER
 
 State = Literal["open", "blocked"]
 INTERVAL = 0.005
@@ -115,7 +115,7 @@ def delay(source: Pod, target: Pod, change: Callable[[], object], became: State)
     vantage = source.vantage
     with ThreadPoolExecutor(max_workers=1) as thread:
         running = thread.submit(
-            vantage.cluster.api.exec, vantage.namespace, vantage.pod, BOOT, container=vantage.container,
+            vantage.cluster.api.exec, vantage.namespace, vantage.pod, LEAN, container=vantage.container,
             stdin=program(SWEEPER, told), deadline=_START_SECONDS + ENFORCE_SECONDS + 20, heard=stream.hear,
         )  # fmt: skip
         running.add_done_callback(lambda _: stream.arrived.set())

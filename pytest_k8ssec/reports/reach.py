@@ -83,11 +83,13 @@ def terminal(found: Reachability, intent: Intent | None, differing: Sequence[Dif
     """A matrix where it can be read, else the namespaces; then what disagrees."""
     subjects = list(dict.fromkeys(each.subject for each in found.places.destinations))
     if len(subjects) <= _COLUMNS_MAX and len(found.origins) <= _ROWS_MAX:
-        yield from _matrix(found, squares(found, intent, by_port=True), subjects)
+        made = squares(found, intent, by_port=True)
+        yield from _matrix(found, made, subjects)
     else:
-        yield from _spaces(found, squares(found, intent))
+        made = squares(found, intent)
+        yield from _spaces(found, made)
     yield ""
-    yield f"{tally(found)}; {found.execs} execs, {found.seconds:.1f} s"
+    yield f"{tally(made.values())}; {found.execs} execs, {found.seconds:.1f} s"
     yield from (f"note: {note}" for note in found.notes)
     yield from table(differing)
 
@@ -141,12 +143,12 @@ def _by_space(made: Mapping[tuple[str, str], Square]) -> dict[tuple[str, str], S
     return sums
 
 
-def tally(found: Reachability) -> str:
+def tally(made: Iterable[Square]) -> str:
     """``208 connections: 90 open, 118 blocked, 0 unknown``."""
-    verdicts = [cell.verdict for cell in found.cells()]
-    return f"{len(verdicts)} connections: " + ", ".join(
-        f"{verdicts.count(name)} {name}" for name in ("open", "blocked", "unknown")
+    opened, blocked, unknown = (
+        sum(counts) for counts in zip(*((o.opened, o.blocked, o.unknown) for o in made), strict=True)
     )
+    return f"{opened + blocked + unknown} connections: {opened} open, {blocked} blocked, {unknown} unknown"
 
 
 def table(differing: Sequence[Difference]) -> Iterator[str]:
@@ -256,7 +258,7 @@ def page(found: Reachability, intent: Intent | None, differing: Sequence[Differe
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Who reaches whom</title><style>{_STYLE}</style></head>
 <body><h1>Who reaches whom</h1>
-<p>{tally(found)}; {found.execs} execs in {found.seconds:.1f} s. Compared with {against}.</p>
+<p>{tally(made.values())}; {found.execs} execs in {found.seconds:.1f} s. Compared with {against}.</p>
 {verdict}{notes}
 <p>{keys}<span class="key differs"></span>differs. Point at a square for its evidence.</p>
 {_listed(differing)}

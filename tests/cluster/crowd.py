@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.evidence import Source
@@ -56,14 +57,16 @@ def crowd(pool: Pool, size: int) -> Iterator[list[Member]]:
     with api.applied(*made):
         for manifest, count in zip(made, counts, strict=True):
             name = manifest["metadata"]["name"]
-            api.wait(
-                f"/apis/apps/v1/namespaces/{namespace}/deployments", name,
-                lambda found, count=count: found is not None and found.get("status", {}).get("readyReplicas", 0) == count,
-                deadline=START_SECONDS, what=f"deployment {name}: its pods are not running",
-            )  # fmt: skip
+            path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+            what = f"deployment {name}: its pods are not running"
+            api.wait(path, name, partial(_runs, count), deadline=START_SECONDS, what=what)
         pods = api.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector="crowd=yes")
         labels = api.get(f"/api/v1/namespaces/{namespace}")["metadata"]["labels"]
         yield [_member(pool, pod, labels) for pod in pods]
+
+
+def _runs(count: int, deployment: Body | None) -> bool:
+    return deployment is not None and deployment.get("status", {}).get("readyReplicas", 0) == count
 
 
 def _member(pool: Pool, pod: Body, labels: dict[str, str]) -> Member:

@@ -9,7 +9,7 @@ import pytest
 from pytest_k8ssec.errors import ProbeError, SettingsError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.intent import parse
-from pytest_k8ssec.reach.matrix import Cell, Witnesses
+from pytest_k8ssec.reach.matrix import Cell, Cells, Witnesses
 from pytest_k8ssec.reach.measure import Dial, Row
 from tests.unit.reaching import NODE, destination, only, reach
 
@@ -18,10 +18,9 @@ API, LEDGER = destination("payments/api", 8080, 1), destination("payments/ledger
 ALLOWED = (("web/storefront", "payments/api"), ("payments/api", "payments/ledger"))
 
 
-def the(found: object) -> Cell:
+def the(found: Cells) -> Cell:
     """The one cell of a question."""
-    (cell,) = found  # type: ignore[misc]
-    assert isinstance(cell, Cell)
+    (cell,) = found.chosen
     return cell
 
 

@@ -12,7 +12,7 @@ from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import parse
 from pytest_k8ssec.reach.matrix import Reachability
-from pytest_k8ssec.reports.reach import document, page, tally, terminal
+from pytest_k8ssec.reports.reach import document, page, terminal
 from tests.unit.reaching import NODE, destination, only, reach
 
 INTENT = parse("version: 1\nallow:\n- {from: web/shop, to: pay/api, reason: sales}\n", "<intent>.yaml")
@@ -154,4 +154,4 @@ def test_the_page_takes_two_hundred_workloads() -> None:
     assert text.index("Namespaces: open connections") < text.index("from team-00")
     assert len(text) < 16_000_000
     assert time.monotonic() - started < 60
-    assert "80000 connections: " in tally(found)
+    assert "80000 connections: 9800 open, 70200 blocked, 0 unknown" in text

@@ -187,7 +187,7 @@ def _with_error(monkeypatch: pytest.MonkeyPatch, code: int) -> tuple[socket.sock
     def refuse(*_: Any) -> socket.socket:
         raise OSError(code, "no")
 
-    monkeypatch.setattr(sweeper.socket, "socket", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
     return sweeper.dial(HERE, 1, "SCTP")
 
 
