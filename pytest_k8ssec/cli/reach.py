@@ -50,7 +50,7 @@ def reach(arguments: argparse.Namespace) -> int:
         against = (
             f"the NetworkPolicies and {intent.source}" if intent else "the NetworkPolicies; no intent file was named"
         )
-        print(f"\n{len(differing) or 'no'} differences; compared with {against}")
+        print(f"\n{pictures.counted(differing)}; compared with {against}")
     return 1 if differing else 0
 
 
