@@ -151,6 +151,11 @@ def tally(made: Iterable[Square]) -> str:
     return f"{opened + blocked + unknown} connections: {opened} open, {blocked} blocked, {unknown} unknown"
 
 
+def counted(differing: Sequence[Difference]) -> str:
+    """``no difference``, ``1 difference``, ``2 differences``."""
+    return f"{len(differing) or 'no'} difference{'s' if len(differing) > 1 else ''}"
+
+
 def table(differing: Sequence[Difference]) -> Iterator[str]:
     """What disagrees, as rows of declared, expected and measured, each with its first evidence."""
     if not differing:
@@ -252,7 +257,7 @@ def page(found: Reachability, intent: Intent | None, differing: Sequence[Differe
         for space in spaces
     )
     against = html.escape(intent.source) if intent else "the NetworkPolicies alone: no intent was named"
-    verdict = f'<p class="bad">{len(differing)} differences</p>' if differing else '<p class="good">no difference</p>'
+    verdict = f'<p class="{"bad" if differing else "good"}">{counted(differing)}</p>'
     keys = "".join(f'<span class="key {name}"></span>{words}' for name, words in STATES.items())
     notes = "".join(f"<p>note: {html.escape(note)}</p>" for note in found.notes)
     return f"""<!doctype html>

@@ -91,12 +91,12 @@ def test_a_name_that_is_none_is_wrong_usage(says: Callable[..., str], infra: Pat
 
 def test_where_all_agree_the_exit_code_is_0(says: Callable[..., str], infra: Path) -> None:
     """And it says what was compared."""
-    assert "no differences; compared with the NetworkPolicies; no intent file" in says(
+    assert "no difference; compared with the NetworkPolicies; no intent file" in says(
         "--stack", "infra", measured=HOLDS
     )
     (infra / "intent.yaml").write_text(INTENT)
     text = says("--stack", "infra", measured=HOLDS)
-    assert "no differences; compared with the NetworkPolicies and" in text
+    assert "no difference; compared with the NetworkPolicies and" in text
     assert "intent.yaml" in text
 
 
@@ -114,7 +114,7 @@ def test_a_difference_is_1(says: Callable[..., str], infra: Path, measured: Reac
     (infra / "intent.yaml").write_text(INTENT)
     text = says("--stack", "infra", code=1, measured=measured)
     assert expected in text
-    assert "1 differences" in text
+    assert "1 difference;" in text
 
 
 def test_what_was_measured_is_written(says: Callable[..., str], tmp_path: Path) -> None:
