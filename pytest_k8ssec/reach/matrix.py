@@ -11,18 +11,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import STOPPED
 from pytest_k8ssec.reach.finding import Finding, judged
+from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.measure import Dial, Row
 from pytest_k8ssec.reach.names import matching
 from pytest_k8ssec.reach.places import NODE, Destination, Origin, Places
-
-if TYPE_CHECKING:
-    from pytest_k8ssec.reach.intent import Intent
 
 Verdict = Literal["open", "blocked", "unknown"]
 _NO_PROOF = "nobody reached this listener at that moment"
@@ -211,12 +210,14 @@ class Reachability:
         """What was sent there, from everywhere. Raises SettingsError, as :meth:`between`."""
         return self.between("*", target, port, protocol)
 
-    def nothing_else_than(self, intent: Intent) -> Finding:
-        """Whether what an intent declares is open, and nothing else.
+    def nothing_else_than(self, intent: Intent | Path | str) -> Finding:
+        """Whether what an intent, or its file, declares is open, and nothing else.
 
         Raises:
-            SettingsError: it names what is not there.
+            SettingsError: the file is wrong, or it names what is not there.
         """
+        if not isinstance(intent, Intent):
+            intent = load(Path(intent))
         intent.check(self.places)
         return judged(
             f"nothing else than {intent.source} is open",

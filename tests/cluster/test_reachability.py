@@ -40,9 +40,8 @@ def test_everything_is_as_the_policies_say(reachability: Reachability) -> None:
 
 def test_the_intent_holds(reachability: Reachability) -> None:
     """What stacks/hardened declares is open, and nothing else is."""
-    intent = load(INTENT)
-    assert reachability.nothing_else_than(intent)
-    assert [] == [str(each) for each in differences(reachability, intent)]
+    assert reachability.nothing_else_than(INTENT)
+    assert [] == [str(each) for each in differences(reachability, load(INTENT))]
 
 
 def test_questions_about_the_platform(reachability: Reachability) -> None:
@@ -71,7 +70,7 @@ def test_a_policy_too_many_is_found_and_named(cluster: KindCluster, stack: Stack
         assert ("elsewhere", "payments/ledger:9000/TCP") in {(each.origin, each.subject) for each in undeclared}
         assert found.between("elsewhere", "web").is_blocked()
         assert found.as_policies_say()
-    assert survey(cluster, stack, pool).nothing_else_than(load(INTENT))
+    assert survey(cluster, stack, pool).nothing_else_than(INTENT)
 
 
 def test_what_is_broken_is_unknown(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
