@@ -40,6 +40,8 @@ class Origin:
     vantage: Vantage
     listener: Dial | None = None
     """Its own, by which its node shows that its network works."""
+    spec: PodSpec | None = None
+    """What makes more pods of its like."""
 
     @property
     def namespace(self) -> str:
@@ -191,7 +193,7 @@ def _pods_to_send_from(
             continue
         in_nodes_network = bool((spec.template or {}).get("spec", {}).get("hostNetwork"))
         end = End(got.address, got.source.node, None if in_nodes_network else peer)
-        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT))
+        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec)
 
 
 def _leased(pool: Pool, wanted: Mapping[str, PodSpec], notes: list[str]) -> dict[str, Pod | Missing]:

@@ -1,4 +1,4 @@
-"""Many plain pods with two ports each, for measuring at scale."""
+"""Many plain pods with ten ports each, for measuring at scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.vantage import PodVantage
 from pytest_k8ssec.reach.measure import Dial
 
-PORTS = (8000, 8001)
+PORTS = tuple(range(8000, 8010))
+PAIR = PORTS[:2]
 START_SECONDS = 240
 _SERVER = """
 import socket, select, sys, signal
@@ -41,8 +42,8 @@ class Member:
 
     @property
     def dials(self) -> list[Dial]:
-        """Its ports."""
-        return [Dial(self.end.address, port) for port in PORTS]
+        """Two of its ports."""
+        return [Dial(self.end.address, port) for port in PAIR]
 
 
 @contextmanager

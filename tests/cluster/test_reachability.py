@@ -14,18 +14,20 @@ from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.probes.cni import STOPPED, allow_all_ingress
+from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.policies import Rules
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.vantage import PodVantage
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import load
+from pytest_k8ssec.reach.job import sharded
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER, Dial, Row, measure, sweep
 from pytest_k8ssec.reach.places import Origin, find
 from pytest_k8ssec.reach.propagation import propagation
 from pytest_k8ssec.reach.survey import Survey, survey
 from pytest_k8ssec.stack import Stack
-from tests.cluster.crowd import PORTS, Member, crowd
+from tests.cluster.crowd import PAIR, PORTS, Member, crowd
 
 INTENT = Path(__file__).parents[2] / "stacks" / "hardened" / "intent.yaml"
 CROWD = 100
@@ -127,9 +129,21 @@ def members(pool: Pool) -> Iterator[list[Member]]:
 def test_a_hundred_pods_are_measured(members: list[Member], tell: Callable[[str], None]) -> None:
     """100 sources, 100 targets, two ports: 20,000 connections in 100 execs, each of them right."""
     rows, seconds = _measured(members)
-    assert {Outcome.OPEN} == {row.outcome(number) for row in rows.values() for number in range(CROWD * len(PORTS))}
+    assert {Outcome.OPEN} == {row.outcome(number) for row in rows.values() for number in range(CROWD * len(PAIR))}
     assert [] == [row.broken for row in rows.values() if row.broken]
-    tell(f"{CROWD} x {CROWD} x {len(PORTS)}, nothing denied: {seconds:.1f} s")
+    tell(f"{CROWD} x {CROWD} x {len(PAIR)}, nothing denied: {seconds:.1f} s")
+
+
+def test_a_thousand_targets_are_shared_out(pool: Pool, members: list[Member], tell: Callable[[str], None]) -> None:
+    """An Indexed Job of pods of one identity, each with its share; a target where nobody listens among them."""
+    targets = [Dial(each.end.address, port) for each in members for port in PORTS]
+    targets[500] = Dial(members[50].end.address, 9)
+    started = time.monotonic()
+    row = sharded(pool, PodSpec(pool.namespace("reach"), purpose="reach"), targets, per_shard=250)
+    tell(f"{len(targets)} targets by an Indexed Job of 4 pods: {time.monotonic() - started:.1f} s")
+    assert {} == {number: words for number, words in row.details.items() if number != 500}
+    assert Outcome.REFUSED is row.outcome(500)
+    assert len(targets) - 1 == sum(row.outcome(number) is Outcome.OPEN for number in range(len(targets)))
 
 
 def test_a_hundred_pods_are_measured_behind_policies(
@@ -145,7 +159,7 @@ def test_a_hundred_pods_are_measured_behind_policies(
             "podSelector": {"matchLabels": {"group": "vault"}},
             "ingress": [
                 {"from": [{"podSelector": {"matchLabels": {"group": "back"}}}]},
-                {"ports": [{"port": PORTS[1]}], "from": [{"podSelector": {"matchLabels": {"group": "front"}}}]},
+                {"ports": [{"port": PAIR[1]}], "from": [{"podSelector": {"matchLabels": {"group": "front"}}}]},
             ],
         },
     }
@@ -156,14 +170,14 @@ def test_a_hundred_pods_are_measured_behind_policies(
         wrong = [
             f"{source.vantage.source} to {target.end.address}:{port}: {row.outcome(number)}"
             for at, row in rows.items()
-            for number, (target, port) in enumerate((target, port) for target in members for port in PORTS)
+            for number, (target, port) in enumerate((target, port) for target in members for port in PAIR)
             for source in (members[at],)
             if (row.outcome(number) is Outcome.OPEN) is not rules.admits(source.end, target.end, port)
             or row.outcome(number) not in {Outcome.OPEN, *STOPPED}
         ]
     assert [] == wrong[:10]
-    denied = sum(row.outcome(number) in STOPPED for row in rows.values() for number in range(CROWD * len(PORTS)))
-    tell(f"{CROWD} x {CROWD} x {len(PORTS)}, {denied} denied: {seconds:.1f} s")
+    denied = sum(row.outcome(number) in STOPPED for row in rows.values() for number in range(CROWD * len(PAIR)))
+    tell(f"{CROWD} x {CROWD} x {len(PAIR)}, {denied} denied: {seconds:.1f} s")
 
 
 def _measured(members: list[Member]) -> tuple[dict[int, Row], float]:
