@@ -14,9 +14,10 @@ from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.probes.cni import STOPPED, allow_all_ingress
-from pytest_k8ssec.probes.manifests import PodSpec
+from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.policies import Rules
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.targets import listening
 from pytest_k8ssec.probes.vantage import PodVantage
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import load
@@ -95,6 +96,26 @@ def test_what_is_broken_is_unknown(cluster: KindCluster, stack: Stack, pool: Poo
         bool(found.between("elsewhere", "*").is_blocked())
     with pytest.raises(ProbeError, match="can't be told"):
         bool(found.between("payments/gone", "payments/api").is_blocked())
+
+
+def test_protocols_are_told_apart(cluster: KindCluster, pool: Pool) -> None:
+    """A datagram is open by its answer; what the node sees listening is what can be reached; SCTP is unknown without it."""
+    home = pool.namespace("reach")
+    source, target = pool.lease(PodSpec(home, purpose="reach"), PodSpec(pool.namespace("canary"), purpose="canary"))
+    pod = cluster.api.get(f"/api/v1/namespaces/{target.vantage.namespace}/pods/{target.vantage.pod}")
+    assert {(CANARY_PORT, "TCP"), (CANARY_PORT, "UDP")} == set(listening(cluster, [pod])[target.uid])
+    row = sweep(
+        source.vantage,
+        [
+            Dial(target.address, CANARY_PORT, "TCP"),
+            Dial(target.address, CANARY_PORT, "UDP"),
+            Dial(target.address, 9, "UDP"),
+            Dial(target.address, CANARY_PORT, "SCTP"),
+        ],
+    )
+    tcp, udp, closed, sctp = (row.outcome(number) for number in range(4))
+    assert [Outcome.OPEN, Outcome.OPEN, Outcome.REFUSED] == [tcp, udp, closed], row
+    assert Outcome.OPEN is not sctp
 
 
 @pytest.fixture
