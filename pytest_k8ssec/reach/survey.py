@@ -114,13 +114,20 @@ class Survey:
     def _await_policies(self, pods: Iterable[int], begun: float) -> None:
         """Ask those again that are not as the policies say, for as long as an engine may need to take up a new pod.
 
-        Nothing follows from how that ends: what comes last is what was measured.
+        Nothing follows from how that ends: what comes last is what was measured. Who changed its mind is noted, as a
+        policy that holds only now and then would look the same.
         """
-        late = list(pods)
-        while late := [at for at in late if self._surprises(at)]:
-            if time.monotonic() - begun > SETTLE_SECONDS:
-                return
+        late = first = [at for at in pods if self._surprises(at)]
+        tried = 0
+        while late and (tried == 0 or time.monotonic() - begun < SETTLE_SECONDS):
             self._measure(late)
+            tried += 1
+            late = [at for at in late if self._surprises(at)]
+        if settled := [self.places.origins[at].name for at in first if at not in late]:
+            seconds = time.monotonic() - begun
+            self.notes.append(
+                f"as the policies say only when asked again, within {seconds:.1f} s: {', '.join(settled)}"
+            )
 
     def _surprises(self, at: int) -> bool:
         origin, row = self.places.origins[at], self.rows[at]

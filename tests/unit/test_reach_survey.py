@@ -97,17 +97,20 @@ def test_a_source_that_its_node_does_not_reach_tells_of_no_wall() -> None:
 
 
 def test_a_new_pod_is_asked_again_until_the_policies_have_reached_it() -> None:
-    """An engine takes a moment to know a pod: the last answer counts."""
+    """An engine takes a moment to know a pod: the last answer counts, and that it was not the first is noted."""
     found, _, sends = surveyed(lambda *_: "open", lambda _, turn: "open" if turn < 3 else "refused", DENY)
     assert 3 == len(sends.asked)
     assert found.between("elsewhere", "pay/api").is_blocked()
+    assert ["elsewhere"] == [note.rpartition(": ")[2] for note in found.notes]
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What never comes to be as the policies say is told as it is."""
-    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.05)
-    found, _, _ = surveyed(lambda *_: "open", lambda *_: "open", DENY)
+    """What never comes to be as the policies say is told as it is; it is asked again once at least."""
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0)
+    found, _, sends = surveyed(lambda *_: "open", lambda *_: "open", DENY)
     assert not found.as_policies_say()
+    assert 2 == len(sends.asked)
+    assert () == found.notes
 
 
 def test_where_nothing_is_blocked_the_listener_is_not_asked_for_again() -> None:
