@@ -28,6 +28,12 @@ API = destination("pay/api", 8080, 1)
 WORKER = "node/worker"
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience with what never comes to be as the policies say is short here."""
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.2)
+
+
 @dataclass
 class Played:
     """A vantage that answers each of its execs by a function of the dial and the exec's number."""
