@@ -105,10 +105,10 @@ class Places:
 
     def expected(self, origin: Origin, destination: Destination) -> bool | None:
         """What the policies should give; None where they leave it open, or where a Service leads to both."""
-        if origin.name == OUTSIDE and destination.namespace != NODE:
-            return None  # by a port of a node: whose address then arrives at the pod, is the proxy's business
-        if destination.way == "node" and destination.namespace != NODE and origin.end.pod is None:
-            return None
+        if destination.way == "node" and destination.namespace != NODE:
+            # By a Service's port of a node: whose address arrives at the pod is the proxy's business.
+            held = self._rules.isolated(origin.end, "Egress")
+            return None if held or any(self._rules.isolated(end, "Ingress") for end in destination.ends) else True
         said = {
             self._rules.admits(origin.end, end, destination.port, destination.dial.protocol) for end in destination.ends
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 
 import pytest
 
@@ -201,6 +202,16 @@ def test_the_outside_is_pointed_at_nodes_only() -> None:
     assert ["node/worker"] == [cell.destination.name for cell in found.between("outside", "*")]
     with pytest.raises(SettingsError, match="nothing was measured"):
         found.between("outside", "payments/api")
+
+
+def test_what_policies_say_of_a_port_of_every_node_is_left_open() -> None:
+    """Whose address arrives at the pod there is the proxy's business; where no policy holds for the pod, it is no matter."""
+    by_node = replace(API, way="node", dial=Dial("172.18.0.2", 30080), words="Service payments/api through worker")
+    policy = {"metadata": {"name": "p", "namespace": "payments"}, "spec": {"podSelector": {}}}
+    for policies, expected in (((), True), ((policy,), None)):
+        found = reach((*SOURCES, "outside"), [by_node], lambda *_: Outcome.OPEN, policies=policies)
+        assert {expected} == {cell.expected for cell in found.cells()}
+    assert "outside" in {cell.origin.name for cell in found.cells()}
 
 
 def test_evidence_is_what_a_judge_takes() -> None:
