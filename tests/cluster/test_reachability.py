@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -149,10 +150,10 @@ def members(pool: Pool) -> Iterator[list[Member]]:
 
 def test_a_hundred_pods_are_measured(members: list[Member], tell: Callable[[str], None]) -> None:
     """100 sources, 100 targets, two ports: 20,000 connections in 100 execs, each of them right."""
-    rows, seconds = _measured(members)
+    rows, took = _measured(members)
     assert {Outcome.OPEN} == {row.outcome(number) for row in rows.values() for number in range(CROWD * len(PAIR))}
     assert [] == [row.broken for row in rows.values() if row.broken]
-    tell(f"{CROWD} x {CROWD} x {len(PAIR)}, nothing denied: {seconds:.1f} s")
+    tell(f"{CROWD} x {CROWD} x {len(PAIR)}, nothing denied: {took}")
 
 
 def test_a_thousand_targets_are_shared_out(pool: Pool, members: list[Member], tell: Callable[[str], None]) -> None:
@@ -187,7 +188,7 @@ def test_a_hundred_pods_are_measured_behind_policies(
     with api.applied(policy):
         rules = Rules([policy])
         _await(members, rules)
-        rows, seconds = _measured(members)
+        rows, took = _measured(members)
         wrong = [
             f"{source.vantage.source} to {target.end.address}:{port}: {row.outcome(number)}"
             for at, row in rows.items()
@@ -198,13 +199,15 @@ def test_a_hundred_pods_are_measured_behind_policies(
         ]
     assert [] == wrong[:10]
     denied = sum(row.outcome(number) in STOPPED for row in rows.values() for number in range(CROWD * len(PAIR)))
-    tell(f"{CROWD} x {CROWD} x {len(PAIR)}, {denied} denied: {seconds:.1f} s")
+    tell(f"{CROWD} x {CROWD} x {len(PAIR)}, {denied} denied: {took}")
 
 
-def _measured(members: list[Member]) -> tuple[dict[int, Row], float]:
-    started = time.monotonic()
+def _measured(members: list[Member]) -> tuple[dict[int, Row], str]:
+    """The rows, and what they took."""
+    started, own = time.monotonic(), time.process_time()
     rows = dict(measure([each.vantage for each in members], [dial for each in members for dial in each.dials]))
-    return rows, time.monotonic() - started
+    took, spent = time.monotonic() - started, time.process_time() - own
+    return rows, f"{took:.1f} s, {spent:.1f} s of the runner's CPU, load {os.getloadavg()[0]:.0f}"
 
 
 def _await(members: list[Member], rules: Rules) -> None:
