@@ -22,6 +22,7 @@ from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.measure import Dial, Row
 from pytest_k8ssec.reach.names import matching
 from pytest_k8ssec.reach.places import NODE, Destination, Origin, Places
+from pytest_k8ssec.reach.propagation import Propagation
 
 Verdict = Literal["open", "blocked", "unknown"]
 _NO_PROOF = "nobody reached this listener at that moment"
@@ -143,6 +144,8 @@ class Reachability:
     seconds: float
     execs: int
     notes: tuple[str, ...] = ()
+    propagation: Propagation | None = None
+    """How long policies take here, where that was measured too."""
 
     def cells(self) -> Iterator[Cell]:
         """All of them, made as they are asked for."""

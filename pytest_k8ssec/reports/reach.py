@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ def terminal(found: Reachability, intent: Intent | None, differing: Sequence[Dif
         yield from _spaces(found, made)
     yield ""
     yield f"{tally(made.values())}; {found.execs} execs, {found.seconds:.1f} s"
+    yield from ([str(found.propagation)] if found.propagation else [])
     yield from (f"note: {note}" for note in found.notes)
     yield from table(differing)
 
@@ -184,6 +185,7 @@ def document(found: Reachability, intent: Intent | None, differing: Sequence[Dif
         "execs": found.execs,
         "intent": intent.source if intent else None,
         "notes": list(found.notes),
+        "propagation": asdict(found.propagation) if found.propagation else None,
         "origins": list(found.origins),
         "targets": list(dict.fromkeys(each.subject for each in found.places.destinations)),
         "cells": [_cell(cell) for cell in found.cells()],
@@ -259,7 +261,8 @@ def page(found: Reachability, intent: Intent | None, differing: Sequence[Differe
     against = html.escape(intent.source) if intent else "the NetworkPolicies alone: no intent was named"
     verdict = f'<p class="{"bad" if differing else "good"}">{counted(differing)}</p>'
     keys = "".join(f'<span class="key {name}"></span>{words}' for name, words in STATES.items())
-    notes = "".join(f"<p>note: {html.escape(note)}</p>" for note in found.notes)
+    told = [str(found.propagation)] if found.propagation else []
+    notes = "".join(f"<p>{html.escape(line)}</p>" for line in (*told, *(f"note: {note}" for note in found.notes)))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Who reaches whom</title><style>{_STYLE}</style></head>
 <body><h1>Who reaches whom</h1>

@@ -67,6 +67,7 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
         (["--stack", "nowhere"], "nowhere: does not exist"),
         (["--stack", "infra", "--intent", "nowhere.yaml"], "nowhere.yaml: can't be read: No such file"),
         (["--stack", "infra", "--timeout", "0"], "'0' is no number of seconds from 0.05 to 60"),
+        (["--stack", "infra", "--propagation", "0"], "'0' is no number from 1 to 100"),
         (["--stack", "infra", "--timeout", "soon"], "'soon' is no number of seconds"),
     ],
 )

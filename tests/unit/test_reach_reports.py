@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import parse
 from pytest_k8ssec.reach.matrix import Reachability
+from pytest_k8ssec.reach.propagation import Delay, Propagation
 from pytest_k8ssec.reports.reach import document, page, terminal
 from tests.unit.reaching import NODE, destination, only, reach
 
@@ -97,6 +99,18 @@ def test_the_document_holds_every_cell() -> None:
     assert ("web/shop", "pay/api:8080/TCP", "open", 1.5) == (first["from"], first["to"], first["verdict"], first["ms"])
     assert {"undeclared", "unknown", "not-as-policies"} >= {each["kind"] for each in told["differences"]}
     assert all(each["evidence"] for each in told["differences"])
+
+
+def test_how_long_a_policy_takes_is_told_where_it_was_measured() -> None:
+    """In all three."""
+    found = few()
+    assert json.loads(json.dumps(document(found, None, [])))["propagation"] is None
+    taken = Propagation((Delay("blocked", 40.0, 5.0, 138),), (Delay("open", 42.0, 4.0, 233),))
+    timed = replace(found, propagation=taken)
+    words = "policy enforced after 40 ms (40 to 40, 1 times), lifted after 42 ms (42 to 42, 1 times)"
+    assert words in list(terminal(timed, None, []))
+    assert words in page(timed, None, [])
+    assert 40.0 == document(timed, None, [])["propagation"]["applied"][0]["milliseconds"]
 
 
 class Checked(HTMLParser):
