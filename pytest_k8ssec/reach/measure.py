@@ -53,7 +53,7 @@ class Manner:
     """Seconds that one connection may take."""
     attempts: int = 2
     """How often a silent target is tried, in all: a lost packet is not a wall."""
-    execs: int = 12
+    execs: int = 24
     """Places that measure at the same time."""
     rate: float = 6000.0
     """Connections a second, over all places together."""
