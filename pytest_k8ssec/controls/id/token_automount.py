@@ -11,6 +11,23 @@ account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceac
 Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
 needs the API give it an account of its own, with the rights that it needs.
 
+```yaml
+# kubectl apply -n NAMESPACE -f accounts.yaml
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: default
+automountServiceAccountToken: false
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: reporter
+  annotations:
+    k8ssec.dev/api-client: reads its schedule from a ConfigMap
+automountServiceAccountToken: false # its pods say automountServiceAccountToken: true
+```
+
 Sources: CIS Kubernetes Benchmark 5.1.5, 5.1.6;
 https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting
 """
