@@ -76,7 +76,7 @@ def test_a_control_says_what_it_is(one: Control) -> None:
     assert len(one.why) > 100
     assert len(one.remediation) > 40
     assert re.search(r"https://|CIS Kubernetes Benchmark \d", one.sources)
-    for text in (one.why, one.remediation, one.sources):
+    for text in (one.why, one.remediation, one.sources, *(each.text for each in one.snippets)):
         assert text == text.strip()
         assert not re.search(r"Remediation:|Sources:|TODO|FIXME", text)
 
