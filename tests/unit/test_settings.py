@@ -321,7 +321,9 @@ _REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = {
     f"{page}-{number}": text
     for page in ("README.md", "docs/stacks.md")
-    for number, text in enumerate(re.findall(r"^```toml\n(.*?)^```$", (_REPOSITORY / page).read_text(), re.M | re.S))
+    for number, text in enumerate(
+        re.findall(r"^```toml\n(.*?)^```$", (_REPOSITORY / page).read_text(), re.MULTILINE | re.DOTALL)
+    )
 }
 
 
