@@ -36,7 +36,7 @@ REASONED: Mapping[str, str] = {**dict.fromkeys(_HELD, "held"), **dict.fromkeys(_
 WHY: Mapping[str, str] = {
     "aud-no-secret-body": "nothing is audited, so there is no log to search: it can't hold, and is no breach either",
     "ext-unauth-ui": "nothing of the cluster is shown to the outside but the API server, which asks who is there",
-    "net-metadata": "nothing stops a pod; where the control finds no metadata service, one of its own on the node stands in",
+    "net-metadata": "nothing stops a pod; a listener of ours stands in for the service, which kind's nodes do not have",
     "secrets-canary-leak": "the stack was given no secret to look for",
 }
 """Of the controls that nothing was expected of, or that did something else: why they say what they say."""

@@ -127,3 +127,65 @@ def test_each_control_is_proven_by_one_of_these() -> None:
     objects = {each.control for each in snippets.manifests()}
     proven = {*PASTED, *objects, *snippets.texts("python"), *snippets.texts("sh"), *elsewhere}
     assert {each.id for each in controls()} == proven
+
+
+STACKED = {
+    "adm-limits", "adm-psa", "id-token-automount", "net-controlplane", "net-egress-deny", "net-ingress-deny",
+    "net-metadata", "sup-registry", "wl-host-access", "wl-netraw", "wl-privilege",
+}  # fmt: skip
+"""Controls that stacks/plain breaches, all of them mended by objects."""
+
+_PROGRAM = """
+import json
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+image = pulumi.Config().require("image")
+text = Path(__file__).with_name("objects.json").read_text()
+for ours in ("registry.example.com/shop:1.0", "registry.example.com/shop/"):
+    text = text.replace(ours, image)
+namespaces, others = json.loads(text)
+first = k8s.yaml.ConfigGroup("first", objs=namespaces)
+k8s.yaml.ConfigGroup("others", objs=others, opts=pulumi.ResourceOptions(depends_on=[first]))
+"""
+
+
+def test_a_stack_made_of_snippets_holds(place: Place) -> None:
+    """The shop of stacks/plain with what the controls' pages say: all that it is breached in is held."""
+    found = [part.body for part in snippets.manifests() if part.control in STACKED]
+    named = {(body["kind"], body["metadata"]["name"]): body for body in found if body["kind"] != "Service"}
+    del named["Namespace", "shop"]  # of two levels, baseline and restricted, the stricter one
+    (namespace,) = (part.body for part in snippets.manifests() if part.control == "adm-psa")
+    (shop,) = (body for body in found if _is_shop(body))
+    (container,) = shop["spec"]["template"]["spec"]["containers"]
+    container["command"] = ["python3", "-m", "http.server", "8080"]
+    container["ports"] = [{"containerPort": 8080}]
+    container["imagePullPolicy"] = "IfNotPresent"
+    others = [shop, *(body for body in named.values() if body["kind"] != "Deployment")]
+    cluster_wide = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    for body in others:
+        if body["kind"] not in cluster_wide:
+            body["metadata"]["namespace"] = "shop"
+    place.file("infra/objects.json", json.dumps([[namespace], others]))
+    place.file("infra/__main__.py", _PROGRAM)
+    place.file("infra/Pulumi.yaml", "name: shop\nruntime: python\n")
+    done = place.pytest(
+        "--pyargs",
+        "pytest_k8ssec.controls",
+        f"--k8ssec-stack={place.project / 'infra'}",
+        "--k8ssec-config=shop:image={probe_image}",
+        "--k8ssec-report=report",
+        "-k",
+        " or ".join(sorted(STACKED)),
+    )
+    assert 0 == done.end(600), done.output
+    report = json.loads((place.project / "report" / "report.json").read_text())
+    assert dict.fromkeys(STACKED, "held") == {entry["control"]: entry["verdict"] for entry in report["results"]}
+
+
+def _is_shop(body: Body) -> bool:
+    """Whether it is the Deployment that has no privileges, which the others' say less than."""
+    pod = body["spec"]["template"]["spec"] if body["kind"] == "Deployment" else {}
+    return pod.get("securityContext", {}).get("runAsNonRoot") is True
