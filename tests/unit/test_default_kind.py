@@ -11,7 +11,9 @@ import pytest
 
 from docs import default_kind
 from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.clusters.kindconfig import KindConfig
 
+PLAIN = Path(__file__).parents[2] / "stacks" / "plain"
 CONTROLS = controls()
 IDS = {each.id for each in CONTROLS}
 
@@ -91,3 +93,11 @@ def test_the_page_that_is_there_is_of_controls_that_are_there() -> None:
     found = rows(default_kind.PAGE.read_text(encoding="utf-8").splitlines())
     assert found
     assert set(found) <= IDS
+
+
+def test_the_plain_cluster_is_what_kind_makes_by_default() -> None:
+    """Its configuration says how many nodes, and nothing else."""
+    found = KindConfig.load(PLAIN / "kind.yaml")
+    assert {"kind", "apiVersion", "nodes", "kubeadmConfigPatches"} == set(found.document)
+    assert [{"role": "control-plane"}, {"role": "worker"}] == found.document["nodes"]
+    assert [] == found.document["kubeadmConfigPatches"] == found.after
