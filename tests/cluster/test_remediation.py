@@ -137,18 +137,26 @@ STACKED = {
 
 _PROGRAM = """
 import json
+import re
 from pathlib import Path
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+def declare(body, *after):
+    group, _, version = body.pop("apiVersion").rpartition("/")
+    kind = getattr(getattr(getattr(k8s, (group or "core").partition(".")[0]), version), body.pop("kind"))
+    fields = {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name): value for name, value in body.items()}
+    return kind(body["metadata"]["name"], **fields, opts=pulumi.ResourceOptions(depends_on=after))
+
 image = pulumi.Config().require("image")
 text = Path(__file__).with_name("objects.json").read_text()
 for ours in ("registry.example.com/shop:1.0", "registry.example.com/shop/"):
     text = text.replace(ours, image)
-namespaces, others = json.loads(text)
-first = k8s.yaml.ConfigGroup("first", objs=namespaces)
-k8s.yaml.ConfigGroup("others", objs=others, opts=pulumi.ResourceOptions(depends_on=[first]))
+first, *others = json.loads(text)
+namespace = declare(first)
+for body in others:
+    declare(body, namespace)
 """
 
 
@@ -168,7 +176,7 @@ def test_a_stack_made_of_snippets_holds(place: Place) -> None:
     for body in others:
         if body["kind"] not in cluster_wide:
             body["metadata"]["namespace"] = "shop"
-    place.file("infra/objects.json", json.dumps([[namespace], others]))
+    place.file("infra/objects.json", json.dumps([namespace, *others]))
     place.file("infra/__main__.py", _PROGRAM)
     place.file("infra/Pulumi.yaml", "name: shop\nruntime: python\n")
     done = place.pytest(
