@@ -71,26 +71,29 @@ def table(found: Entry, *, whole: bool) -> list[str]:
 
     Args:
         found: as in report.json.
-        whole: with rows and columns in which nothing is marked; without, there may be no line at all.
+        whole: all of it; else the first few rows and the columns in which something is marked, which may be none.
     """
-    marked = {
-        (at, number)
-        for at, row in enumerate(found["rows"])
-        for number, cell in enumerate(row["cells"])
-        if whole or cell.endswith(_MARKS)
-    }
-    columns = sorted({number for _, number in marked})
-    rows = [row for at, row in enumerate(found["rows"]) if any(at == each for each, _ in marked)]
+    columns = [
+        number
+        for number in range(len(found["columns"]))
+        if whole or any(_marked(row["cells"][number]) for row in found["rows"])
+    ]
+    chosen = [row for row in found["rows"] if whole or any(map(_marked, row["cells"]))]
+    rows = chosen if whole else chosen[:_EVIDENCE_MAX]
     if not rows:
         return []
     width = max(len(row["row"]) for row in rows)
     shown = [["", *(f"[{number + 1}]" for number in columns)]]
     shown += [[row["row"], *(row["cells"][number] for number in columns)] for row in rows]
     lines = [f"{first:<{width}}  {'  '.join(f'{cell:<12}' for cell in cells)}".rstrip() for first, *cells in shown]
-    left_out = len(found["rows"]) - len(rows)
-    rest = [f"({left_out} more rows without a mark: see report.json)"] if left_out else []
+    if left_out := len(found["rows"]) - len(rows):
+        lines.append(f"({left_out} more rows, {len(chosen) - len(rows)} of them marked: see report.json)")
     names = ", ".join(f"[{number + 1}] {found['columns'][number]}" for number in columns)
-    return [f"{found['title']}: {names}", *(f"  {line}" for line in [*lines, *rest])]
+    return [f"{found['title']}: {names}", *(f"  {line}" for line in lines)]
+
+
+def _marked(cell: str) -> bool:
+    return cell.endswith(_MARKS)
 
 
 def tally(entries: Iterable[Entry]) -> str:

@@ -35,7 +35,7 @@ def namespace(cluster: KindCluster) -> Iterator[str]:
 
 def apply(cluster: KindCluster, namespace: str, manifest: Body) -> tuple[int, str]:
     """What ``kubectl apply --server-side --dry-run=server -n NAMESPACE`` would be answered."""
-    whole = {**manifest, "metadata": {"namespace": namespace, **manifest["metadata"]}}
+    whole = {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
     path = cluster.api.path_of(whole)
     if "/namespaces/" not in path:  # of the whole cluster
         del whole["metadata"]["namespace"]
@@ -63,7 +63,7 @@ def test_what_a_program_declares_is_taken(cluster: KindCluster, namespace: str, 
     """The objects that Pulumi would send."""
     for manifest in snippets.declared(control):
         status, message = apply(cluster, namespace, snippets.revealed(manifest))
-        assert status == 201, message
+        assert status in (200, 201), message
 
 
 def test_an_object_with_a_mistake_is_refused(cluster: KindCluster, namespace: str) -> None:
@@ -145,7 +145,10 @@ import pulumi_kubernetes as k8s
 
 def declare(body, *after):
     group, _, version = body.pop("apiVersion").rpartition("/")
-    kind = getattr(getattr(getattr(k8s, (group or "core").partition(".")[0]), version), body.pop("kind"))
+    name = body.pop("kind")
+    if (name, body["metadata"]["name"]) == ("ServiceAccount", "default"):
+        name += "Patch"  # Kubernetes made it
+    kind = getattr(getattr(getattr(k8s, (group or "core").partition(".")[0]), version), name)
     fields = {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name): value for name, value in body.items()}
     return kind(body["metadata"]["name"], **fields, opts=pulumi.ResourceOptions(depends_on=after))
 
@@ -153,10 +156,9 @@ image = pulumi.Config().require("image")
 text = Path(__file__).with_name("objects.json").read_text()
 for ours in ("registry.example.com/shop:1.0", "registry.example.com/shop/"):
     text = text.replace(ours, image)
-first, *others = json.loads(text)
+first, shop, *others = json.loads(text)
 namespace = declare(first)
-for body in others:
-    declare(body, namespace)
+declare(shop, namespace, *(declare(body, namespace) for body in others))
 """
 
 

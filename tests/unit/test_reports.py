@@ -345,8 +345,17 @@ def test_of_a_breach_s_table_the_marked_part_is_shown() -> None:
         "                [2]           [3]",
         "      front     201 !         403",
         "      cat flap                error ?",
-        "      (1 more rows without a mark: see report.json)",
+        "      (1 more rows, 0 of them marked: see report.json)",
     ] == lines[-5:]
+
+
+def test_of_a_long_table_a_part_is_shown() -> None:
+    """As of reasons, eight; and how many more there are."""
+    rows = [{"row": f"door {number}", "cells": ["201 !"]} for number in range(12)]
+    found = {"title": "doors", "columns": ["by day"], "rows": [*rows, {"row": "wall", "cells": ["403"]}]}
+    lines = terminal.table(found, whole=False)
+    assert ["  door 7  201 !", "  (5 more rows, 4 of them marked: see report.json)"] == lines[-2:]
+    assert 2 + 13 == len(terminal.table(found, whole=True))
 
 
 def test_tables_are_shown_whole_where_more_is_asked_for() -> None:

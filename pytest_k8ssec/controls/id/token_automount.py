@@ -28,6 +28,20 @@ metadata:
 automountServiceAccountToken: false # its pods say automountServiceAccountToken: true
 ```
 
+```python
+import pulumi
+import pulumi_kubernetes as k8s
+
+shop = k8s.core.v1.Namespace("shop", metadata={"name": "shop"})
+# Kubernetes makes this account by itself, so it is patched. What runs in the namespace depends on the patch.
+k8s.core.v1.ServiceAccountPatch(
+    "default",
+    metadata={"name": "default", "namespace": "shop", "annotations": {"pulumi.com/patchForce": "true"}},
+    automount_service_account_token=False,
+    opts=pulumi.ResourceOptions(depends_on=[shop]),
+)
+```
+
 Sources: CIS Kubernetes Benchmark 5.1.5, 5.1.6;
 https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting
 """
