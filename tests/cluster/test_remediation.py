@@ -133,7 +133,7 @@ STACKED = {
     "adm-limits", "adm-psa", "id-token-automount", "net-controlplane", "net-egress-deny", "net-ingress-deny",
     "net-metadata", "sup-registry", "wl-host-access", "wl-netraw", "wl-privilege",
 }  # fmt: skip
-"""Controls that stacks/plain breaches, all of them mended by objects."""
+"""Controls that are mended by objects alone: stacks/plain breaches all of them but wl-host-access."""
 
 _PROGRAM = """
 import json
@@ -163,7 +163,7 @@ declare(shop, namespace, *(declare(body, namespace) for body in others))
 
 
 def test_a_stack_made_of_snippets_holds(place: Place) -> None:
-    """The shop of stacks/plain with what the controls' pages say: all that it is breached in is held."""
+    """The shop of stacks/plain with what these controls' pages say, and nothing else: each of them is held."""
     found = [part.body for part in snippets.manifests() if part.control in STACKED]
     named = {(body["kind"], body["metadata"]["name"]): body for body in found if body["kind"] != "Service"}
     del named["Namespace", "shop"]  # of two levels, baseline and restricted, the stricter one
