@@ -147,7 +147,7 @@ def declare(body, *after):
     group, _, version = body.pop("apiVersion").rpartition("/")
     name = body.pop("kind")
     if (name, body["metadata"]["name"]) == ("ServiceAccount", "default"):
-        name += "Patch"  # Kubernetes made it
+        name += "Patch"  # Kubernetes made it, while the others were made
     kind = getattr(getattr(getattr(k8s, (group or "core").partition(".")[0]), version), name)
     fields = {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name): value for name, value in body.items()}
     return kind(body["metadata"]["name"], **fields, opts=pulumi.ResourceOptions(depends_on=after))
@@ -156,9 +156,10 @@ image = pulumi.Config().require("image")
 text = Path(__file__).with_name("objects.json").read_text()
 for ours in ("registry.example.com/shop:1.0", "registry.example.com/shop/"):
     text = text.replace(ours, image)
-first, shop, *others = json.loads(text)
+first, account, shop, *others = json.loads(text)
 namespace = declare(first)
-declare(shop, namespace, *(declare(body, namespace) for body in others))
+made = [declare(body, namespace) for body in others]
+declare(shop, declare(account, *made))
 """
 
 
@@ -173,7 +174,8 @@ def test_a_stack_made_of_snippets_holds(place: Place) -> None:
     container["command"] = ["python3", "-m", "http.server", "8080"]
     container["ports"] = [{"containerPort": 8080}]
     container["imagePullPolicy"] = "IfNotPresent"
-    others = [shop, *(body for body in named.values() if body["kind"] != "Deployment")]
+    account = named.pop(("ServiceAccount", "default"))
+    others = [account, shop, *(body for body in named.values() if body["kind"] != "Deployment")]
     cluster_wide = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     for body in others:
         if body["kind"] not in cluster_wide:

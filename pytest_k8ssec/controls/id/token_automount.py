@@ -9,7 +9,8 @@ Workloads that do need the API are declared, with the reason: by the annotation 
 account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
 
 Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
-needs the API give it an account of its own, with the rights that it needs.
+needs the API give it an account of its own, with the rights that it needs. Kubernetes makes `default` as soon as there is
+a namespace: a Pulumi program that makes both has it changed on its way in (see stacks/platform_kit/admission.py).
 
 ```yaml
 # kubectl apply -n NAMESPACE -f accounts.yaml
@@ -26,20 +27,6 @@ metadata:
   annotations:
     k8ssec.dev/api-client: reads its schedule from a ConfigMap
 automountServiceAccountToken: false # its pods say automountServiceAccountToken: true
-```
-
-```python
-import pulumi
-import pulumi_kubernetes as k8s
-
-shop = k8s.core.v1.Namespace("shop", metadata={"name": "shop"})
-# Kubernetes makes this account by itself, so it is patched. What runs in the namespace depends on the patch.
-k8s.core.v1.ServiceAccountPatch(
-    "default",
-    metadata={"name": "default", "namespace": "shop", "annotations": {"pulumi.com/patchForce": "true"}},
-    automount_service_account_token=False,
-    opts=pulumi.ResourceOptions(depends_on=[shop]),
-)
 ```
 
 Sources: CIS Kubernetes Benchmark 5.1.5, 5.1.6;
