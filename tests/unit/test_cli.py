@@ -26,7 +26,7 @@ from pytest_k8ssec.runs import Run
 from pytest_k8ssec.settings import OPTIONS
 from tests.unit.dockers import FakeDocker
 
-COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep")
+COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "reach")
 
 
 @pytest.fixture(autouse=True)
