@@ -374,7 +374,8 @@ def host_file(task: Json) -> Json:
     places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
     for place in places:
         if begins_with(place, task["nonce"]):
-            return {"outcome": "done", "detail": place}
+            writable = os.access(os.path.dirname(place), os.W_OK)
+            return {"outcome": "done", "detail": place, "facts": {"writable": writable}}
     return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
 
 
@@ -384,6 +385,28 @@ def begins_with(path: str, text: str) -> bool:
             return file.read(len(text)) == text
     except OSError:
         return False
+
+
+def readable(task: Json) -> Json:
+    """How many files below a folder can be opened for reading; nothing of them is read."""
+    looked = opened = 0
+    for path in files([task["folder"]]):
+        looked += 1
+        if looked > FILES_MAX:
+            return {"outcome": "error", "detail": "more than %d files" % FILES_MAX}
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            opened += 1
+        except OSError:
+            pass
+    return {"outcome": "done" if opened else "absent", "detail": "%d of %d files can be read" % (opened, looked)}
+
+
+def writable(task: Json) -> Json:
+    """Whether a file could be written, as access(2) tells; it is not opened."""
+    if os.access(task["path"], os.W_OK):
+        return {"outcome": "done", "detail": "access(W_OK) says yes"}
+    return {"outcome": "absent", "detail": "access(W_OK) says no"}
 
 
 def which_file(task: Json) -> Json:
@@ -433,6 +456,8 @@ OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "host-socket": host_socket,
     "namespaces": namespaces,
     "which-file": which_file,
+    "readable": readable,
+    "writable": writable,
 }
 
 

@@ -293,3 +293,31 @@ class WhichFile:
 
     def __str__(self) -> str:
         return f"stat {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A look at which files below a folder can be opened (``Outcome.ABSENT``: none); nothing of them is read."""
+
+    folder: str
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "readable", "folder": self.folder}
+
+    def __str__(self) -> str:
+        return f"open each file in {self.folder}, without reading"
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """A question to the kernel whether a file could be written (``Outcome.ABSENT``: no); it is not opened."""
+
+    path: str
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "writable", "path": self.path}
+
+    def __str__(self) -> str:
+        return f"access({self.path}, W_OK)"

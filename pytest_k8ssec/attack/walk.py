@@ -1,0 +1,196 @@
+"""The walk: breadth-first from a twin of one workload, position by position, within bounds.
+
+A *position* is a place or an identity from which an attacker goes on. What leaves from one does not depend on who got there, so
+it is found out once and shared between the workloads of a run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from pytest_k8ssec.attack import closure, inside
+from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
+from pytest_k8ssec.attack.inside import KUBELET_FOLDER, Container, Target
+from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
+from pytest_k8ssec.attack.rights import Suspect, of_identity
+from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes.cni import settle
+from pytest_k8ssec.probes.identities import Identity, service_account
+from pytest_k8ssec.probes.manifests import PodSpec, by_container
+from pytest_k8ssec.probes.planted import host_mounts, planted
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.targets import targets
+from pytest_k8ssec.stack import Stack, Workload
+
+POSITIONS = frozenset({Kind.POD, Kind.IDENTITY, Kind.NAMESPACE, Kind.NODE, Kind.KUBELET, Kind.ETCD, Kind.API_SERVER})
+
+Free = Callable[[str], Pod]
+"""By a node's name, a pod of ours there that may do everything."""
+
+
+def start_of(workload: Workload) -> Vertex:
+    """Where the walk from a workload begins."""
+    return Vertex(Kind.POD, f"{workload.namespace}/{workload.name}")
+
+
+@dataclass(slots=True)
+class Walker:
+    """Walks from workloads of one stack, and remembers what leaves from each position."""
+
+    cluster: Cluster
+    pool: Pool
+    scene: Scene
+    workloads: Mapping[Vertex, Workload]
+    free: Free
+    bounds: Bounds = field(default_factory=Bounds)
+    listening: Sequence[Target] = ()
+    thorough: bool = False
+    """Whether to go on behind an identity that is cluster-admin already."""
+    _identities: dict[str, Identity] = field(default_factory=dict)
+    _known: dict[Vertex, tuple[Edge, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cluster: Cluster, stack: Stack, pool: Pool, scene: Scene, free: Free, bounds: Bounds) -> Walker:
+        """A walker over a stack, with all that listens there.
+
+        Raises:
+            ProbeError: what listens can't be found out.
+        """
+        listening = [
+            Target(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port) for each in targets(cluster, stack)
+        ]
+        workloads = {start_of(workload): workload for workload in stack.workloads()}
+        return cls(cluster, pool, scene, workloads, free, bounds, listening)
+
+    def walk(self, start: Vertex) -> Graph:
+        """All that is within reach of who has a workload's pod.
+
+        Raises:
+            NoAccess: no pod of ours may be placed there.
+            ProbeError: a twin did not start, or a probe broke.
+        """
+        graph, meter = Graph(start), Meter(self.bounds)
+        waiting: deque[tuple[Vertex, int]] = deque([(start, 0)])
+        seen = {start}
+        try:
+            while waiting:
+                here, depth = waiting.popleft()
+                for edge in self._leaving(here, meter):
+                    graph.add(edge)
+                    there = edge.target
+                    if not edge.open or there in seen:
+                        continue
+                    deeper = depth + (there.kind in POSITIONS)
+                    if deeper > self.bounds.depth:
+                        _note(graph, f"depth {self.bounds.depth}")
+                        continue
+                    seen.add(there)
+                    waiting.append((there, deeper))
+        except BoundReached as bound:
+            _note(graph, str(bound))
+        graph.requests, graph.seconds = meter.requests, meter.seconds
+        if len(self.listening) > self.bounds.endpoints:
+            _note(graph, f"{self.bounds.endpoints} endpoints")
+        return graph
+
+    def prepare(self, starts: Sequence[Vertex]) -> None:
+        """Start the twins of several workloads side by side, as each would be when it is walked. Raises ProbeError."""
+        self.pool.lease(*(spec for start in starts for spec in self._specs(start).values()))
+
+    def _leaving(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
+        """What leaves from a vertex; remembered once it was found out to the end."""
+        if here in self._known:
+            yield from self._known[here]
+            return
+        found = []
+        for edge in self._find(here, meter):
+            found.append(edge)
+            yield edge
+        self._known[here] = tuple(found)
+
+    def _find(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
+        if here in self.workloads:
+            yield from self._of_workload(here, meter)
+            return
+        match here.kind:
+            case Kind.IDENTITY:
+                yield from self._of_identity(here, meter)
+            case Kind.POD:
+                yield from closure.of_pod(self.scene, here)
+            case Kind.NAMESPACE:
+                yield from closure.of_namespace(self.scene, here)
+            case Kind.NODE:
+                yield from closure.of_node(self.scene, here)
+            case Kind.KUBELET:
+                yield from closure.of_kubelet(self.scene, here)
+            case Kind.ETCD:
+                yield from closure.of_etcd(self.scene, here)
+            case Kind.API_SERVER:
+                yield from closure.of_api_server(self.scene, here)
+
+    def _specs(self, start: Vertex) -> dict[str, PodSpec]:
+        """The pods that stand for a workload, one for each of its containers."""
+        workload = self.workloads[start]
+        return {
+            name: PodSpec(workload.namespace, template=template, purpose="twin")
+            for name, template in by_container(workload.template).items()
+        }
+
+    def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
+        specs = self._specs(start)
+        twins = self.pool.lease(*specs.values())
+        free = {node: self.free(node) for node in sorted({twin.source.node for twin in twins})}
+        settled = [twin.uid for twin in twins]
+        self.pool.remember(f"settled: {settled}", lambda: settle(twins, next(iter(free.values()))))
+        for (name, spec), twin in zip(specs.items(), twins, strict=True):
+            assert spec.template is not None
+            node = next(node for node in self.cluster.nodes if node.name == twin.source.node)
+            wanted = (*host_mounts(spec.template).values(), KUBELET_FOLDER)
+            with ExitStack() as ending:
+                traces = ending.enter_context(planted(self.cluster, node, wanted))
+                container = Container(
+                    f"{start.name}/{name}", spec.template, twin, free[node.name], traces, self.scene, meter,
+                    [each for each in self.listening if not each.vertex.name.startswith(f"{start.name}:")]
+                    [: self.bounds.endpoints],
+                    self._identities,
+                )  # fmt: skip
+                told = self.scene.told(f"a twin of {start.name} runs", "")
+                yield Edge(KINDS["enter"], start, container.vertex, Status.PROVEN, told)
+                yield from inside.of_container(container)
+
+    def _of_identity(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
+        identity = self._identities.get(here.name)
+        if here.name.startswith("system:bootstrap:") and identity is not None:
+            yield _join(here, identity, meter)
+            return
+        if identity is None and here.namespace in self._accounts_of_the_stack:
+            # Proven to be within reach; the token that shows what it may do is our administrator's to ask for.
+            identity = service_account(self.cluster, here.namespace, here.name.rpartition(":")[2])
+            self._identities[here.name] = identity
+        if identity is None:
+            yield from closure.of_identity(self.scene, here)
+            return
+        yield from of_identity(Suspect(identity, self.scene, meter, self.thorough))
+
+    @property
+    def _accounts_of_the_stack(self) -> set[str]:
+        return {workload.namespace for workload in self.workloads.values()}
+
+
+def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:
+    """Whether it may ask for a node's certificate; it is not asked for."""
+    meter.request()
+    answer = identity.may("create", "certificatesigningrequests", group="certificates.k8s.io")
+    status = Status.PROVEN if answer.outcome is Outcome.DONE else Status.REFUTED
+    return Edge(KINDS["bootstrap-join"], here, Vertex(Kind.IDENTITY, "any node"), status, answer)
+
+
+def _note(graph: Graph, bound: str) -> None:
+    if bound not in graph.bounds:
+        graph.bounds.append(bound)
