@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pytest_k8ssec.attack import closure, inside
@@ -23,6 +22,7 @@ from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.cni import settle
 from pytest_k8ssec.probes.identities import Identity, service_account
 from pytest_k8ssec.probes.manifests import PodSpec, by_container
+from pytest_k8ssec.probes.metadata import served
 from pytest_k8ssec.probes.planted import host_mounts, planted
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.targets import targets
@@ -54,6 +54,7 @@ class Walker:
     """Whether to go on behind an identity that is cluster-admin already."""
     _identities: dict[str, Identity] = field(default_factory=dict)
     _known: dict[Vertex, tuple[Edge, ...]] = field(default_factory=dict)
+    _settled: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, cluster: Cluster, stack: Stack, pool: Pool, scene: Scene, free: Free, bounds: Bounds) -> Walker:
@@ -100,8 +101,17 @@ class Walker:
         return graph
 
     def prepare(self, starts: Sequence[Vertex]) -> None:
-        """Start the twins of several workloads side by side, as each would be when it is walked. Raises ProbeError."""
-        self.pool.lease(*(spec for start in starts for spec in self._specs(start).values()))
+        """Start the twins of several workloads side by side, as each would be when it is walked.
+
+        Raises:
+            NoAccess: no pod of ours may be placed there.
+            ProbeError: a twin did not start, or an exec broke.
+        """
+        self._twins([spec for start in starts for spec in self._specs(start).values()])
+
+    def nodes_of(self, start: Vertex) -> tuple[str, ...]:
+        """The nodes that a workload's twins stand on. Raises as :meth:`prepare` does."""
+        return tuple(sorted({twin.source.node for twin in self._twins([*self._specs(start).values()])}))
 
     def _leaving(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         """What leaves from a vertex; remembered once it was found out to the end."""
@@ -144,23 +154,18 @@ class Walker:
 
     def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
         specs = self._specs(start)
-        twins = self.pool.lease(*specs.values())
-        free = {node: self.free(node) for node in sorted({twin.source.node for twin in twins})}
-        settled = [twin.uid for twin in twins]
-        self.pool.remember(f"settled: {settled}", lambda: settle(twins, next(iter(free.values()))))
-        for (name, spec), twin in zip(specs.items(), twins, strict=True):
+        for (name, spec), twin in zip(specs.items(), self._twins([*specs.values()]), strict=True):
             assert spec.template is not None
             node = next(node for node in self.cluster.nodes if node.name == twin.source.node)
             wanted = (*host_mounts(spec.template).values(), KUBELET_FOLDER)
-            with ExitStack() as ending:
-                traces = ending.enter_context(planted(self.cluster, node, wanted))
+            others = [each for each in self.listening if not each.vertex.name.startswith(f"{start.name}:")]
+            free = self.free(node.name)
+            with planted(self.cluster, node, wanted) as traces, served(self.cluster, node, free):
                 container = Container(
-                    f"{start.name}/{name}", spec.template, twin, free[node.name], traces, self.scene, meter,
-                    [each for each in self.listening if not each.vertex.name.startswith(f"{start.name}:")]
-                    [: self.bounds.endpoints],
-                    self._identities,
+                    f"{start.name}/{name}", spec.template, twin, free, traces, self.scene, meter,
+                    others[: self.bounds.endpoints], self._identities,
                 )  # fmt: skip
-                told = self.scene.told(f"a twin of {start.name} runs", "")
+                told = self.scene.told(f"a twin of {start.name} runs")
                 yield Edge(KINDS["enter"], start, container.vertex, Status.PROVEN, told)
                 yield from inside.of_container(container)
 
@@ -177,6 +182,15 @@ class Walker:
             yield from closure.of_identity(self.scene, here)
             return
         yield from of_identity(Suspect(identity, self.scene, meter, self.thorough))
+
+    def _twins(self, specs: Sequence[PodSpec]) -> list[Pod]:
+        """Their pods, which the policy engine was given the time to take up."""
+        twins = self.pool.lease(*specs)
+        fresh = [twin for twin in twins if twin.uid not in self._settled]
+        if fresh:
+            settle(fresh, self.free(fresh[0].source.node))
+            self._settled |= {twin.uid for twin in fresh}
+        return twins
 
     @property
     def _accounts_of_the_stack(self) -> set[str]:

@@ -17,6 +17,7 @@ _TEMPLATE: dict[str, Any] = {
     "volumes": [{"name": "node", "hostPath": {"path": "/"}}],
     "containers": [
         {
+            "name": "probe",
             "securityContext": {"privileged": True, "runAsUser": 0},
             "volumeMounts": [{"name": "node", "mountPath": "/node", "mountPropagation": "HostToContainer"}],
         }
