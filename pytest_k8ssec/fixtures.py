@@ -13,6 +13,7 @@ from pytest_k8ssec.session import SETTINGS
 from pytest_k8ssec.verdict import Judge
 
 if TYPE_CHECKING:
+    from pytest_k8ssec.attack.radius import BlastRadius
     from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.packs import Pack
     from pytest_k8ssec.probes.pool import Pod, Pool
@@ -106,6 +107,21 @@ def outside(cluster: Cluster) -> NetworkVantage:
     from pytest_k8ssec.probes.vantage import NetworkVantage
 
     return NetworkVantage(cluster, None)
+
+
+@pytest.fixture
+def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, pytestconfig: pytest.Config) -> BlastRadius:
+    """What is within reach of whoever gets into a container of a workload: ``graph = blast_radius(workload)``.
+
+    Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
+    ``blast_radius.baseline`` is what blast-radius.yaml beside Pulumi.yaml agrees to.
+    """
+    from pytest_k8ssec.attack import baseline
+    from pytest_k8ssec.attack.radius import BlastRadius
+
+    where = pytestconfig.stash[SETTINGS].stack
+    agreed = _or_fail(lambda: baseline.read(where / baseline.NAME)) if where else None
+    return BlastRadius(cluster, stack, pool, agreed)
 
 
 @pytest.fixture

@@ -38,7 +38,9 @@ class Budget:
         """What is more than allowed: by name, how many there are and how many may be."""
         limits = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
-            name: (metrics[name], limit) for name, limit in limits.items() if limit is not None and metrics[name] > limit
+            name: (metrics[name], limit)
+            for name, limit in limits.items()
+            if limit is not None and metrics[name] > limit
         }
 
     def to_yaml(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ rights are granted for the walk alone, and taken away in every ending.
 
 from __future__ import annotations
 
-from pytest_k8ssec.attack.graph import Graph, Vertex
+from pytest_k8ssec.attack.graph import Graph, Status
 from pytest_k8ssec.attack.meter import Bounds
 from pytest_k8ssec.attack.scene import Scene
 from pytest_k8ssec.attack.walk import Walker, start_of
@@ -22,7 +22,16 @@ from pytest_k8ssec.stack import ServiceAccount, Workload
 _BOUNDS = Bounds(per_second=50)
 """Its token is no found one: nobody minds how fast it asks."""
 
-ALWAYS_SHOWN = ("enter", "volume-discover", "host-read", "host-write", "token-paths", "host-namespace", "cri-socket", "endpoint")
+ALWAYS_SHOWN = (
+    "enter",
+    "volume-discover",
+    "host-read",
+    "host-write",
+    "token-paths",
+    "host-namespace",
+    "cri-socket",
+    "endpoint",
+)
 """Kinds that every canary finds live from inside its container."""
 SHOWN_BY_RIGHTS = (
     "token-steal", "permission-discover", "secrets-list", "secrets-get", "role-bind", "role-escalate", "pod-create",
@@ -98,9 +107,4 @@ def kinds_shown(graph: Graph) -> frozenset[str]:
 
 def shows_the_way(graph: Graph) -> bool:
     """Whether cluster-admin was found, over proven edges alone."""
-    return bool(graph.path()) and all(edge.status == "proven-live" for edge in graph.path())
-
-
-def start_vertex(graph: Graph) -> Vertex:
-    """Where it was walked from."""
-    return graph.start
+    return bool(graph.path()) and all(edge.status is Status.PROVEN for edge in graph.path())

@@ -88,7 +88,11 @@ def _reviewed(scene: Scene, identity: Vertex, verb: str, resource: str, group: s
         "kind": "SubjectAccessReview",
         "spec": {
             "user": identity.name,
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{identity.namespace}", "system:authenticated"],
+            "groups": [
+                "system:serviceaccounts",
+                f"system:serviceaccounts:{identity.namespace}",
+                "system:authenticated",
+            ],
             "resourceAttributes": attributes(verb, resource, group=group),
         },
     }

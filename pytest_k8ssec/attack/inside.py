@@ -151,7 +151,7 @@ def _volumes(container: Container, found: _Answers) -> Iterator[Edge]:
 
 
 def _tokens(container: Container, answer: Answer) -> Iterator[Edge]:
-    """Each token that was found, shown to the API server: whom does it make us?"""
+    """Each token that was found, shown to the API server, which says whom it makes us."""
     account = str(container.template["spec"].get("serviceAccountName") or "default")
     own = Vertex(Kind.IDENTITY, f"system:serviceaccount:{container.pod.vantage.namespace}:{account}")
     tokens = answer.raw.get("tokens", [])
@@ -312,9 +312,7 @@ def _host(container: Container, found: _Answers, shown: _Answers) -> Iterator[Ed
     yield container.edge("token-paths", container.node, status, tokens.evidence)
     runtime = looked("cri-socket", container.node, SOCKETS)
     there = runtime.evidence.outcome is Outcome.DENIED  # who gets to be its owner opens it
-    yield container.edge(
-        "cri-socket", container.node, Status.INFERRED if there else runtime.status, runtime.evidence
-    )
+    yield container.edge("cri-socket", container.node, Status.INFERRED if there else runtime.status, runtime.evidence)
     yield from _processes(container, found[str(Namespaces())].evidence, shown[str(Namespaces())].evidence, held)
     for kind, capability in _BY_CAPABILITY.items():
         yield container.edge(kind, container.node, _inferred(capability in held, privileges), privileges)

@@ -21,7 +21,7 @@ class Bounds:
     seconds: float = 120
 
 
-class BoundReached(Exception):  # noqa: N818 - an ending, not an error
+class BoundReached(Exception):
     """The walk may not go on; its text names the bound."""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_k8ssec.settings import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
@@ -17,6 +18,9 @@ UP_OPTIONS = (
     "kind_config", "stack", "stack_name", "config_file", "config", "secret", "node_image", "kubernetes_version",
 )  # fmt: skip
 """Settings that ``up`` takes: those of the plugin, under the same names."""
+
+BLAST_OPTIONS = UP_OPTIONS
+"""Settings that ``blast`` takes."""
 
 _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 """What kind accepts, short enough for the nodes' names to be host names."""
@@ -28,6 +32,7 @@ examples:
   k8ssec up --name dev --stack infra    a cluster with your stack, to try tests on quickly
   pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls
   k8ssec down dev                       and away with it
+  k8ssec blast web/shop --stack infra   what is within reach of whoever gets into web/shop
 
 Tests need none of this: `pytest --k8ssec-controls` makes a cluster for each run, and removes it.
 
@@ -47,6 +52,26 @@ examples:
   k8ssec up --name shop --stack infra --config region=eu --secret dbPassword=DB_PASSWORD
 """
 
+_BLAST = """\
+Walk the attack graph of one workload: what is within reach of whoever gets into one of its containers. A twin of it finds
+tokens, Secrets, doors of the network and ways out to its node; what it finds is tried harmlessly, by dry runs and by names
+that don't exist, and goes on from there. Each edge is proven live, inferred, refuted or unknown. An ephemeral cluster is
+made, the stack deployed, and both removed: a twin may only stand where this run deployed.
+"""
+
+_BLAST_EXAMPLES = """\
+examples:
+  k8ssec blast web/shop --stack infra
+  k8ssec blast web/shop --stack infra --html build/blast.html --json build/blast.json
+  k8ssec blast web/shop --stack infra --write-baseline    agree to what it reaches now: infra/blast-radius.yaml
+  k8ssec blast --all --stack infra --html build/blast.html
+
+A workload is NAMESPACE/NAME, or NAME where only one is called so. The radius is compared with the baseline where there is
+one (blast-radius.yaml beside Pulumi.yaml); without one it must not hold a way to cluster-admin, nor a node.
+
+exit codes: 0 within its baseline, 1 wider, or it can't be told, 2 wrong usage
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -63,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     _down(commands)
     _list(commands)
     _sweep(commands)
+    _blast(commands)
     return top
 
 
@@ -89,8 +115,14 @@ def _controls(commands: Subparsers) -> None:
 def _up(commands: Subparsers) -> None:
     made = _command(commands, "up", "make a cluster that stays", _UP, _UP_EXAMPLES)
     made.add_argument("--name", type=_name, metavar="NAME", help="the cluster's name (default: made up)")
+    _settings(made, UP_OPTIONS)
+    made.set_defaults(run=_later("clusters", "up"))
+
+
+def _settings(made: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """The plugin's settings, under the same names."""
     for option in OPTIONS:
-        if option.name in UP_OPTIONS:
+        if option.name in names:
             action = "append" if option.repeatable else "store"
             # As pytest spells it too: that is how errors name it. One dest, so the hidden one must not set a default.
             made.add_argument(
@@ -99,7 +131,22 @@ def _up(commands: Subparsers) -> None:
             made.add_argument(
                 option.flag, dest=option.ini, action=action, default=argparse.SUPPRESS, help=argparse.SUPPRESS
             )
-    made.set_defaults(run=_later("clusters", "up"))
+
+
+def _blast(commands: Subparsers) -> None:
+    made = _command(commands, "blast", "walk what is within reach of one workload", _BLAST, _BLAST_EXAMPLES)
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("workload", nargs="?", metavar="WORKLOAD", help="NAMESPACE/NAME of a workload of the stack")
+    which.add_argument("--all", action="store_true", help="every workload of the stack")
+    _settings(made, BLAST_OPTIONS)
+    made.add_argument("--json", type=Path, metavar="FILE", help="write the graph as node-link JSON (with --all a list)")
+    made.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page with pictures")
+    made.add_argument("--svg", type=Path, metavar="FILE", help="write the picture of one workload alone")
+    made.add_argument("--mermaid", action="store_true", help="print the graph as Mermaid, instead of the summary")
+    made.add_argument("--baseline", type=Path, metavar="FILE", help="compare with this file (default: blast-radius.yaml "
+                      "beside Pulumi.yaml, where it is there)")  # fmt: skip
+    made.add_argument("--write-baseline", action="store_true", help="write what is reached now into that file")
+    made.set_defaults(run=_later("blast", "blast"))
 
 
 def _down(commands: Subparsers) -> None:

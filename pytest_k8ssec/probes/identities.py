@@ -143,11 +143,7 @@ class Rules:
     def names(self, verb: str, resource: str, *, group: str = "") -> list[str]:
         """Objects that a right is granted on by their names: what asking for a made-up name can't find out."""
         return sorted(
-            {
-                name
-                for rule in self._covering(verb, resource, group)
-                for name in rule.get("resourceNames", ())
-            }
+            {name for rule in self._covering(verb, resource, group) for name in rule.get("resourceNames", ())}
         )
 
     def _covering(self, verb: str, resource: str, group: str) -> list[dict[str, Any]]:

@@ -112,7 +112,11 @@ def public_token(cluster: Cluster) -> Iterator[Evidence]:
 def _reviewed(cluster: Cluster) -> Evidence:
     """What the API server's own reviewer says of the token, as soon as it has heard of the Secret."""
     path = "/apis/authentication.k8s.io/v1/tokenreviews"
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": PUBLIC_BOOTSTRAP_TOKEN}}
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": PUBLIC_BOOTSTRAP_TOKEN},
+    }
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
         answer = cluster.api.request("POST", path, body=review)
