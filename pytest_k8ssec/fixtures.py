@@ -111,9 +111,9 @@ def outside(cluster: Cluster) -> NetworkVantage:
 
 @pytest.fixture
 def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, pytestconfig: pytest.Config) -> BlastRadius:
-    """What is within reach of whoever gets into a container of a workload: ``graph = blast_radius(workload)``.
+    """What is within reach of whoever gets into a container of a workload.
 
-    Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
+    ``graph = blast_radius(workload)`` walks the attack graph from a twin of it. Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
     ``blast_radius.baseline`` is what blast-radius.yaml beside Pulumi.yaml agrees to.
     """
     from pytest_k8ssec.attack import baseline

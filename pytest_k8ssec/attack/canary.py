@@ -87,16 +87,17 @@ class Canary:
         return self._pool.remember("blast canary's account", self._made)
 
     def _made(self) -> ServiceAccount:
-        """An account of ours that has no right as yet."""
+        """An account of ours that has no right as yet, and a Secret with nothing in it beside it."""
         name, namespace = f"k8ssec-{self._pool.run_id}-canary", unrestricted_namespace(self._pool)
-        manifest = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
-        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-        try:
-            answer = self._cluster.api.request("POST", accounts, body=manifest)
-        except ClusterError as error:
-            raise ProbeError(str(error)) from error
-        if not answer.ok and answer.status != 409:
-            raise ProbeError(f"POST {accounts}: HTTP {answer.status}: {answer.message}")
+        for kind, plural in (("ServiceAccount", "serviceaccounts"), ("Secret", "secrets")):
+            path = f"/api/v1/namespaces/{namespace}/{plural}"
+            manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+            try:
+                answer = self._cluster.api.request("POST", path, body=manifest)
+            except ClusterError as error:
+                raise ProbeError(str(error)) from error
+            if not answer.ok and answer.status != 409:
+                raise ProbeError(f"POST {path}: HTTP {answer.status}: {answer.message}")
         return ServiceAccount(namespace, name)
 
 

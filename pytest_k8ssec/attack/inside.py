@@ -7,7 +7,7 @@ it in the same moment from the same node; what the canary doesn't reach either i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
@@ -36,7 +36,7 @@ from pytest_k8ssec.probes.tasks import (
     WhichFile,
     Writable,
 )
-from pytest_k8ssec.probes.vantage import Answer, Vantage, ask
+from pytest_k8ssec.probes.vantage import Answer
 
 KUBELET_FOLDER = "/var/lib/kubelet"
 """Where a node keeps the volumes of its pods, tokens among them; a canary is planted there."""
@@ -61,7 +61,7 @@ class Target:
     port: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Container:
     """One container to look round in."""
 
@@ -71,14 +71,9 @@ class Container:
     """Its pod template, in which it is the main container."""
     pod: Pod
     """Its twin."""
-    free: Pod
-    """A canary of ours on the same node, which may do everything and which no policy holds."""
     traces: Planted
     scene: Scene
-    meter: Meter
     targets: Sequence[Target]
-    identities: dict[str, Identity] = field(default_factory=dict)
-    """By user, those whose tokens were found; filled as they are."""
 
     @property
     def vertex(self) -> Vertex:
@@ -90,43 +85,69 @@ class Container:
         """The node that it runs on."""
         return self.scene.node(self.pod.source.node)
 
+    @property
+    def tokens(self) -> Tokens:
+        """The search for tokens; those in the node's own files are told by another edge."""
+        return Tokens(tuple(host_mounts(self.template)))
+
     def edge(self, kind: str, target: Vertex, status: Status, evidence: Evidence) -> Edge:
         """An edge that leaves from it; what a broken probe says is unknown."""
         known = Status.UNKNOWN if evidence.broken else status
         return Edge(KINDS[kind], self.vertex, target, known, evidence)
 
 
-def of_container(container: Container) -> Iterator[Edge]:
-    """All edges that leave a container by what is in it and around it.
-
-    Raises:
-        BoundReached: the walk may not go on; what came so far stands.
-        ProbeError: an exec broke.
-    """
-    found, shown = _look(container)
-    yield from _volumes(container, found)
-    yield from _tokens(container, found[str(Tokens())])
-    yield from _network(container, found, shown)
-    yield from _host(container, found, shown)
-
-
 _Answers = dict[str, Answer]
 """By the task's own words: a task may hold what can't be a key."""
 
 
-def _look(container: Container) -> tuple[_Answers, _Answers]:
-    """What the container finds, and what the canary finds in the same places."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What came of looking round in one container."""
+
+    container: Container
+    found: _Answers
+    shown: _Answers
+    """What a canary of ours, which may do everything, found on the same node at the same time."""
+
+
+def look(container: Container, shown: _Answers) -> Look:
+    """Look round in a container, in one exec.
+
+    Raises:
+        ProbeError: the exec broke.
+    """
     mounts = container.template["spec"]["containers"][0].get("volumeMounts") or ()
-    own: list[Task] = [Tokens(), Privileges()]
+    own: list[Task] = [container.tokens, Privileges()]
     own += [task for each in mounts for task in (WhichFile(each["mountPath"]), Readable(each["mountPath"]))]
-    shared = [*_host_tasks(container.traces), *_doors(container), *_targets(container)]
-    container.meter.check()
-    return _asked(container.pod.vantage, (*own, *shared)), _asked(container.free.vantage, shared)
+    own += [*_shared(container.scene, container.traces), *(Tcp(each.address, each.port) for each in container.targets)]
+    return Look(container, _asked(container.pod, own), shown)
 
 
-def _asked(vantage: Vantage, tasks: Sequence[Task]) -> _Answers:
+def look_as_canary(pod: Pod, scene: Scene, traces: Planted) -> _Answers:
+    """What a pod of ours that may do everything finds where containers on its node look, too. Raises ProbeError."""
+    return _asked(pod, _shared(scene, traces))
+
+
+def _asked(pod: Pod, tasks: Sequence[Task]) -> _Answers:
     distinct = {str(task): task for task in tasks}
-    return dict(zip(distinct, ask(vantage, list(distinct.values())), strict=True))
+    return dict(zip(distinct, pod.ask(*distinct.values()), strict=True))
+
+
+def of_look(looked: Look, meter: Meter, identities: dict[str, Identity]) -> Iterator[Edge]:
+    """All edges that leave a container by what is in it and around it.
+
+    Args:
+        identities: by user, those whose tokens were found; filled as they are.
+
+    Raises:
+        BoundReached: the walk may not go on; what came so far stands.
+        ProbeError: no HTTP answer came.
+    """
+    container, found, shown = looked.container, looked.found, looked.shown
+    yield from _volumes(container, found)
+    yield from _tokens(container, found[str(container.tokens)], meter, identities)
+    yield from _network(container, found, shown, identities)
+    yield from _host(container, found, shown)
 
 
 # -- 1: local ---------------------------------------------------------------------------------------------------------
@@ -150,7 +171,7 @@ def _volumes(container: Container, found: _Answers) -> Iterator[Edge]:
         yield container.edge("secret-variable", Vertex(Kind.SECRET, f"{namespace}/{secret}"), Status.INFERRED, told)
 
 
-def _tokens(container: Container, answer: Answer) -> Iterator[Edge]:
+def _tokens(container: Container, answer: Answer, meter: Meter, identities: dict[str, Identity]) -> Iterator[Edge]:
     """Each token that was found, shown to the API server, which says whom it makes us."""
     account = str(container.template["spec"].get("serviceAccountName") or "default")
     own = Vertex(Kind.IDENTITY, f"system:serviceaccount:{container.pod.vantage.namespace}:{account}")
@@ -160,31 +181,30 @@ def _tokens(container: Container, answer: Answer) -> Iterator[Edge]:
         yield container.edge("token-steal", own, known, answer.evidence)
     for token in tokens:
         claimed = str(token["claims"].get("sub", ""))
-        container.meter.request()
+        meter.request()
         identity = holder(container.scene.cluster.api, token["token"], claimed)
         review = identity.who_am_i()
         status = {201: Status.PROVEN, 401: Status.REFUTED}.get(review.status or 0, Status.UNKNOWN)
         user = review.detail if status is Status.PROVEN else claimed
         if status is Status.PROVEN:
-            container.identities[user] = identity
+            identities[user] = identity
         yield container.edge("token-steal", Vertex(Kind.IDENTITY, user), status, review)
 
 
 # -- 5 and 6: network, join -------------------------------------------------------------------------------------------
 
 
-def _doors(container: Container) -> list[Task]:
-    """The control plane, the kubelets and the metadata service: a connect each, and one harmless question."""
-    tasks: list[Task] = [METADATA]
-    for node in container.scene.cluster.nodes:
+def _shared(scene: Scene, traces: Planted) -> list[Task]:
+    """What containers and canaries are asked alike: the node, the control plane, kubelets and the metadata service.
+
+    At each door a connect, and one harmless question.
+    """
+    tasks: list[Task] = [*_files(traces), SOCKETS, Namespaces(), Writable(_CORE), METADATA]
+    for node in scene.cluster.nodes:
         tasks += [Tcp(node.address, _KUBELET), _kubelet(node)]
         if node.control_plane:
             tasks += [Tcp(node.address, _API), _join(node), Tcp(node.address, _ETCD), _etcd(node)]
     return tasks
-
-
-def _targets(container: Container) -> list[Task]:
-    return [Tcp(each.address, each.port) for each in container.targets]
 
 
 def _kubelet(node: Node) -> Http:
@@ -201,7 +221,7 @@ def _join(node: Node) -> Http:
     return self_review(node.address, _API, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token")
 
 
-def _network(container: Container, found: _Answers, shown: _Answers) -> Iterator[Edge]:
+def _network(container: Container, found: _Answers, shown: _Answers, identities: dict[str, Identity]) -> Iterator[Edge]:
     for node in container.scene.cluster.nodes:
         short = container.scene.short(node.name)
         yield from _door(container, Tcp(node.address, _KUBELET), f"kubelet on {short}", found, shown)
@@ -222,7 +242,7 @@ def _network(container: Container, found: _Answers, shown: _Answers) -> Iterator
         for edge in _spoken(container, "bootstrap-token", who, joined, {201: True, 401: False}):
             if edge.open:
                 api = container.scene.cluster.api
-                container.identities[who.name] = Identity(api, who.name, PUBLIC_BOOTSTRAP_TOKEN)
+                identities[who.name] = Identity(api, who.name, PUBLIC_BOOTSTRAP_TOKEN)
             yield edge
     for edge in _door(container, METADATA, "metadata service", found, shown):
         yield Edge(KINDS["metadata"], edge.source, edge.target, edge.status, edge.evidence)
@@ -268,11 +288,6 @@ def _others(container: Container, found: _Answers) -> Iterator[Edge]:
 
 
 # -- 7: host ----------------------------------------------------------------------------------------------------------
-
-
-def _host_tasks(traces: Planted) -> list[Task]:
-    anywhere, kubelet = _files(traces)
-    return [anywhere, kubelet, SOCKETS, Namespaces(), Writable(_CORE)]
 
 
 def _files(traces: Planted) -> tuple[HostFile, HostFile]:

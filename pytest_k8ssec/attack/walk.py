@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
-from pytest_k8ssec.attack import closure, inside
+from pytest_k8ssec.attack import closure
 from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
-from pytest_k8ssec.attack.inside import KUBELET_FOLDER, Container, Target
+from pytest_k8ssec.attack.inside import KUBELET_FOLDER, Container, Look, Target, look, look_as_canary, of_look
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
 from pytest_k8ssec.attack.rights import Suspect, of_identity
 from pytest_k8ssec.attack.scene import Scene
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.cni import settle
 from pytest_k8ssec.probes.identities import Identity, service_account
@@ -29,6 +30,9 @@ from pytest_k8ssec.probes.targets import targets
 from pytest_k8ssec.stack import Stack, Workload
 
 POSITIONS = frozenset({Kind.POD, Kind.IDENTITY, Kind.NAMESPACE, Kind.NODE, Kind.KUBELET, Kind.ETCD, Kind.API_SERVER})
+
+_TOGETHER = 8
+"""Containers that are looked round in at the same time."""
 
 Free = Callable[[str], Pod]
 """By a node's name, a pod of ours there that may do everything."""
@@ -54,6 +58,7 @@ class Walker:
     """Whether to go on behind an identity that is cluster-admin already."""
     _identities: dict[str, Identity] = field(default_factory=dict)
     _known: dict[Vertex, tuple[Edge, ...]] = field(default_factory=dict)
+    _looks: dict[Vertex, list[Look]] = field(default_factory=dict)
     _settled: set[str] = field(default_factory=set)
 
     @classmethod
@@ -101,13 +106,43 @@ class Walker:
         return graph
 
     def prepare(self, starts: Sequence[Vertex]) -> None:
-        """Start the twins of several workloads side by side, as each would be when it is walked.
+        """Start the twins of workloads, and look round in all of their containers at the same time.
 
         Raises:
             NoAccess: no pod of ours may be placed there.
             ProbeError: a twin did not start, or an exec broke.
         """
-        self._twins([spec for start in starts for spec in self._specs(start).values()])
+        fresh = [start for start in starts if start not in self._looks]
+        specs = [(start, name, spec) for start in fresh for name, spec in self._specs(start).items()]
+        twins = self._twins([spec for _, _, spec in specs])
+        for name in sorted({twin.source.node for twin in twins}):
+            here = [(*each, twin) for each, twin in zip(specs, twins, strict=True) if twin.source.node == name]
+            node = next(node for node in self.cluster.nodes if node.name == name)
+            self._look_round(node, here)
+
+    def _look_round(self, node: Node, here: Sequence[tuple[Vertex, str, PodSpec, Pod]]) -> None:
+        """Look round in the twins on one node, and from the canary there."""
+        templates = [spec.template or {} for _, _, spec, _ in here]
+        mounted = sorted({path for template in templates for path in host_mounts(template).values()})
+        free = self.free(node.name)
+        with (
+            planted(self.cluster, node, (*mounted, KUBELET_FOLDER)) as traces,
+            served(self.cluster, node, free),
+            ThreadPoolExecutor(_TOGETHER) as threads,
+        ):
+            shown = threads.submit(look_as_canary, free, self.scene, traces)
+            containers = [
+                Container(f"{start.name}/{name}", spec.template or {}, twin, traces, self.scene, self._others(start))
+                for start, name, spec, twin in here
+            ]
+            answers = list(threads.map(lambda one: look(one, {}), containers))
+            for (start, *_), answer in zip(here, answers, strict=True):
+                self._looks.setdefault(start, []).append(replace(answer, shown=shown.result()))
+
+    def _others(self, start: Vertex) -> list[Target]:
+        """What listens besides the workload itself, as far as the bound goes."""
+        found = [each for each in self.listening if not each.vertex.name.startswith(f"{start.name}:")]
+        return found[: self.bounds.endpoints]
 
     def nodes_of(self, start: Vertex) -> tuple[str, ...]:
         """The nodes that a workload's twins stand on. Raises as :meth:`prepare` does."""
@@ -153,21 +188,12 @@ class Walker:
         }
 
     def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
-        specs = self._specs(start)
-        for (name, spec), twin in zip(specs.items(), self._twins([*specs.values()]), strict=True):
-            assert spec.template is not None
-            node = next(node for node in self.cluster.nodes if node.name == twin.source.node)
-            wanted = (*host_mounts(spec.template).values(), KUBELET_FOLDER)
-            others = [each for each in self.listening if not each.vertex.name.startswith(f"{start.name}:")]
-            free = self.free(node.name)
-            with planted(self.cluster, node, wanted) as traces, served(self.cluster, node, free):
-                container = Container(
-                    f"{start.name}/{name}", spec.template, twin, free, traces, self.scene, meter,
-                    others[: self.bounds.endpoints], self._identities,
-                )  # fmt: skip
-                told = self.scene.told(f"a twin of {start.name} runs")
-                yield Edge(KINDS["enter"], start, container.vertex, Status.PROVEN, told)
-                yield from inside.of_container(container)
+        meter.check()
+        self.prepare([start])
+        for looked in self._looks[start]:
+            told = self.scene.told(f"a twin of {start.name} runs")
+            yield Edge(KINDS["enter"], start, looked.container.vertex, Status.PROVEN, told)
+            yield from of_look(looked, meter, self._identities)
 
     def _of_identity(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         identity = self._identities.get(here.name)

@@ -178,12 +178,16 @@ class Resolve:
 class Tokens:
     """A search for readable service account tokens in every mount."""
 
+    skip: tuple[str, ...] = ()
+    """Mounts to leave out, such as those of the node's own files: the tokens in there are other pods'."""
+
     def specification(self) -> dict[str, Any]:
         """See :class:`Task`."""
-        return {"op": "tokens"}
+        return {"op": "tokens", "skip": list(self.skip)}
 
     def __str__(self) -> str:
-        return "read every file in every mount, looking for service account tokens"
+        but = f" but {', '.join(self.skip)}" if self.skip else ""
+        return f"read every file in every mount{but}, looking for service account tokens"
 
 
 @dataclass(frozen=True, slots=True)

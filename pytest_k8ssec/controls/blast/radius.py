@@ -1,4 +1,4 @@
-"""Whoever gets into one container of the stack stays there: the radius is no wider than what was agreed.
+"""Whoever gets into one container of the stack stays there, within the radius that was agreed.
 
 Each weakness by itself may look bearable: a token that nobody uses, a right that somebody needed once, a door in the
 network. What matters is where they lead together. From a twin of each workload the attack graph is walked as an attacker
