@@ -76,13 +76,13 @@ class Baseline:
         """What is new and what is gone, None where nothing was ever agreed for this workload."""
         if workload not in self.edges:
             return None
-        known, now = set(self.edges[workload]), {edge.id for edge in graph.radius}
+        known, now = set(self.edges[workload]), {edge.id for edge in graph.gains}
         return Change(tuple(sorted(now - known)), tuple(sorted(known - now)))
 
     def with_graph(self, workload: str, graph: Graph) -> Baseline:
         """The same, with what a workload reaches now as what is agreed."""
         budgets = {**self.budgets, workload: Budget(**graph.metrics)}
-        edges = {**self.edges, workload: tuple(edge.id for edge in graph.radius)}
+        edges = {**self.edges, workload: tuple(edge.id for edge in graph.gains)}
         return Baseline(self.budget, budgets, edges)
 
     def to_yaml(self) -> str:

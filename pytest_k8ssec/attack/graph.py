@@ -6,12 +6,12 @@ Names hold nothing that differs between runs (no pod's name, no address, no run'
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pytest_k8ssec.attack.kinds import KINDS, EdgeKind
+from pytest_k8ssec.attack.kinds import EdgeKind
 from pytest_k8ssec.evidence import Evidence
 
 SCHEMA = 1
@@ -161,6 +161,11 @@ class Graph:
         return tuple(self.edges[key] for key in sorted(self.edges) if self._walkable(self.edges[key], reached))
 
     @property
+    def gains(self) -> tuple[Edge, ...]:
+        """Those of :attr:`radius` that give the attacker something: what a baseline agrees to."""
+        return tuple(edge for edge in self.radius if edge.kind.name not in _NO_GAIN)
+
+    @property
     def unknown(self) -> tuple[Edge, ...]:
         """Edges from what was reached of which nothing can be told, by id."""
         reached = self.reached
@@ -248,6 +253,8 @@ class Graph:
         return ()
 
 
+_NO_GAIN = frozenset({"enter", "volume-discover", "permission-discover"})
+"""To be in a container, to see what is mounted, and to know one's rights is nothing by itself."""
 _STRENGTH = {Status.REFUTED: 0, Status.UNKNOWN: 1, Status.INFERRED: 2, Status.PROVEN: 3}
 
 
@@ -257,21 +264,3 @@ def _back(came: dict[Vertex, Edge | None], end: Vertex) -> Iterator[Edge]:
         yield edge
         edge = came[edge.source]
 
-
-def merged(graphs: Sequence[Graph], start: Vertex) -> Graph:
-    """One graph of several, seen from another start."""
-    whole = Graph(start)
-    for graph in graphs:
-        for edge in graph.edges.values():
-            whole.add(edge)
-        whole.bounds += [bound for bound in graph.bounds if bound not in whole.bounds]
-    return whole
-
-
-def from_json(body: dict[str, Any]) -> list[str]:
-    """The ids of the open edges of a graph in node-link form, as a baseline compares them."""
-    return sorted(
-        f"{KINDS[link['key']]}: {link['source']} -> {link['target']}"
-        for link in body["links"]
-        if link["status"] in (str(status) for status in OPEN)
-    )

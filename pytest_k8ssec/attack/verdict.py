@@ -85,7 +85,7 @@ def _against(workload: str, graph: Graph, agreed: Baseline) -> Iterator[Finding]
     for name in change.wider:
         yield Finding(f"new edge {name}", graph.edges[name].evidence, through=True)
     if not change.wider:
-        words = f"{len(graph.radius)} edges, all agreed to"
+        words = f"{len(graph.gains)} edges, all agreed to"
         yield Finding("walk over an edge that was not agreed to", _told(graph, words), _not_through(graph))
 
 
