@@ -109,7 +109,7 @@ class Edge:
     @property
     def fix(self) -> str:
         """The smallest change that cuts it, "" where nothing does."""
-        return self.kind.fix.format(source=self.source, target=self.target)
+        return self.kind.fix.format(source=self.source.name, target=self.target.name)
 
     def __str__(self) -> str:
         return f"{self.source} {self.kind.words} {self.target}"
@@ -263,4 +263,3 @@ def _back(came: dict[Vertex, Edge | None], end: Vertex) -> Iterator[Edge]:
     while edge is not None:
         yield edge
         edge = came[edge.source]
-

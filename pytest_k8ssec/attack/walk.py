@@ -214,7 +214,8 @@ class Walker:
         twins = self.pool.lease(*specs)
         fresh = [twin for twin in twins if twin.uid not in self._settled]
         if fresh:
-            settle(fresh, self.free(fresh[0].source.node))
+            free = self.free(fresh[0].source.node)
+            settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
             self._settled |= {twin.uid for twin in fresh}
         return twins
 

@@ -53,7 +53,7 @@ def svg(body: Graph) -> str:
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">
 <title>{title}</title><style>{_STYLE}</style>
 <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse"
- orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>
+ orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="#868e96"/></marker></defs>
 {drawn}
 {boxes}
 </svg>

@@ -25,7 +25,7 @@ from pytest_k8ssec.runs import Run
 from pytest_k8ssec.settings import OPTIONS
 from tests.unit.dockers import FakeDocker
 
-COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep")
+COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "blast")
 
 
 @pytest.fixture(autouse=True)
@@ -263,6 +263,30 @@ def test_up_without_docker(says: Callable[..., str], tmp_path: Path, monkeypatch
     """No client is a failure with its mend."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "k8ssec: docker: no client on PATH\n  mend: install docker" in says("up", code=1)
+
+
+# -- blast ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["web/shop"], "stack: none was named"),
+        ([], "one of the arguments WORKLOAD --all is required"),
+        (["web/shop", "--all"], "not allowed with argument"),
+        (["web/shop", "--stack", "nowhere"], "nowhere: does not exist"),
+        (["--all", "--stack", "infra", "--svg", "x.svg"], "--svg with --all: is a picture of one workload"),
+        (["web/shop", "--stack", "infra", "--baseline", "none.yaml"], "baseline none.yaml: does not exist"),
+        (["web/shop", "--stack", "infra", "--baseline", "bad.yaml"], "'x' is none of budget, workloads"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_wrong_usage_of_blast(says: Callable[..., str], arguments: list[str], expected: str) -> None:
+    """Known before docker is asked for anything."""
+    Path("infra").mkdir()
+    Path("infra/Pulumi.yaml").touch()
+    Path("bad.yaml").write_text("x: 1\n")
+    assert expected in " ".join(says("blast", *arguments, code=2).split())
 
 
 # -- down, list, sweep ------------------------------------------------------------------------------------------------

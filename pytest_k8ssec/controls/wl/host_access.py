@@ -85,7 +85,7 @@ def _look(pod: Pod, traces: Planted) -> list[Evidence]:
     return pod.probe(HostFile(traces.paths, traces.nonce), _SOCKETS, Namespaces())
 
 
-@sabotage(test_wl_host_access, kills=("adm-psa",))
+@sabotage(test_wl_host_access, kills=("adm-psa", "blast-radius"))
 def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts its node's logs."""
     volume = {"name": "node", "hostPath": {"path": "/var/log"}}
@@ -93,7 +93,7 @@ def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield proof
 
 
-@sabotage(test_wl_host_access, kills=("adm-psa",))
+@sabotage(test_wl_host_access, kills=("adm-psa", "blast-radius"))
 def host_processes_shared(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack shares its node's process namespace."""
     with weakened(cluster.api, stack, pod={"hostPID": True}) as proof:
