@@ -57,6 +57,12 @@ def of_namespace(scene: Scene, namespace: Vertex) -> Iterator[Edge]:
         yield _inferred("namespace-owns", namespace, target, told)
 
 
+def of_secret(scene: Scene, secret: Vertex) -> Iterator[Edge]:
+    """Whose token a Secret holds."""
+    for target in scene.held_by(secret):
+        yield _inferred("secret-holds", secret, target, scene.told(f"the annotations of {secret}"))
+
+
 def of_pod(scene: Scene, pod: Vertex) -> Iterator[Edge]:
     """What a pod that is not of the stack has."""
     for each in scene.pods(pod.namespace):

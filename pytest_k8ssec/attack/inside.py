@@ -118,7 +118,9 @@ def look(container: Container, shown: _Answers) -> Look:
     """
     mounts = container.template["spec"]["containers"][0].get("volumeMounts") or ()
     own: list[Task] = [container.tokens, Privileges()]
-    own += [task for each in mounts for task in (WhichFile(each["mountPath"]), Readable(each["mountPath"]))]
+    own += [WhichFile(each["mountPath"]) for each in mounts]
+    held = secret_volumes(container.template["spec"])
+    own += [Readable(each["mountPath"]) for each in mounts if each["name"] in held]  # no others: a node's hold devices
     own += [*_shared(container.scene, container.traces), *(Tcp(each.address, each.port) for each in container.targets)]
     return Look(container, _asked(container.pod, own), shown)
 
@@ -160,10 +162,10 @@ def _volumes(container: Container, found: _Answers) -> Iterator[Edge]:
     for mount in spec["containers"][0].get("volumeMounts") or ():
         volume = Vertex(Kind.VOLUME, f"{namespace}/{workload}/{mount['name']}")
         there = found[str(WhichFile(mount["mountPath"]))].evidence
-        status = Status.PROVEN if there.outcome is Outcome.DONE else Status.UNKNOWN
+        status = {Outcome.DONE: Status.PROVEN, Outcome.DENIED: Status.REFUTED}.get(there.outcome, Status.UNKNOWN)
         yield container.edge("volume-discover", volume, status, there)
-        opened = found[str(Readable(mount["mountPath"]))].evidence
         for secret in held.get(mount["name"], ()):
+            opened = found[str(Readable(mount["mountPath"]))].evidence
             known = Status.UNKNOWN if opened.broken else _FOUND.get(opened.outcome, Status.UNKNOWN)
             yield Edge(KINDS["secret-volume"], volume, Vertex(Kind.SECRET, f"{namespace}/{secret}"), known, opened)
     for secret in variables(spec["containers"][:1]):

@@ -6,7 +6,7 @@ complete. So the many that have none cost a handful of requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,6 @@ _IN_CLUSTER = {
 }
 """What a right in the whole cluster leads to."""
 _TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "serviceaccounts")
-_REFUSED_EARLY = frozenset({401, 429, 500, 503, 504})
 
 
 @dataclass(slots=True)
@@ -149,6 +148,7 @@ def _in_cluster(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
         target = _IN_CLUSTER[kind]
         if not _listed(step, rules):
             yield suspect.edge(kind, target, rules.evidence, Status.REFUTED)
+            yield from _by_name(suspect, step, "", rules, [target])
             continue
         answer = suspect.attempt(step, "in the cluster")
         status = _THROUGH.get(answer.status or 0, Status.UNKNOWN)
@@ -212,14 +212,19 @@ def _in_namespace(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
         yield from _by_name(suspect, step, place, rules)
 
 
-def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules) -> Iterator[Edge]:
-    """Rights on single objects: asked for, as to use them there would not be harmless."""
+def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Sequence[Vertex] = ()) -> Iterator[Edge]:
+    """Rights on single objects: asked for, as to use them there would not be harmless.
+
+    Args:
+        targets: what they lead to; in a namespace that depends on the name.
+    """
     verb, resource, group = step.right
     for name in rules.names(verb, resource, group=group):
         suspect.meter.request()
         answer = suspect.identity.may(verb, resource, group=group, namespace=place, name=name)
-        status = Status.PROVEN if answer.outcome is Outcome.DONE else Status.REFUTED
-        for target in _targets(suspect.scene, step, place, only=name):
+        allowed = Status.INFERRED if targets or len(step.rules) > 1 else Status.PROVEN
+        status = allowed if answer.outcome is Outcome.DONE else Status.REFUTED
+        for target in targets or _targets(suspect.scene, step, place, only=name):
             yield suspect.edge(_kind_of(step), target, answer, status)
 
 

@@ -62,6 +62,17 @@ class Scene:
         found = self._list(f"/api/v1/namespaces/{namespace}/secrets", headers=MANY)
         return tuple(Vertex(Kind.SECRET, f"{namespace}/{each['metadata']['name']}") for each in found)
 
+    def held_by(self, secret: Vertex) -> tuple[Vertex, ...]:
+        """The service account whose token a Secret holds, as its annotation says."""
+        namespace, _, name = secret.name.partition("/")
+        found = self._list(f"/api/v1/namespaces/{namespace}/secrets", headers=MANY)
+        accounts = [
+            (each["metadata"].get("annotations") or {}).get("kubernetes.io/service-account.name")
+            for each in found
+            if each["metadata"]["name"] == name
+        ]
+        return tuple(Vertex(Kind.IDENTITY, account_user(namespace, account)) for account in accounts if account)
+
     def identities(self, namespace: str) -> tuple[Vertex, ...]:
         """The service accounts of a namespace."""
         found = self._list(f"/api/v1/namespaces/{namespace}/serviceaccounts")

@@ -170,6 +170,8 @@ class Walker:
                 yield from closure.of_pod(self.scene, here)
             case Kind.NAMESPACE:
                 yield from closure.of_namespace(self.scene, here)
+            case Kind.SECRET:
+                yield from closure.of_secret(self.scene, here)
             case Kind.NODE:
                 yield from closure.of_node(self.scene, here)
             case Kind.KUBELET:

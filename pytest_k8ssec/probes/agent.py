@@ -390,14 +390,16 @@ def begins_with(path: str, text: str) -> bool:
 
 
 def readable(task: Json) -> Json:
-    """How many files below a folder can be opened for reading; nothing of them is read."""
+    """How many files below a folder can be opened for reading; nothing of them is read, and no device is opened."""
     looked = opened = 0
     for path in files([task["folder"]]):
+        if not os.path.isfile(path):
+            continue
         looked += 1
         if looked > FILES_MAX:
             return {"outcome": "error", "detail": "more than %d files" % FILES_MAX}
         try:
-            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            os.close(os.open(path, os.O_RDONLY))
             opened += 1
         except OSError:
             pass

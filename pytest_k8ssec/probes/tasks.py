@@ -301,7 +301,7 @@ class WhichFile:
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """A look at which files below a folder can be opened (``Outcome.ABSENT``: none); nothing of them is read."""
+    """A look at which regular files below a folder can be opened (``Outcome.ABSENT``: none); nothing of them is read."""
 
     folder: str
 

@@ -15,7 +15,7 @@ Link = Mapping[str, Any]
 _WIDE, _HIGH = 250, 40
 _GAP_X, _GAP_Y, _MARGIN = 130, 16, 20
 _OPEN = ("proven-live", "inferred")
-_LETTERS = 36
+_LETTERS = 34
 """That fit into a box."""
 _STYLE = """
 .box { fill: #fff; stroke: #495057 } .out { fill: #f8f9fa; stroke: #ced4da } .out-text { fill: #868e96 }

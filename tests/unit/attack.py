@@ -30,9 +30,7 @@ KEY = Vertex(Kind.SECRET, "web/key")
 PROVEN, INFERRED, REFUTED, UNKNOWN = Status.PROVEN, Status.INFERRED, Status.REFUTED, Status.UNKNOWN
 
 
-def edge(
-    kind: str, source: Vertex, target: Vertex, status: Status = PROVEN, found: Evidence | None = None
-) -> Edge:
+def edge(kind: str, source: Vertex, target: Vertex, status: Status = PROVEN, found: Evidence | None = None) -> Edge:
     """An edge with some evidence."""
     return Edge(KINDS[kind], source, target, status, found or evidence(Outcome.DONE, kind))
 

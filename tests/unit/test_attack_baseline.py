@@ -130,7 +130,9 @@ def test_a_budget_is_of_one_workload_or_of_all(tmp_path: Path) -> None:
     agreed = read(file)
     assert agreed is not None
     assert (Budget(secrets=1), Budget(secrets=0)) == (agreed.budget_of("web/shop"), agreed.budget_of("web/other"))
-    assert {"secrets": (2, 1)} == Budget(secrets=1).exceeded({"identities": 9, "namespaces": 9, "secrets": 2, "nodes": 0})
+    assert {"secrets": (2, 1)} == Budget(secrets=1).exceeded(
+        {"identities": 9, "namespaces": 9, "secrets": 2, "nodes": 0}
+    )
 
 
 def test_findings_carry_the_evidence_of_the_edge() -> None:

@@ -20,7 +20,7 @@ from tests.unit.attack import ACCOUNT, INFERRED, KEY, PROVEN, REFUTED, UNKNOWN, 
 SPACES = {"ipc": "ipc:[1]", "mnt": "mnt:[1]", "net": "net:[1]", "pid": "pid:[1]"}
 OWN = {kind: name.replace("1", "2") for kind, name in SPACES.items()}
 TRACES = Planted(("/.k8ssec-a", "/var/lib/kubelet/.k8ssec-a"), "nonce", SPACES, {})
-TEMPLATE = {
+TEMPLATE: dict[str, Any] = {
     "spec": {
         "serviceAccountName": "shop",
         "volumes": [{"name": "key", "secret": {"secretName": "key"}}],
@@ -176,7 +176,8 @@ def test_a_door_that_nobody_gets_through_is_none() -> None:
 def test_a_token_counts_if_the_api_server_takes_it(status: int, expected: Status) -> None:
     """A token that was found is shown to it; what the token says of itself is not enough."""
     cluster = FakeCluster(FakeApi(statuses={"POST /apis/authentication.k8s.io/v1/selfsubjectreviews": status}))
-    token = {"path": "/t", "token": "x.y.z" * 9, "claims": {"sub": ACCOUNT.name}}
+    value = "x.y.z" * 9
+    token = {"path": "/t", "token": value, "claims": {"sub": ACCOUNT.name}}
     pod = cast("Pod", FakePod({**SAFE, "tokens": {"outcome": "done", "tokens": [token]}}))
     container = Container("web/shop/shop", TEMPLATE, pod, TRACES, cluster.scene(), [])
     canary = look_as_canary(cast("Pod", FakePod(FREE)), container.scene, TRACES)
@@ -185,4 +186,4 @@ def test_a_token_counts_if_the_api_server_takes_it(status: int, expected: Status
     (stolen,) = (edge for edge in edges if edge.kind.name == "token-steal")
     assert expected is stolen.status
     assert (expected is PROVEN) is bool(identities)
-    assert token["token"] not in repr(stolen)
+    assert value not in repr(stolen)

@@ -46,7 +46,9 @@ def test_the_summary_names_way_and_cut() -> None:
     assert [str(number) for number in range(1, 5)] == re.findall(r"^    (\d)\. ", text, re.MULTILINE)
     assert "set automountServiceAccountToken: false on the pods of web/shop/shop (id-token-automount)" in text
     assert "bound reached: depth 4: what lies behind is not known" in text
-    assert "partly by inference" in attack.summary(graph(ENTER, edge("powerful", CONTAINER, CLUSTER_ADMIN, INFERRED)).to_json())
+    assert "partly by inference" in attack.summary(
+        graph(ENTER, edge("powerful", CONTAINER, CLUSTER_ADMIN, INFERRED)).to_json()
+    )
     assert "no way was found" in attack.summary(graph(ENTER).to_json())
 
 
@@ -85,7 +87,9 @@ def test_boxes_do_not_overlap_and_fit() -> None:
     back = edge("pod-exec", ACCOUNT, CONTAINER)
     root = ET.fromstring(svg(graph(*TO_ADMIN, *many, back).to_json()))
     _, _, width, height = map(float, str(root.get("viewBox")).split())
-    places = [tuple(float(str(box.get(key))) for key in ("x", "y", "width", "height")) for box in root.iter(f"{_SVG}rect")]
+    places = [
+        tuple(float(str(box.get(key))) for key in ("x", "y", "width", "height")) for box in root.iter(f"{_SVG}rect")
+    ]
     for number, (x, y, w, h) in enumerate(places):
         assert 0 <= x <= x + w <= width
         assert 0 <= y <= y + h <= height

@@ -43,7 +43,9 @@ def test_who_may_nothing_costs_a_handful_of_requests() -> None:
     """All is refuted by the list of rights, and the shortest way of all by a try."""
     found, api = walked()
     assert 2 == len(api.sent)
-    assert {REFUTED} == {edge.status for kind, edges in found.items() for edge in edges if kind != "permission-discover"}
+    assert {REFUTED} == {
+        edge.status for kind, edges in found.items() for edge in edges if kind != "permission-discover"
+    }
     assert {"secrets-get", "pod-exec", "pod-create", "kubelet-exec", "impersonate"} <= set(found)
 
 
@@ -78,7 +80,11 @@ def test_cluster_admin_ends_the_search() -> None:
             "token-request",
             {ACCOUNT, Vertex(Kind.IDENTITY, "system:serviceaccount:web:default")},
         ),
-        (rule("get", "nodes/proxy"), "kubelet-exec", {Vertex(Kind.KUBELET, "worker"), Vertex(Kind.KUBELET, "control-plane")}),
+        (
+            rule("get", "nodes/proxy"),
+            "kubelet-exec",
+            {Vertex(Kind.KUBELET, "worker"), Vertex(Kind.KUBELET, "control-plane")},
+        ),
     ],
 )
 def test_a_right_is_tried_and_leads_somewhere(right: dict[str, Any], kind: str, targets: set[Vertex]) -> None:
@@ -88,7 +94,9 @@ def test_a_right_is_tried_and_leads_somewhere(right: dict[str, Any], kind: str, 
     assert targets == opened
     # The way to bind cluster-admin is always tried, and this API server answers 404 to everything.
     others = {edge.kind.name for edges in found.values() for edge in edges if edge.open}
-    assert {kind, "permission-discover", "role-bind"} | ({"pod-privileged"} if kind == "pod-create" else set()) == others
+    assert {kind, "permission-discover", "role-bind"} | (
+        {"pod-privileged"} if kind == "pod-create" else set()
+    ) == others
 
 
 def test_a_right_that_is_listed_and_refused_is_refuted() -> None:
@@ -118,6 +126,22 @@ def test_rights_on_one_object_are_found_by_its_name() -> None:
     execs = {**rule("create", "pods/exec"), "resourceNames": ["shop-1"]}
     found, _ = walked(execs, default=404)
     assert {PROVEN} == statuses([edge for edge in found["pod-exec"] if edge.target.kind is Kind.POD])
+
+
+def test_rights_in_the_cluster_are_found_by_name_too() -> None:
+    """Who may act as one user, by its name, may do what that one may."""
+    found, _ = walked({**rule("impersonate", "users"), "resourceNames": ["admin"]}, default=404)
+    assert INFERRED in statuses(found["impersonate"])
+    found, _ = walked({**rule("impersonate", "users"), "resourceNames": ["admin"]})
+    assert {REFUTED} == statuses(found["impersonate"])
+
+
+def test_a_secret_may_hold_the_token_of_an_account() -> None:
+    """Its annotation says whose, and no value is read."""
+    token = {"metadata": {"name": "t", "annotations": {"kubernetes.io/service-account.name": "shop"}}}
+    scene = FakeCluster(FakeApi(lists={f"{_WEB}/secrets": [token, named("key")]})).scene("web")
+    assert [ACCOUNT] == [edge.target for edge in closure.of_secret(scene, Vertex(Kind.SECRET, "web/t"))]
+    assert [] == list(closure.of_secret(scene, KEY))
 
 
 def test_each_step_of_the_verb_matrix_is_a_kind_of_edge() -> None:
@@ -152,7 +176,11 @@ def test_a_powerful_account_that_is_not_the_stacks_is_inferred_to_be_one() -> No
 def test_pods_are_named_after_what_made_them() -> None:
     """A pod's own name differs between runs, and so does a node's."""
     owned = [
-        ("shop-7d9f-x2", {"kind": "ReplicaSet", "name": "shop-7d9f", "controller": True}, {"pod-template-hash": "7d9f"}),
+        (
+            "shop-7d9f-x2",
+            {"kind": "ReplicaSet", "name": "shop-7d9f", "controller": True},
+            {"pod-template-hash": "7d9f"},
+        ),
         ("etcd-k8ssec-1-control-plane", {"kind": "Node", "name": "n", "controller": True}, {}),
         ("proxy-abcde", {"kind": "DaemonSet", "name": "proxy", "controller": True}, {}),
     ]

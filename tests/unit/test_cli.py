@@ -15,7 +15,7 @@ import pytest
 
 from pytest_k8ssec import cli, docker
 from pytest_k8ssec.catalogue import controls
-from pytest_k8ssec.cli import clusters, main
+from pytest_k8ssec.cli import blast, clusters, main
 from pytest_k8ssec.cli import controls as controls_command
 from pytest_k8ssec.control import Control
 from pytest_k8ssec.errors import ClusterError, SettingsError
@@ -23,6 +23,7 @@ from pytest_k8ssec.frameworks import reference
 from pytest_k8ssec.interrupts import Terminated
 from pytest_k8ssec.runs import Run
 from pytest_k8ssec.settings import OPTIONS
+from pytest_k8ssec.stack import Workload
 from tests.unit.dockers import FakeDocker
 
 COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "blast")
@@ -287,6 +288,23 @@ def test_wrong_usage_of_blast(says: Callable[..., str], arguments: list[str], ex
     Path("infra/Pulumi.yaml").touch()
     Path("bad.yaml").write_text("x: 1\n")
     assert expected in " ".join(says("blast", *arguments, code=2).split())
+
+
+def workloads(*names: str) -> list[Workload]:
+    """Deployments of these names."""
+    return [Workload("Deployment", *name.split("/"), {}, {}, {}) for name in names]
+
+
+def test_blast_finds_the_workload_that_is_meant() -> None:
+    """By its name alone where only one is called so; the error names those that there are."""
+    there = workloads("web/shop", "pay/api", "pay/shop")
+    assert ["pay/api"] == [f"{one.namespace}/{one.name}" for one in blast._chosen(there, "api")]
+    assert ["web/shop"] == [f"{one.namespace}/{one.name}" for one in blast._chosen(there, "web/shop")]
+    assert there == blast._chosen(there, None)
+    for wanted, why in (("shop", "is the name of several"), ("ledger", "is no workload of the stack")):
+        with pytest.raises(SettingsError, match=why) as error:
+            blast._chosen(there, wanted)
+        assert "name one of pay/api, pay/shop, web/shop" == error.value.mend
 
 
 # -- down, list, sweep ------------------------------------------------------------------------------------------------
