@@ -115,12 +115,15 @@ class Walker:
         fresh = [start for start in starts if start not in self._looks]
         specs = [(start, name, spec) for start in fresh for name, spec in self._specs(start).items()]
         twins = self._twins([spec for _, _, spec in specs])
+        looks: dict[Vertex, list[Look]] = {start: [] for start in fresh}
         for name in sorted({twin.source.node for twin in twins}):
             here = [(*each, twin) for each, twin in zip(specs, twins, strict=True) if twin.source.node == name]
             node = next(node for node in self.cluster.nodes if node.name == name)
-            self._look_round(node, here)
+            for start, looked in self._look_round(node, here):
+                looks[start].append(looked)
+        self._looks |= looks  # all or none: a workload of which one container is missing would seem safer than it is
 
-    def _look_round(self, node: Node, here: Sequence[tuple[Vertex, str, PodSpec, Pod]]) -> None:
+    def _look_round(self, node: Node, here: Sequence[tuple[Vertex, str, PodSpec, Pod]]) -> list[tuple[Vertex, Look]]:
         """Look round in the twins on one node, and from the canary there."""
         templates = [spec.template or {} for _, _, spec, _ in here]
         mounted = sorted({path for template in templates for path in host_mounts(template).values()})
@@ -136,8 +139,8 @@ class Walker:
                 for start, name, spec, twin in here
             ]
             answers = list(threads.map(lambda one: look(one, {}), containers))
-            for (start, *_), answer in zip(here, answers, strict=True):
-                self._looks.setdefault(start, []).append(replace(answer, shown=shown.result()))
+            canary = shown.result()
+            return [(start, replace(answer, shown=canary)) for (start, *_), answer in zip(here, answers, strict=True)]
 
     def _others(self, start: Vertex) -> list[Target]:
         """What listens besides the workload itself, as far as the bound goes."""

@@ -292,7 +292,8 @@ def test_wrong_usage_of_blast(says: Callable[..., str], arguments: list[str], ex
 
 def workloads(*names: str) -> list[Workload]:
     """Deployments of these names."""
-    return [Workload("Deployment", *name.split("/"), {}, {}, {}) for name in names]
+    pairs = [name.partition("/") for name in names]
+    return [Workload("Deployment", namespace, name, {}, {}, {}) for namespace, _, name in pairs]
 
 
 def test_blast_finds_the_workload_that_is_meant() -> None:
