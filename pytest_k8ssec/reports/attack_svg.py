@@ -47,7 +47,8 @@ def svg(body: Graph) -> str:
     width = max((place.x for place in places.values()), default=0) + _WIDE + _MARGIN
     height = max((place.y for place in places.values()), default=0) + _HIGH + _MARGIN
     links = sorted(body["links"], key=lambda link: (edge_id(link) in way, link["status"] in _OPEN))
-    drawn = "\n".join(_edge(link, places, thick=edge_id(link) in way) for link in links)
+    labels = _labels(links)
+    drawn = "\n".join(_edge(link, places, labels.pop(_pair(link), ""), thick=edge_id(link) in way) for link in links)
     boxes = "\n".join(_box(node, places[node["id"]], body["graph"]["start"]) for node in body["nodes"])
     title = html.escape(f"what is within reach of {body['graph']['start']}")
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">
@@ -104,24 +105,39 @@ def _from_where(name: str, links: Sequence[Link], rows: Mapping[str, int]) -> fl
     return sum(found) / len(found) if found else 0.0
 
 
-def _edge(link: Link, places: Mapping[str, _Place], *, thick: bool) -> str:
+def _pair(link: Link) -> tuple[str, str]:
+    return link["source"], link["target"]
+
+
+def _labels(links: Sequence[Link]) -> dict[tuple[str, str], str]:
+    """One label for all open edges with the same ends: the kind of the one that matters most, and how many there are more."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for link in links:
+        if link["status"] in _OPEN:
+            kinds.setdefault(_pair(link), []).insert(0, link["key"])
+    return {pair: found[0] + (f" +{len(found) - 1}" if len(found) > 1 else "") for pair, found in kinds.items()}
+
+
+def _edge(link: Link, places: Mapping[str, _Place], label: str, *, thick: bool) -> str:
     source, target = places[link["source"]], places[link["target"]]
     x1, y1, x2, y2 = source.x + _WIDE, source.middle, target.x, target.middle
     if target.x <= source.x:  # back, or down the same column: round the right-hand side
         x2 = target.x + _WIDE
         bend = max(x1, x2) + _GAP_X // 2
         curve = f"M{x1} {y1} C{bend} {y1} {bend} {y2} {x2} {y2}"
-        middle = (bend - 20, (y1 + y2) // 2)
+        where = (bend - 20, (y1 + y2) // 2)
     else:
         half = (x1 + x2) // 2
         curve = f"M{x1} {y1} C{half} {y1} {half} {y2} {x2} {y2}"
-        middle = (half, (y1 + y2) // 2 - 3)
+        where = (x2 - 12, y2 - 4)  # beside the target: there each has a row of its own
     style = f"step {link['status']}" + (" way" if thick else "")
     told = html.escape(f"{edge_id(link)} ({link['status']}, {link['technique']})")
-    label = ""
-    if link["status"] in _OPEN:
-        label = f'<text class="label" x="{middle[0]}" y="{middle[1]}" text-anchor="middle">{html.escape(link["key"])}</text>'
-    return f'<g><title>{told}</title><path class="{style}" d="{curve}" marker-end="url(#tip)"/>{label}</g>'
+    text = (
+        f'<text class="label" x="{where[0]}" y="{where[1]}" text-anchor="end">{html.escape(label)}</text>'
+        if label
+        else ""
+    )
+    return f'<g><title>{told}</title><path class="{style}" d="{curve}" marker-end="url(#tip)"/>{text}</g>'
 
 
 def _box(node: Mapping[str, Any], place: _Place, start: str) -> str:
