@@ -13,7 +13,7 @@ from pytest_k8ssec.attack.walk import Walker, start_of
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
-from pytest_k8ssec.probes.grants import granted, rule
+from pytest_k8ssec.probes.grants import lent, rule
 from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.unrestricted import unrestricted_namespace, unrestricted_template
@@ -75,7 +75,7 @@ class Canary:
         rules = [rule(verb, "secrets") for verb in ("list", "get")]
         steps = (*in_cluster(), *in_namespace(self._account, self._account.namespace, self._cluster.probe_image))
         rules += [each for step in (*steps, to_cluster_admin(self._account)) for each in step.rules]
-        with granted(self._cluster, self._account, *rules, rule("get", "nodes/proxy")):
+        with lent(self._cluster, self._account, *rules, rule("get", "nodes/proxy")):
             return walker.walk(start)
 
     def _spec(self, node: str) -> PodSpec:
