@@ -12,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from pytest_k8ssec.attack import closure
+from pytest_k8ssec.attack.container import Container, Look, Target
 from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
-from pytest_k8ssec.attack.inside import KUBELET_FOLDER, Container, Look, Target, look, look_as_canary, of_look
+from pytest_k8ssec.attack.host import KUBELET_FOLDER
+from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
 from pytest_k8ssec.attack.rights import Suspect, of_identity

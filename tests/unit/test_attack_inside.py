@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_k8ssec.attack.container import Container, Look, Target
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
-from pytest_k8ssec.attack.inside import Container, Look, Target, look, look_as_canary, of_look
+from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.meter import Bounds, Meter
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.probes.identities import Identity
@@ -120,7 +121,7 @@ def test_a_container_without_weaknesses_reaches_nothing() -> None:
         ("http", {"outcome": "http", "status": 500}, "kubelet-anonymous", UNKNOWN),
         ("http", {"outcome": "tls-alert"}, "etcd-read", REFUTED),
         ("host-file", {"outcome": "done", "facts": {"writable": True}}, "host-read", PROVEN),
-        ("host-file", {"outcome": "done", "facts": {"writable": True}}, "host-write", PROVEN),
+        ("host-file", {"outcome": "done", "facts": {"writable": True}}, "host-write", INFERRED),
         ("host-file", {"outcome": "done", "facts": {"writable": False}}, "host-write", REFUTED),
         ("host-file", {"outcome": "done", "facts": {"writable": True}}, "token-paths", REFUTED),
         ("host-socket", {"outcome": "done"}, "cri-socket", PROVEN),
@@ -145,6 +146,9 @@ def test_capabilities_are_inferred_to_lead_to_the_node() -> None:
     assert {PROVEN} == statuses(found["host-namespace"])
     root = walked({**free, "host-file": {"outcome": "done", "facts": {"writable": False}}})
     assert {PROVEN} == statuses(root["token-paths"])
+    assert {REFUTED} == statuses(root["host-write"])
+    root = walked({**free, "host-file": {"outcome": "done", "facts": {"writable": True}}})
+    assert {PROVEN} == statuses(root["host-write"])
 
 
 @pytest.mark.parametrize("operation", [*SAFE, "tcp"])
