@@ -61,8 +61,9 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> dict[str, Grap
         stack = site.stack
         chosen = _chosen(stack.workloads(), arguments.workload)
         walk = BlastRadius(site.cluster, stack, site.pool)
-        tell(f"starting {len(chosen)} twins")
-        walk.prepare(chosen)
+        if len(chosen) > 1:
+            tell(f"starting twins of {len(chosen)} workloads")
+            walk.prepare(chosen)
         graphs: dict[str, Graph] = {}
         for workload in chosen:
             name = f"{workload.namespace}/{workload.name}"
