@@ -52,7 +52,7 @@ def weakened(
     workload = found[0]
     path = api.path("apps/v1", "Deployment", workload.namespace, workload.name)
     before = api.get(path)["spec"]["template"]
-    with _enforcing(api, workload.namespace, level):
+    with enforcing(api, workload.namespace, level):
         try:
             _roll_out(api, path, _weaker(before, container, pod, volume))
             yield api_evidence("", f"GET {path}: {container or pod or volume}", api.request("GET", path))
@@ -78,7 +78,8 @@ def _weaker(
 
 
 @contextmanager
-def _enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
+def enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
+    """Have a namespace enforce another Pod Security level for a while; "" leaves it."""
     path = f"/api/v1/namespaces/{namespace}"
     before = api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
     if level:

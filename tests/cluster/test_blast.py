@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_k8ssec.attack import baseline
@@ -14,6 +15,7 @@ from pytest_k8ssec.attack.graph import Graph, Status
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.attack.verdict import findings
 from pytest_k8ssec.clusters.kind import KindCluster
+from pytest_k8ssec.controls.blast.radius import node_taken
 from pytest_k8ssec.probes.grants import granted, rule
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.stack import ServiceAccount, Stack
@@ -21,6 +23,7 @@ from tests.cluster.harness import Place
 
 ROOT = Path(__file__).parents[2]
 _SECONDS = 60
+_HOST = 7
 _ALL_SECONDS = 90
 
 
@@ -90,6 +93,20 @@ def test_a_wider_radius_is_named_edge_by_edge(cluster: KindCluster, stack: Stack
     } <= _new(during, agreed)
     assert {Status.PROVEN} == {edge.status for edge in during.radius if edge.kind.name == "pod-exec"}
     assert set() == _new(after, agreed)
+
+
+def test_a_workload_that_takes_its_node_is_seen_to(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
+    """Each way out that the sabotage opens is an edge: some proven, some inferred, and they lead on."""
+    with contextmanager(node_taken)(cluster, stack):
+        pool.refresh()
+        weak = next(each for each in stack.workloads() if each.template["spec"].get("hostPID"))
+        graph = BlastRadius(cluster, stack, pool)(weak)
+        ways = {edge.kind.name: edge.status for edge in graph.radius if edge.kind.order == _HOST}
+    pool.refresh()
+    proven = ("host-read", "host-write", "token-paths", "cri-socket", "host-namespace")
+    inferred = ("nsenter", "ptrace", "privileged-mount", "module-load", "core-pattern")
+    assert dict.fromkeys(proven, Status.PROVEN) | dict.fromkeys(inferred, Status.INFERRED) == ways
+    assert 1 == graph.metrics["nodes"]
 
 
 def _new(graph: Graph, agreed: Baseline) -> set[str]:

@@ -21,6 +21,7 @@ https://attack.mitre.org/matrices/enterprise/containers/
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.grants import RBAC, binding, granted, may, rule
-from pytest_k8ssec.probes.weakened import weakened
+from pytest_k8ssec.probes.weakened import enforcing, weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -182,6 +183,38 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         return f"{workload.namespace}/{workload.service_account}" not in clients
 
     with weakened(cluster.api, stack, pod={"automountServiceAccountToken": True}, level="", of=is_no_client) as proof:
+        yield proof
+
+
+@sabotage(test_blast_radius)
+def secret_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack mounts one Secret more."""
+    workload = next(each for each in stack.workloads() if each.kind == "Deployment")
+    name = f"k8ssec-{secrets.token_hex(3)}"
+    metadata = {"name": name, "namespace": workload.namespace}
+    manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": "of nothing"}}
+    volume = {"name": name, "secret": {"secretName": name}}
+    with cluster.api.applied(manifest), weakened(cluster.api, stack, volume=(volume, "/more"), level="") as proof:
+        yield proof
+
+
+@sabotage(test_blast_radius, kills=("adm-psa", "rbac-escalation"))
+def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may create pods in its namespace, and that lets in privileged ones."""
+    account = _client(stack)
+    with (
+        enforcing(cluster.api, account.namespace, "privileged"),
+        granted(cluster, account, rule("create", "pods"), namespace=account.namespace) as proof,
+    ):
+        yield proof
+
+
+@sabotage(test_blast_radius, kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege"))
+def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack is root, privileged, among its node's processes, and mounts its files."""
+    root = {"runAsUser": 0, "runAsNonRoot": False, "privileged": True, "allowPrivilegeEscalation": True}
+    volume = {"name": "node", "hostPath": {"path": "/"}}
+    with weakened(cluster.api, stack, container=root, pod={"hostPID": True}, volume=(volume, "/node")) as proof:
         yield proof
 
 
