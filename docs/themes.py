@@ -13,6 +13,7 @@ THEMES = {
     "The service account's token gives access to the API by default": ("id-token-*",),
     "RBAC gives too much, up to a token of cluster-admin": ("rbac-*", "api-authz"),
     "One compromised container reaches the node, and so the cluster": ("wl-*", "node-seccomp"),
+    "The blast radius of one container": ("blast-radius", "wl-host-access"),
     "etcd is found by a scan of the internet": ("etcd-exposed", "ext-ports"),
     "Who writes to etcd is root, and who reads it soon is": (
         "etcd-client-auth",

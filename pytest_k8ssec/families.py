@@ -32,6 +32,7 @@ FAMILIES: dict[str, Family] = {
         Family("sup", "Supply chain", ("T1525",), ("N1", "N5"), ("K02:2022",)),
         Family("aud", "Audit", ("T1685",), ("N4",), ("K05:2022", "K10:2025")),
         Family("ext", "Exposure to the outside", ("T1133",), ("N2",), ("K09:2022", "K06:2025")),
+        Family("blast", "Blast radius", ("T1611", "T1078"), ("N1", "N2", "N3"), ("K03:2022", "K02:2025")),
     )
 }
 """By id. Sources: docs/controls/README.md; ATT&CK v19 replaced T1562 (Impair Defenses) by T1685."""

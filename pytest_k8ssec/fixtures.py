@@ -13,6 +13,7 @@ from pytest_k8ssec.session import SETTINGS
 from pytest_k8ssec.verdict import Judge
 
 if TYPE_CHECKING:
+    from pytest_k8ssec.attack.radius import BlastRadius
     from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.packs import Pack
     from pytest_k8ssec.probes.pool import Pod, Pool
@@ -119,6 +120,21 @@ def reachability(k8ssec_site: Site) -> Reachability:
     from pytest_k8ssec.reach.survey import survey
 
     return _or_fail(lambda: survey(k8ssec_site.cluster, k8ssec_site.stack, k8ssec_site.pool))
+
+
+@pytest.fixture
+def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, pytestconfig: pytest.Config) -> BlastRadius:
+    """What is within reach of whoever gets into a container of a workload.
+
+    ``graph = blast_radius(workload)`` walks the attack graph from a twin of it. Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
+    ``blast_radius.baseline`` is what blast-radius.yaml beside Pulumi.yaml agrees to.
+    """
+    from pytest_k8ssec.attack import baseline
+    from pytest_k8ssec.attack.radius import BlastRadius
+
+    where = pytestconfig.stash[SETTINGS].stack
+    agreed = _or_fail(lambda: baseline.read(where / baseline.NAME)) if where else None
+    return BlastRadius(cluster, stack, pool, agreed)
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ UP_OPTIONS = (
 
 REACH_OPTIONS = ("cluster", *UP_OPTIONS)
 """Settings that ``reach`` takes."""
+BLAST_OPTIONS = UP_OPTIONS
+"""Settings that ``blast`` takes."""
 
 _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 """What kind accepts, short enough for the nodes' names to be host names."""
@@ -34,6 +36,7 @@ examples:
   pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls
   k8ssec down dev                       and away with it
   k8ssec reach --stack infra            who can really talk to whom, compared with what is declared
+  k8ssec blast web/shop --stack infra   what is within reach of whoever gets into web/shop
 
 Tests need none of this: `pytest --k8ssec-controls` makes a cluster for each run, and removes it.
 
@@ -81,6 +84,26 @@ an intent file; `web` is all of that namespace, `*` everybody, further names are
 exit codes: 0 all agree, 1 they differ or it can't be told, 2 wrong usage
 """
 
+_BLAST = """\
+Walk the attack graph of one workload: what is within reach of whoever gets into one of its containers. A twin of it finds
+tokens, Secrets, doors of the network and ways out to its node; what it finds is tried harmlessly, by dry runs and by names
+that don't exist, and goes on from there. Each edge is proven live, inferred, refuted or unknown. An ephemeral cluster is
+made, the stack deployed, and both removed: a twin may only stand where this run deployed.
+"""
+
+_BLAST_EXAMPLES = """\
+examples:
+  k8ssec blast web/shop --stack infra
+  k8ssec blast web/shop --stack infra --html build/blast.html --json build/blast.json
+  k8ssec blast web/shop --stack infra --write-baseline    agree to what it reaches now: infra/blast-radius.yaml
+  k8ssec blast --all --stack infra --html build/blast.html
+
+A workload is NAMESPACE/NAME, or NAME where only one is called so. The radius is compared with the baseline where there is
+one (blast-radius.yaml beside Pulumi.yaml); without one it must not hold a way to cluster-admin, nor a node.
+
+exit codes: 0 within its baseline, 1 wider, or it can't be told, 2 wrong usage
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -98,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     _list(commands)
     _sweep(commands)
     _reach(commands)
+    _blast(commands)
     return top
 
 
@@ -156,6 +180,22 @@ def _reach(commands: Subparsers) -> None:
     made.add_argument("--propagation", type=_times, default=0, metavar="N",
                       help="also measure, N times, how long a policy takes to be enforced")  # fmt: skip
     made.set_defaults(run=_later("reach", "reach"))
+
+
+def _blast(commands: Subparsers) -> None:
+    made = _command(commands, "blast", "walk what is within reach of one workload", _BLAST, _BLAST_EXAMPLES)
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("workload", nargs="?", metavar="WORKLOAD", help="NAMESPACE/NAME of a workload of the stack")
+    which.add_argument("--all", action="store_true", help="every workload of the stack")
+    _settings(made, BLAST_OPTIONS)
+    made.add_argument("--json", type=Path, metavar="FILE", help="write the graph as node-link JSON (with --all a list)")
+    made.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page with pictures")
+    made.add_argument("--svg", type=Path, metavar="FILE", help="write the picture of one workload alone")
+    made.add_argument("--mermaid", action="store_true", help="print the graph as Mermaid, instead of the summary")
+    made.add_argument("--baseline", type=Path, metavar="FILE", help="compare with this file (default: blast-radius.yaml "
+                      "beside Pulumi.yaml, where it is there)")  # fmt: skip
+    made.add_argument("--write-baseline", action="store_true", help="write what is reached now into that file")
+    made.set_defaults(run=_later("blast", "blast"))
 
 
 def _down(commands: Subparsers) -> None:

@@ -264,15 +264,17 @@ def files(places: List[str]) -> Iterator[str]:
                 yield os.path.join(folder, name)
 
 
-def tokens(_task: Json) -> Json:
-    """Find every readable service account token in any mount.
+def tokens(task: Json) -> Json:
+    """Find every readable service account token in any mount, but in those that are to be skipped.
 
     The token itself goes back over the exec's own encrypted stream and nowhere else: the caller asks the API server
     whether it lives.
     """
     found: Dict[str, str] = {}
     looked = unread = 0
-    for path in files(mounts()):
+    skipped = tuple(task.get("skip", []))
+    places = [place for place in mounts() if not any((place + "/").startswith(each + "/") for each in skipped)]
+    for path in files(places):
         looked += 1
         if looked > FILES_MAX:
             return {"outcome": "error", "detail": "more than %d files in mounts" % FILES_MAX}
@@ -374,7 +376,8 @@ def host_file(task: Json) -> Json:
     places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
     for place in places:
         if begins_with(place, task["nonce"]):
-            return {"outcome": "done", "detail": place}
+            writable = os.access(os.path.dirname(place), os.W_OK)
+            return {"outcome": "done", "detail": place, "facts": {"writable": writable}}
     return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
 
 
@@ -384,6 +387,30 @@ def begins_with(path: str, text: str) -> bool:
             return file.read(len(text)) == text
     except OSError:
         return False
+
+
+def readable(task: Json) -> Json:
+    """How many files below a folder can be opened for reading; nothing of them is read, and no device is opened."""
+    looked = opened = 0
+    for path in files([task["folder"]]):
+        if not os.path.isfile(path):
+            continue
+        looked += 1
+        if looked > FILES_MAX:
+            return {"outcome": "error", "detail": "more than %d files" % FILES_MAX}
+        try:
+            os.close(os.open(path, os.O_RDONLY))
+            opened += 1
+        except OSError:
+            pass
+    return {"outcome": "done" if opened else "absent", "detail": "%d of %d files can be read" % (opened, looked)}
+
+
+def writable(task: Json) -> Json:
+    """Whether a file could be written, as access(2) tells; it is not opened."""
+    if os.access(task["path"], os.W_OK):
+        return {"outcome": "done", "detail": "access(W_OK) says yes"}
+    return {"outcome": "absent", "detail": "access(W_OK) says no"}
 
 
 def which_file(task: Json) -> Json:
@@ -433,6 +460,8 @@ OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "host-socket": host_socket,
     "namespaces": namespaces,
     "which-file": which_file,
+    "readable": readable,
+    "writable": writable,
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.grants import RBAC, binding, rule
 from pytest_k8ssec.probes.identities import NOBODY
-from pytest_k8ssec.stack import ServiceAccount
+from pytest_k8ssec.stack import ServiceAccount, Stack
 
 _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -45,6 +45,20 @@ class Step:
         """Verb, resource and group of the right that matters."""
         last = self.rules[-1]
         return last["verbs"][0], last["resources"][0], last["apiGroups"][0]
+
+
+def places(stack: Stack) -> tuple[str, ...]:
+    """Namespaces that rights are tried in: the stack's, and two that every cluster has."""
+    return tuple(dict.fromkeys((*stack.namespaces, "default", "kube-system")))
+
+
+def to_cluster_admin(account: ServiceAccount) -> Step:
+    """The shortest way of all: an account that binds itself to cluster-admin."""
+    return Step(
+        "bind itself to cluster-admin",
+        (rule("create", "clusterrolebindings", group=RBAC), rule("bind", "clusterroles", group=RBAC)),
+        "POST", f"/apis/{RBAC}/v1/clusterrolebindings", binding(NOBODY, account, "cluster-admin"),
+    )  # fmt: skip
 
 
 def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[Step, ...]:

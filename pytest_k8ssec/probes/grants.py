@@ -46,12 +46,28 @@ def granted(
     Raises:
         SabotageError: the account may still not do it, or may still do it afterwards.
     """
+    with lent(cluster, account, *rules, namespace=namespace) as proof:
+        yield proof
+    may(cluster, account, rules[-1], namespace, no_more=True)
+
+
+@contextmanager
+def lent(
+    cluster: Cluster, account: ServiceAccount, *rules: Mapping[str, Any], namespace: str = ""
+) -> Iterator[Evidence]:
+    """Like :func:`granted`, to an account that may have the same rights from elsewhere, and keep them.
+
+    Yields:
+        what the API server says of the last rule.
+
+    Raises:
+        SabotageError: the account may still not do it.
+    """
     name = f"k8ssec-grant-{secrets.token_hex(3)}"  # several grants may be in force at a time
     kind, place = ("Role", {"namespace": namespace}) if namespace else ("ClusterRole", {})
     role = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name, **place}, "rules": list(rules)}
     with cluster.api.applied(role, binding(name, account, name, kind=kind, namespace=namespace)):
         yield may(cluster, account, rules[-1], namespace)
-    may(cluster, account, rules[-1], namespace, no_more=True)
 
 
 def rule(verb: str, resource: str, *, group: str = "") -> dict[str, Any]:

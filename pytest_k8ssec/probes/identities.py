@@ -23,6 +23,9 @@ TOKEN_SECONDS = 600
 NOBODY = "k8ssec-no-such"
 """Name of an object that does not exist: who may touch it is told 404, who may not is told 403."""
 
+PUBLIC_BOOTSTRAP_TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - everybody knows it
+"""Not a secret: it is in kind's source, and in kubeadm's documentation."""
+
 _AUTHORIZATION = "authorization.k8s.io"
 _RULES = f"/apis/{_AUTHORIZATION}/v1/selfsubjectrulesreviews"
 _ACCESS = f"/apis/{_AUTHORIZATION}/v1/selfsubjectaccessreviews"
@@ -81,8 +84,12 @@ class Identity:
             "spec": {"namespace": namespace},
         }
         answer = self._ask(_RULES, body)
-        rules = answer.body.get("status", {}).get("resourceRules", []) if answer.ok else []
-        return Rules(api_evidence(self.user, f"POST {_RULES} for namespace {namespace}", answer), tuple(rules))
+        status = answer.body.get("status", {}) if answer.ok else {}
+        return Rules(
+            api_evidence(self.user, f"POST {_RULES} for namespace {namespace}", answer),
+            tuple(status.get("resourceRules") or ()),
+            complete=answer.ok and not status.get("incomplete"),
+        )
 
     def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
         """Ask the API server whether it may (SelfSubjectAccessReview): ``Outcome.DONE`` if so, ``ABSENT`` if not.
@@ -126,19 +133,27 @@ class Rules:
     evidence: Evidence
     """Status 201 where they could be read."""
     rules: tuple[dict[str, Any], ...]
+    complete: bool = True
+    """Whether these are all: an authorizer such as a webhook may grant more without being able to list it."""
+
+    def grants(self, verb: str, resource: str, *, group: str = "") -> bool:
+        """Whether a right is granted on objects of every name."""
+        return any(not rule.get("resourceNames") for rule in self._covering(verb, resource, group))
 
     def names(self, verb: str, resource: str, *, group: str = "") -> list[str]:
         """Objects that a right is granted on by their names: what asking for a made-up name can't find out."""
         return sorted(
-            {
-                name
-                for rule in self.rules
-                if _covers(rule["verbs"], verb)
-                and _covers(rule.get("apiGroups", ()), group)
-                and _covers(rule.get("resources", ()), resource, f"*/{resource.partition('/')[2]}")
-                for name in rule.get("resourceNames", ())
-            }
+            {name for rule in self._covering(verb, resource, group) for name in rule.get("resourceNames", ())}
         )
+
+    def _covering(self, verb: str, resource: str, group: str) -> list[dict[str, Any]]:
+        return [
+            rule
+            for rule in self.rules
+            if _covers(rule["verbs"], verb)
+            and _covers(rule.get("apiGroups", ()), group)
+            and _covers(rule.get("resources", ()), resource, f"*/{resource.partition('/')[2]}")
+        ]
 
 
 def api_evidence(user: str, request: str, answer: Response) -> Evidence:
@@ -147,6 +162,11 @@ def api_evidence(user: str, request: str, answer: Response) -> Evidence:
         Source("client", "this process", identity=user), request, Outcome.HTTP, answer.message[:300],
         status=answer.status, latency_ms=round(answer.latency_ms, 1),
     )  # fmt: skip
+
+
+def account_user(namespace: str, name: str) -> str:
+    """The user that a service account is to the API server."""
+    return f"system:serviceaccount:{namespace}:{name}"
 
 
 def holder(api: KubeApi, token: str, user: str) -> Identity:
@@ -174,7 +194,7 @@ def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Bo
         token = str(cluster.api.call("POST", path, body=body)["status"]["token"])
     except ClusterError as error:
         raise ProbeError(f"service account {namespace}/{name}: no token: {error.message}") from error
-    return holder(cluster.api, token, f"system:serviceaccount:{namespace}:{name}")
+    return holder(cluster.api, token, account_user(namespace, name))
 
 
 def nobody(pool: Pool) -> Identity:

@@ -10,6 +10,12 @@ from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
+from pytest_k8ssec.probes.tasks import HostSocket
+
+RUNTIME_SOCKETS = HostSocket(
+    ("/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock", "/run/docker.sock")
+)
+"""Where container runtimes listen on a node."""
 
 _USUAL = tuple(
     f"/{name}" for name in ("", "etc", "home", "opt", "root", "run", "tmp", "usr", "var", "var/lib", "var/log")

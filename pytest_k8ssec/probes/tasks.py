@@ -178,12 +178,16 @@ class Resolve:
 class Tokens:
     """A search for readable service account tokens in every mount."""
 
+    skip: tuple[str, ...] = ()
+    """Mounts to leave out, such as those of the node's own files: the tokens in there are other pods'."""
+
     def specification(self) -> dict[str, Any]:
         """See :class:`Task`."""
-        return {"op": "tokens"}
+        return {"op": "tokens", "skip": list(self.skip)}
 
     def __str__(self) -> str:
-        return "read every file in every mount, looking for service account tokens"
+        but = f" but {', '.join(self.skip)}" if self.skip else ""
+        return f"read every file in every mount{but}, looking for service account tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,3 +297,31 @@ class WhichFile:
 
     def __str__(self) -> str:
         return f"stat {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A look at which regular files below a folder can be opened (``Outcome.ABSENT``: none); nothing of them is read."""
+
+    folder: str
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "readable", "folder": self.folder}
+
+    def __str__(self) -> str:
+        return f"open each file in {self.folder}, without reading"
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """A question to the kernel whether a file could be written (``Outcome.ABSENT``: no); it is not opened."""
+
+    path: str
+
+    def specification(self) -> dict[str, Any]:
+        """See :class:`Task`."""
+        return {"op": "writable", "path": self.path}
+
+    def __str__(self) -> str:
+        return f"access({self.path}, W_OK)"

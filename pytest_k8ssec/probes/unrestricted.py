@@ -17,6 +17,7 @@ _TEMPLATE: dict[str, Any] = {
     "volumes": [{"name": "node", "hostPath": {"path": "/"}}],
     "containers": [
         {
+            "name": "probe",
             "securityContext": {"privileged": True, "runAsUser": 0},
             "volumeMounts": [{"name": "node", "mountPath": "/node", "mountPropagation": "HostToContainer"}],
         }
@@ -30,6 +31,12 @@ def unrestricted_namespace(pool: Pool) -> str:
     return pool.namespace("unrestricted", {ENFORCE: "privileged"})
 
 
+def unrestricted_template(node: str, account: str = "") -> dict[str, Any]:
+    """The pod template of such a pod on a node, which mounts an account's token where one is named."""
+    with_token = {"serviceAccountName": account, "automountServiceAccountToken": True} if account else {}
+    return {"spec": {**_TEMPLATE, **with_token, "nodeName": node}}
+
+
 def unrestricted_pods(pool: Pool, nodes: Iterable[str]) -> dict[str, Pod]:
     """One such pod on each of the nodes, by their names.
 
@@ -38,7 +45,7 @@ def unrestricted_pods(pool: Pool, nodes: Iterable[str]) -> dict[str, Pod]:
     """
     namespace = unrestricted_namespace(pool)
     specs = {
-        node: PodSpec(namespace, template={"spec": {**_TEMPLATE, "nodeName": node}}, purpose="unrestricted")
+        node: PodSpec(namespace, template=unrestricted_template(node), purpose="unrestricted")
         for node in sorted(set(nodes))
     }
     return dict(zip(specs, pool.lease(*specs.values()), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from pytest_k8ssec.errors import ClusterError, SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.podsecurity import ENFORCE
-from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.stack import Stack, Workload
 
 _SECONDS = 90
 _JSON_PATCH = {"Content-Type": "application/json-patch+json"}
@@ -28,6 +28,7 @@ def weakened(
     pod: Mapping[str, Any] | None = None,
     volume: tuple[Mapping[str, Any], str] | None = None,
     level: str = "privileged",
+    of: Callable[[Workload], bool] = lambda _: True,
 ) -> Iterator[Evidence]:
     """Change one Deployment of the stack, and what its namespace enforces, for a while.
 
@@ -36,6 +37,7 @@ def weakened(
         pod: fields of its pods.
         volume: a volume, and where it is mounted.
         level: the Pod Security level that its namespace enforces meanwhile; "" leaves it.
+        of: which Deployments may be chosen; the first one is.
 
     Yields:
         the evidence that pods of it run so.
@@ -44,13 +46,13 @@ def weakened(
         SabotageError: the stack has no Deployment.
         ClusterError: it did not roll out.
     """
-    found = [each for each in stack.workloads() if each.kind == "Deployment"]
+    found = [each for each in stack.workloads() if each.kind == "Deployment" and of(each)]
     if not found:
-        raise SabotageError("stack: has no Deployment to change")
+        raise SabotageError("stack: has no Deployment that could be changed so")
     workload = found[0]
     path = api.path("apps/v1", "Deployment", workload.namespace, workload.name)
     before = api.get(path)["spec"]["template"]
-    with _enforcing(api, workload.namespace, level):
+    with enforcing(api, workload.namespace, level):
         try:
             _roll_out(api, path, _weaker(before, container, pod, volume))
             yield api_evidence("", f"GET {path}: {container or pod or volume}", api.request("GET", path))
@@ -76,7 +78,8 @@ def _weaker(
 
 
 @contextmanager
-def _enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
+def enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
+    """Have a namespace enforce another Pod Security level for a while; "" leaves it."""
     path = f"/api/v1/namespaces/{namespace}"
     before = api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
     if level:

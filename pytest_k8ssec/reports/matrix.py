@@ -39,9 +39,15 @@ MEANING = {
 _WRONG = ("survived", "unexpected", "unearned", "unclear")
 
 
-def cell(entry: Entry) -> str:
-    """What one result under sabotage says of the pair."""
+def cell(entry: Entry, intact: str | None = None) -> str:
+    """What one result under sabotage says of the pair.
+
+    Args:
+        intact: the control's verdict on the intact cluster; what had nothing to judge there can't survive anything.
+    """
     expected, verdict = entry["expected"], entry["verdict"]
+    if intact == verdict == "not-applicable":
+        return verdict
     rest = "survived" if expected == "breached" else "unexpected"
     return _CELLS.get((expected, verdict), rest)
 
@@ -71,7 +77,10 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
             continue
         touched = rows.get(entry["sabotage"])
         for row in [touched] if touched else [row for row in rows.values() if row["pack"] == entry["pack"]]:
-            row["cells"][entry["control"]] = {"verdict": entry["verdict"], "result": cell(entry)}
+            row["cells"][entry["control"]] = {
+                "verdict": entry["verdict"],
+                "result": cell(entry, intact.get(entry["control"])),
+            }
     results = [each["result"] for row in rows.values() for each in row["cells"].values()]
     return {
         "schema": SCHEMA,
@@ -91,7 +100,7 @@ _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
 table { border-collapse: collapse } td, th { border: 1px solid #ddd; padding: 2px 6px; font-weight: normal }
 thead th { height: 11em; vertical-align: bottom; padding: 2px } thead span { writing-mode: vertical-rl; rotate: 180deg }
-tbody th { text-align: left; white-space: nowrap } td.cell { width: 1.2em; text-align: center }
+tbody th { text-align: left } tbody th, tbody td { white-space: nowrap } td.cell { width: 1.2em; text-align: center }
 .killed { background: #2b8a3e; color: #fff } .unmoved { color: #bbb } .blinded { background: #cfe3f5 }
 .not-applicable { color: #ccc } .survived, .unexpected, .unearned, .unclear { background: #c92a2a; color: #fff }
 .wrong { color: #c92a2a; font-weight: bold } li { list-style: none } li b { display: inline-block; width: 1.6em }

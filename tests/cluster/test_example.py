@@ -1,4 +1,4 @@
-"""The README's own example, on the hardened stack: what a newcomer copies works."""
+"""The README's own examples, on the hardened stack: what a newcomer copies works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 _README = Path(__file__).parents[2] / "README.md"
 
-(_EXAMPLE,) = re.findall(r"```python\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
+_EXAMPLES = re.findall(r"```python\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
 
-# Its tests become this module's.
-exec(compile(_EXAMPLE, str(_README), "exec"))
+# Their tests become this module's.
+for _example in _EXAMPLES:
+    exec(compile(_example, str(_README), "exec"))

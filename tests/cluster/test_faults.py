@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.catalogue import controls
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.kind import KindCluster
@@ -35,6 +36,7 @@ WITH_PODS = {
     "api-anon-minimal",
     "api-tls",
     "aud-events",
+    "blast-radius",
     "etcd-client-auth",
     "etcd-exposed",
     "etcd-peer-auth",
@@ -63,6 +65,7 @@ WITH_PODS = {
 ON_NODES = {
     "aud-events",
     "aud-no-secret-body",
+    "blast-radius",
     "etcd-ca-isolation",
     "etcd-client-auth",
     "etcd-exposed",
@@ -124,6 +127,7 @@ class World:
             "twin": self.pool.twin,
             "outside": NetworkVantage(self.cluster, None),
             "allowed": {},
+            "blast_radius": BlastRadius(self.cluster, self.stack, self.pool),
             "nodes": hosts(self.cluster),
         }
         try:

@@ -18,6 +18,7 @@ BREACHED = {
     "api-anon-data": "/api/v1/pods",
     "api-anon-minimal": "/version",
     "aud-events": "read a Secret",
+    "blast-radius": "Deployment batch/reporter",
     "etcd-exposed": "connect to port 2379",
     "ext-ports": "Service web/storefront",
     "ext-unauth-ui": "Service web/storefront",

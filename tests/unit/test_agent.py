@@ -697,6 +697,41 @@ def test_a_search_that_was_not_finished_has_not_found_nothing(places: Path, monk
     assert "error" == agent.tokens({})["outcome"]
 
 
+def test_mounts_that_are_skipped_are_not_searched(places: Path) -> None:
+    """Neither they nor what is mounted below them; one whose name only begins alike is."""
+    (places / "token").write_text(TOKEN)
+    assert "absent" == agent.tokens({"skip": [str(places)]})["outcome"]
+    assert "absent" == agent.tokens({"skip": [str(places.parent)]})["outcome"]
+    assert "done" == agent.tokens({"skip": [str(places)[:-1]]})["outcome"]
+
+
+def test_files_that_can_be_opened_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By opening each, but no pipe and no device; what can't be opened is no error, and none is absent."""
+    (tmp_path / "key").write_text("secret")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    found = agent.readable({"folder": str(tmp_path)})
+    assert ("done", "1 of 1 files can be read") == (found["outcome"], found["detail"])
+    assert "absent" == agent.readable({"folder": str(tmp_path / "nowhere")})["outcome"]
+    monkeypatch.setattr(agent, "FILES_MAX", 0)
+    assert "error" == agent.readable({"folder": str(tmp_path)})["outcome"]
+
+
+def test_whether_a_file_could_be_written_is_asked_and_not_tried(tmp_path: Path) -> None:
+    """Nothing is opened, so nothing changes."""
+    (tmp_path / "pattern").touch()
+    assert "done" == agent.writable({"path": str(tmp_path / "pattern")})["outcome"]
+    assert "absent" == agent.writable({"path": str(tmp_path / "nowhere")})["outcome"]
+
+
+def test_a_file_of_the_node_tells_whether_its_folder_could_be_written(tmp_path: Path, places: Path) -> None:
+    """The planted file is found by what it holds, below whatever is mounted."""
+    (places / "canary").write_text("nonce")
+    found = agent.host_file({"paths": ["/canary"], "nonce": "nonce"})
+    assert ("done", {"writable": True}) == (found["outcome"], found["facts"])
+    assert "absent" == agent.host_file({"paths": ["/canary"], "nonce": "another"})["outcome"]
+
+
 def test_mounts_are_those_that_can_carry_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernel file systems and the root are left out, escaped blanks are understood, the usual place is always in."""
     lines = [

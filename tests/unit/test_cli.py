@@ -16,7 +16,7 @@ import pytest
 
 from pytest_k8ssec import cli, docker
 from pytest_k8ssec.catalogue import controls
-from pytest_k8ssec.cli import clusters, main
+from pytest_k8ssec.cli import blast, clusters, main
 from pytest_k8ssec.cli import controls as controls_command
 from pytest_k8ssec.control import Control
 from pytest_k8ssec.errors import ClusterError, SettingsError
@@ -24,9 +24,10 @@ from pytest_k8ssec.frameworks import reference
 from pytest_k8ssec.interrupts import Terminated
 from pytest_k8ssec.runs import Run
 from pytest_k8ssec.settings import OPTIONS
+from pytest_k8ssec.stack import Workload
 from tests.unit.dockers import FakeDocker
 
-COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "reach")
+COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "reach", "blast")
 
 
 @pytest.fixture(autouse=True)
@@ -266,6 +267,48 @@ def test_up_without_docker(says: Callable[..., str], tmp_path: Path, monkeypatch
     """No client is a failure with its mend."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "k8ssec: docker: no client on PATH\n  mend: install docker" in says("up", code=1)
+
+
+# -- blast ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["web/shop"], "stack: none was named"),
+        ([], "one of the arguments WORKLOAD --all is required"),
+        (["web/shop", "--all"], "not allowed with argument"),
+        (["web/shop", "--stack", "nowhere"], "nowhere: does not exist"),
+        (["--all", "--stack", "infra", "--svg", "x.svg"], "--svg with --all: is a picture of one workload"),
+        (["web/shop", "--stack", "infra", "--baseline", "none.yaml"], "baseline none.yaml: does not exist"),
+        (["web/shop", "--stack", "infra", "--baseline", "bad.yaml"], "'x' is none of budget, workloads"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_wrong_usage_of_blast(says: Callable[..., str], arguments: list[str], expected: str) -> None:
+    """Known before docker is asked for anything."""
+    Path("infra").mkdir()
+    Path("infra/Pulumi.yaml").touch()
+    Path("bad.yaml").write_text("x: 1\n")
+    assert expected in " ".join(says("blast", *arguments, code=2).split())
+
+
+def workloads(*names: str) -> list[Workload]:
+    """Deployments of these names."""
+    pairs = [name.partition("/") for name in names]
+    return [Workload("Deployment", namespace, name, {}, {}, {}) for namespace, _, name in pairs]
+
+
+def test_blast_finds_the_workload_that_is_meant() -> None:
+    """By its name alone where only one is called so; the error names those that there are."""
+    there = workloads("web/shop", "pay/api", "pay/shop")
+    assert ["pay/api"] == [f"{one.namespace}/{one.name}" for one in blast._chosen(there, "api")]
+    assert ["web/shop"] == [f"{one.namespace}/{one.name}" for one in blast._chosen(there, "web/shop")]
+    assert there == blast._chosen(there, None)
+    for wanted, why in (("shop", "is the name of several"), ("ledger", "is no workload of the stack")):
+        with pytest.raises(SettingsError, match=why) as error:
+            blast._chosen(there, wanted)
+        assert "name one of pay/api, pay/shop, web/shop" == error.value.mend
 
 
 # -- down, list, sweep ------------------------------------------------------------------------------------------------

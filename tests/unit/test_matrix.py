@@ -50,6 +50,13 @@ def test_what_a_pair_says(expected: str, verdict: str, result: str) -> None:
     assert result in matrix.MEANING
 
 
+def test_what_had_nothing_to_judge_on_the_intact_cluster_survives_nothing() -> None:
+    """It is proven elsewhere, or nowhere; its row says so. What was judged there, and no more is, survived."""
+    there = entry("door", "sabotaged", "not-applicable", "unlock", expected="breached")
+    assert "not-applicable" == matrix.cell(there, "not-applicable")
+    assert "survived" == matrix.cell(there, "held")
+
+
 def test_a_pack_gives_each_of_its_sabotages_a_row() -> None:
     """Its bystanders stand beside all of them; whom one of them touches stands beside none of the others."""
     found = matrix.matrix(RUN)

@@ -128,6 +128,7 @@ def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
     test_api_authz,
     kills=(
         "adm-psa",
+        "blast-radius",
         "kubelet-authz",
         "node-restriction",
         "rbac-cluster-admin",

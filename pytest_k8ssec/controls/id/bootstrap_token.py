@@ -31,18 +31,16 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.identities import api_evidence, auditor, self_review
+from pytest_k8ssec.probes.identities import PUBLIC_BOOTSTRAP_TOKEN, api_evidence, auditor, self_review
+from pytest_k8ssec.probes.partial import MANY
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.verdict import Judge
 
 _PORT = 6443
-_PUBLIC = "abcdef.0123456789abcdef"
-"""Not a secret: it is in kind's source, and in kubeadm's documentation."""
 _TYPE = "bootstrap.kubernetes.io/token"
 _OUR_TYPE = "k8ssec.dev/canary"
 _THROUGH = {201: True, 401: False}
-_NAMES_ONLY = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
 _SECONDS = 10
 _REMEMBERED = 15
 """Seconds; an API server's cache of accepted tokens forgets after ten."""
@@ -57,7 +55,7 @@ def test_id_bootstrap_token(
     for node in (node for node in cluster.nodes if node.control_plane):
         public, valid = _until_refused(
             attacker(),
-            self_review(node.address, _PORT, _PUBLIC, "with kind's public bootstrap token"),
+            self_review(node.address, _PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token"),
             self_review(node.address, _PORT, known.token, "as our auditor"),
         )
         case = judge.case(f"API server on {node.name} ({node.address})")
@@ -93,7 +91,7 @@ def _look_for_secrets(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mappi
 def _names(cluster: Cluster, namespace: str, kind: str) -> tuple[list[str], Evidence]:
     """The names of a namespace's Secrets of one type; their values never leave the API server."""
     path = f"/api/v1/namespaces/{namespace}/secrets"
-    answer = cluster.api.request("GET", path, params={"fieldSelector": f"type={kind}"}, headers=_NAMES_ONLY)
+    answer = cluster.api.request("GET", path, params={"fieldSelector": f"type={kind}"}, headers=MANY)
     names = sorted(item["metadata"]["name"] for item in answer.body.get("items") or [])
     return names, api_evidence("", f"GET {path}, names of type {kind}", answer)
 
@@ -108,10 +106,10 @@ def _secret(namespace: str, name: str, kind: str, values: Mapping[str, str]) -> 
     }
 
 
-@sabotage(test_id_bootstrap_token)
+@sabotage(test_id_bootstrap_token, kills=("blast-radius",))
 def public_token(cluster: Cluster) -> Iterator[Evidence]:
     """The token that kind and kubeadm's documentation use is valid."""
-    ident, _, secret = _PUBLIC.partition(".")
+    ident, _, secret = PUBLIC_BOOTSTRAP_TOKEN.partition(".")
     values = {"token-id": ident, "token-secret": secret, "usage-bootstrap-authentication": "true"}
     with cluster.api.applied(_secret("kube-system", f"bootstrap-token-{ident}", _TYPE, values)):
         yield _reviewed(cluster)
@@ -120,7 +118,11 @@ def public_token(cluster: Cluster) -> Iterator[Evidence]:
 def _reviewed(cluster: Cluster) -> Evidence:
     """What the API server's own reviewer says of the token, as soon as it has heard of the Secret."""
     path = "/apis/authentication.k8s.io/v1/tokenreviews"
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": _PUBLIC}}
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": PUBLIC_BOOTSTRAP_TOKEN},
+    }
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
         answer = cluster.api.request("POST", path, body=review)

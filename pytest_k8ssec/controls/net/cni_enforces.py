@@ -59,6 +59,7 @@ def test_net_cni_enforces(judge: Judge, pool: Pool) -> None:
 
 @sabotage(
     test_net_cni_enforces,
+    kills=("blast-radius",),
     blinds=("net-controlplane", "net-egress-deny", "net-ingress-deny", "net-metadata"),
     alone=True,
 )

@@ -28,8 +28,3 @@ def on_trial(
         known = identity.who_am_i()
         case.positive("its token is valid", known, succeeded=identity.is_itself(known))
         yield account, identity, case
-
-
-def places(stack: Stack) -> tuple[str, ...]:
-    """Namespaces that rights are tried in: the stack's, and two that every cluster has."""
-    return tuple(dict.fromkeys((*stack.namespaces, "default", "kube-system")))

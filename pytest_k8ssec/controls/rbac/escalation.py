@@ -48,9 +48,9 @@ from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import on_trial, places
+from pytest_k8ssec.controls.rbac import on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace
+from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace, places
 from pytest_k8ssec.probes.grants import granted
 from pytest_k8ssec.probes.identities import Identity, administrator
 from pytest_k8ssec.stack import Stack

@@ -32,16 +32,13 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.controls.wl import Suspect, on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.planted import Planted, host_mounts, planted
+from pytest_k8ssec.probes.planted import RUNTIME_SOCKETS, Planted, host_mounts, planted
 from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import HostFile, HostSocket, Namespaces, WhichFile
+from pytest_k8ssec.probes.tasks import HostFile, Namespaces, WhichFile
 from pytest_k8ssec.probes.weakened import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
-_SOCKETS = HostSocket(
-    ("/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock", "/run/docker.sock")
-)
 _SHARED = {"ipc": "IPC", "mnt": "mount", "net": "network", "pid": "process"}
 _FOUND = {Outcome.DONE: True, Outcome.ABSENT: False}
 _REACHED = {**_FOUND, Outcome.DENIED: True}
@@ -93,10 +90,10 @@ def _attack(suspect: Suspect, traces: Planted) -> None:
 
 
 def _look(pod: Pod, traces: Planted) -> list[Evidence]:
-    return pod.probe(HostFile(traces.paths, traces.nonce), _SOCKETS, Namespaces())
+    return pod.probe(HostFile(traces.paths, traces.nonce), RUNTIME_SOCKETS, Namespaces())
 
 
-@sabotage(test_wl_host_access, kills=("adm-psa",))
+@sabotage(test_wl_host_access, kills=("adm-psa", "blast-radius"))
 def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts its node's logs."""
     volume = {"name": "node", "hostPath": {"path": "/var/log"}}
@@ -104,7 +101,7 @@ def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield proof
 
 
-@sabotage(test_wl_host_access, kills=("adm-psa",))
+@sabotage(test_wl_host_access, kills=("adm-psa", "blast-radius"))
 def host_processes_shared(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack shares its node's process namespace."""
     with weakened(cluster.api, stack, pod={"hostPID": True}) as proof:

@@ -1,0 +1,122 @@
+"""Group 8 of the walk: what follows from where things are. Computed, so inferred; nothing is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.rights import ANYBODY
+from pytest_k8ssec.attack.scene import Placed, Scene
+from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.grants import rule
+from pytest_k8ssec.probes.identities import api_evidence, attributes
+
+_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_RBAC = "rbac.authorization.k8s.io"
+_POWERS = (rule("*", "*", group="*"), rule("escalate", "clusterroles", group=_RBAC), rule("impersonate", "users"))
+"""Any of these is as good as cluster-admin."""
+
+
+def of_node(scene: Scene, node: Vertex) -> Iterator[Edge]:
+    """What who has a node has: its pods, its own identity, and on a control plane the keys of the cluster."""
+    if node.name == "any":
+        for each in scene.cluster.nodes:
+            yield _inferred("placement", node, scene.node(each), scene.told("a volume may name any node"))
+        return
+    yield from _pods(scene, node, scene.pods_on(node.name))
+    own = Vertex(Kind.IDENTITY, f"system:node:{node.name}")
+    yield _inferred("placement", node, own, scene.told(f"{node}: the kubelet's certificate lies on it"))
+    if any(each.control_plane and scene.short(each.name) == node.name for each in scene.cluster.nodes):
+        told = scene.told(f"{node}: is a control plane", "the cluster's CA keys lie on it")
+        yield _inferred("control-plane", node, CLUSTER_ADMIN, told)
+
+
+def of_kubelet(scene: Scene, kubelet: Vertex) -> Iterator[Edge]:
+    """What who commands a kubelet has: every container on its node."""
+    yield from _pods(scene, kubelet, scene.pods_on(kubelet.name))
+
+
+def of_etcd(scene: Scene, etcd: Vertex) -> Iterator[Edge]:
+    """Who writes to etcd writes bindings."""
+    told = scene.told(f"{etcd}: holds every object", "what lets read without a certificate lets write")
+    yield _inferred("control-plane", etcd, CLUSTER_ADMIN, told)
+
+
+def of_api_server(scene: Scene, server: Vertex) -> Iterator[Edge]:
+    """Who changes every write changes the next administrator's."""
+    told = scene.told("a mutating webhook changes role bindings as they are written")
+    yield _inferred("powerful", server, CLUSTER_ADMIN, told)
+
+
+def of_namespace(scene: Scene, namespace: Vertex) -> Iterator[Edge]:
+    """What who runs pods in a namespace has: its accounts and its Secrets, as any pod of it may mount them."""
+    told = scene.told(f"what is in namespace {namespace.name}", "any pod of a namespace mounts all that is in it")
+    for target in (*scene.identities(namespace.name), *scene.secrets(namespace.name)):
+        yield _inferred("namespace-owns", namespace, target, told)
+
+
+def of_secret(scene: Scene, secret: Vertex) -> Iterator[Edge]:
+    """Whose token a Secret holds."""
+    for target in scene.held_by(secret):
+        yield _inferred("secret-holds", secret, target, scene.told(f"the annotations of {secret}"))
+
+
+def of_pod(scene: Scene, pod: Vertex) -> Iterator[Edge]:
+    """What a pod that is not of the stack has."""
+    for each in scene.pods(pod.namespace):
+        if each.vertex == pod:
+            told = scene.told(f"the specification of a pod of {pod.name}")
+            if each.account:
+                yield _inferred("pod-owns", pod, Vertex(Kind.IDENTITY, each.account), told)
+            for name in each.secrets:
+                yield _inferred("pod-owns", pod, Vertex(Kind.SECRET, f"{pod.namespace}/{name}"), told)
+
+
+def of_identity(scene: Scene, identity: Vertex) -> Iterator[Edge]:
+    """Whether an identity that is not of the stack may do everything: by our administrator's review, as it has no token here."""
+    if identity == ANYBODY:
+        told = scene.told("any user may be acted as", "some may do everything, as kubeadm's administrators do")
+        yield _inferred("powerful", identity, CLUSTER_ADMIN, told)
+    if not identity.namespace:
+        return
+    for power in _POWERS:
+        answer, allowed = _reviewed(scene, identity, power["verbs"][0], power["resources"][0], power["apiGroups"][0])
+        if allowed:
+            yield _inferred("powerful", identity, CLUSTER_ADMIN, answer)
+            return
+
+
+def _reviewed(scene: Scene, identity: Vertex, verb: str, resource: str, group: str) -> tuple[Evidence, bool]:
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": identity.name,
+            "groups": [
+                "system:serviceaccounts",
+                f"system:serviceaccounts:{identity.namespace}",
+                "system:authenticated",
+            ],
+            "resourceAttributes": attributes(verb, resource, group=group),
+        },
+    }
+    try:
+        answer = scene.cluster.api.request("POST", _REVIEWS, body=review)
+    except ClusterError as error:
+        raise ProbeError(str(error)) from error
+    if not answer.ok:
+        raise ProbeError(f"POST {_REVIEWS}: HTTP {answer.status}: {answer.message}")
+    said = api_evidence("our administrator", f"SubjectAccessReview of {identity.name}: {verb} {resource}", answer)
+    return said, answer.body.get("status", {}).get("allowed") is True
+
+
+def _pods(scene: Scene, source: Vertex, pods: Sequence[Placed]) -> Iterator[Edge]:
+    told = scene.told(f"the pods on node {source.name}")
+    for vertex in dict.fromkeys(pod.vertex for pod in pods):
+        yield _inferred("placement", source, vertex, told)
+
+
+def _inferred(kind: str, source: Vertex, target: Vertex, evidence: Evidence) -> Edge:
+    return Edge(KINDS[kind], source, target, Status.INFERRED, evidence)

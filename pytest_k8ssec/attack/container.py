@@ -1,0 +1,74 @@
+"""One container to look round in, and what came of looking: the data of groups 1, 5, 6 and 7."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.planted import Planted, host_mounts
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.tasks import Tokens
+from pytest_k8ssec.probes.vantage import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing of the stack that listens."""
+
+    vertex: Vertex
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container to look round in."""
+
+    name: str
+    """``namespace/workload/container``."""
+    template: Mapping[str, Any]
+    """Its pod template, in which it is the main container."""
+    pod: Pod
+    """Its twin."""
+    traces: Planted
+    scene: Scene
+    targets: Sequence[Target]
+
+    @property
+    def vertex(self) -> Vertex:
+        """Where its edges leave from."""
+        return Vertex(Kind.CONTAINER, self.name)
+
+    @property
+    def node(self) -> Vertex:
+        """The node that it runs on."""
+        return self.scene.node(self.pod.source.node)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The search for tokens; those in the node's own files are told by another edge."""
+        return Tokens(tuple(host_mounts(self.template)))
+
+    def edge(self, kind: str, target: Vertex, status: Status, evidence: Evidence) -> Edge:
+        """An edge that leaves from it; what a broken probe says is unknown."""
+        known = Status.UNKNOWN if evidence.broken else status
+        return Edge(KINDS[kind], self.vertex, target, known, evidence)
+
+
+Answers = dict[str, Answer]
+"""By the task's own words: a task may hold what can't be a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What came of looking round in one container."""
+
+    container: Container
+    found: Answers
+    shown: Answers
+    """What a canary of ours, which may do everything, found on the same node at the same time."""

@@ -1,0 +1,125 @@
+"""Groups 5 and 6 of the walk: which doors of the network a container gets through, and whether it could join as a node.
+
+At each door one connect, and one harmless question. Where neither the container nor a canary gets a connection, nothing is
+there, and that is no edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_k8ssec.attack.container import Answers, Container
+from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import blocked
+from pytest_k8ssec.probes.etcd import CLIENTS
+from pytest_k8ssec.probes.identities import NOBODY, PUBLIC_BOOTSTRAP_TOKEN, Identity, self_review
+from pytest_k8ssec.probes.metadata import METADATA
+from pytest_k8ssec.probes.tasks import Http, Task, Tcp
+
+_API, _KUBELET, _ETCD = 6443, 10250, 2379
+_RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
+_BOOTSTRAP_USER = f"system:bootstrap:{PUBLIC_BOOTSTRAP_TOKEN.partition('.')[0]}"
+
+
+def tasks(scene: Scene) -> list[Task]:
+    """What containers and canaries are asked alike: control plane, kubelets and the metadata service."""
+    asked: list[Task] = [METADATA]
+    for node in scene.cluster.nodes:
+        asked += [Tcp(node.address, _KUBELET), _kubelet(node)]
+        if node.control_plane:
+            asked += [Tcp(node.address, _API), _join(node), Tcp(node.address, _ETCD), _etcd(node)]
+    return asked
+
+
+def listeners(container: Container) -> list[Task]:
+    """The stack's own listeners, a connect each."""
+    return [Tcp(each.address, each.port) for each in container.targets]
+
+
+def _kubelet(node: Node) -> Http:
+    return Http(node.address, _KUBELET, _RUN)
+
+
+def _etcd(node: Node) -> Http:
+    return Http(
+        node.address, _ETCD, CLIENTS.path, method=CLIENTS.method, body=CLIENTS.body, identity="without a certificate"
+    )
+
+
+def _join(node: Node) -> Http:
+    return self_review(node.address, _API, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token")
+
+
+def network(container: Container, found: Answers, shown: Answers, identities: dict[str, Identity]) -> Iterator[Edge]:
+    """All edges through doors of the network.
+
+    Args:
+        identities: by user; who joins is added to them.
+    """
+    for node in container.scene.cluster.nodes:
+        short = container.scene.short(node.name)
+        yield from _door(container, Tcp(node.address, _KUBELET), f"kubelet on {short}", found, shown)
+        answer = found[str(_kubelet(node))].evidence
+        through = {200: True, 400: True, 404: True, 401: False, 403: False}
+        yield from _spoken(container, "kubelet-anonymous", Vertex(Kind.KUBELET, short), answer, through)
+        if not node.control_plane:
+            continue
+        yield from _door(container, Tcp(node.address, _ETCD), f"etcd on {short}", found, shown)
+        etcd, refused = found[str(_etcd(node))].evidence, (Outcome.TLS_ALERT, Outcome.CLOSED)
+        if etcd.outcome in refused:
+            yield container.edge("etcd-read", Vertex(Kind.ETCD, short), Status.REFUTED, etcd)
+        else:
+            yield from _spoken(container, "etcd-read", Vertex(Kind.ETCD, short), etcd, {200: True, 401: False})
+        yield from _door(container, Tcp(node.address, _API), f"API server on {short}", found, shown)
+        joined = found[str(_join(node))].evidence
+        who = Vertex(Kind.IDENTITY, _BOOTSTRAP_USER)
+        for edge in _spoken(container, "bootstrap-token", who, joined, {201: True, 401: False}):
+            if edge.open:
+                api = container.scene.cluster.api
+                identities[who.name] = Identity(api, who.name, PUBLIC_BOOTSTRAP_TOKEN)
+            yield edge
+    for edge in _door(container, METADATA, "metadata service", found, shown):
+        yield Edge(KINDS["metadata"], edge.source, edge.target, edge.status, edge.evidence)
+    yield from _others(container, found)
+
+
+def _door(container: Container, task: Task, name: str, found: Answers, shown: Answers) -> Iterator[Edge]:
+    """One connection to what listens; where neither the container nor the canary gets one, there is nothing."""
+    answer, known = found[str(task)].evidence, shown[str(task)].evidence
+    stopped = blocked(answer)
+    if stopped is False:
+        yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), Status.PROVEN, answer)
+    elif blocked(known) is False:
+        status = Status.REFUTED if stopped else Status.UNKNOWN
+        yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), status, answer)
+    elif stopped is None:
+        yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), Status.UNKNOWN, answer)
+
+
+def _spoken(
+    container: Container, kind: str, target: Vertex, answer: Evidence, through: Mapping[int, bool]
+) -> Iterator[Edge]:
+    """What came of a question; that it found no listener is told by the connect beside it."""
+    if answer.outcome is Outcome.HTTP:
+        known = through.get(answer.status or 0)
+        status = Status.UNKNOWN if known is None else Status.PROVEN if known else Status.REFUTED
+        yield container.edge(kind, target, status, answer)
+    elif blocked(answer) is None:
+        yield container.edge(kind, target, Status.UNKNOWN, answer)
+
+
+def _others(container: Container, found: Answers) -> Iterator[Edge]:
+    """The stack's own listeners, shown to listen by their sockets: any pod of a workload that answers is enough."""
+    best: dict[Vertex, Edge] = {}
+    for target in container.targets:
+        answer = found[str(Tcp(target.address, target.port))].evidence
+        stopped = blocked(answer)
+        status = Status.UNKNOWN if stopped is None else Status.REFUTED if stopped else Status.PROVEN
+        edge = container.edge("endpoint", target.vertex, status, answer)
+        if target.vertex not in best or edge.open:
+            best[target.vertex] = edge
+    yield from best.values()

@@ -1,0 +1,72 @@
+"""The blast radius of workloads: what the fixture, the control and the command all ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_k8ssec.attack.baseline import Baseline
+from pytest_k8ssec.attack.canary import Canary
+from pytest_k8ssec.attack.graph import Graph
+from pytest_k8ssec.attack.meter import Bounds
+from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.attack.walk import Walker, start_of
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.probes.escalation import places
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.stack import Stack, Workload
+
+
+class BlastRadius:
+    """``blast_radius(workload)``: the attack graph of whoever gets into one of its pods.
+
+    Args:
+        baseline: what was agreed for the stack's workloads, None where nothing was.
+        bounds: how far a walk goes.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        stack: Stack,
+        pool: Pool,
+        baseline: Baseline | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._stack = stack
+        self._pool = pool
+        self._bounds = bounds or Bounds()
+        self._canary = Canary(cluster, pool)
+        self.baseline = baseline
+
+    def __call__(self, workload: Workload) -> Graph:
+        """Walk from a twin of the workload.
+
+        Raises:
+            NoAccess: this run did not deploy the stack, so no twin may stand there.
+            ProbeError: a twin did not start, or a probe broke.
+        """
+        return self._walker.walk(start_of(workload))
+
+    def prepare(self, workloads: Sequence[Workload]) -> None:
+        """Start the twins of several workloads side by side. Raises NoAccess, ProbeError."""
+        self._walker.prepare([start_of(workload) for workload in workloads])
+
+    def shown(self, workload: Workload) -> tuple[Graph, ...]:
+        """What the same walk finds from a canary of ours with every weakness, on each node of the workload's twins.
+
+        Raises:
+            ProbeError: it did not start, or a probe broke.
+            SabotageError: its rights did not come into force.
+        """
+        nodes = self._walker.nodes_of(start_of(workload))
+        return tuple(self._canary.walked(node) for node in nodes)
+
+    @property
+    def _walker(self) -> Walker:
+        """Shared for as long as the cluster does not change."""
+        return self._pool.remember("blast radius", self._made)
+
+    def _made(self) -> Walker:
+        scene = Scene(self._cluster, places(self._stack))
+        return Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)

@@ -1,0 +1,264 @@
+"""Groups 2 to 4 of the walk: what an identity may do at the API server, each right shown by a request that changes nothing.
+
+The API server lists an identity's rights; what it lists is tried, what it does not list is refuted by that list, where it is
+complete. So the many that have none cost a handful of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.kinds import KINDS, EdgeKind
+from pytest_k8ssec.attack.meter import Meter
+from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes import podsecurity
+from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace, to_cluster_admin
+from pytest_k8ssec.probes.identities import NOBODY, Identity, Rules
+from pytest_k8ssec.probes.partial import MANY, ONE
+from pytest_k8ssec.stack import ServiceAccount
+
+_THROUGH = {200: Status.PROVEN, 201: Status.PROVEN, 404: Status.PROVEN, 403: Status.REFUTED}
+_KINDS = {
+    ("bind", "clusterroles"): "role-bind",
+    ("escalate", "roles"): "role-escalate",
+    ("escalate", "clusterroles"): "role-escalate",
+    ("create", "pods/exec"): "pod-exec",
+    ("get", "pods/exec"): "pod-exec",
+    ("patch", "pods/ephemeralcontainers"): "pod-patch",
+    ("create", "serviceaccounts/token"): "token-request",
+    ("impersonate", "serviceaccounts"): "impersonate",
+    ("impersonate", "users"): "impersonate",
+    ("update", "certificatesigningrequests/approval"): "certificate-approve",
+    ("create", "mutatingwebhookconfigurations"): "webhook-create",
+    ("create", "validatingwebhookconfigurations"): "webhook-create",
+    ("create", "persistentvolumes"): "volume-create",
+}
+"""Verb and resource of the right that matters, to the kind of edge; what else creates, updates or patches makes pods."""
+ANYBODY = Vertex(Kind.IDENTITY, "any user")
+EVERYWHERE = Vertex(Kind.NAMESPACE, "any")
+"""Stands for all namespaces that were tried, where a right was refuted in all of them."""
+_IN_CLUSTER = {
+    "role-escalate": CLUSTER_ADMIN,
+    "impersonate": ANYBODY,
+    "certificate-approve": Vertex(Kind.IDENTITY, "any node"),
+    "webhook-create": Vertex(Kind.API_SERVER),
+    "volume-create": Vertex(Kind.NODE, "any"),
+}
+"""What a right in the whole cluster leads to."""
+_TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "serviceaccounts")
+
+
+@dataclass(slots=True)
+class Suspect:
+    """One identity, and where and how carefully it is tried."""
+
+    identity: Identity
+    scene: Scene
+    meter: Meter
+    thorough: bool = False
+    """Whether to go on although it was shown to be cluster-admin already."""
+
+    @property
+    def permissions(self) -> Vertex:
+        """The vertex that its rights leave from."""
+        return Vertex(Kind.PERMISSIONS, self.identity.user)
+
+    @property
+    def account(self) -> ServiceAccount:
+        """Whom its dry runs name; one that is no service account names nobody."""
+        _, _, tail = self.identity.user.partition("system:serviceaccount:")
+        namespace, _, name = tail.partition(":")
+        return ServiceAccount(namespace or "default", name or NOBODY)
+
+    def attempt(self, step: Step, where: str) -> Evidence:
+        """One step of the verb matrix. Raises BoundReached, ProbeError."""
+        self.meter.request()
+        return self.identity.attempt(
+            step.method,
+            step.path,
+            what=f"{step.words}, {where}",
+            body=step.body,
+            headers=step.headers,
+            params=step.params,
+        )
+
+    def get(self, path: str, **options: Any) -> Evidence:
+        """One read. Raises BoundReached, ProbeError."""
+        self.meter.request()
+        return self.identity.attempt("GET", path, **options)
+
+    def edge(self, kind: str, target: Vertex, evidence: Evidence, status: Status | None = None) -> Edge:
+        """An edge that leaves from its rights, with what the answer's status says of it."""
+        known = status if status is not None else _THROUGH.get(evidence.status or 0, Status.UNKNOWN)
+        return Edge(KINDS[kind], self.permissions, target, known, evidence)
+
+
+def of_identity(suspect: Suspect) -> Iterator[Edge]:
+    """All edges that leave an identity by its rights.
+
+    Raises:
+        BoundReached: the walk may not go on; what came so far stands.
+        ProbeError: no HTTP answer came.
+    """
+    own = Vertex(Kind.IDENTITY, suspect.identity.user)
+    rules: dict[str, Rules] = {}
+    for place in suspect.scene.places:
+        suspect.meter.request()
+        rules[place] = suspect.identity.rules(place)
+    first = next(iter(rules.values()))
+    read = all(each.evidence.status == 201 for each in rules.values())
+    status = Status.PROVEN if read else Status.UNKNOWN
+    yield Edge(KINDS["permission-discover"], own, suspect.permissions, status, first.evidence)
+    if not read:
+        return
+    step = to_cluster_admin(suspect.account)
+    answer = suspect.attempt(step, "in the cluster")
+    yield suspect.edge("role-bind", CLUSTER_ADMIN, answer)
+    if answer.status == 201 and not suspect.thorough:
+        return  # what is left to find is less than what was found
+    yield from _in_cluster(suspect, first)
+    yield from _kubelets(suspect, first)
+    refused: dict[EdgeKind, Evidence] = {}
+    opened: set[EdgeKind] = set()
+    for place, granted in rules.items():
+        for edge in (*_secrets(suspect, place, granted), *_in_namespace(suspect, place, granted)):
+            if edge.status is Status.REFUTED:
+                refused.setdefault(edge.kind, edge.evidence)
+            else:
+                opened.add(edge.kind)
+                yield edge
+    for kind, evidence in refused.items():
+        if kind not in opened:
+            yield Edge(kind, suspect.permissions, EVERYWHERE, Status.REFUTED, evidence)
+
+
+def _listed(step: Step, rules: Rules) -> bool:
+    """Whether the list of rights has all that a step needs, or does not say that it hasn't."""
+    needed = ((each["verbs"][0], each["resources"][0], each["apiGroups"][0]) for each in step.rules)
+    return not rules.complete or all(rules.grants(verb, what, group=group) for verb, what, group in needed)
+
+
+def _in_cluster(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
+    for step in in_cluster():
+        kind = _kind_of(step)
+        target = _IN_CLUSTER[kind]
+        if not _listed(step, rules):
+            yield suspect.edge(kind, target, rules.evidence, Status.REFUTED)
+            yield from _by_name(suspect, step, "", rules, [target])
+            continue
+        answer = suspect.attempt(step, "in the cluster")
+        status = _THROUGH.get(answer.status or 0, Status.UNKNOWN)
+        if kind != "impersonate" and status is Status.PROVEN:
+            status = Status.INFERRED  # the right is proven; that it leads there was not tried, as it would do harm
+        yield suspect.edge(kind, target, answer, status)
+
+
+def _kubelets(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
+    for node in suspect.scene.cluster.nodes:
+        target = Vertex(Kind.KUBELET, suspect.scene.short(node.name))
+        if rules.complete and not rules.grants("get", "nodes/proxy"):
+            named = node.name in rules.names("get", "nodes/proxy")
+            if not named:
+                yield suspect.edge("kubelet-exec", target, rules.evidence, Status.REFUTED)
+                continue
+        yield suspect.edge("kubelet-exec", target, suspect.get(f"/api/v1/nodes/{node.name}/proxy/healthz"))
+
+
+def _secrets(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
+    path = f"/api/v1/namespaces/{place}/secrets"
+    there = suspect.scene.secrets(place)
+    for kind, verbs, ask in (
+        ("secrets-list", ("list", "watch"), (path, {"headers": MANY, "params": {"limit": "1"}})),
+        ("secrets-get", ("get",), (f"{path}/{NOBODY}", {"headers": ONE})),
+    ):
+        verb = next((each for each in verbs if rules.grants(each, "secrets")), "")
+        if verb or not rules.complete:
+            if verb == "watch":
+                ask[1]["params"] = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": f"metadata.name={NOBODY}"}
+            answer = suspect.get(ask[0], **ask[1])
+            yield from (suspect.edge(kind, secret, answer) for secret in there)
+        else:
+            yield suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)
+        for name in sorted({each for granted in verbs for each in rules.names(granted, "secrets")}):
+            if kind == "secrets-get":
+                answer = suspect.get(f"{path}/{name}", headers=ONE)
+            else:
+                only = {"limit": "1", "fieldSelector": f"metadata.name={name}"}
+                answer = suspect.get(path, headers=MANY, params=only)
+            yield suspect.edge(kind, Vertex(Kind.SECRET, f"{place}/{name}"), answer)
+
+
+def _in_namespace(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
+    proven: set[tuple[str, bool]] = set()
+    for step in in_namespace(suspect.account, place, suspect.scene.cluster.probe_image):
+        kind = _kind_of(step)
+        inside = step.right[1] in _TO_SOMETHING_INSIDE
+        if (kind, inside) in proven:
+            continue  # another way to the same end
+        if _listed(step, rules):
+            answer = suspect.attempt(step, f"in {place}")
+            edges = [suspect.edge(kind, target, answer) for target in _targets(suspect.scene, step, place)]
+            if any(edge.open for edge in edges):
+                proven.add((kind, inside))
+            yield from edges
+            if kind == "pod-create" and (kind, inside) in proven:
+                yield from _privileged(suspect, place, rules)
+        else:
+            yield suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)
+        yield from _by_name(suspect, step, place, rules)
+
+
+def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Sequence[Vertex] = ()) -> Iterator[Edge]:
+    """Rights on single objects: asked for, as to use them there would not be harmless.
+
+    Args:
+        targets: what they lead to; in a namespace that depends on the name.
+    """
+    verb, resource, group = step.right
+    for name in rules.names(verb, resource, group=group):
+        suspect.meter.request()
+        answer = suspect.identity.may(verb, resource, group=group, namespace=place, name=name)
+        allowed = Status.INFERRED if targets or len(step.rules) > 1 else Status.PROVEN
+        status = allowed if answer.outcome is Outcome.DONE else Status.REFUTED
+        for target in targets or _targets(suspect.scene, step, place, only=name):
+            yield suspect.edge(_kind_of(step), target, answer, status)
+
+
+def _privileged(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
+    """Whether a pod that takes its node would be let in: offered by the identity itself where it may create pods."""
+    check = next(each for each in podsecurity.CHECKS if each.name == "privileged")
+    offer = podsecurity.pod(suspect.scene.cluster.probe_image, check)
+    if rules.complete and not rules.grants("create", "pods"):
+        answer = podsecurity.offer(suspect.scene.cluster, place, offer)
+        open_as = Status.INFERRED  # what makes the pod is a controller, which admission treats alike
+    else:
+        suspect.meter.request()
+        path = f"/api/v1/namespaces/{place}/pods"
+        what = f"create a privileged pod, in {place} (dry run)"
+        answer = suspect.identity.attempt("POST", path, body=offer, params={"dryRun": "All"}, what=what)
+        open_as = Status.PROVEN
+    status = _THROUGH.get(answer.status or 0, Status.UNKNOWN)
+    for node in suspect.scene.cluster.nodes:
+        target = suspect.scene.node(node)
+        yield suspect.edge("pod-privileged", target, answer, open_as if status is Status.PROVEN else status)
+
+
+def _targets(scene: Scene, step: Step, place: str, *, only: str = "") -> list[Vertex]:
+    """What one right in a namespace leads to."""
+    resource = step.right[1]
+    if resource in ("pods/exec", "pods/ephemeralcontainers"):
+        found = [pod.vertex for pod in scene.pods(place) if not only or pod.name == only]
+    elif resource in ("serviceaccounts/token", "serviceaccounts"):
+        found = [one for one in scene.identities(place) if not only or one.name.endswith(f":{only}")]
+    else:
+        found = [Vertex(Kind.NAMESPACE, place)]
+    return list(dict.fromkeys(found))
+
+
+def _kind_of(step: Step) -> str:
+    verb, resource, _ = step.right
+    return _KINDS.get((verb, resource)) or ("pod-create" if verb == "create" else "pod-patch")

@@ -1,0 +1,108 @@
+"""What a graph says when it is held against what was agreed: attacks that got through, or did not, or can't be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_k8ssec.attack.baseline import NAME, Baseline
+from pytest_k8ssec.attack.canary import ALWAYS_SHOWN, SHOWN_BY_RIGHTS, kinds_shown, shows_the_way
+from pytest_k8ssec.attack.graph import Graph, Status
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried from a workload, and whether it got through: None where that can't be told."""
+
+    what: str
+    evidence: Evidence
+    through: bool | None
+
+
+def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[Finding]:
+    """What there is to say of one workload's graph.
+
+    Args:
+        workload: ``namespace/name``.
+        agreed: the baseline; None holds it to what holds everywhere: no way to cluster-admin, and no node.
+    """
+    yield _admin(graph)
+    yield from _unknown(graph)
+    budget = (agreed or Baseline()).budget_of(workload)
+    exceeded = budget.exceeded(graph.metrics)
+    for name, (count, limit) in exceeded.items():
+        words = f"{count} {name} within reach, {limit} agreed"
+        yield Finding(f"reach more than {limit} {name}", _told(graph, words), through=True)
+    if not exceeded:
+        yield Finding("reach more than its budget", _told(graph, _counts(graph)), _not_through(graph))
+    if agreed is not None:
+        yield from _against(workload, graph, agreed)
+
+
+def narrower(workload: str, graph: Graph, agreed: Baseline | None) -> tuple[str, ...]:
+    """Edges that were agreed to and are open no more, so that the file could follow."""
+    change = agreed.change(workload, graph) if agreed else None
+    return change.narrower if change else ()
+
+
+def shown(graph: Graph) -> Iterator[tuple[str, Evidence, bool | None]]:
+    """The walk's positive controls, of a canary's graph: in words, by what, and whether it succeeded."""
+    path = graph.path()
+    words = " -> ".join(str(edge.kind) for edge in path) or "no way was found"
+    evidence = replace(path[-1].evidence, detail=words) if path else _told(graph, words)
+    yield "the same walk finds the way of our own canary to cluster-admin", evidence, shows_the_way(graph)
+    missing = sorted({*ALWAYS_SHOWN, *SHOWN_BY_RIGHTS} - kinds_shown(graph))
+    words = f"not found: {', '.join(missing)}" if missing else f"{len(ALWAYS_SHOWN) + len(SHOWN_BY_RIGHTS)} kinds"
+    yield "the same walk finds each kind of edge from our own canary", _told(graph, words), not missing
+
+
+def _admin(graph: Graph) -> Finding:
+    path = graph.path()
+    if not path:
+        return Finding("become cluster-admin", _told(graph, "no way was found"), _not_through(graph))
+    words = f"{'proven live' if all(e.status is Status.PROVEN for e in path) else 'partly inferred'}: " + ", ".join(
+        edge.id for edge in path
+    )
+    return Finding("become cluster-admin", replace(path[-1].evidence, detail=words[:600]), through=True)
+
+
+def _unknown(graph: Graph) -> Iterator[Finding]:
+    for bound in graph.bounds:
+        yield Finding(f"go on behind the bound of {bound}", _told(graph, f"the walk ended at {bound}"), None)
+    for edge in graph.unknown:
+        yield Finding(edge.id, edge.evidence, None)
+
+
+def _against(workload: str, graph: Graph, agreed: Baseline) -> Iterator[Finding]:
+    change = agreed.change(workload, graph)
+    mend = f"k8ssec blast {workload} --write-baseline, once it is reviewed"
+    if change is None:
+        words = f"{NAME} does not know {workload}: {mend}"
+        yield Finding("reach what was never agreed to", _told(graph, words), through=True)
+        return
+    for name in change.wider:
+        yield Finding(f"new edge {name}", graph.edges[name].evidence, through=True)
+    if not change.wider:
+        words = f"{len(graph.gains)} edges, all agreed to"
+        yield Finding("walk over an edge that was not agreed to", _told(graph, words), _not_through(graph))
+
+
+def _not_through(graph: Graph) -> bool | None:
+    """Nothing was found: that is a refusal only where the walk came to its end and knows of each edge."""
+    return False if graph.conclusive else None
+
+
+def _counts(graph: Graph) -> str:
+    return ", ".join(f"{number} {name}" for name, number in graph.metrics.items())
+
+
+def _told(graph: Graph, words: str) -> Evidence:
+    facts: dict[str, Any] = {
+        **graph.metrics,
+        "requests": graph.requests,
+        "refuted": sum(edge.status is Status.REFUTED for edge in graph.edges.values()),
+    }
+    where = Source("pod", f"twin of {graph.start.name}")
+    return Evidence(where, "walk the attack graph", Outcome.DONE, words, facts=facts)

@@ -1,0 +1,244 @@
+"""The walk: breadth-first from a twin of one workload, position by position, within bounds.
+
+A *position* is a place or an identity from which an attacker goes on. What leaves from one does not depend on who got there, so
+it is found out once and shared between the workloads of a run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from pytest_k8ssec.attack import closure
+from pytest_k8ssec.attack.container import Container, Look, Target
+from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
+from pytest_k8ssec.attack.host import KUBELET_FOLDER
+from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
+from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
+from pytest_k8ssec.attack.rights import Suspect, of_identity
+from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes.cni import settle
+from pytest_k8ssec.probes.identities import Identity, service_account
+from pytest_k8ssec.probes.manifests import PodSpec, by_container
+from pytest_k8ssec.probes.metadata import served
+from pytest_k8ssec.probes.planted import host_mounts, planted
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.targets import targets
+from pytest_k8ssec.stack import Stack, Workload
+
+POSITIONS = frozenset({Kind.POD, Kind.IDENTITY, Kind.NAMESPACE, Kind.NODE, Kind.KUBELET, Kind.ETCD, Kind.API_SERVER})
+
+_TOGETHER = 8
+"""Containers that are looked round in at the same time."""
+
+Free = Callable[[str], Pod]
+"""By a node's name, a pod of ours there that may do everything."""
+
+
+def start_of(workload: Workload) -> Vertex:
+    """Where the walk from a workload begins."""
+    return Vertex(Kind.POD, f"{workload.namespace}/{workload.name}")
+
+
+@dataclass(slots=True)
+class Walker:
+    """Walks from workloads of one stack, and remembers what leaves from each position."""
+
+    cluster: Cluster
+    pool: Pool
+    scene: Scene
+    workloads: Mapping[Vertex, Workload]
+    free: Free
+    bounds: Bounds = field(default_factory=Bounds)
+    listening: Sequence[Target] = ()
+    thorough: bool = False
+    """Whether to go on behind an identity that is cluster-admin already."""
+    _identities: dict[str, Identity] = field(default_factory=dict)
+    _known: dict[Vertex, tuple[Edge, ...]] = field(default_factory=dict)
+    _looks: dict[Vertex, list[Look]] = field(default_factory=dict)
+    _settled: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, cluster: Cluster, stack: Stack, pool: Pool, scene: Scene, free: Free, bounds: Bounds) -> Walker:
+        """A walker over a stack, with all that listens there.
+
+        Raises:
+            ProbeError: what listens can't be found out.
+        """
+        listening = [
+            Target(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port) for each in targets(cluster, stack)
+        ]
+        workloads = {start_of(workload): workload for workload in stack.workloads()}
+        return cls(cluster, pool, scene, workloads, free, bounds, listening)
+
+    def walk(self, start: Vertex) -> Graph:
+        """All that is within reach of who has a workload's pod.
+
+        Raises:
+            NoAccess: no pod of ours may be placed there.
+            ProbeError: a twin did not start, or a probe broke.
+        """
+        graph, meter = Graph(start), Meter(self.bounds)
+        waiting: deque[tuple[Vertex, int]] = deque([(start, 0)])
+        seen = {start}
+        try:
+            while waiting:
+                here, depth = waiting.popleft()
+                for edge in self._leaving(here, meter):
+                    graph.add(edge)
+                    there = edge.target
+                    if not edge.open or there in seen:
+                        continue
+                    deeper = depth + (there.kind in POSITIONS)
+                    if deeper > self.bounds.depth:
+                        _note(graph, f"depth {self.bounds.depth}")
+                        continue
+                    seen.add(there)
+                    waiting.append((there, deeper))
+        except BoundReached as bound:
+            _note(graph, str(bound))
+        graph.requests, graph.seconds = meter.requests, meter.seconds
+        if len(self.listening) > self.bounds.endpoints:
+            _note(graph, f"{self.bounds.endpoints} endpoints")
+        return graph
+
+    def prepare(self, starts: Sequence[Vertex]) -> None:
+        """Start the twins of workloads, and look round in all of their containers at the same time.
+
+        Raises:
+            NoAccess: no pod of ours may be placed there.
+            ProbeError: a twin did not start, or an exec broke.
+        """
+        fresh = [start for start in starts if start not in self._looks]
+        specs = [(start, name, spec) for start in fresh for name, spec in self._specs(start).items()]
+        twins = self._twins([spec for _, _, spec in specs])
+        looks: dict[Vertex, list[Look]] = {start: [] for start in fresh}
+        for name in sorted({twin.source.node for twin in twins}):
+            here = [(*each, twin) for each, twin in zip(specs, twins, strict=True) if twin.source.node == name]
+            node = next(node for node in self.cluster.nodes if node.name == name)
+            for start, looked in self._look_round(node, here):
+                looks[start].append(looked)
+        self._looks |= looks  # all or none: a workload of which one container is missing would seem safer than it is
+
+    def _look_round(self, node: Node, here: Sequence[tuple[Vertex, str, PodSpec, Pod]]) -> list[tuple[Vertex, Look]]:
+        """Look round in the twins on one node, and from the canary there."""
+        templates = [spec.template or {} for _, _, spec, _ in here]
+        mounted = sorted({path for template in templates for path in host_mounts(template).values()})
+        free = self.free(node.name)
+        with (
+            planted(self.cluster, node, (*mounted, KUBELET_FOLDER)) as traces,
+            served(self.cluster, node, free),
+            ThreadPoolExecutor(_TOGETHER) as threads,
+        ):
+            shown = threads.submit(look_as_canary, free, self.scene, traces)
+            containers = [
+                Container(f"{start.name}/{name}", spec.template or {}, twin, traces, self.scene, self._others(start))
+                for start, name, spec, twin in here
+            ]
+            answers = list(threads.map(lambda one: look(one, {}), containers))
+            canary = shown.result()
+            return [(start, replace(answer, shown=canary)) for (start, *_), answer in zip(here, answers, strict=True)]
+
+    def _others(self, start: Vertex) -> list[Target]:
+        """What listens besides the workload itself, as far as the bound goes."""
+        found = [each for each in self.listening if not each.vertex.name.startswith(f"{start.name}:")]
+        return found[: self.bounds.endpoints]
+
+    def nodes_of(self, start: Vertex) -> tuple[str, ...]:
+        """The nodes that a workload's twins stand on. Raises as :meth:`prepare` does."""
+        return tuple(sorted({twin.source.node for twin in self._twins([*self._specs(start).values()])}))
+
+    def _leaving(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
+        """What leaves from a vertex; remembered once it was found out to the end."""
+        if here in self._known:
+            yield from self._known[here]
+            return
+        found = []
+        for edge in self._find(here, meter):
+            found.append(edge)
+            yield edge
+        self._known[here] = tuple(found)
+
+    def _find(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
+        if here in self.workloads:
+            yield from self._of_workload(here, meter)
+            return
+        match here.kind:
+            case Kind.IDENTITY:
+                yield from self._of_identity(here, meter)
+            case Kind.POD:
+                yield from closure.of_pod(self.scene, here)
+            case Kind.NAMESPACE:
+                yield from closure.of_namespace(self.scene, here)
+            case Kind.SECRET:
+                yield from closure.of_secret(self.scene, here)
+            case Kind.NODE:
+                yield from closure.of_node(self.scene, here)
+            case Kind.KUBELET:
+                yield from closure.of_kubelet(self.scene, here)
+            case Kind.ETCD:
+                yield from closure.of_etcd(self.scene, here)
+            case Kind.API_SERVER:
+                yield from closure.of_api_server(self.scene, here)
+
+    def _specs(self, start: Vertex) -> dict[str, PodSpec]:
+        """The pods that stand for a workload, one for each of its containers."""
+        workload = self.workloads[start]
+        return {
+            name: PodSpec(workload.namespace, template=template, purpose="twin")
+            for name, template in by_container(workload.template).items()
+        }
+
+    def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
+        meter.check()
+        self.prepare([start])
+        for looked in self._looks[start]:
+            told = self.scene.told(f"a twin of {start.name} runs")
+            yield Edge(KINDS["enter"], start, looked.container.vertex, Status.PROVEN, told)
+            yield from of_look(looked, meter, self._identities)
+
+    def _of_identity(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
+        identity = self._identities.get(here.name)
+        if here.name.startswith("system:bootstrap:") and identity is not None:
+            yield _join(here, identity, meter)
+            return
+        if identity is None and here.namespace in self._accounts_of_the_stack:
+            # Proven to be within reach; the token that shows what it may do is our administrator's to ask for.
+            identity = service_account(self.cluster, here.namespace, here.name.rpartition(":")[2])
+            self._identities[here.name] = identity
+        if identity is None:
+            yield from closure.of_identity(self.scene, here)
+            return
+        yield from of_identity(Suspect(identity, self.scene, meter, self.thorough))
+
+    def _twins(self, specs: Sequence[PodSpec]) -> list[Pod]:
+        """Their pods, which the policy engine was given the time to take up."""
+        twins = self.pool.lease(*specs)
+        fresh = [twin for twin in twins if twin.uid not in self._settled]
+        if fresh:
+            free = self.free(fresh[0].source.node)
+            settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
+            self._settled |= {twin.uid for twin in fresh}
+        return twins
+
+    @property
+    def _accounts_of_the_stack(self) -> set[str]:
+        return {workload.namespace for workload in self.workloads.values()}
+
+
+def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:
+    """Whether it may ask for a node's certificate; it is not asked for."""
+    meter.request()
+    answer = identity.may("create", "certificatesigningrequests", group="certificates.k8s.io")
+    status = Status.PROVEN if answer.outcome is Outcome.DONE else Status.REFUTED
+    return Edge(KINDS["bootstrap-join"], here, Vertex(Kind.IDENTITY, "any node"), status, answer)
+
+
+def _note(graph: Graph, bound: str) -> None:
+    if bound not in graph.bounds:
+        graph.bounds.append(bound)

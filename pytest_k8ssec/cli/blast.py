@@ -1,0 +1,117 @@
+"""``k8ssec blast``: what is within reach of one compromised workload."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_k8ssec.attack import baseline as baselines
+from pytest_k8ssec.attack.baseline import Baseline
+from pytest_k8ssec.attack.graph import Graph
+from pytest_k8ssec.attack.verdict import Finding, findings
+from pytest_k8ssec.cli.setup import settings_of, teller
+from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.redaction import redact, redacted
+from pytest_k8ssec.reports import attack as pictures
+from pytest_k8ssec.reports.attack_svg import svg
+from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.settings import Settings
+from pytest_k8ssec.stack import Workload
+
+
+def blast(arguments: argparse.Namespace) -> int:
+    """Walk, compare with the baseline, show; 1 where a radius is wider or can't be told.
+
+    Raises:
+        SettingsError: the stack, the baseline, the workload's name or a setting is wrong.
+        K8ssecError: it can't be walked; nothing is left behind then.
+    """
+    settings = replace(settings_of(arguments), cluster=None)
+    if settings.stack is None:
+        raise SettingsError("stack: none was named, so there is nothing to walk from", mend="name it: --stack DIR")
+    if arguments.svg and arguments.all:
+        raise SettingsError("--svg with --all: is a picture of one workload", mend="name the workload, or use --html")
+    where = arguments.baseline or settings.stack / baselines.NAME
+    agreed = baselines.read(where)
+    if arguments.baseline and agreed is None and not arguments.write_baseline:
+        raise SettingsError(f"baseline {where}: does not exist", mend="write it first: --write-baseline")
+    graphs = _walked(arguments, settings)
+    found = [finding for name, graph in graphs.items() for finding in findings(name, graph, agreed)]
+    _write(arguments, list(graphs.values()))
+    if arguments.write_baseline:
+        write_whole(where, _with_all(agreed or Baseline(), graphs).to_yaml())
+        print(f"wrote {where}")
+        return 1 if any(not graph.conclusive or graph.is_admin for graph in graphs.values()) else 0
+    if not arguments.mermaid:
+        print("\n".join(_line(finding) for finding in found))
+    return 1 if any(finding.through is not False for finding in found) else 0
+
+
+def _walked(arguments: argparse.Namespace, settings: Settings) -> dict[str, Graph]:
+    from pytest_k8ssec.attack.radius import BlastRadius
+    from pytest_k8ssec.sites import begin
+
+    tell = teller()
+    sites = begin(settings, progress=tell)
+    site = sites.base
+    try:
+        stack = site.stack
+        chosen = _chosen(stack.workloads(), arguments.workload)
+        walk = BlastRadius(site.cluster, stack, site.pool)
+        if len(chosen) > 1:
+            tell(f"starting twins of {len(chosen)} workloads")
+            walk.prepare(chosen)
+        graphs: dict[str, Graph] = {}
+        for workload in chosen:
+            name = f"{workload.namespace}/{workload.name}"
+            tell(f"walking from {name}")
+            graphs[name] = walk(workload)
+        return graphs
+    finally:
+        tell("removing what was made")
+        try:
+            sites.remove()
+        except K8ssecError as error:  # what was found, or why it was not, matters more
+            tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
+
+
+def _chosen(workloads: Sequence[Workload], wanted: str | None) -> list[Workload]:
+    """The workloads of that name, all where none is wanted. Raises SettingsError."""
+    if wanted is None:
+        return list(workloads)
+    found = [each for each in workloads if wanted in (each.name, f"{each.namespace}/{each.name}")]
+    known = ", ".join(sorted(f"{each.namespace}/{each.name}" for each in workloads))
+    if len(found) != 1:
+        why = "is no workload of the stack" if not found else "is the name of several"
+        raise SettingsError(f"workload {wanted!r}: {why}", mend=f"name one of {known}")
+    return found
+
+
+def _write(arguments: argparse.Namespace, graphs: Sequence[Graph]) -> None:
+    """Pictures and JSON, redacted as all that leaves."""
+    bodies = [redacted(graph.to_json()) for graph in graphs]
+    told = json.dumps(bodies if arguments.all else bodies[0], indent=2, ensure_ascii=False) + "\n"
+    files: tuple[tuple[Path | None, str], ...] = (
+        (arguments.json, told if arguments.json else ""),
+        (arguments.html, pictures.page(bodies) if arguments.html else ""),
+        (arguments.svg, svg(bodies[0]) if arguments.svg else ""),
+    )
+    for path, text in files:
+        if path is not None:
+            write_whole(path, redact(text))
+    for body in bodies:
+        print(redact(pictures.mermaid(body) if arguments.mermaid else pictures.summary(body)))
+
+
+def _with_all(agreed: Baseline, graphs: dict[str, Graph]) -> Baseline:
+    for name, graph in graphs.items():
+        agreed = agreed.with_graph(name, graph)
+    return agreed
+
+
+def _line(finding: Finding) -> str:
+    word = {True: "WIDER", False: "within", None: "UNKNOWN"}[finding.through]
+    return redact(f"{word:<8} {finding.what}: {finding.evidence.detail or finding.evidence}")

@@ -1,0 +1,268 @@
+"""Whoever gets into one container of the stack stays there, within the radius that was agreed.
+
+Each weakness by itself may look bearable: a token that nobody uses, a right that somebody needed once, a door in the
+network. What matters is where they lead together. From a twin of each workload the attack graph is walked as an attacker
+would: tokens and Secrets in its mounts, doors of the control plane, ways out to its node, and from each identity that is
+found whatever it may do. Each step is proven by a request that changes nothing, a dry run or a name that does not exist;
+found credentials serve for that alone. What is reached must not hold a way to cluster-admin, and must stay within the
+budget and the edges that blast-radius.yaml beside Pulumi.yaml agrees to; without that file, it must not hold a node
+either. The same walk from a canary of ours that has every weakness must find its way to cluster-admin, and each kind of
+edge. A bound that was reached, or an edge of which nothing can be told, makes it inconclusive.
+
+A workload that has to be able to do everything is declared in `[tool.k8ssec.allow.blast-radius]` as
+`"namespace/workload" = "reason"`.
+
+Remediation: look at the picture (`k8ssec blast namespace/workload --html blast.html`), and take the smallest cut that it
+names. What has to stay is agreed to by `k8ssec blast namespace/workload --write-baseline`, and the file reviewed as code.
+
+```yaml
+# kubectl apply -n NAMESPACE -f shop.yaml: nothing in the container that leads on from it
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+spec:
+  selector: {matchLabels: {app.kubernetes.io/name: shop}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: shop}}
+    spec:
+      automountServiceAccountToken: false # no identity
+      hostPID: false # no way to its node: neither this, nor hostNetwork, hostIPC, and hostPath volumes
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 65532
+        seccompProfile: {type: RuntimeDefault}
+      containers:
+        - name: shop
+          image: registry.example.com/shop:1.0
+          securityContext:
+            allowPrivilegeEscalation: false
+            capabilities: {drop: [ALL]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: shop-calls-nobody # no door but DNS; name what it has to call
+spec:
+  podSelector: {matchLabels: {app.kubernetes.io/name: shop}}
+  policyTypes: [Egress]
+  egress:
+    - to:
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+          podSelector: {matchLabels: {k8s-app: kube-dns}}
+      ports:
+        - {protocol: UDP, port: 53}
+        - {protocol: TCP, port: 53}
+```
+
+Sources: https://kubernetes.io/docs/concepts/security/rbac-good-practices/;
+https://attack.mitre.org/matrices/enterprise/containers/
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_k8ssec.attack.radius import BlastRadius
+from pytest_k8ssec.attack.verdict import findings, narrower, shown
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.grants import RBAC, binding, granted, may, rule
+from pytest_k8ssec.probes.weakened import enforcing, weakened
+from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
+from pytest_k8ssec.verdict import Case, Judge
+
+
+@control(severity=Severity.CRITICAL, subject="stack", others=("MS-TA9019",), slow=True)
+def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, allowed: Mapping[str, str]) -> None:
+    """Walk the attack graph from a twin of each workload, and compare it with what was agreed."""
+    judge.not_applicable("the stack has no workload that is not declared")
+    for subject, reason in allowed.items():
+        judge.note(f"{subject} is declared: {reason}")
+    if blast_radius.baseline is None:
+        judge.note("nothing is agreed beyond `no node and no cluster-admin`: k8ssec blast --all --write-baseline")
+    workloads = [each for each in stack.workloads() if _subject(each) not in allowed]
+    blast_radius.prepare(workloads)
+    for workload in workloads:
+        _attack(judge, judge.case(str(workload)), workload, blast_radius)
+
+
+def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRadius) -> None:
+    graph, agreed = blast_radius(workload), blast_radius.baseline
+    for finding in findings(_subject(workload), graph, agreed):
+        case.attack(finding.what, finding.evidence, through=finding.through)
+    for name in narrower(_subject(workload), graph, agreed):
+        judge.note(f"{_subject(workload)} reaches less than was agreed to, so write the baseline anew: {name}")
+    for canary in blast_radius.shown(workload):
+        for what, evidence, succeeded in shown(canary):
+            case.positive(what, evidence, succeeded=succeeded)
+
+
+def _subject(workload: Workload) -> str:
+    return f"{workload.namespace}/{workload.name}"
+
+
+def _client(stack: Stack) -> ServiceAccount:
+    """An account of the stack whose pods have its token: a right of any other is not within reach of them."""
+    found = next((each for each in stack.service_accounts if each.api_client), None)
+    if found is None:
+        raise SabotageError("stack: has no declared client of the API, so no pod of it has a token")
+    return found
+
+
+def _grant(cluster: Cluster, stack: Stack, *rights: Mapping[str, Any], inside: bool = True) -> Iterator[Evidence]:
+    account = _client(stack)
+    with granted(cluster, account, *rights, namespace=account.namespace if inside else "") as proof:
+        yield proof
+
+
+@sabotage(
+    test_blast_radius,
+    kills=("adm-psa", "rbac-cluster-admin", "rbac-escalation", "rbac-nodes-proxy", "rbac-secrets-read"),
+)
+def client_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The account of the stack's client of the API is bound to cluster-admin."""
+    account, everything = _client(stack), rule("*", "*", group="*")
+    with cluster.api.applied(binding("k8ssec-client-is-admin", account, "cluster-admin")):
+        yield may(cluster, account, everything)
+    may(cluster, account, everything, no_more=True)
+
+
+@sabotage(test_blast_radius, kills=("rbac-secrets-read",))
+def client_gets_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may get the Secrets of another namespace of the stack."""
+    yield from _of_others(cluster, stack, rule("get", "secrets"))
+
+
+@sabotage(test_blast_radius, kills=("rbac-secrets-read",))
+def client_lists_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may list the Secrets of another namespace of the stack."""
+    yield from _of_others(cluster, stack, rule("list", "secrets"))
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_creates_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may create pods in its namespace."""
+    yield from _grant(cluster, stack, rule("create", "pods"))
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_patches_workloads(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may patch the Deployments of its namespace."""
+    yield from _grant(cluster, stack, rule("patch", "deployments", group="apps"))
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_enters_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may run commands in the pods of another namespace of the stack."""
+    yield from _of_others(cluster, stack, rule("create", "pods/exec"))
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_gets_tokens(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may ask for tokens of the accounts of its namespace."""
+    yield from _grant(cluster, stack, rule("create", "serviceaccounts/token"))
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_impersonates(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may act as any user."""
+    yield from _grant(cluster, stack, rule("impersonate", "users"), inside=False)
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_binds_roles(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may bind any role to itself, in its namespace."""
+    create, bind = rule("create", "rolebindings", group=RBAC), rule("bind", "clusterroles", group=RBAC)
+    yield from _grant(cluster, stack, create, bind)
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_escalates(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may write Roles with rights that it does not have, in its namespace."""
+    create, escalate = rule("create", "roles", group=RBAC), rule("escalate", "roles", group=RBAC)
+    yield from _grant(cluster, stack, create, escalate)
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_approves_certificates(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may approve certificates."""
+    right = rule("update", "certificatesigningrequests/approval", group="certificates.k8s.io")
+    yield from _grant(cluster, stack, right, inside=False)
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_writes_webhooks(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may write admission webhooks."""
+    right = rule("create", "mutatingwebhookconfigurations", group="admissionregistration.k8s.io")
+    yield from _grant(cluster, stack, right, inside=False)
+
+
+@sabotage(test_blast_radius, kills=("rbac-escalation",))
+def client_makes_volumes(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may make volumes of a node's files."""
+    yield from _grant(cluster, stack, rule("create", "persistentvolumes"), inside=False)
+
+
+@sabotage(test_blast_radius, kills=("rbac-nodes-proxy",))
+def client_reaches_kubelets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may `get` nodes/proxy."""
+    yield from _grant(cluster, stack, rule("get", "nodes/proxy"), inside=False)
+
+
+@sabotage(test_blast_radius, kills=("id-token-automount",))
+def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The pods of a workload that is no client of the API mount a token."""
+    clients = {str(account) for account in stack.service_accounts if account.api_client}
+
+    def is_no_client(workload: Workload) -> bool:
+        return f"{workload.namespace}/{workload.service_account}" not in clients
+
+    with weakened(cluster.api, stack, pod={"automountServiceAccountToken": True}, level="", of=is_no_client) as proof:
+        yield proof
+
+
+@sabotage(test_blast_radius)
+def secret_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack mounts one Secret more."""
+    workload = next(each for each in stack.workloads() if each.kind == "Deployment")
+    name = f"k8ssec-{secrets.token_hex(3)}"
+    metadata = {"name": name, "namespace": workload.namespace}
+    manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": "of nothing"}}
+    volume = {"name": name, "secret": {"secretName": name}}
+    with cluster.api.applied(manifest), weakened(cluster.api, stack, volume=(volume, "/more"), level="") as proof:
+        yield proof
+
+
+@sabotage(test_blast_radius, kills=("adm-psa", "rbac-escalation"))
+def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may create pods in its namespace, and that lets in privileged ones."""
+    account = _client(stack)
+    with (
+        enforcing(cluster.api, account.namespace, "privileged"),
+        granted(cluster, account, rule("create", "pods"), namespace=account.namespace) as proof,
+    ):
+        yield proof
+
+
+@sabotage(test_blast_radius, kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege"))
+def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack is root, privileged, among its node's processes, and mounts its files."""
+    root = {"runAsUser": 0, "runAsNonRoot": False, "privileged": True, "allowPrivilegeEscalation": True}
+    volume = {"name": "node", "hostPath": {"path": "/"}}
+    with weakened(cluster.api, stack, container=root, pod={"hostPID": True}, volume=(volume, "/node")) as proof:
+        yield proof
+
+
+def _of_others(cluster: Cluster, stack: Stack, right: Mapping[str, Any]) -> Iterator[Evidence]:
+    """A right in a namespace of the stack that is not the account's own."""
+    account = _client(stack)
+    others = [workload.namespace for workload in stack.workloads() if workload.namespace != account.namespace]
+    if not others:
+        raise SabotageError("stack: has workloads in one namespace only")
+    with granted(cluster, account, right, namespace=others[0]) as proof:
+        yield proof

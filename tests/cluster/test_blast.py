@@ -1,0 +1,115 @@
+"""The attack graph on real clusters: the insecure stack's way to cluster-admin, and what is told of a wider radius."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from pytest_k8ssec.attack import baseline
+from pytest_k8ssec.attack.baseline import Baseline
+from pytest_k8ssec.attack.canary import shows_the_way
+from pytest_k8ssec.attack.graph import Graph, Status
+from pytest_k8ssec.attack.radius import BlastRadius
+from pytest_k8ssec.attack.verdict import findings
+from pytest_k8ssec.clusters.kind import KindCluster
+from pytest_k8ssec.controls.blast.radius import node_taken
+from pytest_k8ssec.probes.grants import granted, rule
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.stack import ServiceAccount, Stack
+from tests.cluster.harness import Place
+
+ROOT = Path(__file__).parents[2]
+_SECONDS = 60
+_HOST = 7
+_ALL_SECONDS = 90
+
+
+def test_insecure_stack_leads_to_cluster_admin(place: Place) -> None:
+    """``k8ssec blast`` finds a way from the reporter over proven edges alone, shows it, and leaves nothing behind."""
+    run = place.k8ssec(
+        "blast",
+        "batch/reporter",
+        f"--stack={ROOT / 'stacks' / 'insecure'}",
+        "--config=platform:image={probe_image}",
+        "--secret=platform:paymentsApiKey=BANK_KEY",
+        "--json=blast.json",
+        "--html=blast.html",
+        "--svg=blast.svg",
+        environ={"BANK_KEY": (key := secrets.token_hex(16))},
+    )
+    assert 1 == run.end(400), run.output
+    assert "cluster-admin: within reach, proven live" in run.output
+    graph = json.loads((place.project / "blast.json").read_text())
+    links = {f"{link['key']}: {link['source']} -> {link['target']}": link for link in graph["links"]}
+    path = [links[name] for name in graph["graph"]["path"]]
+    assert {"proven-live"} == {link["status"] for link in path}
+    assert ["enter", "token-steal", "permission-discover", "role-bind"] == [link["key"] for link in path]
+    assert graph["graph"]["conclusive"]
+    assert graph["graph"]["seconds"] < _SECONDS
+    assert [name for name in graph["graph"]["cut"] if name.startswith("token-steal")]
+    for name in ("blast.json", "blast.html", "blast.svg"):
+        text = (place.project / name).read_text()
+        assert key not in text
+        assert "eyJ" not in text
+    assert place.run() is None
+
+
+def test_hardened_stack_stays_within_its_baseline(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
+    """No workload has a way to cluster-admin, none is unknown, all are what the committed file says, in time."""
+    agreed = baseline.read(ROOT / "stacks" / "hardened" / baseline.NAME)
+    assert agreed is not None
+    started = time.monotonic()
+    blast = BlastRadius(cluster, stack, pool, agreed)
+    blast.prepare(stack.workloads())
+    for workload in stack.workloads():
+        name = f"{workload.namespace}/{workload.name}"
+        graph = blast(workload)
+        assert graph.conclusive
+        assert () == graph.path()
+        assert set(agreed.edges[name]) == {edge.id for edge in graph.gains}
+        assert {False} == {finding.through for finding in findings(name, graph, agreed)}
+        for canary in blast.shown(workload):
+            assert shows_the_way(canary)
+    assert time.monotonic() - started < _ALL_SECONDS
+
+
+def test_a_wider_radius_is_named_edge_by_edge(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
+    """A right that is granted later is a new edge, with what it leads to; taken away again, the radius is as before."""
+    workload = next(each for each in stack.workloads() if each.name == "reporter")
+    before = BlastRadius(cluster, stack, pool)(workload)
+    agreed = Baseline().with_graph("batch/reporter", before)
+    with granted(cluster, ServiceAccount("batch", "reporter"), rule("create", "pods/exec"), namespace="payments"):
+        pool.refresh()
+        during = BlastRadius(cluster, stack, pool)(workload)
+    pool.refresh()
+    after = BlastRadius(cluster, stack, pool)(workload)
+    assert {
+        "pod-exec: permissions:system:serviceaccount:batch:reporter -> pod:payments/api",
+        "pod-exec: permissions:system:serviceaccount:batch:reporter -> pod:payments/ledger",
+        "secret-volume: volume:payments/api/secret -> secret:payments/bank-api-key",
+    } <= _new(during, agreed)
+    assert {Status.PROVEN} == {edge.status for edge in during.radius if edge.kind.name == "pod-exec"}
+    assert set() == _new(after, agreed)
+
+
+def test_a_workload_that_takes_its_node_is_seen_to(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
+    """Each way out that the sabotage opens is an edge: some proven, some inferred, and they lead on."""
+    with contextmanager(node_taken)(cluster, stack):
+        pool.refresh()
+        weak = next(each for each in stack.workloads() if each.template["spec"].get("hostPID"))
+        graph = BlastRadius(cluster, stack, pool)(weak)
+        ways = {edge.kind.name: edge.status for edge in graph.radius if edge.kind.order == _HOST}
+    pool.refresh()
+    proven = ("host-read", "host-write", "token-paths", "cri-socket", "host-namespace")
+    inferred = ("nsenter", "ptrace", "privileged-mount", "module-load", "core-pattern")
+    assert dict.fromkeys(proven, Status.PROVEN) | dict.fromkeys(inferred, Status.INFERRED) == ways
+    assert 1 == graph.metrics["nodes"]
+
+
+def _new(graph: Graph, agreed: Baseline) -> set[str]:
+    change = agreed.change("batch/reporter", graph)
+    assert change is not None
+    return set(change.wider)

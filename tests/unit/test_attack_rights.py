@@ -1,0 +1,197 @@
+"""What an identity may do: tried where it is listed or the list is not complete, refuted by the list else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_k8ssec.attack import closure
+from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.rights import of_identity
+from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
+from pytest_k8ssec.probes.grants import rule
+from pytest_k8ssec.stack import ServiceAccount
+from tests.unit.attack import ACCOUNT, INFERRED, KEY, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
+
+_WEB = "/api/v1/namespaces/web"
+_LISTS: dict[str, list[dict[str, Any]]] = {
+    f"{_WEB}/secrets": [named("key")],
+    f"{_WEB}/serviceaccounts": [named("default"), named("shop")],
+    f"{_WEB}/pods": [
+        named("shop-1", status={"phase": "Running"}, spec={"nodeName": "k8ssec-1-worker", "containers": [{}]}),
+        named("gone", status={"phase": "Succeeded"}, spec={"containers": [{}]}),
+    ],
+}
+
+
+def walked(*rules: dict[str, Any], **options: Any) -> tuple[dict[str, list[Edge]], FakeApi]:
+    """The edges by kind, and what was asked."""
+    api = FakeApi(list(rules), lists=_LISTS, **options)
+    found: dict[str, list[Edge]] = {}
+    for edge in of_identity(FakeCluster(api).suspect()):
+        found.setdefault(edge.kind.name, []).append(edge)
+    return found, api
+
+
+def statuses(edges: list[Edge]) -> set[Status]:
+    """How these edges are known."""
+    return {edge.status for edge in edges}
+
+
+def test_who_may_nothing_costs_a_handful_of_requests() -> None:
+    """All is refuted by the list of rights, and the shortest way of all by a try."""
+    found, api = walked()
+    assert 2 == len(api.sent)
+    assert {REFUTED} == {
+        edge.status for kind, edges in found.items() for edge in edges if kind != "permission-discover"
+    }
+    assert {"secrets-get", "pod-exec", "pod-create", "kubelet-exec", "impersonate"} <= set(found)
+
+
+def test_a_list_that_is_not_complete_refutes_nothing() -> None:
+    """Then each way is tried, and the answers decide."""
+    found, api = walked(incomplete=True)
+    assert 40 < len(api.sent)
+    assert {REFUTED} == statuses(found["pod-create"])
+    assert all(edge.evidence.status == 403 for edges in found.values() for edge in edges if edge.status is REFUTED)
+
+
+def test_cluster_admin_ends_the_search() -> None:
+    """What is left to find is less than what was found."""
+    path = to_cluster_admin(ServiceAccount("web", "shop")).path
+    found, api = walked(rule("*", "*", group="*"), statuses={f"POST {path}": 201})
+    assert [(CLUSTER_ADMIN, PROVEN)] == [(edge.target, edge.status) for edge in found["role-bind"]]
+    assert 2 == len(api.sent)
+
+
+@pytest.mark.parametrize(
+    ("right", "kind", "targets"),
+    [
+        (rule("get", "secrets"), "secrets-get", {KEY}),
+        (rule("list", "secrets"), "secrets-list", {KEY}),
+        (rule("watch", "secrets"), "secrets-list", {KEY}),
+        (rule("create", "pods"), "pod-create", {Vertex(Kind.NAMESPACE, "web")}),
+        (rule("patch", "deployments", group="apps"), "pod-patch", {Vertex(Kind.NAMESPACE, "web")}),
+        (rule("create", "pods/exec"), "pod-exec", {Vertex(Kind.POD, "web/shop-1")}),
+        (rule("patch", "pods/ephemeralcontainers"), "pod-patch", {Vertex(Kind.POD, "web/shop-1")}),
+        (
+            rule("create", "serviceaccounts/token"),
+            "token-request",
+            {ACCOUNT, Vertex(Kind.IDENTITY, "system:serviceaccount:web:default")},
+        ),
+        (
+            rule("get", "nodes/proxy"),
+            "kubelet-exec",
+            {Vertex(Kind.KUBELET, "worker"), Vertex(Kind.KUBELET, "control-plane")},
+        ),
+    ],
+)
+def test_a_right_is_tried_and_leads_somewhere(right: dict[str, Any], kind: str, targets: set[Vertex]) -> None:
+    """404 and 200 prove it; nothing else is open."""
+    found, _ = walked(right, default=404)
+    opened = {edge.target for edge in found[kind] if edge.status is PROVEN}
+    assert targets == opened
+    # The way to bind cluster-admin is always tried, and this API server answers 404 to everything.
+    others = {edge.kind.name for edges in found.values() for edge in edges if edge.open}
+    assert {kind, "permission-discover", "role-bind"} | (
+        {"pod-privileged"} if kind == "pod-create" else set()
+    ) == others
+
+
+def test_a_right_that_is_listed_and_refused_is_refuted() -> None:
+    """The list is where to look, the answer is what counts."""
+    found, _ = walked(rule("get", "secrets"))
+    assert {REFUTED} == statuses(found["secrets-get"])
+
+
+def test_an_answer_that_says_nothing_is_unknown() -> None:
+    """Neither too many requests nor a server's error is a denial."""
+    found, _ = walked(rule("get", "secrets"), default=429)
+    assert {UNKNOWN} == statuses(found["secrets-get"])
+
+
+def test_rights_in_the_cluster_are_inferred_to_lead_on() -> None:
+    """That an approved certificate makes an administrator is not tried."""
+    right = rule("update", "certificatesigningrequests/approval", group="certificates.k8s.io")
+    found, _ = walked(right, default=404)
+    assert {INFERRED} == statuses(found["certificate-approve"])
+
+
+def test_rights_on_one_object_are_found_by_its_name() -> None:
+    """A made-up name would be told 403."""
+    secret = {**rule("get", "secrets"), "resourceNames": ["key"]}
+    found, _ = walked(secret, statuses={f"GET {_WEB}/secrets/key": 200})
+    assert [KEY] == [edge.target for edge in found["secrets-get"] if edge.status is PROVEN]
+    execs = {**rule("create", "pods/exec"), "resourceNames": ["shop-1"]}
+    found, _ = walked(execs, default=404)
+    assert {PROVEN} == statuses([edge for edge in found["pod-exec"] if edge.target.kind is Kind.POD])
+
+
+def test_rights_in_the_cluster_are_found_by_name_too() -> None:
+    """Who may act as one user, by its name, may do what that one may."""
+    found, _ = walked({**rule("impersonate", "users"), "resourceNames": ["admin"]}, default=404)
+    assert INFERRED in statuses(found["impersonate"])
+    found, _ = walked({**rule("impersonate", "users"), "resourceNames": ["admin"]})
+    assert {REFUTED} == statuses(found["impersonate"])
+
+
+def test_a_secret_may_hold_the_token_of_an_account() -> None:
+    """Its annotation says whose, and no value is read."""
+    token = {"metadata": {"name": "t", "annotations": {"kubernetes.io/service-account.name": "shop"}}}
+    scene = FakeCluster(FakeApi(lists={f"{_WEB}/secrets": [token, named("key")]})).scene("web")
+    assert [ACCOUNT] == [edge.target for edge in closure.of_secret(scene, Vertex(Kind.SECRET, "web/t"))]
+    assert [] == list(closure.of_secret(scene, KEY))
+
+
+def test_each_step_of_the_verb_matrix_is_a_kind_of_edge() -> None:
+    """Nothing that rbac-escalation looks for leads nowhere here."""
+    account = ServiceAccount("web", "shop")
+    rules = [each for step in (*in_namespace(account, "web", "probe:1"), *in_cluster()) for each in step.rules]
+    found, _ = walked(*rules, default=404)
+    for kind in ("role-bind", "role-escalate", "pod-create", "pod-patch", "pod-exec", "token-request", "impersonate",
+                 "certificate-approve", "webhook-create", "volume-create", "pod-privileged"):  # fmt: skip
+        assert any(edge.open for edge in found[kind]), kind
+
+
+def test_what_follows_from_placement_is_inferred() -> None:
+    """A node has its pods, a control plane the cluster; a namespace its accounts and Secrets."""
+    scene = FakeCluster(FakeApi(lists=_LISTS)).scene("web")
+    worker, master = Vertex(Kind.NODE, "worker"), Vertex(Kind.NODE, "control-plane")
+    assert Vertex(Kind.POD, "web/shop-1") in {edge.target for edge in closure.of_node(scene, worker)}
+    assert CLUSTER_ADMIN not in {edge.target for edge in closure.of_node(scene, worker)}
+    assert CLUSTER_ADMIN in {edge.target for edge in closure.of_node(scene, master)}
+    inside = list(closure.of_namespace(scene, Vertex(Kind.NAMESPACE, "web")))
+    assert {KEY, ACCOUNT} <= {edge.target for edge in inside}
+    assert {INFERRED} == statuses(inside)
+
+
+def test_a_powerful_account_that_is_not_the_stacks_is_inferred_to_be_one() -> None:
+    """By our administrator's review, as no token of it was found."""
+    scene = FakeCluster(FakeApi(powerful=(ACCOUNT.name,))).scene()
+    assert [CLUSTER_ADMIN] == [edge.target for edge in closure.of_identity(scene, ACCOUNT)]
+    assert [] == list(closure.of_identity(FakeCluster().scene(), ACCOUNT))
+
+
+def test_pods_are_named_after_what_made_them() -> None:
+    """A pod's own name differs between runs, and so does a node's."""
+    owned = [
+        (
+            "shop-7d9f-x2",
+            {"kind": "ReplicaSet", "name": "shop-7d9f", "controller": True},
+            {"pod-template-hash": "7d9f"},
+        ),
+        ("etcd-k8ssec-1-control-plane", {"kind": "Node", "name": "n", "controller": True}, {}),
+        ("proxy-abcde", {"kind": "DaemonSet", "name": "proxy", "controller": True}, {}),
+    ]
+    items = [
+        {
+            "metadata": {"name": name, "namespace": "web", "ownerReferences": [owner], "labels": labels},
+            "spec": {"nodeName": "k8ssec-1-control-plane", "containers": [{}]},
+            "status": {"phase": "Running"},
+        }
+        for name, owner, labels in owned
+    ]
+    scene = FakeCluster(FakeApi(lists={f"{_WEB}/pods": items})).scene("web")
+    assert ["web/shop", "web/etcd", "web/proxy"] == [pod.vertex.name for pod in scene.pods("web")]
+    assert 3 == len(scene.pods_on("control-plane"))

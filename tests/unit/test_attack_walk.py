@@ -1,0 +1,135 @@
+"""The walk: breadth-first, within bounds, and never taking what it did not see for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec.attack import walk as module
+from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Graph, Kind, Vertex
+from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
+from pytest_k8ssec.attack.walk import Walker
+from pytest_k8ssec.probes.pool import Pool
+from tests.unit.attack import INFERRED, KEY, REFUTED, SHOP, FakeCluster, edge
+
+
+class Scripted(Walker):
+    """A walker that finds what a table says, and counts how often it looks."""
+
+    table: dict[Vertex, list[Edge]]
+    asked: list[Vertex]
+    ends_at: Vertex | None = None
+
+    def _find(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
+        self.asked.append(here)
+        yield from self.table.get(here, [])
+        if here == self.ends_at:
+            raise BoundReached("200 requests with found credentials")
+        meter.check()
+
+
+def scripted(*edges: Edge, bounds: Bounds | None = None) -> Scripted:
+    """A walker over these edges."""
+    cluster = cast("Any", FakeCluster())
+    made = Scripted(cluster, cast("Pool", None), FakeCluster().scene(), {}, cast("Any", None), bounds or Bounds())
+    made.table, made.asked = {}, []
+    for each in edges:
+        made.table.setdefault(each.source, []).append(each)
+    return made
+
+
+def account(number: int) -> Vertex:
+    """One of many accounts."""
+    return Vertex(Kind.IDENTITY, f"system:serviceaccount:web:a{number}")
+
+
+def chain(length: int) -> list[Edge]:
+    """Accounts of which each gets a token of the next."""
+    first = edge("token-steal", SHOP, account(0))
+    return [first, *(edge("token-request", account(n), account(n + 1)) for n in range(length - 1))]
+
+
+def ids(graph: Graph) -> set[str]:
+    """Of its edges."""
+    return set(graph.edges)
+
+
+def test_it_goes_on_from_what_is_open_alone() -> None:
+    """Refuted edges are kept, and lead nowhere."""
+    shut = edge("token-steal", SHOP, account(0), REFUTED)
+    walker = scripted(shut, edge("role-bind", account(0), CLUSTER_ADMIN))
+    graph = walker.walk(SHOP)
+    assert {shut.id} == ids(graph)
+    assert [SHOP] == walker.asked
+
+
+def test_inferred_edges_are_walked() -> None:
+    """What follows is within reach."""
+    graph = scripted(edge("pod-owns", SHOP, account(0), INFERRED), edge("role-bind", account(0), CLUSTER_ADMIN)).walk(
+        SHOP
+    )
+    assert graph.is_admin
+
+
+def test_the_depth_is_bounded_and_told() -> None:
+    """Four positions behind each other and no more; then the graph is not conclusive."""
+    assert scripted(*chain(4)).walk(SHOP).conclusive
+    deep = scripted(*chain(5)).walk(SHOP)
+    assert ["depth 4"] == deep.bounds
+    assert not deep.conclusive
+
+
+def test_circles_end() -> None:
+    """Each position is looked at once."""
+    walker = scripted(edge("token-steal", SHOP, account(0)), edge("pod-exec", account(0), SHOP))
+    assert walker.walk(SHOP).conclusive
+    assert 2 == len(walker.asked)
+
+
+def test_what_leaves_from_a_position_is_found_out_once() -> None:
+    """Two workloads that reach the same account share what it may do."""
+    other = Vertex(Kind.POD, "web/other")
+    walker = scripted(
+        edge("token-steal", SHOP, account(0)),
+        edge("token-steal", other, account(0)),
+        edge("secrets-get", account(0), KEY),
+    )
+    for start in (SHOP, other):
+        assert KEY in walker.walk(start).reached
+    assert 1 == walker.asked.count(account(0))
+
+
+def test_a_bound_in_the_middle_is_told_and_nothing_of_it_remembered() -> None:
+    """What came so far stands; the next walk looks again, rather than taking half for the whole."""
+    walker = scripted(*chain(1), edge("secrets-get", account(0), KEY))
+    walker.ends_at = account(0)
+    graph = walker.walk(SHOP)
+    assert KEY in graph.reached
+    assert ["200 requests with found credentials"] == graph.bounds
+    walker.ends_at = None
+    assert walker.walk(SHOP).conclusive
+    assert 2 == walker.asked.count(account(0))
+
+
+def test_more_endpoints_than_allowed_are_a_bound() -> None:
+    """Those that were left out may be open."""
+    walker = scripted()
+    walker.listening = [cast("Any", None)] * 65
+    assert ["64 endpoints"] == walker.walk(SHOP).bounds
+
+
+def test_half_a_look_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one container of a workload could not be asked, nothing of the others is kept."""
+    walker = scripted()
+    walker.workloads = {SHOP: cast("Any", None)}
+
+    def broken(*_: object) -> list[Any]:
+        raise BoundReached("broken")
+
+    monkeypatch.setattr(module.Walker, "_specs", lambda *_: {"shop": None})
+    monkeypatch.setattr(module.Walker, "_twins", broken)
+    with pytest.raises(BoundReached):
+        walker.prepare([SHOP])
+    assert {} == walker._looks
