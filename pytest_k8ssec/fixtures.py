@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.packs import Pack
     from pytest_k8ssec.probes.pool import Pod, Pool
     from pytest_k8ssec.probes.vantage import NetworkVantage
+    from pytest_k8ssec.reach.matrix import Reachability
     from pytest_k8ssec.sites import Site, Sites
     from pytest_k8ssec.stack import Stack, Workload
 
@@ -106,6 +107,18 @@ def outside(cluster: Cluster) -> NetworkVantage:
     from pytest_k8ssec.probes.vantage import NetworkVantage
 
     return NetworkVantage(cluster, None)
+
+
+@pytest.fixture(scope="session")
+def reachability(k8ssec_site: Site) -> Reachability:
+    """Who reaches whom: every workload, namespace, node and the outside, towards every port that really listens.
+
+    Measured once, when it is first asked for: ``assert reachability.between("web", "payments/ledger").is_blocked()``.
+    What changes the cluster afterwards is measured by ``pytest_k8ssec.reach.survey.survey(cluster, stack, pool)``.
+    """
+    from pytest_k8ssec.reach.survey import survey
+
+    return _or_fail(lambda: survey(k8ssec_site.cluster, k8ssec_site.stack, k8ssec_site.pool))
 
 
 @pytest.fixture

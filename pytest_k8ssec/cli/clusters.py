@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from pytest_k8ssec import docker, runs, sweep
+from pytest_k8ssec.cli.setup import settings_of, teller
 from pytest_k8ssec.errors import ClusterError, K8ssecError, ToolMissing
 from pytest_k8ssec.runs import Recorded
-from pytest_k8ssec.settings import Settings, check_places, resolve, table
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -24,8 +20,8 @@ def up(arguments: argparse.Namespace) -> int:
     """
     from pytest_k8ssec.sites import begin
 
-    settings = _settings(arguments)
-    tell = _teller()
+    settings = replace(settings_of(arguments), cluster=None)
+    tell = teller()
     sites = begin(settings, progress=tell, name=arguments.name or "")
     try:
         _ = sites.base.cluster
@@ -88,30 +84,6 @@ def sweep_dead(_: argparse.Namespace) -> int:
     if not swept:
         print("nothing to sweep: no run ended without cleaning up")
     return 1 if any(each.failure for each in swept) else 0
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    """What pytest would use here, as far as it is about a new cluster."""
-    here = Path.cwd()
-    settings = resolve(
-        cli=lambda option: getattr(arguments, option.ini, None),
-        environ=os.environ,
-        ini=lambda _: None,
-        table=table(here / "pyproject.toml"),
-        base=here,
-    )
-    check_places(settings)
-    return replace(settings, cluster=None, sabotage=False)
-
-
-def _teller() -> Callable[[str], None]:
-    """Progress goes to standard error: standard output is for what came of it."""
-    started = time.monotonic()
-
-    def tell(line: str) -> None:
-        print(f"k8ssec {time.monotonic() - started:5.0f}s  {line}", file=sys.stderr, flush=True)
-
-    return tell
 
 
 def _of_cluster(name: str) -> Recorded:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_k8ssec.settings import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
@@ -17,6 +19,9 @@ UP_OPTIONS = (
     "kind_config", "stack", "stack_name", "config_file", "config", "secret", "node_image", "kubernetes_version",
 )  # fmt: skip
 """Settings that ``up`` takes: those of the plugin, under the same names."""
+
+REACH_OPTIONS = ("cluster", *UP_OPTIONS)
+"""Settings that ``reach`` takes."""
 
 _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 """What kind accepts, short enough for the nodes' names to be host names."""
@@ -28,6 +33,7 @@ examples:
   k8ssec up --name dev --stack infra    a cluster with your stack, to try tests on quickly
   pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls
   k8ssec down dev                       and away with it
+  k8ssec reach --stack infra            who can really talk to whom, compared with what is declared
 
 Tests need none of this: `pytest --k8ssec-controls` makes a cluster for each run, and removes it.
 
@@ -47,6 +53,34 @@ examples:
   k8ssec up --name shop --stack infra --config region=eu --secret dbPassword=DB_PASSWORD
 """
 
+_REACH = """\
+Measure who can really talk to whom, and compare it with what the NetworkPolicies should give and with what an intent file
+declares. A pod of ours with the network identity of each workload of the stack connects to every port that really
+listens: at pod addresses, Service addresses, Service names and nodes; so do a pod without labels in each namespace, one
+of a foreign namespace, the nodes, and a container outside. "Blocked" is said only where somebody else reached the same
+listener at that moment.
+
+Without --cluster an ephemeral cluster is made, the stack deployed, and both removed. On a cluster that is there, no pod of
+ours is placed among the stack's: it is measured from a foreign namespace, from the nodes and from outside.
+"""
+
+_REACH_EXAMPLES = """\
+examples:
+  k8ssec reach --stack infra
+  k8ssec reach --stack infra --intent infra/intent.yaml --html build/reach.html
+  k8ssec reach --cluster dev --stack infra --json - | jq '.differences'
+
+an intent file; `web` is all of that namespace, `*` everybody, further names are elsewhere, node and outside:
+  version: 1
+  allow:
+    - from: web/storefront
+      to: payments/api
+      ports: [8080/TCP]
+      reason: customers pay
+
+exit codes: 0 all agree, 1 they differ or it can't be told, 2 wrong usage
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -63,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     _down(commands)
     _list(commands)
     _sweep(commands)
+    _reach(commands)
     return top
 
 
@@ -89,8 +124,14 @@ def _controls(commands: Subparsers) -> None:
 def _up(commands: Subparsers) -> None:
     made = _command(commands, "up", "make a cluster that stays", _UP, _UP_EXAMPLES)
     made.add_argument("--name", type=_name, metavar="NAME", help="the cluster's name (default: made up)")
+    _settings(made, UP_OPTIONS)
+    made.set_defaults(run=_later("clusters", "up"))
+
+
+def _settings(made: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """The plugin's settings, under the same names."""
     for option in OPTIONS:
-        if option.name in UP_OPTIONS:
+        if option.name in names:
             action = "append" if option.repeatable else "store"
             # As pytest spells it too: that is how errors name it. One dest, so the hidden one must not set a default.
             made.add_argument(
@@ -99,7 +140,20 @@ def _up(commands: Subparsers) -> None:
             made.add_argument(
                 option.flag, dest=option.ini, action=action, default=argparse.SUPPRESS, help=argparse.SUPPRESS
             )
-    made.set_defaults(run=_later("clusters", "up"))
+
+
+def _reach(commands: Subparsers) -> None:
+    made = _command(commands, "reach", "measure who can really talk to whom", _REACH, _REACH_EXAMPLES)
+    _settings(made, REACH_OPTIONS)
+    made.add_argument("--intent", type=Path, metavar="FILE", help="who may talk to whom, as YAML (default: intent.yaml "
+                      "beside Pulumi.yaml, where it is there)")  # fmt: skip
+    made.add_argument("--html", type=Path, metavar="FILE", help="write a heat map, one self-contained page")
+    made.add_argument(
+        "--json", metavar="FILE", help="write all that was measured; - for standard output, instead of the table"
+    )
+    made.add_argument("--timeout", type=_seconds, default=1.0, metavar="S",
+                      help="seconds that one connection may take (default: 1)")  # fmt: skip
+    made.set_defaults(run=_later("reach", "reach"))
 
 
 def _down(commands: Subparsers) -> None:
@@ -150,6 +204,16 @@ def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
         return done
 
     return run
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.05 <= seconds <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.05 to 60")
+    return seconds
 
 
 def _name(text: str) -> str:

@@ -1,16 +1,20 @@
-"""Whom NetworkPolicies let in, computed from the objects: to know whose labels an attacker would wear.
+"""What NetworkPolicies let through, computed from the objects as Kubernetes defines them.
 
-Only what is needed for that: ingress rules by pod and namespace selectors and by port. Address blocks and named ports
-are left out, so a client may be missed; nothing is concluded from what is computed here, only from what is sent.
+Two questions. ``lets_in``: whose labels would an attacker wear? ``admits``: should this connection get through? Nothing
+is concluded from what is computed here, only from what is sent; where both disagree, either the policies say something
+else than they seem to, or the cluster does not do what they say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Labels = Mapping[str, str]
+Policy = Mapping[str, Any]
+"""A NetworkPolicy object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,19 @@ class Peer:
     namespace: str
     namespace_labels: Labels
     labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a connection as policies see it."""
+
+    address: str
+    node: str = ""
+    """The node it runs on, or is; "" for what is outside the cluster."""
+    pod: Peer | None = None
+    """None for what no policy selects: a node, a pod in its node's network, the outside."""
+    named: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """A pod's ports by name and protocol."""
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Labels) -> bool:
@@ -81,3 +98,97 @@ def _names(peer: Mapping[str, Any], namespace: str, source: Peer) -> bool:
     elif source.namespace != namespace:
         return False
     return selects(peer.get("podSelector", {}), source.labels) if "ipBlock" not in peer else False
+
+
+def admits(policies: Sequence[Policy], source: End, target: End, port: int, protocol: str = "TCP") -> bool | None:
+    """Whether policies let a connection through; both what leaves and what enters must be let through.
+
+    Args:
+        policies: those of all namespaces.
+        port: the target pod's own: policies are applied after a Service's address was translated.
+
+    Returns:
+        None where Kubernetes leaves it to the network: a pod that leaves for the node that it runs on.
+    """
+    if source.pod is not None and source.address == target.address:
+        return True  # a pod always reaches itself
+    if source.pod is None and source.node and source.node == target.node:
+        return True  # and its node always reaches a pod
+    entered = _permits(policies, "Ingress", target, source, target, port, protocol)
+    left = _permits(policies, "Egress", source, target, target, port, protocol)
+    if target.pod is None and source.node == target.node and not left:
+        return None
+    return entered and left
+
+
+def isolated(policies: Sequence[Policy], end: End, direction: str) -> bool:
+    """Whether some policy selects this end for a direction: only then anything is forbidden there."""
+    return any(True for _ in _holding(policies, direction, end))
+
+
+def _permits(
+    policies: Sequence[Policy], direction: str, subject: End, other: End, target: End, port: int, protocol: str
+) -> bool:
+    """One direction, for the end that policies select; what none selects is free."""
+    rules, peers = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
+    holding = list(_holding(policies, direction, subject))
+    if not holding:
+        return True
+    return any(
+        _opens(rule.get("ports"), target, port, protocol) and _fits(rule.get(peers), policy, other)
+        for policy in holding
+        for rule in policy["spec"].get(rules) or ()
+    )
+
+
+def _holding(policies: Sequence[Policy], direction: str, end: End) -> Iterable[Policy]:
+    """The policies that select an end, for a direction."""
+    if end.pod is not None:
+        for policy in policies:
+            if (
+                policy["metadata"]["namespace"] == end.pod.namespace
+                and direction in policy_types(policy)
+                and selects(policy["spec"].get("podSelector") or {}, end.pod.labels)
+            ):
+                yield policy
+
+
+def policy_types(policy: Policy) -> Sequence[str]:
+    """The directions that a policy is for; unless it names them, egress only where it has a rule for it."""
+    spec = policy["spec"]
+    return spec.get("policyTypes") or (("Ingress", "Egress") if spec.get("egress") else ("Ingress",))
+
+
+def _opens(ports: Iterable[Mapping[str, Any]] | None, target: End, port: int, protocol: str) -> bool:
+    return not ports or any(
+        each.get("protocol", "TCP") == protocol and _is(each, target, port, protocol) for each in ports
+    )
+
+
+def _is(each: Mapping[str, Any], target: End, port: int, protocol: str) -> bool:
+    first = each.get("port")
+    if first is None:
+        return True
+    if isinstance(first, str):
+        return target.named.get((first, protocol)) == port
+    return int(first) <= port <= int(each.get("endPort") or first)
+
+
+def _fits(peers: Iterable[Mapping[str, Any]] | None, policy: Policy, other: End) -> bool:
+    """Whether a rule's peers name an end; no peer is everybody."""
+    return not peers or any(_is_peer(peer, policy["metadata"]["namespace"], other) for peer in peers)
+
+
+def _is_peer(peer: Mapping[str, Any], namespace: str, other: End) -> bool:
+    if "ipBlock" in peer:
+        return _inside(other.address, peer["ipBlock"])
+    return other.pod is not None and _names(peer, namespace, other.pod)
+
+
+def _inside(address: str, block: Mapping[str, Any]) -> bool:
+    """Whether an address is in a block and in none of its exceptions."""
+    if not address:
+        return False
+    one = ipaddress.ip_address(address)
+    within = one in ipaddress.ip_network(block["cidr"], strict=False)
+    return within and not any(one in ipaddress.ip_network(cidr, strict=False) for cidr in block.get("except") or ())

@@ -16,11 +16,23 @@ for uid in "$@"; do
   pid=$(grep -lE "pod($uid|$(echo "$uid" | tr - _))" /proc/[0-9]*/cgroup 2>/dev/null | head -n 1 | cut -d/ -f3)
   [ -n "$pid" ] || continue
   echo "$uid -"
-  nsenter -t "$pid" -n ss -H -l -t -n | while read -r _ _ _ local _; do echo "$uid $local"; done
+  for kind in t u S; do
+    nsenter -t "$pid" -n ss -H -l -$kind -n 2>/dev/null | while read -r _ _ _ local _; do echo "$uid $kind $local"; done
+  done
 done
 """
-"""Each pod's listening TCP sockets, seen from its node: a process of the pod is found by its cgroup, and its network
+"""Each pod's listening sockets, seen from its node: a process of the pod is found by its cgroup, and its network
 namespace entered to look."""
+_NODE_SOCKETS = r"""
+for kind in t u S; do ss -H -l -$kind -n 2>/dev/null | while read -r _ _ _ local _; do echo "node $kind $local"; done; done
+"""
+_PROTOCOLS = {"t": "TCP", "u": "UDP", "S": "SCTP"}
+_LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
+_EPHEMERAL = 32768
+"""From here on the kernel gives UDP ports to clients, which look like listeners while they wait for their answer."""
+
+Port = tuple[int, str]
+"""Number and protocol."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,26 +58,29 @@ def targets(cluster: Cluster, stack: Stack) -> list[Target]:
         ProbeError: a pod's ports can't be found out.
     """
     found: list[Target] = []
-    for workload in stack.workloads():
-        pods = [
-            pod
-            for pod in _pods(cluster, workload)
-            if pod["status"].get("podIP") and pod["status"]["phase"] == "Running"
+    pods = [(workload, pod) for workload in stack.workloads() for pod in running(cluster, workload)]
+    ports = listening(cluster, [pod for _, pod in pods])
+    for workload, pod in pods:
+        found += [
+            Target(
+                workload,
+                pod["metadata"]["name"],
+                pod["status"]["podIP"],
+                port,
+                pod["spec"]["nodeName"],
+                f"{workload.namespace}/{workload.name}:{port}",
+            )
+            for port, protocol in ports[pod["metadata"]["uid"]]
+            if protocol == "TCP"
         ]
-        ports = _ports(cluster, pods)
-        for pod in pods:
-            found += [
-                Target(
-                    workload,
-                    pod["metadata"]["name"],
-                    pod["status"]["podIP"],
-                    port,
-                    pod["spec"]["nodeName"],
-                    f"{workload.namespace}/{workload.name}:{port}",
-                )
-                for port in ports[pod["metadata"]["uid"]]
-            ]
     return found
+
+
+def running(cluster: Cluster, workload: Workload) -> list[Body]:
+    """The workload's own pods that run and have an address; a twin of ours is none of them."""
+    return [
+        pod for pod in _pods(cluster, workload) if pod["status"].get("podIP") and pod["status"]["phase"] == "Running"
+    ]
 
 
 def _pods(cluster: Cluster, workload: Workload) -> list[Body]:
@@ -81,38 +96,70 @@ def _ours(pod: Body) -> bool:
     return "k8ssec.dev/purpose" in pod["metadata"].get("annotations", {})
 
 
-def _ports(cluster: Cluster, pods: Sequence[Body]) -> dict[str, list[int]]:
-    """Ports by pod uid: what listens where the node can be entered, else what the pod declares."""
+def listening(cluster: Cluster, pods: Sequence[Body]) -> dict[str, list[Port]]:
+    """Ports by pod uid: what listens where the node can be entered, else what the pod declares.
+
+    Raises:
+        ProbeError: a pod's ports can't be found out.
+    """
     nodes = {node.name: node for node in cluster.nodes}
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[Port]] = {}
     by_node: dict[str, list[Body]] = {}
     for pod in pods:
         by_node.setdefault(pod["spec"]["nodeName"], []).append(pod)
     for name, here in by_node.items():
         if nodes[name].container:
-            found |= _listening(cluster, nodes[name], [pod["metadata"]["uid"] for pod in here])
+            seen = _listening(cluster, nodes[name], [pod["metadata"]["uid"] for pod in here])
+            for pod in here:
+                declared = _containers_ports(pod)
+                found[pod["metadata"]["uid"]] = sorted(
+                    port for port in seen[pod["metadata"]["uid"]] if _serves(port) or port in declared
+                )
         else:
             found |= {pod["metadata"]["uid"]: _declared(pod) for pod in here}
     return found
 
 
-def _listening(cluster: Cluster, node: Node, uids: list[str]) -> dict[str, list[int]]:
-    found: dict[str, set[int]] = {}
-    done = cluster.on_node(node, ["sh", "-c", _SOCKETS, "sockets", *uids])
-    for line in done.text.splitlines():
-        uid, local = line.split()
-        ports = found.setdefault(uid, set())
-        host, colon, port = local.rpartition(":")
-        if colon and not host.startswith(("127.", "[::1]")):
-            ports.add(int(port))
+def node_ports(cluster: Cluster, node: Node) -> list[Port]:
+    """What listens on a node itself, loopback left out. Raises ProbeError."""
+    done = cluster.on_node(node, ["sh", "-c", _NODE_SOCKETS])
+    return sorted(port for port in _sockets(done.text).get("node", ()) if _serves(port))
+
+
+def _serves(port: Port) -> bool:
+    number, protocol = port
+    return protocol != "UDP" or number < _EPHEMERAL
+
+
+def _listening(cluster: Cluster, node: Node, uids: list[str]) -> dict[str, set[Port]]:
+    found = _sockets(cluster.on_node(node, ["sh", "-c", _SOCKETS, "sockets", *uids], deadline=60).text)
     if missing := [uid for uid in uids if uid not in found]:
         raise ProbeError(f"node {node.name}: no process of pod {missing[0]} was found, so its ports are unknown")
-    return {uid: sorted(ports) for uid, ports in found.items()}
+    return found
 
 
-def _declared(pod: Body) -> list[int]:
-    containers = pod["spec"]["containers"]
-    ports = [p["containerPort"] for c in containers for p in c.get("ports", []) if p.get("protocol", "TCP") == "TCP"]
-    if not ports:
-        raise ProbeError(f"pod {pod['metadata']['name']}: declares no port, and its node can't be entered to look")
-    return sorted(set(ports))
+def _sockets(told: str) -> dict[str, set[Port]]:
+    """Ports by whose they are, from lines of ``whose - `` and ``whose kind local-address``."""
+    found: dict[str, set[Port]] = {}
+    for line in told.splitlines():
+        whose, kind, *local = line.split()
+        ports = found.setdefault(whose, set())
+        host, colon, port = "".join(local).rpartition(":")
+        if colon and port.isdigit() and not host.startswith(_LOOPBACK):
+            ports.add((int(port), _PROTOCOLS[kind]))
+    return found
+
+
+def _containers_ports(pod: Body) -> set[Port]:
+    return {
+        (port["containerPort"], port.get("protocol", "TCP"))
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+    }
+
+
+def _declared(pod: Body) -> list[Port]:
+    ports = _containers_ports(pod)
+    if not any(protocol == "TCP" for _, protocol in ports):
+        raise ProbeError(f"pod {pod['metadata']['name']}: declares no TCP port, and its node can't be entered to look")
+    return sorted(ports)

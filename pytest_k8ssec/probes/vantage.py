@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from pytest_k8ssec.probes.tasks import Task
 from pytest_k8ssec.process import Completed
 
 AGENT = Path(__file__).with_name("agent.py")
-_BOOT = "import sys;s=sys.stdin.buffer;exec(compile(s.read(int(s.readline())),'agent','exec'))"
+BOOT = ("python3", "-c", "import sys;s=sys.stdin.buffer;exec(compile(s.read(int(s.readline())),'agent','exec'))")
+"""The command that runs a program of ours from its standard input."""
 _WORKERS = 64
 
 
@@ -90,15 +91,19 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
         return []
     nonce = secrets.token_hex(8)
     listed = [{"id": number, **task.specification()} for number, task in enumerate(tasks)]
-    specification = json.dumps({"nonce": nonce, "workers": _WORKERS, "tasks": listed}).encode()
-    program = AGENT.read_bytes()
-    stdin = b"%d\n%b%d\n%b" % (len(program), program, len(specification), specification)
     # Each worker does its share one after the other; an HTTP task may wait once to connect and once to read.
     slowest = sum(task.get("timeout", 5.0) * 2 for task in listed) / min(_WORKERS, len(listed))
     deadline = 10 + max(slowest, *(task.get("timeout", 5.0) * 2 for task in listed))
-    done = vantage.execute(["python3", "-c", _BOOT], stdin, deadline)
+    stdin = program(AGENT, {"nonce": nonce, "workers": _WORKERS, "tasks": listed})
+    done = vantage.execute(BOOT, stdin, deadline)
     answers = _answers(done, nonce, len(tasks), vantage.source)
     return [Answer(_evidence(vantage.source, task, raw), raw) for task, raw in zip(tasks, answers, strict=True)]
+
+
+def program(file: Path, specification: Mapping[str, Any]) -> bytes:
+    """What goes to :data:`BOOT` on standard input: the program, then what it is to do; each after its length."""
+    code, told = file.read_bytes(), json.dumps(specification).encode()
+    return b"%d\n%b%d\n%b" % (len(code), code, len(told), told)
 
 
 def probe(vantage: Vantage, tasks: Sequence[Task]) -> list[Evidence]:

@@ -1,0 +1,90 @@
+"""``k8ssec reach``: who can really talk to whom."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_k8ssec.cli.setup import settings_of, teller
+from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.reach.difference import differences
+from pytest_k8ssec.reach.intent import Intent, load
+from pytest_k8ssec.reach.matrix import Reachability
+from pytest_k8ssec.reach.measure import MANNER
+from pytest_k8ssec.redaction import redact
+from pytest_k8ssec.reports import reach as pictures
+from pytest_k8ssec.settings import Settings
+
+DEFAULT_INTENT = "intent.yaml"
+
+
+def reach(arguments: argparse.Namespace) -> int:
+    """Measure, compare, show; 1 where they differ or it can't be told.
+
+    Raises:
+        SettingsError: the stack, the intent file or a setting is wrong.
+        K8ssecError: it can't be measured; nothing is left behind then.
+    """
+    settings = settings_of(arguments)
+    if settings.stack is None:
+        raise SettingsError(
+            "stack: none was named, so there is nobody to measure from", mend="name its directory: --stack DIR"
+        )
+    intent = _intent(arguments.intent, settings)
+    found = _measured(arguments, settings)
+    differing = differences(found, intent)
+    told = json.dumps(pictures.document(found, intent, differing), indent=1, ensure_ascii=False) + "\n"
+    if arguments.json == "-":
+        print(redact(told), end="")
+    else:
+        print(redact("\n".join(pictures.terminal(found, intent, differing))))
+    for path, text in (
+        (Path(arguments.json) if arguments.json not in (None, "-") else None, told),
+        (arguments.html, pictures.page(found, intent, differing) if arguments.html else ""),
+    ):
+        if path is not None:
+            pictures.write(path, redact(text))
+    if arguments.json != "-":
+        against = (
+            f"the NetworkPolicies and {intent.source}" if intent else "the NetworkPolicies; no intent file was named"
+        )
+        print(f"\n{len(differing) or 'no'} differences; compared with {against}")
+    return 1 if differing else 0
+
+
+def _intent(named: Path | None, settings: Settings) -> Intent | None:
+    """What is declared, read before a cluster is made for it."""
+    beside = settings.stack / DEFAULT_INTENT if settings.stack else None
+    path = named or (beside if beside and beside.is_file() else None)
+    return load(path) if path else None
+
+
+def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability:
+    from pytest_k8ssec.reach.survey import survey
+    from pytest_k8ssec.sites import begin
+
+    tell = teller()
+    sites = begin(settings, progress=tell)
+    site = sites.base
+    try:
+        cluster, stack = site.cluster, site.stack
+        tell("measuring who reaches whom")
+        return survey(
+            cluster,
+            stack,
+            site.pool,
+            manner=replace(MANNER, timeout=arguments.timeout),
+            heard=lambda origin, row: tell(f"from {origin.name}: {len(row.codes)} connections{_but(row.broken)}"),
+        )
+    finally:
+        tell("removing what was made")
+        try:
+            sites.remove()
+        except K8ssecError as error:  # what was measured, or why it was not, matters more
+            tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
+
+
+def _but(broken: str) -> str:
+    return f", but {broken}" if broken else ""

@@ -1,0 +1,41 @@
+"""What the subcommands that need a cluster share: the settings, and how progress is told."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_k8ssec.settings import Settings, check_places, resolve, table
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """What pytest would use here, as far as it is about a cluster and a stack.
+
+    Raises:
+        SettingsError: one of them is wrong.
+    """
+    here = Path.cwd()
+    settings = resolve(
+        cli=lambda option: getattr(arguments, option.ini, None),
+        environ=os.environ,
+        ini=lambda _: None,
+        table=table(here / "pyproject.toml"),
+        base=here,
+    )
+    check_places(settings)
+    return replace(settings, sabotage=False)
+
+
+def teller() -> Callable[[str], None]:
+    """Progress goes to standard error: standard output is for what came of it."""
+    started = time.monotonic()
+
+    def tell(line: str) -> None:
+        print(f"k8ssec {time.monotonic() - started:5.0f}s  {line}", file=sys.stderr, flush=True)
+
+    return tell

@@ -1,0 +1,179 @@
+"""Who may talk to whom, as people declare it: a YAML file, read with the line of everything that is wrong in it.
+
+::
+
+    version: 1
+    allow:
+      - from: web/storefront
+        to: payments/api
+        ports: [8080/TCP]
+        reason: customers pay
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.reach.names import matches, unknown
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.reach.matrix import Cell
+    from pytest_k8ssec.reach.places import Places
+
+VERSION = 1
+_KEYS = ("from", "to", "ports", "reason")
+_PORT = re.compile(r"(\d{1,5})(?:/(TCP|UDP|SCTP))?")
+_MAX_PORT = 65535
+
+Port = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One connection, or some, that may be made."""
+
+    line: int
+    source: str
+    target: str
+    ports: tuple[Port, ...]
+    """The listener's own, with their protocols; none is every port that it listens on."""
+    reason: str
+
+    def covers(self, cell: Cell) -> bool:
+        """Whether it speaks of a cell."""
+        port = (cell.destination.port, cell.destination.dial.protocol)
+        return (
+            matches(self.source, cell.origin.name)
+            and matches(self.target, cell.destination.name)
+            and (not self.ports or port in self.ports)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """All that may be; nothing else may."""
+
+    source: str
+    """The file, for messages."""
+    rules: tuple[Rule, ...]
+
+    def declares(self, cell: Cell) -> Rule | None:
+        """The first rule that speaks of a cell."""
+        return next((rule for rule in self.rules if rule.covers(cell)), None)
+
+    def check(self, places: Places) -> None:
+        """Raises SettingsError, with the line, where a rule names what is not there: it would forbid and allow nothing."""
+        origins = list(dict.fromkeys(origin.name for origin in places.origins))
+        targets = list(dict.fromkeys(each.name for each in places.destinations))
+        for rule in self.rules:
+            where = f"{self.source}, line {rule.line}: "
+            for pattern, names, what in ((rule.source, origins, "from"), (rule.target, targets, "to")):
+                if not any(matches(pattern, name) for name in names):
+                    raise unknown(pattern, names, what, where)
+            listens = {
+                (each.port, each.dial.protocol) for each in places.destinations if matches(rule.target, each.name)
+            }
+            for number, protocol in rule.ports:
+                if (number, protocol) not in listens:
+                    there = ", ".join(f"{one}/{kind}" for one, kind in sorted(listens))
+                    raise SettingsError(
+                        f"{where}{rule.target} does not listen on {number}/{protocol}", mend=f"it listens on {there}"
+                    )
+
+
+def load(path: Path) -> Intent:
+    """Read an intent file.
+
+    Raises:
+        SettingsError: it can't be read, or something in it is wrong; with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"intent {path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Intent:
+    """The same, of text. Raises SettingsError."""
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError(f"{source}, line {line}: is no YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{source}: is no YAML: {error}") from None
+    reader = _Reader(source)
+    if root is None:
+        raise SettingsError(f"{source}: is empty", mend=f"begin with `version: {VERSION}` and `allow:`")
+    top = reader.mapping(root, ("version", "allow"), "the file")
+    version = top.get("version")
+    if version is None or reader.text(version, "version") != str(VERSION):
+        raise reader.wrong(version or root, f"version must be {VERSION}")
+    if "allow" not in top:
+        raise reader.wrong(root, "`allow` is missing: a list, which may be empty")
+    return Intent(source, tuple(reader.rule(node) for node in reader.sequence(top["allow"], "allow")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """YAML nodes, each with its place, to what they mean."""
+
+    source: str
+
+    def rule(self, node: yaml.Node) -> Rule:
+        found = self.mapping(node, _KEYS, "a rule")
+        for key in ("from", "to", "reason"):
+            if key not in found:
+                raise self.wrong(node, f"a rule needs `{key}`")
+        reason = self.text(found["reason"], "reason").strip()
+        if not reason:
+            raise self.wrong(found["reason"], "reason is empty: say why, for whoever reads it next")
+        ports = tuple(self.port(each) for each in self.sequence(found["ports"], "ports")) if "ports" in found else ()
+        if "ports" in found and not ports:
+            raise self.wrong(found["ports"], "ports is empty: leave it out for every port that is listened on")
+        source, target = self.text(found["from"], "from"), self.text(found["to"], "to")
+        return Rule(node.start_mark.line + 1, source, target, ports, reason)
+
+    def port(self, node: yaml.Node) -> Port:
+        text = self.text(node, "a port")
+        match = _PORT.fullmatch(text)
+        if not match or not 0 < int(match[1]) <= _MAX_PORT:
+            raise self.wrong(node, f"{text!r} is no port: such as 8080/TCP")
+        return int(match[1]), match[2] or "TCP"
+
+    def mapping(self, node: yaml.Node, allowed: Sequence[str], what: str) -> Mapping[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.wrong(node, f"{what} must be a mapping of {', '.join(allowed)}")
+        found: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = self.text(key, "a key")
+            if name not in allowed:
+                close = difflib.get_close_matches(name, allowed, n=1)
+                hint = f"did you mean `{close[0]}`?" if close else f"{what} has {', '.join(allowed)}"
+                raise self.wrong(key, f"{what} has no key `{name}`", hint)
+            if name in found:
+                raise self.wrong(key, f"{what} has `{name}` twice")
+            found[name] = value
+        return found
+
+    def sequence(self, node: yaml.Node, what: str) -> Iterator[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.wrong(node, f"{what} must be a list")
+        yield from node.value
+
+    def text(self, node: yaml.Node, what: str) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self.wrong(node, f"{what} must be plain text")
+        return str(node.value)
+
+    def wrong(self, node: yaml.Node, why: str, mend: str = "") -> SettingsError:
+        return SettingsError(f"{self.source}, line {node.start_mark.line + 1}: {why}", mend=mend)

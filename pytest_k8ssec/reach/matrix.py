@@ -1,0 +1,265 @@
+"""What was measured, cell by cell, and what may be said of it.
+
+*Open* was seen. *Blocked* is concluded: the source got no connection, its own network is shown to work, and somebody else
+reached the same listener at that moment. All else is *unknown*, and no question is answered with it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.reach.finding import Finding, judged
+from pytest_k8ssec.reach.measure import Dial, Row
+from pytest_k8ssec.reach.names import matching
+from pytest_k8ssec.reach.places import NODE, Destination, Origin, Places
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.reach.intent import Intent
+
+Verdict = Literal["open", "blocked", "unknown"]
+_NO_PROOF = "nobody reached this listener at that moment"
+_NO_LINK = "nothing shows that the source's own network works"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One source, one destination, one answer."""
+
+    origin: Origin
+    destination: Destination
+    outcome: Outcome
+    detail: str
+    latency: float | None
+    """Milliseconds."""
+    at: float
+    proof: str
+    """Who reached the same listener at that moment; "" for nobody."""
+    doubt: str = ""
+    """Why no answer from this source may be read as a wall; "" where it may."""
+    expected: bool | None = None
+    """What the policies should give; None where they leave it open."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is known."""
+        if self.outcome is Outcome.OPEN:
+            return "open"
+        return "blocked" if self.outcome in STOPPED and self.proof and not self.doubt else "unknown"
+
+    @property
+    def exempt(self) -> bool:
+        """Whether no policy can forbid it: a node reaches the pods that it runs, and other nodes."""
+        if self.origin.namespace != NODE:
+            return False
+        return self.destination.namespace == NODE or self.origin.end.node in {end.node for end in self.destination.ends}
+
+    @property
+    def why(self) -> str:
+        """What speaks for the verdict, in words."""
+        if self.verdict == "blocked":
+            return f"while {self.proof} reached it"
+        if self.verdict == "open":
+            return ""
+        return self.detail if self.outcome is Outcome.ERROR else self.doubt or _NO_PROOF
+
+    @property
+    def evidence(self) -> Evidence:
+        """As a judge takes it. A broken probe, or one that nothing was proven beside, is an error there."""
+        known = self.verdict != "unknown"
+        return Evidence(
+            self.origin.vantage.source,
+            f"{self.destination.dial} ({self.destination.words})",
+            self.outcome if known else Outcome.ERROR,
+            detail="; ".join(word for word in (self.detail, self.why) if word),
+            latency_ms=self.latency,
+            at=dt.datetime.fromtimestamp(self.at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        )
+
+    def __str__(self) -> str:
+        answer = str(self.outcome) if self.outcome is not Outcome.ERROR else "unknown"
+        took = f" in {self.latency:.1f} ms" if self.latency is not None else ""
+        words = "; ".join(dict.fromkeys(word for word in (self.detail, self.why) if word))
+        reached = f"{self.destination.subject} ({self.destination.words}, {self.destination.dial})"
+        return f"{self.origin.name} -> {reached}: {answer}{took}{f' ({words})' if words else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Some of the cells, and the questions that may be asked of them."""
+
+    words: str
+    chosen: tuple[Cell, ...]
+
+    def is_blocked(self) -> Finding:
+        """Whether each of them is blocked, and known to be."""
+        return judged(f"{self.words} is blocked", self.chosen, lambda cell: cell.verdict == "blocked")
+
+    def is_open(self) -> Finding:
+        """Whether each of them is open."""
+        return judged(f"{self.words} is open", self.chosen, lambda cell: cell.verdict == "open")
+
+    def only_from(self, *sources: str) -> Finding:
+        """Whether each of these sources gets through, and no other one.
+
+        A node that reaches the pods it runs counts for neither: no policy can forbid it.
+        """
+        known = {cell.origin.name for cell in self.chosen}
+        named = {name: frozenset(matching(name, known, "source")) for name in sources}
+        let_in = frozenset().union(*named.values())
+        asked = [cell for cell in self.chosen if not cell.exempt or cell.origin.name in let_in]
+        return judged(
+            f"{self.words} is open to {' and '.join(sources) or 'nobody'} only",
+            asked,
+            lambda cell: cell.verdict == ("open" if cell.origin.name in let_in else "blocked"),
+        )
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self.chosen)
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __repr__(self) -> str:
+        return f"<{self.words}: {len(self.chosen)} connections tried>"
+
+
+@dataclass(frozen=True)
+class Reachability:
+    """Every source, every destination, and what came of it."""
+
+    places: Places
+    rows: tuple[Row, ...]
+    """By origin: one answer for each destination that it was asked about."""
+    links: tuple[str, ...]
+    """By origin: who shows that its network works, "" for nobody."""
+    witnesses: Witnesses
+    seconds: float
+    execs: int
+    notes: tuple[str, ...] = ()
+
+    def cells(self) -> Iterator[Cell]:
+        """All of them, made as they are asked for."""
+        for number, origin in enumerate(self.places.origins):
+            yield from self._row(number, origin)
+
+    def _row(self, number: int, origin: Origin) -> Iterator[Cell]:
+        row = self.rows[number]
+        for position, at in enumerate(self.places.asked(origin)):
+            destination = self.places.destinations[at]
+            latency = row.latencies[position]
+            yield Cell(
+                origin,
+                destination,
+                row.outcome(position),
+                row.broken or row.details.get(position, ""),
+                None if math.isnan(latency) else round(latency, 3),
+                row.at,
+                self.witnesses.of(destination, row),
+                "" if self.links[number] else _NO_LINK,
+                self.places.expected(origin, destination),
+            )
+
+    @cached_property
+    def origins(self) -> tuple[str, ...]:
+        """Names of all sources."""
+        return tuple(dict.fromkeys(origin.name for origin in self.places.origins))
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of all that can be reached."""
+        return tuple(dict.fromkeys(each.name for each in self.places.destinations))
+
+    def between(self, source: str, target: str, port: int | None = None, protocol: str = "") -> Cells:
+        """What was sent from one to the other.
+
+        Args:
+            source: ``web/storefront``, ``web`` or ``web/*`` (all of it), ``elsewhere``, ``node``, ``outside``, ``*``.
+            target: likewise.
+            port: the listener's own; none is all.
+
+        Raises:
+            SettingsError: nothing is called so, or nothing listens there: about nothing, everything is true.
+        """
+        sources = matching(source, self.origins, "source")
+        targets = matching(target, self.subjects, "target")
+        words = f"{source} to {target}" + (f":{port}" if port else "") + (f"/{protocol}" if protocol else "")
+        chosen = tuple(
+            cell
+            for number, origin in enumerate(self.places.origins)
+            if origin.name in sources
+            for cell in self._row(number, origin)
+            if cell.destination.name in targets
+            and port in (None, cell.destination.port)
+            and protocol in ("", cell.destination.dial.protocol)
+        )
+        if not chosen:
+            ports = sorted({each.subject for each in self.places.destinations if each.name in targets})
+            raise SettingsError(
+                f"{words}: nothing was measured", mend=f"what listens there: {', '.join(ports) or 'nothing'}"
+            )
+        return Cells(words, chosen)
+
+    def to(self, target: str, port: int | None = None, protocol: str = "") -> Cells:
+        """What was sent there, from everywhere. Raises SettingsError, as :meth:`between`."""
+        return self.between("*", target, port, protocol)
+
+    def nothing_else_than(self, intent: Intent) -> Finding:
+        """Whether what an intent declares is open, and nothing else.
+
+        Raises:
+            SettingsError: it names what is not there.
+        """
+        intent.check(self.places)
+        return judged(
+            f"nothing else than {intent.source} is open",
+            [cell for cell in self.cells() if not cell.exempt or intent.declares(cell) is not None],
+            lambda cell: cell.verdict == ("open" if intent.declares(cell) is not None else "blocked"),
+        )
+
+    def as_policies_say(self) -> Finding:
+        """Whether each connection comes out as the NetworkPolicies should have it, where they leave nothing open."""
+        return judged(
+            "reachability is as the NetworkPolicies say",
+            [cell for cell in self.cells() if cell.expected is not None],
+            lambda cell: cell.verdict == ("open" if cell.expected else "blocked"),
+        )
+
+
+@dataclass(slots=True)
+class Witnesses:
+    """Who reached which listener, and when: what makes "no connection" a wall."""
+
+    seen: dict[Dial, list[tuple[float, float, str]]] = field(default_factory=dict)
+    """Beginning and end of the row that it is in, and whose row that is."""
+
+    def saw(self, dials: Sequence[Dial], row: Row, who: str) -> None:
+        """Note all that a row reached."""
+        for number, dial in enumerate(dials):
+            if row.outcome(number) is Outcome.OPEN:
+                self.seen.setdefault(dial, []).append((row.started, row.ended, who))
+
+    def of(self, destination: Destination, row: Row) -> str:
+        """Who reached a destination while a row was measured: before its end and after its beginning; "" for nobody.
+
+        A Service is also shown to have been there by all that stand behind it.
+        """
+        direct = self.beside(destination.dial, row)
+        if direct or not destination.listeners:
+            return direct
+        behind = [self.beside(each, row) for each in destination.listeners]
+        return " and ".join(dict.fromkeys(behind)) + " behind the Service" if all(behind) else ""
+
+    def beside(self, dial: Dial, row: Row) -> str:
+        """The same for one address."""
+        seen = self.seen.get(dial, ())
+        before = next((who for begun, _, who in seen if begun <= row.ended), "")
+        after = next((who for _, ended, who in reversed(seen) if ended >= row.started), "")
+        return after if before and after else ""

@@ -1,0 +1,186 @@
+"""Connects from many places to many addresses: one exec a place, places side by side, each place's answers as it ends.
+
+Nothing here knows a stack or a policy; whoever has vantages and addresses can measure.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes import vantage as vantages
+from pytest_k8ssec.probes.tasks import authority
+from pytest_k8ssec.probes.vantage import BOOT, Vantage, program
+from pytest_k8ssec.process import Completed
+
+SWEEPER = Path(vantages.__file__).with_name("sweeper.py")
+Protocol = Literal["TCP", "UDP", "SCTP"]
+OUTCOMES = (Outcome.OPEN, Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE, Outcome.ERROR)
+_CODES = {str(outcome): code for code, outcome in enumerate(OUTCOMES)}
+_UNKNOWN = OUTCOMES.index(Outcome.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """What is connected to."""
+
+    host: str
+    """An address, or a name that the source itself looks up."""
+    port: int
+    protocol: Protocol = "TCP"
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {authority(self.host, self.port)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a measurement is made: how long it waits, and how polite it is."""
+
+    timeout: float = 1.0
+    """Seconds that one connection may take."""
+    attempts: int = 2
+    """How often a silent target is tried, in all: a lost packet is not a wall."""
+    execs: int = 12
+    """Places that measure at the same time."""
+    rate: float = 6000.0
+    """Connections a second, over all places together."""
+    sockets: int = 256
+    """Connections under way from one place at most."""
+    resolve: float = 5.0
+    """Seconds that a place has to look up all names."""
+
+
+MANNER = Manner()
+
+
+@dataclass(slots=True)
+class Row:
+    """All answers that one place got: five bytes each, and words only where there are some."""
+
+    codes: bytearray
+    """Indices of ``OUTCOMES``, by target."""
+    latencies: array[float]
+    """Milliseconds, NaN for none."""
+    details: dict[int, str]
+    started: float
+    """This process's monotonic clock."""
+    ended: float
+    broken: str = ""
+    """Why nothing is known from this place, "" where all is well."""
+    at: float = field(default_factory=time.time)
+    """When it ended, wall clock."""
+
+    def outcome(self, number: int) -> Outcome:
+        """What came of one target."""
+        return OUTCOMES[self.codes[number]]
+
+    def forget(self, number: int, why: str) -> None:
+        """Take an answer back: something is known now that makes it worthless."""
+        self.codes[number] = _UNKNOWN
+        self.details[number] = why
+
+
+def measure(
+    sources: Sequence[Vantage], targets: Sequence[Dial], *, timeout: float = MANNER.timeout, manner: Manner = MANNER
+) -> Iterator[tuple[int, Row]]:
+    """Connect from every source to every target.
+
+    Yields:
+        the source's index and its row, as each source comes to its end; as many rows as sources, in all.
+    """
+    told = Manner(timeout, manner.attempts, manner.execs, manner.rate, manner.sockets, manner.resolve)
+    yield from run([(source, targets) for source in sources], told)
+
+
+def run(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MANNER) -> Iterator[tuple[int, Row]]:
+    """Like :func:`measure`, with targets for each source of its own. A source without targets costs no exec."""
+    together = max(1, min(manner.execs, len(plan)))
+    todo = iter(enumerate(plan))
+    with ThreadPoolExecutor(max_workers=together) as threads:
+        running: dict[Future[Row], int] = {}
+
+        def feed(count: int) -> None:
+            # Only as many as run: what has not begun holds no memory.
+            for number, (source, targets) in islice(todo, count):
+                running[threads.submit(sweep, source, targets, manner, together)] = number
+
+        feed(together)
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield running.pop(future), future.result()
+            feed(len(done))
+
+
+def sweep(source: Vantage, targets: Sequence[Dial], manner: Manner = MANNER, together: int = 1) -> Row:
+    """All targets from one place. A place that breaks answers nothing: each of its targets is unknown, with the reason.
+
+    Args:
+        together: how many places share the rate.
+    """
+    started = time.monotonic()
+    if not targets:
+        return Row(bytearray(), array("f"), {}, started, started)
+    nonce = secrets.token_hex(8)
+    rate = max(1.0, manner.rate / together)
+    told = {
+        "nonce": nonce,
+        "targets": [(each.host, each.port, each.protocol) for each in targets],
+        "timeout": manner.timeout,
+        "attempts": manner.attempts,
+        "sockets": manner.sockets,
+        "rate": rate,
+        "resolve": manner.resolve,
+    }
+    rounds = -(-len(targets) // min(64, manner.sockets)) * manner.attempts
+    deadline = 20 + manner.resolve + rounds * manner.timeout + len(targets) * manner.attempts / rate
+    try:
+        done = source.execute(BOOT, program(SWEEPER, told), deadline)
+        row = _row(done, nonce, len(targets), source, started)
+    except ProbeError as error:
+        row = _broken(len(targets), error.message, started)
+    return row
+
+
+def _broken(count: int, why: str, started: float) -> Row:
+    return Row(bytearray([_UNKNOWN]) * count, array("f", [float("nan")]) * count, {}, started, time.monotonic(), why)
+
+
+def _row(done: Completed, nonce: str, count: int, source: Vantage, started: float) -> Row:
+    """The answers, believed only if all are there and the closing line carries the nonce. Raises ProbeError."""
+    row = _broken(count, "", started)
+    answered, ended = set(), False
+    for line in done.stdout.splitlines():
+        try:
+            answer: Any = json.loads(line)
+            if isinstance(answer, Mapping):
+                ended = answer["end"] == nonce
+                continue
+            number, outcome, milliseconds, detail = answer
+            if number in answered:
+                raise ValueError(number)
+            row.codes[number] = _CODES[outcome]
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise ProbeError(f"{source.source}: answered with something that is no answer") from None
+        answered.add(number)
+        if milliseconds is not None:
+            row.latencies[number] = milliseconds
+        if detail:
+            row.details[number] = str(detail)[:300]
+    if done.code != 0 or not ended or answered != set(range(count)):
+        raise ProbeError(
+            f"{source.source}: did not come to its end (exit code {done.code}, {len(answered)} of {count} answers): "
+            f"{''.join(done.stderr.decode(errors='replace').strip().splitlines()[-1:]) or 'no word why'}"
+        )
+    return row

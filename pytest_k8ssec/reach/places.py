@@ -1,0 +1,330 @@
+"""Who stands where: the places that can send, and what each of them can be pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import K8ssecError, NoAccess, ProbeError
+from pytest_k8ssec.evidence import Source
+from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.probes.policies import End, Peer, Policy, admits
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.targets import Port, listening, node_ports, running
+from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
+from pytest_k8ssec.process import Completed
+from pytest_k8ssec.reach.measure import Dial
+from pytest_k8ssec.stack import Stack, Workload
+
+ELSEWHERE = "elsewhere"
+OUTSIDE = "outside"
+NODE = "node"
+_PURPOSE = "reach"
+
+Way = Literal["pod", "service", "name", "node"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A place that sends."""
+
+    name: str
+    """``web/storefront``; ``web/*``, a pod of that namespace without labels; ``elsewhere``, one of a foreign namespace;
+    ``node/NAME``; ``outside``."""
+    end: End
+    """As policies see it."""
+    vantage: Vantage
+    listener: Dial | None = None
+    """Its own, by which its node shows that its network works."""
+
+    @property
+    def namespace(self) -> str:
+        """Of the stack, or what it is grouped under where it is in none."""
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One port, by one of the ways that lead to it."""
+
+    name: str
+    """``payments/api``, or ``node/NAME``."""
+    way: Way
+    dial: Dial
+    port: int
+    """The listener's own: a Service may give it another number."""
+    words: str
+    """Which of them: ``pod api-7d9f``, ``Service payments/api``."""
+    ends: tuple[End, ...]
+    """Where it can lead to."""
+    listeners: tuple[Dial, ...] = ()
+    """What stands behind a Service; empty for what is dialled directly."""
+
+    @property
+    def namespace(self) -> str:
+        """Of the stack, or ``node``."""
+        return self.name.partition("/")[0]
+
+    @property
+    def subject(self) -> str:
+        """``payments/api:8080/TCP``: what a declaration speaks of."""
+        return f"{self.name}:{self.port}/{self.dial.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """All of a cluster that reachability is about."""
+
+    origins: tuple[Origin, ...]
+    destinations: tuple[Destination, ...]
+    policies: tuple[Policy, ...]
+    notes: tuple[str, ...] = ()
+    """What could not be measured from here, and why."""
+
+    def asked(self, origin: Origin) -> list[int]:
+        """Indices of the destinations that an origin is pointed at.
+
+        From outside only nodes: nobody sends to pod addresses from there. A node has another resolver than pods.
+        """
+        ways: tuple[Way, ...] = ("pod", "service", "name", "node")
+        if origin.name == OUTSIDE:
+            ways = ("node",)
+        elif origin.namespace == NODE:
+            ways = ("pod", "service", "node")
+        return [number for number, each in enumerate(self.destinations) if each.way in ways]
+
+    def expected(self, origin: Origin, destination: Destination) -> bool | None:
+        """What the policies should give; None where they leave it open, or where a Service leads to both."""
+        if origin.name == OUTSIDE and destination.namespace != NODE:
+            return None  # by a port of a node: whose address then arrives at the pod, is the proxy's business
+        if destination.way == "node" and destination.namespace != NODE and origin.end.pod is None:
+            return None
+        said = {
+            admits(self.policies, origin.end, end, destination.port, destination.dial.protocol)
+            for end in destination.ends
+        }
+        return said.pop() if len(said) == 1 else None
+
+
+def find(cluster: Cluster, stack: Stack, pool: Pool) -> Places:
+    """The stack's workloads and Services, its namespaces, the nodes and the outside.
+
+    Raises:
+        ClusterError, StackError: the API server did not answer as it should.
+        ProbeError: what listens can't be found out.
+    """
+    workloads = stack.workloads()
+    labels = {name: _labels(cluster, name) for name in stack.namespaces}
+    pods = {_name(each): running(cluster, each) for each in workloads}
+    ports = listening(cluster, [pod for found in pods.values() for pod in found])
+    notes: list[str] = []
+    return Places(
+        (*_pods_to_send_from(pool, stack, workloads, labels, notes), *_machines(cluster)),
+        (
+            *_pods_to_reach(pods, ports, labels),
+            *_services(cluster, stack, pods, ports, labels),
+            *_nodes_to_reach(cluster),
+        ),
+        tuple(cluster.api.list("/apis/networking.k8s.io/v1/networkpolicies")),
+        tuple(notes),
+    )
+
+
+def _name(workload: Workload) -> str:
+    return f"{workload.namespace}/{workload.name}"
+
+
+def _labels(cluster: Cluster, namespace: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
+    return found
+
+
+# Origins
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A place that could not be had: nothing is known from there."""
+
+    source: Source
+    why: str
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:  # noqa: ARG002 - as a Vantage
+        """Raises ProbeError, always."""
+        raise ProbeError(self.why)
+
+
+def _pods_to_send_from(
+    pool: Pool,
+    stack: Stack,
+    workloads: Sequence[Workload],
+    labels: Mapping[str, Mapping[str, str]],
+    notes: list[str],
+) -> Iterator[Origin]:
+    home = pool.namespace(_PURPOSE)
+    wanted: dict[str, tuple[PodSpec, Peer]] = {}
+    if stack.deployed:
+        wanted |= {
+            _name(each): (
+                PodSpec(each.namespace, template=each.template, purpose="twin"),
+                Peer(each.namespace, labels[each.namespace], each.labels),
+            )
+            for each in workloads
+        }
+        with_pods = dict.fromkeys(each.namespace for each in workloads)
+        wanted |= {f"{name}/*": (PodSpec(name, purpose=_PURPOSE), Peer(name, labels[name], {})) for name in with_pods}
+    else:
+        notes.append("this run did not deploy the stack: no pod of ours stands in for its workloads and namespaces")
+    wanted[ELSEWHERE] = (PodSpec(home, purpose=_PURPOSE), Peer(home, _labels(pool.cluster, home), {}))
+    made = _leased(pool, {name: spec for name, (spec, _) in wanted.items()}, notes)
+    for name, (spec, peer) in wanted.items():
+        got = made[name]
+        if isinstance(got, Missing):
+            yield Origin(name, End("", pod=peer), got)
+            continue
+        in_nodes_network = bool((spec.template or {}).get("spec", {}).get("hostNetwork"))
+        end = End(got.address, got.source.node, None if in_nodes_network else peer)
+        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT))
+
+
+def _leased(pool: Pool, wanted: Mapping[str, PodSpec], notes: list[str]) -> dict[str, Pod | Missing]:
+    """A pod for each, side by side; where one of them is refused, one by one, so that the others are had."""
+    try:
+        return dict(zip(wanted, pool.lease(*wanted.values()), strict=True))
+    except (ProbeError, NoAccess):
+        found: dict[str, Pod | Missing] = {}
+    for name, spec in wanted.items():
+        try:
+            (found[name],) = pool.lease(spec)
+        except (ProbeError, NoAccess) as error:
+            found[name] = Missing(Source("pod", name), error.message)
+            notes.append(f"from {name} nothing is known: {error.message}")
+    return found
+
+
+def _machines(cluster: Cluster) -> Iterator[Origin]:
+    for node in cluster.nodes:
+        if node.container:
+            yield Origin(f"{NODE}/{node.name}", End(node.address, node.name), NetworkVantage(cluster, node))
+    yield Origin(OUTSIDE, End(""), NetworkVantage(cluster, None))
+
+
+# Destinations
+
+
+def _pods_to_reach(
+    pods: Mapping[str, Sequence[Body]],
+    ports: Mapping[str, Sequence[Port]],
+    labels: Mapping[str, Mapping[str, str]],
+) -> Iterator[Destination]:
+    for name, found in pods.items():
+        for pod in found:
+            end = _end(pod, labels)
+            for port, protocol in ports[pod["metadata"]["uid"]]:
+                words = f"pod {pod['metadata']['name']}"
+                yield Destination(name, "pod", _dial(end.address, port, protocol), port, words, (end,))
+
+
+def _dial(host: str, port: int, protocol: str) -> Dial:
+    assert protocol in ("TCP", "UDP", "SCTP"), protocol
+    return Dial(host, port, protocol)  # type: ignore[arg-type]  # asserted above
+
+
+def _end(pod: Body, labels: Mapping[str, Mapping[str, str]]) -> End:
+    spec, meta = pod["spec"], pod["metadata"]
+    peer = Peer(meta["namespace"], labels[meta["namespace"]], meta.get("labels") or {})
+    named = {
+        (port["name"], port.get("protocol", "TCP")): int(port["containerPort"])
+        for container in spec["containers"]
+        for port in container.get("ports", ())
+        if port.get("name")
+    }
+    return End(pod["status"]["podIP"], spec["nodeName"], None if spec.get("hostNetwork") else peer, named)
+
+
+def _services(
+    cluster: Cluster,
+    stack: Stack,
+    pods: Mapping[str, Sequence[Body]],
+    ports: Mapping[str, Sequence[Port]],
+    labels: Mapping[str, Mapping[str, str]],
+) -> Iterator[Destination]:
+    """Each Service of the stack's namespaces that leads to pods of the stack: by address, by name, by nodes' ports."""
+    owners = {pod["status"]["podIP"]: (name, pod) for name, found in pods.items() for pod in found}
+    for namespace in stack.namespaces:
+        slices = cluster.api.list(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
+        for service in cluster.api.list(f"/api/v1/namespaces/{namespace}/services"):
+            backends = _backends(service["metadata"]["name"], slices)
+            for port in service["spec"].get("ports", ()):
+                behind = [
+                    (*owners[address], number)
+                    for address, number in backends.get(port.get("name") or "", ())
+                    if address in owners
+                ]
+                protocol = port.get("protocol", "TCP")
+                behind = [one for one in behind if (one[2], protocol) in ports[one[1]["metadata"]["uid"]]]
+                for name in dict.fromkeys(name for name, _, _ in behind):
+                    yield from _service(cluster, service, port, name, [one for one in behind if one[0] == name], labels)
+
+
+def _service(
+    cluster: Cluster,
+    service: Body,
+    port: Mapping[str, Any],
+    name: str,
+    behind: Sequence[tuple[str, Body, int]],
+    labels: Mapping[str, Mapping[str, str]],
+) -> Iterator[Destination]:
+    meta, protocol = service["metadata"], port.get("protocol", "TCP")
+    number = behind[0][2]
+    ends = tuple(_end(pod, labels) for _, pod, _ in behind)
+    listeners = tuple(_dial(end.address, number, protocol) for end in ends)
+    words = f"Service {meta['namespace']}/{meta['name']}"
+    address = service["spec"].get("clusterIP") or "None"
+    # A headless Service's name leads to the pods themselves, at their own port.
+    by_name = port["port"] if address != "None" else number
+    if address != "None":
+        yield Destination(name, "service", _dial(address, port["port"], protocol), number, words, ends, listeners)
+    host = f"{meta['name']}.{meta['namespace']}.svc"
+    yield Destination(name, "name", _dial(host, by_name, protocol), number, f"{words} by its name", ends, listeners)
+    if "nodePort" in port:
+        for node in cluster.nodes:
+            dial = _dial(node.address, port["nodePort"], protocol)
+            yield Destination(name, "node", dial, number, f"{words} through {node.name}", ends, listeners)
+
+
+def _backends(service: str, slices: Sequence[Body]) -> dict[str, list[tuple[str, int]]]:
+    """Ready addresses and ports behind a Service, by the port's name."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for each in slices:
+        if each["metadata"].get("labels", {}).get("kubernetes.io/service-name") != service:
+            continue
+        for port in each.get("ports") or ():
+            found.setdefault(port.get("name") or "", []).extend(
+                (address, int(port["port"]))
+                for endpoint in each.get("endpoints") or ()
+                if endpoint.get("conditions", {}).get("ready") is not False
+                for address in endpoint["addresses"]
+                if port.get("port")
+            )
+    return found
+
+
+def _nodes_to_reach(cluster: Cluster) -> Iterator[Destination]:
+    for node in cluster.nodes:
+        for port, protocol in _known_ports(cluster, node):
+            dial = _dial(node.address, port, protocol)
+            yield Destination(f"{NODE}/{node.name}", "node", dial, port, "the node", (End(node.address, node.name),))
+
+
+def _known_ports(cluster: Cluster, node: Node) -> Sequence[Port]:
+    """What listens on a node; the kubelet alone where it can't be entered to look."""
+    if not node.container:
+        return ((10250, "TCP"),)
+    try:
+        return node_ports(cluster, node)
+    except K8ssecError as error:
+        raise ProbeError(f"node {node.name}: what listens there can't be found out: {error.message}") from error

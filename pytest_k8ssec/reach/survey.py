@@ -1,0 +1,158 @@
+"""One survey of a cluster: places found, measured in three steps, and what may be concluded from it.
+
+First the machines send, which shows what listens; then the pods; then the machines once more, to what somebody could not
+reach. So each "no connection" stands between two moments at which the listener was there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes.cni import SETTLE_SECONDS, STOPPED
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.reach.losses import losses, lost
+from pytest_k8ssec.reach.matrix import Reachability, Witnesses
+from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
+from pytest_k8ssec.reach.places import NODE, OUTSIDE, Origin, Places, find
+from pytest_k8ssec.stack import Stack
+
+Heard = Callable[[Origin, Row], None]
+"""Told each origin's row as it comes."""
+
+
+def survey(
+    cluster: Cluster,
+    stack: Stack,
+    pool: Pool,
+    *,
+    manner: Manner = MANNER,
+    heard: Heard = lambda _origin, _row: None,
+) -> Reachability:
+    """Measure who reaches whom now.
+
+    Raises:
+        K8ssecError: what there is to measure can't be found out.
+    """
+    return Survey(find(cluster, stack, pool), manner, heard).take()
+
+
+class Survey:
+    """A survey under way."""
+
+    def __init__(self, places: Places, manner: Manner, heard: Heard) -> None:
+        self.places = places
+        self.manner = manner
+        self.heard = heard
+        self.witnesses = Witnesses()
+        self.rows: dict[int, Row] = {}
+        self.linked: dict[int, str] = {}
+        self.execs = 0
+        self.notes: list[str] = list(places.notes)
+
+    def take(self) -> Reachability:
+        """All three steps."""
+        begun, before = time.monotonic(), losses()
+        machines = [at for at, origin in enumerate(self.places.origins) if origin.namespace in (NODE, OUTSIDE)]
+        pods = [at for at in range(len(self.places.origins)) if at not in machines]
+        self._measure(machines)
+        self._measure(pods)
+        self._await_policies(pods, begun)
+        self._once_more(machines)
+        self._links()
+        if words := lost(before, losses()):
+            self._distrust(f"this machine's kernel lost packets meanwhile: {words}")
+        rows = tuple(self.rows[at] for at in range(len(self.places.origins)))
+        links = tuple(self.linked.get(at, "") for at in range(len(self.places.origins)))
+        seconds = time.monotonic() - begun
+        return Reachability(self.places, rows, links, self.witnesses, round(seconds, 2), self.execs, tuple(self.notes))
+
+    def _dials(self, origin: Origin) -> list[Dial]:
+        return [self.places.destinations[at].dial for at in self.places.asked(origin)]
+
+    def _measure(self, origins: Sequence[int]) -> None:
+        """Ask some origins about all that they are asked about; the last answer counts."""
+        places = [self.places.origins[at] for at in origins]
+        plan = [(origin.vantage, self._dials(origin) + self._beside(origin)) for origin in places]
+        for number, row in run(plan, self.manner):
+            origin, dials = places[number], plan[number][1]
+            self.execs += 1
+            self.witnesses.saw(dials, row, origin.name)
+            self.rows[origins[number]] = row
+            self.heard(origin, row)
+
+    def _beside(self, machine: Origin) -> list[Dial]:
+        """The listeners of ours that a node is pointed at besides: those of the pods of ours that it runs."""
+        if machine.namespace != NODE:
+            return []
+        here = (each for each in self.places.origins if each.end.node == machine.end.node)
+        return [each.listener for each in here if each.listener is not None]
+
+    def _await_policies(self, pods: Iterable[int], begun: float) -> None:
+        """Ask those again that are not as the policies say, for as long as an engine may need to take up a new pod.
+
+        Nothing follows from how that ends: what comes last is what was measured.
+        """
+        late = list(pods)
+        while late := [at for at in late if self._surprises(at)]:
+            if time.monotonic() - begun > SETTLE_SECONDS:
+                return
+            self._measure(late)
+
+    def _surprises(self, at: int) -> bool:
+        origin, row = self.places.origins[at], self.rows[at]
+        for position, number in enumerate(self.places.asked(origin)):
+            destination, outcome = self.places.destinations[number], row.outcome(position)
+            expected = self.places.expected(origin, destination)
+            if expected is not None and outcome is not Outcome.ERROR and (outcome is Outcome.OPEN) is not expected:
+                return True
+        return False
+
+    def _once_more(self, machines: Sequence[int]) -> None:
+        """Let the machines show that what somebody could not reach still listens."""
+        wanted = self._stopped()
+        plan, names = [], []
+        for at in machines:
+            origin = self.places.origins[at]
+            reached = [
+                dial for number, dial in enumerate(self._dials(origin)) if self.rows[at].outcome(number) is Outcome.OPEN
+            ]
+            dials = [dial for dial in dict.fromkeys(reached) if dial in wanted] + self._beside(origin)
+            if dials:
+                plan.append((origin.vantage, dials))
+                names.append(origin.name)
+        for number, row in run(plan, self.manner):
+            self.execs += 1
+            self.witnesses.saw(plan[number][1], row, names[number])
+
+    def _stopped(self) -> set[Dial]:
+        """What somebody could not reach, and what stands behind it."""
+        found: set[Dial] = set()
+        for at, origin in enumerate(self.places.origins):
+            for position, number in enumerate(self.places.asked(origin)):
+                if self.rows[at].outcome(position) in STOPPED:
+                    destination = self.places.destinations[number]
+                    found |= {destination.dial, *destination.listeners}
+        return found
+
+    def _links(self) -> None:
+        """Who shows that an origin's network works: its node, which reaches it, or itself, by reaching something."""
+        for at, origin in enumerate(self.places.origins):
+            by_node = self.witnesses.beside(origin.listener, self.rows[at]) if origin.listener else ""
+            asked = self.places.asked(origin)
+            reached = any(
+                self.rows[at].outcome(position) is Outcome.OPEN
+                and all(end.address != origin.end.address for end in self.places.destinations[number].ends)
+                for position, number in enumerate(asked)
+            )
+            self.linked[at] = by_node or (origin.name if reached else "")
+
+    def _distrust(self, why: str) -> None:
+        """Silence proves nothing any more."""
+        self.notes.append(why)
+        for row in self.rows.values():
+            for number in range(len(row.codes)):
+                if row.outcome(number) in (Outcome.NO_ANSWER, Outcome.UNREACHABLE):
+                    row.forget(number, why)
