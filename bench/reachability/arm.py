@@ -18,8 +18,8 @@ from typing import Any, cast
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Source
-from pytest_k8ssec.probes.tasks import Task
-from pytest_k8ssec.probes.vantage import PodVantage, ask
+from pytest_k8ssec.probes.vantage import PodVantage
+from pytest_k8ssec.reach.measure import Dial, Manner, run, sweep
 
 ARMS = ("k8ssec", "pooled", "serial")
 _WORKERS = 15
@@ -34,39 +34,61 @@ class _Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
-    source: PodVantage
-    key: tuple[str, str, str]
-    task: Task
+class _From:
+    """A source, and all that it is to dial, by the name that the cell has."""
+
+    key: str
+    vantage: PodVantage
+    dials: dict[tuple[str, str], Dial]
+
+
+_Outcome = list[str]
+"""Source, target, ``TCP/80``, and what came of it."""
 
 
 def main(name: str) -> None:
     """Measure, and print what came of each cell."""
     plan = json.load(sys.stdin)
-    cells = list(_cells(plan))
-    execs, outcomes = _engine(cells) if name == "k8ssec" else _one_by_one(cells, 1 if name == "serial" else _WORKERS)
-    json.dump({"execs": execs, "cells": [[*key, outcome] for key, outcome in outcomes]}, sys.stdout)
+    sources = list(_sources(plan))
+    manner = Manner(timeout=plan["timeout"])
+    if name == "k8ssec":
+        execs, outcomes = len(sources), list(_engine(sources, manner))
+    else:
+        outcomes = _one_by_one(sources, manner, 1 if name == "serial" else _WORKERS)
+        execs = len(outcomes)
+    json.dump({"execs": execs, "cells": outcomes}, sys.stdout)
 
 
-def _cells(plan: dict[str, Any]) -> Iterator[_Cell]:
+def _sources(plan: dict[str, Any]) -> Iterator[_From]:
     cluster = cast("Cluster", _Reached(KubeApi(Path(plan["kubeconfig"]))))
     for one in plan["stands"]:
         namespace, _, pod = one["key"].partition("/")
-        source = PodVantage(cluster, namespace, pod, one["container"], Source("pod", one["key"], one["address"], one["node"]))
-        for other in plan["stands"]:
-            for protocol in plan["protocols"]:
-                for port in plan["ports"]:
-                    key = (one["key"], other["key"], f"{protocol}/{port}")
-                    yield _Cell(source, key, _task(protocol, other["address"], port, plan["timeout"]))
+        source = Source("pod", one["key"], one["address"], one["node"])
+        dials = {
+            (other["key"], f"{protocol}/{port}"): Dial(other["address"], port, protocol)
+            for other in plan["stands"]
+            for protocol in plan["protocols"]
+            for port in plan["ports"]
+        }
+        yield _From(one["key"], PodVantage(cluster, namespace, pod, one["container"], source), dials)
 
 
-def _one_by_one(cells: Sequence[_Cell], workers: int) -> tuple[int, list[tuple[tuple[str, str, str], str]]]:
-    def measure(cell: _Cell) -> tuple[tuple[str, str, str], str]:
-        (answer,) = ask(cell.source, [cell.task])
-        return cell.key, str(answer.evidence.outcome)
+def _engine(sources: Sequence[_From], manner: Manner) -> Iterator[_Outcome]:
+    for number, row in run([(each.vantage, list(each.dials.values())) for each in sources], manner):
+        for index, (target, port) in enumerate(sources[number].dials):
+            yield [sources[number].key, target, port, str(row.outcome(index))]
 
+
+def _one_by_one(sources: Sequence[_From], manner: Manner, workers: int) -> list[_Outcome]:
+    """The same agent, told one target an exec."""
+
+    def measure(cell: tuple[_From, tuple[str, str], Dial]) -> _Outcome:
+        source, (target, port), dial = cell
+        return [source.key, target, port, str(sweep(source.vantage, [dial], manner).outcome(0))]
+
+    cells = [(each, key, dial) for each in sources for key, dial in each.dials.items()]
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        return len(cells), list(pool.map(measure, cells))
+        return list(pool.map(measure, cells))
 
 
 if __name__ == "__main__":

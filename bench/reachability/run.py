@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.reachability import cyclonus
@@ -85,7 +84,14 @@ def _ours(tool: str, cluster: KindCluster, size: Size, stands: Sequence[Stand], 
 
 
 def _judged(
-    tool: str, size: Size, cost: Cost, cells: _Cells, stands: Sequence[Stand], *, execs: int = 0, idle: Cost | None = None
+    tool: str,
+    size: Size,
+    cost: Cost,
+    cells: _Cells,
+    stands: Sequence[Stand],
+    *,
+    execs: int = 0,
+    idle: Cost | None = None,
 ) -> Measured:
     """Hold the cells against the policies; scale what was measured on a part to the whole.
 
@@ -118,17 +124,8 @@ def _judged(
 
 def _cyclonus(cluster: KindCluster, size: Size, *, idle: bool = False) -> Cost:
     command = cyclonus.idle_command if idle else cyclonus.probe_command
-    return measured(
-        command(size, REGISTRY), env={"KUBECONFIG": str(cluster.kubeconfig)}, stdin="", deadline=_SECONDS
-    )
+    return measured(command(size, REGISTRY), env={"KUBECONFIG": str(cluster.kubeconfig)}, stdin="", deadline=_SECONDS)
 
 
 def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "PYTHONPATH")}
-
-
-def write(results: Path, found: Sequence[Measured], about: dict[str, Any]) -> None:
-    """Write down what is known so far: an interrupted bench keeps it."""
-    from pytest_k8ssec.reports.files import write_whole
-
-    write_whole(results, json.dumps({**about, "runs": [each.to_json() for each in found]}, indent=2) + "\n")
