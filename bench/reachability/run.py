@@ -60,7 +60,7 @@ def runs(cluster: KindCluster, size: Size, stands: Sequence[Stand], repeats: int
         for tool in ARMS[:1]:
             yield _ours(tool, cluster, size, stands, stands)
         cost = _cyclonus(cluster, part)
-        yield _judged(cyclonus.NAME, size, cost, cyclonus.read(cost.said, part), stands, idle=idle)
+        yield judged(cyclonus.NAME, size, cost, cyclonus.read(cost.said, part), stands, idle=idle)
         for tool in ARMS[1:]:
             yield _ours(tool, cluster, size, stands, [each for each in stands if each.key in part.keys])
 
@@ -80,10 +80,10 @@ def _ours(tool: str, cluster: KindCluster, size: Size, stands: Sequence[Stand], 
         (source, target, port): {"open": True, "refused": False, "no-answer": False, "unreachable": False}.get(outcome)
         for source, target, port, outcome in said["cells"]
     }
-    return _judged(tool, size, cost, cells, stands, execs=said["execs"])
+    return judged(tool, size, cost, cells, stands, execs=said["execs"])
 
 
-def _judged(
+def judged(
     tool: str,
     size: Size,
     cost: Cost,
