@@ -10,6 +10,8 @@ STACK ?= hardened
 # Where `make demo` writes report.json.
 DEMO := build/demo$(if $(filter-out hardened,$(STACK)),-$(STACK))
 CONTROLS := $(BIN)/pytest --k8ssec-controls pytest_k8ssec/controls
+# Where `make default-kind` measures: the settings of this repository's own stacks must not count there.
+PLAIN := build/default-kind
 # The platform's key at its bank: a fresh one each time, as Pulumi config wants a value and nobody should know it.
 KEY := export K8SSEC_DEMO_API_KEY="$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(16))')";
 
@@ -95,6 +97,14 @@ new-control: venv ## ID=family-slug: the file of a new control, and its place in
 .PHONY: docs
 docs: venv ## docs/controls from the controls themselves
 	@$(BIN)/python -m docs.generate
+
+.PHONY: default-kind
+default-kind: tools ## all controls on a cluster that nobody hardened, twice: docs/default-kind.md
+	@rm -rf $(PLAIN) && mkdir -p $(PLAIN) && echo '[pytest]' >$(PLAIN)/pytest.ini
+	$(CONTROLS) -c $(PLAIN)/pytest.ini --k8ssec-report $(PLAIN)/bare --k8ssec-kind-config stacks/plain/kind.yaml || true
+	$(CONTROLS) -c $(PLAIN)/pytest.ini --k8ssec-report $(PLAIN)/shop --k8ssec-stack stacks/plain \
+	  --k8ssec-config 'plain:image={probe_image}' || true
+	$(BIN)/python -m docs.default_kind $(PLAIN)/bare/report.json $(PLAIN)/shop/report.json
 
 .PHONY: sweep
 sweep: venv ## remove what killed runs left behind

@@ -73,6 +73,8 @@ def _page(control: Control) -> Iterator[str]:
     yield from _section("Why", _prose(control.why))
     yield from _section("What is done", _prose(inspect.getdoc(control.function) or ""))
     yield from _section("Remediation", _prose(control.remediation[:1].upper() + control.remediation[1:]))
+    for snippet in control.snippets:
+        yield from ("", f"```{snippet.language}", snippet.text, "```")
     yield from _section("Sabotage", "\n".join(_sabotages(control)))
     yield from _section("Run it alone", "\n".join(_commands(control)))
     yield from _section("Sources", "\n".join(f"- {each.strip()}" for each in control.sources.split(";")))

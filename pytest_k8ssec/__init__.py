@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.evidence import Evidence, Outcome
     from pytest_k8ssec.probes.pool import Pod, Pool
     from pytest_k8ssec.probes.tasks import Http, Tcp, Tokens, Udp
+    from pytest_k8ssec.reach.matrix import Reachability
     from pytest_k8ssec.stack import Secret, ServiceAccount, Stack, Workload
     from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -26,6 +27,7 @@ _HOMES = {
     "evidence": ("Evidence", "Outcome"),
     "probes.pool": ("Pod", "Pool"),
     "probes.tasks": ("Http", "Tcp", "Tokens", "Udp"),
+    "reach.matrix": ("Reachability",),
     "stack": ("Secret", "ServiceAccount", "Stack", "Workload"),
     "verdict": ("Judge", "Verdict"),
 }
@@ -40,6 +42,7 @@ __all__ = [
     "Outcome",
     "Pod",
     "Pool",
+    "Reachability",
     "Secret",
     "ServiceAccount",
     "Stack",

@@ -2,12 +2,13 @@
 
 A control is a test function in ``controls/<family>/<slug>.py``; its id, family, title and text come from where it
 stands and from its module's docstring, so that nothing is written twice. The docstring is a title line, then paragraphs;
-those that begin with ``Remediation:`` and ``Sources:`` are kept apart.
+those that begin with ``Remediation:`` and ``Sources:`` are kept apart, and so are fenced blocks: what can be pasted.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kindconfig import KindConfig
 
 _ATTRIBUTE = "__k8ssec_control__"
+_FENCED = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 TestFunction = TypeVar("TestFunction", bound=Callable[..., None])
 
 
@@ -61,6 +63,15 @@ class Sabotage:
         return self.mutate is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """What a team can paste to mend a breach."""
+
+    language: str
+    """``yaml``, ``python`` (a Pulumi program's) or ``sh``."""
+    text: str
+
+
 @dataclass(slots=True)
 class Control:
     """What is known of a control besides its code."""
@@ -90,6 +101,11 @@ class Control:
         return self._section("Remediation:")
 
     @property
+    def snippets(self) -> tuple[Snippet, ...]:
+        """The same, to paste: the docstring's fenced blocks."""
+        return tuple(Snippet(language, text) for language, text in _FENCED.findall("\n".join(self._text)))
+
+    @property
     def sources(self) -> str:
         """Where its rules come from."""
         return self._section("Sources:")
@@ -101,7 +117,8 @@ class Control:
 
     @property
     def _paragraphs(self) -> list[str]:
-        return [part.strip() for part in "\n".join(self._text[1:]).split("\n\n") if part.strip()]
+        prose = _FENCED.sub("", "\n".join(self._text[1:]))
+        return [part.strip() for part in prose.split("\n\n") if part.strip()]
 
     def _section(self, heading: str) -> str:
         return "\n\n".join(part.removeprefix(heading).strip() for part in self._paragraphs if part.startswith(heading))

@@ -97,7 +97,7 @@ def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
         the names of all that were there.
 
     Raises:
-        CommandError: docker refused.
+        CommandError: docker refused, or says that it did it, and some are there all the same.
     """
     removed: dict[str, None] = {}
     refused: CommandError | None = None
@@ -117,6 +117,11 @@ def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
             thaw(line.split()[1] for line in ids if line.split()[0] in found)
     if refused:
         raise refused
+    if left := find():
+        raise CommandError(
+            f"containers {', '.join(left)}: are there after {len(_LOOK_AGAIN)} removals",
+            mend="find out what makes it, then `k8ssec sweep`",
+        )
     return list(removed)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from pytest_k8ssec.control import Control
+from pytest_k8ssec.control import Control, Snippet
 from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -112,6 +112,7 @@ class Result:
     judge: Judge
     remediation: str = ""
     mappings: dict[str, list[str]] = field(default_factory=dict)
+    snippets: tuple[Snippet, ...] = ()
 
     @classmethod
     def of(
@@ -130,7 +131,7 @@ class Result:
         mappings = {name: list(ids) for name, ids in control.mappings.items()}
         return cls(
             control.id, control.title, test, control.subject, phase, verdict, control.severity, seconds, reason, judge,
-            control.remediation, mappings,
+            control.remediation, mappings, control.snippets,
         )  # fmt: skip
 
     @property
@@ -166,6 +167,8 @@ class Result:
             "attacks": [attack.to_json() for attack in self.judge.attacks],
             "positives": [positive.to_json() for positive in self.judge.positives],
             "notes": list(self.judge.notes),
+            "tables": [table.to_json() for table in self.judge.tables],
             "remediation": self.remediation,
+            "snippets": [{"language": each.language, "text": each.text} for each in self.snippets],
             "mappings": self.mappings,
         }

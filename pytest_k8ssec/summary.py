@@ -149,7 +149,7 @@ class Summary:
         if not self._entries and not self._lines:
             return
         terminalreporter.section("Kubernetes security", cyan=True)
-        for line, colour in terminal.summary(self._entries):
+        for line, colour in terminal.summary(self._entries, verbose=self._config.option.verbose > 0):
             terminalreporter.write_line(line, **({colour: True} if colour else {}))
         if mutations := terminal.mutation_summary(self._entries):
             terminalreporter.write_line("")

@@ -31,6 +31,9 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "not-applicable"
 
 
+_MARKS = {True: " !", False: "", None: " ?"}
+
+
 @dataclass(frozen=True, slots=True)
 class Attack:
     """One attack: did it get through? None where that can't be told."""
@@ -137,6 +140,34 @@ class Case:
         return Verdict.HELD, ""
 
 
+@dataclass(slots=True)
+class Table:
+    """Answers by row and column, for who wants to see all of them at once; it bears on no verdict. Made by :meth:`Judge.table`."""
+
+    title: str
+    cells: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What was answered, by row and column; ``!`` after a breach, ``?`` after what can't be told."""
+
+    def put(self, row: str, column: str, evidence: Evidence, *, breach: bool | None) -> None:
+        """Enter an answer.
+
+        Args:
+            breach: as ``through`` of :meth:`Case.attack`; False as well for what is open on purpose.
+        """
+        said = str(evidence.outcome if evidence.status is None else evidence.status)
+        self.cells[row, column] = said + _MARKS[_outcome("breach", breach, evidence)]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-compatible form for the report: rows and columns in the order in which they came, "" where nothing is."""
+        rows = dict.fromkeys(row for row, _ in self.cells)
+        columns = list(dict.fromkeys(column for _, column in self.cells))
+        return {
+            "title": self.title,
+            "columns": columns,
+            "rows": [{"row": row, "cells": [self.cells.get((row, each), "") for each in columns]} for row in rows],
+        }
+
+
 class Judge:
     """Where one test records what it did; the plugin asks it for the verdict at the end.
 
@@ -147,6 +178,7 @@ class Judge:
         self.cases: list[Case] = []
         self._nothing = ""
         self._notes: list[str] = []
+        self._tables: dict[str, Table] = {}
 
     def case(self, name: str, *, required: bool = True) -> Case:
         """A new case for one thing to attack.
@@ -168,6 +200,15 @@ class Judge:
     def note(self, text: str) -> None:
         """Add a line to the report that bears on no verdict."""
         self._notes.append(text)
+
+    def table(self, title: str) -> Table:
+        """The table of that title, a new one where there is none: shown with the result, and in report.json."""
+        return self._tables.setdefault(title, Table(title))
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables so far that hold something."""
+        return tuple(table for table in self._tables.values() if table.cells)
 
     @property
     def notes(self) -> tuple[str, ...]:

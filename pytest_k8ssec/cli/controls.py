@@ -56,9 +56,15 @@ def _listed(chosen: Sequence[Control]) -> Iterator[str]:
 def _explained(one: Control) -> Iterator[str]:
     yield f"{one.id}: {one.title}"
     yield f"severity {one.severity}, judges the {one.subject}{', slow' if one.slow else ''}"
-    for heading, text in (("Why", one.why), ("Remediation", one.remediation), ("Sources", one.sources)):
+    for heading, text, snippets in (
+        ("Why", one.why, ()),
+        ("Remediation", one.remediation, one.snippets),
+        ("Sources", one.sources, ()),
+    ):
         if text:
             yield from ("", heading, *_paragraphs(text))
+        for snippet in snippets:
+            yield from ("", textwrap.indent(snippet.text, "    "))
     yield from ("", "Mappings", *_mappings(one))
     if one.sabotages:
         yield from ("", "Sabotages: what --k8ssec-sabotage breaks to prove that this control notices")

@@ -153,6 +153,8 @@ def _reach(commands: Subparsers) -> None:
     )
     made.add_argument("--timeout", type=_seconds, default=1.0, metavar="S",
                       help="seconds that one connection may take (default: 1)")  # fmt: skip
+    made.add_argument("--propagation", type=_times, default=0, metavar="N",
+                      help="also measure, N times, how long a policy takes to be enforced")  # fmt: skip
     made.set_defaults(run=_later("reach", "reach"))
 
 
@@ -204,6 +206,12 @@ def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
         return done
 
     return run
+
+
+def _times(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

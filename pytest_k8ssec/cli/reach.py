@@ -50,7 +50,7 @@ def reach(arguments: argparse.Namespace) -> int:
         against = (
             f"the NetworkPolicies and {intent.source}" if intent else "the NetworkPolicies; no intent file was named"
         )
-        print(f"\n{len(differing) or 'no'} differences; compared with {against}")
+        print(f"\n{pictures.counted(differing)}; compared with {against}")
     return 1 if differing else 0
 
 
@@ -62,6 +62,7 @@ def _intent(named: Path | None, settings: Settings) -> Intent | None:
 
 
 def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability:
+    from pytest_k8ssec.reach.propagation import propagation
     from pytest_k8ssec.reach.survey import survey
     from pytest_k8ssec.sites import begin
 
@@ -71,13 +72,17 @@ def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability
     try:
         cluster, stack = site.cluster, site.stack
         tell("measuring who reaches whom")
-        return survey(
+        found = survey(
             cluster,
             stack,
             site.pool,
             manner=replace(MANNER, timeout=arguments.timeout),
             heard=lambda origin, row: tell(f"from {origin.name}: {len(row.codes)} connections{_but(row.broken)}"),
         )
+        if arguments.propagation:
+            tell("measuring how long a policy takes")
+            found = replace(found, propagation=propagation(site.pool, arguments.propagation))
+        return found
     finally:
         tell("removing what was made")
         try:

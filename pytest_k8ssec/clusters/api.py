@@ -303,10 +303,14 @@ class KubeApi:
         container: str = "",
         stdin: bytes = b"",
         deadline: float = 20,
+        heard: Callable[[bytes], None] | None = None,
     ) -> Completed:
         """Run a command in a container of a pod, over one WebSocket.
 
         Standard input is not closed at its end: the command must know how much to read.
+
+        Args:
+            heard: told what comes on standard output, as it comes.
 
         Raises:
             ProbeError: the exec was refused, broke off, or did not end before its deadline.
@@ -331,10 +335,16 @@ class KubeApi:
                 if (left := end - time.monotonic()) <= 0:
                     raise ProbeError(f"{where}: no end after {deadline:g} s")
                 socket.update(timeout=left)
-                out += socket.read_channel(STDOUT_CHANNEL)
+                came = socket.read_channel(STDOUT_CHANNEL)
+                out += came
+                if heard and came:
+                    heard(came)
                 err += socket.read_channel(STDERR_CHANNEL)
             # Reading one channel takes in what has come for all: the end, too, and what came before it for the other.
-            out += socket.read_channel(STDOUT_CHANNEL)
+            came = socket.read_channel(STDOUT_CHANNEL)
+            out += came
+            if heard and came:
+                heard(came)
             err += socket.read_channel(STDERR_CHANNEL)
             status = json.loads(socket.read_channel(ERROR_CHANNEL) or b"{}")
         except (WebSocketException, OSError, ValueError) as error:

@@ -11,18 +11,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import STOPPED
 from pytest_k8ssec.reach.finding import Finding, judged
+from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.measure import Dial, Row
 from pytest_k8ssec.reach.names import matching
 from pytest_k8ssec.reach.places import NODE, Destination, Origin, Places
-
-if TYPE_CHECKING:
-    from pytest_k8ssec.reach.intent import Intent
+from pytest_k8ssec.reach.propagation import Propagation
 
 Verdict = Literal["open", "blocked", "unknown"]
 _NO_PROOF = "nobody reached this listener at that moment"
@@ -41,7 +41,7 @@ class Cell:
     """Milliseconds."""
     at: float
     proof: str
-    """Who reached the same listener at that moment; "" for nobody."""
+    """Who reached the same listener at that moment; "" for nobody, and where it is open."""
     doubt: str = ""
     """Why no answer from this source may be read as a wall; "" where it may."""
     expected: bool | None = None
@@ -144,6 +144,8 @@ class Reachability:
     seconds: float
     execs: int
     notes: tuple[str, ...] = ()
+    propagation: Propagation | None = None
+    """How long policies take here, where that was measured too."""
 
     def cells(self) -> Iterator[Cell]:
         """All of them, made as they are asked for."""
@@ -154,15 +156,15 @@ class Reachability:
         row = self.rows[number]
         for position, at in enumerate(self.places.asked(origin)):
             destination = self.places.destinations[at]
-            latency = row.latencies[position]
+            latency, outcome = row.latencies[position], row.outcome(position)
             yield Cell(
                 origin,
                 destination,
-                row.outcome(position),
+                outcome,
                 row.broken or row.details.get(position, ""),
                 None if math.isnan(latency) else round(latency, 3),
                 row.at,
-                self.witnesses.of(destination, row),
+                "" if outcome is Outcome.OPEN else self.witnesses.of(destination, row),
                 "" if self.links[number] else _NO_LINK,
                 self.places.expected(origin, destination),
             )
@@ -211,12 +213,14 @@ class Reachability:
         """What was sent there, from everywhere. Raises SettingsError, as :meth:`between`."""
         return self.between("*", target, port, protocol)
 
-    def nothing_else_than(self, intent: Intent) -> Finding:
-        """Whether what an intent declares is open, and nothing else.
+    def nothing_else_than(self, intent: Intent | Path | str) -> Finding:
+        """Whether what an intent, or its file, declares is open, and nothing else.
 
         Raises:
-            SettingsError: it names what is not there.
+            SettingsError: the file is wrong, or it names what is not there.
         """
+        if not isinstance(intent, Intent):
+            intent = load(Path(intent))
         intent.check(self.places)
         return judged(
             f"nothing else than {intent.source} is open",

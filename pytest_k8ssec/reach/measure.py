@@ -11,19 +11,21 @@ import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.probes import vantage as vantages
 from pytest_k8ssec.probes.tasks import authority
 from pytest_k8ssec.probes.vantage import BOOT, Vantage, program
 from pytest_k8ssec.process import Completed
 
 SWEEPER = Path(vantages.__file__).with_name("sweeper.py")
+LEAN = (BOOT[0], "-IS", *BOOT[1:])
+"""Python without what the sweeper has no use for: it starts once a source."""
 Protocol = Literal["TCP", "UDP", "SCTP"]
 OUTCOMES = (Outcome.OPEN, Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE, Outcome.ERROR)
 _CODES = {str(outcome): code for code, outcome in enumerate(OUTCOMES)}
@@ -51,7 +53,7 @@ class Manner:
     """Seconds that one connection may take."""
     attempts: int = 2
     """How often a silent target is tried, in all: a lost packet is not a wall."""
-    execs: int = 12
+    execs: int = 24
     """Places that measure at the same time."""
     rate: float = 6000.0
     """Connections a second, over all places together."""
@@ -59,6 +61,8 @@ class Manner:
     """Connections under way from one place at most."""
     resolve: float = 5.0
     """Seconds that a place has to look up all names."""
+    exec_targets: int = 5000
+    """With more of them, a pod's targets are shared out to an Indexed Job of its like, instead of one exec."""
 
 
 MANNER = Manner()
@@ -81,6 +85,12 @@ class Row:
     at: float = field(default_factory=time.time)
     """When it ended, wall clock."""
 
+    @classmethod
+    def unknown(cls, count: int, why: str, started: float) -> Row:
+        """A row of which nothing is known."""
+        nothing = array("f", [float("nan")]) * count
+        return cls(bytearray([_UNKNOWN]) * count, nothing, {}, started, time.monotonic(), why)
+
     def outcome(self, number: int) -> Outcome:
         """What came of one target."""
         return OUTCOMES[self.codes[number]]
@@ -99,8 +109,7 @@ def measure(
     Yields:
         the source's index and its row, as each source comes to its end; as many rows as sources, in all.
     """
-    told = Manner(timeout, manner.attempts, manner.execs, manner.rate, manner.sockets, manner.resolve)
-    yield from run([(source, targets) for source in sources], told)
+    yield from run([(source, targets) for source in sources], replace(manner, timeout=timeout))
 
 
 def run(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MANNER) -> Iterator[tuple[int, Row]]:
@@ -133,33 +142,41 @@ def sweep(source: Vantage, targets: Sequence[Dial], manner: Manner = MANNER, tog
     if not targets:
         return Row(bytearray(), array("f"), {}, started, started)
     nonce = secrets.token_hex(8)
-    rate = max(1.0, manner.rate / together)
-    told = {
+    told = specification(targets, manner, nonce, together)
+    try:
+        done = source.execute(LEAN, program(SWEEPER, told), allowance(len(targets), manner, together))
+        return believed(done, nonce, len(targets), source.source, started)
+    except ProbeError as error:
+        return Row.unknown(len(targets), error.message, started)
+
+
+def specification(targets: Sequence[Dial], manner: Manner, nonce: str, together: int) -> dict[str, Any]:
+    """What the sweeper is told.
+
+    Args:
+        together: how many places share the rate.
+    """
+    return {
         "nonce": nonce,
         "targets": [(each.host, each.port, each.protocol) for each in targets],
         "timeout": manner.timeout,
         "attempts": manner.attempts,
         "sockets": manner.sockets,
-        "rate": rate,
+        "rate": max(1.0, manner.rate / together),
         "resolve": manner.resolve,
     }
-    rounds = -(-len(targets) // min(64, manner.sockets)) * manner.attempts
-    deadline = 20 + manner.resolve + rounds * manner.timeout + len(targets) * manner.attempts / rate
-    try:
-        done = source.execute(BOOT, program(SWEEPER, told), deadline)
-        row = _row(done, nonce, len(targets), source, started)
-    except ProbeError as error:
-        row = _broken(len(targets), error.message, started)
-    return row
 
 
-def _broken(count: int, why: str, started: float) -> Row:
-    return Row(bytearray([_UNKNOWN]) * count, array("f", [float("nan")]) * count, {}, started, time.monotonic(), why)
+def allowance(count: int, manner: Manner, together: int) -> float:
+    """Seconds after which a sweep of so many targets is broken."""
+    rounds = -(-count // min(64, manner.sockets)) * manner.attempts
+    paced = count * manner.attempts * together / manner.rate
+    return 20 + manner.resolve + rounds * manner.timeout + paced
 
 
-def _row(done: Completed, nonce: str, count: int, source: Vantage, started: float) -> Row:
-    """The answers, believed only if all are there and the closing line carries the nonce. Raises ProbeError."""
-    row = _broken(count, "", started)
+def believed(done: Completed, nonce: str, count: int, source: Source, started: float) -> Row:
+    """The answers of one sweep, if all are there and the closing line carries the nonce. Raises ProbeError if not."""
+    row = Row.unknown(count, "", started)
     answered, ended = set(), False
     for line in done.stdout.splitlines():
         try:
@@ -172,7 +189,7 @@ def _row(done: Completed, nonce: str, count: int, source: Vantage, started: floa
                 raise ValueError(number)
             row.codes[number] = _CODES[outcome]
         except (ValueError, KeyError, TypeError, IndexError):
-            raise ProbeError(f"{source.source}: answered with something that is no answer") from None
+            raise ProbeError(f"{source}: answered with something that is no answer") from None
         answered.add(number)
         if milliseconds is not None:
             row.latencies[number] = milliseconds
@@ -180,7 +197,8 @@ def _row(done: Completed, nonce: str, count: int, source: Vantage, started: floa
             row.details[number] = str(detail)[:300]
     if done.code != 0 or not ended or answered != set(range(count)):
         raise ProbeError(
-            f"{source.source}: did not come to its end (exit code {done.code}, {len(answered)} of {count} answers): "
+            f"{source}: did not come to its end (exit code {done.code}, {len(answered)} of {count} answers): "
             f"{''.join(done.stderr.decode(errors='replace').strip().splitlines()[-1:]) or 'no word why'}"
         )
+    row.at = time.time()
     return row

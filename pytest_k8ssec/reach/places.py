@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pytest_k8ssec.clusters.api import Body
@@ -11,7 +12,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import K8ssecError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Source
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
-from pytest_k8ssec.probes.policies import End, Peer, Policy, admits
+from pytest_k8ssec.probes.policies import End, Peer, Policy, Rules
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.targets import Port, listening, node_ports, running
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
@@ -39,6 +40,8 @@ class Origin:
     vantage: Vantage
     listener: Dial | None = None
     """Its own, by which its node shows that its network works."""
+    spec: PodSpec | None = None
+    """What makes more pods of its like."""
 
     @property
     def namespace(self) -> str:
@@ -74,7 +77,7 @@ class Destination:
         return f"{self.name}:{self.port}/{self.dial.protocol}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
     """All of a cluster that reachability is about."""
 
@@ -83,6 +86,10 @@ class Places:
     policies: tuple[Policy, ...]
     notes: tuple[str, ...] = ()
     """What could not be measured from here, and why."""
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return Rules(self.policies)
 
     def asked(self, origin: Origin) -> list[int]:
         """Indices of the destinations that an origin is pointed at.
@@ -98,13 +105,12 @@ class Places:
 
     def expected(self, origin: Origin, destination: Destination) -> bool | None:
         """What the policies should give; None where they leave it open, or where a Service leads to both."""
-        if origin.name == OUTSIDE and destination.namespace != NODE:
-            return None  # by a port of a node: whose address then arrives at the pod, is the proxy's business
-        if destination.way == "node" and destination.namespace != NODE and origin.end.pod is None:
-            return None
+        if destination.way == "node" and destination.namespace != NODE:
+            # By a Service's port of a node: whose address arrives at the pod is the proxy's business.
+            held = self._rules.isolated(origin.end, "Egress")
+            return None if held or any(self._rules.isolated(end, "Ingress") for end in destination.ends) else True
         said = {
-            admits(self.policies, origin.end, end, destination.port, destination.dial.protocol)
-            for end in destination.ends
+            self._rules.admits(origin.end, end, destination.port, destination.dial.protocol) for end in destination.ends
         }
         return said.pop() if len(said) == 1 else None
 
@@ -187,7 +193,7 @@ def _pods_to_send_from(
             continue
         in_nodes_network = bool((spec.template or {}).get("spec", {}).get("hostNetwork"))
         end = End(got.address, got.source.node, None if in_nodes_network else peer)
-        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT))
+        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec)
 
 
 def _leased(pool: Pool, wanted: Mapping[str, PodSpec], notes: list[str]) -> dict[str, Pod | Missing]:

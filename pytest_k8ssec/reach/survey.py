@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.cni import SETTLE_SECONDS, STOPPED
+from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.reach.job import sharded
 from pytest_k8ssec.reach.losses import losses, lost
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
 from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
@@ -36,14 +39,22 @@ def survey(
     Raises:
         K8ssecError: what there is to measure can't be found out.
     """
-    return Survey(find(cluster, stack, pool), manner, heard).take()
+    share_out = partial(sharded, pool, manner=manner)
+    return Survey(find(cluster, stack, pool), manner, heard, share_out).take()
 
 
 class Survey:
     """A survey under way."""
 
-    def __init__(self, places: Places, manner: Manner, heard: Heard) -> None:
+    def __init__(
+        self,
+        places: Places,
+        manner: Manner,
+        heard: Heard,
+        share_out: Callable[[PodSpec, Sequence[Dial]], Row] | None = None,
+    ) -> None:
         self.places = places
+        self.share_out = share_out
         self.manner = manner
         self.heard = heard
         self.witnesses = Witnesses()
@@ -74,14 +85,24 @@ class Survey:
 
     def _measure(self, origins: Sequence[int]) -> None:
         """Ask some origins about all that they are asked about; the last answer counts."""
-        places = [self.places.origins[at] for at in origins]
-        plan = [(origin.vantage, self._dials(origin) + self._beside(origin)) for origin in places]
-        for number, row in run(plan, self.manner):
-            origin, dials = places[number], plan[number][1]
+        plan: list[tuple[int, list[Dial]]] = []
+        for at in origins:
+            origin = self.places.origins[at]
+            dials = self._dials(origin) + self._beside(origin)
+            if self.share_out is not None and origin.spec is not None and len(dials) > self.manner.exec_targets:
+                self._took(at, dials, self.share_out(origin.spec, dials))
+            else:
+                plan.append((at, dials))
+        for number, row in run([(self.places.origins[at].vantage, dials) for at, dials in plan], self.manner):
             self.execs += 1
-            self.witnesses.saw(dials, row, origin.name)
-            self.rows[origins[number]] = row
-            self.heard(origin, row)
+            self._took(*plan[number], row)
+
+    def _took(self, at: int, dials: Sequence[Dial], row: Row) -> None:
+        """Keep a row."""
+        origin = self.places.origins[at]
+        self.witnesses.saw(dials, row, origin.name)
+        self.rows[at] = row
+        self.heard(origin, row)
 
     def _beside(self, machine: Origin) -> list[Dial]:
         """The listeners of ours that a node is pointed at besides: those of the pods of ours that it runs."""
@@ -93,13 +114,20 @@ class Survey:
     def _await_policies(self, pods: Iterable[int], begun: float) -> None:
         """Ask those again that are not as the policies say, for as long as an engine may need to take up a new pod.
 
-        Nothing follows from how that ends: what comes last is what was measured.
+        Nothing follows from how that ends: what comes last is what was measured. Who changed its mind is noted, as a
+        policy that holds only now and then would look the same.
         """
-        late = list(pods)
-        while late := [at for at in late if self._surprises(at)]:
-            if time.monotonic() - begun > SETTLE_SECONDS:
-                return
+        late = first = [at for at in pods if self._surprises(at)]
+        tried = 0
+        while late and (tried == 0 or time.monotonic() - begun < SETTLE_SECONDS):
             self._measure(late)
+            tried += 1
+            late = [at for at in late if self._surprises(at)]
+        if settled := [self.places.origins[at].name for at in first if at not in late]:
+            seconds = time.monotonic() - begun
+            self.notes.append(
+                f"as the policies say only when asked again, within {seconds:.1f} s: {', '.join(settled)}"
+            )
 
     def _surprises(self, at: int) -> bool:
         origin, row = self.places.origins[at], self.rows[at]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,14 @@ def terminal(found: Reachability, intent: Intent | None, differing: Sequence[Dif
     """A matrix where it can be read, else the namespaces; then what disagrees."""
     subjects = list(dict.fromkeys(each.subject for each in found.places.destinations))
     if len(subjects) <= _COLUMNS_MAX and len(found.origins) <= _ROWS_MAX:
-        yield from _matrix(found, squares(found, intent, by_port=True), subjects)
+        made = squares(found, intent, by_port=True)
+        yield from _matrix(found, made, subjects)
     else:
-        yield from _spaces(found, squares(found, intent))
+        made = squares(found, intent)
+        yield from _spaces(found, made)
     yield ""
-    yield f"{tally(found)}; {found.execs} execs, {found.seconds:.1f} s"
+    yield f"{tally(made.values())}; {found.execs} execs, {found.seconds:.1f} s"
+    yield from ([str(found.propagation)] if found.propagation else [])
     yield from (f"note: {note}" for note in found.notes)
     yield from table(differing)
 
@@ -141,12 +144,17 @@ def _by_space(made: Mapping[tuple[str, str], Square]) -> dict[tuple[str, str], S
     return sums
 
 
-def tally(found: Reachability) -> str:
+def tally(made: Iterable[Square]) -> str:
     """``208 connections: 90 open, 118 blocked, 0 unknown``."""
-    verdicts = [cell.verdict for cell in found.cells()]
-    return f"{len(verdicts)} connections: " + ", ".join(
-        f"{verdicts.count(name)} {name}" for name in ("open", "blocked", "unknown")
+    opened, blocked, unknown = (
+        sum(counts) for counts in zip(*((o.opened, o.blocked, o.unknown) for o in made), strict=True)
     )
+    return f"{opened + blocked + unknown} connections: {opened} open, {blocked} blocked, {unknown} unknown"
+
+
+def counted(differing: Sequence[Difference]) -> str:
+    """``no difference``, ``1 difference``, ``2 differences``."""
+    return f"{len(differing) or 'no'} difference{'s' if len(differing) > 1 else ''}"
 
 
 def table(differing: Sequence[Difference]) -> Iterator[str]:
@@ -177,6 +185,7 @@ def document(found: Reachability, intent: Intent | None, differing: Sequence[Dif
         "execs": found.execs,
         "intent": intent.source if intent else None,
         "notes": list(found.notes),
+        "propagation": asdict(found.propagation) if found.propagation else None,
         "origins": list(found.origins),
         "targets": list(dict.fromkeys(each.subject for each in found.places.destinations)),
         "cells": [_cell(cell) for cell in found.cells()],
@@ -250,13 +259,14 @@ def page(found: Reachability, intent: Intent | None, differing: Sequence[Differe
         for space in spaces
     )
     against = html.escape(intent.source) if intent else "the NetworkPolicies alone: no intent was named"
-    verdict = f'<p class="bad">{len(differing)} differences</p>' if differing else '<p class="good">no difference</p>'
+    verdict = f'<p class="{"bad" if differing else "good"}">{counted(differing)}</p>'
     keys = "".join(f'<span class="key {name}"></span>{words}' for name, words in STATES.items())
-    notes = "".join(f"<p>note: {html.escape(note)}</p>" for note in found.notes)
+    told = [str(found.propagation)] if found.propagation else []
+    notes = "".join(f"<p>{html.escape(line)}</p>" for line in (*told, *(f"note: {note}" for note in found.notes)))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Who reaches whom</title><style>{_STYLE}</style></head>
 <body><h1>Who reaches whom</h1>
-<p>{tally(found)}; {found.execs} execs in {found.seconds:.1f} s. Compared with {against}.</p>
+<p>{tally(made.values())}; {found.execs} execs in {found.seconds:.1f} s. Compared with {against}.</p>
 {verdict}{notes}
 <p>{keys}<span class="key differs"></span>differs. Point at a square for its evidence.</p>
 {_listed(differing)}

@@ -11,6 +11,8 @@ Entry = Mapping[str, Any]
 _ORDER = ("breached", "inconclusive", "not-applicable", "held")
 _COUNTED = ("held", "breached", "inconclusive", "not-applicable")
 _EVIDENCE_MAX = 8
+_MARKS = ("!", "?")
+"""After an answer in a table: a breach, and what can't be told."""
 
 
 def explain(entry: Entry, headline: str) -> str:
@@ -28,8 +30,8 @@ def explain(entry: Entry, headline: str) -> str:
             f"    {attempt(shown[0])}",
         ]
     lines += [f"  note: {note}" for note in entry.get("notes", [])]
-    if entry["verdict"] == "breached" and entry["remediation"]:
-        lines += ["", "  remediation:", *(f"    {line}" for line in str(entry["remediation"]).splitlines())]
+    if mends := _remediation(entry):
+        lines += ["", "  remediation:", *(f"    {line}" for line in mends)]
     return "\n".join(lines)
 
 
@@ -42,11 +44,12 @@ def attempt(one: Entry) -> str:
     return f"{one['case']}: {one['what']}: {where}: {one['request']} -> {answer}{words}"
 
 
-def summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+def summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tuple[str, str]]:
     """The table of all results: (line, colour) each; worst first.
 
     Args:
         entries: results as in report.json; those under sabotage are left to :func:`mutation_summary`.
+        verbose: whether a result's own tables are shown whole, instead of what is marked in those of a breach.
     """
     plain = [entry for entry in entries if entry["phase"] in (None, "intact")]
     if not plain:
@@ -58,7 +61,39 @@ def summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         lines.append((f"{row}  {entry['summary']}", _colour(entry["verdict"])))
         if entry["verdict"] in ("breached", "inconclusive"):
             lines += _below(entry)
+        if verbose or entry["verdict"] == "breached":
+            lines += [(f"    {line}", "") for each in entry.get("tables", []) for line in table(each, whole=verbose)]
     return lines
+
+
+def table(found: Entry, *, whole: bool) -> list[str]:
+    """A result's table in lines, its columns numbered, as their names are long.
+
+    Args:
+        found: as in report.json.
+        whole: all of it; else the first few rows and the columns in which something is marked, which may be none.
+    """
+    columns = [
+        number
+        for number in range(len(found["columns"]))
+        if whole or any(_marked(row["cells"][number]) for row in found["rows"])
+    ]
+    chosen = [row for row in found["rows"] if whole or any(map(_marked, row["cells"]))]
+    rows = chosen if whole else chosen[:_EVIDENCE_MAX]
+    if not rows:
+        return []
+    width = max(len(row["row"]) for row in rows)
+    shown = [["", *(f"[{number + 1}]" for number in columns)]]
+    shown += [[row["row"], *(row["cells"][number] for number in columns)] for row in rows]
+    lines = [f"{first:<{width}}  {'  '.join(f'{cell:<12}' for cell in cells)}".rstrip() for first, *cells in shown]
+    if left_out := len(found["rows"]) - len(rows):
+        lines.append(f"({left_out} more rows, {len(chosen) - len(rows)} of them marked: see report.json)")
+    names = ", ".join(f"[{number + 1}] {found['columns'][number]}" for number in columns)
+    return [f"{found['title']}: {names}", *(f"  {line}" for line in lines)]
+
+
+def _marked(cell: str) -> bool:
+    return cell.endswith(_MARKS)
 
 
 def tally(entries: Iterable[Entry]) -> str:
@@ -92,10 +127,18 @@ def _below(entry: Entry) -> list[tuple[str, str]]:
     lines = [(f"    {line}", "") for line in reasons[:_EVIDENCE_MAX]]
     if len(reasons) > _EVIDENCE_MAX:
         lines.append((f"    ... and {len(reasons) - _EVIDENCE_MAX} more: see report.json", ""))
-    if entry["verdict"] == "breached" and entry["remediation"]:
-        first, *more = str(entry["remediation"]).splitlines()
+    if mends := _remediation(entry):
+        first, *more = mends
         lines += [(f"    remediation: {first}", ""), *((f"      {line}", "") for line in more)]
     return lines
+
+
+def _remediation(entry: Entry) -> list[str]:
+    """What mends a breach, in lines; what can be pasted is left to the command that shows it."""
+    if entry["verdict"] != "breached":
+        return []
+    lines = str(entry["remediation"]).splitlines()
+    return [*lines, f"to paste: `k8ssec controls {entry['control']}`"] if entry.get("snippets") else lines
 
 
 def _colour(verdict: str) -> str:

@@ -194,6 +194,7 @@ def test_fixtures_for_users_are_told_with_their_use(pytester: pytest.Pytester) -
         "cluster [session scope]",
         "stack [session scope]",
         "nodes [session scope]",
+        "reachability [session scope]",
         "attacker",
         "twin",
         "judge",

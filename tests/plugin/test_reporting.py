@@ -177,3 +177,34 @@ def test_without_docker_a_test_that_needs_a_cluster_says_so(run: Run, monkeypatc
     assert pytest.ExitCode.TESTS_FAILED == result.ret
     result.stdout.fnmatch_lines(["*docker*", "NOTHING PROVEN*"])
     result.stdout.no_fnmatch_line("*fixtures.py*")
+
+
+DOORS = """
+from lab import breached, held, saw
+def doors(judge, outcome, breach):
+    for number in "12":
+        judge.table("doors by day").put(f"door {number}", "Monday", saw(outcome), breach=breach and number == "2")
+def test_a(judge): held(judge); doors(judge, "refused", False)
+def test_b(judge): breached(judge); doors(judge, "open", True)
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_tables_reach_the_summary_and_the_report(lab: pytest.Pytester, workers: str) -> None:
+    """Of a breach the marked rows, without asking for more; the report has all of them, from xdist's workers too."""
+    lab.makepyfile(test_it=DOORS)
+    result = lab.runpytest_subprocess("-n", workers, "--k8ssec-report=report", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(["    doors by day: [[]1] Monday", "*[[]1]", "      door 2  open !"])
+    result.stdout.no_fnmatch_line("*refused*door*")
+    rows = {each["control"]: each["tables"][0]["rows"] for each in report(lab)["results"]}
+    assert [{"row": "door 1", "cells": ["open"]}, {"row": "door 2", "cells": ["open !"]}] == rows["test_b"]
+    assert [{"row": "door 1", "cells": ["refused"]}, {"row": "door 2", "cells": ["refused"]}] == rows["test_a"]
+
+
+def test_all_tables_are_shown_whole_with_v(run: Run) -> None:
+    """Those of what held too."""
+    result = run(DOORS, "-v")
+    result.stdout.fnmatch_lines(
+        ["test_a  HELD*", "    doors by day: [[]1] Monday", "      door 1  refused", "      door 2  refused"]
+    )
+    result.stdout.fnmatch_lines(["      door 1  open", "      door 2  open !"])

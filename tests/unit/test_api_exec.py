@@ -57,3 +57,14 @@ def test_output_that_comes_while_errors_are_asked_for_is_kept(tmp_path: Path, mo
     monkeypatch.setattr(api, "WSClient", Stream)
     done = api.KubeApi(file).exec("web", "pod", ["true"])
     assert (0, b"one two", b"") == (done.code, done.stdout, done.stderr)
+
+
+def test_output_is_heard_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces, none of them twice, and all of it is there at the end as well."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(_KUBECONFIG)
+    monkeypatch.setattr(api, "WSClient", Stream)
+    heard: list[bytes] = []
+    done = api.KubeApi(file).exec("web", "pod", ["true"], heard=heard.append)
+    assert b"one two" == done.stdout == b"".join(heard)
+    assert b"" not in heard

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from pytest_k8ssec.runs import Run
 from pytest_k8ssec.settings import OPTIONS
 from tests.unit.dockers import FakeDocker
 
-COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep")
+COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "reach")
 
 
 @pytest.fixture(autouse=True)
@@ -182,12 +183,14 @@ def test_family_is_listed(says: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize("control", controls(), ids=lambda control: control.id)
 def test_each_control_is_explained(says: Callable[..., str], control: Control) -> None:
-    """Why, remediation, each mapping with title and page, each sabotage with its title."""
+    """Why, remediation and what can be pasted, each mapping with title and page, each sabotage with its title."""
     output = says("controls", control.id)
     flat = " ".join(output.split())
     for text in (control.title, control.why, control.remediation, *(each.title for each in control.sabotages)):
         assert text
         assert " ".join(text.split()) in flat
+    for snippet in control.snippets:
+        assert textwrap.indent(snippet.text, "    ") in output
     for framework, ids in control.mappings.items():
         for ident in ids:
             found = reference(framework, ident)

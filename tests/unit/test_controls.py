@@ -15,7 +15,7 @@ import pytest
 from pytest_k8ssec import fixtures
 from pytest_k8ssec.catalogue import ROOT, controls, is_control_file
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
-from pytest_k8ssec.control import Control, Sabotage, Severity, control, control_of, sabotage
+from pytest_k8ssec.control import Control, Sabotage, Severity, Snippet, control, control_of, sabotage
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS, UnknownReference, reference
@@ -76,7 +76,7 @@ def test_a_control_says_what_it_is(one: Control) -> None:
     assert len(one.why) > 100
     assert len(one.remediation) > 40
     assert re.search(r"https://|CIS Kubernetes Benchmark \d", one.sources)
-    for text in (one.why, one.remediation, one.sources):
+    for text in (one.why, one.remediation, one.sources, *(each.text for each in one.snippets)):
         assert text == text.strip()
         assert not re.search(r"Remediation:|Sources:|TODO|FIXME", text)
 
@@ -236,6 +236,18 @@ def test_text_is_taken_from_the_docstring(monkeypatch: pytest.MonkeyPatch) -> No
         found.remediation,
         found.sources,
     )
+
+
+def test_what_can_be_pasted_is_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fenced block with its language, empty lines and all; no text has any of it."""
+    found = annotated()
+    found.function.__module__ = module(
+        monkeypatch,
+        "The door is shut.\n\nWhy.\n\nRemediation: shut it.\n\n```yaml\ndoor:\n\n  shut: true\n```\n\n"
+        "Or so.\n\n```sh\nSources: none\n```\n\nSources: A\n",
+    )
+    assert (Snippet("yaml", "door:\n\n  shut: true"), Snippet("sh", "Sources: none")) == found.snippets
+    assert ("Why.\n\nOr so.", "shut it.", "A") == (found.why, found.remediation, found.sources)
 
 
 def test_without_a_docstring_the_id_is_the_title(monkeypatch: pytest.MonkeyPatch) -> None:

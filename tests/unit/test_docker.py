@@ -173,7 +173,14 @@ def test_a_refusal_is_no_error_if_they_go(fake_docker: FakeDocker) -> None:
 def test_a_refusal_that_did_not_stay_is_no_error(scripted: Callable[[str], None], tmp_path: Path) -> None:
     """What counts is what docker said last."""
     scripted(f"[ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; exit 1; }}")
-    assert ["a"] == docker.remove_all(lambda: ["a"])
+    assert ["a"] == docker.remove_all(finder(["a"], ["a"]))
+
+
+def test_what_is_there_although_it_was_removed_is_an_error(fake_docker: FakeDocker) -> None:
+    """That docker says it did it is not enough: what is left would be called swept."""
+    with pytest.raises(CommandError, match="containers a: are there after 4 removals"):
+        docker.remove_all(lambda: ["a"])
+    assert 4 == len(removals(fake_docker))
 
 
 def test_a_refusal_that_stays_is_an_error(fake_docker: FakeDocker) -> None:

@@ -135,7 +135,7 @@ def test_a_control_gives_its_result_all_that_its_module_says() -> None:
         found.severity,
         found.seconds,
     )
-    assert (control.title, control.remediation) == (found.title, found.remediation)
+    assert (control.title, control.remediation, control.snippets) == (found.title, found.remediation, found.snippets)
     assert ["2.2"] == found.mappings["cis"]
 
 

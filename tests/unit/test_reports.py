@@ -128,7 +128,17 @@ RESULT = shape(
         "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, MAYBE)),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
+        "tables": list_of(
+            shape(
+                {
+                    "title": WORDS,
+                    "columns": list_of(WORDS),
+                    "rows": list_of(shape({"row": WORDS, "cells": list_of(TEXT)})),
+                }
+            )
+        ),
         "remediation": TEXT,
+        "snippets": list_of(shape({"language": one_of("yaml", "python", "sh"), "text": WORDS})),
         "mappings": lambda value: (
             value == {} or shape(dict.fromkeys(("cis", "nsa", "mitre", "owasp", "others"), list_of(WORDS)))(value)
         ),
@@ -166,12 +176,18 @@ def test_the_report_has_the_shape_that_is_documented(
     pack = Pack.alone(OPEN_DOOR) if phase in ("sabotaged", "restored") else None
     records = judge(through=True)
     records.note("a note")
+    records.table("doors").put("front", "by night", evidence(), breach=True)
+    records.table("no doors")
     result = Result.of(of, "test_x", Phase(phase, pack, bystander=bool(pack)), verdict, "why", 1.23456, records)
     report = written(tmp_path, result)
     assert REPORT(report)
     (found,) = report["results"]
     assert (phase, str(verdict), 1.235) == (found["phase"], found["verdict"], found["seconds"])
     assert (2, 1, ["a note"]) == (len(found["attacks"]), len(found["positives"]), found["notes"])
+    assert [{"title": "doors", "columns": ["by night"], "rows": [{"row": "front", "cells": ["refused !"]}]}] == found[
+        "tables"
+    ]
+    assert bool(found["snippets"]) is (of is not None)
     assert (True, True) == (found["attacks"][0]["through"], found["positives"][0]["succeeded"])
 
 
@@ -298,6 +314,63 @@ def test_below_a_breach_stand_evidence_and_remediation() -> None:
         ("    remediation: Shut it.", ""),
         ("      Lock it.", ""),
     ] == lines[1:]
+
+
+def test_below_a_breach_stands_how_to_see_what_can_be_pasted() -> None:
+    """The terminal stays short: the command that shows it, and nothing of it."""
+    snippets = [{"language": "yaml", "text": "door: shut"}]
+    breached = entry(verdict="breached", snippets=snippets)
+    assert ("      to paste: `k8ssec controls net-door`", "") == terminal.summary([breached])[-1]
+    assert terminal.explain(breached, "BREACHED").endswith("    to paste: `k8ssec controls net-door`")
+    held = entry(snippets=snippets)
+    assert "to paste" not in str(terminal.summary([held])) + terminal.explain(held, "HELD")
+
+
+_DOORS = {
+    "title": "doors",
+    "columns": ["by day", "by night", "on Sundays"],
+    "rows": [
+        {"row": "front", "cells": ["403", "201 !", "403"]},
+        {"row": "back door", "cells": ["403", "403", "403"]},
+        {"row": "cat flap", "cells": ["403", "", "error ?"]},
+    ],
+}
+
+
+def test_of_a_breach_s_table_the_marked_part_is_shown() -> None:
+    """Rows and columns in which something got through or can't be told, with the columns' names."""
+    lines = [line for line, _ in terminal.summary([entry(verdict="breached", tables=[_DOORS])])]
+    assert [
+        "    doors: [2] by night, [3] on Sundays",
+        "                [2]           [3]",
+        "      front     201 !         403",
+        "      cat flap                error ?",
+        "      (1 more rows, 0 of them marked: see report.json)",
+    ] == lines[-5:]
+
+
+def test_of_a_long_table_a_part_is_shown() -> None:
+    """As of reasons, eight; and how many more there are."""
+    rows = [{"row": f"door {number}", "cells": ["201 !"]} for number in range(12)]
+    found = {"title": "doors", "columns": ["by day"], "rows": [*rows, {"row": "wall", "cells": ["403"]}]}
+    lines = terminal.table(found, whole=False)
+    assert ["  door 7  201 !", "  (5 more rows, 4 of them marked: see report.json)"] == lines[-2:]
+    assert 2 + 13 == len(terminal.table(found, whole=True))
+
+
+def test_tables_are_shown_whole_where_more_is_asked_for() -> None:
+    """With -v, below every verdict; without it, below a breach only, and only where something is marked."""
+    held = entry(tables=[_DOORS])
+    assert [
+        "    doors: [1] by day, [2] by night, [3] on Sundays",
+        "                 [1]           [2]           [3]",
+        "      front      403           201 !         403",
+        "      back door  403           403           403",
+        "      cat flap   403                         error ?",
+    ] == [line for line, _ in terminal.summary([held], verbose=True)][1:]
+    assert 1 == len(terminal.summary([held]))
+    unmarked = {**_DOORS, "rows": _DOORS["rows"][1:2]}
+    assert [] == terminal.table(unmarked, whole=False)
 
 
 def test_below_what_can_not_be_told_stands_why_and_nothing_else() -> None:

@@ -175,6 +175,8 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "attacks": [],
         "positives": [],
         "notes": ["enforced after 20 ms"],
+        "tables": [],
         "remediation": "",
+        "snippets": [],
         "mappings": {},
     } == entry

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_k8ssec.catalogue import controls
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.settings import OPTIONS, Option, Settings, check_places, resolve, table
 
@@ -310,3 +313,33 @@ def test_a_table_that_is_none(tmp_path: Path, text: bytes, expected: str) -> Non
     with pytest.raises(SettingsError) as caught:
         table(path)
     assert f"{path}: {expected}" == caught.value.message
+
+
+# -- the documentation ------------------------------------------------------------------------------------------------
+
+_REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = {
+    f"{page}-{number}": text
+    for page in ("README.md", "docs/stacks.md")
+    for number, text in enumerate(
+        re.findall(r"^```toml\n(.*?)^```$", (_REPOSITORY / page).read_text(), re.MULTILINE | re.DOTALL)
+    )
+}
+
+
+def test_both_pages_have_an_example() -> None:
+    """None of the tests below is about nothing."""
+    assert {"README.md-0", "docs/stacks.md-0"} <= set(EXAMPLES)
+
+
+@pytest.mark.parametrize("text", EXAMPLES.values(), ids=EXAMPLES)
+def test_an_example_can_be_copied(text: str, tmp_path: Path) -> None:
+    """It is read without an error, and each exception is of a control that asks for exceptions, with a reason."""
+    (tmp_path / "pyproject.toml").write_text(text)
+    found = resolve(lambda _: None, {}, lambda _: None, table(tmp_path / "pyproject.toml"), tmp_path)
+    known = {each.id: inspect.signature(each.function).parameters for each in controls()}
+    assert found.allow
+    for control, subjects in found.allow.items():
+        assert "allowed" in known[control]
+        assert all(subject and reason for subject, reason in subjects.items())
+    assert set(found.not_applicable) <= set(known)

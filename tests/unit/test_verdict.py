@@ -296,3 +296,28 @@ def test_records_tell_their_case_their_words_and_their_evidence() -> None:
             "latency_ms": 1.5,
         }
     ] == [positive.to_json() for positive in judge.positives]
+
+
+def test_a_table_has_rows_and_columns_in_the_order_in_which_they_came() -> None:
+    """A status, or the outcome where there is none; marked where it is a breach and where nobody can tell."""
+    judge = Judge()
+    judge.table("doors").put("front", "by day", evidence(Outcome.HTTP, status=403), breach=False)
+    judge.table("doors").put("back", "by night", evidence(Outcome.OPEN), breach=True)
+    judge.table("doors").put("front", "by night", evidence(Outcome.ERROR), breach=True)
+    judge.table("empty")
+    (table,) = judge.tables
+    assert {
+        "title": "doors",
+        "columns": ["by day", "by night"],
+        "rows": [{"row": "front", "cells": ["403", "error ?"]}, {"row": "back", "cells": ["", "open !"]}],
+    } == table.to_json()
+
+
+def test_a_table_bears_on_no_verdict() -> None:
+    """What it shows has to be recorded as an attack as well; and it takes no value that only looks false."""
+    judge = Judge()
+    record(judge.case("door"), STOPPED, SHOWN)
+    judge.table("doors").put("front", "by day", FINE, breach=True)
+    assert Verdict.HELD is judge.verdict()[0]
+    with pytest.raises(TypeError, match="breach must be True, False or None, not 0"):
+        judge.table("doors").put("front", "by day", FINE, breach=0)  # type: ignore[arg-type]

@@ -8,6 +8,16 @@ without it must be let in. A warning that the field is deprecated is no denial.
 Remediation: start the API server with `--enable-admission-plugins=...,DenyServiceExternalIPs`, or refuse the field by a
 ValidatingAdmissionPolicy.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        enable-admission-plugins: NodeRestriction,DenyServiceExternalIPs
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.3;
 https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#denyserviceexternalips
 """

@@ -9,6 +9,27 @@ Remediation: give each namespace a LimitRange with `default` limits for containe
 and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as
 `"namespace" = "reason"`.
 
+```yaml
+# kubectl apply -n NAMESPACE -f limits.yaml
+apiVersion: v1
+kind: LimitRange
+metadata:
+  name: containers
+spec:
+  limits:
+    - type: Container
+      default: {cpu: 500m, memory: 128Mi}
+      defaultRequest: {cpu: 10m, memory: 32Mi}
+      max: {cpu: "1", memory: 512Mi}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata:
+  name: team
+spec:
+  hard: {limits.cpu: "12", limits.memory: 4Gi, pods: "24"}
+```
+
 Sources: https://kubernetes.io/docs/concepts/policy/limit-range/,
 https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """

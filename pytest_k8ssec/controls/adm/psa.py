@@ -13,6 +13,16 @@ pods, not templates.
 Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give nobody
 who runs in a pod the verbs `update` and `patch` on namespaces.
 
+```yaml
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+    pod-security.kubernetes.io/enforce-version: latest
+```
+
 Sources: CIS Kubernetes Benchmark 5.2.1 to 5.2.12; https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
@@ -46,6 +56,7 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
     for check, evidence in admitted.items():
         if evidence.status != 201:
             judge.note(f"{check.name}: not probed, as this API server admits such a pod nowhere: {evidence.detail}")
+    table = judge.table("Pod Security check by namespace")
     for namespace in stack.created_namespaces:
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
         level = labels.get(ENFORCE, "privileged")
@@ -56,7 +67,9 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
             if elsewhere.status == 201 and LEVELS.index(check.level) <= max(1, LEVELS.index(level)):
                 case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
                 answer = offer(cluster, namespace, pod(cluster.probe_image, check))
-                case.attack(f"{check.name}: create such a pod", answer, through=_let_in(answer, check))
+                through = _let_in(answer, check)
+                case.attack(f"{check.name}: create such a pod", answer, through=through)
+                table.put(check.name, namespace, answer, breach=through)
     _relabel(judge, cluster, stack)
 
 

@@ -9,6 +9,33 @@ Remediation: remove what binds roles to system:anonymous and system:unauthentica
 clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'`), and let anonymous requests
 only to health endpoints, by `anonymous.conditions` in an AuthenticationConfiguration.
 
+```yaml
+# kind.yaml
+nodes:
+  - role: control-plane
+    extraMounts: # into a folder that kubeadm mounts into the API server
+      - hostPath: authentication.yaml
+        containerPath: /etc/kubernetes/pki/authentication.yaml
+        readOnly: true
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        authentication-config: /etc/kubernetes/pki/authentication.yaml
+---
+# authentication.yaml, beside kind.yaml
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+anonymous:
+  enabled: true
+  conditions:
+    - path: /livez
+    - path: /readyz
+    - path: /healthz
+    - path: /api/v1/namespaces/kube-public/configmaps/cluster-info # nodes that join read it
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.1;
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests
 """

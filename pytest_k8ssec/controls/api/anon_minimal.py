@@ -11,6 +11,37 @@ Remediation: let anonymous requests only to `/livez`, `/readyz` and `/healthz`, 
 AuthenticationConfiguration (`--authentication-config`); once all nodes have joined, delete the ConfigMap
 kube-public/cluster-info and the RoleBinding kubeadm:bootstrap-signer-clusterinfo.
 
+```yaml
+# kind.yaml
+nodes:
+  - role: control-plane
+    extraMounts: # into a folder that kubeadm mounts into the API server
+      - hostPath: authentication.yaml
+        containerPath: /etc/kubernetes/pki/authentication.yaml
+        readOnly: true
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        authentication-config: /etc/kubernetes/pki/authentication.yaml
+---
+# authentication.yaml, beside kind.yaml
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+anonymous:
+  enabled: true
+  conditions:
+    - path: /livez
+    - path: /readyz
+    - path: /healthz
+    - path: /api/v1/namespaces/kube-public/configmaps/cluster-info # nodes that join read it
+---
+# kind-after.yaml, beside kind.yaml: what k8ssec does once all nodes have joined
+steps:
+  - remove-bootstrap-tokens # cluster-info with them
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.1;
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests
 """

@@ -13,6 +13,16 @@ Remediation: set `--authorization-mode=Node,RBAC`, and remove what binds roles t
 clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(authenticated|serviceaccounts)'`; Kubernetes' own
 system:basic-user, system:discovery, system:public-info-viewer and system:service-account-issuer-discovery stay).
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        authorization-mode: Node,RBAC
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.6, 1.2.8; https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """
 

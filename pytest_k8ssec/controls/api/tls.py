@@ -12,6 +12,19 @@ current offer at the same moment, which it must take.
 Remediation: `--tls-min-version=VersionTLS12` (or 13) for the API server, `tlsMinVersion` for kubelets, and no `TLS_RSA_`
 suites in `--tls-cipher-suites` and `tlsCipherSuites`: unset is fine.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        tls-min-version: VersionTLS12
+  - |
+    kind: KubeletConfiguration
+    tlsMinVersion: VersionTLS12
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.29, 4.2.12; https://www.rfc-editor.org/rfc/rfc8996
 """
 

@@ -8,6 +8,40 @@ within fifteen seconds, with its verb, its object, and whoever did it.
 Remediation: give every API server an audit policy that names these at level Metadata or above, by `--audit-policy-file`,
 and a place to write to, by `--audit-log-path`.
 
+```yaml
+# kind.yaml
+nodes:
+  - role: control-plane
+    extraMounts: # into a folder that kubeadm mounts into the API server
+      - hostPath: audit.yaml
+        containerPath: /etc/kubernetes/pki/audit.yaml
+        readOnly: true
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        audit-policy-file: /etc/kubernetes/pki/audit.yaml
+        audit-log-path: /var/log/kubernetes/audit/audit.log
+        audit-log-maxage: "30"
+        audit-log-maxbackup: "10"
+        audit-log-maxsize: "100"
+      extraVolumes:
+        - name: audit
+          hostPath: /var/log/kubernetes/audit
+          mountPath: /var/log/kubernetes/audit
+          pathType: DirectoryOrCreate
+---
+# audit.yaml, beside kind.yaml
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: None
+    nonResourceURLs: ["/livez*", "/readyz*", "/healthz*"]
+  - level: Metadata
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.16, 3.2.1, 3.2.2; https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
 

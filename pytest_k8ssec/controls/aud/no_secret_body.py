@@ -8,6 +8,25 @@ base64.
 Remediation: log `secrets`, `configmaps`, `serviceaccounts/token` and `tokenreviews` at level Metadata, in a rule before any
 that logs bodies; replace the values that were written down.
 
+```yaml
+# audit.yaml, what --audit-policy-file names: the first rule that fits decides
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    resources:
+      - group: ""
+        resources: [secrets, configmaps, serviceaccounts/token]
+      - group: authentication.k8s.io
+        resources: [tokenreviews]
+  - level: RequestResponse
+    verbs: [create, update, patch, delete, deletecollection]
+    resources:
+      - group: rbac.authorization.k8s.io
+  - level: Metadata
+```
+
 Sources: CIS Kubernetes Benchmark 3.2.2; https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#audit-policy
 """
 

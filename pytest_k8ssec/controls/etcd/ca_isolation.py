@@ -10,6 +10,18 @@ An address counts where etcd answers the certificate of its real client at the s
 Remediation: give etcd a CA that signs nothing but etcd's own members and clients, and name only that one in its
 `--trusted-ca-file` (kubeadm does so by itself: /etc/kubernetes/pki/etcd/ca.crt).
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    etcd:
+      local:
+        extraArgs:
+          trusted-ca-file: /etc/kubernetes/pki/etcd/ca.crt
+          peer-trusted-ca-file: /etc/kubernetes/pki/etcd/ca.crt
+```
+
 Sources: CIS Kubernetes Benchmark 2.7; https://kubernetes.io/docs/setup/best-practices/certificates/
 """
 

@@ -11,6 +11,18 @@ is sent and its answer read before anything is concluded.
 Remediation: start etcd with `--client-cert-auth=true` and `--trusted-ca-file=` naming a CA that signs nothing but etcd's
 clients, and let it listen on no address that it does not need (kubeadm: `etcd.local.extraArgs` in ClusterConfiguration).
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    etcd:
+      local:
+        extraArgs:
+          client-cert-auth: "true"
+          trusted-ca-file: /etc/kubernetes/pki/etcd/ca.crt
+```
+
 Sources: CIS Kubernetes Benchmark 2.2; https://etcd.io/docs/v3.6/op-guide/security/
 """
 

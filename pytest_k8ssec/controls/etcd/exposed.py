@@ -13,6 +13,19 @@ publishes is not asked here, as docker's proxy accepts before it knows whether s
 Remediation: with one control plane let etcd listen on loopback only (`listen-client-urls`, `listen-peer-urls`); with
 several, put a firewall before 2379 and 2380 that lets control-plane nodes through and nobody else.
 
+```yaml
+# kind.yaml, with one control plane
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    etcd:
+      local:
+        extraArgs:
+          listen-client-urls: https://127.0.0.1:2379
+          advertise-client-urls: https://127.0.0.1:2379
+          listen-peer-urls: https://127.0.0.1:2380
+```
+
 Sources: https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/#securing-etcd-clusters;
 OWASP Kubernetes Top Ten 2025, K06
 """

@@ -11,6 +11,19 @@ certificate.
 Remediation: start etcd with `--peer-client-cert-auth=true` and `--peer-trusted-ca-file=` naming a CA that signs nothing but
 etcd's certificates, and let it listen for peers on no address that it does not need: with a single member that is loopback.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    etcd:
+      local:
+        extraArgs:
+          peer-client-cert-auth: "true"
+          peer-trusted-ca-file: /etc/kubernetes/pki/etcd/ca.crt
+          listen-peer-urls: https://127.0.0.1:2380
+```
+
 Sources: CIS Kubernetes Benchmark 2.5; https://etcd.io/docs/v3.6/op-guide/security/
 """
 

@@ -9,6 +9,20 @@ plain metrics on 127.0.0.1:2381.
 Remediation: list only `https://` in etcd's `--listen-client-urls`, `--listen-peer-urls`, and keep
 `--listen-metrics-urls` on 127.0.0.1 or on `https://`.
 
+```yaml
+# kind.yaml, with one control plane
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    etcd:
+      local:
+        extraArgs:
+          listen-client-urls: https://127.0.0.1:2379
+          advertise-client-urls: https://127.0.0.1:2379
+          listen-peer-urls: https://127.0.0.1:2380
+          listen-metrics-urls: http://127.0.0.1:2381
+```
+
 Sources: CIS Kubernetes Benchmark 2.1; https://etcd.io/docs/v3.6/op-guide/configuration/
 """
 

@@ -12,6 +12,33 @@ What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext
 Remediation: bind what only its own node needs to 127.0.0.1, give Services type ClusterIP, take `hostPort` out of pods, and
 let a firewall drop what is left. In a kind configuration, leave `networking.apiServerAddress` at 127.0.0.1.
 
+```yaml
+# kind.yaml
+networking:
+  apiServerAddress: 127.0.0.1
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    etcd:
+      local:
+        extraArgs:
+          listen-client-urls: https://127.0.0.1:2379
+          advertise-client-urls: https://127.0.0.1:2379
+          listen-peer-urls: https://127.0.0.1:2380
+---
+# instead of type NodePort
+apiVersion: v1
+kind: Service
+metadata:
+  name: shop
+spec:
+  type: ClusterIP
+  selector: {app.kubernetes.io/name: shop}
+  ports:
+    - port: 80
+      targetPort: 8080
+```
+
 Sources: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 """
 
@@ -37,6 +64,7 @@ from pytest_k8ssec.verdict import Judge
 _KNOWN = (2379, 2380, 2381, 6443, 10248, 10249, 10250, 10255, 10256, 10257, 10258, 10259)
 _MEANT = {API_SERVER, KUBELET, 10256}
 _NETWORK = "kind"
+_TABLE = "port by where it was tried, from beside the nodes"
 _LOCAL = ("127.", "::1")
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - addresses to look for, nothing binds
 
@@ -55,6 +83,7 @@ def test_ext_ports(
     meant = _MEANT | {int(port) for port in allowed if port.isdigit()}
     opened = opened_ports(cluster)
     (api_server, *_) = [Tcp(node.address, API_SERVER) for node in cluster.nodes if node.control_plane]
+    table = judge.table(_TABLE)
     for node in cluster.nodes:
         asked_for = on_node(opened, node)
         ports = sorted({*_KNOWN, *asked_for} - meant)
@@ -67,6 +96,7 @@ def test_ext_ports(
         for port, answer in zip(ports, answers, strict=True):
             by = f" of {asked_for[port]}" if port in asked_for else ""
             case.attack(f"connect to port {port}{by}", answer, through=_connected(answer))
+            table.put(f"{port}{by}", f"node {node.name}", answer, breach=_connected(answer))
     _published(judge, cluster, outside, allowed)
 
 
@@ -89,11 +119,14 @@ def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed:
     except NoAccess as error:
         judge.note(f"what is published of the nodes was not probed: {error}")
         return
+    table = judge.table(_TABLE)
     for (node, each), plain, tls in zip(found, answers[::2], answers[1::2], strict=True):
         case = judge.case(f"port {each.port} of this machine, published of {node.name}", required=False)
         case.positive("a listener of ours on this machine is in reach", shown, succeeded=_connected(shown))
         case.attack("get an answer in plain text", plain, through=_answered(plain))
         case.attack("get an answer over TLS", tls, through=_answered(tls))
+        table.put(f"{each.port}, published of {node.name}", "this machine, plain text", plain, breach=_answered(plain))
+        table.put(f"{each.port}, published of {node.name}", "this machine, TLS", tls, breach=_answered(tls))
 
 
 def _asked(published: Published, machine: str) -> tuple[Http, Http]:

@@ -12,6 +12,20 @@ of load balancers are not asked: they may be out on the internet.
 Remediation: put a proxy that authenticates before what has no login of its own, give its Service type ClusterIP, and look
 at it with `kubectl port-forward`.
 
+```yaml
+# look at it with: kubectl port-forward service/dashboard 8080:80
+apiVersion: v1
+kind: Service
+metadata:
+  name: dashboard
+spec:
+  type: ClusterIP
+  selector: {app.kubernetes.io/name: dashboard}
+  ports:
+    - port: 80
+      targetPort: 8080
+```
+
 Sources: https://kubernetes.io/docs/tasks/access-application-cluster/web-ui-dashboard/
 """
 

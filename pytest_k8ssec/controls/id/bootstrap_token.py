@@ -12,6 +12,12 @@ A cluster that is growing right now is declared, with the reason, in `[tool.k8ss
 Remediation: `kubeadm token delete` each token once its nodes have joined, let tokens expire (`kubeadm token create --ttl
 15m`), or run without `--enable-bootstrap-token-auth`.
 
+```yaml
+# kind-after.yaml, beside kind.yaml: what k8ssec does once all nodes have joined
+steps:
+  - remove-bootstrap-tokens
+```
+
 Sources: CIS Kubernetes Benchmark 3.1.3; https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
 """
 

@@ -9,7 +9,25 @@ Workloads that do need the API are declared, with the reason: by the annotation 
 account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
 
 Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
-needs the API give it an account of its own, with the rights that it needs.
+needs the API give it an account of its own, with the rights that it needs. Kubernetes makes `default` as soon as there is
+a namespace: a Pulumi program that makes both has it changed on its way in (see stacks/platform_kit/admission.py).
+
+```yaml
+# kubectl apply -n NAMESPACE -f accounts.yaml
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: default
+automountServiceAccountToken: false
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: reporter
+  annotations:
+    k8ssec.dev/api-client: reads its schedule from a ConfigMap
+automountServiceAccountToken: false # its pods say automountServiceAccountToken: true
+```
 
 Sources: CIS Kubernetes Benchmark 5.1.5, 5.1.6;
 https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting

@@ -8,6 +8,16 @@ pod of ours that asks for a token reads its own, and shows it to the API server.
 Remediation: start kube-apiserver with `--service-account-extend-token-expiration=false`, once no client is left that reads
 its token only once (metric `serviceaccount_stale_tokens_total`).
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        service-account-extend-token-expiration: "false"
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.30;
 https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/
 """

@@ -11,6 +11,16 @@ And the token of a pod that is being deleted lives for another minute, so what c
 Remediation: start kube-apiserver without `--service-account-lookup=false`, and replace Secrets of type
 `kubernetes.io/service-account-token` by tokens of the TokenRequest API.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        service-account-lookup: "true"
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.21; https://kubernetes.io/docs/concepts/security/service-accounts/
 """
 

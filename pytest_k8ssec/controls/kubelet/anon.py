@@ -8,6 +8,20 @@ every node, from a pod; the body is not read.
 Remediation: set `authentication.anonymous.enabled: false` and `authorization.mode: Webhook` in every node's
 KubeletConfiguration.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: KubeletConfiguration
+    authentication:
+      anonymous:
+        enabled: false
+      webhook:
+        enabled: true
+    authorization:
+      mode: Webhook
+```
+
 Sources: CIS Kubernetes Benchmark 4.2.1; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
 """
 

@@ -11,6 +11,15 @@ from the same pod at the same moment, by an identity that may read the list and 
 Remediation: set `authorization.mode: Webhook` in every node's KubeletConfiguration, and bind nothing that grants
 `nodes/proxy` to groups such as system:authenticated or system:serviceaccounts.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: KubeletConfiguration
+    authorization:
+      mode: Webhook
+```
+
 Sources: CIS Kubernetes Benchmark 4.2.2; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
 """
 

@@ -6,6 +6,14 @@ refused connection is believed because the same pod reaches the same node's port
 
 Remediation: set `readOnlyPort: 0` in every node's KubeletConfiguration.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: KubeletConfiguration
+    readOnlyPort: 0
+```
+
 Sources: CIS Kubernetes Benchmark 4.2.4; https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 """
 

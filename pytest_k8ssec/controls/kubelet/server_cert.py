@@ -12,6 +12,18 @@ by a client that trusts a made-up CA, which must not be convinced by the same ku
 Remediation: set `serverTLSBootstrap: true` in every node's KubeletConfiguration, and have something approve the nodes'
 requests (signer kubernetes.io/kubelet-serving): until then logs and exec do not work.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: KubeletConfiguration
+    serverTLSBootstrap: true
+---
+# kind-after.yaml, beside kind.yaml: what k8ssec does once all nodes have joined
+steps:
+  - approve-kubelet-serving-certificates
+```
+
 Sources: CIS Kubernetes Benchmark 4.2.11;
 https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation
 """

@@ -11,6 +11,12 @@ knew: only new pods show it, so the canaries are new ones.
 Remediation: use a network plugin that enforces NetworkPolicies (kindnet, Calico, Cilium, kube-router, ...), run its
 policy engine on every node, and alert when one of its pods is not ready.
 
+```yaml
+# kind.yaml: kind's own network plugin enforces policies; `true` where another one is installed that does
+networking:
+  disableDefaultCNI: false
+```
+
 Sources: CIS Kubernetes Benchmark 5.3.1; https://kubernetes.io/docs/concepts/services-networking/network-policies/#prerequisites
 """
 

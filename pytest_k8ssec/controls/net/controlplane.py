@@ -13,6 +13,24 @@ Workloads whose service account is declared a client of the API, by the annotati
 Remediation: a NetworkPolicy that denies egress by default (see net-egress-deny), with no exception that holds the
 nodes' addresses: `0.0.0.0/0` for "the internet" holds them, so list them under `except`.
 
+```yaml
+# beside the policy that denies all egress
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: internet
+spec:
+  podSelector: {matchLabels: {app.kubernetes.io/name: shop}}
+  policyTypes: [Egress]
+  egress:
+    - to:
+        - ipBlock:
+            cidr: 0.0.0.0/0
+            except: [10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+      ports:
+        - port: 443
+```
+
 Sources: https://kubernetes.io/docs/concepts/security/api-server-bypass-risks/;
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """

@@ -13,6 +13,32 @@ exceptions, DNS among them, by namespace and pod labels. Policies add up: one th
 A workload that has to reach everything is declared in `[tool.k8ssec.allow.net-egress-deny]` as `"namespace/workload" =
 "reason"`.
 
+```yaml
+# kubectl apply -n NAMESPACE -f egress.yaml
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny-egress
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: dns
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+    - to:
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+          podSelector: {matchLabels: {k8s-app: kube-dns}}
+      ports:
+        - {port: 53, protocol: UDP}
+        - {port: 53, protocol: TCP}
+```
+
 Sources: CIS Kubernetes Benchmark 5.3.2; https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 

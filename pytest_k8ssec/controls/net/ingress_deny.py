@@ -12,6 +12,31 @@ Remediation: give each namespace a NetworkPolicy that selects all pods and lists
 exceptions by namespace *and* pod labels. Policies add up: one that allows all ingress undoes all others. A port that is
 meant for everybody is declared in `[tool.k8ssec.allow.net-ingress-deny]` as `"namespace/workload:port" = "reason"`.
 
+```yaml
+# kubectl apply -n NAMESPACE -f ingress.yaml
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny-ingress
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: api
+spec:
+  podSelector: {matchLabels: {app.kubernetes.io/name: api}}
+  policyTypes: [Ingress]
+  ingress:
+    - from:
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: web}}
+          podSelector: {matchLabels: {app.kubernetes.io/name: storefront}}
+      ports:
+        - port: 8080
+```
+
 Sources: CIS Kubernetes Benchmark 5.3.2; https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 

@@ -12,6 +12,24 @@ answers.
 Remediation: deny egress by default (see net-egress-deny), with no exception that holds 169.254.169.254, and have the
 cloud answer machines only (on AWS: IMDSv2 with a hop limit of 1), or give pods identities of their own.
 
+```yaml
+# beside the policy that denies all egress
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: internet
+spec:
+  podSelector: {matchLabels: {app.kubernetes.io/name: shop}}
+  policyTypes: [Egress]
+  egress:
+    - to:
+        - ipBlock:
+            cidr: 0.0.0.0/0
+            except: [169.254.0.0/16, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]
+      ports:
+        - port: 443
+```
+
 Sources: https://hackingthe.cloud/aws/exploitation/ec2-metadata-ssrf/;
 https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html
 """

@@ -8,6 +8,15 @@ moment as root does; and that user must be able to read what everybody may.
 Remediation: `chmod 600` and `chown root:root` the kubeconfigs in /etc/kubernetes, the keys in /etc/kubernetes/pki and
 /var/lib/kubelet/pki and the encryption configuration, `chmod 700` etcd's data directory, `chmod 660` the runtime's socket.
 
+```sh
+# on each node, as root
+chown root:root /etc/kubernetes/*.conf
+chmod 600 /etc/kubernetes/*.conf
+find /etc/kubernetes/pki /var/lib/kubelet/pki -name '*.key' -o -name '*.pem' | xargs chmod 600
+[ ! -d /var/lib/etcd ] || chmod 700 /var/lib/etcd
+chmod 660 /run/containerd/containerd.sock
+```
+
 Sources: CIS Kubernetes Benchmark 1.1.11, 1.1.13, 1.1.21, 4.1.5
 """
 

@@ -10,6 +10,25 @@ Port 10256, kube-proxy's health, is open to all by design: load balancers ask it
 Remediation: bind them to 127.0.0.1: `healthzBindAddress` of the kubelet, `metricsBindAddress` of kube-proxy,
 `--bind-address` of the controller manager and of the scheduler.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    controllerManager:
+      extraArgs:
+        bind-address: 127.0.0.1
+    scheduler:
+      extraArgs:
+        bind-address: 127.0.0.1
+  - |
+    kind: KubeletConfiguration
+    healthzBindAddress: 127.0.0.1
+  - |
+    kind: KubeProxyConfiguration
+    metricsBindAddress: 127.0.0.1:10249
+```
+
 Sources: CIS Kubernetes Benchmark 1.3.7, 1.4.2, 4.3.1; https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 """
 

@@ -8,6 +8,17 @@ others. Each node is impersonated, as its credentials never leave it; every chan
 Remediation: start kube-apiserver with `--authorization-mode=Node,RBAC` and with NodeRestriction among
 `--enable-admission-plugins` (kubeadm sets it, until `enable-admission-plugins` is set to something else).
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        authorization-mode: Node,RBAC
+        enable-admission-plugins: NodeRestriction
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.7, 1.2.14;
 https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
 """

@@ -9,6 +9,14 @@ Privileged containers are never confined, whatever the kubelet does: admission k
 
 Remediation: set `seccompDefault: true` in every node's KubeletConfiguration.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: KubeletConfiguration
+    seccompDefault: true
+```
+
 Sources: CIS Kubernetes Benchmark 4.2.14, 5.6.2; https://kubernetes.io/docs/tutorials/security/seccomp/
 """
 

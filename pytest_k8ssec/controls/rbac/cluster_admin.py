@@ -8,6 +8,27 @@ admission, and stores nothing.
 Remediation: find the binding (`kubectl get clusterrolebindings,rolebindings -A -o wide`), and give the account a Role with
 the verbs and resources that it uses; grant `bind`, `escalate` and `*` to nobody who runs in a pod.
 
+```yaml
+# kubectl apply -n batch -f reporter.yaml
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: reporter
+rules:
+  - apiGroups: [""]
+    resources: [configmaps]
+    resourceNames: [report-settings]
+    verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: reporter
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reporter}
+subjects:
+  - {kind: ServiceAccount, name: reporter, namespace: batch}
+```
+
 Sources: CIS Kubernetes Benchmark 5.1.1, 5.1.3;
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping
 """

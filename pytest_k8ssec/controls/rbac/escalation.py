@@ -13,6 +13,29 @@ A command over a WebSocket is a GET: up to Kubernetes 1.34 `get` on pods/exec wa
 Remediation: give the account a Role with the verbs and resources that it uses, and none of these. An operator that
 needs one is declared in `[tool.k8ssec.allow.rbac-escalation]` as `"namespace/serviceaccount" = "reason"`.
 
+```yaml
+# kubectl apply -n shop -f watcher.yaml
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: watcher
+rules:
+  - apiGroups: [""]
+    resources: [pods, services]
+    verbs: [get, list, watch]
+  - apiGroups: [apps]
+    resources: [deployments]
+    verbs: [get, list, watch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: watcher
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: watcher}
+subjects:
+  - {kind: ServiceAccount, name: watcher, namespace: shop}
+```
+
 Sources: CIS Kubernetes Benchmark 5.1.4, 5.1.8, 5.1.9, 5.1.11 to 5.1.13;
 https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks
 """
@@ -55,18 +78,26 @@ def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: 
             case.positive(f"an administrator may do all this {where}", known, succeeded=_through(known))
             rules = identity.rules(namespace or account.namespace)
             case.positive("its rules can be read", rules.evidence, succeeded=rules.evidence.status == 201)
-            _attack(case, identity, steps, where)
+            answers = _attack(case, identity, steps, where)
             for step in steps:
+                answer = answers[step.words]
+                judge.table(f"ways up {where}").put(step.words, str(account), answer, breach=_through(answer))
                 verb, resource, group = step.right
                 for name in rules.names(verb, resource, group=group):
                     _by_name(case, identity, step, namespace, name)
 
 
-def _attack(case: Case, identity: Identity, steps: Sequence[Step], where: str) -> None:
-    """Try each step; those that are refused, which are a great many, become one record that names them all."""
+def _attack(case: Case, identity: Identity, steps: Sequence[Step], where: str) -> dict[str, Evidence]:
+    """Try each step; those that are refused, which are a great many, become one record that names them all.
+
+    Returns:
+        all answers, by the steps' words.
+    """
+    answers: dict[str, Evidence] = {}
     refused: dict[str, Evidence] = {}
     for step in steps:
         answer = identity.attempt(step.method, step.path, what=f"{step.words}, {where}", **_request(step))
+        answers[step.words] = answer
         if _through(answer) is False:
             refused[f"{step.words}: {step.method} {step.path}"] = answer
         else:
@@ -75,6 +106,7 @@ def _attack(case: Case, identity: Identity, steps: Sequence[Step], where: str) -
         *_, last = refused.values()
         facts = {request: answer.status for request, answer in refused.items()}
         case.attack(f"{len(refused)} ways up {where}", replace(last, facts=facts), through=False)
+    return answers
 
 
 def _administrator(cluster: Cluster, steps: Sequence[Step]) -> Evidence:

@@ -10,6 +10,25 @@ Remediation: take `nodes/proxy` (and `nodes/*`, `*`) out of the role that the ac
 logs or statistics needs `nodes/metrics`, `nodes/log`, `nodes/stats`. An agent that needs it is declared in
 `[tool.k8ssec.allow.rbac-nodes-proxy]` as `"namespace/serviceaccount" = "reason"`.
 
+```yaml
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: node-metrics
+rules:
+  - apiGroups: [""]
+    resources: [nodes/metrics, nodes/stats]
+    verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: node-metrics
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: node-metrics}
+subjects:
+  - {kind: ServiceAccount, name: metrics, namespace: monitoring}
+```
+
 Sources: CIS Kubernetes Benchmark 5.1.10; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
 """
 

@@ -11,6 +11,27 @@ Remediation: take `secrets` (and `*`) out of the Role or ClusterRole that the ac
 pods need. An account that has to read Secrets, such as an operator, gets `get` with `resourceNames`, and is declared in
 `[tool.k8ssec.allow.rbac-secrets-read]` as `"namespace/serviceaccount" = "reason"`.
 
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+spec:
+  selector: {matchLabels: {app.kubernetes.io/name: shop}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: shop}}
+    spec:
+      automountServiceAccountToken: false
+      containers:
+        - name: shop
+          image: registry.example.com/shop:1.0
+          volumeMounts:
+            - {name: bank, mountPath: /run/secrets/bank, readOnly: true}
+      volumes:
+        - name: bank
+          secret: {secretName: bank-api-key, defaultMode: 0440}
+```
+
 Sources: CIS Kubernetes Benchmark 5.1.2;
 https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secrets
 """

@@ -11,6 +11,34 @@ that disk; a KMS does.
 Remediation: give every API server an EncryptionConfiguration whose first provider for `secrets` is `kms`, `secretbox` or
 `aescbc`, and rewrite what is there: `kubectl get secrets --all-namespaces -o json | kubectl replace -f -`.
 
+```yaml
+# kind.yaml
+nodes:
+  - role: control-plane
+    extraMounts: # into a folder that kubeadm mounts into the API server
+      - hostPath: encryption.yaml
+        containerPath: /etc/kubernetes/pki/encryption.yaml
+        readOnly: true
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        encryption-provider-config: /etc/kubernetes/pki/encryption.yaml
+---
+# encryption.yaml, beside kind.yaml; elsewhere than under k8ssec the key comes from `head -c 32 /dev/urandom | base64`
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets]
+    providers:
+      - secretbox:
+          keys:
+            - name: run
+              secret: ${random:32}
+      - identity: {} # reads what was written before
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.27, 1.2.28; https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
 """
 

@@ -17,6 +17,28 @@ An object that may hold a value is declared in `[tool.k8ssec.allow.secrets-canar
 Remediation: hand secrets to pods by files from a Secret, never by `env.value` or a ConfigMap; read them in the program by
 `require_secret`, and wrap what is made of them in `pulumi.Output.secret`. Replace a value that was found.
 
+```python
+import pulumi
+import pulumi_kubernetes as k8s
+
+key = pulumi.Config().require_secret("paymentsApiKey")
+k8s.core.v1.Secret("bank-api-key", metadata={"name": "bank-api-key"}, string_data={"key": key})
+k8s.core.v1.Pod(
+    "shop",
+    metadata={"name": "shop"},
+    spec={
+        "containers": [
+            {
+                "name": "shop",
+                "image": "registry.example.com/shop:1.0",
+                "volume_mounts": [{"name": "bank", "mount_path": "/run/secrets/bank", "read_only": True}],
+            }
+        ],
+        "volumes": [{"name": "bank", "secret": {"secret_name": "bank-api-key", "default_mode": 0o440}}],
+    },
+)
+```
+
 Sources: CIS Kubernetes Benchmark 5.4.1; https://www.pulumi.com/docs/iac/concepts/secrets/
 """
 

@@ -12,6 +12,16 @@ plugin's on a cluster without a registry in reach. Such a cluster declares it, `
 Remediation: start the API server with `--enable-admission-plugins=...,AlwaysPullImages`; from Kubernetes 1.35 on the
 kubelets' `imagePullCredentialsVerificationPolicy` is a milder way to the same, which this control does not see.
 
+```yaml
+# kind.yaml
+kubeadmConfigPatches:
+  - |
+    kind: ClusterConfiguration
+    apiServer:
+      extraArgs:
+        enable-admission-plugins: NodeRestriction,AlwaysPullImages
+```
+
 Sources: CIS Kubernetes Benchmark 1.2.11;
 https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#alwayspullimages
 """

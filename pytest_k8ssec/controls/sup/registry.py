@@ -11,6 +11,39 @@ repositories that images may come from, with `Deny` and `failurePolicy: Fail`, f
 `ephemeralContainers`. A namespace that is open on purpose is declared in `[tool.k8ssec.allow.sup-registry]` as
 `"namespace" = "reason"`.
 
+```yaml
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  name: own-registry
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+      - apiGroups: [""]
+        apiVersions: [v1]
+        operations: [CREATE, UPDATE]
+        resources: [pods, pods/ephemeralcontainers]
+  variables:
+    - name: images
+      expression: >-
+        (object.spec.containers + object.spec.?initContainers.orValue([])).map(c, c.image)
+        + object.spec.?ephemeralContainers.orValue([]).map(c, c.image)
+  validations:
+    - expression: variables.images.all(image, image.startsWith('registry.example.com/shop/'))
+      message: images must come from registry.example.com/shop
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: own-registry
+spec:
+  policyName: own-registry
+  validationActions: [Deny]
+  matchResources:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}
+```
+
 Sources: CIS Kubernetes Benchmark 5.5.1;
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """

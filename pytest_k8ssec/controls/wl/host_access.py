@@ -10,6 +10,17 @@ file can't be planted in a file. A pod of ours on the same node that may do ever
 Remediation: no `hostPath` volumes, no `hostPID`, `hostIPC`, `hostNetwork`; Pod Security `baseline` refuses them all. An
 agent that needs one is declared in `[tool.k8ssec.allow.wl-host-access]` as `"namespace/workload" = "reason"`.
 
+```yaml
+# refuses pods with hostPath, hostPID, hostIPC, hostNetwork and privileged containers
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  labels:
+    pod-security.kubernetes.io/enforce: baseline
+    pod-security.kubernetes.io/enforce-version: latest
+```
+
 Sources: CIS Kubernetes Benchmark 5.2.3 to 5.2.5, 5.2.11; https://kubernetes.io/docs/concepts/storage/volumes/#hostpath
 """
 

@@ -8,6 +8,23 @@ nothing is sent. A pod of ours on the same node that may do everything does the 
 Remediation: `capabilities.drop: [ALL]` (or `[NET_RAW]`) in each container's securityContext. A workload that needs it
 is declared in `[tool.k8ssec.allow.wl-netraw]` as `"namespace/workload" = "reason"`.
 
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+spec:
+  selector: {matchLabels: {app.kubernetes.io/name: shop}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: shop}}
+    spec:
+      containers:
+        - name: shop
+          image: registry.example.com/shop:1.0
+          securityContext:
+            capabilities: {drop: [ALL]}
+```
+
 Sources: CIS Kubernetes Benchmark 5.2.8; https://man7.org/linux/man-pages/man7/packet.7.html
 """
 

@@ -12,6 +12,34 @@ A capability that is needed is declared in `[tool.k8ssec.allow.wl-privilege]` as
 Remediation: give each container a securityContext with `runAsNonRoot: true`, `allowPrivilegeEscalation: false`,
 `readOnlyRootFilesystem: true`, `capabilities.drop: [ALL]`, and an emptyDir where it has to write.
 
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+spec:
+  selector: {matchLabels: {app.kubernetes.io/name: shop}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: shop}}
+    spec:
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 65532
+        seccompProfile: {type: RuntimeDefault}
+      containers:
+        - name: shop
+          image: registry.example.com/shop:1.0
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {drop: [ALL]}
+          volumeMounts:
+            - {name: scratch, mountPath: /tmp}
+      volumes:
+        - name: scratch
+          emptyDir: {}
+```
+
 Sources: CIS Kubernetes Benchmark 5.2.2, 5.2.6, 5.2.7;
 https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
 """

@@ -1,0 +1,269 @@
+"""Who stands where, read from an API server and a node that answer as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import K8ssecError, NoAccess, ProbeError
+from pytest_k8ssec.evidence import Source
+from pytest_k8ssec.probes.manifests import PodSpec
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.targets import listening, node_ports, targets
+from pytest_k8ssec.probes.vantage import PodVantage
+from pytest_k8ssec.process import Completed
+from pytest_k8ssec.reach.measure import Dial, sweep
+from pytest_k8ssec.reach.places import Places, find
+from pytest_k8ssec.stack import Stack, Workload
+
+CONTROL_PLANE, WORKER = Node("cp", "172.18.0.2", True, "c1"), Node("w", "172.18.0.3", False, "c2")
+SOCKETS = {
+    "shop-1": "t 0.0.0.0:8080\nt 127.0.0.1:6060\nt [::1]:6061\nu 0.0.0.0:53\nu 0.0.0.0:41000",
+    "shop-2": "t *:8080",
+    "db-0": "t [::]:5432\nu 0.0.0.0:50000",
+    "proxy-1": "t *:9100",
+}
+NODE_SOCKETS = "node t 172.18.0.3:10250\nnode t 127.0.0.1:10248\nnode t *:10256\n"
+
+
+def pod(name: str, app: str, address: str, **spec: Any) -> dict[str, Any]:
+    """A running pod of namespace web."""
+    labels = {"app": app, "pod-template-hash": "x"}
+    container = {
+        "name": "c",
+        "ports": [{"name": "http", "containerPort": 8080}, {"containerPort": 50000, "protocol": "UDP"}],
+    }
+    return {
+        "metadata": {"name": name, "namespace": "web", "uid": name, "labels": labels},
+        "spec": {"nodeName": "w", "containers": [container], **spec},
+        "status": {"podIP": address, "phase": "Running"},
+    }
+
+
+PODS = [
+    pod("shop-1", "shop", "10.244.1.1"),
+    pod("shop-2", "shop", "10.244.1.2"),
+    pod("db-0", "db", "10.244.1.3"),
+    pod("proxy-1", "proxy", "172.18.0.3", hostNetwork=True),
+]
+
+
+def service(name: str, address: str, port: int, **more: Any) -> dict[str, Any]:
+    """A Service of one port."""
+    return {
+        "metadata": {"name": name, "namespace": "web"},
+        "spec": {"clusterIP": address, "ports": [{"name": "p", "port": port, "protocol": "TCP", **more}]},
+    }
+
+
+def endpoints(name: str, port: int, *addresses: str, ready: bool = True) -> dict[str, Any]:
+    """What stands behind a Service."""
+    return {
+        "metadata": {"labels": {"kubernetes.io/service-name": name}},
+        "ports": [{"name": "p", "port": port}],
+        "endpoints": [{"addresses": [each], "conditions": {"ready": ready}} for each in addresses],
+    }
+
+
+SERVICES = [
+    service("shop", "10.96.0.1", 80, nodePort=30080),
+    service("db", "None", 5432),
+    service("starting", "10.96.0.3", 80),
+    service("foreign", "10.96.0.4", 80),
+    service("wrong-port", "10.96.0.5", 80),
+]
+SLICES = [
+    endpoints("shop", 8080, "10.244.1.1", "10.244.1.2"),
+    endpoints("db", 5432, "10.244.1.3"),
+    endpoints("starting", 8080, "10.244.1.1", ready=False),
+    endpoints("foreign", 8080, "10.244.9.9"),
+    endpoints("wrong-port", 9999, "10.244.1.1"),
+]
+
+
+@dataclass
+class Lab:
+    """A cluster, its API server and our pool of pods in one."""
+
+    nodes: Sequence[Node] = (CONTROL_PLANE, WORKER)
+    pods: Sequence[dict[str, Any]] = tuple(PODS)
+    refused: str = ""
+    """A namespace that takes no pod of ours."""
+    by: type[K8ssecError] = ProbeError
+    leased: list[PodSpec] = field(default_factory=list)
+
+    @property
+    def api(self) -> Lab:
+        """Itself."""
+        return self
+
+    @property
+    def cluster(self) -> Lab:
+        """Itself."""
+        return self
+
+    def get(self, path: str) -> dict[str, Any]:
+        """A namespace."""
+        return {"metadata": {"labels": {"kubernetes.io/metadata.name": path.rsplit("/", 1)[-1]}}}
+
+    def list(self, path: str, labelSelector: str = "") -> list[dict[str, Any]]:  # noqa: N803 - as the API calls it
+        """Pods by their app, or all Services, slices, policies."""
+        if path.endswith("/pods"):
+            return [each for each in self.pods if f"app={each['metadata']['labels']['app']}" == labelSelector]
+        return {"services": SERVICES, "endpointslices": SLICES, "networkpolicies": []}[path.rsplit("/", 1)[-1]]
+
+    def on_node(self, _node: Node, argv: Sequence[str], **_: Any) -> Completed:
+        """What listens in pods, or on the node."""
+        uids = argv[4:]
+        lines = [f"{uid} {line}" for uid in uids if uid in SOCKETS for line in ["-", *SOCKETS[uid].splitlines()]]
+        return Completed(tuple(argv), 0, ("\n".join(lines) if uids else NODE_SOCKETS).encode(), b"")
+
+    def namespace(self, purpose: str) -> str:
+        """One of ours."""
+        return f"k8ssec-{purpose}"
+
+    def lease(self, *specs: PodSpec) -> Sequence[Pod]:
+        """Pods of ours."""
+        if any(spec.namespace == self.refused for spec in specs):
+            raise self.by(f"pod {self.refused}/x: was refused: quota")
+        self.leased += specs
+        return [self._pod(spec) for spec in specs]
+
+    def _pod(self, spec: PodSpec) -> Pod:
+        number = len(spec.key()) % 200 + 10
+        source = Source("pod", f"{spec.namespace}/{spec.purpose}", f"10.244.1.{number}", "w")
+        return Pod(PodVantage(self.as_cluster(), spec.namespace, "x", "probe", source), "uid", "nonce")
+
+    def as_cluster(self) -> Cluster:
+        """Itself, as the type checker wants it."""
+        return cast("Cluster", self)
+
+
+def workload(name: str, **spec: Any) -> Workload:
+    """A Deployment of namespace web."""
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c"}], **spec}}
+    return Workload("Deployment", "web", name, labels, {"matchLabels": labels}, template)
+
+
+class Declared:
+    """As much of a stack as is asked."""
+
+    namespaces = ("web",)
+
+    def __init__(self, *, deployed: bool = True) -> None:
+        self.deployed = deployed
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """Three."""
+        return (workload("shop"), workload("db"), workload("proxy", hostNetwork=True))
+
+
+def found(lab: Lab, *, deployed: bool = True) -> Places:
+    """All places of a lab."""
+    return find(lab.as_cluster(), cast("Stack", Declared(deployed=deployed)), cast("Pool", lab))
+
+
+def ways(places: Places, way: str) -> list[tuple[str, str]]:
+    """What is dialled by one way, by its subject."""
+    return [(each.subject, str(each.dial)) for each in places.destinations if each.way == way]
+
+
+def test_pods_are_reached_at_the_ports_on_which_they_listen() -> None:
+    """Loopback is nobody's; a client's own UDP port is no listener, unless it is declared as one."""
+    assert [
+        ("web/shop:53/UDP", "UDP 10.244.1.1:53"),
+        ("web/shop:8080/TCP", "TCP 10.244.1.1:8080"),
+        ("web/shop:8080/TCP", "TCP 10.244.1.2:8080"),
+        ("web/db:5432/TCP", "TCP 10.244.1.3:5432"),
+        ("web/db:50000/UDP", "UDP 10.244.1.3:50000"),
+        ("web/proxy:9100/TCP", "TCP 172.18.0.3:9100"),
+    ] == ways(found(Lab()), "pod")
+
+
+def test_services_lead_to_listeners_of_the_stack() -> None:
+    """By address, by name, and by a port of every node; one that leads to nobody of the stack is left out."""
+    places = found(Lab())
+    assert [("web/shop:8080/TCP", "TCP 10.96.0.1:80")] == ways(places, "service")
+    assert [("web/shop:8080/TCP", "TCP shop.web.svc:80"), ("web/db:5432/TCP", "TCP db.web.svc:5432")] == ways(
+        places, "name"
+    )
+    assert [("web/shop:8080/TCP", "TCP 172.18.0.2:30080"), ("web/shop:8080/TCP", "TCP 172.18.0.3:30080")] == ways(
+        places, "node"
+    )[:2]
+    (by_address,) = [each for each in places.destinations if each.way == "service"]
+    assert (Dial("10.244.1.1", 8080), Dial("10.244.1.2", 8080)) == by_address.listeners
+    assert 8080 == by_address.ends[0].named["http", "TCP"]
+
+
+def test_nodes_are_reached_at_their_own_ports() -> None:
+    """Those of the kubelet alone where a node can't be entered to look."""
+    assert ("node/w:10256/TCP", "TCP 172.18.0.3:10256") in ways(found(Lab()), "node")
+    shut = Lab(nodes=(CONTROL_PLANE, Node("w", "172.18.0.3", False)), pods=())
+    assert [("node/w:10250/TCP", "TCP 172.18.0.3:10250")] == [
+        each for each in ways(found(shut), "node") if each[0].startswith("node/w")
+    ]
+
+
+def test_everybody_who_can_send_is_found() -> None:
+    """A twin of each workload, a pod without labels in each namespace, a foreign one, the nodes, the outside."""
+    lab = Lab()
+    places = found(lab)
+    names = ["web/shop", "web/db", "web/proxy", "web/*", "elsewhere", "node/cp", "node/w", "outside"]
+    assert names == [each.name for each in places.origins]
+    shop, _, proxy, bare, elsewhere = places.origins[:5]
+    assert shop.end.pod is not None
+    assert ({"app": "shop"}, "web") == (shop.end.pod.labels, shop.end.pod.namespace)
+    assert proxy.end.pod is None
+    assert bare.end.pod is not None
+    assert {} == bare.end.pod.labels
+    assert elsewhere.end.pod is not None
+    assert "k8ssec-reach" == elsewhere.end.pod.namespace
+    assert all(each.listener for each in places.origins[:5])
+    assert () == places.notes
+
+
+def test_where_the_stack_is_not_ours_no_pod_is_placed_in_it() -> None:
+    """It is measured from what is left, and that is said."""
+    lab = Lab()
+    places = found(lab, deployed=False)
+    assert ["elsewhere", "node/cp", "node/w", "outside"] == [each.name for each in places.origins]
+    assert {"k8ssec-reach"} == {spec.namespace for spec in lab.leased}
+    assert "did not deploy the stack" in places.notes[0]
+
+
+@pytest.mark.parametrize("error", [ProbeError, NoAccess])
+def test_a_pod_that_is_refused_keeps_no_other_from_measuring(error: type[K8ssecError]) -> None:
+    """From there nothing is known, with the reason."""
+    places = found(Lab(refused="web", by=error))
+    shop = places.origins[0]
+    assert ("web/shop", None) == (shop.name, shop.listener)
+    assert "pod web/x: was refused: quota" == sweep(shop.vantage, [Dial("10.0.0.1", 80)]).broken
+    assert places.origins[4].listener is not None
+    assert 4 == len(places.notes)
+
+
+def test_a_pod_whose_process_is_not_found_is_an_error() -> None:
+    """Its ports are unknown: none is not what it has."""
+    ghost = pod("ghost", "shop", "10.244.1.9")
+    with pytest.raises(ProbeError, match="no process of pod ghost was found"):
+        listening(Lab().as_cluster(), [ghost])
+
+
+def test_where_a_node_is_shut_ports_are_those_declared() -> None:
+    """Of each protocol; a pod that declares none for TCP is not let off."""
+    lab = Lab(nodes=(Node("w", "172.18.0.3", False),))
+    assert {"shop-1": [(8080, "TCP"), (50000, "UDP")]} == listening(lab.as_cluster(), PODS[:1])
+    with pytest.raises(ProbeError, match="declares no TCP port"):
+        listening(lab.as_cluster(), [pod("bare", "shop", "10.244.1.9", containers=[{"name": "c"}])])
+
+
+def test_what_controls_attack_is_tcp() -> None:
+    """They connect."""
+    lab = Lab()
+    assert [8080, 8080, 5432, 9100] == [each.port for each in targets(lab.as_cluster(), cast("Stack", Declared()))]
+    assert [(10250, "TCP"), (10256, "TCP")] == node_ports(lab.as_cluster(), WORKER)
