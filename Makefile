@@ -73,6 +73,10 @@ matrix: tools ## every sabotage on real clusters, as many at a time as can be to
 bench-detection: tools ## other tools beside ours on broken clusters: docs/peers.md; ONLY="a b": those sabotages
 	@$(KEY) $(BIN)/python -m bench detection $(if $(ONLY),--only $(ONLY))
 
+.PHONY: bench-reachability
+bench-reachability: tools ## cyclonus beside ours on the same pods: docs/reachability-bench.md; PODS="9 25": those sizes
+	@$(BIN)/python -m bench.reachability $(if $(PODS),--pods $(PODS)) $(if $(REPEATS),--repeats $(REPEATS))
+
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, documentation up to date
 	@$(BIN)/ruff check .

@@ -80,11 +80,13 @@ def binaries() -> Binaries:
 
 @cache
 def peers() -> dict[str, GoBinaries]:
-    """Other tools that ours is measured beside: no part of any plan, built when `make bench-detection` asks for them."""
+    """Other tools that ours is measured beside, and what they need: no part of any plan, built when a bench asks."""
     return {
         name: GoBinaries(name, module)
         for name, module in (
             ("kdigger", "github.com/quarkslab/kdigger"),
             ("kube-bench", "github.com/aquasecurity/kube-bench"),
+            ("cyclonus", "github.com/mattfenwick/cyclonus"),
+            ("agnhost", "k8s.io/kubernetes"),
         )
     }
