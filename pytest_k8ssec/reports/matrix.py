@@ -47,7 +47,7 @@ def cell(entry: Entry, intact: str | None = None) -> str:
     """
     expected, verdict = entry["expected"], entry["verdict"]
     if intact == verdict == "not-applicable":
-        return verdict
+        return "not-applicable"
     rest = "survived" if expected == "breached" else "unexpected"
     return _CELLS.get((expected, verdict), rest)
 
