@@ -26,7 +26,7 @@ from toolchain.errors import ToolchainError
 
 if TYPE_CHECKING:
     from bench.reachability.run import Measured
-    from bench.reachability.scene import Size
+    from bench.reachability.size import Size
 
 _REPOSITORY = Path(__file__).parents[2]
 _BUILD = _REPOSITORY / "build" / "bench"

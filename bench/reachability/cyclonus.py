@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.fetch import binary
+from bench.reachability.size import Size
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.process import run
-
-if TYPE_CHECKING:
-    from bench.reachability.scene import Size
 
 NAME = "cyclonus"
 IMAGE = "e2e-test-images/agnhost:2.43"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from bench.reachability import cyclonus
 from bench.reachability.arm import ARMS
 from bench.reachability.measured import Cost, measured
-from bench.reachability.scene import REGISTRY, Size, Stand
+from bench.reachability.scene import REGISTRY, Stand
+from bench.reachability.size import Size
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bench.fetch import binary
 from bench.reachability import cyclonus
+from bench.reachability.size import Size
 from pytest_k8ssec import docker
 from pytest_k8ssec.process import run
 
@@ -20,39 +21,6 @@ REGISTRY = "docker.io/k8ssec"
 """What cyclonus is told to take its image from; nothing is pulled."""
 _IMAGE = f"{REGISTRY}/{cyclonus.IMAGE}"
 _SECONDS = 300
-
-Protocol = Literal["TCP", "UDP"]
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How many pods, and what each of them serves."""
-
-    namespaces: int
-    pods: int
-    """In each namespace."""
-    protocols: tuple[Protocol, ...] = ("TCP", "UDP")
-    ports: tuple[int, ...] = (80, 81)
-
-    @property
-    def count(self) -> int:
-        """Pods in all."""
-        return self.namespaces * self.pods
-
-    @property
-    def namespace_names(self) -> list[str]:
-        """``n00`` and so on, so that they sort as they count."""
-        return [f"n{number:02}" for number in range(self.namespaces)]
-
-    @property
-    def pod_names(self) -> list[str]:
-        """``p00`` and so on, the same in each namespace."""
-        return [f"p{number:02}" for number in range(self.pods)]
-
-    @property
-    def keys(self) -> list[str]:
-        """``namespace/pod`` of each, in cyclonus' order."""
-        return [f"{namespace}/{pod}" for namespace in self.namespace_names for pod in self.pod_names]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,6 @@ from typing import Any
 from pytest_k8ssec.attack.kinds import EdgeKind
 from pytest_k8ssec.evidence import Evidence
 
-SCHEMA = 1
-
 
 class Kind(StrEnum):
     """What a vertex is."""
@@ -203,26 +201,6 @@ class Graph:
     def path(self) -> tuple[Edge, ...]:
         """The shortest way to cluster-admin: over proven edges alone where there is one, else over inferred ones too."""
         return self._shortest({Status.PROVEN}) or self._shortest(OPEN)
-
-    def to_json(self) -> dict[str, Any]:
-        """The node-link form, which networkx reads too: nodes and links sorted, so that two files can be compared."""
-        from pytest_k8ssec.attack.cut import smallest_cut
-
-        reached = self.reached
-        vertices = sorted({self.start, *(end for edge in self.edges.values() for end in (edge.source, edge.target))})
-        return {
-            "directed": True,
-            "multigraph": True,
-            "graph": {
-                "schema": SCHEMA, "start": self.start.id, "conclusive": self.conclusive, "bounds": list(self.bounds),
-                "requests": self.requests, "seconds": round(self.seconds, 1), "metrics": self.metrics,
-                "path": [edge.id for edge in self.path()], "cut": [edge.id for edge in smallest_cut(self)],
-            },
-            "nodes": [
-                {"id": one.id, "kind": str(one.kind), "name": one.name, "reached": one in reached} for one in vertices
-            ],
-            "links": [self.edges[key].to_json() for key in sorted(self.edges)],
-        }  # fmt: skip
 
     def _leaving(self) -> dict[Vertex, list[Edge]]:
         """Open edges by their source, in a fixed order."""

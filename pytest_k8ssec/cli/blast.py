@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_k8ssec.attack import baseline as baselines
 from pytest_k8ssec.attack.baseline import Baseline
+from pytest_k8ssec.attack.document import node_link
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.attack.verdict import Finding, findings
 from pytest_k8ssec.cli.setup import settings_of, teller
@@ -92,7 +93,7 @@ def _chosen(workloads: Sequence[Workload], wanted: str | None) -> list[Workload]
 
 def _write(arguments: argparse.Namespace, graphs: Sequence[Graph]) -> None:
     """Pictures and JSON, redacted as all that leaves."""
-    bodies = [redacted(graph.to_json()) for graph in graphs]
+    bodies = [redacted(node_link(graph)) for graph in graphs]
     told = json.dumps(bodies if arguments.all else bodies[0], indent=2, ensure_ascii=False) + "\n"
     files: tuple[tuple[Path | None, str], ...] = (
         (arguments.json, told if arguments.json else ""),

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.intent import Intent
-from pytest_k8ssec.reach.matrix import Cell, Reachability
+from pytest_k8ssec.reach.matrix import Reachability
 
 Kind = Literal["undeclared", "closed", "not-as-policies", "unknown"]
 MEANING: dict[Kind, str] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_k8ssec.errors import ProbeError
 
 if TYPE_CHECKING:
-    from pytest_k8ssec.reach.matrix import Cell
+    from pytest_k8ssec.reach.cell import Cell
 
 _SHOWN = 40
 
@@ -28,7 +28,9 @@ class Finding:
     unknown: tuple[Cell, ...]
 
     def __bool__(self) -> bool:
-        """Raises ProbeError where it can't be told."""
+        """Raises ProbeError where it can't be told, or nothing was asked: about nothing, everything is true."""
+        if not self.asked:
+            raise ProbeError(f"{self.words}: no connection was tried that could tell")
         if not self.culprits and self.unknown:
             raise ProbeError(
                 f"{self.words}: can't be told: {len(self.unknown)} of {self.asked} connections are unknown",

@@ -25,7 +25,7 @@ from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.reach.names import matches, unknown
 
 if TYPE_CHECKING:
-    from pytest_k8ssec.reach.matrix import Cell
+    from pytest_k8ssec.reach.cell import Cell
     from pytest_k8ssec.reach.places import Places
 
 VERSION = 1

@@ -1,94 +1,24 @@
-"""What was measured, cell by cell, and what may be said of it.
-
-*Open* was seen. *Blocked* is concluded: the source got no connection, its own network is shown to work, and somebody else
-reached the same listener at that moment. All else is *unknown*, and no question is answered with it.
-"""
+"""What was measured, and the questions that may be asked of it; who reached which listener when, as their proof."""
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from pytest_k8ssec.errors import SettingsError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.finding import Finding, judged
 from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.measure import Dial, Row
 from pytest_k8ssec.reach.names import matching
-from pytest_k8ssec.reach.places import NODE, Destination, Origin, Places
+from pytest_k8ssec.reach.places import Destination, Origin, Places
 from pytest_k8ssec.reach.propagation import Propagation
 
-Verdict = Literal["open", "blocked", "unknown"]
-_NO_PROOF = "nobody reached this listener at that moment"
 _NO_LINK = "nothing shows that the source's own network works"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One source, one destination, one answer."""
-
-    origin: Origin
-    destination: Destination
-    outcome: Outcome
-    detail: str
-    latency: float | None
-    """Milliseconds."""
-    at: float
-    proof: str
-    """Who reached the same listener at that moment; "" for nobody, and where it is open."""
-    doubt: str = ""
-    """Why no answer from this source may be read as a wall; "" where it may."""
-    expected: bool | None = None
-    """What the policies should give; None where they leave it open."""
-
-    @property
-    def verdict(self) -> Verdict:
-        """What is known."""
-        if self.outcome is Outcome.OPEN:
-            return "open"
-        return "blocked" if self.outcome in STOPPED and self.proof and not self.doubt else "unknown"
-
-    @property
-    def exempt(self) -> bool:
-        """Whether no policy can forbid it: a node reaches the pods that it runs, and other nodes."""
-        if self.origin.namespace != NODE:
-            return False
-        return self.destination.namespace == NODE or self.origin.end.node in {end.node for end in self.destination.ends}
-
-    @property
-    def why(self) -> str:
-        """What speaks for the verdict, in words."""
-        if self.verdict == "blocked":
-            return f"while {self.proof} reached it"
-        if self.verdict == "open":
-            return ""
-        return self.detail if self.outcome is Outcome.ERROR else self.doubt or _NO_PROOF
-
-    @property
-    def evidence(self) -> Evidence:
-        """As a judge takes it. A broken probe, or one that nothing was proven beside, is an error there."""
-        known = self.verdict != "unknown"
-        return Evidence(
-            self.origin.vantage.source,
-            f"{self.destination.dial} ({self.destination.words})",
-            self.outcome if known else Outcome.ERROR,
-            detail="; ".join(word for word in (self.detail, self.why) if word),
-            latency_ms=self.latency,
-            at=dt.datetime.fromtimestamp(self.at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        )
-
-    def __str__(self) -> str:
-        answer = str(self.outcome) if self.outcome is not Outcome.ERROR else "unknown"
-        took = f" in {self.latency:.1f} ms" if self.latency is not None else ""
-        words = "; ".join(dict.fromkeys(word for word in (self.detail, self.why) if word))
-        reached = f"{self.destination.subject} ({self.destination.words}, {self.destination.dial})"
-        return f"{self.origin.name} -> {reached}: {answer}{took}{f' ({words})' if words else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.difference import MEANING, Difference, kind_of
 from pytest_k8ssec.reach.intent import Intent
-from pytest_k8ssec.reach.matrix import Cell, Reachability
+from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reports.files import write_whole
 
 SCHEMA = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+from pytest_k8ssec.attack.document import node_link
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Graph, Kind, Vertex
 from pytest_k8ssec.reports import attack
 from pytest_k8ssec.reports.attack_svg import svg
@@ -41,20 +42,20 @@ def wide() -> Graph:
 
 def test_the_summary_names_way_and_cut() -> None:
     """First whether cluster-admin is within reach, then each step with its evidence, then what cuts it."""
-    text = attack.summary(graph(*TO_ADMIN, bounds=("depth 4",)).to_json())
+    text = attack.summary(node_link(graph(*TO_ADMIN, bounds=("depth 4",))))
     assert "cluster-admin: within reach, proven live" in text
     assert [str(number) for number in range(1, 5)] == re.findall(r"^    (\d)\. ", text, re.MULTILINE)
     assert "set automountServiceAccountToken: false on the pods of web/shop/shop (id-token-automount)" in text
     assert "bound reached: depth 4: what lies behind is not known" in text
     assert "partly by inference" in attack.summary(
-        graph(ENTER, edge("powerful", CONTAINER, CLUSTER_ADMIN, INFERRED)).to_json()
+        node_link(graph(ENTER, edge("powerful", CONTAINER, CLUSTER_ADMIN, INFERRED)))
     )
-    assert "no way was found" in attack.summary(graph(ENTER).to_json())
+    assert "no way was found" in attack.summary(node_link(graph(ENTER)))
 
 
 def test_mermaid_has_what_is_not_refuted() -> None:
     """Solid and dashed arrows, the way thick; names are quoted."""
-    text = attack.mermaid(wide().to_json())
+    text = attack.mermaid(node_link(wide()))
     assert text.startswith("flowchart LR\n")
     assert '-->|"token-steal"|' in text
     assert '-.->|"privileged-mount"|' in text
@@ -69,7 +70,7 @@ def test_mermaid_has_what_is_not_refuted() -> None:
 
 def test_the_picture_is_well_formed_and_shows_each_status() -> None:
     """One box a vertex, one curve an edge, the way thick and red."""
-    body = wide().to_json()
+    body = node_link(wide())
     root = ET.fromstring(svg(body))
     boxes = root.findall(f".//{_SVG}rect")
     curves = [path for path in root.findall(f".//{_SVG}path") if path.get("class")]
@@ -85,7 +86,7 @@ def test_boxes_do_not_overlap_and_fit() -> None:
     """Also where there are many in one column, and edges that lead back."""
     many = [edge("endpoint", CONTAINER, Vertex(Kind.ENDPOINT, f"pay/api:{port}")) for port in range(40)]
     back = edge("pod-exec", ACCOUNT, CONTAINER)
-    root = ET.fromstring(svg(graph(*TO_ADMIN, *many, back).to_json()))
+    root = ET.fromstring(svg(node_link(graph(*TO_ADMIN, *many, back))))
     _, _, width, height = map(float, str(root.get("viewBox")).split())
     places = [
         tuple(float(str(box.get(key))) for key in ("x", "y", "width", "height")) for box in root.iter(f"{_SVG}rect")
@@ -99,12 +100,12 @@ def test_boxes_do_not_overlap_and_fit() -> None:
 
 def test_the_start_alone_is_a_picture() -> None:
     """A walk that found nothing at all."""
-    assert svg(graph().to_json()).count("<rect") == 1
+    assert svg(node_link(graph())).count("<rect") == 1
 
 
 def test_the_page_is_self_contained_and_escapes() -> None:
     """No script, no address of anybody, no name as markup."""
-    page = attack.page([wide().to_json(), graph(ENTER, STEAL, MAY).to_json()])
+    page = attack.page([node_link(wide()), node_link(graph(ENTER, STEAL, MAY))])
     assert page.startswith("<!doctype html>")
     assert not re.search(r"<script|<link|<img|src=|href=|url\((?!#tip)", page.replace("&lt;img src=", ""))
     assert set(re.findall(r"https?://[^\"' ]+", page)) <= {"http://www.w3.org/2000/svg"}

@@ -12,7 +12,8 @@ from bench.reachability import cyclonus
 from bench.reachability.measured import Cost, measured
 from bench.reachability.page import page, plot
 from bench.reachability.run import SIZES, judged
-from bench.reachability.scene import Size, Stand
+from bench.reachability.scene import Stand
+from bench.reachability.size import Size
 from pytest_k8ssec.errors import CommandError, ProbeError
 
 SIZE = Size(1, 2, protocols=("TCP", "UDP"), ports=(80,))

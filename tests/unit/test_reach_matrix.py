@@ -9,8 +9,9 @@ import pytest
 
 from pytest_k8ssec.errors import ProbeError, SettingsError
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.intent import parse
-from pytest_k8ssec.reach.matrix import Cell, Cells, Witnesses
+from pytest_k8ssec.reach.matrix import Cells, Witnesses
 from pytest_k8ssec.reach.measure import Dial, Row
 from tests.unit.reaching import NODE, destination, only, reach
 
