@@ -14,7 +14,7 @@ from pytest_k8ssec.evidence import Source
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.policies import End, Peer, Policy, Rules
 from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.targets import Port, listening, node_ports, running
+from pytest_k8ssec.probes.targets import Port, declared_ports, listening, node_ports, running
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.process import Completed
 from pytest_k8ssec.reach.measure import Dial
@@ -120,13 +120,13 @@ def find(cluster: Cluster, stack: Stack, pool: Pool) -> Places:
 
     Raises:
         ClusterError, StackError: the API server did not answer as it should.
-        ProbeError: what listens can't be found out.
+        ProbeError: what listens can't be found out, or a pod of the stack is not there to listen.
     """
     workloads = stack.workloads()
     labels = {name: _labels(cluster, name) for name in stack.namespaces}
-    pods = {_name(each): running(cluster, each) for each in workloads}
-    ports = listening(cluster, [pod for found in pods.values() for pod in found])
     notes: list[str] = []
+    pods = _pods(cluster, workloads, notes)
+    ports = listening(cluster, [pod for found in pods.values() for pod in found])
     return Places(
         (*_pods_to_send_from(pool, stack, workloads, labels, notes), *_machines(cluster)),
         (
@@ -141,6 +141,17 @@ def find(cluster: Cluster, stack: Stack, pool: Pool) -> Places:
 
 def _name(workload: Workload) -> str:
     return f"{workload.namespace}/{workload.name}"
+
+
+def _pods(cluster: Cluster, workloads: Sequence[Workload], notes: list[str]) -> dict[str, list[Body]]:
+    """Each workload's running pods by its name, which a Deployment and a Job may have in common."""
+    found: dict[str, list[Body]] = {}
+    for each in workloads:
+        pods = running(cluster, each, ready=True)
+        if not pods:
+            notes.append(f"to {each} nothing is sent: no pod of it runs")
+        found.setdefault(_name(each), []).extend(pods)
+    return found
 
 
 def _labels(cluster: Cluster, namespace: str) -> Mapping[str, str]:
@@ -228,10 +239,14 @@ def _pods_to_reach(
 ) -> Iterator[Destination]:
     for name, found in pods.items():
         for pod in found:
-            end = _end(pod, labels)
-            for port, protocol in ports[pod["metadata"]["uid"]]:
-                words = f"pod {pod['metadata']['name']}"
+            end, heard = _end(pod, labels), ports[pod["metadata"]["uid"]]
+            words = f"pod {pod['metadata']['name']}"
+            for port, protocol in heard:
                 yield Destination(name, "pod", _dial(end.address, port, protocol), port, words, (end,))
+            # Who declares a port may come to listen on it: it is tried, stays unknown, and so is told to who asks.
+            for port, protocol in sorted(declared_ports(pod) - set(heard)):
+                silent = f"{words}, which declares it and does not listen"
+                yield Destination(name, "pod", _dial(end.address, port, protocol), port, silent, (end,))
 
 
 def _dial(host: str, port: int, protocol: str) -> Dial:
