@@ -182,23 +182,24 @@ def _pods_to_send_from(
     notes: list[str],
 ) -> Iterator[Origin]:
     home = pool.namespace(_PURPOSE)
-    wanted: dict[str, tuple[PodSpec, Peer]] = {}
+    wanted: list[tuple[str, PodSpec, Peer]] = []
     if stack.deployed:
-        wanted |= {
-            _name(each): (
+        # By no name: a Deployment and a Job may have one in common, and each sends.
+        wanted += [
+            (
+                _name(each),
                 PodSpec(each.namespace, template=each.template, purpose="twin"),
                 Peer(each.namespace, labels[each.namespace], each.labels),
             )
             for each in workloads
-        }
+        ]
         with_pods = dict.fromkeys(each.namespace for each in workloads)
-        wanted |= {f"{name}/*": (PodSpec(name, purpose=_PURPOSE), Peer(name, labels[name], {})) for name in with_pods}
+        wanted += [(f"{name}/*", PodSpec(name, purpose=_PURPOSE), Peer(name, labels[name], {})) for name in with_pods]
     else:
         notes.append("this run did not deploy the stack: no pod of ours stands in for its workloads and namespaces")
-    wanted[ELSEWHERE] = (PodSpec(home, purpose=_PURPOSE), Peer(home, _labels(pool.cluster, home), {}))
-    made = _leased(pool, {name: spec for name, (spec, _) in wanted.items()}, notes)
-    for name, (spec, peer) in wanted.items():
-        got = made[name]
+    wanted.append((ELSEWHERE, PodSpec(home, purpose=_PURPOSE), Peer(home, _labels(pool.cluster, home), {})))
+    made = _leased(pool, [(name, spec) for name, spec, _ in wanted], notes)
+    for (name, spec, peer), got in zip(wanted, made, strict=True):
         if isinstance(got, Missing):
             yield Origin(name, End("", pod=peer), got)
             continue
@@ -207,17 +208,17 @@ def _pods_to_send_from(
         yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec)
 
 
-def _leased(pool: Pool, wanted: Mapping[str, PodSpec], notes: list[str]) -> dict[str, Pod | Missing]:
+def _leased(pool: Pool, wanted: Sequence[tuple[str, PodSpec]], notes: list[str]) -> list[Pod | Missing]:
     """A pod for each, side by side; where one of them is refused, one by one, so that the others are had."""
     try:
-        return dict(zip(wanted, pool.lease(*wanted.values()), strict=True))
+        return list(pool.lease(*(spec for _, spec in wanted)))
     except (ProbeError, NoAccess):
-        found: dict[str, Pod | Missing] = {}
-    for name, spec in wanted.items():
+        found: list[Pod | Missing] = []
+    for name, spec in wanted:
         try:
-            (found[name],) = pool.lease(spec)
+            found += pool.lease(spec)
         except (ProbeError, NoAccess) as error:
-            found[name] = Missing(Source("pod", name), error.message)
+            found.append(Missing(Source("pod", name), error.message))
             notes.append(f"from {name} nothing is known: {error.message}")
     return found
 

@@ -380,6 +380,18 @@ def owned(name: str, kind: str, owner: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "ownerReferences": [{"kind": kind, "name": owner}]}}
 
 
+def test_two_workloads_of_one_name_both_send_and_are_both_reached() -> None:
+    """A Deployment and a Job may be called the same: neither takes the other's place."""
+    labels = {"app": "migration"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c"}]}}
+    job = Workload("Job", "web", "shop", labels, {"matchLabels": labels}, template)
+    other = pod("db-0", "migration", "10.244.1.7", containers=[DB_PORTS])
+    places = found(Lab(pods=(*PODS[:2], PODS[3], other)), job)
+    assert {"web/shop:8080/TCP", "web/shop:5432/TCP"} <= {subject for subject, _ in ways(places, "pod")}
+    worn = [each.end.pod.labels for each in places.origins if each.name == "web/shop" and each.end.pod]
+    assert [{"app": "shop"}, labels] == worn
+
+
 # The scripts that look, with tools that answer as they are told
 
 NSENTER = """#!/bin/sh
