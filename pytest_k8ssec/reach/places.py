@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.targets import Port, declared_ports, listening, node_ports, running
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.process import Completed
+from pytest_k8ssec.reach.life import life, newest
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.stack import Stack, Workload
 
@@ -42,6 +43,8 @@ class Origin:
     """Its own, by which its node shows that its network works."""
     spec: PodSpec | None = None
     """What makes more pods of its like."""
+    since: float = float("-inf")
+    """When it was seen to run, where it is a pod of ours; this process's monotonic clock."""
 
     @property
     def namespace(self) -> str:
@@ -86,6 +89,10 @@ class Places:
     policies: tuple[Policy, ...]
     notes: tuple[str, ...] = ()
     """What could not be measured from here, and why."""
+    lives: Mapping[Dial, frozenset[str]] = field(default_factory=dict)
+    """The pods that listen at an address, each as :func:`pytest_k8ssec.reach.life.life` tells it."""
+    born: float = float("-inf")
+    """When the newest pod, or policy, came to be; this process's monotonic clock."""
 
     @cached_property
     def _rules(self) -> Rules:
@@ -126,16 +133,21 @@ def find(cluster: Cluster, stack: Stack, pool: Pool) -> Places:
     labels = {name: _labels(cluster, name) for name in stack.namespaces}
     notes: list[str] = []
     pods = _pods(cluster, workloads, notes)
-    ports = listening(cluster, [pod for found in pods.values() for pod in found])
+    everyone = [pod for found in pods.values() for pod in found]
+    ports = listening(cluster, everyone)
+    policies = cluster.api.list("/apis/networking.k8s.io/v1/networkpolicies")
+    origins = (*_pods_to_send_from(pool, stack, workloads, labels, notes), *_machines(cluster))
     return Places(
-        (*_pods_to_send_from(pool, stack, workloads, labels, notes), *_machines(cluster)),
+        origins,
         (
             *_pods_to_reach(pods, ports, labels),
             *_services(cluster, stack, pods, ports, labels),
             *_nodes_to_reach(cluster),
         ),
-        tuple(cluster.api.list("/apis/networking.k8s.io/v1/networkpolicies")),
+        tuple(policies),
         tuple(notes),
+        _lives(everyone, ports),
+        max(newest([*everyone, *policies]), *(each.since for each in origins)),
     )
 
 
@@ -151,6 +163,16 @@ def _pods(cluster: Cluster, workloads: Sequence[Workload], notes: list[str]) -> 
         if not pods:
             notes.append(f"to {each} nothing is sent: no pod of it runs")
         found.setdefault(_name(each), []).extend(pods)
+    return found
+
+
+def _lives(pods: Iterable[Body], ports: Mapping[str, Sequence[Port]]) -> dict[Dial, frozenset[str]]:
+    found: dict[Dial, frozenset[str]] = {}
+    for pod in pods:
+        for port, protocol in ports[pod["metadata"]["uid"]]:
+            dial = _dial(pod["status"]["podIP"], port, protocol)
+            # Pods in their node's network have its address in common.
+            found[dial] = found.get(dial, frozenset()) | {life(pod)}
     return found
 
 
@@ -205,7 +227,7 @@ def _pods_to_send_from(
             continue
         in_nodes_network = bool((spec.template or {}).get("spec", {}).get("hostNetwork"))
         end = End(got.address, got.source.node, None if in_nodes_network else peer)
-        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec)
+        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec, got.since)
 
 
 def _leased(pool: Pool, wanted: Sequence[tuple[str, PodSpec]], notes: list[str]) -> list[Pod | Missing]:
