@@ -17,7 +17,7 @@ from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.reach.job import sharded
 from pytest_k8ssec.reach.life import lives
-from pytest_k8ssec.reach.losses import losses, lost
+from pytest_k8ssec.reach.losses import losses, lost, uncounted
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
 from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, Origin, Places, find
@@ -69,7 +69,7 @@ class Survey:
 
     def take(self) -> Reachability:
         """All three steps."""
-        begun, before = time.monotonic(), losses()
+        begun, before = time.monotonic(), losses(self.cluster)
         machines = [at for at, origin in enumerate(self.places.origins) if origin.namespace in (NODE, OUTSIDE)]
         pods = [at for at in range(len(self.places.origins)) if at not in machines]
         self._measure(machines)
@@ -78,8 +78,11 @@ class Survey:
         self._once_more(machines)
         self._still_there()
         self._links()
-        if words := lost(before, losses()):
-            self._distrust(f"this machine's kernel lost packets meanwhile: {words}")
+        after = losses(self.cluster)
+        if words := lost(before, after):
+            self._distrust(f"the kernel lost packets meanwhile: {words}")
+        if words := uncounted(before, after):
+            self.notes.append(f"whether the kernel lost packets is not known in full: {words} can't be read")
         rows = tuple(self.rows[at] for at in range(len(self.places.origins)))
         links = tuple(self.linked.get(at, "") for at in range(len(self.places.origins)))
         seconds = time.monotonic() - begun

@@ -13,14 +13,14 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.probes.policies import End
 from pytest_k8ssec.process import Completed
 from pytest_k8ssec.reach import survey as module
 from pytest_k8ssec.reach.life import life
-from pytest_k8ssec.reach.losses import losses, lost
+from pytest_k8ssec.reach.losses import losses, lost, uncounted
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER, Dial, Row
 from pytest_k8ssec.reach.places import Origin, Places
@@ -37,6 +37,7 @@ NOW = time.monotonic
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience with what never comes to be as the policies say is short here."""
     monkeypatch.setattr(module, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(module, "losses", lambda _cluster: {})
 
 
 @dataclass
@@ -249,7 +250,7 @@ def test_a_source_without_a_node_vouches_for_itself_by_what_it_reaches() -> None
 def test_what_the_kernel_lost_takes_silence_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full table drops packets: no answer then says nothing, a refusal still does."""
     counted = iter([{"arp_cache table_fulls": 3}, {"arp_cache table_fulls": 5}])
-    monkeypatch.setattr(module, "losses", lambda: next(counted))
+    monkeypatch.setattr(module, "losses", lambda _cluster: next(counted))
     found, _, _ = surveyed(lambda *_: "open", lambda *_: "no-answer", DENY)
     (cell,) = found.between("elsewhere", "pay/api")
     assert (Outcome.ERROR, "unknown") == (cell.outcome, cell.verdict)
@@ -258,12 +259,48 @@ def test_what_the_kernel_lost_takes_silence_back(monkeypatch: pytest.MonkeyPatch
 
 
 def test_losses_are_read_as_the_kernel_counts_them(tmp_path: Path) -> None:
-    """Hexadecimal, a line a processor; what is not there is left out."""
+    """Hexadecimal, a line a processor; what is not there is not nothing."""
     (tmp_path / "arp_cache").write_text("entries  table_fulls\n0000002e 0000000a\n0000002e 00000001\n")
-    assert {"arp_cache table_fulls": 11} == losses(tmp_path)
-    assert {} == losses(tmp_path / "nowhere")
+    counted = losses(directory=tmp_path)
+    assert (11, None) == (counted["arp_cache table_fulls"], counted["nf_conntrack drop"])
     assert "" == lost({"a": 1}, {"a": 1, "b": 9})
+    assert "" == lost({"a": None}, {"a": 1})
     assert "a rose by 2" == lost({"a": 1}, {"a": 3})
+    assert "b, c" == uncounted({"a": 1, "c": None}, {"a": 1, "b": None, "c": 2})
+
+
+def test_the_nodes_connections_are_counted_where_they_are(tmp_path: Path) -> None:
+    """In their own network namespaces; a node that can't be entered is not counted, and that is told."""
+    nodes = Nodes({"w": "entries drop early_drop\n1 0 0\n1 a 2\n"})
+    counted = losses(cast("Cluster", nodes), tmp_path)
+    assert (10, 2) == (counted["node w nf_conntrack drop"], counted["node w nf_conntrack early_drop"])
+    assert {None} == {counted["node shut nf_conntrack drop"], counted["node broken nf_conntrack drop"]}
+
+
+@dataclass
+class Nodes:
+    """A cluster of three nodes: one that can be entered, one that can not, one on which it breaks."""
+
+    told: dict[str, str]
+    nodes: Sequence[Node] = (
+        Node("w", "172.18.0.3", True, "c"), Node("shut", "172.18.0.4", False), Node("broken", "172.18.0.5", False, "d"),
+    )  # fmt: skip
+
+    def on_node(self, node: Node, argv: Sequence[str]) -> Completed:
+        """Its file."""
+        assert ["cat", "/proc/net/stat/nf_conntrack"] == argv
+        if node.name not in self.told:
+            raise ProbeError("cat: no such file")
+        return Completed(tuple(argv), 0, self.told[node.name].encode(), b"")
+
+
+def test_what_could_not_be_counted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is then believed, and nobody need believe it blindly."""
+    monkeypatch.setattr(module, "losses", lambda _cluster: {"node w nf_conntrack drop": None})
+    found, _, _ = surveyed(lambda *_: "open", lambda *_: "refused", DENY)
+    assert ["whether the kernel lost packets is not known in full: node w nf_conntrack drop can't be read"] == list(
+        found.notes
+    )
 
 
 # Propagation
