@@ -133,7 +133,7 @@ def _absent(pod: Body, *, ready: bool) -> str:
         return f"pod {name} is {status.get('phase', 'Pending')}"
     told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
     states = {each["name"]: each for each in told}
-    for container in _lasting(pod):
+    for container in lasting(pod):
         state = states.get(container["name"], {})
         if _done(pod, state):
             continue
@@ -146,7 +146,7 @@ def _absent(pod: Body, *, ready: bool) -> str:
     return ""
 
 
-def _lasting(pod: Body) -> list[Body]:
+def lasting(pod: Body) -> list[Body]:
     """The containers that run as long as the pod does: those that start it up and end are none of them."""
     beside = [each for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy") == "Always"]
     return [*pod["spec"]["containers"], *beside]
@@ -257,7 +257,7 @@ def declared_ports(pod: Body) -> set[Port]:
     """What a pod says that it listens on, whether it does or not."""
     return {
         (port["containerPort"], port.get("protocol", "TCP"))
-        for container in _lasting(pod)
+        for container in lasting(pod)
         for port in container.get("ports") or ()
     }
 

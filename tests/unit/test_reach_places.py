@@ -108,6 +108,7 @@ class Lab:
     leased: list[PodSpec] = field(default_factory=list)
     selected: list[str] = field(default_factory=list)
     jobs: Sequence[dict[str, Any]] = ()
+    services: Sequence[dict[str, Any]] = ()
 
     @property
     def api(self) -> Lab:
@@ -134,7 +135,9 @@ class Lab:
             ]
         if path.endswith("/jobs"):
             return list(self.jobs)
-        return {"services": SERVICES, "endpointslices": SLICES, "networkpolicies": []}[path.rsplit("/", 1)[-1]]
+        return {"services": [*SERVICES, *self.services], "endpointslices": SLICES, "networkpolicies": []}[
+            path.rsplit("/", 1)[-1]
+        ]
 
     def on_node(self, _node: Node, argv: Sequence[str], **_: Any) -> Completed:
         """What listens in pods, or on the node."""
@@ -390,6 +393,57 @@ def test_two_workloads_of_one_name_both_send_and_are_both_reached() -> None:
     assert {"web/shop:8080/TCP", "web/shop:5432/TCP"} <= {subject for subject, _ in ways(places, "pod")}
     worn = [each.end.pod.labels for each in places.origins if each.name == "web/shop" and each.end.pod]
     assert [{"app": "shop"}, labels] == worn
+
+
+def test_a_port_of_the_node_leads_to_its_pod() -> None:
+    """No socket shows it; at another address than the node's own nobody tries."""
+    declared = container(
+        {"containerPort": 8080, "hostPort": 80},
+        {"containerPort": 8080, "hostPort": 81, "hostIP": "0.0.0.0"},
+        {"containerPort": 8080, "hostPort": 82, "hostIP": "203.0.113.1"},
+    )
+    in_front = pod("shop-1", "shop", "10.244.1.1", containers=[declared])
+    places = found(Lab(pods=(in_front, *PODS[1:])))
+    through = [each for each in places.destinations if "through port" in each.words]
+    assert [Dial("172.18.0.3", 80), Dial("172.18.0.3", 81)] == [each.dial for each in through]
+    assert {("web/shop", "node", 8080, (Dial("10.244.1.1", 8080),))} == {
+        (each.name, each.way, each.port, each.listeners) for each in through
+    }
+    assert ("to web/shop nothing is sent at 203.0.113.1:82: only nodes' own addresses are tried",) == places.notes
+
+
+def test_both_families_are_reached() -> None:
+    """A pod's other address, and the Service's, which leads to pods of its own family."""
+    double = pod("shop-1", "shop", "10.244.1.1")
+    double["status"]["podIPs"] = [{"ip": "10.244.1.1"}, {"ip": "fd00::1"}]
+    six = service("six", "10.96.0.7", 80)
+    six["spec"]["clusterIPs"] = ["10.96.0.7", "fd00:1::7"]
+    lab = Lab(pods=(double, *PODS[1:]), services=[six])
+    SLICES.extend([endpoints("six", 8080, "10.244.1.1"), endpoints("six", 8080, "fd00::1")])
+    try:
+        places = found(lab)
+    finally:
+        del SLICES[-2:]
+    assert ("web/shop:8080/TCP", "TCP [fd00::1]:8080") in ways(places, "pod")
+    assert {"10.96.0.7": "10.244.1.1", "fd00:1::7": "fd00::1"} == {
+        each.dial.host: each.listeners[0].host
+        for each in places.destinations
+        if each.way == "service" and each.words.endswith("/six")
+    }
+    assert Dial("fd00::1", 8080) in places.lives
+
+
+def test_nobody_sends_to_addresses_that_may_be_elsewhere() -> None:
+    """Those of load balancers, and external ones: they are told of."""
+    wide = service("shop", "10.96.0.8", 80)
+    wide["spec"]["externalIPs"] = ["203.0.113.5"]
+    wide["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.6"}, {"hostname": "lb.example"}]}}
+    places = found(Lab(services=[wide]))
+    assert not any(each.dial.host.startswith("203.") for each in places.destinations)
+    assert [
+        f"Service web/shop can be reached at {each}:80 too: nothing is sent there"
+        for each in ("203.0.113.5", "203.0.113.6", "lb.example")
+    ] == list(places.notes)
 
 
 # The scripts that look, with tools that answer as they are told
