@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -294,7 +295,7 @@ UNREADY = started(NEW, ready=False, running={})
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a pod to start."""
     monkeypatch.setattr(module, "START_SECONDS", 0)
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -339,7 +340,7 @@ def test_a_pod_that_has_ended_is_none() -> None:
 def test_a_pod_that_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rollout may be under way."""
     lab = Lab(pods=(*PODS[1:], PENDING))
-    monkeypatch.setattr(module.time, "sleep", lambda _: setattr(lab, "pods", PODS))
+    monkeypatch.setattr(time, "sleep", lambda _: setattr(lab, "pods", PODS))
     assert ("web/shop:8080/TCP", "TCP 10.244.1.1:8080") in ways(found(lab), "pod")
 
 
