@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pytest_k8ssec.clusters.api import Body
@@ -31,6 +31,8 @@ class Pod:
     vantage: PodVantage
     uid: str
     nonce: str
+    since: float = field(default_factory=time.monotonic)
+    """When it was seen to run, by this process's monotonic clock."""
 
     @property
     def source(self) -> Source:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
@@ -11,25 +13,41 @@ from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.probes.tasks import authority
 from pytest_k8ssec.stack import Stack, Workload
 
-_SOCKETS = r"""
-for uid in "$@"; do
-  pid=$(grep -lE "pod($uid|$(echo "$uid" | tr - _))" /proc/[0-9]*/cgroup 2>/dev/null | head -n 1 | cut -d/ -f3)
-  [ -n "$pid" ] || continue
-  echo "$uid -"
+_LOOK = r"""
+look() {
+  whose=$1; shift
+  t=$("$@" ss -H -l -t -n) && u=$("$@" ss -H -l -u -n) && S=$("$@" ss -H -l -S -n) || return 1
+  echo "$whose -"
   for kind in t u S; do
-    nsenter -t "$pid" -n ss -H -l -$kind -n 2>/dev/null | while read -r _ _ _ local _; do echo "$uid $kind $local"; done
+    eval "told=\$$kind"
+    echo "$told" | while read -r _ _ _ local _; do [ -z "$local" ] || echo "$whose $kind $local"; done
+  done
+}
+"""
+"""Tells what listens where a command leads; of what could not be looked at it tells nothing at all."""
+_SOCKETS = (
+    _LOOK
+    + r"""
+for uid in "$@"; do
+  files=$(grep -lE "pod($uid|$(echo "$uid" | tr - _))" /proc/[0-9]*/cgroup 2>/dev/null | sort -t / -k 3 -n)
+  for file in $files; do
+    pid=${file#/proc/}
+    look "$uid" nsenter -t "${pid%/cgroup}" -n && break
   done
 done
+exit 0
 """
+)
 """Each pod's listening sockets, seen from its node: a process of the pod is found by its cgroup, and its network
-namespace entered to look."""
-_NODE_SOCKETS = r"""
-for kind in t u S; do ss -H -l -$kind -n 2>/dev/null | while read -r _ _ _ local _; do echo "node $kind $local"; done; done
-"""
+namespace entered to look. The oldest comes first, which holds the namespace; one that ends meanwhile is passed over."""
+_NODE_SOCKETS = _LOOK + "look node\n"
 _PROTOCOLS = {"t": "TCP", "u": "UDP", "S": "SCTP"}
 _LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
 _EPHEMERAL = 32768
 """From here on the kernel gives UDP ports to clients, which look like listeners while they wait for their answer."""
+
+START_SECONDS = 30
+"""How long a pod may take to start before its ports are given up: a rollout may be under way."""
 
 Port = tuple[int, str]
 """Number and protocol."""
@@ -55,7 +73,7 @@ def targets(cluster: Cluster, stack: Stack) -> list[Target]:
     """Every TCP port on which a running pod of the stack listens for others (loopback is left out).
 
     Raises:
-        ProbeError: a pod's ports can't be found out.
+        ProbeError: a pod does not run, or its ports can't be found out.
     """
     found: list[Target] = []
     pods = [(workload, pod) for workload in stack.workloads() for pod in running(cluster, workload)]
@@ -76,20 +94,105 @@ def targets(cluster: Cluster, stack: Stack) -> list[Target]:
     return found
 
 
-def running(cluster: Cluster, workload: Workload) -> list[Body]:
-    """The workload's own pods that run and have an address; a twin of ours is none of them."""
-    return [
-        pod for pod in _pods(cluster, workload) if pod["status"].get("podIP") and pod["status"]["phase"] == "Running"
-    ]
+def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> list[Body]:
+    """The workload's own pods that run and have an address; a twin of ours is none of them.
+
+    A pod that has ended, or is being removed, is left out. One that is yet to start is waited for.
+
+    Args:
+        ready: wait for its containers to be ready too: what starts may listen later.
+
+    Raises:
+        ProbeError: a pod did not start, or a container of it does not run: nobody knows what it would listen on.
+    """
+    end = time.monotonic() + START_SECONDS
+    while True:
+        pods = [pod for pod in _pods(cluster, workload) if not _over(pod)]
+        late = [words for pod in pods if (words := _absent(pod, ready=ready))]
+        if not late:
+            return pods
+        if time.monotonic() > end:
+            raise ProbeError(
+                f"{workload}: {late[0]}, so nobody knows what it would listen on",
+                mend="see why with `kubectl describe pod`; or scale it down",
+            )
+        time.sleep(1)
+
+
+def _over(pod: Body) -> bool:
+    if pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return True
+    # One that is being removed still counts for as long as all of it runs.
+    return bool(pod["metadata"].get("deletionTimestamp") and _absent(pod, ready=True))
+
+
+def _absent(pod: Body, *, ready: bool) -> str:
+    """What of a pod does not run, in words; "" where all of it does."""
+    name, status = pod["metadata"]["name"], pod["status"]
+    if status.get("phase") != "Running" or not status.get("podIP"):
+        return f"pod {name} is {status.get('phase', 'Pending')}"
+    told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    states = {each["name"]: each for each in told}
+    for container in lasting(pod):
+        state = states.get(container["name"], {})
+        if _done(pod, state):
+            continue
+        if "running" not in state.get("state", {}):
+            reasons = [each["reason"] for each in state.get("state", {}).values() if each.get("reason")]
+            why = "".join(reasons) or "not started"
+            return f"container {container['name']} of pod {name} does not run ({why})"
+        if ready and not state.get("ready"):
+            return f"container {container['name']} of pod {name} is not ready"
+    return ""
+
+
+def lasting(pod: Body) -> list[Body]:
+    """The containers that run as long as the pod does: those that start it up and end are none of them."""
+    beside = [each for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    return [*pod["spec"]["containers"], *beside]
+
+
+def _done(pod: Body, state: Body) -> bool:
+    """Whether a container has ended and is not started again."""
+    ended, policy = state.get("state", {}).get("terminated"), pod["spec"].get("restartPolicy", "Always")
+    return bool(ended) and (policy == "Never" or (policy == "OnFailure" and ended.get("exitCode") == 0))
 
 
 def _pods(cluster: Cluster, workload: Workload) -> list[Body]:
     path = f"/api/v1/namespaces/{workload.namespace}/pods"
+    if workload.kind == "CronJob":
+        return _pods_of_jobs(cluster, workload)
     if not workload.selector:
         return [cluster.api.get(f"{path}/{workload.name}")]
-    wanted = ",".join(f"{key}={value}" for key, value in workload.selector.get("matchLabels", {}).items())
     # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
-    return [pod for pod in cluster.api.list(path, labelSelector=wanted) if not _ours(pod)]
+    return [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
+
+
+def _pods_of_jobs(cluster: Cluster, workload: Workload) -> list[Body]:
+    """Those of the Jobs that a CronJob has made: it has no selector, and often no pod."""
+    jobs = cluster.api.list(f"/apis/batch/v1/namespaces/{workload.namespace}/jobs")
+    made = {job["metadata"]["name"] for job in jobs if ("CronJob", workload.name) in _owners(job)}
+    pods = cluster.api.list(f"/api/v1/namespaces/{workload.namespace}/pods") if made else ()
+    return [pod for pod in pods if any(kind == "Job" and name in made for kind, name in _owners(pod))]
+
+
+def _owners(body: Body) -> set[tuple[str, str]]:
+    return {(owner["kind"], owner["name"]) for owner in body["metadata"].get("ownerReferences") or ()}
+
+
+def _selecting(selector: Mapping[str, Any]) -> str:
+    """A LabelSelector as the API server takes it in a query."""
+    wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or ():
+        key, values = each["key"], ",".join(each.get("values") or ())
+        words = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }
+        wanted.append(words[each["operator"]])
+    return ",".join(wanted)
 
 
 def _ours(pod: Body) -> bool:
@@ -111,7 +214,7 @@ def listening(cluster: Cluster, pods: Sequence[Body]) -> dict[str, list[Port]]:
         if nodes[name].container:
             seen = _listening(cluster, nodes[name], [pod["metadata"]["uid"] for pod in here])
             for pod in here:
-                declared = _containers_ports(pod)
+                declared = declared_ports(pod)
                 found[pod["metadata"]["uid"]] = sorted(
                     port for port in seen[pod["metadata"]["uid"]] if _serves(port) or port in declared
                 )
@@ -150,16 +253,17 @@ def _sockets(told: str) -> dict[str, set[Port]]:
     return found
 
 
-def _containers_ports(pod: Body) -> set[Port]:
+def declared_ports(pod: Body) -> set[Port]:
+    """What a pod says that it listens on, whether it does or not."""
     return {
         (port["containerPort"], port.get("protocol", "TCP"))
-        for container in pod["spec"]["containers"]
-        for port in container.get("ports", [])
+        for container in lasting(pod)
+        for port in container.get("ports") or ()
     }
 
 
 def _declared(pod: Body) -> list[Port]:
-    ports = _containers_ports(pod)
+    ports = declared_ports(pod)
     if not any(protocol == "TCP" for _, protocol in ports):
         raise ProbeError(f"pod {pod['metadata']['name']}: declares no TCP port, and its node can't be entered to look")
     return sorted(ports)

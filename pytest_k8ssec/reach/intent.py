@@ -26,7 +26,7 @@ from pytest_k8ssec.reach.names import matches, unknown
 
 if TYPE_CHECKING:
     from pytest_k8ssec.reach.cell import Cell
-    from pytest_k8ssec.reach.places import Places
+    from pytest_k8ssec.reach.places import Destination, Places
 
 VERSION = 1
 _KEYS = ("from", "to", "ports", "reason")
@@ -49,12 +49,30 @@ class Rule:
 
     def covers(self, cell: Cell) -> bool:
         """Whether it speaks of a cell."""
-        port = (cell.destination.port, cell.destination.dial.protocol)
         return (
             matches(self.source, cell.origin.name)
             and matches(self.target, cell.destination.name)
-            and (not self.ports or port in self.ports)
+            and (not self.ports or _port(cell.destination) in self.ports)
         )
+
+    def untried(self, places: Places) -> str:
+        """What of it no cell can answer, as words for it; "" where all of it is tried."""
+        tried = {
+            _port(places.destinations[number])
+            for origin in places.origins
+            if matches(self.source, origin.name)
+            for number in places.asked(origin)
+            if matches(self.target, places.destinations[number].name)
+        }
+        if not self.ports:
+            return "" if tried else "at any port"
+        return ", ".join(
+            f"at {number}/{protocol}" for number, protocol in self.ports if (number, protocol) not in tried
+        )
+
+
+def _port(destination: Destination) -> Port:
+    return destination.port, destination.dial.protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +88,10 @@ class Intent:
         return next((rule for rule in self.rules if rule.covers(cell)), None)
 
     def check(self, places: Places) -> None:
-        """Raises SettingsError, with the line, where a rule names what is not there: it would forbid and allow nothing."""
+        """Raises SettingsError, with the line, where a rule names what is not there, or what no way leads to from there.
+
+        It would forbid and allow nothing, and count as fulfilled.
+        """
         origins = list(dict.fromkeys(origin.name for origin in places.origins))
         targets = list(dict.fromkeys(each.name for each in places.destinations))
         for rule in self.rules:
@@ -87,6 +108,11 @@ class Intent:
                     raise SettingsError(
                         f"{where}{rule.target} does not listen on {number}/{protocol}", mend=f"it listens on {there}"
                     )
+            if words := rule.untried(places):
+                raise SettingsError(
+                    f"{where}from {rule.source} to {rule.target} nothing is tried {words}",
+                    mend="take the rule out; from outside only nodes and the ports that lead through them are tried",
+                )
 
 
 def load(path: Path) -> Intent:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.errors import ClusterError, ProbeError
-from pytest_k8ssec.evidence import Source
+from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.probes import manifests
 from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pool
@@ -26,6 +26,7 @@ SHARDS_MAX = 64
 TOGETHER = 8
 """Pods that measure at the same time."""
 _START_SECONDS = 120
+_SILENCE = (Outcome.NO_ANSWER, Outcome.UNREACHABLE)
 _MOUNT = "/k8ssec"
 _BOOT = (
     "import io,os,sys;p='/k8ssec/';i=os.environ['JOB_COMPLETION_INDEX'];b=open(p+i,'rb').read();"
@@ -40,7 +41,7 @@ def sharded(
 ) -> Row:
     """All targets from pods of one identity; the same row that one exec would have given.
 
-    A share whose pod breaks is unknown, with the reason; the others stand.
+    A share whose pod breaks, or hears nothing from anybody, is unknown, with the reason; the others stand.
 
     Args:
         spec: the identity that each of the pods has.
@@ -51,7 +52,10 @@ def sharded(
     started = time.monotonic()
     whole = Row.unknown(len(targets), "", started)
     for share, row in shares(pool, spec, targets, manner, per_shard):
+        silent = all(row.outcome(position) in _SILENCE for position in range(len(share)))
         for position, number in enumerate(share):
+            if silent:
+                row.forget(position, "its share got no answer at all: nothing shows that its pod's own network works")
             whole.codes[number] = row.codes[position]
             whole.latencies[number] = row.latencies[position]
             if told := row.broken or row.details.get(position):

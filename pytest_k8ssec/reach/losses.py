@@ -1,32 +1,59 @@
-"""What this machine's kernel lost: a packet dropped for want of room looks like a policy, and is none."""
+"""What the kernel lost: a packet dropped for want of room looks like a policy, and is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import ProbeError
+
 COUNTED = {"arp_cache": ("table_fulls",), "ndisc_cache": ("table_fulls",), "nf_conntrack": ("drop", "early_drop")}
-"""Counters under /proc/net/stat. One neighbour table serves all network namespaces of a machine."""
+"""Counters under /proc/net/stat. One neighbour table serves all network namespaces of a machine; connections are counted
+in each namespace by itself, so those of the nodes are read there."""
 _STAT = Path("/proc/net/stat")
+_OF_NODE = "nf_conntrack"
+
+Counts = Mapping[str, int | None]
+"""By name; None for what can't be read."""
 
 
-def losses(directory: Path = _STAT) -> dict[str, int]:
-    """The counters as they stand, over all processors; those that can't be read here are left out."""
-    found = {}
+def losses(cluster: Cluster | None = None, directory: Path = _STAT) -> dict[str, int | None]:
+    """The counters as they stand, over all processors: this machine's, and of each node that can be entered its own."""
+    found: dict[str, int | None] = {}
     for file, columns in COUNTED.items():
         try:
-            head, *rows = (directory / file).read_text().splitlines()
+            told = (directory / file).read_text()
         except OSError:
-            continue
-        names = head.split()
-        for column in columns:
-            if column in names:
-                at = names.index(column)
-                found[f"{file} {column}"] = sum(int(row.split()[at], 16) for row in rows)
+            told = ""
+        found |= _counts(file, columns, told)
+    for node in cluster.nodes if cluster is not None else ():
+        told = ""
+        if node.container and cluster is not None:
+            try:
+                told = cluster.on_node(node, ["cat", f"{_STAT}/{_OF_NODE}"]).text
+            except ProbeError:
+                told = ""
+        found |= _counts(f"node {node.name} {_OF_NODE}", COUNTED[_OF_NODE], told)
     return found
 
 
-def lost(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+def _counts(name: str, columns: Sequence[str], told: str) -> dict[str, int | None]:
+    head, *rows = told.splitlines() or [""]
+    names, table = head.split(), [row.split() for row in rows]
+    return {
+        f"{name} {column}": sum(int(row[names.index(column)], 16) for row in table) if column in names else None
+        for column in columns
+    }
+
+
+def lost(before: Counts, after: Counts) -> str:
     """What was lost in between, in words; "" for nothing."""
-    risen = {name: count - before[name] for name, count in after.items() if count > before.get(name, count)}
+    pairs = ((name, before.get(name), count) for name, count in after.items())
+    risen = {name: now - then for name, then, now in pairs if then is not None and now is not None and now > then}
     return ", ".join(f"{name} rose by {count}" for name, count in risen.items())
+
+
+def uncounted(before: Counts, after: Counts) -> str:
+    """What could not be read, in words; "" for nothing."""
+    return ", ".join(name for name, count in after.items() if count is None or before.get(name) is None)

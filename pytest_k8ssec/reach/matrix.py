@@ -173,6 +173,8 @@ class Witnesses:
 
     seen: dict[Dial, list[tuple[float, float, str]]] = field(default_factory=dict)
     """Beginning and end of the row that it is in, and whose row that is."""
+    gone: set[Dial] = field(default_factory=set)
+    """What did not listen any more in the end, or is another one by then: a row is long, and nobody knows since when."""
 
     def saw(self, dials: Sequence[Dial], row: Row, who: str) -> None:
         """Note all that a row reached."""
@@ -180,11 +182,18 @@ class Witnesses:
             if row.outcome(number) is Outcome.OPEN:
                 self.seen.setdefault(dial, []).append((row.started, row.ended, who))
 
+    def looked_last(self, dials: Sequence[Dial], row: Row, who: str) -> None:
+        """Note all that the last look of one who had reached it before reaches, and what it does not."""
+        self.saw(dials, row, who)
+        self.gone |= {dial for number, dial in enumerate(dials) if row.outcome(number) is not Outcome.OPEN}
+
     def of(self, destination: Destination, row: Row) -> str:
         """Who reached a destination while a row was measured: before its end and after its beginning; "" for nobody.
 
-        A Service is also shown to have been there by all that stand behind it.
+        A Service is also shown to have been there by all that stand behind it; and by nobody, where one of them is gone.
         """
+        if not self.gone.isdisjoint(destination.listeners):
+            return ""
         direct = self.beside(destination.dial, row)
         if direct or not destination.listeners:
             return direct
@@ -193,6 +202,8 @@ class Witnesses:
 
     def beside(self, dial: Dial, row: Row) -> str:
         """The same for one address."""
+        if dial in self.gone:
+            return ""
         seen = self.seen.get(dial, ())
         before = next((who for begun, _, who in seen if begun <= row.ended), "")
         after = next((who for _, ended, who in reversed(seen) if ended >= row.started), "")

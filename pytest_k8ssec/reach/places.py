@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,9 +14,10 @@ from pytest_k8ssec.evidence import Source
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.policies import End, Peer, Policy, Rules
 from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.targets import Port, listening, node_ports, running
+from pytest_k8ssec.probes.targets import Port, declared_ports, lasting, listening, node_ports, running
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.process import Completed
+from pytest_k8ssec.reach.life import life, newest
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.stack import Stack, Workload
 
@@ -42,6 +43,8 @@ class Origin:
     """Its own, by which its node shows that its network works."""
     spec: PodSpec | None = None
     """What makes more pods of its like."""
+    since: float = float("-inf")
+    """When it was seen to run, where it is a pod of ours; this process's monotonic clock."""
 
     @property
     def namespace(self) -> str:
@@ -86,6 +89,10 @@ class Places:
     policies: tuple[Policy, ...]
     notes: tuple[str, ...] = ()
     """What could not be measured from here, and why."""
+    lives: Mapping[Dial, frozenset[str]] = field(default_factory=dict)
+    """The pods that listen at an address, each as :func:`pytest_k8ssec.reach.life.life` tells it."""
+    born: float = float("-inf")
+    """When the newest pod, or policy, came to be; this process's monotonic clock."""
 
     @cached_property
     def _rules(self) -> Rules:
@@ -120,27 +127,55 @@ def find(cluster: Cluster, stack: Stack, pool: Pool) -> Places:
 
     Raises:
         ClusterError, StackError: the API server did not answer as it should.
-        ProbeError: what listens can't be found out.
+        ProbeError: what listens can't be found out, or a pod of the stack is not there to listen.
     """
     workloads = stack.workloads()
     labels = {name: _labels(cluster, name) for name in stack.namespaces}
-    pods = {_name(each): running(cluster, each) for each in workloads}
-    ports = listening(cluster, [pod for found in pods.values() for pod in found])
     notes: list[str] = []
+    pods = _pods(cluster, workloads, notes)
+    everyone = [pod for found in pods.values() for pod in found]
+    ports = listening(cluster, everyone)
+    policies = cluster.api.list("/apis/networking.k8s.io/v1/networkpolicies")
+    origins = (*_pods_to_send_from(pool, stack, workloads, labels, notes), *_machines(cluster))
+    destinations = (
+        *_pods_to_reach(cluster, pods, ports, labels, notes),
+        *_services(cluster, stack, pods, ports, labels, notes),
+        *_nodes_to_reach(cluster),
+    )
     return Places(
-        (*_pods_to_send_from(pool, stack, workloads, labels, notes), *_machines(cluster)),
-        (
-            *_pods_to_reach(pods, ports, labels),
-            *_services(cluster, stack, pods, ports, labels),
-            *_nodes_to_reach(cluster),
-        ),
-        tuple(cluster.api.list("/apis/networking.k8s.io/v1/networkpolicies")),
+        origins,
+        destinations,
+        tuple(policies),
         tuple(notes),
+        _lives(everyone, ports),
+        max(newest([*everyone, *policies]), *(each.since for each in origins)),
     )
 
 
 def _name(workload: Workload) -> str:
     return f"{workload.namespace}/{workload.name}"
+
+
+def _pods(cluster: Cluster, workloads: Sequence[Workload], notes: list[str]) -> dict[str, list[Body]]:
+    """Each workload's running pods by its name, which a Deployment and a Job may have in common."""
+    found: dict[str, list[Body]] = {}
+    for each in workloads:
+        pods = running(cluster, each, ready=True)
+        if not pods:
+            notes.append(f"to {each} nothing is sent: no pod of it runs")
+        found.setdefault(_name(each), []).extend(pods)
+    return found
+
+
+def _lives(pods: Iterable[Body], ports: Mapping[str, Sequence[Port]]) -> dict[Dial, frozenset[str]]:
+    found: dict[Dial, frozenset[str]] = {}
+    for pod in pods:
+        for port, protocol in ports[pod["metadata"]["uid"]]:
+            for address in _addresses(pod):
+                dial = _dial(address, port, protocol)
+                # Pods in their node's network have its address in common.
+                found[dial] = found.get(dial, frozenset()) | {life(pod)}
+    return found
 
 
 def _labels(cluster: Cluster, namespace: str) -> Mapping[str, str]:
@@ -171,42 +206,43 @@ def _pods_to_send_from(
     notes: list[str],
 ) -> Iterator[Origin]:
     home = pool.namespace(_PURPOSE)
-    wanted: dict[str, tuple[PodSpec, Peer]] = {}
+    wanted: list[tuple[str, PodSpec, Peer]] = []
     if stack.deployed:
-        wanted |= {
-            _name(each): (
+        # By no name: a Deployment and a Job may have one in common, and each sends.
+        wanted += [
+            (
+                _name(each),
                 PodSpec(each.namespace, template=each.template, purpose="twin"),
                 Peer(each.namespace, labels[each.namespace], each.labels),
             )
             for each in workloads
-        }
+        ]
         with_pods = dict.fromkeys(each.namespace for each in workloads)
-        wanted |= {f"{name}/*": (PodSpec(name, purpose=_PURPOSE), Peer(name, labels[name], {})) for name in with_pods}
+        wanted += [(f"{name}/*", PodSpec(name, purpose=_PURPOSE), Peer(name, labels[name], {})) for name in with_pods]
     else:
         notes.append("this run did not deploy the stack: no pod of ours stands in for its workloads and namespaces")
-    wanted[ELSEWHERE] = (PodSpec(home, purpose=_PURPOSE), Peer(home, _labels(pool.cluster, home), {}))
-    made = _leased(pool, {name: spec for name, (spec, _) in wanted.items()}, notes)
-    for name, (spec, peer) in wanted.items():
-        got = made[name]
+    wanted.append((ELSEWHERE, PodSpec(home, purpose=_PURPOSE), Peer(home, _labels(pool.cluster, home), {})))
+    made = _leased(pool, [(name, spec) for name, spec, _ in wanted], notes)
+    for (name, spec, peer), got in zip(wanted, made, strict=True):
         if isinstance(got, Missing):
             yield Origin(name, End("", pod=peer), got)
             continue
         in_nodes_network = bool((spec.template or {}).get("spec", {}).get("hostNetwork"))
         end = End(got.address, got.source.node, None if in_nodes_network else peer)
-        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec)
+        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec, got.since)
 
 
-def _leased(pool: Pool, wanted: Mapping[str, PodSpec], notes: list[str]) -> dict[str, Pod | Missing]:
+def _leased(pool: Pool, wanted: Sequence[tuple[str, PodSpec]], notes: list[str]) -> list[Pod | Missing]:
     """A pod for each, side by side; where one of them is refused, one by one, so that the others are had."""
     try:
-        return dict(zip(wanted, pool.lease(*wanted.values()), strict=True))
+        return list(pool.lease(*(spec for _, spec in wanted)))
     except (ProbeError, NoAccess):
-        found: dict[str, Pod | Missing] = {}
-    for name, spec in wanted.items():
+        found: list[Pod | Missing] = []
+    for name, spec in wanted:
         try:
-            (found[name],) = pool.lease(spec)
+            found += pool.lease(spec)
         except (ProbeError, NoAccess) as error:
-            found[name] = Missing(Source("pod", name), error.message)
+            found.append(Missing(Source("pod", name), error.message))
             notes.append(f"from {name} nothing is known: {error.message}")
     return found
 
@@ -222,16 +258,52 @@ def _machines(cluster: Cluster) -> Iterator[Origin]:
 
 
 def _pods_to_reach(
+    cluster: Cluster,
     pods: Mapping[str, Sequence[Body]],
     ports: Mapping[str, Sequence[Port]],
     labels: Mapping[str, Mapping[str, str]],
+    notes: list[str],
 ) -> Iterator[Destination]:
+    nodes = {node.name: node.address for node in cluster.nodes}
     for name, found in pods.items():
         for pod in found:
-            end = _end(pod, labels)
-            for port, protocol in ports[pod["metadata"]["uid"]]:
-                words = f"pod {pod['metadata']['name']}"
-                yield Destination(name, "pod", _dial(end.address, port, protocol), port, words, (end,))
+            heard, words = ports[pod["metadata"]["uid"]], f"pod {pod['metadata']['name']}"
+            # Who declares a port may come to listen on it: it is tried, stays unknown, and so is told to who asks.
+            declared = sorted(declared_ports(pod) - set(heard))
+            for address in _addresses(pod):
+                ends = (_end(pod, labels, address),)
+                for port, protocol in heard:
+                    yield Destination(name, "pod", _dial(address, port, protocol), port, words, ends)
+                for port, protocol in declared:
+                    silent = f"{words}, which declares it and does not listen"
+                    yield Destination(name, "pod", _dial(address, port, protocol), port, silent, ends)
+            yield from _host_ports(pod, name, nodes[pod["spec"]["nodeName"]], _end(pod, labels), notes)
+
+
+def _addresses(pod: Body) -> list[str]:
+    """All that a pod has: two, where the network has both families."""
+    status = pod["status"]
+    return list(dict.fromkeys([status["podIP"], *(each["ip"] for each in status.get("podIPs") or ())]))
+
+
+def _host_ports(pod: Body, name: str, node: str, end: End, notes: list[str]) -> Iterator[Destination]:
+    """The ports of its node that lead to a pod: no socket shows them there."""
+    if pod["spec"].get("hostNetwork"):
+        return
+    words = f"pod {pod['metadata']['name']}"
+    for container in lasting(pod):
+        for port in container.get("ports") or ():
+            if not (number := port.get("hostPort")):
+                continue
+            protocol, bound = port.get("protocol", "TCP"), port.get("hostIP") or node
+            if bound in ("0.0.0.0", "::"):  # noqa: S104 - what a pod asks for, compared
+                bound = node
+            if bound != node:
+                notes.append(f"to {name} nothing is sent at {bound}:{number}: only nodes' own addresses are tried")
+                continue
+            inner = _dial(end.address, port["containerPort"], protocol)
+            through = f"{words} through port {number} of {end.node}"
+            yield Destination(name, "node", _dial(node, number, protocol), inner.port, through, (end,), (inner,))
 
 
 def _dial(host: str, port: int, protocol: str) -> Dial:
@@ -239,7 +311,7 @@ def _dial(host: str, port: int, protocol: str) -> Dial:
     return Dial(host, port, protocol)  # type: ignore[arg-type]  # asserted above
 
 
-def _end(pod: Body, labels: Mapping[str, Mapping[str, str]]) -> End:
+def _end(pod: Body, labels: Mapping[str, Mapping[str, str]], address: str = "") -> End:
     spec, meta = pod["spec"], pod["metadata"]
     peer = Peer(meta["namespace"], labels[meta["namespace"]], meta.get("labels") or {})
     named = {
@@ -248,7 +320,7 @@ def _end(pod: Body, labels: Mapping[str, Mapping[str, str]]) -> End:
         for port in container.get("ports", ())
         if port.get("name")
     }
-    return End(pod["status"]["podIP"], spec["nodeName"], None if spec.get("hostNetwork") else peer, named)
+    return End(address or pod["status"]["podIP"], spec["nodeName"], None if spec.get("hostNetwork") else peer, named)
 
 
 def _services(
@@ -257,23 +329,41 @@ def _services(
     pods: Mapping[str, Sequence[Body]],
     ports: Mapping[str, Sequence[Port]],
     labels: Mapping[str, Mapping[str, str]],
+    notes: list[str],
 ) -> Iterator[Destination]:
     """Each Service of the stack's namespaces that leads to pods of the stack: by address, by name, by nodes' ports."""
-    owners = {pod["status"]["podIP"]: (name, pod) for name, found in pods.items() for pod in found}
+    owners: dict[str, list[tuple[str, Body]]] = {}
+    for owner, found in pods.items():
+        for pod in found:
+            for address in _addresses(pod):
+                owners.setdefault(address, []).append((owner, pod))
     for namespace in stack.namespaces:
         slices = cluster.api.list(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
         for service in cluster.api.list(f"/api/v1/namespaces/{namespace}/services"):
             backends = _backends(service["metadata"]["name"], slices)
             for port in service["spec"].get("ports", ()):
                 behind = [
-                    (*owners[address], number)
+                    (owner, pod, address, number)
                     for address, number in backends.get(port.get("name") or "", ())
-                    if address in owners
+                    for owner, pod in owners.get(address, ())
                 ]
                 protocol = port.get("protocol", "TCP")
-                behind = [one for one in behind if (one[2], protocol) in ports[one[1]["metadata"]["uid"]]]
-                for name in dict.fromkeys(name for name, _, _ in behind):
+                behind = [one for one in behind if (one[3], protocol) in ports[one[1]["metadata"]["uid"]]]
+                if behind:
+                    notes += _not_ours(service, port["port"])
+                for name in dict.fromkeys(one[0] for one in behind):
                     yield from _service(cluster, service, port, name, [one for one in behind if one[0] == name], labels)
+
+
+def _not_ours(service: Body, port: int) -> list[str]:
+    """Ways in at addresses that may be outside the cluster under test: nobody sends there."""
+    balancers = service.get("status", {}).get("loadBalancer", {}).get("ingress") or ()
+    addresses = [
+        *(service["spec"].get("externalIPs") or ()),
+        *(each.get("ip") or each["hostname"] for each in balancers),
+    ]
+    name = f"{service['metadata']['namespace']}/{service['metadata']['name']}"
+    return [f"Service {name} can be reached at {address}:{port} too: nothing is sent there" for address in addresses]
 
 
 def _service(
@@ -281,19 +371,30 @@ def _service(
     service: Body,
     port: Mapping[str, Any],
     name: str,
-    behind: Sequence[tuple[str, Body, int]],
+    behind: Sequence[tuple[str, Body, str, int]],
     labels: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Destination]:
-    meta, protocol = service["metadata"], port.get("protocol", "TCP")
-    number = behind[0][2]
-    ends = tuple(_end(pod, labels) for _, pod, _ in behind)
+    meta, spec, protocol = service["metadata"], service["spec"], port.get("protocol", "TCP")
+    number = behind[0][3]
+    ends = tuple(_end(pod, labels, address) for _, pod, address, _ in behind)
     listeners = tuple(_dial(end.address, number, protocol) for end in ends)
     words = f"Service {meta['namespace']}/{meta['name']}"
-    address = service["spec"].get("clusterIP") or "None"
+    first = spec.get("clusterIP") or "None"
     # A headless Service's name leads to the pods themselves, at their own port.
-    by_name = port["port"] if address != "None" else number
-    if address != "None":
-        yield Destination(name, "service", _dial(address, port["port"], protocol), number, words, ends, listeners)
+    by_name = port["port"] if first != "None" else number
+    for address in dict.fromkeys([first, *(spec.get("clusterIPs") or ())]) if first != "None" else ():
+        # An address leads to those of its own family.
+        like = [at for at, end in enumerate(ends) if (":" in end.address) is (":" in address)]
+        if like:
+            yield Destination(
+                name,
+                "service",
+                _dial(address, port["port"], protocol),
+                number,
+                words,
+                tuple(ends[at] for at in like),
+                tuple(listeners[at] for at in like),
+            )
     host = f"{meta['name']}.{meta['namespace']}.svc"
     yield Destination(name, "name", _dial(host, by_name, protocol), number, f"{words} by its name", ends, listeners)
     if "nodePort" in port:

@@ -16,7 +16,8 @@ from pytest_k8ssec.probes.cni import SETTLE_SECONDS, STOPPED
 from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.reach.job import sharded
-from pytest_k8ssec.reach.losses import losses, lost
+from pytest_k8ssec.reach.life import lives
+from pytest_k8ssec.reach.losses import losses, lost, uncounted
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
 from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, Origin, Places, find
@@ -40,7 +41,7 @@ def survey(
         K8ssecError: what there is to measure can't be found out.
     """
     share_out = partial(sharded, pool, manner=manner)
-    return Survey(find(cluster, stack, pool), manner, heard, share_out).take()
+    return Survey(find(cluster, stack, pool), manner, heard, share_out, cluster).take()
 
 
 class Survey:
@@ -52,7 +53,9 @@ class Survey:
         manner: Manner,
         heard: Heard,
         share_out: Callable[[PodSpec, Sequence[Dial]], Row] | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
+        self.cluster = cluster
         self.places = places
         self.share_out = share_out
         self.manner = manner
@@ -61,20 +64,25 @@ class Survey:
         self.rows: dict[int, Row] = {}
         self.linked: dict[int, str] = {}
         self.execs = 0
+        self.born = places.born
         self.notes: list[str] = list(places.notes)
 
     def take(self) -> Reachability:
         """All three steps."""
-        begun, before = time.monotonic(), losses()
+        begun, before = time.monotonic(), losses(self.cluster)
         machines = [at for at, origin in enumerate(self.places.origins) if origin.namespace in (NODE, OUTSIDE)]
         pods = [at for at in range(len(self.places.origins)) if at not in machines]
         self._measure(machines)
         self._measure(pods)
         self._await_policies(pods, begun)
         self._once_more(machines)
+        self._still_there()
         self._links()
-        if words := lost(before, losses()):
-            self._distrust(f"this machine's kernel lost packets meanwhile: {words}")
+        after = losses(self.cluster)
+        if words := lost(before, after):
+            self._distrust(f"the kernel lost packets meanwhile: {words}")
+        if words := uncounted(before, after):
+            self.notes.append(f"whether the kernel lost packets is not known in full: {words} can't be read")
         rows = tuple(self.rows[at] for at in range(len(self.places.origins)))
         links = tuple(self.linked.get(at, "") for at in range(len(self.places.origins)))
         seconds = time.monotonic() - begun
@@ -90,7 +98,10 @@ class Survey:
             origin = self.places.origins[at]
             dials = self._dials(origin) + self._beside(origin)
             if self.share_out is not None and origin.spec is not None and len(dials) > self.manner.exec_targets:
+                fresh = at not in self.rows
                 self._took(at, dials, self.share_out(origin.spec, dials))
+                if fresh:
+                    self.born = time.monotonic()  # its pods were made for this
             else:
                 plan.append((at, dials))
         for number, row in run([(self.places.origins[at].vantage, dials) for at, dials in plan], self.manner):
@@ -114,20 +125,25 @@ class Survey:
     def _await_policies(self, pods: Iterable[int], begun: float) -> None:
         """Ask those again that are not as the policies say, for as long as an engine may need to take up a new pod.
 
-        Nothing follows from how that ends: what comes last is what was measured. Who changed its mind is noted, as a
-        policy that holds only now and then would look the same.
+        Where nothing is new any more, nobody is: what was open was open. Nothing follows from how it ends: what comes last
+        is what was measured. An agreement must come twice, and is noted, as a policy that holds only now and then would
+        look the same.
         """
         late = first = [at for at in pods if self._surprises(at)]
-        tried = 0
-        while late and (tried == 0 or time.monotonic() - begun < SETTLE_SECONDS):
+        while late and time.monotonic() < self.born + SETTLE_SECONDS:
             self._measure(late)
-            tried += 1
             late = [at for at in late if self._surprises(at)]
-        if settled := [self.places.origins[at].name for at in first if at not in late]:
+        settled = [at for at in first if at not in late]
+        self._measure(settled)
+        again = [at for at in settled if self._surprises(at)]
+        if lasting := [self.places.origins[at].name for at in settled if at not in again]:
             seconds = time.monotonic() - begun
             self.notes.append(
-                f"as the policies say only when asked again, within {seconds:.1f} s: {', '.join(settled)}"
+                f"as the policies say only when asked again, within {seconds:.1f} s: {', '.join(lasting)}"
             )
+        if again:
+            names = ", ".join(self.places.origins[at].name for at in again)
+            self.notes.append(f"as the policies say only now and then: {names}")
 
     def _surprises(self, at: int) -> bool:
         origin, row = self.places.origins[at], self.rows[at]
@@ -153,7 +169,17 @@ class Survey:
                 names.append(origin.name)
         for number, row in run(plan, self.manner):
             self.execs += 1
-            self.witnesses.saw(plan[number][1], row, names[number])
+            self.witnesses.looked_last(plan[number][1], row, names[number])
+
+    def _still_there(self) -> None:
+        """Take back what is shown by listeners of pods that are gone, or have started anew."""
+        if self.cluster is None or not self.places.lives:
+            return
+        now = lives(self.cluster.api, {each.namespace for each in self.places.destinations} - {NODE})
+        gone = {dial for dial, all_of_them in self.places.lives.items() if not all_of_them <= now}
+        self.witnesses.gone |= gone
+        if names := dict.fromkeys(each.subject for each in self.places.destinations if each.dial in gone):
+            self.notes.append(f"gone, or started anew, while it was measured: {', '.join(names)}")
 
     def _stopped(self) -> set[Dial]:
         """What somebody could not reach, and what stands behind it."""

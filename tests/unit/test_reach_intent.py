@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import load, parse
+from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.names import matches
 from tests.unit.reaching import NODE, destination, only, reach
 
@@ -153,3 +155,28 @@ def test_without_an_intent_only_policies_are_compared() -> None:
     found = reach(SOURCES, [API], lambda *_: Outcome.OPEN)
     assert [] == differences(found)
     assert ["undeclared"] * 2 == [each.kind for each in differences(found, parse(INTENT, "i.yaml"))]
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [("", "nothing is tried at any port"), ("    ports: [8080]\n", "nothing is tried at 8080/TCP")],
+)
+def test_a_rule_that_nothing_can_answer_is_an_error(ports: str, expected: str) -> None:
+    """From outside nobody sends to pod addresses: a way in that is declared, and is not there, would count as fulfilled."""
+    text = f"version: 1\nallow:\n  - from: outside\n    to: payments/api\n{ports}    reason: customers\n"
+    intent = parse(text, "i.yaml")
+    found = reach((*SOURCES, "outside"), [API, destination("node/worker", 10250)], only())
+    for question in (lambda: found.nothing_else_than(intent), lambda: differences(found, intent)):
+        with pytest.raises(SettingsError, match=f"i.yaml, line 3: from outside to payments/api {expected}"):
+            question()
+    by_node = replace(API, way="node", dial=Dial("172.18.0.2", 30080))
+    assert reach(("outside",), [API, by_node], only(("outside", "payments/api"))).nothing_else_than(intent)
+
+
+def test_each_port_of_a_rule_must_be_tried() -> None:
+    """One of two is not both."""
+    by_node = replace(API, way="node", dial=Dial("172.18.0.2", 30080))
+    text = "version: 1\nallow: [{from: outside, to: payments/api, ports: [8080, 9090], reason: x}]"
+    found = reach(("outside",), [by_node, destination("payments/api", 9090, 1)], only(("outside", "payments/api")))
+    with pytest.raises(SettingsError, match="nothing is tried at 9090/TCP"):
+        found.nothing_else_than(parse(text, "i.yaml"))

@@ -115,6 +115,22 @@ def test_a_share_that_breaks_is_unknown_and_the_others_stand(
         assert Outcome.OPEN is row.outcome(0)
 
 
+@pytest.mark.parametrize("silence", ["no-answer", "unreachable"])
+def test_a_share_that_hears_nothing_is_unknown(silence: str) -> None:
+    """Each pod has a network of its own, and nothing shows that this one's works; one answer would."""
+
+    def says(told: dict[str, Any]) -> str:
+        first = any(port == 1 for _, port, _ in told["targets"])
+        lines: list[Any] = [
+            [at, "refused" if first and at == 0 else silence, 1.0, ""] for at in range(len(told["targets"]))
+        ]
+        return "".join(f"{json.dumps(line)}\n" for line in [*lines, {"end": told["nonce"]}])
+
+    row = sharded(Server({0: "Succeeded", 1: "Succeeded"}, says).as_pool(), SPEC, TARGETS, per_shard=4)
+    assert ["refused", "error", silence, "error"] == [str(row.outcome(at)) for at in range(4)]
+    assert "nothing shows that its pod's own network works" in row.details[1]
+
+
 def test_a_job_that_is_refused_is_an_error() -> None:
     """Nothing is known, and nothing is there to be removed."""
     with pytest.raises(ProbeError, match=r"job k8ssec-1-reach/k8ssec-reach-.*: POST jobs: HTTP 403"):
