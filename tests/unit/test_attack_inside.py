@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.meter import Bounds, Meter
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.probes import agent
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.planted import Planted
 from pytest_k8ssec.probes.pool import Pod
@@ -58,7 +60,7 @@ NO_ONE = Source("pod", "web/twin", "10.244.0.9", "k8ssec-1-worker")
 
 
 class FakePod:
-    """A pod that answers each operation in one way."""
+    """A pod that answers each operation in one way, but where a task's own words are given."""
 
     source = NO_ONE
     vantage = type("Vantage", (), {"namespace": "web"})
@@ -71,10 +73,11 @@ class FakePod:
         return [self._answer(task) for task in tasks]
 
     def _answer(self, task: Task) -> Answer:
-        raw = self.answers.get(task.specification()["op"], CLOSED)
+        raw = self.answers.get(str(task)) or self.answers.get(task.specification()["op"], CLOSED)
         evidence = Evidence(
-            NO_ONE, str(task), Outcome(raw["outcome"]), status=raw.get("status"), facts=raw.get("facts", {})
-        )
+            NO_ONE, str(task), Outcome(raw["outcome"]), raw.get("detail", ""), status=raw.get("status"),
+            facts=raw.get("facts", {}),
+        )  # fmt: skip
         return Answer(evidence, raw)
 
 
@@ -174,6 +177,33 @@ def test_a_door_that_nobody_gets_through_is_none() -> None:
     found = walked(shown={"tcp": {"outcome": "refused"}})
     assert ["pay/api:8080"] == [edge.target.name for edge in found["endpoint"]]
     assert {REFUTED} == statuses(found["endpoint"])
+
+
+@pytest.mark.parametrize("kind", ["kubelet-anonymous", "etcd-read", "bootstrap-token"])
+@pytest.mark.parametrize("outcome", ["no-answer", "refused", "unreachable"])
+def test_a_question_without_an_answer_is_unknown_where_the_door_is_open(kind: str, outcome: str) -> None:
+    """What let itself be connected to and then said nothing may say something to the next one."""
+    assert {UNKNOWN} == statuses(walked({"tcp": {"outcome": "open"}, "http": {"outcome": outcome}})[kind])
+    assert kind not in walked({"http": {"outcome": outcome}})
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        ({"outcome": "http", "status": 200}, PROVEN),
+        ({"outcome": "http", "status": 400}, UNKNOWN),
+        ({"outcome": "no-answer"}, UNKNOWN),
+    ],
+)
+def test_that_etcd_does_not_speak_tls_refuses_nothing(plain: dict[str, Any], expected: Status) -> None:
+    """It is asked in plain text as well, and only an answer counts."""
+    error = ssl.SSLError()
+    error.reason = "WRONG_VERSION_NUMBER"
+    spoken = agent.failed(error)
+    assert "closed" == spoken["outcome"]
+    question = "10.0.0.2:2379/v3/kv/range without a certificate"
+    answers = {f"POST https://{question}": spoken, f"POST http://{question}": plain}
+    assert {expected} == statuses(walked({"tcp": {"outcome": "open"}, **answers})["etcd-read"])
 
 
 @pytest.mark.parametrize(("status", "expected"), [(201, PROVEN), (401, REFUTED), (500, UNKNOWN)])
