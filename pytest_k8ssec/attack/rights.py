@@ -49,6 +49,7 @@ _IN_CLUSTER = {
     "volume-create": Vertex(Kind.NODE, "any"),
 }
 """What a right in the whole cluster leads to."""
+_TEMPLATE = "a pod of its own template"
 _TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "serviceaccounts")
 
 
@@ -193,23 +194,35 @@ def _secrets(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
 
 
 def _in_namespace(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
-    proven: set[tuple[str, bool]] = set()
+    proven: set[tuple[str, str]] = set()
+    offered: set[bool] = set()
     for step in in_namespace(suspect.account, place, suspect.scene.cluster.probe_image):
-        kind = _kind_of(step)
-        inside = step.right[1] in _TO_SOMETHING_INSIDE
-        if (kind, inside) in proven:
+        kind, end = _kind_of(step), _end_of(step)
+        if (kind, end) in proven:
             continue  # another way to the same end
         if _listed(step, rules):
             answer = suspect.attempt(step, f"in {place}")
             edges = [suspect.edge(kind, target, answer) for target in _targets(suspect.scene, step, place)]
             if any(edge.open for edge in edges):
-                proven.add((kind, inside))
-            yield from edges
-            if kind == "pod-create" and (kind, inside) in proven:
-                yield from _privileged(suspect, place, rules)
+                proven.add((kind, end))
         else:
-            yield suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)
-        yield from _by_name(suspect, step, place, rules)
+            edges = [suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)]
+        edges += _by_name(suspect, step, place, rules)
+        yield from edges
+        itself = step.right[:2] == ("create", "pods")
+        if end == _TEMPLATE and itself not in offered and any(edge.open for edge in edges):
+            offered.add(itself)
+            yield from _privileged(suspect, place, itself=itself)
+
+
+def _end_of(step: Step) -> str:
+    """What a right in a namespace gives: steps of one kind that give the same are ways to the same end."""
+    verb, resource, _ = step.right
+    if resource in _TO_SOMETHING_INSIDE:
+        return "something inside"
+    if _KINDS.get((verb, resource)):
+        return "a right"
+    return _TEMPLATE if resource != "pods" or verb == "create" else "another image in a pod that is there"
 
 
 def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Sequence[Vertex] = ()) -> Iterator[Edge]:
@@ -228,23 +241,27 @@ def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Se
             yield suspect.edge(_kind_of(step), target, answer, status)
 
 
-def _privileged(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
-    """Whether a pod that takes its node would be let in: offered by the identity itself where it may create pods."""
+def _privileged(suspect: Suspect, place: str, *, itself: bool) -> Iterator[Edge]:
+    """Whether a pod that takes its node would be let in.
+
+    Args:
+        itself: whether the identity makes pods, and so offers one; else what makes them is a controller, which admission
+            treats as our administrator.
+    """
     check = next(each for each in podsecurity.CHECKS if each.name == "privileged")
     offer = podsecurity.pod(suspect.scene.cluster.probe_image, check)
-    if rules.complete and not rules.grants("create", "pods"):
-        answer = podsecurity.offer(suspect.scene.cluster, place, offer)
-        open_as = Status.INFERRED  # what makes the pod is a controller, which admission treats alike
-    else:
+    if itself:
         suspect.meter.request()
         path = f"/api/v1/namespaces/{place}/pods"
         what = f"create a privileged pod, in {place} (dry run)"
         answer = suspect.identity.attempt("POST", path, body=offer, params={"dryRun": "All"}, what=what)
-        open_as = Status.PROVEN
+    else:
+        answer = podsecurity.offer(suspect.scene.cluster, place, offer)
     status = _THROUGH.get(answer.status or 0, Status.UNKNOWN)
+    if status is Status.PROVEN and not itself:
+        status = Status.INFERRED
     for node in suspect.scene.cluster.nodes:
-        target = suspect.scene.node(node)
-        yield suspect.edge("pod-privileged", target, answer, open_as if status is Status.PROVEN else status)
+        yield suspect.edge("pod-privileged", suspect.scene.node(node), answer, status)
 
 
 def _targets(scene: Scene, step: Step, place: str, *, only: str = "") -> list[Vertex]:

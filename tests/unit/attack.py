@@ -61,6 +61,8 @@ class FakeApi:
     """Items by path."""
     statuses: dict[str, int] = field(default_factory=dict)
     """By ``METHOD path``."""
+    ours: dict[str, int] = field(default_factory=dict)
+    """The same, for what our administrator writes."""
     default: int = 403
     powerful: tuple[str, ...] = ()
     """Users that our administrator's review says may do everything."""
@@ -79,7 +81,8 @@ class FakeApi:
             return Response(201, {"status": {"allowed": body["spec"]["user"] in self.powerful}}, 1.0)
         if ours and method == "GET":
             return Response(200, {"items": self.lists.get(path, [])}, 1.0)
-        return Response(self.statuses.get(f"{method} {path}", self.default), {}, 1.0)
+        statuses = {**self.statuses, **(self.ours if ours else {})}
+        return Response(statuses.get(f"{method} {path}", self.default), {}, 1.0)
 
 
 @dataclass

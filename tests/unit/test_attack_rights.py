@@ -95,8 +95,36 @@ def test_a_right_is_tried_and_leads_somewhere(right: dict[str, Any], kind: str, 
     # The way to bind cluster-admin is always tried, and this API server answers 404 to everything.
     others = {edge.kind.name for edges in found.values() for edge in edges if edge.open}
     assert {kind, "permission-discover", "role-bind"} | (
-        {"pod-privileged"} if kind == "pod-create" else set()
+        {"pod-privileged"} if targets == {Vertex(Kind.NAMESPACE, "web")} else set()
     ) == others
+
+
+@pytest.mark.parametrize("names", [(), ("shop",)])
+@pytest.mark.parametrize("verb", ["update", "patch"])
+def test_who_changes_a_template_is_tried_for_a_privileged_pod(verb: str, names: tuple[str, ...]) -> None:
+    """A controller makes the pod, so it is offered by our administrator: inferred."""
+    right = {**rule(verb, "deployments", group="apps"), **({"resourceNames": list(names)} if names else {})}
+    for status, expected in ((201, INFERRED), (403, REFUTED)):
+        found, api = walked(right, default=404, ours={f"POST {_WEB}/pods": status})
+        assert {expected} == statuses(found["pod-privileged"])
+        assert f"POST {_WEB}/pods" not in api.sent
+
+
+def test_who_changes_pods_that_are_there_is_still_tried_for_their_makers() -> None:
+    """The one gives another image, the other any pod: neither hides the other, or the privileged pod behind it."""
+    pods, makers = rule("patch", "pods"), rule("patch", "deployments", group="apps")
+    both, api = walked(pods, makers, default=404, ours={f"POST {_WEB}/pods": 201})
+    assert "PATCH /apis/apps/v1/namespaces/web/deployments/k8ssec-no-such" in api.sent
+    assert {INFERRED} == statuses(both["pod-privileged"])
+    found, _ = walked(pods, default=404)
+    assert "pod-privileged" not in found
+
+
+def test_a_privileged_pod_is_offered_by_whoever_makes_pods() -> None:
+    """Its own answer counts for its own pods."""
+    found, api = walked(rule("create", "pods"), statuses={f"POST {_WEB}/pods": 201}, ours={f"POST {_WEB}/pods": 403})
+    assert {PROVEN} == statuses(found["pod-privileged"])
+    assert 2 == api.sent.count(f"POST {_WEB}/pods")
 
 
 def test_a_right_that_is_listed_and_refused_is_refuted() -> None:
