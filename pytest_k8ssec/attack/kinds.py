@@ -168,6 +168,8 @@ _KINDS = (
     ),
     EdgeKind("placement", 8, "has all that runs on it:", "T1552.001"),
     EdgeKind("pod-owns", 8, "has what the pod has:", "T1552.001"),
+    EdgeKind("node-authorizer", 8, "is given, as the kubelet of its pods,", "T1552.007"),
+    EdgeKind("node-join", 8, "joins a node", "T1078.001"),
     EdgeKind("secret-holds", 8, "holds a token of", "T1528"),
     EdgeKind("namespace-owns", 8, "mounts into its own pods", "T1552.007"),
     EdgeKind("powerful", 8, "may already do everything as", "T1078"),

@@ -39,12 +39,13 @@ _KINDS = {
 }
 """Verb and resource of the right that matters, to the kind of edge; what else creates, updates or patches makes pods."""
 ANYBODY = Vertex(Kind.IDENTITY, "any user")
+ANY_NODE = Vertex(Kind.IDENTITY, "any node")
 EVERYWHERE = Vertex(Kind.NAMESPACE, "any")
 """Stands for all namespaces that were tried, where a right was refuted in all of them."""
 _IN_CLUSTER = {
     "role-escalate": CLUSTER_ADMIN,
     "impersonate": ANYBODY,
-    "certificate-approve": Vertex(Kind.IDENTITY, "any node"),
+    "certificate-approve": ANY_NODE,
     "webhook-create": Vertex(Kind.API_SERVER),
     "volume-create": Vertex(Kind.NODE, "any"),
 }

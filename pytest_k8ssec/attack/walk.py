@@ -18,7 +18,7 @@ from pytest_k8ssec.attack.host import KUBELET_FOLDER
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
-from pytest_k8ssec.attack.rights import Suspect, of_identity
+from pytest_k8ssec.attack.rights import ANY_NODE, Suspect, of_identity
 from pytest_k8ssec.attack.scene import Scene
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
@@ -54,6 +54,8 @@ class Walker:
     scene: Scene
     workloads: Mapping[Vertex, Workload]
     free: Free
+    namespaces: frozenset[str] = frozenset()
+    """Those whose accounts our administrator asks tokens of, once they are within reach."""
     bounds: Bounds = field(default_factory=Bounds)
     listening: Sequence[Target] = ()
     thorough: bool = False
@@ -74,7 +76,7 @@ class Walker:
             Target(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port) for each in targets(cluster, stack)
         ]
         workloads = {start_of(workload): workload for workload in stack.workloads()}
-        return cls(cluster, pool, scene, workloads, free, bounds, listening)
+        return cls(cluster, pool, scene, workloads, free, frozenset(stack.namespaces), bounds, listening)
 
     def walk(self, start: Vertex) -> Graph:
         """All that is within reach of who has a workload's pod.
@@ -207,7 +209,7 @@ class Walker:
         if here.name.startswith("system:bootstrap:") and identity is not None:
             yield _join(here, identity, meter)
             return
-        if identity is None and here.namespace in self._accounts_of_the_stack:
+        if identity is None and here.namespace in self.namespaces:
             # Proven to be within reach; the token that shows what it may do is our administrator's to ask for.
             identity = service_account(self.cluster, here.namespace, here.name.rpartition(":")[2])
             self._identities[here.name] = identity
@@ -226,17 +228,13 @@ class Walker:
             self._settled |= {twin.uid for twin in fresh}
         return twins
 
-    @property
-    def _accounts_of_the_stack(self) -> set[str]:
-        return {workload.namespace for workload in self.workloads.values()}
-
 
 def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:
     """Whether it may ask for a node's certificate; it is not asked for."""
     meter.request()
     answer = identity.may("create", "certificatesigningrequests", group="certificates.k8s.io")
     status = Status.PROVEN if answer.outcome is Outcome.DONE else Status.REFUTED
-    return Edge(KINDS["bootstrap-join"], here, Vertex(Kind.IDENTITY, "any node"), status, answer)
+    return Edge(KINDS["bootstrap-join"], here, ANY_NODE, status, answer)
 
 
 def _note(graph: Graph, bound: str) -> None:

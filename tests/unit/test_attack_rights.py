@@ -12,7 +12,7 @@ from pytest_k8ssec.attack.rights import of_identity
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
 from pytest_k8ssec.probes.grants import rule
 from pytest_k8ssec.stack import ServiceAccount
-from tests.unit.attack import ACCOUNT, INFERRED, KEY, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
+from tests.unit.attack import ACCOUNT, INFERRED, KEY, NODE, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
 
 _WEB = "/api/v1/namespaces/web"
 _LISTS: dict[str, list[dict[str, Any]]] = {
@@ -192,6 +192,60 @@ def test_what_follows_from_placement_is_inferred() -> None:
     inside = list(closure.of_namespace(scene, Vertex(Kind.NAMESPACE, "web")))
     assert {KEY, ACCOUNT} <= {edge.target for edge in inside}
     assert {INFERRED} == statuses(inside)
+
+
+def placed(name: str, node: str, namespace: str = "kube-system", **spec: Any) -> dict[str, Any]:
+    """A running pod of a DaemonSet's."""
+    owner = {"kind": "DaemonSet", "name": name, "controller": True}
+    return {
+        "metadata": {"name": f"{name}-{node}", "namespace": namespace, "ownerReferences": [owner]},
+        "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}], **spec},
+        "status": {"phase": "Running"},
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"hostPID": True},
+        {"volumes": [{"name": "logs", "hostPath": {"path": "/var/log"}}]},
+        {"containers": [{}, {"securityContext": {"privileged": True}}]},
+    ],
+)
+def test_a_pod_that_owns_its_node_leads_there_and_to_no_other(spec: dict[str, Any]) -> None:
+    """From a node or its kubelet to that node's pod alone; who may command any of its pods has all their nodes."""
+    pods = [placed("agent", node, **spec) for node in ("worker", "control-plane")]
+    scene = FakeCluster(FakeApi(lists={"/api/v1/namespaces/kube-system/pods": pods})).scene("web")
+    (there,) = (edge.target for edge in closure.of_kubelet(scene, Vertex(Kind.KUBELET, "worker")))
+    assert {("pod-owns", NODE)} == {(edge.kind.name, edge.target) for edge in closure.of_pod(scene, there)}
+    every = {edge.target for edge in closure.of_pod(scene, Vertex(Kind.POD, "kube-system/agent"))}
+    assert {NODE, Vertex(Kind.NODE, "control-plane")} == every
+
+
+def test_a_pod_that_owns_nothing_leads_to_no_node() -> None:
+    """It has neither files nor processes of its node, and no privileges."""
+    pods = [placed("dns", "worker")]
+    scene = FakeCluster(FakeApi(lists={"/api/v1/namespaces/kube-system/pods": pods})).scene("web")
+    assert [] == list(closure.of_pod(scene, Vertex(Kind.POD, "kube-system/dns")))
+
+
+def test_a_certificate_of_any_node_is_a_node_and_what_their_pods_have() -> None:
+    """So it counts against the budget of nodes, and leads on by the accounts of pods."""
+    token = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {}}]}}
+    pods = [placed("shop", "worker", "web", serviceAccountName="shop", volumes=[token])]
+    scene = FakeCluster(FakeApi(lists={f"{_WEB}/pods": pods})).scene("web")
+    found = {edge.target for edge in closure.of_identity(scene, Vertex(Kind.IDENTITY, "any node"))}
+    assert {Kind.NODE, Kind.IDENTITY} == {target.kind for target in found}
+    assert ACCOUNT in found
+    own = Vertex(Kind.IDENTITY, "system:node:worker")
+    assert [ACCOUNT] == [edge.target for edge in closure.of_identity(scene, own)]
+    assert [] == list(closure.of_identity(scene, Vertex(Kind.IDENTITY, "system:node:control-plane")))
+
+
+def test_who_may_bind_any_role_is_as_good_as_an_administrator() -> None:
+    """Reviewed for accounts that are not the stack's."""
+    scene = FakeCluster(FakeApi(may=("bind clusterroles",))).scene()
+    assert [CLUSTER_ADMIN] == [edge.target for edge in closure.of_identity(scene, ACCOUNT)]
 
 
 def test_a_powerful_account_that_is_not_the_stacks_is_inferred_to_be_one() -> None:

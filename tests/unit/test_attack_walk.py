@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -11,8 +12,9 @@ from pytest_k8ssec.attack import walk as module
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Graph, Kind, Vertex
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
 from pytest_k8ssec.attack.walk import Walker
+from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.pool import Pool
-from tests.unit.attack import INFERRED, KEY, REFUTED, SHOP, FakeCluster, edge
+from tests.unit.attack import INFERRED, KEY, REFUTED, SHOP, FakeApi, FakeCluster, edge
 
 
 class Scripted(Walker):
@@ -33,11 +35,23 @@ class Scripted(Walker):
 def scripted(*edges: Edge, bounds: Bounds | None = None) -> Scripted:
     """A walker over these edges."""
     cluster = cast("Any", FakeCluster())
-    made = Scripted(cluster, cast("Pool", None), FakeCluster().scene(), {}, cast("Any", None), bounds or Bounds())
+    made = Scripted(cluster, cast("Pool", None), FakeCluster().scene(), {}, cast("Any", None))
+    made.bounds = bounds or Bounds()
     made.table, made.asked = {}, []
     for each in edges:
         made.table.setdefault(each.source, []).append(each)
     return made
+
+
+@dataclass
+class FakeStack:
+    """A stack of namespaces without workloads."""
+
+    namespaces: tuple[str, ...]
+
+    def workloads(self) -> tuple[Any, ...]:
+        """None."""
+        return ()
 
 
 def account(number: int) -> Vertex:
@@ -111,6 +125,46 @@ def test_a_bound_in_the_middle_is_told_and_nothing_of_it_remembered() -> None:
     walker.ends_at = None
     assert walker.walk(SHOP).conclusive
     assert 2 == walker.asked.count(account(0))
+
+
+def test_who_commands_a_kubelet_has_what_the_pods_on_its_node_own() -> None:
+    """Over the API server's own pod it leads to its node, and so to the cluster, within the depth that is usual."""
+    server = {
+        "metadata": {"name": "kube-apiserver-k8ssec-1-control-plane", "namespace": "kube-system",
+                     "ownerReferences": [{"kind": "Node", "name": "n", "controller": True}]},
+        "spec": {"nodeName": "k8ssec-1-control-plane", "containers": [{}],
+                 "volumes": [{"name": "pki", "hostPath": {"path": "/etc/kubernetes/pki"}}]},
+        "status": {"phase": "Running"},
+    }  # fmt: skip
+    kubelet = Vertex(Kind.KUBELET, "control-plane")
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/kube-system/pods": [server]})))
+    walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), {}, cast("Any", None))
+    walker._known[SHOP] = (edge("token-steal", SHOP, account(0)),)
+    walker._known[account(0)] = (edge("kubelet-exec", account(0), kubelet),)
+    graph = walker.walk(SHOP)
+    assert ["token-steal", "kubelet-exec", "placement", "pod-owns", "control-plane"] == [
+        each.kind.name for each in graph.path()
+    ]
+
+
+def test_accounts_of_every_namespace_of_the_stack_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those without a workload, too; of others nobody asks a token."""
+    asked = []
+
+    def given(_: object, namespace: str, name: str) -> Identity:
+        asked.append(f"{namespace}/{name}")
+        return Identity(cast("Any", FakeApi()), f"system:serviceaccount:{namespace}:{name}", "token")
+
+    monkeypatch.setattr(module, "service_account", given)
+    api, stack = FakeApi(), cast("Any", FakeStack(("web", "shared")))
+    monkeypatch.setattr(module, "targets", lambda *_: [])
+    cluster = cast("Any", FakeCluster(api))
+    made = Walker.of(
+        cluster, stack, cast("Pool", None), cluster.scene("web"), cast("Any", None), Bounds(per_second=1e6)
+    )
+    for namespace in ("shared", "kube-system"):
+        list(made._leaving(Vertex(Kind.IDENTITY, f"system:serviceaccount:{namespace}:a"), Meter(made.bounds)))
+    assert ["shared/a"] == asked
 
 
 def test_more_endpoints_than_allowed_are_a_bound() -> None:
