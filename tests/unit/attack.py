@@ -66,6 +66,8 @@ class FakeApi:
     default: int = 403
     powerful: tuple[str, ...] = ()
     """Users that our administrator's review says may do everything."""
+    messages: dict[str, str] = field(default_factory=dict)
+    """What it says besides, by ``METHOD path``."""
     may: tuple[str, ...] = ()
     """Rights, as verb and resource, that any review says are granted."""
     sent: list[str] = field(default_factory=list)
@@ -86,7 +88,8 @@ class FakeApi:
             everywhere = [each for name, items in self.lists.items() if name.endswith("/pods") for each in items]
             return Response(200, {"items": everywhere if path == "/api/v1/pods" else self.lists.get(path, [])}, 1.0)
         statuses = {**self.statuses, **(self.ours if ours else {})}
-        return Response(statuses.get(f"{method} {path}", self.default), {}, 1.0)
+        body = {"kind": "Status", "message": self.messages.get(f"{method} {path}", "")}
+        return Response(statuses.get(f"{method} {path}", self.default), body, 1.0)
 
 
 def _right(review: Any) -> str:

@@ -14,6 +14,7 @@ from pytest_k8ssec.probes.grants import rule
 from pytest_k8ssec.stack import ServiceAccount
 from tests.unit.attack import ACCOUNT, INFERRED, KEY, NODE, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
 
+_HOOKS, _RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
 _WEB = "/api/v1/namespaces/web"
 _LISTS: dict[str, list[dict[str, Any]]] = {
     f"{_WEB}/secrets": [named("key")],
@@ -127,6 +128,76 @@ def test_a_privileged_pod_is_offered_by_whoever_makes_pods() -> None:
     assert 2 == api.sent.count(f"POST {_WEB}/pods")
 
 
+@pytest.mark.parametrize(
+    ("right", "request_", "kind"),
+    [
+        (rule("get", "pods/exec"), f"GET {_WEB}/pods/k8ssec-no-such/exec", "pod-exec"),
+        (rule("create", "nodes/proxy"), "POST /api/v1/nodes/k8ssec-1-worker/proxy/healthz", "kubelet-exec"),
+        (
+            rule("patch", "certificatesigningrequests/approval", group="certificates.k8s.io"),
+            "PATCH /apis/certificates.k8s.io/v1/certificatesigningrequests/k8ssec-no-such/approval",
+            "certificate-approve",
+        ),
+        (
+            rule("update", "mutatingwebhookconfigurations", group=_HOOKS),
+            f"PUT /apis/{_HOOKS}/v1/mutatingwebhookconfigurations/k8ssec-no-such",
+            "webhook-create",
+        ),
+        (
+            rule("patch", "validatingwebhookconfigurations", group=_HOOKS),
+            f"PATCH /apis/{_HOOKS}/v1/validatingwebhookconfigurations/k8ssec-no-such",
+            "webhook-create",
+        ),
+        (
+            rule("update", "pods/ephemeralcontainers"),
+            f"PUT {_WEB}/pods/k8ssec-no-such/ephemeralcontainers",
+            "pod-patch",
+        ),
+    ],
+)
+def test_the_right_that_matters_is_tried_by_itself(right: dict[str, Any], request_: str, kind: str) -> None:
+    """Whatever usually goes along with it: only an answer refutes it."""
+    found, api = walked(right, statuses={request_: 404})
+    assert request_ in api.sent
+    assert any(edge.open for edge in found[kind])
+    found, _ = walked(right)
+    assert {REFUTED} == statuses(found[kind])
+
+
+@pytest.mark.parametrize("verb", ["update", "patch"])
+@pytest.mark.parametrize(
+    ("matters", "what", "kind"),
+    [
+        ("escalate clusterroles", "clusterroles", "role-escalate"),
+        ("bind clusterroles", "clusterrolebindings", "role-bind"),
+    ],
+)
+def test_to_change_what_is_there_is_as_good_as_to_create(verb: str, matters: str, what: str, kind: str) -> None:
+    """The dry run of a new one is refused; the API server is asked for the rest, so it is inferred."""
+    right = rule(*matters.split(), group=_RBAC)
+    found, _ = walked(right, rule(verb, what, group=_RBAC), may=(matters, f"{verb} {what}"))
+    assert [(CLUSTER_ADMIN, INFERRED)] == [(edge.target, edge.status) for edge in found[kind] if edge.open]
+    found, _ = walked(right, may=(matters,))
+    assert {REFUTED} == statuses(found[kind])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ('pods "k8ssec-no-such" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4', UNKNOWN),
+        ('pods "k8ssec-no-such" is forbidden: failed quota: small: must specify requests.storage', UNKNOWN),
+        ('pods "k8ssec-no-such" is forbidden: minimum cpu usage per Container is 1, but request is 5m', UNKNOWN),
+        ('pods "k8ssec-no-such" is forbidden: violates PodSecurity "baseline:latest": privileged', REFUTED),
+    ],
+)  # fmt: skip
+def test_a_full_quota_refuses_nobody(words: str, expected: Status) -> None:
+    """Our twins take room of it; the next attacker may find some."""
+    found, _ = walked(
+        rule("create", "pods"), statuses={f"POST {_WEB}/pods": 403}, messages={f"POST {_WEB}/pods": words}
+    )
+    assert {expected} == statuses(found["pod-create"])
+
+
 def test_a_right_that_is_listed_and_refused_is_refuted() -> None:
     """The list is where to look, the answer is what counts."""
     found, _ = walked(rule("get", "secrets"))
@@ -143,7 +214,7 @@ def test_rights_in_the_cluster_are_inferred_to_lead_on() -> None:
     """That an approved certificate makes an administrator is not tried."""
     right = rule("update", "certificatesigningrequests/approval", group="certificates.k8s.io")
     found, _ = walked(right, default=404)
-    assert {INFERRED} == statuses(found["certificate-approve"])
+    assert [INFERRED] == [edge.status for edge in found["certificate-approve"] if edge.open]
 
 
 def test_rights_on_one_object_are_found_by_its_name() -> None:
