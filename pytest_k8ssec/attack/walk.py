@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pytest_k8ssec.attack import closure
 from pytest_k8ssec.attack.container import Container, Look, Target
 from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
-from pytest_k8ssec.attack.host import KUBELET_FOLDER
+from pytest_k8ssec.attack.host import KEYS
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
@@ -133,7 +133,7 @@ class Walker:
         mounted = sorted({path for template in templates for path in host_mounts(template).values()})
         free = self.free(node.name)
         with (
-            planted(self.cluster, node, (*mounted, KUBELET_FOLDER)) as traces,
+            planted(self.cluster, node, (*mounted, *KEYS)) as traces,
             served(self.cluster, node, free),
             ThreadPoolExecutor(_TOGETHER) as threads,
         ):
