@@ -73,7 +73,7 @@ class Canary:
         workload = Workload("Pod", self._account.namespace, "canary", {}, {}, template)
         scene = Scene(self._cluster, (self._account.namespace,), ours=True)
         start = start_of(workload)
-        walker = Walker(self._cluster, self._pool, scene, {start: workload}, self.pod,
+        walker = Walker(self._cluster, self._pool, scene, {start: [workload]}, self.pod,
                         frozenset({workload.namespace}), _BOUNDS, thorough=True)  # fmt: skip
         self.pod(node)
         rules = [rule(verb, "secrets") for verb in ("list", "get")]

@@ -52,7 +52,8 @@ class Walker:
     cluster: Cluster
     pool: Pool
     scene: Scene
-    workloads: Mapping[Vertex, Workload]
+    workloads: Mapping[Vertex, Sequence[Workload]]
+    """By where their walks begin: a Deployment and a CronJob may have one name, and are walked as one."""
     free: Free
     namespaces: frozenset[str] = frozenset()
     """Those whose accounts our administrator asks tokens of, once they are within reach."""
@@ -75,7 +76,9 @@ class Walker:
         listening = [
             Target(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port) for each in targets(cluster, stack)
         ]
-        workloads = {start_of(workload): workload for workload in stack.workloads()}
+        workloads: dict[Vertex, list[Workload]] = {}
+        for workload in stack.workloads():
+            workloads.setdefault(start_of(workload), []).append(workload)
         return cls(cluster, pool, scene, workloads, free, frozenset(stack.namespaces), bounds, listening)
 
     def walk(self, start: Vertex) -> Graph:
@@ -116,8 +119,8 @@ class Walker:
             NoAccess: no pod of ours may be placed there.
             ProbeError: a twin did not start, or an exec broke.
         """
-        fresh = [start for start in starts if start not in self._looks]
-        specs = [(start, name, spec) for start in fresh for name, spec in self._specs(start).items()]
+        fresh = [start for start in dict.fromkeys(starts) if start not in self._looks]
+        specs = [(start, name, spec) for start in fresh for name, spec in self._specs(start)]
         twins = self._twins([spec for _, _, spec in specs])
         looks: dict[Vertex, list[Look]] = {start: [] for start in fresh}
         for name in sorted({twin.source.node for twin in twins}):
@@ -153,7 +156,7 @@ class Walker:
 
     def nodes_of(self, start: Vertex) -> tuple[str, ...]:
         """The nodes that a workload's twins stand on. Raises as :meth:`prepare` does."""
-        return tuple(sorted({twin.source.node for twin in self._twins([*self._specs(start).values()])}))
+        return tuple(sorted({twin.source.node for twin in self._twins([spec for _, spec in self._specs(start)])}))
 
     def _leaving(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         """What leaves from a vertex; remembered once it was found out to the end."""
@@ -188,13 +191,13 @@ class Walker:
             case Kind.API_SERVER:
                 yield from closure.of_api_server(self.scene, here)
 
-    def _specs(self, start: Vertex) -> dict[str, PodSpec]:
-        """The pods that stand for a workload, one for each of its containers."""
-        workload = self.workloads[start]
-        return {
-            name: PodSpec(workload.namespace, template=template, purpose="twin")
+    def _specs(self, start: Vertex) -> list[tuple[str, PodSpec]]:
+        """The pods that stand for a workload, one for each of its containers, by that one's name."""
+        return [
+            (name, PodSpec(workload.namespace, template=template, purpose="twin"))
+            for workload in self.workloads[start]
             for name, template in by_container(workload.template).items()
-        }
+        ]
 
     def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
         meter.check()

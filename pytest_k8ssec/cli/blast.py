@@ -66,8 +66,7 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> dict[str, Grap
             tell(f"starting twins of {len(chosen)} workloads")
             walk.prepare(chosen)
         graphs: dict[str, Graph] = {}
-        for workload in chosen:
-            name = f"{workload.namespace}/{workload.name}"
+        for name, workload in {_name(each): each for each in chosen}.items():
             tell(f"walking from {name}")
             graphs[name] = walk(workload)
         return graphs
@@ -80,15 +79,23 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> dict[str, Grap
 
 
 def _chosen(workloads: Sequence[Workload], wanted: str | None) -> list[Workload]:
-    """The workloads of that name, all where none is wanted. Raises SettingsError."""
+    """The workloads of that name, all where none is wanted; several of one full name are walked as one.
+
+    Raises:
+        SettingsError: there is none, or the name says too little.
+    """
     if wanted is None:
         return list(workloads)
-    found = [each for each in workloads if wanted in (each.name, f"{each.namespace}/{each.name}")]
-    known = ", ".join(sorted(f"{each.namespace}/{each.name}" for each in workloads))
-    if len(found) != 1:
+    found = [each for each in workloads if wanted in (each.name, _name(each))]
+    known = ", ".join(sorted({_name(each) for each in workloads}))
+    if len({_name(each) for each in found}) != 1:
         why = "is no workload of the stack" if not found else "is the name of several"
         raise SettingsError(f"workload {wanted!r}: {why}", mend=f"name one of {known}")
     return found
+
+
+def _name(workload: Workload) -> str:
+    return f"{workload.namespace}/{workload.name}"
 
 
 def _write(arguments: argparse.Namespace, graphs: Sequence[Graph]) -> None:

@@ -14,6 +14,7 @@ from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
 from pytest_k8ssec.attack.walk import Walker
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.stack import Workload
 from tests.unit.attack import INFERRED, KEY, REFUTED, SHOP, FakeApi, FakeCluster, edge
 
 
@@ -45,13 +46,14 @@ def scripted(*edges: Edge, bounds: Bounds | None = None) -> Scripted:
 
 @dataclass
 class FakeStack:
-    """A stack of namespaces without workloads."""
+    """A stack of namespaces, and workloads if any."""
 
     namespaces: tuple[str, ...]
+    has: tuple[Workload, ...] = ()
 
-    def workloads(self) -> tuple[Any, ...]:
-        """None."""
-        return ()
+    def workloads(self) -> tuple[Workload, ...]:
+        """Those that it has."""
+        return self.has
 
 
 def account(number: int) -> Vertex:
@@ -167,6 +169,20 @@ def test_accounts_of_every_namespace_of_the_stack_are_tried(monkeypatch: pytest.
     assert ["shared/a"] == asked
 
 
+def workload(kind: str, container: str) -> Workload:
+    """One of the shop's name."""
+    return Workload(kind, "web", "shop", {}, {}, {"spec": {"containers": [{"name": container}]}})
+
+
+def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Deployment and a CronJob may share one, and their pods are one vertex."""
+    monkeypatch.setattr(module, "targets", lambda *_: [])
+    stack = cast("Any", FakeStack(("web",), (workload("Deployment", "shop"), workload("CronJob", "clean"))))
+    cluster = cast("Any", FakeCluster())
+    made = Walker.of(cluster, stack, cast("Pool", None), cluster.scene("web"), cast("Any", None), Bounds())
+    assert ["shop", "clean"] == [name for name, _ in made._specs(SHOP)]
+
+
 def test_more_endpoints_than_allowed_are_a_bound() -> None:
     """Those that were left out may be open."""
     walker = scripted()
@@ -177,12 +193,12 @@ def test_more_endpoints_than_allowed_are_a_bound() -> None:
 def test_half_a_look_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one container of a workload could not be asked, nothing of the others is kept."""
     walker = scripted()
-    walker.workloads = {SHOP: cast("Any", None)}
+    walker.workloads = {SHOP: []}
 
     def broken(*_: object) -> list[Any]:
         raise BoundReached("broken")
 
-    monkeypatch.setattr(module.Walker, "_specs", lambda *_: {"shop": None})
+    monkeypatch.setattr(module.Walker, "_specs", lambda *_: [("shop", None)])
     monkeypatch.setattr(module.Walker, "_twins", broken)
     with pytest.raises(BoundReached):
         walker.prepare([SHOP])
