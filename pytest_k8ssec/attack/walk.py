@@ -62,9 +62,9 @@ class Walker:
     thorough: bool = False
     """Whether to go on behind an identity that is cluster-admin already."""
     _identities: dict[str, Identity] = field(default_factory=dict)
-    _known: dict[Vertex, tuple[Edge, ...]] = field(default_factory=dict)
+    _known: dict[tuple[Vertex, bool], tuple[Edge, ...]] = field(default_factory=dict)
+    """By the position, and whether a token of it is held: with one, more can be told of an identity."""
     _looks: dict[Vertex, list[Look]] = field(default_factory=dict)
-    _settled: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, cluster: Cluster, stack: Stack, pool: Pool, scene: Scene, free: Free, bounds: Bounds) -> Walker:
@@ -160,14 +160,15 @@ class Walker:
 
     def _leaving(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         """What leaves from a vertex; remembered once it was found out to the end."""
-        if here in self._known:
-            yield from self._known[here]
+        known = self._known.get((here, here.name in self._identities))
+        if known is not None:
+            yield from known
             return
         found = []
         for edge in self._find(here, meter):
             found.append(edge)
             yield edge
-        self._known[here] = tuple(found)
+        self._known[here, here.name in self._identities] = tuple(found)
 
     def _find(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         if here in self.workloads:
@@ -224,11 +225,12 @@ class Walker:
     def _twins(self, specs: Sequence[PodSpec]) -> list[Pod]:
         """Their pods, which the policy engine was given the time to take up."""
         twins = self.pool.lease(*specs)
-        fresh = [twin for twin in twins if twin.uid not in self._settled]
+        settled: set[str] = self.pool.remember("blast radius: twins that policies were given time for", set)
+        fresh = [twin for twin in twins if twin.uid not in settled]
         if fresh:
             free = self.free(fresh[0].source.node)
             settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
-            self._settled |= {twin.uid for twin in fresh}
+            settled |= {twin.uid for twin in fresh}
         return twins
 
 

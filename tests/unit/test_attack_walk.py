@@ -11,6 +11,7 @@ import pytest
 from pytest_k8ssec.attack import walk as module
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Graph, Kind, Vertex
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
+from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.attack.walk import Walker
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.pool import Pool
@@ -117,6 +118,35 @@ def test_what_leaves_from_a_position_is_found_out_once() -> None:
     assert 1 == walker.asked.count(account(0))
 
 
+def test_a_token_that_is_found_later_is_used() -> None:
+    """What was inferred of an identity without a token says nothing of what it is seen to do with one."""
+    walker = scripted(edge("token-steal", SHOP, account(0)))
+    walker.walk(SHOP)
+    walker._identities[account(0).name] = cast("Any", None)
+    walker.table[account(0)] = [edge("secrets-get", account(0), KEY)]
+    assert KEY in walker.walk(SHOP).reached
+
+
+def test_each_test_looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph of one test says nothing of the next, which may have changed the cluster; twins stay in the pool."""
+    made: list[Scripted] = []
+
+    def walker(*_: object) -> Scripted:
+        made.append(scripted(*([edge("secrets-get", SHOP, KEY)] if made else [])))
+        return made[-1]
+
+    monkeypatch.setattr(Walker, "of", walker)
+    pool = Pool(cast("Any", FakeCluster()), "run", tuple)
+    stack = cast("Any", FakeStack(("web",)))
+    first, second = (BlastRadius(cast("Any", FakeCluster()), stack, pool) for _ in range(2))
+    shop = workload("Deployment", "shop")
+    assert KEY not in first(shop).reached
+    assert KEY in second(shop).reached
+    assert KEY not in first(shop).reached
+    first.forget()
+    assert KEY in first(shop).reached
+
+
 def test_a_bound_in_the_middle_is_told_and_nothing_of_it_remembered() -> None:
     """What came so far stands; the next walk looks again, rather than taking half for the whole."""
     walker = scripted(*chain(1), edge("secrets-get", account(0), KEY))
@@ -141,8 +171,8 @@ def test_who_commands_a_kubelet_has_what_the_pods_on_its_node_own() -> None:
     kubelet = Vertex(Kind.KUBELET, "control-plane")
     cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/kube-system/pods": [server]})))
     walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), {}, cast("Any", None))
-    walker._known[SHOP] = (edge("token-steal", SHOP, account(0)),)
-    walker._known[account(0)] = (edge("kubelet-exec", account(0), kubelet),)
+    walker._known[SHOP, False] = (edge("token-steal", SHOP, account(0)),)
+    walker._known[account(0), False] = (edge("kubelet-exec", account(0), kubelet),)
     graph = walker.walk(SHOP)
     assert ["token-steal", "kubelet-exec", "placement", "pod-owns", "control-plane"] == [
         each.kind.name for each in graph.path()
