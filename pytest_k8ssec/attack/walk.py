@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pytest_k8ssec.attack import closure
 from pytest_k8ssec.attack.container import Container, Look, Target
@@ -193,12 +194,23 @@ class Walker:
                 yield from closure.of_api_server(self.scene, here)
 
     def _specs(self, start: Vertex) -> list[tuple[str, PodSpec]]:
-        """The pods that stand for a workload, one for each of its containers, by that one's name."""
+        """The pods that stand for a workload, one for each of its containers, by that one's name.
+
+        Where its own pods stand on several nodes, or by their kind on each, such pods stand on each of those: what leads out
+        of a container may differ between nodes. Else it is the scheduler that chooses, as it did for the workload's own.
+        """
         return [
-            (name, PodSpec(workload.namespace, template=template, purpose="twin"))
+            (name, PodSpec(workload.namespace, template=_placed(template, node), purpose="twin"))
             for workload in self.workloads[start]
+            for node in self._stands_on(start, workload)
             for name, template in by_container(workload.template).items()
         ]
+
+    def _stands_on(self, start: Vertex, workload: Workload) -> list[str]:
+        """The nodes that its twins are to stand on, by name; "" for whichever the scheduler chooses."""
+        pods = self.scene.pods(workload.namespace)
+        nodes = sorted({pod.node for pod in pods if pod.vertex == start})
+        return nodes if len(nodes) > 1 or (nodes and workload.kind == "DaemonSet") else [""]
 
     def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
         meter.check()
@@ -232,6 +244,10 @@ class Walker:
             settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
             settled |= {twin.uid for twin in fresh}
         return twins
+
+
+def _placed(template: Mapping[str, Any], node: str) -> Mapping[str, Any]:
+    return {**template, "spec": {**template["spec"], "nodeName": node}} if node else template
 
 
 def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:

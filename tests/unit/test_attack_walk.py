@@ -213,6 +213,34 @@ def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPat
     assert ["shop", "clean"] == [name for name, _ in made._specs(SHOP)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "nodes", "expected"),
+    [
+        ("DaemonSet", ("worker", "control-plane"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
+        ("DaemonSet", ("worker",), ["k8ssec-1-worker"]),
+        ("Deployment", ("worker", "control-plane", "worker"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
+        ("Deployment", ("worker",), [None]),
+        ("Deployment", (), [None]),
+    ],
+)
+def test_twins_stand_wherever_its_pods_do(kind: str, nodes: tuple[str, ...], expected: list[str | None]) -> None:
+    """What leads out of a pod on a control plane is not seen on a worker; one node alone is the scheduler's choice."""
+    owner = {"kind": kind, "name": "shop", "controller": True}
+    pods = [
+        {
+            "metadata": {"name": f"shop-{number}", "namespace": "web", "ownerReferences": [owner]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}]},
+            "status": {"phase": "Running"},
+        }
+        for number, node in enumerate(nodes)
+    ]
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/web/pods": pods})))
+    shops = {SHOP: [workload(kind, "shop")]}
+    walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), shops, cast("Any", None))
+    specs = [spec for _, spec in walker._specs(SHOP)]
+    assert expected == [(spec.template or {})["spec"].get("nodeName") for spec in specs]
+
+
 def test_more_endpoints_than_allowed_are_a_bound() -> None:
     """Those that were left out may be open."""
     walker = scripted()
