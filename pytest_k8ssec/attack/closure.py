@@ -23,7 +23,7 @@ _POWERS = (
 )
 """Any of these is as good as cluster-admin."""
 _NODE_USER = "system:node:"
-_JOINED = Vertex(Kind.NODE, "of the attacker's own")
+_JOINED = Vertex(Kind.NODE, "of its own")
 
 
 def of_node(scene: Scene, node: Vertex) -> Iterator[Edge]:
