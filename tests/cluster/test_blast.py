@@ -96,7 +96,7 @@ def test_a_wider_radius_is_named_edge_by_edge(cluster: KindCluster, stack: Stack
 
 
 def test_who_commands_kubelets_has_the_nodes(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
-    """Over pods that own theirs, and by that the cluster: `create` on nodes/proxy is enough, and the walk ends in its bounds."""
+    """Over pods that own theirs, and by that the cluster: `create` on nodes/proxy is enough, and nothing is forgotten unasked."""
     workload = next(each for each in stack.workloads() if each.name == "reporter")
     blast = BlastRadius(cluster, stack, pool)
     assert not blast(workload).is_admin
