@@ -127,7 +127,8 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, pytestconfig: pytes
     """What is within reach of whoever gets into a container of a workload.
 
     ``graph = blast_radius(workload)`` walks the attack graph from a twin of it. Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
-    ``blast_radius.baseline`` is what blast-radius.yaml beside Pulumi.yaml agrees to.
+    ``blast_radius.baseline`` is what blast-radius.yaml beside Pulumi.yaml agrees to. Each test looks anew; one that changes the
+    cluster between two walks calls ``blast_radius.forget()``.
     """
     from pytest_k8ssec.attack import baseline
     from pytest_k8ssec.attack.radius import BlastRadius

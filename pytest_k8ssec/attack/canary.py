@@ -6,6 +6,8 @@ rights are granted for the walk alone, and taken away in every ending.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pytest_k8ssec.attack.graph import Graph, Status
 from pytest_k8ssec.attack.meter import Bounds
 from pytest_k8ssec.attack.scene import Scene
@@ -30,6 +32,7 @@ ALWAYS_SHOWN = (
     "token-paths",
     "host-namespace",
     "cri-socket",
+    "core-pattern",
     "endpoint",
 )
 """Kinds that every canary finds live from inside its container."""
@@ -66,11 +69,12 @@ class Canary:
         return self._pool.remember(f"blast canary on {node}", lambda: self._walk(node))
 
     def _walk(self, node: str) -> Graph:
-        template = unrestricted_template(node, self._account.name)
+        template = self._template(node)
         workload = Workload("Pod", self._account.namespace, "canary", {}, {}, template)
         scene = Scene(self._cluster, (self._account.namespace,), ours=True)
         start = start_of(workload)
-        walker = Walker(self._cluster, self._pool, scene, {start: workload}, self.pod, _BOUNDS, thorough=True)
+        walker = Walker(self._cluster, self._pool, scene, {start: [workload]}, self.pod,
+                        frozenset({workload.namespace}), _BOUNDS, thorough=True)  # fmt: skip
         self.pod(node)
         rules = [rule(verb, "secrets") for verb in ("list", "get")]
         steps = (*in_cluster(), *in_namespace(self._account, self._account.namespace, self._cluster.probe_image))
@@ -79,8 +83,17 @@ class Canary:
             return walker.walk(start)
 
     def _spec(self, node: str) -> PodSpec:
+        return PodSpec(self._account.namespace, template=self._template(node), purpose="twin")
+
+    def _template(self, node: str) -> dict[str, Any]:
+        """That of a pod that may do everything, with a mount of the node that may not be written before the one that may."""
         template = unrestricted_template(node, self._account.name)
-        return PodSpec(self._account.namespace, template=template, purpose="twin")
+        spec = template["spec"]
+        (container,) = spec["containers"]
+        first = {"name": "first", "mountPath": "/first", "readOnly": True}
+        mounts = {"volumeMounts": [first, *container["volumeMounts"]]}
+        volumes = [*spec["volumes"], {"name": "first", "hostPath": {"path": "/etc"}}]
+        return {"spec": {**spec, "volumes": volumes, "containers": [{**container, **mounts}]}}
 
     @property
     def _account(self) -> ServiceAccount:

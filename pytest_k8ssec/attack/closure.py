@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
-from pytest_k8ssec.attack.rights import ANYBODY
+from pytest_k8ssec.attack.rights import ANY_NODE, ANYBODY
 from pytest_k8ssec.attack.scene import Placed, Scene
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Evidence
@@ -15,8 +15,15 @@ from pytest_k8ssec.probes.identities import api_evidence, attributes
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _RBAC = "rbac.authorization.k8s.io"
-_POWERS = (rule("*", "*", group="*"), rule("escalate", "clusterroles", group=_RBAC), rule("impersonate", "users"))
+_POWERS = (
+    rule("*", "*", group="*"),
+    rule("escalate", "clusterroles", group=_RBAC),
+    rule("bind", "clusterroles", group=_RBAC),
+    rule("impersonate", "users"),
+)
 """Any of these is as good as cluster-admin."""
+_NODE_USER = "system:node:"
+_JOINED = Vertex(Kind.NODE, "of its own")
 
 
 def of_node(scene: Scene, node: Vertex) -> Iterator[Edge]:
@@ -26,7 +33,7 @@ def of_node(scene: Scene, node: Vertex) -> Iterator[Edge]:
             yield _inferred("placement", node, scene.node(each), scene.told("a volume may name any node"))
         return
     yield from _pods(scene, node, scene.pods_on(node.name))
-    own = Vertex(Kind.IDENTITY, f"system:node:{node.name}")
+    own = Vertex(Kind.IDENTITY, f"{_NODE_USER}{node.name}")
     yield _inferred("placement", node, own, scene.told(f"{node}: the kubelet's certificate lies on it"))
     if any(each.control_plane and scene.short(each.name) == node.name for each in scene.cluster.nodes):
         told = scene.told(f"{node}: is a control plane", "the cluster's CA keys lie on it")
@@ -64,21 +71,29 @@ def of_secret(scene: Scene, secret: Vertex) -> Iterator[Edge]:
 
 
 def of_pod(scene: Scene, pod: Vertex) -> Iterator[Edge]:
-    """What a pod that is not of the stack has."""
+    """What a pod that is not of the stack has, its node among it where nothing keeps it apart from that."""
     for each in scene.pods(pod.namespace):
-        if each.vertex == pod:
+        if pod in (each.vertex, scene.that_one(each)):
             told = scene.told(f"the specification of a pod of {pod.name}")
-            if each.account:
-                yield _inferred("pod-owns", pod, Vertex(Kind.IDENTITY, each.account), told)
-            for name in each.secrets:
-                yield _inferred("pod-owns", pod, Vertex(Kind.SECRET, f"{pod.namespace}/{name}"), told)
+            yield from _what_it_has(pod, each, told, "pod-owns")
+            if each.owns_node:
+                yield _inferred("pod-owns", pod, scene.node(each.node), told)
 
 
 def of_identity(scene: Scene, identity: Vertex) -> Iterator[Edge]:
-    """Whether an identity that is not of the stack may do everything: by our administrator's review, as it has no token here."""
+    """What an identity that is not of the stack may do, as it has no token here.
+
+    An account's power is told by our administrator's review, a kubelet's follows from the pods that are bound to its node.
+    """
     if identity == ANYBODY:
         told = scene.told("any user may be acted as", "some may do everything, as kubeadm's administrators do")
         yield _inferred("powerful", identity, CLUSTER_ADMIN, told)
+    elif identity == ANY_NODE:
+        yield _inferred("node-join", identity, _JOINED, scene.told("who has a node's certificate joins as one"))
+        for node in scene.cluster.nodes:
+            yield from _of_kubelets_identity(scene, identity, scene.short(node.name))
+    elif identity.name.startswith(_NODE_USER):
+        yield from _of_kubelets_identity(scene, identity, identity.name.removeprefix(_NODE_USER))
     if not identity.namespace:
         return
     for power in _POWERS:
@@ -86,6 +101,20 @@ def of_identity(scene: Scene, identity: Vertex) -> Iterator[Edge]:
         if allowed:
             yield _inferred("powerful", identity, CLUSTER_ADMIN, answer)
             return
+
+
+def _of_kubelets_identity(scene: Scene, identity: Vertex, node: str) -> Iterator[Edge]:
+    """What the node authorizer lets a kubelet have: accounts and Secrets of the pods that are bound to its node."""
+    told = scene.told(f"the pods on node {node}", "the node authorizer grants what they have")
+    for pod in scene.pods_on(node):
+        yield from _what_it_has(identity, pod, told, "node-authorizer")
+
+
+def _what_it_has(source: Vertex, pod: Placed, told: Evidence, kind: str) -> Iterator[Edge]:
+    if pod.account:
+        yield _inferred(kind, source, Vertex(Kind.IDENTITY, pod.account), told)
+    for name in pod.secrets:
+        yield _inferred(kind, source, Vertex(Kind.SECRET, f"{pod.namespace}/{name}"), told)
 
 
 def _reviewed(scene: Scene, identity: Vertex, verb: str, resource: str, group: str) -> tuple[Evidence, bool]:
@@ -114,7 +143,7 @@ def _reviewed(scene: Scene, identity: Vertex, verb: str, resource: str, group: s
 
 def _pods(scene: Scene, source: Vertex, pods: Sequence[Placed]) -> Iterator[Edge]:
     told = scene.told(f"the pods on node {source.name}")
-    for vertex in dict.fromkeys(pod.vertex for pod in pods):
+    for vertex in dict.fromkeys(scene.that_one(pod) for pod in pods):
         yield _inferred("placement", source, vertex, told)
 
 

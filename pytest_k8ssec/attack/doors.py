@@ -1,7 +1,7 @@
 """Groups 5 and 6 of the walk: which doors of the network a container gets through, and whether it could join as a node.
 
 At each door one connect, and one harmless question. Where neither the container nor a canary gets a connection, nothing is
-there, and that is no edge.
+there, and that is no edge. Where a connection is made and the question has no answer, nothing can be told.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pytest_k8ssec.probes.metadata import METADATA
 from pytest_k8ssec.probes.tasks import Http, Task, Tcp
 
 _API, _KUBELET, _ETCD = 6443, 10250, 2379
+_NO_TLS = "the peer does not speak TLS"
+"""In probes/agent.py's own words."""
 _RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
 _BOOTSTRAP_USER = f"system:bootstrap:{PUBLIC_BOOTSTRAP_TOKEN.partition('.')[0]}"
 
@@ -31,7 +33,8 @@ def tasks(scene: Scene) -> list[Task]:
     for node in scene.cluster.nodes:
         asked += [Tcp(node.address, _KUBELET), _kubelet(node)]
         if node.control_plane:
-            asked += [Tcp(node.address, _API), _join(node), Tcp(node.address, _ETCD), _etcd(node)]
+            asked += [Tcp(node.address, _API), _join(node), Tcp(node.address, _ETCD)]
+            asked += [_etcd(node, tls=True), _etcd(node, tls=False)]
     return asked
 
 
@@ -44,10 +47,11 @@ def _kubelet(node: Node) -> Http:
     return Http(node.address, _KUBELET, _RUN)
 
 
-def _etcd(node: Node) -> Http:
+def _etcd(node: Node, *, tls: bool) -> Http:
     return Http(
-        node.address, _ETCD, CLIENTS.path, method=CLIENTS.method, body=CLIENTS.body, identity="without a certificate"
-    )
+        node.address, _ETCD, CLIENTS.path, tls=tls, method=CLIENTS.method, body=CLIENTS.body,
+        identity="without a certificate",
+    )  # fmt: skip
 
 
 def _join(node: Node) -> Http:
@@ -65,19 +69,17 @@ def network(container: Container, found: Answers, shown: Answers, identities: di
         yield from _door(container, Tcp(node.address, _KUBELET), f"kubelet on {short}", found, shown)
         answer = found[str(_kubelet(node))].evidence
         through = {200: True, 400: True, 404: True, 401: False, 403: False}
-        yield from _spoken(container, "kubelet-anonymous", Vertex(Kind.KUBELET, short), answer, through)
+        connect = found[str(Tcp(node.address, _KUBELET))].evidence
+        yield from _spoken(container, "kubelet-anonymous", Vertex(Kind.KUBELET, short), connect, answer, through)
         if not node.control_plane:
             continue
         yield from _door(container, Tcp(node.address, _ETCD), f"etcd on {short}", found, shown)
-        etcd, refused = found[str(_etcd(node))].evidence, (Outcome.TLS_ALERT, Outcome.CLOSED)
-        if etcd.outcome in refused:
-            yield container.edge("etcd-read", Vertex(Kind.ETCD, short), Status.REFUTED, etcd)
-        else:
-            yield from _spoken(container, "etcd-read", Vertex(Kind.ETCD, short), etcd, {200: True, 401: False})
+        yield from _etcd_read(container, node, found)
         yield from _door(container, Tcp(node.address, _API), f"API server on {short}", found, shown)
         joined = found[str(_join(node))].evidence
         who = Vertex(Kind.IDENTITY, _BOOTSTRAP_USER)
-        for edge in _spoken(container, "bootstrap-token", who, joined, {201: True, 401: False}):
+        connect = found[str(Tcp(node.address, _API))].evidence
+        for edge in _spoken(container, "bootstrap-token", who, connect, joined, {201: True, 401: False}):
             if edge.open:
                 api = container.scene.cluster.api
                 identities[who.name] = Identity(api, who.name, PUBLIC_BOOTSTRAP_TOKEN)
@@ -100,15 +102,29 @@ def _door(container: Container, task: Task, name: str, found: Answers, shown: An
         yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), Status.UNKNOWN, answer)
 
 
+def _etcd_read(container: Container, node: Node, found: Answers) -> Iterator[Edge]:
+    """Whether etcd answers without a certificate, or in plain text; that it does not speak TLS is no refusal."""
+    target = Vertex(Kind.ETCD, container.scene.short(node.name))
+    connect = found[str(Tcp(node.address, _ETCD))].evidence
+    answer, plain = (found[str(_etcd(node, tls=tls))].evidence for tls in (True, False))
+    if plain.status == 200:
+        yield container.edge("etcd-read", target, Status.PROVEN, plain)
+    elif answer.outcome in (Outcome.TLS_ALERT, Outcome.CLOSED):
+        status = Status.UNKNOWN if answer.detail == _NO_TLS else Status.REFUTED
+        yield container.edge("etcd-read", target, status, answer)
+    else:
+        yield from _spoken(container, "etcd-read", target, connect, answer, {200: True, 401: False})
+
+
 def _spoken(
-    container: Container, kind: str, target: Vertex, answer: Evidence, through: Mapping[int, bool]
+    container: Container, kind: str, target: Vertex, connect: Evidence, answer: Evidence, through: Mapping[int, bool]
 ) -> Iterator[Edge]:
-    """What came of a question; that it found no listener is told by the connect beside it."""
+    """What came of a question; nothing is told of it only where the connect beside it was stopped as well."""
     if answer.outcome is Outcome.HTTP:
         known = through.get(answer.status or 0)
         status = Status.UNKNOWN if known is None else Status.PROVEN if known else Status.REFUTED
         yield container.edge(kind, target, status, answer)
-    elif blocked(answer) is None:
+    elif not (blocked(answer) and blocked(connect)):
         yield container.edge(kind, target, Status.UNKNOWN, answer)
 
 

@@ -9,33 +9,54 @@ from collections.abc import Iterator
 
 from pytest_k8ssec.attack.container import Answers, Container
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.scene import Scene
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.capabilities import names
 from pytest_k8ssec.probes.planted import RUNTIME_SOCKETS, Planted, host_mounts
 from pytest_k8ssec.probes.tasks import HostFile, Namespaces, Privileges, Task, WhichFile, Writable
 
-KUBELET_FOLDER = "/var/lib/kubelet"
-"""Where a node keeps the volumes of its pods, tokens among them; a canary is planted there."""
+_KUBELET = "/var/lib/kubelet"
+"""Where a node keeps the volumes of its pods, tokens among them, and its own certificate."""
+KEYS = (_KUBELET, "/etc/kubernetes", "/var/lib/etcd")
+"""Where tokens and keys lie on a node; but for the first, on a control plane alone. A file of ours is planted there."""
 _CORE = "/proc/sys/kernel/core_pattern"
 _FOUND = {Outcome.DONE: Status.PROVEN, Outcome.ABSENT: Status.REFUTED}
 _BY_CAPABILITY = {"privileged-mount": "SYS_ADMIN", "module-load": "SYS_MODULE"}
 """Inferred only: to try either would change the node."""
 
 
-def tasks(traces: Planted) -> list[Task]:
-    """What containers and canaries are asked alike of their node."""
-    return [Privileges(), *_files(traces), RUNTIME_SOCKETS, Namespaces(), Writable(_CORE)]
+def tasks(scene: Scene, node: str, traces: Planted) -> list[Task]:
+    """What containers and canaries on a node, by its name, are asked alike of it."""
+    return [Privileges(), *_files(scene, node, traces), RUNTIME_SOCKETS, Namespaces(), Writable(_CORE)]
 
 
-def _files(traces: Planted) -> tuple[HostFile, HostFile]:
-    """The canaries anywhere on the node, and the one beside the pods' volumes."""
-    beside = tuple(path for path in traces.paths if path.startswith(f"{KUBELET_FOLDER}/"))
+def own_tasks(container: Container) -> list[Task]:
+    """What one container is asked besides: whether what it mounts of its node is its kernel's."""
+    return [Writable(path) for path in _cores(container)]
+
+
+def _files(scene: Scene, node: str, traces: Planted) -> tuple[HostFile, HostFile]:
+    """The canaries anywhere on the node, and those beside its keys."""
+    beside = tuple(path for path in traces.paths if _among_keys(scene, node, path))
     return HostFile(traces.paths, traces.nonce), HostFile(beside, traces.nonce)
+
+
+def _among_keys(scene: Scene, node: str, path: str) -> bool:
+    control_plane = any(each.control_plane and each.name == node for each in scene.cluster.nodes)
+    folders = KEYS if control_plane else (_KUBELET,)
+    return any(f"{path}/".startswith(f"{folder}/") for folder in folders)
+
+
+def _cores(container: Container) -> list[str]:
+    """Where the kernel's core pattern is seen through what is mounted of the node."""
+    mounted = ((place, path.rstrip("/")) for place, path in host_mounts(container.template).items())
+    return [place.rstrip("/") + _CORE[len(path) :] for place, path in mounted if f"{_CORE}/".startswith(f"{path}/")]
 
 
 def ways_out(container: Container, found: Answers, shown: Answers) -> Iterator[Edge]:
     """All edges to the node."""
-    anywhere, kubelet = _files(container.traces)
+    node = container.pod.source.node
+    anywhere, keys = _files(container.scene, node, container.traces)
     privileges = found[str(Privileges())].evidence
     root = privileges.outcome is Outcome.DONE and privileges.facts["uid"] == 0
     held = set(names(privileges.facts["effective"])) if privileges.outcome is Outcome.DONE else set()
@@ -54,7 +75,9 @@ def ways_out(container: Container, found: Answers, shown: Answers) -> Iterator[E
         here = found[str(WhichFile(place))].evidence
         if here.facts.get("file") == container.traces.files.get(path, "none"):
             yield container.edge("host-read", files, Status.PROVEN, here)
-    tokens = looked("token-paths", container.node, kubelet)
+            if root and _among_keys(container.scene, node, path):  # a single file has nothing planted beside it
+                yield container.edge("token-paths", container.node, Status.PROVEN, here)
+    tokens = looked("token-paths", container.node, keys)
     status = Status.REFUTED if tokens.open and not root else tokens.status  # they are root's, in root's folders
     yield container.edge("token-paths", container.node, status, tokens.evidence)
     writes = read.open and bool(read.evidence.facts.get("writable"))
@@ -67,8 +90,12 @@ def ways_out(container: Container, found: Answers, shown: Answers) -> Iterator[E
     yield from _processes(container, found[str(Namespaces())].evidence, shown[str(Namespaces())].evidence, held)
     for kind, capability in _BY_CAPABILITY.items():
         yield container.edge(kind, container.node, _inferred(capability in held, privileges), privileges)
-    core = found[str(Writable(_CORE))].evidence
-    yield container.edge("core-pattern", container.node, _inferred(core.outcome is Outcome.DONE, core), core)
+    for path in (_CORE, *_cores(container)):
+        core = found[str(Writable(path))].evidence
+        status = _inferred(core.outcome is Outcome.DONE, core)
+        if status is Status.REFUTED and shown[str(Writable(_CORE))].evidence.outcome is not Outcome.DONE:
+            status = Status.UNKNOWN
+        yield container.edge("core-pattern", container.node, status, core)
 
 
 def _processes(container: Container, spaces: Evidence, shown: Evidence, held: set[str]) -> Iterator[Edge]:

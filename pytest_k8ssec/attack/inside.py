@@ -27,13 +27,14 @@ def look(container: Container, shown: Answers) -> Look:
     Raises:
         ProbeError: the exec broke.
     """
-    alike = (*host.tasks(container.traces), *doors.tasks(container.scene))
-    return Look(container, _asked(container.pod, (*local.tasks(container), *alike, *doors.listeners(container))), shown)
+    alike = _alike(container.pod, container.scene, container.traces)
+    own = (*local.tasks(container), *host.own_tasks(container), *doors.listeners(container))
+    return Look(container, _asked(container.pod, (*own, *alike)), shown)
 
 
 def look_as_canary(pod: Pod, scene: Scene, traces: Planted) -> Answers:
     """What a pod of ours that may do everything finds where containers on its node look, too. Raises ProbeError."""
-    return _asked(pod, (*host.tasks(traces), *doors.tasks(scene)))
+    return _asked(pod, _alike(pod, scene, traces))
 
 
 def of_look(looked: Look, meter: Meter, identities: dict[str, Identity]) -> Iterator[Edge]:
@@ -51,6 +52,10 @@ def of_look(looked: Look, meter: Meter, identities: dict[str, Identity]) -> Iter
     yield from local.tokens(container, found[str(container.tokens)], meter, identities)
     yield from doors.network(container, found, shown, identities)
     yield from host.ways_out(container, found, shown)
+
+
+def _alike(pod: Pod, scene: Scene, traces: Planted) -> list[Task]:
+    return [*host.tasks(scene, pod.source.node, traces), *doors.tasks(scene)]
 
 
 def _asked(pod: Pod, tasks: Sequence[Task]) -> Answers:

@@ -135,8 +135,8 @@ _KINDS = (
         "take the hostPath volumes out of {source}, or mount them readOnly and run as no root",
     ),
     EdgeKind(
-        "token-paths", 7, "reads the tokens of all pods of", "T1528", ("wl-host-access",),
-        "take the hostPath volumes over /var/lib/kubelet out of {source}",
+        "token-paths", 7, "reads the keys and tokens that lie on", "T1528", ("wl-host-access",),
+        "take the hostPath volumes over /var/lib/kubelet, /etc/kubernetes and /var/lib/etcd out of {source}",
     ),
     EdgeKind(
         "host-namespace", 7, "shares", "T1611", ("wl-host-access",),
@@ -164,10 +164,12 @@ _KINDS = (
     ),
     EdgeKind(
         "core-pattern", 7, "has its program started by the kernel of", "T1611", ("wl-privilege",),
-        "take privileged out of {source}: /proc/sys is then read-only",
+        "take privileged and hostPath volumes over /proc out of {source}: /proc/sys is then read-only",
     ),
     EdgeKind("placement", 8, "has all that runs on it:", "T1552.001"),
     EdgeKind("pod-owns", 8, "has what the pod has:", "T1552.001"),
+    EdgeKind("node-authorizer", 8, "is given, as the kubelet of its pods,", "T1552.007"),
+    EdgeKind("node-join", 8, "joins a node", "T1078.001"),
     EdgeKind("secret-holds", 8, "holds a token of", "T1528"),
     EdgeKind("namespace-owns", 8, "mounts into its own pods", "T1552.007"),
     EdgeKind("powerful", 8, "may already do everything as", "T1078"),

@@ -19,6 +19,8 @@ from pytest_k8ssec.stack import Stack, Workload
 class BlastRadius:
     """``blast_radius(workload)``: the attack graph of whoever gets into one of its pods.
 
+    What one workload's walk found out serves those of others, until :meth:`forget`. The twins outlive that.
+
     Args:
         baseline: what was agreed for the stack's workloads, None where nothing was.
         bounds: how far a walk goes.
@@ -37,6 +39,7 @@ class BlastRadius:
         self._pool = pool
         self._bounds = bounds or Bounds()
         self._canary = Canary(cluster, pool)
+        self._made: Walker | None = None
         self.baseline = baseline
 
     def __call__(self, workload: Workload) -> Graph:
@@ -62,11 +65,13 @@ class BlastRadius:
         nodes = self._walker.nodes_of(start_of(workload))
         return tuple(self._canary.walked(node) for node in nodes)
 
+    def forget(self) -> None:
+        """Find out anew what was found out: something on the cluster has changed since."""
+        self._made = None
+
     @property
     def _walker(self) -> Walker:
-        """Shared for as long as the cluster does not change."""
-        return self._pool.remember("blast radius", self._made)
-
-    def _made(self) -> Walker:
-        scene = Scene(self._cluster, places(self._stack))
-        return Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)
+        if self._made is None:
+            scene = Scene(self._cluster, places(self._stack))
+            self._made = Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)
+        return self._made

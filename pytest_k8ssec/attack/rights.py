@@ -6,6 +6,7 @@ complete. So the many that have none cost a handful of requests.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,22 +34,32 @@ _KINDS = {
     ("impersonate", "serviceaccounts"): "impersonate",
     ("impersonate", "users"): "impersonate",
     ("update", "certificatesigningrequests/approval"): "certificate-approve",
-    ("create", "mutatingwebhookconfigurations"): "webhook-create",
-    ("create", "validatingwebhookconfigurations"): "webhook-create",
+    ("patch", "certificatesigningrequests/approval"): "certificate-approve",
+    **{
+        (verb, f"{kind}webhookconfigurations"): "webhook-create"
+        for kind in ("mutating", "validating")
+        for verb in ("create", "update", "patch")
+    },
     ("create", "persistentvolumes"): "volume-create",
 }
 """Verb and resource of the right that matters, to the kind of edge; what else creates, updates or patches makes pods."""
 ANYBODY = Vertex(Kind.IDENTITY, "any user")
+ANY_NODE = Vertex(Kind.IDENTITY, "any node")
 EVERYWHERE = Vertex(Kind.NAMESPACE, "any")
 """Stands for all namespaces that were tried, where a right was refuted in all of them."""
 _IN_CLUSTER = {
     "role-escalate": CLUSTER_ADMIN,
     "impersonate": ANYBODY,
-    "certificate-approve": Vertex(Kind.IDENTITY, "any node"),
+    "certificate-approve": ANY_NODE,
     "webhook-create": Vertex(Kind.API_SERVER),
     "volume-create": Vertex(Kind.NODE, "any"),
 }
 """What a right in the whole cluster leads to."""
+_OUR_OWN_FAULT = re.compile(r"exceeded quota|failed quota|usage per (Container|Pod)")
+"""A 403 that is no denial: there was no room for our pod, as our twins take some, or it has the wrong size."""
+_TEMPLATE = "a pod of its own template"
+_BY_VERB = {"get": "GET", "create": "POST"}
+"""By what a right on nodes/proxy is called, the method that it lets through; the kubelet's health takes either."""
 _TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "serviceaccounts")
 
 
@@ -93,8 +104,14 @@ class Suspect:
 
     def edge(self, kind: str, target: Vertex, evidence: Evidence, status: Status | None = None) -> Edge:
         """An edge that leaves from its rights, with what the answer's status says of it."""
-        known = status if status is not None else _THROUGH.get(evidence.status or 0, Status.UNKNOWN)
+        known = status if status is not None else _status(evidence)
         return Edge(KINDS[kind], self.permissions, target, known, evidence)
+
+
+def _status(answer: Evidence) -> Status:
+    if answer.status == 403 and _OUR_OWN_FAULT.search(answer.detail):
+        return Status.UNKNOWN
+    return _THROUGH.get(answer.status or 0, Status.UNKNOWN)
 
 
 def of_identity(suspect: Suspect) -> Iterator[Edge]:
@@ -117,8 +134,9 @@ def of_identity(suspect: Suspect) -> Iterator[Edge]:
         return
     step = to_cluster_admin(suspect.account)
     answer = suspect.attempt(step, "in the cluster")
-    yield suspect.edge("role-bind", CLUSTER_ADMIN, answer)
-    if answer.status == 201 and not suspect.thorough:
+    answer, status = _or_by_change(suspect, step, "", first, answer)
+    yield suspect.edge("role-bind", CLUSTER_ADMIN, answer, status)
+    if status is Status.PROVEN and answer.status == 201 and not suspect.thorough:
         return  # what is left to find is less than what was found
     yield from _in_cluster(suspect, first)
     yield from _kubelets(suspect, first)
@@ -137,9 +155,34 @@ def of_identity(suspect: Suspect) -> Iterator[Edge]:
 
 
 def _listed(step: Step, rules: Rules) -> bool:
-    """Whether the list of rights has all that a step needs, or does not say that it hasn't."""
-    needed = ((each["verbs"][0], each["resources"][0], each["apiGroups"][0]) for each in step.rules)
-    return not rules.complete or all(rules.grants(verb, what, group=group) for verb, what, group in needed)
+    """Whether the list of rights has the one that matters for a step, or does not say that it hasn't."""
+    verb, resource, group = step.right
+    return not rules.complete or rules.grants(verb, resource, group=group)
+
+
+def _or_by_change(suspect: Suspect, step: Step, place: str, rules: Rules, answer: Evidence) -> tuple[Evidence, Status]:
+    """What an answer says; where a new object was refused, whether one that is there may be changed to the same end.
+
+    That is asked for: to try it, an object of somebody else's would have to be named.
+    """
+    status, right = _status(answer), step.right
+    if status is not Status.REFUTED or right[0] not in ("bind", "escalate") or not _listed(step, rules):
+        return answer, status
+    asked = _asked(suspect, right, place)
+    if asked.outcome is Outcome.DONE:
+        made = step.rules[0]
+        for verb in ("update", "patch"):
+            changes = (verb, made["resources"][0], made["apiGroups"][0])
+            if (known := _asked(suspect, changes, place)).outcome is Outcome.DONE:
+                return known, Status.INFERRED
+    return answer, status
+
+
+def _asked(suspect: Suspect, right: tuple[str, str, str], place: str, name: str = "") -> Evidence:
+    """Whether it has a right, by the API server's own word. Raises BoundReached, ProbeError."""
+    verb, resource, group = right
+    suspect.meter.request()
+    return suspect.identity.may(verb, resource, group=group, namespace=place, name=name)
 
 
 def _in_cluster(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
@@ -151,7 +194,7 @@ def _in_cluster(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
             yield from _by_name(suspect, step, "", rules, [target])
             continue
         answer = suspect.attempt(step, "in the cluster")
-        status = _THROUGH.get(answer.status or 0, Status.UNKNOWN)
+        answer, status = _or_by_change(suspect, step, "", rules, answer)
         if kind != "impersonate" and status is Status.PROVEN:
             status = Status.INFERRED  # the right is proven; that it leads there was not tried, as it would do harm
         yield suspect.edge(kind, target, answer, status)
@@ -160,12 +203,18 @@ def _in_cluster(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
 def _kubelets(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
     for node in suspect.scene.cluster.nodes:
         target = Vertex(Kind.KUBELET, suspect.scene.short(node.name))
-        if rules.complete and not rules.grants("get", "nodes/proxy"):
-            named = node.name in rules.names("get", "nodes/proxy")
-            if not named:
-                yield suspect.edge("kubelet-exec", target, rules.evidence, Status.REFUTED)
-                continue
-        yield suspect.edge("kubelet-exec", target, suspect.get(f"/api/v1/nodes/{node.name}/proxy/healthz"))
+        verbs = [verb for verb in _BY_VERB if _on(node.name, verb, rules)]
+        if not verbs:
+            yield suspect.edge("kubelet-exec", target, rules.evidence, Status.REFUTED)
+        for verb in verbs:
+            suspect.meter.request()
+            answer = suspect.identity.attempt(_BY_VERB[verb], f"/api/v1/nodes/{node.name}/proxy/healthz")
+            yield suspect.edge("kubelet-exec", target, answer)
+
+
+def _on(node: str, verb: str, rules: Rules) -> bool:
+    """Whether it may be let through to a kubelet by one verb."""
+    return not rules.complete or rules.grants(verb, "nodes/proxy") or node in rules.names(verb, "nodes/proxy")
 
 
 def _secrets(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
@@ -193,23 +242,36 @@ def _secrets(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
 
 
 def _in_namespace(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
-    proven: set[tuple[str, bool]] = set()
+    proven: set[tuple[str, str]] = set()
+    offered: set[bool] = set()
     for step in in_namespace(suspect.account, place, suspect.scene.cluster.probe_image):
-        kind = _kind_of(step)
-        inside = step.right[1] in _TO_SOMETHING_INSIDE
-        if (kind, inside) in proven:
+        kind, end = _kind_of(step), _end_of(step)
+        if (kind, end) in proven:
             continue  # another way to the same end
         if _listed(step, rules):
             answer = suspect.attempt(step, f"in {place}")
-            edges = [suspect.edge(kind, target, answer) for target in _targets(suspect.scene, step, place)]
+            answer, status = _or_by_change(suspect, step, place, rules, answer)
+            edges = [suspect.edge(kind, target, answer, status) for target in _targets(suspect.scene, step, place)]
             if any(edge.open for edge in edges):
-                proven.add((kind, inside))
-            yield from edges
-            if kind == "pod-create" and (kind, inside) in proven:
-                yield from _privileged(suspect, place, rules)
+                proven.add((kind, end))
         else:
-            yield suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)
-        yield from _by_name(suspect, step, place, rules)
+            edges = [suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)]
+        edges += _by_name(suspect, step, place, rules)
+        yield from edges
+        itself = step.right[:2] == ("create", "pods")
+        if end == _TEMPLATE and itself not in offered and any(edge.open for edge in edges):
+            offered.add(itself)
+            yield from _privileged(suspect, place, itself=itself)
+
+
+def _end_of(step: Step) -> str:
+    """What a right in a namespace gives: steps of one kind that give the same are ways to the same end."""
+    verb, resource, _ = step.right
+    if resource in _TO_SOMETHING_INSIDE:
+        return "something inside"
+    if _KINDS.get((verb, resource)):
+        return "a right"
+    return _TEMPLATE if resource != "pods" or verb == "create" else "another image in a pod that is there"
 
 
 def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Sequence[Vertex] = ()) -> Iterator[Edge]:
@@ -220,31 +282,34 @@ def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Se
     """
     verb, resource, group = step.right
     for name in rules.names(verb, resource, group=group):
-        suspect.meter.request()
-        answer = suspect.identity.may(verb, resource, group=group, namespace=place, name=name)
+        answer = _asked(suspect, step.right, place, name)
         allowed = Status.INFERRED if targets or len(step.rules) > 1 else Status.PROVEN
         status = allowed if answer.outcome is Outcome.DONE else Status.REFUTED
         for target in targets or _targets(suspect.scene, step, place, only=name):
             yield suspect.edge(_kind_of(step), target, answer, status)
 
 
-def _privileged(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
-    """Whether a pod that takes its node would be let in: offered by the identity itself where it may create pods."""
+def _privileged(suspect: Suspect, place: str, *, itself: bool) -> Iterator[Edge]:
+    """Whether a pod that takes its node would be let in.
+
+    Args:
+        itself: whether the identity makes pods, and so offers one; else what makes them is a controller, which admission
+            treats as our administrator.
+    """
     check = next(each for each in podsecurity.CHECKS if each.name == "privileged")
     offer = podsecurity.pod(suspect.scene.cluster.probe_image, check)
-    if rules.complete and not rules.grants("create", "pods"):
-        answer = podsecurity.offer(suspect.scene.cluster, place, offer)
-        open_as = Status.INFERRED  # what makes the pod is a controller, which admission treats alike
-    else:
+    if itself:
         suspect.meter.request()
         path = f"/api/v1/namespaces/{place}/pods"
         what = f"create a privileged pod, in {place} (dry run)"
         answer = suspect.identity.attempt("POST", path, body=offer, params={"dryRun": "All"}, what=what)
-        open_as = Status.PROVEN
-    status = _THROUGH.get(answer.status or 0, Status.UNKNOWN)
+    else:
+        answer = podsecurity.offer(suspect.scene.cluster, place, offer)
+    status = _status(answer)
+    if status is Status.PROVEN and not itself:
+        status = Status.INFERRED
     for node in suspect.scene.cluster.nodes:
-        target = suspect.scene.node(node)
-        yield suspect.edge("pod-privileged", target, answer, open_as if status is Status.PROVEN else status)
+        yield suspect.edge("pod-privileged", suspect.scene.node(node), answer, status)
 
 
 def _targets(scene: Scene, step: Step, place: str, *, only: str = "") -> list[Vertex]:

@@ -28,6 +28,8 @@ class Placed:
     """Its user, "" where it mounts no token."""
     secrets: tuple[str, ...]
     """Names of the Secrets that it mounts or has as variables."""
+    owns_node: bool
+    """Whether it is privileged, among its node's processes, or has files of it: inferred to be as good as the node."""
 
     @property
     def namespace(self) -> str:
@@ -80,16 +82,24 @@ class Scene:
 
     def pods(self, namespace: str) -> tuple[Placed, ...]:
         """The running pods of a namespace."""
-        found = self._list(f"/api/v1/namespaces/{namespace}/pods")
-        return tuple(self._placed(pod) for pod in found if pod.get("status", {}).get("phase") == "Running")
+        return self._running(f"/api/v1/namespaces/{namespace}/pods")
 
     def pods_on(self, node: str) -> tuple[Placed, ...]:
-        """The running pods on a node, by its short name, in the places that are looked at."""
-        return tuple(pod for place in self.places for pod in self.pods(place) if self.short(pod.node) == node)
+        """The running pods on a node, by its short name, whatever namespace they are in."""
+        return tuple(pod for pod in self._running("/api/v1/pods") if self.short(pod.node) == node)
+
+    def that_one(self, pod: Placed) -> Vertex:
+        """A pod as one finds it on its node: where it owns that, it is told apart from its like on other nodes."""
+        if not pod.owns_node:
+            return pod.vertex
+        return Vertex(Kind.POD, f"{pod.vertex.name} on {self.short(pod.node)}")
 
     def told(self, what: str, detail: str = "") -> Evidence:
         """Evidence of what follows from placement."""
         return Evidence(Source("client", "this process"), what, Outcome.DONE, detail)
+
+    def _running(self, path: str) -> tuple[Placed, ...]:
+        return tuple(self._placed(pod) for pod in self._list(path) if pod.get("status", {}).get("phase") == "Running")
 
     def _list(self, path: str, **options: Any) -> list[Body]:
         if path not in self._lists:
@@ -115,6 +125,7 @@ class Scene:
             node,
             account_user(meta["namespace"], account) if token else "",
             tuple(dict.fromkeys((*_mounted(spec), *variables(spec["containers"])))),
+            _owns_node(spec),
         )
 
 
@@ -139,6 +150,14 @@ def variables(containers: list[Mapping[str, Any]]) -> tuple[str, ...]:
     ]
     whole = [(each.get("secretRef") or {}).get("name") for one in containers for each in one.get("envFrom") or ()]
     return tuple(dict.fromkeys(name for name in (*single, *whole) if name))
+
+
+def _owns_node(spec: Mapping[str, Any]) -> bool:
+    containers = [
+        one for kind in ("containers", "initContainers", "ephemeralContainers") for one in spec.get(kind) or ()
+    ]
+    privileged = any((one.get("securityContext") or {}).get("privileged") for one in containers)
+    return privileged or bool(spec.get("hostPID")) or any(each.get("hostPath") for each in spec.get("volumes") or ())
 
 
 def _mounted(spec: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,15 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pytest_k8ssec.attack import closure
 from pytest_k8ssec.attack.container import Container, Look, Target
 from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
-from pytest_k8ssec.attack.host import KUBELET_FOLDER
+from pytest_k8ssec.attack.host import KEYS
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
-from pytest_k8ssec.attack.rights import Suspect, of_identity
+from pytest_k8ssec.attack.rights import ANY_NODE, Suspect, of_identity
 from pytest_k8ssec.attack.scene import Scene
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
@@ -52,16 +53,19 @@ class Walker:
     cluster: Cluster
     pool: Pool
     scene: Scene
-    workloads: Mapping[Vertex, Workload]
+    workloads: Mapping[Vertex, Sequence[Workload]]
+    """By where their walks begin: a Deployment and a CronJob may have one name, and are walked as one."""
     free: Free
+    namespaces: frozenset[str] = frozenset()
+    """Those whose accounts our administrator asks tokens of, once they are within reach."""
     bounds: Bounds = field(default_factory=Bounds)
     listening: Sequence[Target] = ()
     thorough: bool = False
     """Whether to go on behind an identity that is cluster-admin already."""
     _identities: dict[str, Identity] = field(default_factory=dict)
-    _known: dict[Vertex, tuple[Edge, ...]] = field(default_factory=dict)
+    _known: dict[tuple[Vertex, bool], tuple[Edge, ...]] = field(default_factory=dict)
+    """By the position, and whether a token of it is held: with one, more can be told of an identity."""
     _looks: dict[Vertex, list[Look]] = field(default_factory=dict)
-    _settled: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, cluster: Cluster, stack: Stack, pool: Pool, scene: Scene, free: Free, bounds: Bounds) -> Walker:
@@ -73,8 +77,10 @@ class Walker:
         listening = [
             Target(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port) for each in targets(cluster, stack)
         ]
-        workloads = {start_of(workload): workload for workload in stack.workloads()}
-        return cls(cluster, pool, scene, workloads, free, bounds, listening)
+        workloads: dict[Vertex, list[Workload]] = {}
+        for workload in stack.workloads():
+            workloads.setdefault(start_of(workload), []).append(workload)
+        return cls(cluster, pool, scene, workloads, free, frozenset(stack.namespaces), bounds, listening)
 
     def walk(self, start: Vertex) -> Graph:
         """All that is within reach of who has a workload's pod.
@@ -114,8 +120,8 @@ class Walker:
             NoAccess: no pod of ours may be placed there.
             ProbeError: a twin did not start, or an exec broke.
         """
-        fresh = [start for start in starts if start not in self._looks]
-        specs = [(start, name, spec) for start in fresh for name, spec in self._specs(start).items()]
+        fresh = [start for start in dict.fromkeys(starts) if start not in self._looks]
+        specs = [(start, name, spec) for start in fresh for name, spec in self._specs(start)]
         twins = self._twins([spec for _, _, spec in specs])
         looks: dict[Vertex, list[Look]] = {start: [] for start in fresh}
         for name in sorted({twin.source.node for twin in twins}):
@@ -131,7 +137,7 @@ class Walker:
         mounted = sorted({path for template in templates for path in host_mounts(template).values()})
         free = self.free(node.name)
         with (
-            planted(self.cluster, node, (*mounted, KUBELET_FOLDER)) as traces,
+            planted(self.cluster, node, (*mounted, *KEYS)) as traces,
             served(self.cluster, node, free),
             ThreadPoolExecutor(_TOGETHER) as threads,
         ):
@@ -151,18 +157,19 @@ class Walker:
 
     def nodes_of(self, start: Vertex) -> tuple[str, ...]:
         """The nodes that a workload's twins stand on. Raises as :meth:`prepare` does."""
-        return tuple(sorted({twin.source.node for twin in self._twins([*self._specs(start).values()])}))
+        return tuple(sorted({twin.source.node for twin in self._twins([spec for _, spec in self._specs(start)])}))
 
     def _leaving(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         """What leaves from a vertex; remembered once it was found out to the end."""
-        if here in self._known:
-            yield from self._known[here]
+        known = self._known.get((here, here.name in self._identities))
+        if known is not None:
+            yield from known
             return
         found = []
         for edge in self._find(here, meter):
             found.append(edge)
             yield edge
-        self._known[here] = tuple(found)
+        self._known[here, here.name in self._identities] = tuple(found)
 
     def _find(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         if here in self.workloads:
@@ -186,13 +193,24 @@ class Walker:
             case Kind.API_SERVER:
                 yield from closure.of_api_server(self.scene, here)
 
-    def _specs(self, start: Vertex) -> dict[str, PodSpec]:
-        """The pods that stand for a workload, one for each of its containers."""
-        workload = self.workloads[start]
-        return {
-            name: PodSpec(workload.namespace, template=template, purpose="twin")
+    def _specs(self, start: Vertex) -> list[tuple[str, PodSpec]]:
+        """The pods that stand for a workload, one for each of its containers, by that one's name.
+
+        Where its own pods stand on several nodes, or by their kind on each, such pods stand on each of those: what leads out
+        of a container may differ between nodes. Else it is the scheduler that chooses, as it did for the workload's own.
+        """
+        return [
+            (name, PodSpec(workload.namespace, template=_placed(template, node), purpose="twin"))
+            for workload in self.workloads[start]
+            for node in self._stands_on(start, workload)
             for name, template in by_container(workload.template).items()
-        }
+        ]
+
+    def _stands_on(self, start: Vertex, workload: Workload) -> list[str]:
+        """The nodes that its twins are to stand on, by name; "" for whichever the scheduler chooses."""
+        pods = self.scene.pods(workload.namespace)
+        nodes = sorted({pod.node for pod in pods if pod.vertex == start})
+        return nodes if len(nodes) > 1 or (nodes and workload.kind == "DaemonSet") else [""]
 
     def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
         meter.check()
@@ -207,7 +225,7 @@ class Walker:
         if here.name.startswith("system:bootstrap:") and identity is not None:
             yield _join(here, identity, meter)
             return
-        if identity is None and here.namespace in self._accounts_of_the_stack:
+        if identity is None and here.namespace in self.namespaces:
             # Proven to be within reach; the token that shows what it may do is our administrator's to ask for.
             identity = service_account(self.cluster, here.namespace, here.name.rpartition(":")[2])
             self._identities[here.name] = identity
@@ -219,16 +237,17 @@ class Walker:
     def _twins(self, specs: Sequence[PodSpec]) -> list[Pod]:
         """Their pods, which the policy engine was given the time to take up."""
         twins = self.pool.lease(*specs)
-        fresh = [twin for twin in twins if twin.uid not in self._settled]
+        settled: set[str] = self.pool.remember("blast radius: twins that policies were given time for", set)
+        fresh = [twin for twin in twins if twin.uid not in settled]
         if fresh:
             free = self.free(fresh[0].source.node)
             settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
-            self._settled |= {twin.uid for twin in fresh}
+            settled |= {twin.uid for twin in fresh}
         return twins
 
-    @property
-    def _accounts_of_the_stack(self) -> set[str]:
-        return {workload.namespace for workload in self.workloads.values()}
+
+def _placed(template: Mapping[str, Any], node: str) -> Mapping[str, Any]:
+    return {**template, "spec": {**template["spec"], "nodeName": node}} if node else template
 
 
 def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:
@@ -236,7 +255,7 @@ def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:
     meter.request()
     answer = identity.may("create", "certificatesigningrequests", group="certificates.k8s.io")
     status = Status.PROVEN if answer.outcome is Outcome.DONE else Status.REFUTED
-    return Edge(KINDS["bootstrap-join"], here, Vertex(Kind.IDENTITY, "any node"), status, answer)
+    return Edge(KINDS["bootstrap-join"], here, ANY_NODE, status, answer)
 
 
 def _note(graph: Graph, bound: str) -> None:

@@ -7,14 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_k8ssec.attack import baseline as baselines
 from pytest_k8ssec.attack.baseline import Baseline
 from pytest_k8ssec.attack.document import node_link
 from pytest_k8ssec.attack.graph import Graph
-from pytest_k8ssec.attack.verdict import Finding, findings
+from pytest_k8ssec.attack.verdict import Finding, findings, shown
 from pytest_k8ssec.cli.setup import settings_of, teller
-from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.errors import K8ssecError, ProbeError, SabotageError, SettingsError
 from pytest_k8ssec.redaction import redact, redacted
 from pytest_k8ssec.reports import attack as pictures
 from pytest_k8ssec.reports.attack_svg import svg
@@ -22,9 +23,12 @@ from pytest_k8ssec.reports.files import write_whole
 from pytest_k8ssec.settings import Settings
 from pytest_k8ssec.stack import Workload
 
+if TYPE_CHECKING:
+    from pytest_k8ssec.attack.radius import BlastRadius
+
 
 def blast(arguments: argparse.Namespace) -> int:
-    """Walk, compare with the baseline, show; 1 where a radius is wider or can't be told.
+    """Walk, compare with the baseline, show; 1 where a radius is wider or can't be told, or our canary's is not seen.
 
     Raises:
         SettingsError: the stack, the baseline, the workload's name or a setting is wrong.
@@ -39,19 +43,21 @@ def blast(arguments: argparse.Namespace) -> int:
     agreed = baselines.read(where)
     if arguments.baseline and agreed is None and not arguments.write_baseline:
         raise SettingsError(f"baseline {where}: does not exist", mend="write it first: --write-baseline")
-    graphs = _walked(arguments, settings)
+    graphs, unseen = _walked(arguments, settings)
     found = [finding for name, graph in graphs.items() for finding in findings(name, graph, agreed)]
     _write(arguments, list(graphs.values()))
     if arguments.write_baseline:
         write_whole(where, _with_all(agreed or Baseline(), graphs).to_yaml())
         print(f"wrote {where}")
-        return 1 if any(not graph.conclusive or graph.is_admin for graph in graphs.values()) else 0
+        print("\n".join(_unseen_line(words) for words in unseen), end="\n" if unseen else "")
+        return 1 if unseen or any(not graph.conclusive or graph.is_admin for graph in graphs.values()) else 0
     if not arguments.mermaid:
-        print("\n".join(_line(finding) for finding in found))
-    return 1 if any(finding.through is not False for finding in found) else 0
+        print("\n".join([*map(_line, found), *map(_unseen_line, unseen)]))
+    return 1 if unseen or any(finding.through is not False for finding in found) else 0
 
 
-def _walked(arguments: argparse.Namespace, settings: Settings) -> dict[str, Graph]:
+def _walked(arguments: argparse.Namespace, settings: Settings) -> tuple[dict[str, Graph], list[str]]:
+    """The graphs by workload, and the positive controls that failed, in words: where there are any, nothing can be told."""
     from pytest_k8ssec.attack.radius import BlastRadius
     from pytest_k8ssec.sites import begin
 
@@ -66,11 +72,11 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> dict[str, Grap
             tell(f"starting twins of {len(chosen)} workloads")
             walk.prepare(chosen)
         graphs: dict[str, Graph] = {}
-        for workload in chosen:
-            name = f"{workload.namespace}/{workload.name}"
+        for name, workload in {_name(each): each for each in chosen}.items():
             tell(f"walking from {name}")
             graphs[name] = walk(workload)
-        return graphs
+        tell("walking from a canary of ours")
+        return graphs, _unseen(walk, chosen)
     finally:
         tell("removing what was made")
         try:
@@ -79,16 +85,34 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> dict[str, Grap
             tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
 
 
+def _unseen(walk: BlastRadius, workloads: Sequence[Workload]) -> list[str]:
+    """What the same walk was to find from a canary of ours with every weakness, and did not."""
+    try:
+        canaries = {id(canary): canary for workload in workloads for canary in walk.shown(workload)}
+    except (ProbeError, SabotageError) as error:
+        return [f"the same walk finds anything from our own canary: {error}"]
+    found = [each for canary in canaries.values() for each in shown(canary)]
+    return list(dict.fromkeys(f"{what}: {evidence.detail}" for what, evidence, succeeded in found if not succeeded))
+
+
 def _chosen(workloads: Sequence[Workload], wanted: str | None) -> list[Workload]:
-    """The workloads of that name, all where none is wanted. Raises SettingsError."""
+    """The workloads of that name, all where none is wanted; several of one full name are walked as one.
+
+    Raises:
+        SettingsError: there is none, or the name says too little.
+    """
     if wanted is None:
         return list(workloads)
-    found = [each for each in workloads if wanted in (each.name, f"{each.namespace}/{each.name}")]
-    known = ", ".join(sorted(f"{each.namespace}/{each.name}" for each in workloads))
-    if len(found) != 1:
+    found = [each for each in workloads if wanted in (each.name, _name(each))]
+    known = ", ".join(sorted({_name(each) for each in workloads}))
+    if len({_name(each) for each in found}) != 1:
         why = "is no workload of the stack" if not found else "is the name of several"
         raise SettingsError(f"workload {wanted!r}: {why}", mend=f"name one of {known}")
     return found
+
+
+def _name(workload: Workload) -> str:
+    return f"{workload.namespace}/{workload.name}"
 
 
 def _write(arguments: argparse.Namespace, graphs: Sequence[Graph]) -> None:
@@ -111,6 +135,10 @@ def _with_all(agreed: Baseline, graphs: dict[str, Graph]) -> Baseline:
     for name, graph in graphs.items():
         agreed = agreed.with_graph(name, graph)
     return agreed
+
+
+def _unseen_line(words: str) -> str:
+    return redact(f"{'UNKNOWN':<8} not shown that {words}")
 
 
 def _line(finding: Finding) -> str:

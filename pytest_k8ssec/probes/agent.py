@@ -372,13 +372,16 @@ def seen_through_mounts(path: str) -> Iterator[str]:
 
 
 def host_file(task: Json) -> Json:
-    """Look for a file that was planted on the node: one of the given paths that holds the nonce."""
+    """Look for a file that was planted on the node: one of the given paths that holds the nonce.
+
+    Of several places one is told whose folder could be written, where there is one.
+    """
     places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
-    for place in places:
-        if begins_with(place, task["nonce"]):
-            writable = os.access(os.path.dirname(place), os.W_OK)
-            return {"outcome": "done", "detail": place, "facts": {"writable": writable}}
-    return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+    found = [place for place in places if begins_with(place, task["nonce"])]
+    if not found:
+        return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+    writable = [place for place in found if os.access(os.path.dirname(place), os.W_OK)]
+    return {"outcome": "done", "detail": (writable or found)[0], "facts": {"writable": bool(writable)}}
 
 
 def begins_with(path: str, text: str) -> bool:

@@ -90,10 +90,16 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[S
             (rule("create", "pods/exec"), rule("get", "pods/exec")),
             "GET", f"{core}/pods/{NOBODY}/exec", headers=_WEBSOCKET, params=_COMMAND,
         ),
-        Step(
-            "add a container to a running pod",
-            (rule("patch", "pods/ephemeralcontainers"),),
-            "PATCH", f"{core}/pods/{NOBODY}/ephemeralcontainers", {}, _MERGE,
+        *(
+            Step(
+                words, (rule(verb, "pods/ephemeralcontainers"),),
+                method, f"{core}/pods/{NOBODY}/ephemeralcontainers", body, headers,
+            )
+            for words, verb, method, body, headers in (
+                ("add a container to a running pod", "patch", "PATCH", {}, _MERGE),
+                ("add a container to a running pod, by an update", "update", "PUT",
+                 _object("Pod", "v1", spec=podsecurity.pod(image)["spec"]), {}),
+            )
         ),
         Step(
             "get the token of another account",
@@ -156,15 +162,25 @@ def in_cluster() -> tuple[Step, ...]:
             "PUT", f"/apis/{_CSRS}/v1/certificatesigningrequests/{NOBODY}/approval",
             _object("CertificateSigningRequest", f"{_CSRS}/v1", spec={"request": "", "signerName": "k8ssec.dev/none"}),
         ),
+        Step(
+            "approve a certificate, by a patch",
+            (rule("patch", "certificatesigningrequests/approval", group=_CSRS),),
+            "PATCH", f"/apis/{_CSRS}/v1/certificatesigningrequests/{NOBODY}/approval", {}, _MERGE,
+        ),
         *(
             Step(
-                f"see and {what} every write, by a webhook",
-                (rule("create", f"{kind.lower()}s", group=_HOOKS),),
-                "POST", f"/apis/{_HOOKS}/v1/{kind.lower()}s", _object(kind, f"{_HOOKS}/v1", webhooks=[]),
+                f"see and {what} every write, by a webhook{how}",
+                (rule(verb, f"{kind.lower()}s", group=_HOOKS),),
+                method, f"/apis/{_HOOKS}/v1/{kind.lower()}s{where}", body, headers,
             )
             for kind, what in (
                 ("MutatingWebhookConfiguration", "change"),
                 ("ValidatingWebhookConfiguration", "refuse"),
+            )
+            for verb, how, method, where, body, headers in (
+                ("create", "", "POST", "", _object(kind, f"{_HOOKS}/v1", webhooks=[]), {}),
+                ("update", " that is there", "PUT", f"/{NOBODY}", _object(kind, f"{_HOOKS}/v1", webhooks=[]), {}),
+                ("patch", " that is there, by a patch", "PATCH", f"/{NOBODY}", {}, _MERGE),
             )
         ),
         Step(

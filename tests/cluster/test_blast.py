@@ -95,6 +95,19 @@ def test_a_wider_radius_is_named_edge_by_edge(cluster: KindCluster, stack: Stack
     assert set() == _new(after, agreed)
 
 
+def test_who_commands_kubelets_has_the_nodes(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
+    """Over pods that own theirs, and by that the cluster: `create` on nodes/proxy is enough, and nothing is forgotten unasked."""
+    workload = next(each for each in stack.workloads() if each.name == "reporter")
+    blast = BlastRadius(cluster, stack, pool)
+    assert not blast(workload).is_admin
+    with granted(cluster, ServiceAccount("batch", "reporter"), rule("create", "nodes/proxy")):
+        assert not blast(workload).is_admin  # what was found out is kept, until it is to be forgotten
+        blast.forget()
+        graph = blast(workload)
+    assert len(cluster.nodes) == graph.metrics["nodes"]
+    assert ["kubelet-exec", "placement", "pod-owns", "control-plane"] == [edge.kind.name for edge in graph.path()][-4:]
+
+
 def test_a_workload_that_takes_its_node_is_seen_to(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
     """Each way out that the sabotage opens is an edge: some proven, some inferred, and they lead on."""
     with contextmanager(node_taken)(cluster, stack):

@@ -61,9 +61,15 @@ class FakeApi:
     """Items by path."""
     statuses: dict[str, int] = field(default_factory=dict)
     """By ``METHOD path``."""
+    ours: dict[str, int] = field(default_factory=dict)
+    """The same, for what our administrator writes."""
     default: int = 403
     powerful: tuple[str, ...] = ()
     """Users that our administrator's review says may do everything."""
+    messages: dict[str, str] = field(default_factory=dict)
+    """What it says besides, by ``METHOD path``."""
+    may: tuple[str, ...] = ()
+    """Rights, as verb and resource, that any review says are granted."""
     sent: list[str] = field(default_factory=list)
 
     def request(self, method: str, path: str, *, body: Any = None, token: str | None = None, **_: Any) -> Response:
@@ -74,12 +80,22 @@ class FakeApi:
         if path.endswith("selfsubjectrulesreviews"):
             return Response(201, {"status": {"resourceRules": self.rules, "incomplete": self.incomplete}}, 1.0)
         if path.endswith("selfsubjectaccessreviews"):
-            return Response(201, {"status": {"allowed": self.default != 403}}, 1.0)
+            return Response(201, {"status": {"allowed": self.default != 403 or _right(body) in self.may}}, 1.0)
         if path.endswith("/subjectaccessreviews"):
-            return Response(201, {"status": {"allowed": body["spec"]["user"] in self.powerful}}, 1.0)
+            allowed = body["spec"]["user"] in self.powerful or _right(body) in self.may
+            return Response(201, {"status": {"allowed": allowed}}, 1.0)
         if ours and method == "GET":
-            return Response(200, {"items": self.lists.get(path, [])}, 1.0)
-        return Response(self.statuses.get(f"{method} {path}", self.default), {}, 1.0)
+            everywhere = [each for name, items in self.lists.items() if name.endswith("/pods") for each in items]
+            return Response(200, {"items": everywhere if path == "/api/v1/pods" else self.lists.get(path, [])}, 1.0)
+        statuses = {**self.statuses, **(self.ours if ours else {})}
+        body = {"kind": "Status", "message": self.messages.get(f"{method} {path}", "")}
+        return Response(statuses.get(f"{method} {path}", self.default), body, 1.0)
+
+
+def _right(review: Any) -> str:
+    wanted = review["spec"]["resourceAttributes"]
+    subresource = f"/{wanted['subresource']}" if wanted["subresource"] else ""
+    return f"{wanted['verb']} {wanted['resource']}{subresource}"
 
 
 @dataclass

@@ -732,6 +732,17 @@ def test_a_file_of_the_node_tells_whether_its_folder_could_be_written(tmp_path: 
     assert "absent" == agent.host_file({"paths": ["/canary"], "nonce": "another"})["outcome"]
 
 
+def test_a_mount_that_may_not_be_written_hides_none_that_may(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all places where the planted file is seen, one that could be written is told."""
+    for name in ("a-read-only", "b-writable"):
+        (places / name).mkdir()
+        (places / name / "canary").write_text("nonce")
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name == "b-writable")
+    found = agent.host_file({"paths": ["/a-read-only/canary", "/b-writable/canary"], "nonce": "nonce"})
+    assert ("done", {"writable": True}) == (found["outcome"], found["facts"])
+    assert "b-writable" in found["detail"]
+
+
 def test_mounts_are_those_that_can_carry_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernel file systems and the root are left out, escaped blanks are understood, the usual place is always in."""
     lines = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -11,10 +13,11 @@ from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.meter import Bounds, Meter
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.probes import agent
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.planted import Planted
 from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Task
+from pytest_k8ssec.probes.tasks import HostFile, Task, Writable
 from pytest_k8ssec.probes.vantage import Answer
 from tests.unit.attack import ACCOUNT, INFERRED, KEY, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster
 
@@ -58,36 +61,44 @@ NO_ONE = Source("pod", "web/twin", "10.244.0.9", "k8ssec-1-worker")
 
 
 class FakePod:
-    """A pod that answers each operation in one way."""
+    """A pod that answers each operation in one way, but where a task's own words are given."""
 
-    source = NO_ONE
     vantage = type("Vantage", (), {"namespace": "web"})
 
-    def __init__(self, answers: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, answers: dict[str, dict[str, Any]], node: str = NO_ONE.node) -> None:
         self.answers = answers
+        self.source = replace(NO_ONE, node=node)
 
     def ask(self, *tasks: Task) -> list[Answer]:
         """Its answers."""
         return [self._answer(task) for task in tasks]
 
     def _answer(self, task: Task) -> Answer:
-        raw = self.answers.get(task.specification()["op"], CLOSED)
+        raw = self.answers.get(str(task)) or self.answers.get(task.specification()["op"], CLOSED)
         evidence = Evidence(
-            NO_ONE, str(task), Outcome(raw["outcome"]), status=raw.get("status"), facts=raw.get("facts", {})
-        )
+            NO_ONE, str(task), Outcome(raw["outcome"]), raw.get("detail", ""), status=raw.get("status"),
+            facts=raw.get("facts", {}),
+        )  # fmt: skip
         return Answer(evidence, raw)
 
 
+ROOT = {"outcome": "done", "facts": {**SAFE["privileges"]["facts"], "uid": 0}}
+
+
 def walked(
-    found: dict[str, dict[str, Any]] | None = None, shown: dict[str, dict[str, Any]] | None = None
+    found: dict[str, dict[str, Any]] | None = None,
+    shown: dict[str, dict[str, Any]] | None = None,
+    template: dict[str, Any] = TEMPLATE,
+    node: str = "k8ssec-1-worker",
+    traces: Planted = TRACES,
 ) -> dict[str, list[Edge]]:
     """The edges by kind, of a container that is safe but for what is said."""
     cluster = FakeCluster(FakeApi())
     scene = cluster.scene()
-    pod = cast("Pod", FakePod({**SAFE, **(found or {})}))
-    canary = look_as_canary(cast("Pod", FakePod({**FREE, **(shown or {})})), scene, TRACES)
+    pod = cast("Pod", FakePod({**SAFE, **(found or {})}, node))
+    canary = look_as_canary(cast("Pod", FakePod({**FREE, **(shown or {})}, node)), scene, traces)
     target = Target(Vertex(Kind.ENDPOINT, "pay/api:8080"), "10.244.0.5", 8080)
-    container = Container("web/shop/shop", TEMPLATE, pod, TRACES, scene, [target])
+    container = Container("web/shop/shop", template, pod, traces, scene, [target])
     looked: Look = look(container, canary)
     edges: dict[str, list[Edge]] = {}
     identities: dict[str, Identity] = {}
@@ -151,6 +162,48 @@ def test_capabilities_are_inferred_to_lead_to_the_node() -> None:
     assert {PROVEN} == statuses(root["host-write"])
 
 
+def mounting(path: str) -> dict[str, Any]:
+    """The template of a container that has a part of its node at /host."""
+    volumes, mounts = [{"name": "host", "hostPath": {"path": path}}], [{"name": "host", "mountPath": "/host"}]
+    return {"spec": {"volumes": volumes, "containers": [{"name": "shop", "volumeMounts": mounts}]}}
+
+
+@pytest.mark.parametrize("folder", ["/etc/kubernetes", "/etc/kubernetes/pki", "/var/lib/etcd"])
+def test_root_beside_the_keys_of_a_control_plane_has_it(folder: str) -> None:
+    """Also where it may only read; on a worker there are none, and who is not root reads none."""
+    traces = Planted(("/.k8ssec-a", f"{folder}/.k8ssec-a"), "nonce", SPACES, {})
+    task = str(HostFile((f"{folder}/.k8ssec-a",), "nonce"))
+    seen = {task: {"outcome": "done", "facts": {"writable": False}}}
+    master = "k8ssec-1-control-plane"
+    found = walked({**seen, "privileges": ROOT}, node=master, traces=traces)
+    assert [(Vertex(Kind.NODE, "control-plane"), PROVEN)] == [
+        (edge.target, edge.status) for edge in found["token-paths"]
+    ]
+    assert {REFUTED} == statuses(walked(seen, node=master, traces=traces)["token-paths"])
+    assert PROVEN not in statuses(walked({**seen, "privileges": ROOT}, traces=traces)["token-paths"])
+
+
+def test_root_with_a_single_file_among_the_keys_has_them() -> None:
+    """Nothing can be planted beside it, so it is known by its inode."""
+    path = "/etc/kubernetes/admin.conf"
+    traces = Planted(TRACES.paths, "nonce", SPACES, {path: "1:1"})
+    found = walked({"privileges": ROOT}, template=mounting(path), node="k8ssec-1-control-plane", traces=traces)
+    assert PROVEN in statuses(found["token-paths"])
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [("/proc", "/host"), ("/", "/host/proc"), ("/proc/sys/kernel/core_pattern", None)],
+)
+def test_the_core_pattern_is_looked_for_through_mounts(path: str, where: str | None) -> None:
+    """The node's own is writable there, though the container's is not."""
+    pattern = f"{where}/sys/kernel/core_pattern" if where else "/host"
+    writable = {str(Writable(pattern)): {"outcome": "done"}}
+    assert INFERRED in statuses(walked(writable, template=mounting(path))["core-pattern"])
+    assert {REFUTED} == statuses(walked(template=mounting(path))["core-pattern"])
+    assert {REFUTED} == statuses(walked(writable, template=mounting("/var/log"))["core-pattern"])
+
+
 @pytest.mark.parametrize("operation", [*SAFE, "tcp"])
 def test_a_probe_that_broke_refutes_nothing(operation: str) -> None:
     """What it was to tell is unknown, and nothing else becomes open by it."""
@@ -161,7 +214,12 @@ def test_a_probe_that_broke_refutes_nothing(operation: str) -> None:
 
 @pytest.mark.parametrize(
     ("operation", "kind"),
-    [("host-file", "host-read"), ("host-socket", "cri-socket"), ("namespaces", "host-namespace")],
+    [
+        ("host-file", "host-read"),
+        ("host-socket", "cri-socket"),
+        ("namespaces", "host-namespace"),
+        ("writable", "core-pattern"),
+    ],
 )
 def test_what_the_canary_does_not_get_either_is_unknown(operation: str, kind: str) -> None:
     """That an attack would have been seen to succeed is shown, or nothing is said."""
@@ -174,6 +232,33 @@ def test_a_door_that_nobody_gets_through_is_none() -> None:
     found = walked(shown={"tcp": {"outcome": "refused"}})
     assert ["pay/api:8080"] == [edge.target.name for edge in found["endpoint"]]
     assert {REFUTED} == statuses(found["endpoint"])
+
+
+@pytest.mark.parametrize("kind", ["kubelet-anonymous", "etcd-read", "bootstrap-token"])
+@pytest.mark.parametrize("outcome", ["no-answer", "refused", "unreachable"])
+def test_a_question_without_an_answer_is_unknown_where_the_door_is_open(kind: str, outcome: str) -> None:
+    """What let itself be connected to and then said nothing may say something to the next one."""
+    assert {UNKNOWN} == statuses(walked({"tcp": {"outcome": "open"}, "http": {"outcome": outcome}})[kind])
+    assert kind not in walked({"http": {"outcome": outcome}})
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        ({"outcome": "http", "status": 200}, PROVEN),
+        ({"outcome": "http", "status": 400}, UNKNOWN),
+        ({"outcome": "no-answer"}, UNKNOWN),
+    ],
+)
+def test_that_etcd_does_not_speak_tls_refuses_nothing(plain: dict[str, Any], expected: Status) -> None:
+    """It is asked in plain text as well, and only an answer counts."""
+    error = ssl.SSLError()
+    error.reason = "WRONG_VERSION_NUMBER"
+    spoken = agent.failed(error)
+    assert "closed" == spoken["outcome"]
+    question = "10.0.0.2:2379/v3/kv/range without a certificate"
+    answers = {f"POST https://{question}": spoken, f"POST http://{question}": plain}
+    assert {expected} == statuses(walked({"tcp": {"outcome": "open"}, **answers})["etcd-read"])
 
 
 @pytest.mark.parametrize(("status", "expected"), [(201, PROVEN), (401, REFUTED), (500, UNKNOWN)])

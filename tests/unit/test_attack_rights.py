@@ -12,8 +12,9 @@ from pytest_k8ssec.attack.rights import of_identity
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
 from pytest_k8ssec.probes.grants import rule
 from pytest_k8ssec.stack import ServiceAccount
-from tests.unit.attack import ACCOUNT, INFERRED, KEY, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
+from tests.unit.attack import ACCOUNT, INFERRED, KEY, NODE, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
 
+_HOOKS, _RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
 _WEB = "/api/v1/namespaces/web"
 _LISTS: dict[str, list[dict[str, Any]]] = {
     f"{_WEB}/secrets": [named("key")],
@@ -95,8 +96,106 @@ def test_a_right_is_tried_and_leads_somewhere(right: dict[str, Any], kind: str, 
     # The way to bind cluster-admin is always tried, and this API server answers 404 to everything.
     others = {edge.kind.name for edges in found.values() for edge in edges if edge.open}
     assert {kind, "permission-discover", "role-bind"} | (
-        {"pod-privileged"} if kind == "pod-create" else set()
+        {"pod-privileged"} if targets == {Vertex(Kind.NAMESPACE, "web")} else set()
     ) == others
+
+
+@pytest.mark.parametrize("names", [(), ("shop",)])
+@pytest.mark.parametrize("verb", ["update", "patch"])
+def test_who_changes_a_template_is_tried_for_a_privileged_pod(verb: str, names: tuple[str, ...]) -> None:
+    """A controller makes the pod, so it is offered by our administrator: inferred."""
+    right = {**rule(verb, "deployments", group="apps"), **({"resourceNames": list(names)} if names else {})}
+    for status, expected in ((201, INFERRED), (403, REFUTED)):
+        found, api = walked(right, default=404, ours={f"POST {_WEB}/pods": status})
+        assert {expected} == statuses(found["pod-privileged"])
+        assert f"POST {_WEB}/pods" not in api.sent
+
+
+def test_who_changes_pods_that_are_there_is_still_tried_for_their_makers() -> None:
+    """The one gives another image, the other any pod: neither hides the other, or the privileged pod behind it."""
+    pods, makers = rule("patch", "pods"), rule("patch", "deployments", group="apps")
+    both, api = walked(pods, makers, default=404, ours={f"POST {_WEB}/pods": 201})
+    assert "PATCH /apis/apps/v1/namespaces/web/deployments/k8ssec-no-such" in api.sent
+    assert {INFERRED} == statuses(both["pod-privileged"])
+    found, _ = walked(pods, default=404)
+    assert "pod-privileged" not in found
+
+
+def test_a_privileged_pod_is_offered_by_whoever_makes_pods() -> None:
+    """Its own answer counts for its own pods."""
+    found, api = walked(rule("create", "pods"), statuses={f"POST {_WEB}/pods": 201}, ours={f"POST {_WEB}/pods": 403})
+    assert {PROVEN} == statuses(found["pod-privileged"])
+    assert 2 == api.sent.count(f"POST {_WEB}/pods")
+
+
+@pytest.mark.parametrize(
+    ("right", "request_", "kind"),
+    [
+        (rule("get", "pods/exec"), f"GET {_WEB}/pods/k8ssec-no-such/exec", "pod-exec"),
+        (rule("create", "nodes/proxy"), "POST /api/v1/nodes/k8ssec-1-worker/proxy/healthz", "kubelet-exec"),
+        (
+            rule("patch", "certificatesigningrequests/approval", group="certificates.k8s.io"),
+            "PATCH /apis/certificates.k8s.io/v1/certificatesigningrequests/k8ssec-no-such/approval",
+            "certificate-approve",
+        ),
+        (
+            rule("update", "mutatingwebhookconfigurations", group=_HOOKS),
+            f"PUT /apis/{_HOOKS}/v1/mutatingwebhookconfigurations/k8ssec-no-such",
+            "webhook-create",
+        ),
+        (
+            rule("patch", "validatingwebhookconfigurations", group=_HOOKS),
+            f"PATCH /apis/{_HOOKS}/v1/validatingwebhookconfigurations/k8ssec-no-such",
+            "webhook-create",
+        ),
+        (
+            rule("update", "pods/ephemeralcontainers"),
+            f"PUT {_WEB}/pods/k8ssec-no-such/ephemeralcontainers",
+            "pod-patch",
+        ),
+    ],
+)
+def test_the_right_that_matters_is_tried_by_itself(right: dict[str, Any], request_: str, kind: str) -> None:
+    """Whatever usually goes along with it: only an answer refutes it."""
+    found, api = walked(right, statuses={request_: 404})
+    assert request_ in api.sent
+    assert any(edge.open for edge in found[kind])
+    found, _ = walked(right)
+    assert {REFUTED} == statuses(found[kind])
+
+
+@pytest.mark.parametrize("verb", ["update", "patch"])
+@pytest.mark.parametrize(
+    ("matters", "what", "kind"),
+    [
+        ("escalate clusterroles", "clusterroles", "role-escalate"),
+        ("bind clusterroles", "clusterrolebindings", "role-bind"),
+    ],
+)
+def test_to_change_what_is_there_is_as_good_as_to_create(verb: str, matters: str, what: str, kind: str) -> None:
+    """The dry run of a new one is refused; the API server is asked for the rest, so it is inferred."""
+    right = rule(*matters.split(), group=_RBAC)
+    found, _ = walked(right, rule(verb, what, group=_RBAC), may=(matters, f"{verb} {what}"))
+    assert [(CLUSTER_ADMIN, INFERRED)] == [(edge.target, edge.status) for edge in found[kind] if edge.open]
+    found, _ = walked(right, may=(matters,))
+    assert {REFUTED} == statuses(found[kind])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ('pods "k8ssec-no-such" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4', UNKNOWN),
+        ('pods "k8ssec-no-such" is forbidden: failed quota: small: must specify requests.storage', UNKNOWN),
+        ('pods "k8ssec-no-such" is forbidden: minimum cpu usage per Container is 1, but request is 5m', UNKNOWN),
+        ('pods "k8ssec-no-such" is forbidden: violates PodSecurity "baseline:latest": privileged', REFUTED),
+    ],
+)  # fmt: skip
+def test_a_full_quota_refuses_nobody(words: str, expected: Status) -> None:
+    """Our twins take room of it; the next attacker may find some."""
+    found, _ = walked(
+        rule("create", "pods"), statuses={f"POST {_WEB}/pods": 403}, messages={f"POST {_WEB}/pods": words}
+    )
+    assert {expected} == statuses(found["pod-create"])
 
 
 def test_a_right_that_is_listed_and_refused_is_refuted() -> None:
@@ -115,7 +214,7 @@ def test_rights_in_the_cluster_are_inferred_to_lead_on() -> None:
     """That an approved certificate makes an administrator is not tried."""
     right = rule("update", "certificatesigningrequests/approval", group="certificates.k8s.io")
     found, _ = walked(right, default=404)
-    assert {INFERRED} == statuses(found["certificate-approve"])
+    assert [INFERRED] == [edge.status for edge in found["certificate-approve"] if edge.open]
 
 
 def test_rights_on_one_object_are_found_by_its_name() -> None:
@@ -164,6 +263,60 @@ def test_what_follows_from_placement_is_inferred() -> None:
     inside = list(closure.of_namespace(scene, Vertex(Kind.NAMESPACE, "web")))
     assert {KEY, ACCOUNT} <= {edge.target for edge in inside}
     assert {INFERRED} == statuses(inside)
+
+
+def placed(name: str, node: str, namespace: str = "kube-system", **spec: Any) -> dict[str, Any]:
+    """A running pod of a DaemonSet's."""
+    owner = {"kind": "DaemonSet", "name": name, "controller": True}
+    return {
+        "metadata": {"name": f"{name}-{node}", "namespace": namespace, "ownerReferences": [owner]},
+        "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}], **spec},
+        "status": {"phase": "Running"},
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"hostPID": True},
+        {"volumes": [{"name": "logs", "hostPath": {"path": "/var/log"}}]},
+        {"containers": [{}, {"securityContext": {"privileged": True}}]},
+    ],
+)
+def test_a_pod_that_owns_its_node_leads_there_and_to_no_other(spec: dict[str, Any]) -> None:
+    """From a node or its kubelet to that node's pod alone; who may command any of its pods has all their nodes."""
+    pods = [placed("agent", node, **spec) for node in ("worker", "control-plane")]
+    scene = FakeCluster(FakeApi(lists={"/api/v1/namespaces/kube-system/pods": pods})).scene("web")
+    (there,) = (edge.target for edge in closure.of_kubelet(scene, Vertex(Kind.KUBELET, "worker")))
+    assert {("pod-owns", NODE)} == {(edge.kind.name, edge.target) for edge in closure.of_pod(scene, there)}
+    every = {edge.target for edge in closure.of_pod(scene, Vertex(Kind.POD, "kube-system/agent"))}
+    assert {NODE, Vertex(Kind.NODE, "control-plane")} == every
+
+
+def test_a_pod_that_owns_nothing_leads_to_no_node() -> None:
+    """It has neither files nor processes of its node, and no privileges."""
+    pods = [placed("dns", "worker")]
+    scene = FakeCluster(FakeApi(lists={"/api/v1/namespaces/kube-system/pods": pods})).scene("web")
+    assert [] == list(closure.of_pod(scene, Vertex(Kind.POD, "kube-system/dns")))
+
+
+def test_a_certificate_of_any_node_is_a_node_and_what_their_pods_have() -> None:
+    """So it counts against the budget of nodes, and leads on by the accounts of pods."""
+    token = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {}}]}}
+    pods = [placed("shop", "worker", "web", serviceAccountName="shop", volumes=[token])]
+    scene = FakeCluster(FakeApi(lists={f"{_WEB}/pods": pods})).scene("web")
+    found = {edge.target for edge in closure.of_identity(scene, Vertex(Kind.IDENTITY, "any node"))}
+    assert {Kind.NODE, Kind.IDENTITY} == {target.kind for target in found}
+    assert ACCOUNT in found
+    own = Vertex(Kind.IDENTITY, "system:node:worker")
+    assert [ACCOUNT] == [edge.target for edge in closure.of_identity(scene, own)]
+    assert [] == list(closure.of_identity(scene, Vertex(Kind.IDENTITY, "system:node:control-plane")))
+
+
+def test_who_may_bind_any_role_is_as_good_as_an_administrator() -> None:
+    """Reviewed for accounts that are not the stack's."""
+    scene = FakeCluster(FakeApi(may=("bind clusterroles",))).scene()
+    assert [CLUSTER_ADMIN] == [edge.target for edge in closure.of_identity(scene, ACCOUNT)]
 
 
 def test_a_powerful_account_that_is_not_the_stacks_is_inferred_to_be_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -10,9 +11,12 @@ import pytest
 from pytest_k8ssec.attack import walk as module
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Graph, Kind, Vertex
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
+from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.attack.walk import Walker
+from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.pool import Pool
-from tests.unit.attack import INFERRED, KEY, REFUTED, SHOP, FakeCluster, edge
+from pytest_k8ssec.stack import Workload
+from tests.unit.attack import INFERRED, KEY, REFUTED, SHOP, FakeApi, FakeCluster, edge
 
 
 class Scripted(Walker):
@@ -33,11 +37,24 @@ class Scripted(Walker):
 def scripted(*edges: Edge, bounds: Bounds | None = None) -> Scripted:
     """A walker over these edges."""
     cluster = cast("Any", FakeCluster())
-    made = Scripted(cluster, cast("Pool", None), FakeCluster().scene(), {}, cast("Any", None), bounds or Bounds())
+    made = Scripted(cluster, cast("Pool", None), FakeCluster().scene(), {}, cast("Any", None))
+    made.bounds = bounds or Bounds()
     made.table, made.asked = {}, []
     for each in edges:
         made.table.setdefault(each.source, []).append(each)
     return made
+
+
+@dataclass
+class FakeStack:
+    """A stack of namespaces, and workloads if any."""
+
+    namespaces: tuple[str, ...]
+    has: tuple[Workload, ...] = ()
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """Those that it has."""
+        return self.has
 
 
 def account(number: int) -> Vertex:
@@ -101,6 +118,35 @@ def test_what_leaves_from_a_position_is_found_out_once() -> None:
     assert 1 == walker.asked.count(account(0))
 
 
+def test_a_token_that_is_found_later_is_used() -> None:
+    """What was inferred of an identity without a token says nothing of what it is seen to do with one."""
+    walker = scripted(edge("token-steal", SHOP, account(0)))
+    walker.walk(SHOP)
+    walker._identities[account(0).name] = cast("Any", None)
+    walker.table[account(0)] = [edge("secrets-get", account(0), KEY)]
+    assert KEY in walker.walk(SHOP).reached
+
+
+def test_each_test_looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph of one test says nothing of the next, which may have changed the cluster; twins stay in the pool."""
+    made: list[Scripted] = []
+
+    def walker(*_: object) -> Scripted:
+        made.append(scripted(*([edge("secrets-get", SHOP, KEY)] if made else [])))
+        return made[-1]
+
+    monkeypatch.setattr(Walker, "of", walker)
+    pool = Pool(cast("Any", FakeCluster()), "run", tuple)
+    stack = cast("Any", FakeStack(("web",)))
+    first, second = (BlastRadius(cast("Any", FakeCluster()), stack, pool) for _ in range(2))
+    shop = workload("Deployment", "shop")
+    assert KEY not in first(shop).reached
+    assert KEY in second(shop).reached
+    assert KEY not in first(shop).reached
+    first.forget()
+    assert KEY in first(shop).reached
+
+
 def test_a_bound_in_the_middle_is_told_and_nothing_of_it_remembered() -> None:
     """What came so far stands; the next walk looks again, rather than taking half for the whole."""
     walker = scripted(*chain(1), edge("secrets-get", account(0), KEY))
@@ -113,6 +159,88 @@ def test_a_bound_in_the_middle_is_told_and_nothing_of_it_remembered() -> None:
     assert 2 == walker.asked.count(account(0))
 
 
+def test_who_commands_a_kubelet_has_what_the_pods_on_its_node_own() -> None:
+    """Over the API server's own pod it leads to its node, and so to the cluster, within the depth that is usual."""
+    server = {
+        "metadata": {"name": "kube-apiserver-k8ssec-1-control-plane", "namespace": "kube-system",
+                     "ownerReferences": [{"kind": "Node", "name": "n", "controller": True}]},
+        "spec": {"nodeName": "k8ssec-1-control-plane", "containers": [{}],
+                 "volumes": [{"name": "pki", "hostPath": {"path": "/etc/kubernetes/pki"}}]},
+        "status": {"phase": "Running"},
+    }  # fmt: skip
+    kubelet = Vertex(Kind.KUBELET, "control-plane")
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/kube-system/pods": [server]})))
+    walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), {}, cast("Any", None))
+    walker._known[SHOP, False] = (edge("token-steal", SHOP, account(0)),)
+    walker._known[account(0), False] = (edge("kubelet-exec", account(0), kubelet),)
+    graph = walker.walk(SHOP)
+    assert ["token-steal", "kubelet-exec", "placement", "pod-owns", "control-plane"] == [
+        each.kind.name for each in graph.path()
+    ]
+
+
+def test_accounts_of_every_namespace_of_the_stack_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those without a workload, too; of others nobody asks a token."""
+    asked = []
+
+    def given(_: object, namespace: str, name: str) -> Identity:
+        asked.append(f"{namespace}/{name}")
+        return Identity(cast("Any", FakeApi()), f"system:serviceaccount:{namespace}:{name}", "token")
+
+    monkeypatch.setattr(module, "service_account", given)
+    api, stack = FakeApi(), cast("Any", FakeStack(("web", "shared")))
+    monkeypatch.setattr(module, "targets", lambda *_: [])
+    cluster = cast("Any", FakeCluster(api))
+    made = Walker.of(
+        cluster, stack, cast("Pool", None), cluster.scene("web"), cast("Any", None), Bounds(per_second=1e6)
+    )
+    for namespace in ("shared", "kube-system"):
+        list(made._leaving(Vertex(Kind.IDENTITY, f"system:serviceaccount:{namespace}:a"), Meter(made.bounds)))
+    assert ["shared/a"] == asked
+
+
+def workload(kind: str, container: str) -> Workload:
+    """One of the shop's name."""
+    return Workload(kind, "web", "shop", {}, {}, {"spec": {"containers": [{"name": container}]}})
+
+
+def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Deployment and a CronJob may share one, and their pods are one vertex."""
+    monkeypatch.setattr(module, "targets", lambda *_: [])
+    stack = cast("Any", FakeStack(("web",), (workload("Deployment", "shop"), workload("CronJob", "clean"))))
+    cluster = cast("Any", FakeCluster())
+    made = Walker.of(cluster, stack, cast("Pool", None), cluster.scene("web"), cast("Any", None), Bounds())
+    assert ["shop", "clean"] == [name for name, _ in made._specs(SHOP)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes", "expected"),
+    [
+        ("DaemonSet", ("worker", "control-plane"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
+        ("DaemonSet", ("worker",), ["k8ssec-1-worker"]),
+        ("Deployment", ("worker", "control-plane", "worker"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
+        ("Deployment", ("worker",), [None]),
+        ("Deployment", (), [None]),
+    ],
+)
+def test_twins_stand_wherever_its_pods_do(kind: str, nodes: tuple[str, ...], expected: list[str | None]) -> None:
+    """What leads out of a pod on a control plane is not seen on a worker; one node alone is the scheduler's choice."""
+    owner = {"kind": kind, "name": "shop", "controller": True}
+    pods = [
+        {
+            "metadata": {"name": f"shop-{number}", "namespace": "web", "ownerReferences": [owner]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}]},
+            "status": {"phase": "Running"},
+        }
+        for number, node in enumerate(nodes)
+    ]
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/web/pods": pods})))
+    shops = {SHOP: [workload(kind, "shop")]}
+    walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), shops, cast("Any", None))
+    specs = [spec for _, spec in walker._specs(SHOP)]
+    assert expected == [(spec.template or {})["spec"].get("nodeName") for spec in specs]
+
+
 def test_more_endpoints_than_allowed_are_a_bound() -> None:
     """Those that were left out may be open."""
     walker = scripted()
@@ -123,12 +251,12 @@ def test_more_endpoints_than_allowed_are_a_bound() -> None:
 def test_half_a_look_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one container of a workload could not be asked, nothing of the others is kept."""
     walker = scripted()
-    walker.workloads = {SHOP: cast("Any", None)}
+    walker.workloads = {SHOP: []}
 
     def broken(*_: object) -> list[Any]:
         raise BoundReached("broken")
 
-    monkeypatch.setattr(module.Walker, "_specs", lambda *_: {"shop": None})
+    monkeypatch.setattr(module.Walker, "_specs", lambda *_: [("shop", None)])
     monkeypatch.setattr(module.Walker, "_twins", broken)
     with pytest.raises(BoundReached):
         walker.prepare([SHOP])

@@ -10,21 +10,26 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from pytest_k8ssec import cli, docker
+from pytest_k8ssec.attack.canary import ALWAYS_SHOWN, SHOWN_BY_RIGHTS
+from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.catalogue import controls
 from pytest_k8ssec.cli import blast, clusters, main
 from pytest_k8ssec.cli import controls as controls_command
 from pytest_k8ssec.control import Control
-from pytest_k8ssec.errors import ClusterError, SettingsError
+from pytest_k8ssec.errors import ClusterError, K8ssecError, ProbeError, SabotageError, SettingsError
 from pytest_k8ssec.frameworks import reference
 from pytest_k8ssec.interrupts import Terminated
 from pytest_k8ssec.runs import Run
 from pytest_k8ssec.settings import OPTIONS
 from pytest_k8ssec.stack import Workload
+from tests.unit.attack import KEY, SHOP, TO_ADMIN, edge, graph
 from tests.unit.dockers import FakeDocker
 
 COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "reach", "blast")
@@ -309,6 +314,58 @@ def test_blast_finds_the_workload_that_is_meant() -> None:
         with pytest.raises(SettingsError, match=why) as error:
             blast._chosen(there, wanted)
         assert "name one of pay/api, pay/shop, web/shop" == error.value.mend
+
+
+def test_blast_takes_several_of_one_full_name_for_one() -> None:
+    """A Deployment and a CronJob that share it are walked together."""
+    there = [*workloads("web/shop"), Workload("CronJob", "web", "shop", {}, {}, {})]
+    assert there == blast._chosen(there, "shop")
+
+
+@dataclass
+class CanaryWalk:
+    """A walk whose canary's graph is given, or an error."""
+
+    comes: Graph | K8ssecError
+
+    def shown(self, _: Workload) -> tuple[Graph, ...]:
+        """That graph, or it raises that error."""
+        if isinstance(self.comes, K8ssecError):
+            raise self.comes
+        return (self.comes,)
+
+
+@pytest.mark.parametrize(
+    ("comes", "expected"),
+    [
+        (Graph(SHOP), "no way was found"),
+        (ProbeError("pod canary: is not running"), "is not running"),
+        (SabotageError("service account canary: may still not list secrets"), "may still not list secrets"),
+    ],
+)
+def test_blast_says_what_its_canary_did_not_show(comes: Graph | K8ssecError, expected: str) -> None:
+    """A walk that does not find our own canary's way finds nobody's."""
+    walk = cast("Any", CanaryWalk(comes))
+    assert any(expected in words for words in blast._unseen(walk, workloads("web/shop", "pay/api")))
+
+
+def test_blast_that_is_shown_to_work_says_nothing_of_it() -> None:
+    """Every kind of edge was found, and the way to cluster-admin over proven ones."""
+    every = [edge(kind, SHOP, KEY) for kind in (*ALWAYS_SHOWN, *SHOWN_BY_RIGHTS)]
+    seen = graph(*TO_ADMIN, *every)
+    assert [] == blast._unseen(cast("Any", CanaryWalk(seen)), workloads("web/shop"))
+
+
+@pytest.mark.parametrize(("unseen", "code"), [([], 0), (["the same walk finds each kind of edge"], 1)])
+def test_blast_without_its_positive_control_can_not_be_told(
+    says: Callable[..., str], monkeypatch: pytest.MonkeyPatch, unseen: list[str], code: int
+) -> None:
+    """Nothing was found, by a walk that may find nothing at all: that is no success."""
+    Path("infra").mkdir()
+    Path("infra/Pulumi.yaml").touch()
+    monkeypatch.setattr(blast, "_walked", lambda *_: ({"web/shop": Graph(SHOP)}, unseen))
+    told = says("blast", "web/shop", "--stack=infra", code=code)
+    assert ("UNKNOWN" in told) is bool(unseen)
 
 
 # -- down, list, sweep ------------------------------------------------------------------------------------------------
