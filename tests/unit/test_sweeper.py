@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,7 +188,8 @@ def _with_error(monkeypatch: pytest.MonkeyPatch, code: int) -> tuple[socket.sock
     def refuse(*_: Any) -> socket.socket:
         raise OSError(code, "no")
 
-    monkeypatch.setattr(socket, "socket", refuse)
+    # The sweeper's own: a listener's thread of an earlier test may still be taking its last connection.
+    monkeypatch.setattr(sweeper, "socket", SimpleNamespace(**{**vars(socket), "socket": refuse}))
     return sweeper.dial(HERE, 1, "SCTP")
 
 
