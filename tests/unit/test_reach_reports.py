@@ -13,6 +13,7 @@ from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import parse
 from pytest_k8ssec.reach.matrix import Reachability
+from pytest_k8ssec.reach.places import Destination, Origin
 from pytest_k8ssec.reach.propagation import Delay, Propagation
 from pytest_k8ssec.reports.reach import document, page, terminal
 from tests.unit.reaching import NODE, destination, only, reach
@@ -50,9 +51,9 @@ def many(namespaces: int = 10, each: int = 20) -> Reachability:
     names = [f"team-{space:02}/service-{number:02}" for space in range(namespaces) for number in range(each)]
     targets = [destination(name, port, at) for at, name in enumerate(names, 1) for port in (8080, 9090)]
 
-    def says(source: object, target: object) -> Outcome:
-        here, there = source.name.partition("/"), target.name.partition("/")  # type: ignore[attr-defined]
-        near = here[0] == there[0] or (there[2] == "service-00" and target.port == 8080)  # type: ignore[attr-defined]
+    def says(source: Origin, target: Destination) -> Outcome:
+        here, there = source.name.partition("/"), target.name.partition("/")
+        near = here[0] == there[0] or (there[2] == "service-00" and target.port == 8080)
         return Outcome.OPEN if near else Outcome.NO_ANSWER
 
     policies = [
