@@ -19,6 +19,7 @@ from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.process import Completed
 from pytest_k8ssec.reach.measure import MANNER, SWEEPER, Dial, Manner, Row, allowance, believed, specification
+from pytest_k8ssec.stack.trouble import of_pod
 
 PER_SHARD = 500
 """Targets of one pod."""
@@ -95,21 +96,26 @@ def _rows(
     pool: Pool, namespace: str, name: str, parts: Sequence[range], nonces: Sequence[str], deadline: float
 ) -> Iterator[tuple[int, Row]]:
     """Each pod's answers once it has ended; those of pods that never do are broken."""
-    api, waiting, started = pool.cluster.api, set(range(len(parts))), time.monotonic()
+    api, waiting, started = (
+        pool.cluster.api,
+        dict.fromkeys(range(len(parts)), "no pod was made for it"),
+        time.monotonic(),
+    )
     pods = f"/api/v1/namespaces/{namespace}/pods"
     for _, pod in api.watch(pods, deadline=deadline, labelSelector=f"batch.kubernetes.io/job-name={name}"):
         index = int(pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"])
-        if index not in waiting or pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+        if index not in waiting:
             continue
-        waiting.discard(index)
+        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+            waiting[index] = "; ".join(of_pod(pod)) or "its pod runs"
+            continue
+        del waiting[index]
         yield index, _read(pool, pods, pod, len(parts[index]), nonces[index], started)
         if not waiting:
             return
-    for index in waiting:
-        yield (
-            index,
-            Row.unknown(len(parts[index]), f"share {index} of {name}: did not end in {deadline:.0f} s", started),
-        )
+    for index, last in waiting.items():
+        words = f"share {index} of {name}: did not end in {deadline:.0f} s: {last}"
+        yield index, Row.unknown(len(parts[index]), words, started)
 
 
 def _read(pool: Pool, pods: str, pod: Body, count: int, nonce: str, started: float) -> Row:

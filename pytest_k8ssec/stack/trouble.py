@@ -22,7 +22,7 @@ def describe(api: KubeApi, namespaces: Iterable[str]) -> str:
     lines: list[str] = []
     for namespace in namespaces:
         try:
-            pods = [line for pod in api.list(f"/api/v1/namespaces/{namespace}/pods") for line in _pod(pod)]
+            pods = [line for pod in api.list(f"/api/v1/namespaces/{namespace}/pods") for line in of_pod(pod)]
             events = _warnings(api.list(f"/api/v1/namespaces/{namespace}/events"))
         except ClusterError as error:
             lines.append(f"namespace {namespace}: its pods and events could not be read: {error.message}")
@@ -31,7 +31,8 @@ def describe(api: KubeApi, namespaces: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def _pod(pod: Mapping[str, Any]) -> Iterator[str]:
+def of_pod(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Why a pod is not ready, a line for each container that is not; nothing where it is, or has ended well."""
     status = pod.get("status") or {}
     phase = status.get("phase", "Unknown")
     conditions = {one["type"]: one for one in status.get("conditions") or []}

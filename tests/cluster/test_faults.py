@@ -145,20 +145,33 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def room(world: World) -> Iterator[None]:
-    """Remove the pods of each test from the stack's namespaces: a quota that is full would break probes by itself."""
+def room(world: World, pool: Pool) -> Iterator[None]:
+    """Remove what each test made: a quota that is full, or a node, would break later probes by itself."""
     yield
+    api, others = world.cluster.api, f"{LABEL},{LABEL} notin ({world.pool.run_id}, {pool.run_id})"
     for namespace in world.stack.namespaces:
         pods = f"/api/v1/namespaces/{namespace}/pods"
-        ours = {"labelSelector": f"{LABEL},{LABEL}!={world.pool.run_id}", "gracePeriodSeconds": "0"}
-        world.cluster.api.call("DELETE", pods, params=ours)
+        api.call("DELETE", pods, params={"labelSelector": others, "gracePeriodSeconds": "0"})
+    for made in api.list("/api/v1/namespaces", labelSelector=others):
+        _remove(api, made["metadata"]["name"])
 
 
 @pytest.fixture(scope="module")
-def world(cluster: KindCluster, stack: Stack) -> World:
-    """The cluster that holds, with the hardened stack on it."""
+def world(cluster: KindCluster, stack: Stack, pool: Pool) -> Iterator[World]:
+    """The cluster that holds, with the hardened stack on it, and no pods of other tests' there."""
     assert stack.deployed, "run these with --k8ssec-stack stacks/hardened"
-    return World.of(cluster, stack)
+    pool.refresh()
+    made = World.of(cluster, stack)
+    yield made
+    made.pool.refresh()
+    for namespace in cluster.api.list("/api/v1/namespaces", labelSelector=f"{LABEL}={made.pool.run_id}"):
+        _remove(cluster.api, namespace["metadata"]["name"])
+
+
+def _remove(api: KubeApi, namespace: str) -> None:
+    """Its pods at once, the rest of it in its own time."""
+    api.call("DELETE", f"/api/v1/namespaces/{namespace}/pods", params={"gracePeriodSeconds": "0"})
+    api.delete(f"/api/v1/namespaces/{namespace}")
 
 
 def affected(ids: set[str]) -> pytest.MarkDecorator:

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.sup.pull_auth import test_sup_pull_auth as control
@@ -22,6 +23,7 @@ _MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _FLAG = "--enable-admission-plugins="
 _PLUGIN = "AlwaysPullImages"
 _SECONDS = 120
+_NEVER = "1970-01-01T00:00:00Z"
 
 
 def test_held_only_where_every_image_is_pulled(cluster: KindCluster) -> None:
@@ -31,6 +33,7 @@ def test_held_only_where_every_image_is_pulled(cluster: KindCluster) -> None:
     with _always_pulling(cluster):
         assert Verdict.HELD is _verdict(cluster, pool)
     assert Verdict.BREACHED is _verdict(cluster, pool)
+    _await_leaders(cluster)
 
 
 def _verdict(cluster: KindCluster, pool: Pool) -> Verdict:
@@ -68,3 +71,16 @@ def _await(cluster: KindCluster, *, plugin: bool) -> None:
             pass  # between two API servers
         time.sleep(0.5)
     raise AssertionError(f"API server: did not come back {'with' if plugin else 'without'} {_PLUGIN}")
+
+
+def _await_leaders(cluster: KindCluster) -> None:
+    """Until scheduler and controllers, which lost their leases meanwhile, work again: later tests need them."""
+    since = datetime.now(UTC)
+    for name in ("kube-scheduler", "kube-controller-manager"):
+        cluster.api.wait(
+            "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
+            name,
+            lambda lease: datetime.fromisoformat((lease or {"spec": {}})["spec"].get("renewTime") or _NEVER) > since,
+            deadline=_SECONDS,
+            what=f"{name}: has not taken its lease again",
+        )

@@ -56,7 +56,7 @@ class Server:
     def watch(self, _path: str, **_: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each pod as it starts, ends, and is told of once more."""
         for index, phase in self.ends.items():
-            for now in ("Running", phase, phase):
+            for now in (phase, phase) if phase == "Pending" else ("Running", phase, phase):
                 meta = {
                     "name": f"p{index}", "namespace": SPEC.namespace,
                     "annotations": {"batch.kubernetes.io/job-completion-index": str(index)},
@@ -98,10 +98,11 @@ def test_shares_become_one_row() -> None:
     ("ends", "says", "why"),
     [
         ({0: "Succeeded", 1: "Failed"}, right, "did not come to its end (exit code 1"),
-        ({0: "Succeeded"}, right, "did not end in"),
+        ({0: "Succeeded"}, right, ": no pod was made for it"),
+        ({0: "Succeeded", 1: "Pending"}, right, "p1: Pending; no container has reported yet"),
         ({0: "Succeeded", 1: "Succeeded"}, lambda told: right(told)[: 90 if len(told["targets"]) == 4 else 60], "p1: answered with something that is no answer"),
     ],
-    ids=["failed", "never-ends", "cut-off"],
+    ids=["failed", "no-pod", "never-starts", "cut-off"],
 )  # fmt: skip
 def test_a_share_that_breaks_is_unknown_and_the_others_stand(
     ends: dict[int, str], says: Callable[[dict[str, Any]], str], why: str
