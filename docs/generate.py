@@ -108,7 +108,9 @@ def _effect(control: Control, sabotage: Sabotage) -> str:
     where = "On a cluster of its own" if sabotage.needs_cluster else "On the running cluster, and undone"
     also = f"; it must breach {_links(sabotage.kills - {control.id})} too" if sabotage.kills - {control.id} else ""
     blind = f"; {_links(sabotage.blinds)} can't tell meanwhile" if sabotage.blinds else ""
-    return f"{where}{also}{blind}."
+    words = sabotage.shows.get(control.id, ())
+    named = f"; the control must name {', '.join(f'`{each}`' for each in words)}" if words else ""
+    return f"{where}{also}{blind}{named}."
 
 
 def _commands(control: Control) -> Iterator[str]:

@@ -56,6 +56,10 @@ class Sabotage:
     proof: Callable[[Cluster], Evidence] | None = None
     alone: bool = False
     """Whether no other may be in force beside it."""
+    owner: str = ""
+    """Id of the control that it is made for."""
+    shows: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """By id of a control that it kills: what that one must name, each in an attack that got through."""
 
     @property
     def needs_cluster(self) -> bool:
@@ -176,7 +180,8 @@ def control(
 def sabotage(
     of: Callable[..., None],
     *,
-    kills: Sequence[str] = (),
+    shows: Sequence[str] = (),
+    kills: Sequence[str] | Mapping[str, Sequence[str]] = (),
     blinds: Sequence[str] = (),
     proof: Callable[[Cluster], Evidence] | None = None,
     alone: bool = False,
@@ -189,7 +194,9 @@ def sabotage(
 
     Args:
         of: the control that must notice.
-        kills: ids of further controls that are expected to be breached.
+        shows: words that the control must name, each in an attack that got through. Breached alone does not say by what;
+            with words, several sabotages of one control may be in force together and still be told apart.
+        kills: ids of further controls that are expected to be breached; a mapping gives their words too.
         blinds: ids of controls that are expected to be inconclusive meanwhile.
         alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
     """
@@ -200,13 +207,22 @@ def sabotage(
     def annotate(function: Callable[..., Any]) -> Callable[..., Any]:
         name = function.__name__.replace("_", "-")
         title = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
-        expected = frozenset({owner.id, *kills})
-        made = (
-            Sabotage(name, title, expected, frozenset(blinds), live=function, alone=alone)
-            if proof is None
-            else Sabotage(name, title, expected, frozenset(blinds), mutate=function, proof=proof, alone=alone)
+        named = {owner.id: shows, **(kills if isinstance(kills, Mapping) else {})}
+        live, mutate = (function, None) if proof is None else (None, function)
+        owner.sabotages.append(
+            Sabotage(
+                name,
+                title,
+                frozenset({owner.id, *kills}),
+                frozenset(blinds),
+                live=live,
+                mutate=mutate,
+                proof=proof,
+                alone=alone,
+                owner=owner.id,
+                shows={control_id: tuple(words) for control_id, words in named.items() if words},
+            )
         )
-        owner.sabotages.append(made)
         return function
 
     return annotate

@@ -46,9 +46,9 @@ def _phases(control: Control, packs: Sequence[Pack]) -> Iterator[tuple[str, Phas
     """The control's phases by test id."""
     yield "intact", Phase("intact")
     for pack in packs:
-        own = next((each for each in pack.members if each in control.sabotages), None)
-        if own is not None:
-            mark = "" if len(control.sabotages) == 1 else f"-{own.name}"
+        own = pack.made_for(control.id)
+        if own:
+            mark = "" if len(control.sabotages) == 1 else f"-{own[0].name if len(own) == 1 else pack.name}"
             yield f"sabotaged{mark}", Phase("sabotaged", pack)
             yield f"restored{mark}", Phase("restored", pack)
         # A cluster of a sabotage's own carries no stack: those that judge a stack have nothing to judge there.

@@ -2,7 +2,7 @@
 
 Alone a sabotage says most: whatever moves, it was this one. But each one costs a run of all controls, and many a cluster
 besides. Those that can't be mistaken for each other are put in force together: no control is touched by two of them,
-and no two change the same place.
+unless it must name what each of them did, in other words; and no two change the same place.
 """
 
 from __future__ import annotations
@@ -29,9 +29,13 @@ class Pack:
         """Whether it needs a cluster of its own."""
         return self.members[0].needs_cluster
 
-    def member_for(self, control_id: str) -> Sabotage | None:
-        """The one that is expected to breach this control, or to make it unable to tell."""
-        return next((each for each in self.members if control_id in each.kills | each.blinds), None)
+    def touching(self, control_id: str) -> tuple[Sabotage, ...]:
+        """Those that are expected to breach this control, or the one that is expected to make it unable to tell."""
+        return tuple(each for each in self.members if control_id in each.kills | each.blinds)
+
+    def made_for(self, control_id: str) -> tuple[Sabotage, ...]:
+        """Those that are this control's own."""
+        return tuple(each for each in self.members if each.owner == control_id)
 
     @classmethod
     def alone(cls, sabotage: Sabotage) -> Pack:
@@ -67,8 +71,15 @@ def _named(kind: str, packs: Sequence[Sequence[Sabotage]]) -> Iterator[Pack]:
 
 def _quarrel(one: Sabotage, other: Sabotage, places: Mapping[str, frozenset[str]]) -> bool:
     """Whether it could not be told which of them did what, or one would undo or hinder the other."""
+    if one.alone or other.alone or places[one.name] & places[other.name]:
+        return True
     touched = (one.kills | one.blinds) & (other.kills | other.blinds)
-    return bool(one.alone or other.alone or touched or places[one.name] & places[other.name])
+    return not all(_told_apart(one.shows.get(each, ()), other.shows.get(each, ())) for each in touched)
+
+
+def _told_apart(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether both say what the control must name, and nothing that names one of them names the other."""
+    return bool(one and other) and not any(a in b or b in a for a in one for b in other)
 
 
 def _places(sabotage: Sabotage, base: KindConfig) -> Iterator[str]:

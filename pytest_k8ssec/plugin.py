@@ -284,6 +284,7 @@ def _expected(config: pytest.Config, result: Result) -> Expectation:
         result.verdict,
         strict=settings.strict == "on" or (settings.strict == "auto" and settings.cluster is None),
         declared=settings.not_applicable.get(result.control),
+        missing=result.missing,
     )
 
 

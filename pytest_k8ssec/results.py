@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
 from pytest_k8ssec.control import Control, Snippet
 from pytest_k8ssec.packs import Pack
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.verdict import Attack, Judge, Verdict
 
 PhaseName = Literal["intact", "sabotaged", "restored"]
 
@@ -28,17 +29,27 @@ class Phase:
         return self.pack if self.name == "sabotaged" else None
 
     def sabotage(self, control_id: str) -> str | None:
-        """Name of the sabotage that touches a control, else of the whole pack."""
+        """Name of the sabotage that touches a control; of the whole pack where none does, or several do."""
         if self.pack is None:
             return None
-        return (self.pack.member_for(control_id) or self.pack).name
+        touching = self.pack.touching(control_id)
+        return (touching[0] if len(touching) == 1 else self.pack).name
 
     def expected(self, control_id: str) -> Verdict:
         """The verdict that it asks of a control."""
-        touching = self.active.member_for(control_id) if self.active else None
-        if touching is None:
+        touching = self.active.touching(control_id) if self.active else ()
+        if not touching:
             return Verdict.HELD
-        return Verdict.BREACHED if control_id in touching.kills else Verdict.INCONCLUSIVE
+        return Verdict.BREACHED if control_id in touching[0].kills else Verdict.INCONCLUSIVE
+
+    def missing(self, control_id: str, attacks: Iterable[Attack]) -> dict[str, list[str]]:
+        """What the sabotages in force should have made a control name, and it did not, by sabotage."""
+        said = [attack.what for attack in attacks if attack.got_through]
+        found = {
+            each.name: [words for words in each.shows.get(control_id, ()) if not any(words in one for one in said)]
+            for each in (self.active.touching(control_id) if self.active else ())
+        }
+        return {name: words for name, words in found.items() if words}
 
 
 class Outcome(StrEnum):
@@ -58,7 +69,13 @@ class Expectation:
 
 
 def expect(
-    control_id: str, phase: Phase, verdict: Verdict, *, strict: bool, declared: str | None = None
+    control_id: str,
+    phase: Phase,
+    verdict: Verdict,
+    *,
+    strict: bool,
+    declared: str | None = None,
+    missing: Mapping[str, Sequence[str]] | None = None,
 ) -> Expectation:
     """What a verdict means.
 
@@ -66,21 +83,27 @@ def expect(
         control_id: whose verdict it is.
         strict: whether not-applicable fails.
         declared: the reason why this control may be not-applicable although strict, None where it was not declared.
+        missing: what sabotages in force should have made it name, and did not.
     """
     pack = phase.active
     excused = verdict is Verdict.NOT_APPLICABLE and (not strict or declared is not None)
-    if pack is not None and not (excused and pack.member_for(control_id) is None):
-        return _under_sabotage(control_id, pack, verdict)
+    if pack is not None and not (excused and not pack.touching(control_id)):
+        return _under_sabotage(control_id, phase, verdict, missing or {})
     if excused:
         return Expectation(Outcome.SKIPPED, f"not-applicable{f' (declared: {declared})' if declared else ''}")
     passed = verdict is Verdict.HELD
     return Expectation(Outcome.PASSED if passed else Outcome.FAILED, verdict.upper())
 
 
-def _under_sabotage(control_id: str, pack: Pack, verdict: Verdict) -> Expectation:
-    touching = pack.member_for(control_id)
-    name = f"the sabotage {(touching or pack).name!r}"
-    if touching and control_id in touching.kills:
+def _under_sabotage(
+    control_id: str, phase: Phase, verdict: Verdict, missing: Mapping[str, Sequence[str]]
+) -> Expectation:
+    name, expected = f"the sabotage {phase.sabotage(control_id)!r}", phase.expected(control_id)
+    touching = expected is not Verdict.HELD
+    if expected is Verdict.BREACHED:
+        if verdict is Verdict.BREACHED and missing:
+            told = "; ".join(f"{each!r} should have made it name {', '.join(words)}" for each, words in missing.items())
+            return Expectation(Outcome.FAILED, f"SURVIVED: {control_id} is breached, but {told}")
         if verdict is Verdict.BREACHED:
             return Expectation(Outcome.PASSED, "KILLED")
         return Expectation(
@@ -135,6 +158,11 @@ class Result:
         )  # fmt: skip
 
     @property
+    def missing(self) -> dict[str, list[str]]:
+        """What the sabotages in force should have made it name, and it did not, by sabotage."""
+        return self.phase.missing(self.control, self.judge.attacks)
+
+    @property
     def summary(self) -> str:
         """One line: how much was tried, and what came of it."""
         attacks, positives = self.judge.attacks, self.judge.positives
@@ -157,6 +185,9 @@ class Result:
             "phase": self.phase.name,
             "sabotage": self.phase.sabotage(self.control),
             "bystander": self.phase.bystander,
+            "sabotages": [each.name for each in self.phase.pack.touching(self.control)] if self.phase.pack else [],
+            "own_sabotages": [each.name for each in self.phase.pack.made_for(self.control)] if self.phase.pack else [],
+            "missing": self.missing,
             "pack": self.phase.pack.name if self.phase.pack else None,
             "expected": str(self.phase.expected(self.control)),
             "verdict": str(self.verdict),

@@ -39,16 +39,19 @@ MEANING = {
 _WRONG = ("survived", "unexpected", "unearned", "unclear")
 
 
-def cell(entry: Entry, intact: str | None = None) -> str:
+def cell(entry: Entry, intact: str | None = None, sabotage: str = "") -> str:
     """What one result under sabotage says of the pair.
 
     Args:
         intact: the control's verdict on the intact cluster; what had nothing to judge there can't survive anything.
+        sabotage: which of several in force; breached by others, it has to be named.
     """
     expected, verdict = entry["expected"], entry["verdict"]
     if intact == verdict == "not-applicable":
         return "not-applicable"
     rest = "survived" if expected == "breached" else "unexpected"
+    if sabotage in entry["missing"]:
+        return rest
     return _CELLS.get((expected, verdict), rest)
 
 
@@ -65,21 +68,21 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
     intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}
     rows: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        if entry["sabotage"] and not entry["bystander"]:
+        for name in entry["own_sabotages"]:
             row = rows.setdefault(
-                entry["sabotage"],
-                {"sabotage": entry["sabotage"], "control": entry["control"], "pack": entry["pack"],
+                name,
+                {"sabotage": name, "control": entry["control"], "pack": entry["pack"],
                  "verdicts": {"intact": intact.get(entry["control"])}, "cells": {}},
             )  # fmt: skip
             row["verdicts"][entry["phase"]] = entry["verdict"]
     for entry in entries:
         if entry["phase"] != "sabotaged":
             continue
-        touched = rows.get(entry["sabotage"])
-        for row in [touched] if touched else [row for row in rows.values() if row["pack"] == entry["pack"]]:
+        touched = [rows[name] for name in entry["sabotages"] if name in rows]
+        for row in touched or [row for row in rows.values() if row["pack"] == entry["pack"]]:
             row["cells"][entry["control"]] = {
                 "verdict": entry["verdict"],
-                "result": cell(entry, intact.get(entry["control"])),
+                "result": cell(entry, intact.get(entry["control"]), row["sabotage"]),
             }
     results = [each["result"] for row in rows.values() for each in row["cells"].values()]
     return {

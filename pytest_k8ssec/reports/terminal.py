@@ -108,10 +108,12 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     others: dict[str, list[str]] = {}
     intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}
     for entry in entries:
-        if entry["sabotage"] and not entry["bystander"]:
-            rows.setdefault((entry["sabotage"], entry["control"]), {})[entry["phase"]] = entry["verdict"]
-        elif entry["sabotage"] and entry["verdict"] != intact.get(entry["control"]):
-            others.setdefault(entry["sabotage"], []).append(f"{entry['control']} {entry['verdict']}")
+        for name in entry["own_sabotages"]:
+            said = "not named" if name in entry["missing"] else entry["verdict"]
+            rows.setdefault((name, entry["control"]), {})[entry["phase"]] = said
+        if entry["bystander"] and entry["verdict"] != intact.get(entry["control"]):
+            for name in entry["sabotages"] or [entry["sabotage"]]:
+                others.setdefault(name, []).append(f"{entry['control']} {entry['verdict']}")
     lines = []
     for (sabotage, control), phases in rows.items():
         wanted = {"sabotaged": "breached", "restored": "held"}

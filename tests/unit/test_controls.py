@@ -285,6 +285,16 @@ def test_a_sabotage_declares_what_it_breaks() -> None:
     assert [door_open, None, None, False] == [live.live, live.mutate, live.proof, live.needs_cluster]
     assert [None, door_open, proof, True] == [own.live, own.mutate, own.proof, own.needs_cluster]
     assert {"net-door"} == set(own.kills)
+    assert ("net-door", {}, {}) == (own.owner, own.shows, live.shows)
+
+
+def test_a_sabotage_says_what_must_be_named() -> None:
+    """By its own control, and by those that a mapping gives words for."""
+    owner = annotated()
+    sabotage(owner.function, shows=["front"], kills={"net-roof": ["tile"], "net-wall": ()})(lambda: iter(()))
+    (made,) = owner.sabotages
+    assert {"net-door": ("front",), "net-roof": ("tile",)} == made.shows
+    assert {"net-door", "net-roof", "net-wall"} == made.kills
 
 
 def test_only_a_control_can_be_sabotaged() -> None:

@@ -13,8 +13,15 @@ from pytest_k8ssec.reports import matrix
 
 def entry(control: str, phase: str, verdict: str, sabotage: str | None = None, **more: Any) -> dict[str, Any]:
     """As much of a result as the matrix reads."""
-    base = {"control": control, "phase": phase, "verdict": verdict, "sabotage": sabotage, "bystander": False}
-    return {**base, "pack": sabotage, "expected": "breached" if phase == "sabotaged" else "held", **more}
+    base: dict[str, Any] = {"control": control, "phase": phase, "verdict": verdict, "pack": sabotage, "missing": {}}
+    names = [sabotage] if sabotage else []
+    return {
+        **base,
+        "sabotages": names,
+        "own_sabotages": names,
+        "expected": "breached" if phase == "sabotaged" else "held",
+        **more,
+    }
 
 
 RUN = [
@@ -23,7 +30,7 @@ RUN = [
     entry("wall", "intact", "held"),
     entry("door", "sabotaged", "breached", "unlock", pack="live-pack-1"),
     entry("roof", "sabotaged", "held", "lift", pack="live-pack-1"),
-    entry("wall", "sabotaged", "held", "live-pack-1", pack="live-pack-1", bystander=True, expected="held"),
+    entry("wall", "sabotaged", "held", pack="live-pack-1", expected="held"),
     entry("door", "restored", "held", "unlock", pack="live-pack-1"),
     entry("roof", "restored", "held", "lift", pack="live-pack-1"),
 ]
@@ -74,14 +81,24 @@ def test_a_pack_gives_each_of_its_sabotages_a_row() -> None:
 
 def test_a_control_that_another_ones_sabotage_kills_stands_in_its_row() -> None:
     """A further kill that was announced."""
-    further = entry("wall", "sabotaged", "breached", "unlock", pack="live-pack-1", bystander=True)
+    further = entry("wall", "sabotaged", "breached", "unlock", pack="live-pack-1", own_sabotages=[])
     rows = matrix.matrix([*RUN[:5], further])["sabotages"]
     assert [{"door", "wall"}, {"roof"}] == [set(row["cells"]) for row in rows]
 
 
+def test_one_run_tells_of_each_sabotage_that_moves_the_control() -> None:
+    """What it named is killed; what it was breached without naming has survived."""
+    both: dict[str, Any] = {"pack": "live-pack-1", "sabotages": ["unlock", "pick"], "own_sabotages": ["unlock", "pick"]}
+    ran = entry("door", "sabotaged", "breached", missing={"pick": ["the lock"]}, **both)
+    rows = matrix.matrix([RUN[0], ran, entry("door", "restored", "held", **both)])["sabotages"]
+    assert {"unlock": "killed", "pick": "survived"} == {row["sabotage"]: row["cells"]["door"]["result"] for row in rows}
+    assert [{"intact": "held", "sabotaged": "breached", "restored": "held"}] * 2 == [row["verdicts"] for row in rows]
+
+
 def test_the_picture_shows_what_went_wrong(tmp_path: Path) -> None:
     """One page by itself; names are text in it."""
-    named = [{**one, "sabotage": one["sabotage"] and f"<{one['sabotage']}>"} for one in RUN]
+    keys = ("sabotages", "own_sabotages")
+    named = [{**one, **{key: [f"<{name}>" for name in one[key]] for key in keys}} for one in RUN]
     path = matrix.write(tmp_path, matrix.matrix(named))
     page = path.read_text()
     assert "1 cells are not as they must be" in page

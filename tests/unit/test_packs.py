@@ -12,13 +12,17 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.packs import Pack, packed
 
 
-def live(name: str, *kills: str, blinds: tuple[str, ...] = (), alone: bool = False) -> Sabotage:
-    """A live sabotage."""
+def live(
+    name: str, *kills: str, blinds: tuple[str, ...] = (), alone: bool = False, **shows: tuple[str, ...]
+) -> Sabotage:
+    """A live sabotage, of the first control that it kills."""
 
     def breaks() -> Iterator[Evidence]:
         yield from ()
 
-    return Sabotage(name, name, frozenset(kills), frozenset(blinds), live=breaks, alone=alone)
+    return Sabotage(
+        name, name, frozenset(kills), frozenset(blinds), live=breaks, alone=alone, owner=kills[0], shows=shows
+    )
 
 
 def configured(name: str, kill: str, mutate: Callable[[KindConfig], None]) -> Sabotage:
@@ -87,10 +91,38 @@ def test_two_that_change_the_same_place_are_kept_apart(
     assert found == ([["a"], ["b"]] if apart else [["a", "b"]])
 
 
-def test_a_pack_knows_which_member_touches_a_control() -> None:
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (live("a", "x", x=("red",)), live("b", "x", x=("blue",)), False),
+        (live("a", "x", x=("red",)), live("b", "x"), True),
+        (live("a", "x", x=("red",)), live("b", "x", x=("blue", "red door")), True),
+        (live("a", "x", x=("red door",)), live("b", "x", x=("red",)), True),
+        (live("a", "x", "y", x=("red",)), live("b", "x", "y", x=("blue",)), True),
+        (live("a", "x", "y", x=("red",), y=("r",)), live("b", "x", "y", x=("blue",), y=("b",)), False),
+        (live("a", "x", x=("red",)), live("b", "y", blinds=("x",), x=("blue",)), False),
+    ],
+    ids=[
+        "told-apart",
+        "one-without-words",
+        "words-within",
+        "words-within-the-other",
+        "second-control",
+        "both",
+        "blinds",
+    ],
+)
+def test_two_of_one_control_go_together_where_it_must_name_each(one: Sabotage, other: Sabotage, *, apart: bool) -> None:
+    """By words that no other of them could have made it say, for each control that both of them touch."""
+    assert names([one, other]) == ([["a"], ["b"]] if apart else [["a", "b"]])
+
+
+def test_a_pack_knows_which_members_touch_a_control_and_whose_they_are() -> None:
     """And one of one member is called as that member."""
-    one, other = live("a", "x"), live("b", "y", blinds=("z",))
-    (pack,) = packed([one, other], KindConfig.load(PACKAGED))
-    assert (one, other, other, None) == tuple(pack.member_for(control) for control in ("x", "y", "z", "w"))
+    one, other = live("a", "x"), live("b", "y", "x", blinds=("z",))
+    pack = Pack("both", (one, other))
+    assert [(one, other), (other,), (other,), ()] == [pack.touching(control) for control in ("x", "y", "z", "w")]
+    assert [(one,), (other,), ()] == [pack.made_for(control) for control in ("x", "y", "z")]
+    (pack,) = packed([one, live("c", "w")], KindConfig.load(PACKAGED))
     assert "live-pack-1" == pack.name
     assert "a" == packed([one], KindConfig.load(PACKAGED))[0].name == Pack.alone(one).name

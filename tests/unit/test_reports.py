@@ -23,7 +23,7 @@ from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
 ETCD = control_of(etcd_client_auth)
-OPEN_DOOR = Sabotage("open-door", "The door stands open", frozenset({"net-door"}), frozenset())
+OPEN_DOOR = Sabotage("open-door", "The door stands open", frozenset({"net-door"}), frozenset(), owner="net-door")
 RUN: Mapping[str, Any] = {
     "id": "45a8aa50",
     "started": "2030-01-02T03:04:05Z",
@@ -118,6 +118,9 @@ RESULT = shape(
         "phase": one_of(None, "intact", "sabotaged", "restored"),
         "sabotage": lambda value: value is None or WORDS(value),
         "bystander": FLAG,
+        "sabotages": list_of(WORDS),
+        "own_sabotages": list_of(WORDS),
+        "missing": MAPPING,
         "pack": lambda value: value is None or WORDS(value),
         "expected": one_of("held", "breached", "inconclusive"),
         "verdict": one_of("held", "breached", "inconclusive", "not-applicable"),

@@ -23,6 +23,7 @@ SABOTAGE = Sabotage(
     "The door stands open",
     kills=frozenset({"net-door", "net-window"}),
     blinds=frozenset({"net-cellar"}),
+    owner="net-door",
 )
 
 
@@ -113,6 +114,33 @@ def test_a_bystander_must_hold(
 
 
 @pytest.mark.parametrize(
+    ("through", "headline"),
+    [
+        (["the front door", "the back door"], "KILLED"),
+        (["the front door"], "SURVIVED: net-door is breached, but 'b' should have made it name back"),
+        (
+            [],
+            "SURVIVED: net-door is breached, but 'a' should have made it name front; 'b' should have made it name back",
+        ),
+    ],
+)
+def test_of_several_sabotages_each_must_be_named(through: list[str], headline: str) -> None:
+    """In an attack that got through: that one of them was noticed says nothing of the other."""
+    members = [
+        Sabotage(name, name, frozenset({"net-door"}), frozenset(), owner="net-door", shows={"net-door": (words,)})
+        for name, words in (("a", "front"), ("b", "back"))
+    ]
+    phase, judge = Phase("sabotaged", Pack("both", tuple(members))), Judge()
+    for what in ("the front door", "the back door", "the cellar door"):
+        judge.case("house").attack(what, evidence(Answer.OPEN), through=what in (*through, "the cellar door"))
+    missing = phase.missing("net-door", judge.attacks)
+    found = expect("net-door", phase, BREACHED, strict=True, missing=missing)
+    assert (headline, headline == "KILLED") == (found.headline, found.outcome is PASSED)
+    assert {} == Phase("restored", phase.pack).missing("net-door", judge.attacks)
+    assert "both" == phase.sabotage("net-door") == phase.sabotage("net-roof")
+
+
+@pytest.mark.parametrize(
     ("name", "active"), [(None, None), ("intact", None), ("restored", None), ("sabotaged", SABOTAGE)]
 )
 def test_a_sabotage_is_in_force_only_while_sabotaged(name: PhaseName | None, active: Sabotage | None) -> None:
@@ -165,6 +193,9 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "phase": "sabotaged",
         "sabotage": "open-door",
         "bystander": False,
+        "sabotages": [],
+        "own_sabotages": [],
+        "missing": {},
         "pack": "open-door",
         "expected": "held",
         "verdict": "inconclusive",

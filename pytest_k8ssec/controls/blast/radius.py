@@ -132,89 +132,101 @@ def client_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     may(cluster, account, everything, no_more=True)
 
 
-@sabotage(test_blast_radius, kills=("rbac-secrets-read",))
+@sabotage(test_blast_radius, shows=("new edge secrets-get:",), kills={"rbac-secrets-read": ["get one of"]})
 def client_gets_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may get the Secrets of another namespace of the stack."""
     yield from _of_others(cluster, stack, rule("get", "secrets"))
 
 
-@sabotage(test_blast_radius, kills=("rbac-secrets-read",))
+@sabotage(
+    test_blast_radius, shows=("new edge secrets-list:",), kills={"rbac-secrets-read": ["list /api/v1/namespaces"]}
+)
 def client_lists_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may list the Secrets of another namespace of the stack."""
     yield from _of_others(cluster, stack, rule("list", "secrets"))
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(test_blast_radius, shows=("new edge pod-create:",), kills={"rbac-escalation": ["create a Pod,"]})
 def client_creates_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may create pods in its namespace."""
     yield from _grant(cluster, stack, rule("create", "pods"))
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(test_blast_radius, shows=("new edge pod-patch:",), kills={"rbac-escalation": ["patch a Deployment"]})
 def client_patches_workloads(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may patch the Deployments of its namespace."""
     yield from _grant(cluster, stack, rule("patch", "deployments", group="apps"))
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(test_blast_radius, shows=("new edge pod-exec:",), kills={"rbac-escalation": ["run a command in a container"]})
 def client_enters_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may run commands in the pods of another namespace of the stack."""
     yield from _of_others(cluster, stack, rule("create", "pods/exec"))
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(
+    test_blast_radius,
+    shows=("new edge token-request:",),
+    kills={"rbac-escalation": ["get the token of another account"]},
+)
 def client_gets_tokens(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may ask for tokens of the accounts of its namespace."""
     yield from _grant(cluster, stack, rule("create", "serviceaccounts/token"))
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(test_blast_radius, shows=("new edge impersonate:",), kills={"rbac-escalation": ["impersonate a user"]})
 def client_impersonates(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may act as any user."""
     yield from _grant(cluster, stack, rule("impersonate", "users"), inside=False)
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(
+    test_blast_radius, shows=("new edge role-bind:",), kills={"rbac-escalation": ["bind itself to cluster-admin"]}
+)
 def client_binds_roles(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may bind any role to itself, in its namespace."""
     create, bind = rule("create", "rolebindings", group=RBAC), rule("bind", "clusterroles", group=RBAC)
     yield from _grant(cluster, stack, create, bind)
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(test_blast_radius, shows=("new edge role-escalate:",), kills={"rbac-escalation": ["write a Role with"]})
 def client_escalates(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may write Roles with rights that it does not have, in its namespace."""
     create, escalate = rule("create", "roles", group=RBAC), rule("escalate", "roles", group=RBAC)
     yield from _grant(cluster, stack, create, escalate)
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(
+    test_blast_radius, shows=("new edge certificate-approve:",), kills={"rbac-escalation": ["approve a certificate"]}
+)
 def client_approves_certificates(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may approve certificates."""
     right = rule("update", "certificatesigningrequests/approval", group="certificates.k8s.io")
     yield from _grant(cluster, stack, right, inside=False)
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(
+    test_blast_radius, shows=("new edge webhook-create:",), kills={"rbac-escalation": ["see and change every write"]}
+)
 def client_writes_webhooks(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may write admission webhooks."""
     right = rule("create", "mutatingwebhookconfigurations", group="admissionregistration.k8s.io")
     yield from _grant(cluster, stack, right, inside=False)
 
 
-@sabotage(test_blast_radius, kills=("rbac-escalation",))
+@sabotage(test_blast_radius, shows=("new edge volume-create:",), kills={"rbac-escalation": ["make a volume of"]})
 def client_makes_volumes(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may make volumes of a node's files."""
     yield from _grant(cluster, stack, rule("create", "persistentvolumes"), inside=False)
 
 
-@sabotage(test_blast_radius, kills=("rbac-nodes-proxy",))
+@sabotage(test_blast_radius, shows=("new edge kubelet-exec:",), kills={"rbac-nodes-proxy": []})
 def client_reaches_kubelets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may `get` nodes/proxy."""
     yield from _grant(cluster, stack, rule("get", "nodes/proxy"), inside=False)
 
 
-@sabotage(test_blast_radius, kills=("id-token-automount",))
+@sabotage(test_blast_radius, shows=("new edge token-steal:",), kills=("id-token-automount",))
 def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The pods of a workload that is no client of the API mount a token."""
     clients = {str(account) for account in stack.service_accounts if account.api_client}
@@ -226,7 +238,7 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield proof
 
 
-@sabotage(test_blast_radius)
+@sabotage(test_blast_radius, shows=("new edge secret-volume:",))
 def secret_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts one Secret more."""
     workload = next(each for each in stack.workloads() if each.kind == "Deployment")
@@ -238,7 +250,7 @@ def secret_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield proof
 
 
-@sabotage(test_blast_radius, kills=("adm-psa", "rbac-escalation"))
+@sabotage(test_blast_radius, shows=("new edge pod-privileged:",), kills=("adm-psa", "rbac-escalation"))
 def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may create pods in its namespace, and that lets in privileged ones."""
     account = _client(stack)
@@ -249,7 +261,16 @@ def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evid
         yield proof
 
 
-@sabotage(test_blast_radius, kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege"))
+@sabotage(
+    test_blast_radius,
+    shows=tuple(
+        f"new edge {kind}:" for kind in (
+            "host-read", "host-write", "token-paths", "host-namespace", "nsenter", "cri-socket", "privileged-mount", "ptrace",
+            "module-load", "core-pattern",
+        )
+    ),
+    kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege"),
+)  # fmt: skip
 def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack is root, privileged, among its node's processes, and mounts its files."""
     root = {"runAsUser": 0, "runAsNonRoot": False, "privileged": True, "allowPrivilegeEscalation": True}

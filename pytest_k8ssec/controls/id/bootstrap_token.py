@@ -106,7 +106,7 @@ def _secret(namespace: str, name: str, kind: str, values: Mapping[str, str]) -> 
     }
 
 
-@sabotage(test_id_bootstrap_token, kills=("blast-radius",))
+@sabotage(test_id_bootstrap_token, kills={"blast-radius": ("new edge bootstrap-token:",)})
 def public_token(cluster: Cluster) -> Iterator[Evidence]:
     """The token that kind and kubeadm's documentation use is valid."""
     ident, _, secret = PUBLIC_BOOTSTRAP_TOKEN.partition(".")

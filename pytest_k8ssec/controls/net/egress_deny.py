@@ -77,7 +77,10 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
         suspect.gated(case)
 
 
-@sabotage(test_net_egress_deny, kills=("blast-radius", "net-controlplane", "net-metadata"))
+@sabotage(
+    test_net_egress_deny,
+    kills={"blast-radius": ("new edge endpoint:",), "net-controlplane": (), "net-metadata": ()},
+)
 def egress_allowed_to_all(
     cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
 ) -> Iterator[Evidence]:

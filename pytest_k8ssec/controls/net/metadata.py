@@ -71,7 +71,7 @@ def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, 
             suspect.gated(case)
 
 
-@sabotage(test_net_metadata, kills=("blast-radius",))
+@sabotage(test_net_metadata, kills={"blast-radius": ("new edge metadata:",)})
 def egress_allowed_to_metadata(
     cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
 ) -> Iterator[Evidence]:
