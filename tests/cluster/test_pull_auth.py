@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.sup.pull_auth import test_sup_pull_auth as control
-from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.errors import K8ssecError, ProbeError
 from pytest_k8ssec.probes.nodefacts import arguments, control_planes
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.reach.propagation import propagation
 from pytest_k8ssec.verdict import Judge, Verdict
 
 _MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
@@ -26,14 +27,15 @@ _SECONDS = 120
 _NEVER = "1970-01-01T00:00:00Z"
 
 
-def test_held_only_where_every_image_is_pulled(cluster: KindCluster) -> None:
+def test_held_only_where_every_image_is_pulled(cluster: KindCluster, pool: Pool) -> None:
     """Breached without the plugin, held with it, breached again without it."""
-    pool = Pool(cluster, f"pull-{secrets.token_hex(3)}", tuple)
-    assert Verdict.BREACHED is _verdict(cluster, pool)
+    own = Pool(cluster, f"pull-{secrets.token_hex(3)}", tuple)
+    assert Verdict.BREACHED is _verdict(cluster, own)
     with _always_pulling(cluster):
-        assert Verdict.HELD is _verdict(cluster, pool)
-    assert Verdict.BREACHED is _verdict(cluster, pool)
+        assert Verdict.HELD is _verdict(cluster, own)
+    assert Verdict.BREACHED is _verdict(cluster, own)
     _await_leaders(cluster)
+    _await_policies(pool)
 
 
 def _verdict(cluster: KindCluster, pool: Pool) -> Verdict:
@@ -84,3 +86,16 @@ def _await_leaders(cluster: KindCluster) -> None:
             deadline=_SECONDS,
             what=f"{name}: has not taken its lease again",
         )
+
+
+def _await_policies(pool: Pool) -> None:
+    """Until the network plugin follows policies again: it asks the API server anew at longer and longer intervals."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            propagation(pool, rounds=1)
+        except ProbeError:
+            if time.monotonic() > end:
+                raise
+        else:
+            return
