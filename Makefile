@@ -17,7 +17,7 @@ KEY := export K8SSEC_DEMO_API_KEY="$$($(PYTHON) -c 'import secrets; print(secret
 
 # What of the matrix `make test` runs: no bystanders, and of blast-radius' sabotages, each of which needs the cluster for
 # itself, one.
-SUBSET := not beside and (not blast-radius or intact or client-is-admin)
+SUBSET := not beside
 
 .PHONY: help
 help: ## list the targets

@@ -17,6 +17,7 @@ from pytest_k8ssec.reach.measure import Dial, Row
 from pytest_k8ssec.reach.names import matching
 from pytest_k8ssec.reach.places import Destination, Origin, Places
 from pytest_k8ssec.reach.propagation import Propagation
+from pytest_k8ssec.reach.routes import SILENT, Route, addresses, taken
 
 _NO_LINK = "nothing shows that the source's own network works"
 
@@ -76,6 +77,8 @@ class Reachability:
     notes: tuple[str, ...] = ()
     propagation: Propagation | None = None
     """How long policies take here, where that was measured too."""
+    unshown: frozenset[Route] = frozenset()
+    """Ways between nodes that nothing got along."""
 
     def cells(self) -> Iterator[Cell]:
         """All of them, made as they are asked for."""
@@ -95,9 +98,20 @@ class Reachability:
                 None if math.isnan(latency) else round(latency, 3),
                 row.at,
                 "" if outcome is Outcome.OPEN else self.witnesses.of(destination, row),
-                "" if self.links[number] else _NO_LINK,
+                self._doubt(origin, destination, outcome) if self.links[number] else _NO_LINK,
                 self.places.expected(origin, destination),
             )
+
+    def _doubt(self, origin: Origin, destination: Destination, outcome: Outcome) -> str:
+        """Why silence need not be a wall: nothing else gets from the one node to the other either."""
+        if outcome not in SILENT:
+            return ""
+        lost = sorted(taken(origin, destination, self._nodes) & self.unshown)
+        return f"nothing shows that packets get {' and '.join(map(str, lost))}" if lost else ""
+
+    @cached_property
+    def _nodes(self) -> dict[str, str]:
+        return addresses(self.places)
 
     @cached_property
     def origins(self) -> tuple[str, ...]:

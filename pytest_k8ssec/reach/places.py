@@ -24,7 +24,8 @@ from pytest_k8ssec.stack import Stack, Workload
 ELSEWHERE = "elsewhere"
 OUTSIDE = "outside"
 NODE = "node"
-_PURPOSE = "reach"
+PURPOSE = "reach"
+"""Of our own namespace, which no policy of the stack is about, and of the pods in it."""
 
 Way = Literal["pod", "service", "name", "node"]
 
@@ -205,7 +206,7 @@ def _pods_to_send_from(
     labels: Mapping[str, Mapping[str, str]],
     notes: list[str],
 ) -> Iterator[Origin]:
-    home = pool.namespace(_PURPOSE)
+    home = pool.namespace(PURPOSE)
     wanted: list[tuple[str, PodSpec, Peer]] = []
     if stack.deployed:
         # By no name: a Deployment and a Job may have one in common, and each sends.
@@ -218,10 +219,10 @@ def _pods_to_send_from(
             for each in workloads
         ]
         with_pods = dict.fromkeys(each.namespace for each in workloads)
-        wanted += [(f"{name}/*", PodSpec(name, purpose=_PURPOSE), Peer(name, labels[name], {})) for name in with_pods]
+        wanted += [(f"{name}/*", PodSpec(name, purpose=PURPOSE), Peer(name, labels[name], {})) for name in with_pods]
     else:
         notes.append("this run did not deploy the stack: no pod of ours stands in for its workloads and namespaces")
-    wanted.append((ELSEWHERE, PodSpec(home, purpose=_PURPOSE), Peer(home, _labels(pool.cluster, home), {})))
+    wanted.append((ELSEWHERE, PodSpec(home, purpose=PURPOSE), Peer(home, _labels(pool.cluster, home), {})))
     made = _leased(pool, [(name, spec) for name, spec, _ in wanted], notes)
     for (name, spec, peer), got in zip(wanted, made, strict=True):
         if isinstance(got, Missing):

@@ -14,13 +14,14 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.cni import SETTLE_SECONDS, STOPPED
 from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.reach.job import sharded
 from pytest_k8ssec.reach.life import lives
 from pytest_k8ssec.reach.losses import losses, lost, uncounted
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
 from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
-from pytest_k8ssec.reach.places import NODE, OUTSIDE, Origin, Places, find
+from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places, find
+from pytest_k8ssec.reach.routes import SILENT, Routes
 from pytest_k8ssec.stack import Stack
 
 Heard = Callable[[Origin, Row], None]
@@ -41,7 +42,11 @@ def survey(
         K8ssecError: what there is to measure can't be found out.
     """
     share_out = partial(sharded, pool, manner=manner)
-    return Survey(find(cluster, stack, pool), manner, heard, share_out, cluster).take()
+
+    def beacon(node: str) -> Pod:
+        return pool.lease(PodSpec(pool.namespace(PURPOSE), node=node, purpose=PURPOSE))[0]
+
+    return Survey(find(cluster, stack, pool), manner, heard, share_out, cluster, beacon).take()
 
 
 class Survey:
@@ -54,8 +59,10 @@ class Survey:
         heard: Heard,
         share_out: Callable[[PodSpec, Sequence[Dial]], Row] | None = None,
         cluster: Cluster | None = None,
+        beacon: Callable[[str], Pod] | None = None,
     ) -> None:
         self.cluster = cluster
+        self.beacon = beacon
         self.places = places
         self.share_out = share_out
         self.manner = manner
@@ -78,6 +85,8 @@ class Survey:
         self._once_more(machines)
         self._still_there()
         self._links()
+        unshown = Routes(self.places, self.rows, self.beacon).unshown(self.manner)
+        self.notes += [f"nothing shows that packets get {path}" for path in sorted(unshown)]
         after = losses(self.cluster)
         if words := lost(before, after):
             self._distrust(f"the kernel lost packets meanwhile: {words}")
@@ -86,7 +95,16 @@ class Survey:
         rows = tuple(self.rows[at] for at in range(len(self.places.origins)))
         links = tuple(self.linked.get(at, "") for at in range(len(self.places.origins)))
         seconds = time.monotonic() - begun
-        return Reachability(self.places, rows, links, self.witnesses, round(seconds, 2), self.execs, tuple(self.notes))
+        return Reachability(
+            self.places,
+            rows,
+            links,
+            self.witnesses,
+            round(seconds, 2),
+            self.execs,
+            tuple(self.notes),
+            unshown=unshown,
+        )
 
     def _dials(self, origin: Origin) -> list[Dial]:
         return [self.places.destinations[at].dial for at in self.places.asked(origin)]
@@ -208,5 +226,5 @@ class Survey:
         self.notes.append(why)
         for row in self.rows.values():
             for number in range(len(row.codes)):
-                if row.outcome(number) in (Outcome.NO_ANSWER, Outcome.UNREACHABLE):
+                if row.outcome(number) in SILENT:
                     row.forget(number, why)

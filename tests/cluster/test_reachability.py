@@ -99,6 +99,23 @@ def test_what_is_broken_is_unknown(cluster: KindCluster, stack: Stack, pool: Poo
         bool(found.between("payments/gone", "payments/api").is_blocked())
 
 
+def test_a_broken_way_between_nodes_is_no_wall(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
+    """Nothing gets from the control plane to the worker's pods, policies or not: what is silent there is unknown."""
+    (plane,), (worker,) = ([each for each in cluster.nodes if each.control_plane is one] for one in (True, False))
+    network = cluster.api.get(f"/api/v1/nodes/{worker.name}")["spec"]["podCIDR"]
+    before = cluster.on_node(plane, ["ip", "route", "show", network]).text.split()
+    cluster.on_node(plane, ["ip", "route", "replace", "unreachable", network])
+    try:
+        found = survey(cluster, stack, pool)
+    finally:
+        cluster.on_node(plane, ["ip", "route", "replace", *before])
+    cells = [cell for cell in found.between(f"node/{plane.name}", "*") if cell.destination.way == "pod"]
+    assert cells
+    assert {"unknown"} == {cell.verdict for cell in cells}
+    assert f"nothing shows that packets get from {plane.name} to pods on {worker.name}" in found.notes
+    assert "blocked" == next(cell.verdict for cell in found.between("web/storefront", "payments/ledger"))
+
+
 def test_protocols_are_told_apart(cluster: KindCluster, pool: Pool) -> None:
     """A datagram is open by its answer; what the node sees listening is what can be reached; SCTP is unknown without it."""
     home = pool.namespace("reach")
