@@ -62,16 +62,24 @@ https://attack.mitre.org/matrices/enterprise/containers/
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.attack.verdict import findings, narrower, shown
+from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.cni import allow_egress
+from pytest_k8ssec.probes.egress import let_out
+from pytest_k8ssec.probes.etcd import CLIENTS
 from pytest_k8ssec.probes.grants import RBAC, binding, granted, may, rule
+from pytest_k8ssec.probes.nodefacts import control_planes
+from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.reconfigured import etcd_open, kubelet_open
+from pytest_k8ssec.probes.tasks import Tcp
 from pytest_k8ssec.probes.weakened import enforcing, weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
@@ -276,6 +284,36 @@ def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     root = {"runAsUser": 0, "runAsNonRoot": False, "privileged": True, "allowPrivilegeEscalation": True}
     volume = {"name": "node", "hostPath": {"path": "/"}}
     with weakened(cluster.api, stack, container=root, pod={"hostPID": True}, volume=(volume, "/node")) as proof:
+        yield proof
+
+
+@sabotage(
+    test_blast_radius,
+    shows=("new edge kubelet-anonymous:", "new edge etcd-read:"),
+    kills=(
+        "etcd-ca-isolation",
+        "etcd-client-auth",
+        "etcd-exposed",
+        "ext-ports",
+        "kubelet-anon",
+        "kubelet-authz",
+        "net-controlplane",
+        "rbac-nodes-proxy",
+    ),
+)
+def nodes_ask_nobody(cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
+    """A kubelet and etcd let everybody in, and a policy lets the stack's pods get there."""
+    (plane, *_), node = control_planes(cluster), cluster.nodes[-1]
+    addresses = [each.address for each in cluster.nodes]
+
+    def policy(namespace: str) -> Body:
+        return allow_egress(namespace, *addresses)
+
+    with (
+        kubelet_open(cluster, node),
+        etcd_open(cluster, plane) as proof,
+        let_out(cluster.api, stack, twin, policy, lambda: Tcp(plane.address, CLIENTS.port)),
+    ):
         yield proof
 
 

@@ -48,9 +48,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import let_out, on_trial, tried
+from pytest_k8ssec.controls.net import on_trial, tried
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import allow_egress
+from pytest_k8ssec.probes.egress import let_out
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.outside import outside_listener
 from pytest_k8ssec.probes.pool import Pod, Pool

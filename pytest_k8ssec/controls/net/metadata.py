@@ -42,9 +42,10 @@ from contextlib import ExitStack
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import let_out, on_trial, tried
+from pytest_k8ssec.controls.net import on_trial, tried
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.cni import allow_egress
+from pytest_k8ssec.probes.egress import let_out
 from pytest_k8ssec.probes.metadata import ADDRESS, METADATA, served
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.stack import Stack, Workload
