@@ -15,12 +15,13 @@ from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.cni import SETTLE_SECONDS, STOPPED
 from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.reach.census import census
 from pytest_k8ssec.reach.job import sharded
 from pytest_k8ssec.reach.life import lives
 from pytest_k8ssec.reach.losses import losses, lost, uncounted
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
 from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
-from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places, find
+from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places
 from pytest_k8ssec.reach.routes import SILENT, Routes
 from pytest_k8ssec.stack import Stack
 
@@ -46,7 +47,7 @@ def survey(
     def beacon(node: str) -> Pod:
         return pool.lease(PodSpec(pool.namespace(PURPOSE), node=node, purpose=PURPOSE))[0]
 
-    return Survey(find(cluster, stack, pool), manner, heard, share_out, cluster, beacon).take()
+    return Survey(census(cluster, stack, pool), manner, heard, share_out, cluster, beacon).take()
 
 
 class Survey:

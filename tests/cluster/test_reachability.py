@@ -20,12 +20,13 @@ from pytest_k8ssec.probes.policies import Rules
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.targets import listening
 from pytest_k8ssec.probes.vantage import PodVantage
+from pytest_k8ssec.reach.census import census
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import load
 from pytest_k8ssec.reach.job import sharded
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER, Dial, Row, measure, sweep
-from pytest_k8ssec.reach.places import Origin, find
+from pytest_k8ssec.reach.places import Origin
 from pytest_k8ssec.reach.propagation import propagation
 from pytest_k8ssec.reach.survey import Survey, survey
 from pytest_k8ssec.stack import Stack
@@ -79,7 +80,7 @@ def test_a_policy_too_many_is_found_and_named(cluster: KindCluster, stack: Stack
 
 def test_what_is_broken_is_unknown(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
     """A port where nobody listens, a name that is none, a source that is gone: none of them is a wall."""
-    places = find(cluster, stack, pool)
+    places = census(cluster, stack, pool)
     api = next(
         each for each in places.destinations if (each.name, each.port, each.way) == ("payments/api", 8080, "pod")
     )

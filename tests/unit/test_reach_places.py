@@ -22,8 +22,9 @@ from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.targets import listening, node_ports, running, targets
 from pytest_k8ssec.probes.vantage import PodVantage
 from pytest_k8ssec.process import Completed
+from pytest_k8ssec.reach.census import census
 from pytest_k8ssec.reach.measure import Dial, sweep
-from pytest_k8ssec.reach.places import Places, find
+from pytest_k8ssec.reach.places import Places
 from pytest_k8ssec.stack import Stack, Workload
 
 CONTROL_PLANE, WORKER = Node("cp", "172.18.0.2", True, "c1"), Node("w", "172.18.0.3", False, "c2")
@@ -190,7 +191,7 @@ class Declared:
 
 def found(lab: Lab, *more: Workload, deployed: bool = True) -> Places:
     """All places of a lab."""
-    return find(lab.as_cluster(), cast("Stack", Declared(*more, deployed=deployed)), cast("Pool", lab))
+    return census(lab.as_cluster(), cast("Stack", Declared(*more, deployed=deployed)), cast("Pool", lab))
 
 
 def ways(places: Places, way: str) -> list[tuple[str, str]]:

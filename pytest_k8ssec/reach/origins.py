@@ -1,0 +1,102 @@
+"""The places that a survey sends from: twins and pods of ours, nodes, the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import NoAccess, ProbeError
+from pytest_k8ssec.evidence import Source
+from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.probes.policies import End, Peer
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.vantage import NetworkVantage
+from pytest_k8ssec.process import Completed
+from pytest_k8ssec.reach.measure import Dial
+from pytest_k8ssec.reach.places import ELSEWHERE, NODE, OUTSIDE, PURPOSE, Origin
+from pytest_k8ssec.stack import Stack, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A place that could not be had: nothing is known from there."""
+
+    source: Source
+    why: str
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:  # noqa: ARG002 - as a Vantage
+        """Raises ProbeError, always."""
+        raise ProbeError(self.why)
+
+
+def pods_to_send_from(
+    pool: Pool,
+    stack: Stack,
+    workloads: Sequence[Workload],
+    labels: Mapping[str, Mapping[str, str]],
+    notes: list[str],
+) -> Iterator[Origin]:
+    """Twins of the workloads and bare pods beside them, where this run deployed the stack; a pod of a foreign namespace.
+
+    One that can't be had is noted, and nothing is known from there.
+    """
+    home = pool.namespace(PURPOSE)
+    wanted: list[tuple[str, PodSpec, Peer]] = []
+    if stack.deployed:
+        # By no name: a Deployment and a Job may have one in common, and each sends.
+        wanted += [
+            (
+                workload_name(each),
+                PodSpec(each.namespace, template=each.template, purpose="twin"),
+                Peer(each.namespace, labels[each.namespace], each.labels),
+            )
+            for each in workloads
+        ]
+        with_pods = dict.fromkeys(each.namespace for each in workloads)
+        wanted += [(f"{name}/*", PodSpec(name, purpose=PURPOSE), Peer(name, labels[name], {})) for name in with_pods]
+    else:
+        notes.append("this run did not deploy the stack: no pod of ours stands in for its workloads and namespaces")
+    wanted.append((ELSEWHERE, PodSpec(home, purpose=PURPOSE), Peer(home, labels_of(pool.cluster, home), {})))
+    made = _leased(pool, [(name, spec) for name, spec, _ in wanted], notes)
+    for (name, spec, peer), got in zip(wanted, made, strict=True):
+        if isinstance(got, Missing):
+            yield Origin(name, End("", pod=peer), got)
+            continue
+        in_nodes_network = bool((spec.template or {}).get("spec", {}).get("hostNetwork"))
+        end = End(got.address, got.source.node, None if in_nodes_network else peer)
+        yield Origin(name, end, got.vantage, Dial(got.address, CANARY_PORT), spec, got.since)
+
+
+def _leased(pool: Pool, wanted: Sequence[tuple[str, PodSpec]], notes: list[str]) -> list[Pod | Missing]:
+    """A pod for each, side by side; where one of them is refused, one by one, so that the others are had."""
+    try:
+        return list(pool.lease(*(spec for _, spec in wanted)))
+    except (ProbeError, NoAccess):
+        found: list[Pod | Missing] = []
+    for name, spec in wanted:
+        try:
+            found += pool.lease(spec)
+        except (ProbeError, NoAccess) as error:
+            found.append(Missing(Source("pod", name), error.message))
+            notes.append(f"from {name} nothing is known: {error.message}")
+    return found
+
+
+def machines(cluster: Cluster) -> Iterator[Origin]:
+    """The nodes that can be entered, and the outside."""
+    for node in cluster.nodes:
+        if node.container:
+            yield Origin(f"{NODE}/{node.name}", End(node.address, node.name), NetworkVantage(cluster, node))
+    yield Origin(OUTSIDE, End(""), NetworkVantage(cluster, None))
+
+
+def workload_name(workload: Workload) -> str:
+    """``namespace/name``: how the places of a survey call it."""
+    return f"{workload.namespace}/{workload.name}"
+
+
+def labels_of(cluster: Cluster, namespace: str) -> Mapping[str, str]:
+    """Labels of a namespace. Raises ClusterError."""
+    found: Mapping[str, str] = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
+    return found
