@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from pytest_k8ssec.attack import baseline as baselines
 from pytest_k8ssec.attack.baseline import Baseline
 from pytest_k8ssec.attack.document import node_link
+from pytest_k8ssec.attack.findings import Finding, findings, shown
 from pytest_k8ssec.attack.graph import Graph
-from pytest_k8ssec.attack.verdict import Finding, findings, shown
 from pytest_k8ssec.cli.setup import settings_of, teller
 from pytest_k8ssec.errors import K8ssecError, ProbeError, SabotageError, SettingsError
 from pytest_k8ssec.redaction import redact, redacted

@@ -12,9 +12,9 @@ from typing import Any
 from pytest_k8ssec.attack import baseline
 from pytest_k8ssec.attack.baseline import Baseline
 from pytest_k8ssec.attack.canary import shows_the_way
+from pytest_k8ssec.attack.findings import findings
 from pytest_k8ssec.attack.graph import Graph, Status
 from pytest_k8ssec.attack.radius import BlastRadius
-from pytest_k8ssec.attack.verdict import findings
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.blast.radius import node_taken
 from pytest_k8ssec.probes.grants import granted, rule

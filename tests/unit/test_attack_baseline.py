@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_k8ssec.attack.baseline import Baseline, Budget, read
+from pytest_k8ssec.attack.findings import Finding, findings, narrower, shown
 from pytest_k8ssec.attack.graph import Graph, Kind, Vertex
-from pytest_k8ssec.attack.verdict import Finding, findings, narrower, shown
 from pytest_k8ssec.errors import SettingsError
 from tests.unit.attack import (
     CONTAINER,

@@ -65,8 +65,8 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pytest_k8ssec.attack.findings import findings, narrower, shown
 from pytest_k8ssec.attack.radius import BlastRadius
-from pytest_k8ssec.attack.verdict import findings, narrower, shown
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
