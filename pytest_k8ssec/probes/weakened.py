@@ -27,6 +27,7 @@ def weakened(
     container: Mapping[str, Any] | None = None,
     pod: Mapping[str, Any] | None = None,
     volume: tuple[Mapping[str, Any], str] | None = None,
+    variable: Mapping[str, Any] | None = None,
     level: str = "privileged",
     of: Callable[[Workload], bool] = lambda _: True,
 ) -> Iterator[Evidence]:
@@ -36,6 +37,7 @@ def weakened(
         container: fields of its first container's securityContext.
         pod: fields of its pods.
         volume: a volume, and where it is mounted.
+        variable: an environment variable of its first container, as in its ``env``.
         level: the Pod Security level that its namespace enforces meanwhile; "" leaves it.
         of: which Deployments may be chosen; the first one is.
 
@@ -54,8 +56,8 @@ def weakened(
     before = api.get(path)["spec"]["template"]
     with enforcing(api, workload.namespace, level):
         try:
-            _roll_out(api, path, _weaker(before, container, pod, volume))
-            yield api_evidence("", f"GET {path}: {container or pod or volume}", api.request("GET", path))
+            _roll_out(api, path, _weaker(before, container, pod, volume, variable))
+            yield api_evidence("", f"GET {path}: {container or pod or volume or variable}", api.request("GET", path))
         finally:
             _roll_out(api, path, before)
 
@@ -65,6 +67,7 @@ def _weaker(
     container: Mapping[str, Any] | None,
     pod: Mapping[str, Any] | None,
     volume: tuple[Mapping[str, Any], str] | None,
+    variable: Mapping[str, Any] | None,
 ) -> Body:
     changed = copy.deepcopy(template)
     spec = changed["spec"]
@@ -74,6 +77,8 @@ def _weaker(
     if volume:
         spec.setdefault("volumes", []).append(dict(volume[0]))
         first.setdefault("volumeMounts", []).append({"name": volume[0]["name"], "mountPath": volume[1]})
+    if variable:
+        first.setdefault("env", []).append(dict(variable))
     return changed
 
 

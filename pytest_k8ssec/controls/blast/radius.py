@@ -246,16 +246,28 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield proof
 
 
-@sabotage(test_blast_radius, shows=("new edge secret-volume:",))
-def secret_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """A workload of the stack mounts one Secret more."""
+@sabotage(test_blast_radius, shows=("new edge secret-volume:", "new edge secret-variable:", "new edge secret-holds:"))
+def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack mounts one Secret more, which holds an account's token, and has another in a variable."""
     workload = next(each for each in stack.workloads() if each.kind == "Deployment")
-    name = f"k8ssec-{secrets.token_hex(3)}"
-    metadata = {"name": name, "namespace": workload.namespace}
-    manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": "of nothing"}}
-    volume = {"name": name, "secret": {"secretName": name}}
-    with cluster.api.applied(manifest), weakened(cluster.api, stack, volume=(volume, "/more"), level="") as proof:
+    token, key = (f"k8ssec-{what}-{secrets.token_hex(3)}" for what in ("token", "key"))
+    of_default = {"kubernetes.io/service-account.name": "default"}
+    manifests = [
+        _secret(workload.namespace, token, "kubernetes.io/service-account-token", annotations=of_default),
+        _secret(workload.namespace, key, "Opaque", stringData={"key": "of nothing"}),
+    ]
+    volume = {"name": token, "secret": {"secretName": token}}
+    variable = {"name": "K8SSEC_KEY", "valueFrom": {"secretKeyRef": {"name": key, "key": "key"}}}
+    with (
+        cluster.api.applied(*manifests),
+        weakened(cluster.api, stack, volume=(volume, "/more"), variable=variable, level="") as proof,
+    ):
         yield proof
+
+
+def _secret(namespace: str, name: str, kind: str, annotations: Mapping[str, str] | None = None, **more: Any) -> Body:
+    metadata = {"name": name, "namespace": namespace, "annotations": dict(annotations or {})}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, **more}
 
 
 @sabotage(test_blast_radius, shows=("new edge pod-privileged:",), kills=("adm-psa", "rbac-escalation"))

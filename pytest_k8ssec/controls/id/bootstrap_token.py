@@ -42,6 +42,8 @@ _TYPE = "bootstrap.kubernetes.io/token"
 _OUR_TYPE = "k8ssec.dev/canary"
 _THROUGH = {201: True, 401: False}
 _SECONDS = 10
+_JOINING = "system:bootstrappers:kubeadm:default-node-token"
+"""The group that kubeadm gives its own tokens, and binds to system:node-bootstrapper."""
 _REMEMBERED = 15
 """Seconds; an API server's cache of accepted tokens forgets after ten."""
 
@@ -106,11 +108,16 @@ def _secret(namespace: str, name: str, kind: str, values: Mapping[str, str]) -> 
     }
 
 
-@sabotage(test_id_bootstrap_token, kills={"blast-radius": ("new edge bootstrap-token:",)})
+@sabotage(test_id_bootstrap_token, kills={"blast-radius": ("new edge bootstrap-token:", "new edge bootstrap-join:")})
 def public_token(cluster: Cluster) -> Iterator[Evidence]:
-    """The token that kind and kubeadm's documentation use is valid."""
+    """The token that kind and kubeadm's documentation use is valid, and may join nodes."""
     ident, _, secret = PUBLIC_BOOTSTRAP_TOKEN.partition(".")
-    values = {"token-id": ident, "token-secret": secret, "usage-bootstrap-authentication": "true"}
+    values = {
+        "token-id": ident,
+        "token-secret": secret,
+        "usage-bootstrap-authentication": "true",
+        "auth-extra-groups": _JOINING,
+    }
     with cluster.api.applied(_secret("kube-system", f"bootstrap-token-{ident}", _TYPE, values)):
         yield _reviewed(cluster)
 
