@@ -1,11 +1,12 @@
 """Connects to many addresses from one place: sent over exec as the agent is, and believed by the same rule.
 
 One thread, sockets that don't block: 1,000 targets cost one small process. It reads a length line and a JSON
-specification from standard input. A *sweep* tries each target once, and once more where nothing answered; it writes one
-JSON line a target as it ends, ``[number, outcome, milliseconds, detail]``. A *watch* connects to one target every few
-milliseconds until that has changed its mind; it writes ``[milliseconds at start, outcome, milliseconds at end]``. Both
-end with a line that repeats the nonce; without that line nothing may be believed. It never judges. Standard library,
-Python 3.9 and later; what the agent imports beside it would cost more than the sweep itself.
+specification from standard input. A *sweep* tries each target once, and once more beside that where nothing has answered
+for half of its time, as both tries have all of theirs; it writes one JSON line a target as it ends,
+``[number, outcome, milliseconds, detail]``. A *watch* connects to one target every few milliseconds until that has
+changed its mind; it writes ``[milliseconds at start, outcome, milliseconds at end]``. Both end with a line that repeats
+the nonce; without that line nothing may be believed. It never judges. Standard library, Python 3.9 and later; what the
+agent imports beside it would cost more than the sweep itself.
 """
 
 from __future__ import annotations
@@ -99,6 +100,10 @@ class Sweep:
         self.poll = select.poll()
         self.flying: Dict[int, Flight] = {}
         self.oldest: Deque[Tuple[float, int]] = deque()
+        self.silent: Deque[Tuple[float, int]] = deque()
+        """Those that get another try beside them, if they stay so for half of their time."""
+        self.tries = bytearray(len(self.targets))
+        self.told = bytearray(len(self.targets))
         self.waiting: Deque[Try] = deque()
         self.next = 0.0
         self.names = resolved({host for host, _, _ in self.targets}, specification["resolve"])
@@ -107,7 +112,7 @@ class Sweep:
         for number, (host, _, _) in enumerate(self.targets):
             address, trouble = self.names[host]
             if address:
-                self.waiting.append(Try(number, 1, 0))
+                self.again(number, 1)
             else:
                 self.say([number, "error", None, trouble])
         while self.waiting or self.flying:
@@ -115,13 +120,21 @@ class Sweep:
             self.finish()
             self.expire()
 
+    def again(self, number: int, attempt: int) -> None:
+        """Have a target tried for the first, or once more; each attempt is made once."""
+        if attempt <= self.attempts and self.tries[number] < attempt:
+            self.tries[number] = attempt
+            self.waiting.append(Try(number, attempt, 0))
+
     def start(self) -> None:
         """Begin as many as the window and the rate let through."""
         now = time.monotonic()
         while self.waiting and len(self.flying) < self.window and now >= self.next:
+            aim = self.waiting.popleft()
+            if self.told[aim.number]:
+                continue
             # What was not used up to now is lost: after a pause there is no burst.
             self.next = max(self.next, now - PAUSE) + 1 / self.rate
-            aim = self.waiting.popleft()
             host, port, protocol = self.targets[aim.number]
             started = time.monotonic()
             sock, code = dial(self.names[host][0], port, protocol)
@@ -130,23 +143,32 @@ class Sweep:
                 continue
             self.flying[sock.fileno()] = Flight(sock, aim, started)
             self.oldest.append((started, sock.fileno()))
+            self.silent.append((started, sock.fileno()))
             self.poll.register(sock, select.POLLIN if protocol == "UDP" else select.POLLOUT)
 
     def finish(self) -> None:
         """Take in what has landed, or wait until something may."""
         now = time.monotonic()
         ends = [self.oldest[0][0] + self.timeout] if self.oldest else []
+        ends += [self.silent[0][0] + self.timeout / 2] if self.silent else []
         if self.waiting and len(self.flying) < self.window:
             ends.append(self.next)
         patience = max(0.0, min(ends) - now) if ends else 0.0
         for number, _ in self.poll.poll(patience * 1000 + 0.5):
+            if number not in self.flying:
+                continue  # another try of the same target has just answered
             flight = self.land(number)
             self.ended(flight.aim, landed(flight.sock, self.targets[flight.aim.number][2]), flight.started)
             flight.sock.close()
 
     def expire(self) -> None:
-        """Give up what has not answered in time."""
+        """Try again beside what is silent for long, and give up what has not answered in time."""
         now = time.monotonic()
+        while self.silent and (self.silent[0][0] + self.timeout / 2 <= now or self.gone(self.silent[0])):
+            started, number = self.silent.popleft()
+            if not self.gone((started, number)):
+                aim = self.flying[number].aim
+                self.again(aim.number, aim.attempt + 1)
         while self.oldest and (self.oldest[0][0] + self.timeout <= now or self.gone(self.oldest[0])):
             started, number = self.oldest.popleft()
             if not self.gone((started, number)):
@@ -174,8 +196,12 @@ class Sweep:
         self.window = min(float(self.sockets), self.window + 1)
         if answer == "no-answer" and aim.attempt < self.attempts:
             # A packet may be lost, and a listener's queue full, for a moment: only silence twice is told.
-            self.waiting.append(aim._replace(attempt=aim.attempt + 1))
+            self.again(aim.number, aim.attempt + 1)
             return
+        self.told[aim.number] = 1
+        if self.tries[aim.number] > 1:
+            for other in [each for each, flight in self.flying.items() if flight.aim.number == aim.number]:
+                self.land(other).sock.close()
         detail = "" if answer in ("open", "no-answer") else errno.errorcode.get(code, str(code))
         host = self.targets[aim.number][0]
         if self.names[host][0] != host:

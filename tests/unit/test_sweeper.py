@@ -82,7 +82,7 @@ def test_tcp_tells_open_refused_and_silence_apart(closed: int, silent: int) -> N
 
 
 def test_silence_is_told_only_once_it_was_tried_again() -> None:
-    """A packet that was lost once is no wall: the listener makes room between the two attempts."""
+    """A packet that was lost once is no wall: the listener makes room between the two attempts, half a timeout apart."""
     with listening(backlog=0) as (sock, port), socket.socket() as first, socket.socket() as second:
         for each in (first, second):
             each.setblocking(False)
@@ -90,13 +90,32 @@ def test_silence_is_told_only_once_it_was_tried_again() -> None:
         time.sleep(0.05)
 
         def make_room() -> None:
-            time.sleep(0.5)
+            time.sleep(0.25)
             for _ in range(2):
                 sock.accept()[0].close()
 
         threading.Thread(target=make_room, daemon=True).start()
         row = sweep(ThisMachine(), [Dial(HERE, port)], Manner(timeout=0.9))
     assert Outcome.OPEN is row.outcome(0)
+
+
+def test_a_first_try_that_answers_late_is_told_once() -> None:
+    """Beside it another one is under way by then, which is given up: the kernel sends the first one's packet again."""
+    with listening(backlog=0) as (sock, port), socket.socket() as first, socket.socket() as second:
+        for each in (first, second):
+            each.setblocking(False)
+            each.connect_ex((HERE, port))
+        time.sleep(0.05)
+
+        def make_room() -> None:
+            time.sleep(0.9)
+            for _ in range(2):
+                sock.accept()[0].close()
+
+        threading.Thread(target=make_room, daemon=True).start()
+        row = sweep(ThisMachine(), [Dial(HERE, port)], Manner(timeout=1.4))
+    assert (Outcome.OPEN, "") == (row.outcome(0), row.broken)
+    assert 1.4 * 500 < row.latencies[0]
 
 
 def test_udp_is_open_by_its_answer_only(closed: int) -> None:
