@@ -59,7 +59,8 @@ def mermaid(body: Graph) -> str:
 _STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2em; color: #212529; background: #fff }
 table { border-collapse: collapse } td, th { border: 1px solid #dee2e6; padding: 3px 8px; text-align: left; vertical-align: top }
-.picture { overflow: auto; border: 1px solid #dee2e6; margin: 1em 0 } .bad { color: #c92a2a; font-weight: bold }
+.picture { overflow: auto; border: 1px solid #dee2e6; margin: 1em 0 }
+.picture svg { display: block; max-width: 100%; height: auto } .bad { color: #c92a2a; font-weight: bold }
 .good { color: #2b8a3e } .refuted { color: #868e96 } .unknown { color: #e8590c } code { font-size: 12px }
 """
 

@@ -17,6 +17,8 @@ _GAP_X, _GAP_Y, _MARGIN = 130, 16, 20
 _OPEN = ("proven-live", "inferred")
 _LETTERS = 34
 """That fit into a box."""
+_SMALLEST = 0.65
+"""How far a page may shrink it, so that the way's end is seen without scrolling: letters are still read."""
 _STYLE = """
 .box { fill: #fff; stroke: #495057 } .out { fill: #f8f9fa; stroke: #ced4da } .out-text { fill: #868e96 }
 .admin { fill: #c92a2a; stroke: #c92a2a } .admin-text { fill: #fff } .start { fill: #e7f5ff; stroke: #1971c2 }
@@ -51,7 +53,7 @@ def svg(body: Graph) -> str:
     drawn = "\n".join(_edge(link, places, labels.pop(_pair(link), ""), thick=edge_id(link) in way) for link in links)
     boxes = "\n".join(_box(node, places[node["id"]], body["graph"]["start"]) for node in body["nodes"])
     title = html.escape(f"what is within reach of {body['graph']['start']}")
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" style="min-width:{width * _SMALLEST:.0f}px" role="img">
 <title>{title}</title><style>{_STYLE}</style>
 <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse"
  orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="#868e96"/></marker></defs>
