@@ -15,8 +15,7 @@ PLAIN := build/default-kind
 # The platform's key at its bank: a fresh one each time, as Pulumi config wants a value and nobody should know it.
 KEY := export K8SSEC_DEMO_API_KEY="$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(16))')";
 
-# What of the matrix `make test` runs: no bystanders, and of blast-radius' sabotages, each of which needs the cluster for
-# itself, one.
+# What of the matrix `make test` runs: every sabotage, without the bystanders.
 SUBSET := not beside
 
 .PHONY: help

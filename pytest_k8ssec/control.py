@@ -194,11 +194,15 @@ def sabotage(
 
     Args:
         of: the control that must notice.
-        shows: words that the control must name, each in an attack that got through. Breached alone does not say by what;
-            with words, several sabotages of one control may be in force together and still be told apart.
+        shows: words that the control must name, each in an attack that got through; ``*`` stands for anything. Breached
+            alone does not say by what; with words that nothing else brings about, several sabotages of one control may be in
+            force together and still be told apart.
         kills: ids of further controls that are expected to be breached; a mapping gives their words too.
         blinds: ids of controls that are expected to be inconclusive meanwhile.
         alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
+
+    Raises:
+        ValueError: ``of`` is no control, or words are none.
     """
     owner = control_of(of)
     if owner is None:
@@ -208,6 +212,8 @@ def sabotage(
         name = function.__name__.replace("_", "-")
         title = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
         named = {owner.id: shows, **(kills if isinstance(kills, Mapping) else {})}
+        if any(isinstance(words, str) or not all(words) for words in named.values()):
+            raise ValueError(f"{name}: what must be named is a sequence of words, none of them empty")
         live, mutate = (function, None) if proof is None else (None, function)
         owner.sabotages.append(
             Sabotage(

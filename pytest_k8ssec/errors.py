@@ -59,5 +59,9 @@ class SabotageError(K8ssecError):
     """A sabotage could not be applied, did not prove that it took effect, or was refused."""
 
 
+class NotUndone(SabotageError):
+    """What a sabotage changed could not be put back: nothing is judged on that cluster any more."""
+
+
 class NoAccess(K8ssecError):
     """What a control needs may not be touched here, or does not exist: the verdict is not-applicable."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from pytest_k8ssec.control import Control, Snippet
@@ -46,7 +47,11 @@ class Phase:
         """What the sabotages in force should have made a control name, and it did not, by sabotage."""
         said = [attack.what for attack in attacks if attack.got_through]
         found = {
-            each.name: [words for words in each.shows.get(control_id, ()) if not any(words in one for one in said)]
+            each.name: [
+                words
+                for words in each.shows.get(control_id, ())
+                if not any(fnmatchcase(one, f"*{words}*") for one in said)
+            ]
             for each in (self.active.touching(control_id) if self.active else ())
         }
         return {name: words for name, words in found.items() if words}

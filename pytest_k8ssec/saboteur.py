@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_k8ssec.control import Sabotage
-from pytest_k8ssec.errors import K8ssecError, SabotageError
+from pytest_k8ssec.errors import K8ssecError, NotUndone, SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.packs import Pack
 
@@ -55,6 +55,8 @@ class Saboteur:
                 self._apply(sabotage, resolve)
         except BaseException as error:
             self._failed[pack.name] = str(error)
+            if isinstance(error, NotUndone):  # its generator has ended, and says no more of it
+                self._tainted = f"{pack.name!r} could not be undone, so this cluster proves nothing: {error}"
             self._undo_all()
             self._changed()
             raise

@@ -10,7 +10,7 @@ from typing import TypeVar
 import yaml
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.errors import K8ssecError, SabotageError
+from pytest_k8ssec.errors import K8ssecError, NotUndone, SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.kubelets import configured
 from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments
@@ -36,11 +36,24 @@ def rewritten(cluster: Cluster, node: Node, path: str, change: Callable[[str], s
     changed = change(before.decode()).encode()
     if changed == before:
         raise SabotageError(f"node {node.name}: {path} has nothing that could be changed so")
-    cluster.on_node(node, ["tee", path], stdin=changed)
     try:
+        # Within: what is given up for its deadline may have been written.
+        cluster.on_node(node, ["tee", path], stdin=changed)
         yield
     finally:
-        cluster.on_node(node, ["tee", path], stdin=before)
+        with _undoing():
+            cluster.on_node(node, ["tee", path], stdin=before)
+            if cluster.on_node(node, ["cat", path]).stdout != before:
+                raise SabotageError(f"node {node.name}: {path} is not what it was")
+
+
+@contextmanager
+def _undoing() -> Iterator[None]:
+    """Whatever fails in here leaves the node as it must not stay. Raises NotUndone."""
+    try:
+        yield
+    except K8ssecError as error:
+        raise NotUndone(error.message, details=error.details) from error
 
 
 @contextmanager
@@ -73,7 +86,8 @@ def kubelet_open(cluster: Cluster, node: Node) -> Iterator[Evidence]:
         with rewritten(cluster, node, _KUBELET, change):
             yield runs(anonymous=True)
     finally:
-        runs(anonymous=False)
+        with _undoing():
+            runs(anonymous=False)
 
 
 @contextmanager
@@ -116,8 +130,9 @@ def etcd_open(cluster: Cluster, node: Node) -> Iterator[Evidence]:
         with rewritten(cluster, node, _ETCD, change):
             yield runs(checks=False)
     finally:
-        runs(checks=True)
-        await_leaders(cluster)
+        with _undoing():
+            runs(checks=True)
+            await_leaders(cluster)
 
 
 def await_leaders(cluster: Cluster) -> None:

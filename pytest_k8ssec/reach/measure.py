@@ -49,8 +49,8 @@ class Dial:
 class Manner:
     """How a measurement is made: how long it waits, and how polite it is."""
 
-    timeout: float = 1.0
-    """Seconds that one connection may take."""
+    timeout: float = 1.2
+    """Seconds that one connection may take; after one, the kernel sends a TCP connection's first packet again."""
     attempts: int = 2
     """How often a silent target is tried, in all: a lost packet is not a wall."""
     execs: int = 24

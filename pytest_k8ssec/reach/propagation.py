@@ -184,6 +184,23 @@ def propagation(pool: Pool, rounds: int = 3) -> Propagation:
     return Propagation(tuple(applied), tuple(removed))
 
 
+def await_policies(pool: Pool, seconds: float = 120) -> None:
+    """Wait until policies are followed: after an outage of the API server a network plugin may take its time.
+
+    Raises:
+        ProbeError: they are not in time, or nothing enforces them here.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            propagation(pool, rounds=1)
+        except ProbeError:
+            if time.monotonic() > end:
+                raise
+        else:
+            return
+
+
 def _deny_ingress(namespace: str) -> Body:
     name = f"k8ssec-deny-ingress-{secrets.token_hex(3)}"
     return {

@@ -5,10 +5,11 @@ Whoever reached something that way shows it. Where nobody did, pods of ours that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from pytest_k8ssec.errors import NoAccess, ProbeError
+from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.manifests import CANARY_PORT
 from pytest_k8ssec.probes.policies import End
@@ -44,9 +45,11 @@ class Route:
 
     source: Side
     target: Side
+    v6: bool = False
+    """Whether by IPv6: one family may get along where the other does not."""
 
     def __str__(self) -> str:
-        return f"from {self.source} to {self.target}"
+        return f"from {self.source} to {self.target}{' by IPv6' if self.v6 else ''}"
 
 
 def taken(origin: Origin, destination: Destination, nodes: Mapping[str, str]) -> frozenset[Route]:
@@ -57,10 +60,14 @@ def taken(origin: Origin, destination: Destination, nodes: Mapping[str, str]) ->
     """
     source = Side.of(origin.end)
     through = nodes.get(destination.dial.host)
-    steps = [] if through is None else [(source, Side(through, pod=False))]
+    steps = [] if through is None else [Route(source, Side(through, pod=False), _v6(destination.dial.host))]
     source = source if through is None else Side(through, pod=False)
-    steps += [(source, Side.of(end)) for end in destination.ends]
-    return frozenset(Route(one, other) for one, other in steps if one.node != other.node)
+    steps += [Route(source, Side.of(end), _v6(end.address)) for end in destination.ends]
+    return frozenset(route for route in steps if route.source.node != route.target.node)
+
+
+def _v6(address: str) -> bool:
+    return ":" in address
 
 
 def addresses(places: Places) -> dict[str, str]:
@@ -69,46 +76,46 @@ def addresses(places: Places) -> dict[str, str]:
 
 
 class Routes:
-    """The ways of a measurement that nothing was seen to take.
+    """The ways of a measurement, and which of them something gets along.
 
     Args:
-        beacon: gives a pod of ours, on a node, that no policy of the stack holds; raises ProbeError or NoAccess.
+        beacon: gives a pod of ours, on a node, that no policy of the stack holds.
     """
 
-    def __init__(self, places: Places, rows: Mapping[int, Row], beacon: Callable[[str], Pod] | None) -> None:
+    def __init__(self, places: Places, beacon: Callable[[str], Pod] | None) -> None:
         self.places = places
-        self.rows = rows
-        self.beacon = beacon
         self.nodes = addresses(places)
+        self.execs = 0
+        self._beacon = beacon
+        self._pods: dict[str, Pod | None] = {}
 
-    def unshown(self, manner: Manner) -> frozenset[Route]:
-        """Those that silence was the answer on, and that nobody of ours gets along either."""
-        silent = {route for outcome, routes in self._cells() if outcome in SILENT for route in routes}
-        # By a Service, or a node's port, nobody knows which of several ways it was.
-        open_ = {
-            route
-            for outcome, routes in self._cells()
-            if outcome is Outcome.OPEN and len(routes) == 1
-            for route in routes
-        }
-        lacking = silent - open_
-        return frozenset(lacking - set(self._walked(sorted(lacking), manner)))
+    def lacking(self, rows: Mapping[int, Row]) -> dict[Route, set[int]]:
+        """The ways on which silence was the answer, and that nobody got along; each with the origins that it met.
 
-    def _cells(self) -> Iterator[tuple[Outcome, frozenset[Route]]]:
+        Only what is dialled directly shows a way: behind a Service, or a node's port, another one may have answered.
+        """
+        silent: dict[Route, set[int]] = {}
+        shown: set[Route] = set()
         for at, origin in enumerate(self.places.origins):
             for position, number in enumerate(self.places.asked(origin)):
-                yield self.rows[at].outcome(position), taken(origin, self.places.destinations[number], self.nodes)
+                destination, outcome = self.places.destinations[number], rows[at].outcome(position)
+                if outcome in SILENT:
+                    for route in taken(origin, destination, self.nodes):
+                        silent.setdefault(route, set()).add(at)
+                elif outcome is Outcome.OPEN and not destination.listeners:
+                    shown |= taken(origin, destination, self.nodes)
+        return {route: origins for route, origins in silent.items() if route not in shown}
 
-    def _walked(self, routes: Iterable[Route], manner: Manner) -> Iterator[Route]:
-        """Those that something of ours gets along, one connection each."""
+    def walked(self, routes: Iterable[Route], manner: Manner) -> frozenset[Route]:
+        """Those that something of ours gets along now, one connection each."""
         plan = [
             (route, source, dial)
-            for route in routes
-            if (source := self._from(route.source)) and (dial := self._to(route.target))
+            for route in sorted(routes)
+            if (source := self._from(route.source)) and (dial := self._to(route))
         ]
-        for number, row in run([(source, [dial]) for _, source, dial in plan], manner):
-            if row.outcome(0) is Outcome.OPEN:
-                yield plan[number][0]
+        self.execs += len(plan)
+        found = run([(source, [dial]) for _, source, dial in plan], manner)
+        return frozenset(plan[number][0] for number, row in found if row.outcome(0) is Outcome.OPEN)
 
     def _from(self, side: Side) -> Vantage | None:
         if side.pod:
@@ -117,14 +124,19 @@ class Routes:
         name = f"{NODE}/{side.node}" if side.node else OUTSIDE
         return next((each.vantage for each in self.places.origins if each.name == name), None)
 
-    def _to(self, side: Side) -> Dial | None:
-        if side.pod:
-            pod = self._pod(side.node)
-            return Dial(pod.address, CANARY_PORT) if pod else None
-        return next((Dial(address, _KUBELET) for address, node in self.nodes.items() if node == side.node), None)
+    def _to(self, route: Route) -> Dial | None:
+        """What is dialled at its end; None where that has no address of the family."""
+        if route.target.pod:
+            pod = self._pod(route.target.node)
+            found = [Dial(pod.address, CANARY_PORT)] if pod else []
+        else:
+            found = [Dial(address, _KUBELET) for address, node in self.nodes.items() if node == route.target.node]
+        return next((dial for dial in found if _v6(dial.host) is route.v6), None)
 
     def _pod(self, node: str) -> Pod | None:
-        try:
-            return self.beacon(node) if self.beacon and node else None
-        except (ProbeError, NoAccess):
-            return None
+        """One a node, asked for once: where none starts, that takes a minute to find out."""
+        if node not in self._pods:
+            self._pods[node] = None
+            with suppress(K8ssecError):
+                self._pods[node] = self._beacon(node) if self._beacon else None
+        return self._pods[node]

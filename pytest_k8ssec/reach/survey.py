@@ -22,7 +22,7 @@ from pytest_k8ssec.reach.losses import losses, lost, uncounted
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
 from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places
-from pytest_k8ssec.reach.routes import SILENT, Routes
+from pytest_k8ssec.reach.routes import SILENT, Route, Routes
 from pytest_k8ssec.stack import Stack
 
 Heard = Callable[[Origin, Row], None]
@@ -83,11 +83,9 @@ class Survey:
         self._measure(machines)
         self._measure(pods)
         self._await_policies(pods, begun)
-        self._once_more(machines)
+        unshown = self._along_routes(lambda: self._once_more(machines))
         self._still_there()
         self._links()
-        unshown = Routes(self.places, self.rows, self.beacon).unshown(self.manner)
-        self.notes += [f"nothing shows that packets get {path}" for path in sorted(unshown)]
         after = losses(self.cluster)
         if words := lost(before, after):
             self._distrust(f"the kernel lost packets meanwhile: {words}")
@@ -163,6 +161,23 @@ class Survey:
         if again:
             names = ", ".join(self.places.origins[at].name for at in again)
             self.notes.append(f"as the policies say only now and then: {names}")
+
+    def _along_routes(self, last_look: Callable[[], None]) -> frozenset[Route]:
+        """The ways between nodes that nothing was seen to take while silence was the answer on them.
+
+        Where ours get along one that nobody else showed, those whom it was silent for are asked again, and it is walked
+        once more after that: a network that was broken and has mended since is no wall.
+        """
+        routes = Routes(self.places, self.beacon)
+        lacking = routes.lacking(self.rows)
+        before = routes.walked(lacking, self.manner)
+        self._measure(sorted({at for route in before for at in lacking[route]}))
+        last_look()
+        still = routes.lacking(self.rows)
+        unshown = frozenset(still) - (before & routes.walked(before & set(still), self.manner))
+        self.execs += routes.execs
+        self.notes += [f"nothing shows that packets get {route}" for route in sorted(unshown)]
+        return unshown
 
     def _surprises(self, at: int) -> bool:
         origin, row = self.places.origins[at], self.rows[at]

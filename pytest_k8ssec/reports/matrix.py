@@ -78,8 +78,8 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
     for entry in entries:
         if entry["phase"] != "sabotaged":
             continue
-        touched = [rows[name] for name in entry["sabotages"] if name in rows]
-        for row in touched or [row for row in rows.values() if row["pack"] == entry["pack"]]:
+        pack = [row for row in rows.values() if row["pack"] == entry["pack"]]
+        for row in [row for row in pack if row["sabotage"] in entry["sabotages"]] if entry["sabotages"] else pack:
             row["cells"][entry["control"]] = {
                 "verdict": entry["verdict"],
                 "result": cell(entry, intact.get(entry["control"]), row["sabotage"]),

@@ -109,7 +109,8 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}
     for entry in entries:
         for name in entry["own_sabotages"]:
-            said = "not named" if name in entry["missing"] else entry["verdict"]
+            unnamed = entry["verdict"] == "breached" and name in entry["missing"]
+            said = "not named" if unnamed else entry["verdict"]
             rows.setdefault((name, entry["control"]), {})[entry["phase"]] = said
         if entry["bystander"] and entry["verdict"] != intact.get(entry["control"]):
             for name in entry["sabotages"] or [entry["sabotage"]]:

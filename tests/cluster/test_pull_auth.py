@@ -7,22 +7,19 @@ already stays, so an API server that is started anew with the plugin, on a clust
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.sup.pull_auth import test_sup_pull_auth as control
-from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.probes.nodefacts import arguments, control_planes
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.reconfigured import API_SERVER, await_leaders, rewritten, until
-from pytest_k8ssec.reach.propagation import propagation
+from pytest_k8ssec.reach.propagation import await_policies
 from pytest_k8ssec.verdict import Judge, Verdict
 
 _FLAG = "--enable-admission-plugins="
 _PLUGIN = "AlwaysPullImages"
-_SECONDS = 120
 
 
 def test_held_only_where_every_image_is_pulled(cluster: KindCluster, pool: Pool) -> None:
@@ -33,7 +30,7 @@ def test_held_only_where_every_image_is_pulled(cluster: KindCluster, pool: Pool)
         assert Verdict.HELD is _verdict(cluster, own)
     assert Verdict.BREACHED is _verdict(cluster, own)
     await_leaders(cluster)
-    _await_policies(pool)
+    await_policies(pool)
 
 
 def _verdict(cluster: KindCluster, pool: Pool) -> Verdict:
@@ -60,16 +57,3 @@ def _always_pulling(cluster: KindCluster) -> Iterator[None]:
             yield
     finally:
         runs(plugin=False)
-
-
-def _await_policies(pool: Pool) -> None:
-    """Until the network plugin follows policies again: it asks the API server anew at longer and longer intervals."""
-    end = time.monotonic() + _SECONDS
-    while True:
-        try:
-            propagation(pool, rounds=1)
-        except ProbeError:
-            if time.monotonic() > end:
-                raise
-        else:
-            return

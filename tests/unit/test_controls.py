@@ -297,6 +297,13 @@ def test_a_sabotage_says_what_must_be_named() -> None:
     assert {"net-door", "net-roof", "net-wall"} == made.kills
 
 
+@pytest.mark.parametrize("shows", ["front", ("",)])
+def test_words_that_stand_in_everything_are_none(shows: str | tuple[str]) -> None:
+    """A bare string is as many words as it has letters, and the empty one is everywhere."""
+    with pytest.raises(ValueError, match="a sequence of words, none of them empty"):
+        sabotage(annotated().function, shows=shows)(lambda: iter(()))
+
+
 def test_only_a_control_can_be_sabotaged() -> None:
     """Its decorator stands above the other."""
 

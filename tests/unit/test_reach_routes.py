@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.probes.policies import End
 from pytest_k8ssec.probes.pool import Pod
 from pytest_k8ssec.probes.vantage import PodVantage
@@ -119,10 +119,12 @@ def test_a_pod_of_ours_that_can_not_be_had_shows_nothing() -> None:
     assert ("unknown", LOST) == said(surveyed(SILENCE, along=none))
 
 
-def test_a_service_that_may_lead_two_ways_shows_neither() -> None:
+@pytest.mark.parametrize("elsewhere", ["a", "c"], ids=["the-source's-own-node", "a-third-node"])
+def test_a_service_that_may_lead_two_ways_shows_neither(elsewhere: str) -> None:
     """It was open by one of them, and nobody knows by which."""
-    ends = (End(THERE, "b", peer("pay/api")), End("10.244.3.1", "c", peer("pay/api")))
-    both = Destination("pay/api", "service", Dial("10.96.0.1", 80), 8080, "Service pay/api", ends)
+    ends = (End(THERE, "b", peer("pay/api")), End("10.244.3.1", elsewhere, peer("pay/api")))
+    behind = tuple(Dial(end.address, 8080) for end in ends)
+    both = Destination("pay/api", "service", Dial("10.96.0.1", 80), 8080, "Service pay/api", ends, behind)
     other = origin(
         "web/y", End("10.244.1.2", "a", peer("web/y")), lambda dial: "open" if dial.startswith("10.96.") else SILENCE
     )
@@ -130,6 +132,45 @@ def test_a_service_that_may_lead_two_ways_shows_neither() -> None:
     assert "unknown" == next(
         cell.verdict for cell in found.between("web/x", "pay/api") if cell.destination.way == "pod"
     )
+
+
+def test_one_family_shows_nothing_of_the_other() -> None:
+    """IPv4 may get along where IPv6 does not; and a pod of ours without such an address can't try."""
+    six = Destination(
+        "pay/api", "pod", Dial("fd00::1", 8080), 8080, "pod api-0", (End("fd00::1", "b", peer("pay/api")),)
+    )
+    other = origin("web/y", End("10.244.1.2", "a", peer("web/y")), lambda dial: SILENCE if "fd00" in dial else "open")
+    found = surveyed("refused", other, ways=(six,), along=beacon(lambda _: "open"))
+    cell = next(cell for cell in found.between("web/y", "pay/api") if cell.destination is six)
+    assert ("unknown", f"{LOST} by IPv6") == (cell.verdict, cell.why)
+
+
+def test_a_way_that_opens_meanwhile_is_asked_again() -> None:
+    """What was silent while the network was broken, and is open once ours get along, is open."""
+    answers = iter([SILENCE])
+    near = End("10.244.1.2", "a", peer("web/y"))
+    late = origin("web/y", near, lambda dial: next(answers, "open") if dial.startswith(THERE) else "refused")
+    found = surveyed("refused", late, along=beacon(lambda _: "open"))
+    (cell,) = found.between("web/y", "pay/api")
+    assert "open" == cell.verdict
+
+
+def test_a_way_that_closes_meanwhile_is_not_shown() -> None:
+    """Ours got along it, and do no more once everybody was asked."""
+    walks = iter(["open"])
+    assert ("unknown", LOST) == said(surveyed(SILENCE, along=beacon(lambda _: next(walks, SILENCE))))
+
+
+def test_a_node_without_a_pod_is_asked_for_one_once() -> None:
+    """It takes a minute to find out that none starts."""
+    asked: list[str] = []
+
+    def none(node: str) -> Pod:
+        asked.append(node)
+        raise ClusterError(f"node {node}: its events can't be read")
+
+    surveyed(SILENCE, along=none)
+    assert sorted(set(asked)) == sorted(asked)
 
 
 def test_what_is_dialled_at_a_node_goes_there_first() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.errors import ClusterError, ProbeError, SabotageError
+from pytest_k8ssec.errors import ClusterError, NotUndone, ProbeError, SabotageError
 from pytest_k8ssec.probes import reconfigured
 from pytest_k8ssec.process import Completed
 
@@ -113,6 +113,38 @@ def test_what_does_not_take_effect_is_put_back_and_told(breaks: object) -> None:
     with pytest.raises(SabotageError, match=r"after 0\.05 s"), breaks(machine.as_cluster(), NODE):  # type: ignore[operator]
         pytest.fail("was never in force")
     assert before == machine.files
+
+
+def test_what_was_written_past_its_deadline_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command is given up, and has done its work."""
+    machine = Machine()
+    real, before = machine.on_node, dict(machine.files)
+
+    def late(node: Node, argv: Sequence[str], **more: Any) -> Completed:
+        done = real(node, argv, **more)
+        if argv[0] == "tee" and 1 == len(machine.written):
+            raise ProbeError("docker exec: no end within 20 s")
+        return done
+
+    monkeypatch.setattr(machine, "on_node", late)
+    with pytest.raises(ProbeError), reconfigured.rewritten(machine.as_cluster(), NODE, ETCD, str.upper):
+        pytest.fail("was never in force")
+    assert before == machine.files
+
+
+def test_what_can_not_be_put_back_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else went wrong: the cluster proves nothing any more."""
+    machine = Machine()
+    real = machine.on_node
+
+    def full(node: Node, argv: Sequence[str], **more: Any) -> Completed:
+        if argv[0] == "tee" and machine.written:
+            raise ProbeError("tee: no space left on device")
+        return real(node, argv, **more)
+
+    monkeypatch.setattr(machine, "on_node", full)
+    with pytest.raises(NotUndone, match="are not off after"), reconfigured.kubelet_open(machine.as_cluster(), NODE):
+        raise ProbeError("meanwhile")
 
 
 def test_what_happens_meanwhile_leaves_nothing_behind() -> None:

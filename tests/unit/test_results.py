@@ -117,10 +117,10 @@ def test_a_bystander_must_hold(
     ("through", "headline"),
     [
         (["the front door", "the back door"], "KILLED"),
-        (["the front door"], "SURVIVED: net-door is breached, but 'b' should have made it name back"),
+        (["the front door"], "SURVIVED: net-door is breached, but 'b' should have made it name back*oor"),
         (
             [],
-            "SURVIVED: net-door is breached, but 'a' should have made it name front; 'b' should have made it name back",
+            "SURVIVED: net-door is breached, but 'a' should have made it name front; 'b' should have made it name back*oor",
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_of_several_sabotages_each_must_be_named(through: list[str], headline: s
     """In an attack that got through: that one of them was noticed says nothing of the other."""
     members = [
         Sabotage(name, name, frozenset({"net-door"}), frozenset(), owner="net-door", shows={"net-door": (words,)})
-        for name, words in (("a", "front"), ("b", "back"))
+        for name, words in (("a", "front"), ("b", "back*oor"))
     ]
     phase, judge = Phase("sabotaged", Pack("both", tuple(members))), Judge()
     for what in ("the front door", "the back door", "the cellar door"):

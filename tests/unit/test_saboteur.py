@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_k8ssec.control import Sabotage
-from pytest_k8ssec.errors import ClusterError, SabotageError
+from pytest_k8ssec.errors import ClusterError, NotUndone, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.saboteur import Saboteur, checked
@@ -132,6 +132,14 @@ def test_one_that_can_not_be_applied_says_why(scene: Scene) -> None:
     with pytest.raises(SabotageError, match="sabotage 'open-door': could not be applied: POST /: HTTP 409"):
         scene.enter(scene.sabotage(breaking=ClusterError("POST /: HTTP 409")))
     assert (["break the door", "changed"], None) == (scene.events, scene.saboteur.in_force)
+
+
+def test_one_that_is_left_half_applied_taints_the_cluster(scene: Scene) -> None:
+    """Its generator has ended with that, and says no more of it."""
+    with pytest.raises(NotUndone):
+        scene.enter(scene.sabotage(breaking=NotUndone("node a: file b is not what it was")))
+    with pytest.raises(SabotageError, match="'open-door' could not be undone, so this cluster proves nothing: node a"):
+        scene.saboteur.check()
 
 
 def test_a_bug_in_a_sabotage_shows_as_what_it_is(scene: Scene) -> None:

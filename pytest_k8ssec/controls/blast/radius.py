@@ -77,10 +77,11 @@ from pytest_k8ssec.probes.egress import let_out
 from pytest_k8ssec.probes.etcd import CLIENTS
 from pytest_k8ssec.probes.grants import RBAC, binding, granted, may, rule
 from pytest_k8ssec.probes.nodefacts import control_planes
-from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.reconfigured import etcd_open, kubelet_open
 from pytest_k8ssec.probes.tasks import Tcp
 from pytest_k8ssec.probes.weakened import enforcing, weakened
+from pytest_k8ssec.reach.propagation import await_policies
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -246,7 +247,14 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield proof
 
 
-@sabotage(test_blast_radius, shows=("new edge secret-volume:", "new edge secret-variable:", "new edge secret-holds:"))
+@sabotage(
+    test_blast_radius,
+    shows=(
+        "new edge secret-volume:*/k8ssec-token-",
+        "new edge secret-variable:",
+        "new edge secret-holds:*/k8ssec-token-",
+    ),
+)
 def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts one Secret more, which holds an account's token, and has another in a variable."""
     workload = next(each for each in stack.workloads() if each.kind == "Deployment")
@@ -313,7 +321,7 @@ def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         "rbac-nodes-proxy",
     ),
 )
-def nodes_ask_nobody(cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
+def nodes_ask_nobody(cluster: Cluster, stack: Stack, pool: Pool, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
     """A kubelet and etcd let everybody in, and a policy lets the stack's pods get there."""
     (plane, *_), node = control_planes(cluster), cluster.nodes[-1]
     addresses = [each.address for each in cluster.nodes]
@@ -321,12 +329,11 @@ def nodes_ask_nobody(cluster: Cluster, stack: Stack, twin: Callable[[Workload], 
     def policy(namespace: str) -> Body:
         return allow_egress(namespace, *addresses)
 
-    with (
-        kubelet_open(cluster, node),
-        etcd_open(cluster, plane) as proof,
-        let_out(cluster.api, stack, twin, policy, lambda: Tcp(plane.address, CLIENTS.port)),
-    ):
-        yield proof
+    with kubelet_open(cluster, node), etcd_open(cluster, plane) as proof:
+        await_policies(pool)
+        with let_out(cluster.api, stack, twin, policy, lambda: Tcp(plane.address, CLIENTS.port)):
+            yield proof
+    await_policies(pool)
 
 
 def _of_others(cluster: Cluster, stack: Stack, right: Mapping[str, Any]) -> Iterator[Evidence]:

@@ -73,7 +73,7 @@ def test_net_controlplane(judge: Judge, cluster: Cluster, stack: Stack, pool: Po
             suspect.gated(case)
 
 
-@sabotage(test_net_controlplane, kills={"blast-radius": ("new edge endpoint:",)})
+@sabotage(test_net_controlplane, kills={"blast-radius": ("-> endpoint:kubelet on",)})
 def egress_allowed_to_nodes(cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
     """A policy that allows egress to the nodes' addresses is added to the namespaces of the stack."""
     addresses = [node.address for node in cluster.nodes]

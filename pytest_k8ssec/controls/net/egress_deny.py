@@ -80,7 +80,7 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
 
 @sabotage(
     test_net_egress_deny,
-    kills={"blast-radius": ("new edge endpoint:",), "net-controlplane": (), "net-metadata": ()},
+    kills={"blast-radius": ("-> endpoint:kubelet on",), "net-controlplane": (), "net-metadata": ()},
 )
 def egress_allowed_to_all(
     cluster: Cluster, stack: Stack, attacker: Callable[..., Pod], twin: Callable[[Workload], Pod]
