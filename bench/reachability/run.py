@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SIZES = (Size(3, 3), Size(5, 5), Size(5, 10), Size(10, 10, protocols=("TCP",)))
 """100 pods serve TCP alone: as many containers again would be the machine's limit, not a tool's."""
 _ONE_SECOND = 1.0
-_PART = 9
+_PART = {cyclonus.NAME: 9, "pooled": 9, "serial": 5}
 """Pods, at least, that a tool with one exec for each cell is measured on: its time grows with the cells."""
 _SECONDS = 900
 _Cells = dict[cyclonus.Cell, bool | None]
@@ -55,7 +55,11 @@ class Measured:
 def runs(cluster: KindCluster, size: Size, stands: Sequence[Stand], repeats: int) -> Iterator[Measured]:
     """Each tool ``repeats`` times, in turn, so that what else the machine does meets all of them."""
     # Whole namespaces: cyclonus waits until there are as many pods in them as it was told.
-    part = replace(size, namespaces=min(size.namespaces, math.ceil(_PART / size.pods)))
+    parts = {
+        tool: replace(size, namespaces=min(size.namespaces, math.ceil(pods / size.pods)))
+        for tool, pods in _PART.items()
+    }
+    part = parts[cyclonus.NAME]
     idle = _cyclonus(cluster, part, idle=True)
     for _ in range(repeats):
         for tool in ARMS[:1]:
@@ -63,7 +67,7 @@ def runs(cluster: KindCluster, size: Size, stands: Sequence[Stand], repeats: int
         cost = _cyclonus(cluster, part)
         yield judged(cyclonus.NAME, size, cost, cyclonus.read(cost.said, part), stands, idle=idle)
         for tool in ARMS[1:]:
-            yield _ours(tool, cluster, size, stands, [each for each in stands if each.key in part.keys])
+            yield _ours(tool, cluster, size, stands, [each for each in stands if each.key in parts[tool].keys])
 
 
 def _ours(tool: str, cluster: KindCluster, size: Size, stands: Sequence[Stand], part: Sequence[Stand]) -> Measured:
