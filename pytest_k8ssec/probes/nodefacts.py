@@ -84,12 +84,15 @@ def arguments(cluster: Cluster, node: Node, process: str) -> dict[str, str]:
     """The ``--name=value`` arguments of a running process.
 
     Raises:
-        ProbeError: no such process runs.
+        ProbeError: no such process runs, or it is just ending: what it was told can no longer be read, and must not
+            be taken for nothing (``proc(5)``: the command line of a zombie is empty).
     """
     pid = cluster.on_node(node, ["pidof", "-s", process], check=False).text.strip()
     if not pid:
         raise ProbeError(f"node {node.name}: no process {process} runs")
     line = cluster.on_node(node, ["cat", f"/proc/{pid}/cmdline"]).text
+    if not line:
+        raise ProbeError(f"node {node.name}: process {process} has no command line, so it is ending")
     return dict(re.findall(r"--([\w-]+)=([^\0]*)", line))
 
 

@@ -46,7 +46,7 @@ def _always_pulling(cluster: KindCluster) -> Iterator[None]:
 
     def runs(*, plugin: bool) -> None:
         def told() -> bool | None:
-            named = _PLUGIN in arguments(cluster, node, "kube-apiserver")["enable-admission-plugins"]
+            named = _PLUGIN in arguments(cluster, node, "kube-apiserver").get("enable-admission-plugins", "")
             return True if named is plugin and cluster.api.request("GET", "/readyz").ok else None
 
         until(f"API server: did not come back {'with' if plugin else 'without'} {_PLUGIN}", told)
