@@ -36,6 +36,8 @@ _SEEN = 5
 _SETTLED = 20
 """Connections in a row of the new kind that make it so."""
 _START_SECONDS = 10
+_PAUSE = 0.5
+"""Between two tries on a cluster that comes back, in seconds: a pod whose node is not yet heard of refuses at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def await_policies(pool: Pool, seconds: float = 120) -> None:
         except ProbeError:
             if time.monotonic() > end:
                 raise
+            time.sleep(_PAUSE)
         else:
             return
 

@@ -14,7 +14,7 @@ from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.sup.pull_auth import test_sup_pull_auth as control
 from pytest_k8ssec.probes.nodefacts import arguments, control_planes
 from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.reconfigured import API_SERVER, await_leaders, rewritten, until
+from pytest_k8ssec.probes.reconfigured import API_SERVER, await_leaders, rewritten, start_anew, until
 from pytest_k8ssec.reach.propagation import await_policies
 from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -45,6 +45,8 @@ def _always_pulling(cluster: KindCluster) -> Iterator[None]:
     (node, *_) = control_planes(cluster)
 
     def runs(*, plugin: bool) -> None:
+        start_anew(cluster, node, "kube-apiserver")
+
         def told() -> bool | None:
             named = _PLUGIN in arguments(cluster, node, "kube-apiserver").get("enable-admission-plugins", "")
             return True if named is plugin and cluster.api.request("GET", "/readyz").ok else None

@@ -38,6 +38,7 @@ class Machine:
         self.stubborn = stubborn
         self.renewals = 0
         self.written: list[str] = []
+        self.ended: list[str] = []
 
     @property
     def api(self) -> Machine:
@@ -53,10 +54,12 @@ class Machine:
             case ["tee", path]:
                 self.files[path] = stdin.decode()
                 self.written.append(path)
-                if path == ETCD and not self.stubborn:
-                    self.runs[path] = self.files[path]
+            case ["pkill", *_, process]:
+                self.ended.append(process)
             case ["systemctl", "restart", "kubelet"] if not self.stubborn:
                 self.runs[KUBELET] = self.files[KUBELET]
+                if ["kube-apiserver", "etcd"] == self.ended[-2:]:
+                    self.runs[ETCD] = self.files[ETCD]
             case ["pidof", *_]:
                 said = "7"
             case ["cat", "/proc/7/cmdline"]:
