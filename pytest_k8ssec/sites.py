@@ -7,6 +7,7 @@ cluster of its own; each part of a site is made when it is first asked for.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from functools import cached_property
@@ -96,7 +97,9 @@ class Site:
             stack = self.expected_stack
             return stack.namespaces if stack and stack.deployed else ()
 
-        return Pool(self.cluster, self._sites.run.id, among)
+        # The workers of xdist share the cluster, but no pod: each names its own.
+        worker = "" if self._sites.owner else os.environ.get("PYTEST_XDIST_WORKER", "")
+        return Pool(self.cluster, "-".join(filter(None, (self._sites.run.id, worker))), among)
 
     @property
     def has_cluster(self) -> bool:

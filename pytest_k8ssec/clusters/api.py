@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -112,7 +113,8 @@ class KubeApi:
             path: absolute, ``/api/v1/namespaces``.
             body: sent as JSON.
             token: a bearer token to use *instead of* our own credentials; "" sends none at all (anonymous).
-            deadline: seconds for the whole exchange.
+            deadline: seconds for one try. A GET whose connection breaks, or that is not answered, is tried once more,
+                one that is refused twice.
 
         Raises:
             ClusterError: no HTTP answer came.
@@ -139,7 +141,7 @@ class KubeApi:
                 timeout=urllib3.Timeout(total=deadline),
                 retries=urllib3.Retry(0, redirect=False)
                 if method != "GET"
-                else urllib3.Retry(connect=2, redirect=False),
+                else urllib3.Retry(total=2, connect=2, read=1, redirect=False),
             )
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"{method} {url}: no answer: {error}") from error
@@ -294,6 +296,32 @@ class KubeApi:
                 return now
         raise ClusterError(f"{what} within {deadline:g} s")
 
+    def _opened(self, url: str, deadline: float) -> WSClient:
+        """An open WebSocket. The client's handshake has no deadline, so a thread makes it, which may be left behind.
+
+        Raises:
+            TimeoutError: the deadline came first.
+        """
+        opened: Future[WSClient] = Future()
+
+        def connect() -> None:
+            try:
+                socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
+            except Exception as error:  # noqa: BLE001 - the caller gets it
+                if opened.set_running_or_notify_cancel():
+                    opened.set_exception(error)
+                return
+            if opened.set_running_or_notify_cancel():
+                opened.set_result(socket)
+            else:
+                socket.sock.shutdown()
+
+        threading.Thread(target=connect, daemon=True, name="k8ssec-exec").start()
+        try:
+            return opened.result(deadline)
+        finally:
+            opened.cancel()
+
     def exec(
         self,
         namespace: str,
@@ -324,7 +352,9 @@ class KubeApi:
         url = f"{server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
         end = time.monotonic() + deadline
         try:
-            socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
+            socket = self._opened(url, deadline)
+        except TimeoutError:
+            raise ProbeError(f"{where}: not begun after {deadline:g} s") from None
         except (client.ApiException, WebSocketException, OSError) as error:
             raise ProbeError(f"{where}: refused: {_said(error)}") from error
         try:

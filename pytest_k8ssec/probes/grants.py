@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
@@ -17,6 +18,7 @@ from pytest_k8ssec.stack import ServiceAccount
 RBAC = "rbac.authorization.k8s.io"
 _SECONDS = 10
 _PAUSE = 0.1
+_EVERYBODY = "system:authenticated"
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
@@ -85,21 +87,37 @@ def may(
     Raises:
         SabotageError: it did not come to that.
     """
+    who = {
+        "user": f"system:serviceaccount:{account.namespace}:{account.name}",
+        "groups": ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", _EVERYBODY],
+    }
+    return _reviewed(cluster, f"service account {account}", who, right, namespace, no_more=no_more)
+
+
+def everybody_may(cluster: Cluster, right: Mapping[str, Any], *, no_more: bool = False) -> Evidence:
+    """Like :func:`may`, for whoever has a token, everywhere.
+
+    Raises:
+        SabotageError: it did not come to that.
+    """
+    who = {"user": "anybody", "groups": [_EVERYBODY]}
+    return _reviewed(cluster, f"group {_EVERYBODY}", who, right, "", no_more=no_more)
+
+
+def _reviewed(
+    cluster: Cluster, name: str, who: Body, right: Mapping[str, Any], namespace: str, *, no_more: bool
+) -> Evidence:
     (verb, *_), (resource, *_), (group, *_) = right["verbs"], right["resources"], right["apiGroups"]
-    (name, *_) = right.get("resourceNames", ("",))
+    (of, *_) = right.get("resourceNames", ("",))
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {
-            "user": f"system:serviceaccount:{account.namespace}:{account.name}",
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", "system:authenticated"],
-            "resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name),
-        },
+        "spec": {**who, "resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=of)},
     }
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
         answer = cluster.api.request("POST", _REVIEWS, body=review)
         if answer.ok and bool(answer.body.get("status", {}).get("allowed")) is not no_more:
-            return api_evidence("", f"SubjectAccessReview of {account}: {verb} {resource}", answer)
+            return api_evidence("", f"SubjectAccessReview of {name}: {verb} {resource}", answer)
         time.sleep(_PAUSE)
-    raise SabotageError(f"service account {account}: {'may still' if no_more else 'may still not'} {verb} {resource}")
+    raise SabotageError(f"{name}: {'may still' if no_more else 'may still not'} {verb} {resource}")

@@ -106,10 +106,13 @@ class Pool:
                 "kind": "Namespace",
                 "metadata": {"name": name, "labels": {**(labels or {}), manifests.LABEL: self._run_id}},
             }
-            self._cluster.api.create(manifest)
+            made = self._cluster.api.request("POST", "/api/v1/namespaces", body=manifest)
+            # There already: made by an earlier call, that waited for its account in vain. Nobody else has its name.
+            if not made.ok and made.reason != "AlreadyExists":
+                raise ClusterError(f"namespace {name}: not created: HTTP {made.status}: {made.message or made.reason}")
             # The default account comes a moment after its namespace; until then no pod is admitted.
             accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
-            self._cluster.api.wait(accounts, "default", lambda found: found is not None, deadline=30,
+            self._cluster.api.wait(accounts, "default", lambda found: found is not None, deadline=60,
                                    what=f"namespace {name}: no default service account")  # fmt: skip
             self._namespaces[purpose] = name
         return self._namespaces[purpose]

@@ -74,7 +74,7 @@ def kubelet_open(cluster: Cluster, node: Node) -> Iterator[Evidence]:
         return yaml.safe_dump(config)
 
     def runs(*, anonymous: bool) -> Evidence:
-        _restart_kubelet(cluster, node)
+        cluster.on_node(node, ["systemctl", "restart", "kubelet"], deadline=60)
 
         def told() -> Evidence | None:
             enabled, evidence = configured(cluster, node, "authentication", "anonymous", "enabled")
@@ -130,7 +130,9 @@ def etcd_open(cluster: Cluster, node: Node) -> Iterator[Evidence]:
 
     try:
         with rewritten(cluster, node, _ETCD, change):
-            yield runs(checks=False)
+            proof = runs(checks=False)
+            await_leaders(cluster)
+            yield proof
     finally:
         with _undoing():
             runs(checks=True)
@@ -148,14 +150,9 @@ def start_anew(cluster: Cluster, node: Node, process: str) -> None:
     Raises:
         ProbeError: the node could not be asked.
     """
-    # What is not there is not ended: all that counts is what runs afterwards.
-    cluster.on_node(node, ["pkill", "-KILL", "-x", "kube-apiserver"], check=False)
-    cluster.on_node(node, ["pkill", "-x", process], check=False)
-    _restart_kubelet(cluster, node)
-
-
-def _restart_kubelet(cluster: Cluster, node: Node) -> None:
-    cluster.on_node(node, ["systemctl", "restart", "kubelet"], deadline=60)
+    # In one go, before the old kubelet starts again what was ended.
+    steps = f"pkill -KILL -x kube-apiserver; pkill -x {process}; systemctl restart kubelet"
+    cluster.on_node(node, ["sh", "-c", steps], deadline=60)
 
 
 def await_leaders(cluster: Cluster) -> None:

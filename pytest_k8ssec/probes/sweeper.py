@@ -217,6 +217,9 @@ def resolved(hosts: Set[str], patience: float) -> Dict[str, Tuple[str, str]]:
         return found
     import threading
 
+    # The system's resolver sends a lost question again after five seconds, when all of the patience is gone.
+    os.environ.setdefault("RES_OPTIONS", "timeout:%d attempts:2" % max(1, int(patience * 0.4)))
+
     def look_up(name: str) -> None:
         try:
             answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)

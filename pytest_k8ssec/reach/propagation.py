@@ -179,10 +179,9 @@ def propagation(pool: Pool, rounds: int = 3) -> Propagation:
         policy = _deny_ingress(home)
         try:
             applied.append(delay(source, target, partial(api.create, policy), "blocked"))
-        except BaseException:
+            removed.append(delay(source, target, partial(api.delete, api.path_of(policy)), "open"))
+        finally:
             api.delete(api.path_of(policy))
-            raise
-        removed.append(delay(source, target, partial(api.delete, api.path_of(policy)), "open"))
     return Propagation(tuple(applied), tuple(removed))
 
 

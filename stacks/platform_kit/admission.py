@@ -22,8 +22,8 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequiremen
 
 from platform_kit.team import TEAM
 
-_PROPAGATION = 2.0
-"""The API server takes up a new policy within about a second (it looks once a second)."""
+_PROPAGATION = 3.0
+"""Seconds: the API server looks for new policies once a second, and may be busy."""
 
 
 def allow_registries(registries: tuple[str, ...]) -> None:

@@ -246,7 +246,7 @@ def test_signal_to_a_run_with_workers(place: Place) -> None:
 
 def test_living_run_is_left_alone(place: Place) -> None:
     """A sweep while a run probes takes nothing from it: the run passes."""
-    run = started(place, PROBING.replace('"120"', '"3"'))
+    run = started(place, PROBING.replace('"120"', '"8"'))
     until_file(place, run, "probing")
     made = everything(place)
     sweep = place.k8ssec("sweep")

@@ -60,7 +60,8 @@ def test_questions_about_the_platform(reachability: Reachability) -> None:
 
 def test_one_exec_a_source(reachability: Reachability) -> None:
     """And one more for each machine that shows what still listens; more only where policies were late."""
-    assert reachability.execs <= 2 * len(reachability.origins) + len(reachability.places.origins)
+    late = any("as the policies say only" in note for note in reachability.notes)
+    assert late or reachability.execs <= 2 * len(reachability.origins) + len(reachability.places.origins)
 
 
 def test_a_policy_too_many_is_found_and_named(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
@@ -233,8 +234,8 @@ def _await(members: list[Member], rules: Rules) -> None:
     """Until all nodes know the policy: one pod of each group on each node is as it should be."""
     probes = {(each.end.node, (each.end.pod or members[0].end.pod).labels["group"]): each for each in members}  # type: ignore[union-attr]
     targets = [(target, dial) for target in members for dial in target.dials]
-    end = time.monotonic() + 30
     for each in probes.values():
+        end = time.monotonic() + 30
         while True:
             row = sweep(each.vantage, [dial for _, dial in targets])
             right = [

@@ -170,7 +170,8 @@ def test_other_files_among_the_controls_are_no_controls(pytester: pytest.Pyteste
 @pytest.mark.parametrize(
     "options",
     [["--help"], ["--fixtures"], ["--markers"], ["--k8ssec-controls", "--collect-only"],
-     ["--k8ssec-controls", "--setup-plan"], ["--k8ssec-controls", "--k8ssec-sabotage", "--collect-only"]],
+     ["--k8ssec-controls", "--setup-plan"], ["--k8ssec-controls", "--k8ssec-sabotage", "--collect-only"],
+     ["--k8ssec-controls", "--k8ssec-sabotage", "--k8ssec-packed", "--collect-only"]],
     ids=" ".join,
 )  # fmt: skip
 def test_looking_around_needs_no_docker(pytester: pytest.Pytester, options: list[str], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from kubernetes.stream.ws_client import ERROR_CHANNEL, STDOUT_CHANNEL
 
 from pytest_k8ssec.clusters import api
+from pytest_k8ssec.errors import ProbeError
 
 _KUBECONFIG = """
 apiVersion: v1
@@ -57,6 +59,27 @@ def test_output_that_comes_while_errors_are_asked_for_is_kept(tmp_path: Path, mo
     monkeypatch.setattr(api, "WSClient", Stream)
     done = api.KubeApi(file).exec("web", "pod", ["true"])
     assert (0, b"one two", b"") == (done.code, done.stdout, done.stderr)
+
+
+def test_a_handshake_that_is_not_answered_has_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exec is an error then, and what is opened after all is closed again."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(_KUBECONFIG)
+    answer, closed = threading.Event(), threading.Event()
+
+    class Silent(Stream):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            super().__init__()
+            answer.wait(10)
+
+        def shutdown(self) -> None:
+            closed.set()
+
+    monkeypatch.setattr(api, "WSClient", Silent)
+    with pytest.raises(ProbeError, match=r"exec in pod web/pod: not begun after 0\.05 s"):
+        api.KubeApi(file).exec("web", "pod", ["true"], deadline=0.05)
+    answer.set()
+    assert closed.wait(10)
 
 
 def test_output_is_heard_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,8 @@ from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.grants import everybody_may, rule
 from pytest_k8ssec.probes.identities import Identity, api_evidence, nobody
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.stack import Stack
@@ -139,17 +139,7 @@ def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
 )
 def everybody_is_admin(cluster: Cluster) -> Iterator[Evidence]:
     """The group that everybody with a token is in is bound to cluster-admin."""
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": "anybody",
-            "groups": ["system:authenticated"],
-            "resourceAttributes": {"verb": "*", "group": "*", "resource": "*"},
-        },
-    }
+    everything = rule("*", "*", group="*")
     with cluster.api.applied(_binding("k8ssec-everybody-is-admin", "Group", "system:authenticated")):
-        answer = cluster.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
-        if not answer.body.get("status", {}).get("allowed"):
-            raise SabotageError("group system:authenticated: may still not do everything")
-        yield api_evidence("", "SubjectAccessReview of system:authenticated: may do everything", answer)
+        yield everybody_may(cluster, everything)
+    everybody_may(cluster, everything, no_more=True)

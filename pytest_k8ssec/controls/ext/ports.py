@@ -45,12 +45,13 @@ Sources: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from pytest_k8ssec import docker
 from pytest_k8ssec.clusters.interface import Cluster, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.errors import NoAccess, SabotageError
+from pytest_k8ssec.errors import K8ssecError, NoAccess, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import STOPPED
 from pytest_k8ssec.probes.exposure import API_SERVER, KUBELET, exposed, listening, on_node, opened_ports
@@ -162,4 +163,7 @@ def _published_to_others(cluster: Cluster) -> Evidence:
 @sabotage(test_ext_ports, proof=_published_to_others)
 def published_api_server(config: KindConfig) -> None:
     """The API server is published at an address of this machine that its containers reach; never one that others do."""
-    config.document.setdefault("networking", {})["apiServerAddress"] = docker.gateway(_NETWORK)
+    address = "127.0.0.1"
+    with suppress(K8ssecError):  # there is no network yet, nor need be a docker: it is only being planned
+        address = docker.gateway(_NETWORK)
+    config.document.setdefault("networking", {})["apiServerAddress"] = address
