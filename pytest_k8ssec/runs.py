@@ -49,6 +49,10 @@ class Run:
 
     id: str
     directory: Path
+    worker: str = ""
+    """Which of xdist's workers this process is, "" for none."""
+    passphrase: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """What the state of its stacks is encrypted with; never written down."""
     _lock: Lock | None = field(default=None, repr=False)
 
     @classmethod
@@ -67,14 +71,19 @@ class Run:
             directory = folder / identity
             directory.mkdir(mode=0o700)
             lock = locks.take(directory / _LOCK)
-        run = cls(identity, directory, lock)
+        run = cls(identity, directory, _lock=lock)
         run._append({"started": time.time(), "pid": os.getpid(), "docker": docker})
         return run
 
     @classmethod
-    def join(cls, directory: Path) -> Run:
+    def join(cls, directory: Path, *, worker: str = "", passphrase: str = "") -> Run:
         """The run that another process of ours has begun; its lock stays with that process."""
-        return cls(directory.name, directory)
+        return cls(directory.name, directory, worker, passphrase)
+
+    @property
+    def own(self) -> str:
+        """Part of the names of what no other worker shares: the run's id, and which worker this is."""
+        return f"{self.id}-{self.worker}" if self.worker else self.id
 
     def name(self, suffix: str = "") -> str:
         """A name for something of this run: ``k8ssec-<id>`` or ``k8ssec-<id>-<suffix>``."""

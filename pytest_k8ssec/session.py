@@ -57,7 +57,8 @@ def lend_to_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
 
     _obey_sigterm(config)
     with suppress(SettingsError):  # the worker will meet the same error, if it needs a run at all
-        workerinput[_WORKER_KEY] = str(_run(config).directory)
+        run = _run(config)
+        workerinput[_WORKER_KEY] = {"directory": str(run.directory), "passphrase": run.passphrase}
 
 
 def sites(config: pytest.Config) -> Sites:
@@ -156,13 +157,16 @@ def _run(config: pytest.Config) -> Run:
         from pytest_k8ssec.runs import Run
 
         lent = _lent(config)
-        config.stash[_RUN] = Run.join(Path(lent)) if lent else Run.begin()
+        config.stash[_RUN] = Run.join(**lent) if lent else Run.begin()
     return config.stash[_RUN]
 
 
-def _lent(config: pytest.Config) -> str | None:
-    lent = getattr(config, "workerinput", {}).get(_WORKER_KEY)
-    return None if lent is None else str(lent)
+def _lent(config: pytest.Config) -> dict[str, Any] | None:
+    """What the controller lends a worker of xdist: all that makes it join its run."""
+    given = getattr(config, "workerinput", {})
+    if (lent := given.get(_WORKER_KEY)) is None:
+        return None
+    return {**lent, "directory": Path(lent["directory"]), "worker": str(given["workerid"])}
 
 
 def _obey_sigterm(config: pytest.Config) -> None:

@@ -7,7 +7,6 @@ cluster of its own; each part of a site is made when it is first asked for.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Callable
 from functools import cached_property
@@ -97,9 +96,7 @@ class Site:
             stack = self.expected_stack
             return stack.namespaces if stack and stack.deployed else ()
 
-        # The workers of xdist share the cluster, but no pod: each names its own.
-        worker = "" if self._sites.owner else os.environ.get("PYTEST_XDIST_WORKER", "")
-        return Pool(self.cluster, "-".join(filter(None, (self._sites.run.id, worker))), among)
+        return Pool(self.cluster, self._sites.run.own, among)
 
     @property
     def has_cluster(self) -> bool:
@@ -190,7 +187,10 @@ class Sites:
         if not cluster.ours:
             return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
         with FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
-            return stacks.deploy(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
+            return stacks.deploy(
+                source, engine, cluster,
+                deadline=STACK_SECONDS, progress=self.progress, passphrase=self.run.passphrase,
+            )  # fmt: skip
 
     @cached_property
     def stack_source(self) -> Any:

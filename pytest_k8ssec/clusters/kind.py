@@ -126,7 +126,7 @@ class KindCluster:
 
     def _vantage(self, place: str) -> str:
         """A container of ours to probe from; it holds no capability and nothing of the cluster but its network."""
-        name = f"{self.name}-from-{place.removeprefix(self.name + '-')}"
+        name = "-".join(filter(None, (self.name, "from", place.removeprefix(f"{self.name}-"), self.run.worker)))
         network = f"container:{place}" if place != "outside" else self._network
         self.run.will_create("container", name)
         try:

@@ -89,7 +89,8 @@ class _Stacks:
     def get(self, job: Job) -> auto.Stack:
         """The stack, ready to be run where the job says."""
         if self._made is None:
-            made = auto.Stack.create(
+            # Another worker of the same run may have made it: then it is found as it was left.
+            made = auto.Stack.create_or_select(
                 job.stack, auto.LocalWorkspace(work_dir=job.workspace, secrets_provider="passphrase")
             )
             for key, value in job.secrets.items():

@@ -61,13 +61,21 @@ class Engine:
 
 
 def deploy(
-    source: StackSource, engine: Engine, cluster: Cluster, *, deadline: float = 180, progress: Progress = lambda _: None
+    source: StackSource,
+    engine: Engine,
+    cluster: Cluster,
+    *,
+    deadline: float = 180,
+    progress: Progress = lambda _: None,
+    passphrase: str = "",
 ) -> Stack:
     """Bring a stack up on a cluster that this run created.
 
     Args:
         deadline: seconds for all of it, until each workload is ready.
         progress: told in a few words how far it is.
+        passphrase: of the stack's state. Who deploys the stack to the same cluster with the same one, one after the
+            other, finds it as it is; without one its state is nobody else's.
 
     Raises:
         SettingsError: a setting is wrong, or a value that the program requires was not given.
@@ -75,7 +83,7 @@ def deploy(
     """
     if not cluster.ours:
         raise StackError(f"cluster {cluster.name}: was not created by this run, so no stack is deployed to it")
-    operations = _Operations(prepare(source), engine, cluster, deadline, progress)
+    operations = _Operations(prepare(source), engine, cluster, deadline, progress, passphrase)
     with operations.worker:
         preview, _ = operations.run("preview")
         _, done = operations.run("up", total=len(preview.objects("done")))
@@ -104,16 +112,22 @@ class _Operations:
     """A stack's private workspace, and Pulumi's operations in it."""
 
     def __init__(
-        self, prepared: Prepared, engine: Engine, cluster: Cluster, seconds: float, progress: Progress
+        self,
+        prepared: Prepared,
+        engine: Engine,
+        cluster: Cluster,
+        seconds: float,
+        progress: Progress,
+        passphrase: str = "",
     ) -> None:
         self._prepared = prepared
         self._cluster = cluster
         self._started = time.monotonic()
         self._seconds = seconds
         self._progress = progress
-        self._workspace = Path(tempfile.mkdtemp(prefix="stack-", dir=cluster.workdir))
+        self._workspace = _workspace(cluster, shared=bool(passphrase))
         self._old_provider = engine.old_provider
-        self._env = _environment(engine, cluster, self._workspace, offline=self._old_provider)
+        self._env = _environment(engine, cluster, self._workspace, passphrase, offline=self._old_provider)
         self._inline = self._runs_inline()
         self.hide = hider(prepared.secrets.values())
         self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=self.hide)
@@ -198,15 +212,26 @@ class _Operations:
         return self.hide(describe(self._cluster.api, namespaces))
 
 
-def _environment(engine: Engine, cluster: Cluster, workspace: Path, *, offline: bool) -> dict[str, str]:
+def _workspace(cluster: Cluster, *, shared: bool) -> Path:
+    """Where the stack's state is."""
+    if not shared:
+        return Path(tempfile.mkdtemp(prefix="stack-", dir=cluster.workdir))
+    path = cluster.workdir / "stack"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _environment(
+    engine: Engine, cluster: Cluster, workspace: Path, passphrase: str, *, offline: bool
+) -> dict[str, str]:
     """The child's environment: ours without anything that could lead Pulumi to the user's stacks or clusters."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
     folders = [engine.pulumi.parent, engine.plugin_dir, Path(sys.executable).parent]
     env["PATH"] = os.pathsep.join([*(str(one) for one in folders if one), env.get("PATH", os.defpath)])
     home = workspace / "home"
-    home.mkdir()
-    (workspace / "state").mkdir()
-    if engine.plugin_cache:
+    home.mkdir(exist_ok=True)
+    (workspace / "state").mkdir(exist_ok=True)
+    if engine.plugin_cache and not (home / "plugins").exists():
         engine.plugin_cache.mkdir(parents=True, exist_ok=True)
         (home / "plugins").symlink_to(engine.plugin_cache, target_is_directory=True)
     env |= {
@@ -214,7 +239,7 @@ def _environment(engine: Engine, cluster: Cluster, workspace: Path, *, offline: 
         "KUBECONFIG": str(cluster.kubeconfig),
         "PULUMI_HOME": str(home),
         "PULUMI_BACKEND_URL": f"file://{workspace / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(32),
+        "PULUMI_CONFIG_PASSPHRASE": passphrase or secrets.token_urlsafe(32),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "NO_COLOR": "1",
     }
@@ -235,4 +260,6 @@ def _write_workspace(workspace: Path, prepared: Prepared, probe_image: str) -> N
         for key, value in prepared.config.items()
     }
     (workspace / "Pulumi.yaml").write_text(yaml.safe_dump(document))
-    (workspace / f"Pulumi.{prepared.source.name}.yaml").write_text(yaml.safe_dump({"config": config}))
+    path = workspace / f"Pulumi.{prepared.source.name}.yaml"
+    if not path.exists():  # what is there says with which salt the state is encrypted
+        path.write_text(yaml.safe_dump({"config": config}))

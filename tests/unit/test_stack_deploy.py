@@ -15,7 +15,7 @@ import pytest
 from pytest_k8ssec import tools
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.stack import SAMPLE, Engine, Secret, StackSource, deploy
+from pytest_k8ssec.stack import SAMPLE, Engine, Secret, Stack, StackSource, deploy
 
 
 def _find_pulumi() -> Path | None:
@@ -151,6 +151,23 @@ def test_a_stack_is_deployed(
     assert "hush" not in repr(stack)
     # Nothing is written beside the user's program but Python's own cache.
     assert sorted(path.name for path in source.directory.iterdir() if path.name != "__pycache__") == before
+
+
+@needs_pulumi
+def test_who_shares_the_passphrase_finds_the_stack_as_it_is(cluster: Cluster, source: StackSource) -> None:
+    """Workers of xdist deploy one after the other: to one state, which nobody reads without the passphrase."""
+    assert _PULUMI
+    said: list[str] = []
+
+    def deployed(passphrase: str) -> Stack:
+        return deploy(source, Engine(_PULUMI), cluster, deadline=100, progress=said.append, passphrase=passphrase)
+
+    first, second = deployed("shared"), deployed("shared")
+    assert first.resources == second.resources
+    assert ["hush", "hush"] == [each.outputs["nested"]["key"].reveal() for each in (first, second)]
+    assert ["stack"] == [path.name for path in cluster.workdir.iterdir() if path.name.startswith("stack")]
+    with pytest.raises(StackError, match="passphrase"):
+        deployed("another")
 
 
 @needs_pulumi
