@@ -16,6 +16,7 @@ _TOOLS = {
 }
 _COLOURS = {"k8ssec": "#0a7d4b", "cyclonus": "#b3261e", "pooled": "#8a6d00", "serial": "#5b5b8a"}
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 360, 64, 44, 16, 104
+_LINE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,10 @@ def page(results: Mapping[str, Any], picture: str) -> str:
         "",
         f"{results['date']}, Kubernetes {results.get('kubernetes', '?')}, {results['processors']} processors, {versions}.",
         "",
-        "The same pods, made by cyclonus itself: each listens on ports 80 and 81, and policies let nobody into a third of",
-        "them. Pod addresses, one second of timeout; cyclonus without its wait for policies, as they are long in force. Each",
-        "figure is that of a whole process, from its start to its exit: median, and the range of all runs. Two arms of our",
-        "own code tell where the difference comes from.",
+        "The same pods, made by cyclonus itself: each listens on ports 80 and 81, TCP and UDP (100 pods: TCP alone), and",
+        "policies let nobody into a third of them. Pod addresses, one second of timeout; cyclonus without its wait for",
+        "policies, as they are long in force. Each figure is that of a whole process, from its start to its exit: median, and",
+        "the range of all runs. Two arms of our own code tell where the difference comes from.",
         "",
         *(f"- **{tool}**: {words}" for tool, words in _TOOLS.items()),
         "",
@@ -119,12 +120,26 @@ def plot(results: Mapping[str, Any]) -> str:
         for size in sizes
     ]
     parts.append(f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">pods</text>')
+    ends: dict[str, tuple[float, float]] = {}
     for tool, colour in _COLOURS.items():
         points = [(across(row.pods), up(row.middle("seconds"))) for row in rows if row.tool == tool]
         if points:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points]
-            x, y = points[-1]
-            parts.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" fill="{colour}">{tool}</text>')
+            ends[tool] = points[-1]
+    parts += [
+        f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" fill="{_COLOURS[tool]}">{tool}</text>'
+        for tool, (x, y) in _apart(ends).items()
+    ]
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _apart(ends: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Where the lines' names stand: beside their ends, and below the one above where two would lie on each other."""
+    placed: dict[str, tuple[float, float]] = {}
+    lowest = -math.inf
+    for tool, (x, y) in sorted(ends.items(), key=lambda end: end[1][1]):
+        lowest = max(y, lowest + _LINE)
+        placed[tool] = (x, lowest)
+    return placed

@@ -120,6 +120,14 @@ def test_the_plot_is_svg_with_a_line_for_each_tool() -> None:
     assert 2 == len(root.findall("{http://www.w3.org/2000/svg}polyline"))
 
 
+def test_names_of_lines_that_end_together_do_not_lie_on_each_other() -> None:
+    """The lower one gives way."""
+    same = {**results(), "runs": [{**each, "seconds": 2.0} for each in results()["runs"]]}
+    texts = ET.fromstring(plot(same)).findall("{http://www.w3.org/2000/svg}text")
+    heights = [float(each.attrib["y"]) for each in texts if each.text in {"k8ssec", "cyclonus"}]
+    assert 14 == max(heights) - min(heights)
+
+
 def test_a_programs_cost_is_its_own() -> None:
     """Time, processor time, memory, and what it said."""
     code = "import sys; block = bytearray(60_000_000); print(sys.stdin.read())"
