@@ -125,7 +125,7 @@ def test_names_of_lines_that_end_together_do_not_lie_on_each_other() -> None:
     same = {**results(), "runs": [{**each, "seconds": 2.0} for each in results()["runs"]]}
     texts = ET.fromstring(plot(same)).findall("{http://www.w3.org/2000/svg}text")
     heights = [float(each.attrib["y"]) for each in texts if each.text in {"k8ssec", "cyclonus"}]
-    assert 14 == max(heights) - min(heights)
+    assert max(heights) - min(heights) >= 13.9
 
 
 def test_a_programs_cost_is_its_own() -> None:
