@@ -25,6 +25,9 @@ _TOKEN = re.compile(r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[\w+/=-]{32,}")
 _PIECE = 16
 MARK = "[redacted]"
 
+Span = tuple[int, int]
+"""Beginning and end."""
+
 _secrets: set[str] = set()
 _pieces: set[str] = set()
 
@@ -42,11 +45,13 @@ def register(value: str) -> str:
 
 def redact(text: str) -> str:
     """The text without any registered value, JWT or private key."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, MARK)
-    for pattern in _PATTERNS:
-        text = pattern.sub(MARK, text)
-    return _without_pieces(text)
+    # All are looked for in the whole text: what one of them leaves of another would no longer be known.
+    kept, done = [], 0
+    for start, end in sorted((*_whole(text), *_patterned(text), *_pieces_in(text))):
+        if start >= done:
+            kept += [text[done:start], MARK]
+        done = max(done, end)
+    return "".join((*kept, text[done:]))
 
 
 def redacted(value: Any) -> Any:
@@ -78,15 +83,29 @@ def _forms(value: str) -> Iterator[str]:
             yield encoded.decode()[start:end]
 
 
-def _without_pieces(text: str) -> str:
-    """The text without longer pieces of registered tokens."""
-    kept, done, at = [], 0, 0
+def _whole(text: str) -> Iterator[Span]:
+    """Where registered values stand."""
+    for secret in _secrets:
+        at = text.find(secret)
+        while at >= 0:
+            yield at, at + len(secret)
+            at = text.find(secret, at + 1)
+
+
+def _patterned(text: str) -> Iterator[Span]:
+    """Where something looks like a JWT or a private key."""
+    return (found.span() for pattern in _PATTERNS for found in pattern.finditer(text))
+
+
+def _pieces_in(text: str) -> Iterator[Span]:
+    """Where longer pieces of registered tokens stand."""
+    at = 0
     while _pieces and at <= len(text) - _PIECE:
-        if text[at : at + _PIECE] not in _pieces:
-            at += 1
-            continue
-        kept += [text[done:at], MARK]
+        start = at
         while text[at : at + _PIECE] in _pieces:
             at += 1
-        at = done = at - 1 + _PIECE
-    return "".join(kept) + text[done:]
+        if at > start:
+            at += _PIECE - 1
+            yield start, at
+        else:
+            at += 1

@@ -24,6 +24,7 @@ from pathlib import Path
 from pytest_k8ssec import locks
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.locks import Lock
+from pytest_k8ssec.redaction import register
 
 PREFIX = "k8ssec-"
 """Every name that a run gives to a cluster or a container begins with this and the run's id."""
@@ -51,8 +52,8 @@ class Run:
     directory: Path
     worker: str = ""
     """Which of xdist's workers this process is, "" for none."""
-    passphrase: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
-    """What the state of its stacks is encrypted with; never written down."""
+    passphrase: str = field(default="", repr=False)
+    """What the state of stacks that workers share is encrypted with; never written down."""
     _lock: Lock | None = field(default=None, repr=False)
 
     @classmethod
@@ -71,14 +72,14 @@ class Run:
             directory = folder / identity
             directory.mkdir(mode=0o700)
             lock = locks.take(directory / _LOCK)
-        run = cls(identity, directory, _lock=lock)
+        run = cls(identity, directory, passphrase=register(secrets.token_urlsafe(32)), _lock=lock)
         run._append({"started": time.time(), "pid": os.getpid(), "docker": docker})
         return run
 
     @classmethod
     def join(cls, directory: Path, *, worker: str = "", passphrase: str = "") -> Run:
         """The run that another process of ours has begun; its lock stays with that process."""
-        return cls(directory.name, directory, worker, passphrase)
+        return cls(directory.name, directory, worker, register(passphrase))
 
     @property
     def own(self) -> str:

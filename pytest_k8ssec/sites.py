@@ -108,10 +108,14 @@ class Site:
         if "pool" in self.__dict__:
             self.pool.refresh()
 
-    def close(self) -> None:
-        """Remove what was made, as far as it is ours."""
+    def close_pool(self) -> None:
+        """Remove what our pods needed, where the cluster outlives the run."""
         if "pool" in self.__dict__:
             self.pool.close()
+
+    def close(self) -> None:
+        """Remove what was made, as far as it is ours."""
+        self.close_pool()
         if self.has_cluster:
             self.cluster.close()
         self.__dict__.pop("cluster", None)
@@ -158,11 +162,11 @@ class Sites:
 
         docker.check_daemon()
         binary, probe = tools.find("kind"), tools.probe_image()
-        if self.settings.cluster:
-            return kind.attach(self.settings.cluster, self.run, kind=binary, probe_image=probe)
         if variant is not None:
             return self._create(variant)
         with FileLock(self.run.directory / "base.lock"):
+            if self.settings.cluster:
+                return kind.attach(self.settings.cluster, self.run, kind=binary, probe_image=probe)
             shared = self.run.directory / _SHARED
             if shared.exists():
                 return self._shared_cluster(json.loads(shared.read_text()))
@@ -187,10 +191,10 @@ class Sites:
         if not cluster.ours:
             return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
         with FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
+            shared = self.run.passphrase if self.run.worker else ""
             return stacks.deploy(
-                source, engine, cluster,
-                deadline=STACK_SECONDS, progress=self.progress, passphrase=self.run.passphrase,
-            )  # fmt: skip
+                source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress, passphrase=shared
+            )
 
     @cached_property
     def stack_source(self) -> Any:
@@ -316,6 +320,7 @@ class Sites:
         """
         self.close_variants()
         if not self.owner:
+            self.base.close_pool()
             return []
         keep = self.settings.keep == "always" or (self.settings.keep == "on-failure" and failed)
         if keep and self.base.has_cluster and self.base.cluster.ours:

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -113,8 +113,8 @@ class KubeApi:
             path: absolute, ``/api/v1/namespaces``.
             body: sent as JSON.
             token: a bearer token to use *instead of* our own credentials; "" sends none at all (anonymous).
-            deadline: seconds for one try. A GET whose connection breaks, or that is not answered, is tried once more,
-                one that is refused twice.
+            deadline: seconds for one try. A GET whose connection breaks, or that is not answered, is tried once more;
+                one that is refused, or put off with ``Retry-After``, twice.
 
         Raises:
             ClusterError: no HTTP answer came.
@@ -296,11 +296,11 @@ class KubeApi:
                 return now
         raise ClusterError(f"{what} within {deadline:g} s")
 
-    def _opened(self, url: str, deadline: float) -> WSClient:
+    def _opened(self, url: str, where: str, deadline: float) -> WSClient:
         """An open WebSocket. The client's handshake has no deadline, so a thread makes it, which may be left behind.
 
         Raises:
-            TimeoutError: the deadline came first.
+            ProbeError: the deadline came first.
         """
         opened: Future[WSClient] = Future()
 
@@ -317,10 +317,10 @@ class KubeApi:
                 socket.sock.shutdown()
 
         threading.Thread(target=connect, daemon=True, name="k8ssec-exec").start()
-        try:
-            return opened.result(deadline)
-        finally:
-            opened.cancel()
+        wait([opened], deadline)
+        if opened.cancel():
+            raise ProbeError(f"{where}: not begun after {deadline:g} s")
+        return opened.result()
 
     def exec(
         self,
@@ -352,9 +352,7 @@ class KubeApi:
         url = f"{server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
         end = time.monotonic() + deadline
         try:
-            socket = self._opened(url, deadline)
-        except TimeoutError:
-            raise ProbeError(f"{where}: not begun after {deadline:g} s") from None
+            socket = self._opened(url, where, deadline)
         except (client.ApiException, WebSocketException, OSError) as error:
             raise ProbeError(f"{where}: refused: {_said(error)}") from error
         try:

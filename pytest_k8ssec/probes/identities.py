@@ -251,6 +251,7 @@ def _grant(pool: Pool, namespace: str, name: str) -> str:
         (f"{_RBAC}/clusterroles", {"rules": list(rules)}),
         (f"{_RBAC}/clusterrolebindings", {"roleRef": role, "subjects": [subject]}),
     ):
+        pool.owns(f"{path}/{name}")
         answer = pool.cluster.api.request("POST", path, body={**body, "metadata": {"name": name, "labels": labels}})
         if not answer.ok and answer.status != 409:
             raise ProbeError(f"POST {path}: HTTP {answer.status}: {answer.message}")

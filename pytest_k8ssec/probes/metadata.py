@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from filelock import FileLock
+
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.evidence import Outcome
@@ -18,6 +20,8 @@ from pytest_k8ssec.probes.tasks import Tcp
 ADDRESS = "169.254.169.254"
 METADATA = Tcp(ADDRESS, 80)
 """Connects there, and asks for nothing."""
+
+_SECONDS = 300
 
 _SERVE = f"""
 set -e
@@ -58,6 +62,7 @@ def served(cluster: Cluster, node: Node, pod: Pod) -> Iterator[str]:
     Raises:
         NoAccess: nothing answers, and the cluster is not ours to plant something there.
         ProbeError: nothing could be planted.
+        filelock.Timeout: another worker of xdist keeps it for minutes.
     """
     if not cluster.ours or not node.container:
         if pod.probe(METADATA)[0].outcome is not Outcome.OPEN:
@@ -65,9 +70,16 @@ def served(cluster: Cluster, node: Node, pod: Pod) -> Iterator[str]:
         yield f"{node.name}: a metadata service answers"
         return
     there = False
-    try:
-        there = cluster.on_node(node, ["sh", "-c", _SERVE]).text.strip() == "there"
-        yield f"{node.name}: a listener of ours stands in for the metadata service"
-    finally:
-        if not there:  # else it is somebody else's: a sabotage's that is in force
-            cluster.on_node(node, ["sh", "-c", _STOP])
+    with _alone(cluster, node):
+        try:
+            there = cluster.on_node(node, ["sh", "-c", _SERVE]).text.strip() == "there"
+            yield f"{node.name}: a listener of ours stands in for the metadata service"
+        finally:
+            if not there:  # else it is somebody else's: a sabotage's that is in force
+                cluster.on_node(node, ["sh", "-c", _STOP])
+
+
+def _alone(cluster: Cluster, node: Node) -> FileLock:
+    """No other worker of xdist meanwhile: it would take the listener for its own, or away. In this process no matter."""
+    path = cluster.workdir / f"metadata-{node.name}.lock"
+    return FileLock(path, timeout=_SECONDS, thread_local=False, is_singleton=True)

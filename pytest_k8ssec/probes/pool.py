@@ -78,6 +78,7 @@ class Pool:
         self._run_id = run_id
         self._stack_namespaces = stack_namespaces
         self._namespaces: dict[str, str] = {}
+        self._outside: list[str] = []
         self._owners: dict[str, Body] = {}
         self._leased: dict[str, Pod] = {}
         self._remembered: dict[str, Any] = {}
@@ -153,11 +154,18 @@ class Pool:
         self._leased.clear()
         self._remembered.clear()
 
+    def owns(self, path: str) -> None:
+        """Note something that is about to be made outside of our namespaces, so that :meth:`close` removes it."""
+        self._outside.append(path)
+
     def close(self) -> None:
         """Remove what was made, where the cluster outlives the run."""
         if not self._cluster.ours:
-            for name in self._namespaces.values():
-                self._cluster.api.delete(f"/api/v1/namespaces/{name}")
+            for path in (
+                *reversed(self._outside),
+                *(f"/api/v1/namespaces/{name}" for name in self._namespaces.values()),
+            ):
+                self._cluster.api.delete(path)
 
     def _start(self, spec: PodSpec) -> tuple[str, str]:
         if spec.namespace not in self._namespaces.values() and spec.namespace not in self._stack_namespaces():

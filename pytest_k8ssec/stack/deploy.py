@@ -84,9 +84,13 @@ def deploy(
     if not cluster.ours:
         raise StackError(f"cluster {cluster.name}: was not created by this run, so no stack is deployed to it")
     operations = _Operations(prepare(source), engine, cluster, deadline, progress, passphrase)
-    with operations.worker:
-        preview, _ = operations.run("preview")
-        _, done = operations.run("up", total=len(preview.objects("done")))
+    try:
+        with operations.worker:
+            preview, _ = operations.run("preview")
+            _, done = operations.run("up", total=len(preview.objects("done")))
+    except BaseException:
+        operations.discard()  # what was broken off stays locked, and whoever comes next would be told only that
+        raise
     outputs = stack_outputs(done.outputs, done.state, operations.hide)
     exposed = tuple(Leak(**one) for one in done.exposed)
     return operations.stack(deployed_resources(done.state), outputs, exposed)
@@ -159,6 +163,10 @@ class _Operations:
             late = True
         after = self._seconds if late else None
         raise explain(self._prepared.source, course, said, after=after, trouble=self._trouble)
+
+    def discard(self) -> None:
+        """Remove the workspace."""
+        shutil.rmtree(self._workspace, ignore_errors=True)
 
     def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any], exposed: tuple[Leak, ...] = ()) -> Stack:
         """The result."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 
 import pytest
 
+from pytest_k8ssec import docker
 from tests.cluster.harness import Place, assert_nothing_left, everything
 
 pytestmark = pytest.mark.usefixtures("untouched")
@@ -40,11 +42,35 @@ def test_kept_cluster_stays_until_it_is_taken_down(place: Place) -> None:
     assert [line for line in listed.splitlines() if line.strip().startswith("kubeconfig /")]
     test = place.pytest(str(place.file("test_uses.py", USES)), f"--k8ssec-cluster={name}")
     assert 0 == test.end(), test.output
+    _assert_controls_leave_nothing(place, name)
     made = everything(place)
     assert f"{name}-control-plane" in place.containers()
     assert f"removed {name}-control-plane" in said(place, "down", name)
     assert "no run is recorded" in said(place, "list")
     assert_nothing_left(place, made)
+
+
+def _assert_controls_leave_nothing(place: Place, name: str) -> None:
+    """Two workers make namespaces, pods and cluster-wide rights on a cluster that stays, and take them away again."""
+    run = place.pytest(
+        "-n2",
+        "--k8ssec-controls",
+        "-k",
+        "kubelet-anon or kubelet-authz or net-cni-enforces",
+        f"--k8ssec-cluster={name}",
+    )
+    assert 0 == run.end(), run.output
+    ask = "get namespaces,clusterroles,clusterrolebindings -o name --kubeconfig /etc/kubernetes/admin.conf"
+
+    def ours() -> list[str]:
+        answer = docker.docker("exec", f"{name}-control-plane", "kubectl", *ask.split())
+        assert "namespace/kube-system" in answer.text
+        return [line for line in answer.text.split() if "k8ssec-" in line]
+
+    end = time.monotonic() + 60  # a namespace goes only when all in it has gone
+    while ours() and time.monotonic() < end:
+        time.sleep(0.5)
+    assert [] == ours()
 
 
 def test_down_leaves_what_others_made(place: Place, user_containers: list[str]) -> None:

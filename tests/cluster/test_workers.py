@@ -19,7 +19,7 @@ def test_two_workers_share_cluster_and_stack(place: Place) -> None:
         "-n2",
         "--k8ssec-controls",
         "-m",
-        "api or kubelet or net or node or rbac",
+        "api or blast or kubelet or net or node or rbac",
         f"--k8ssec-stack={STACK}",
         "--k8ssec-config=platform:image={probe_image}",
         "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",

@@ -65,6 +65,16 @@ def test_a_piece_of_a_registered_token_is_cut_out(start: int, end: int | None) -
     assert f"token = '{MARK}...'" == redact(f"token = '{piece}...'")
 
 
+def test_a_value_within_another_leaves_nothing_of_it() -> None:
+    """Whichever of the two is looked for first; also where they only overlap."""
+    outer, inner, tail = "A1b2c3d4e5f6g7hunter2H8i9j0k1l2m3n4", "hunter2", "m3n4 and the rest"
+    for value in (inner, outer, tail):
+        register(value)
+    assert f"password: {MARK}!" == redact(f"password: {outer}!")
+    assert f"{MARK}!" == redact(f"{outer} and the rest!")
+    assert f"dsn {MARK}@db" == redact(f"dsn {inner}@db")
+
+
 def test_each_piece_of_a_shortened_token_is_cut_out() -> None:
     """Head and tail go, what stands between stays."""
     register(TOKEN)

@@ -140,6 +140,7 @@ def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
 def everybody_is_admin(cluster: Cluster) -> Iterator[Evidence]:
     """The group that everybody with a token is in is bound to cluster-admin."""
     everything = rule("*", "*", group="*")
+    everybody_may(cluster, everything, no_more=True)  # else nobody could tell when it is undone
     with cluster.api.applied(_binding("k8ssec-everybody-is-admin", "Group", "system:authenticated")):
         yield everybody_may(cluster, everything)
     everybody_may(cluster, everything, no_more=True)
