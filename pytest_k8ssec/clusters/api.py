@@ -307,7 +307,7 @@ class KubeApi:
         def connect() -> None:
             try:
                 socket = WSClient(self._configuration, url, self._authorization(), capture_all=False, binary=True)
-            except Exception as error:  # noqa: BLE001 - the caller gets it
+            except Exception as error:  # noqa: BLE001 - in a thread: raised where it is waited for
                 if opened.set_running_or_notify_cancel():
                     opened.set_exception(error)
                 return

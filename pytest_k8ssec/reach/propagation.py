@@ -198,7 +198,7 @@ def await_policies(pool: Pool, seconds: float = 120) -> None:
         except ProbeError:
             if time.monotonic() > end:
                 raise
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # nothing tells when a node's network plugin has caught up
         else:
             return
 

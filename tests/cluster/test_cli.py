@@ -69,7 +69,7 @@ def _assert_controls_leave_nothing(place: Place, name: str) -> None:
 
     end = time.monotonic() + 60  # a namespace goes only when all in it has gone
     while ours() and time.monotonic() < end:
-        time.sleep(0.5)
+        time.sleep(0.5)  # each look is a process on the node
     assert [] == ours()
 
 
