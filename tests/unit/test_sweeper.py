@@ -8,9 +8,9 @@ import resource
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -48,9 +48,26 @@ def listening(
     """A socket that listens, or is bound, and its port."""
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind((HERE, 0))
+        sock.settimeout(20)
         if kind == socket.SOCK_STREAM:
             sock.listen(backlog)
         yield sock, sock.getsockname()[1]
+
+
+def accept(sock: socket.socket, count: int, *, after: float = 0) -> None:
+    """Take so many connections, and close each."""
+    time.sleep(after)
+    for _ in range(count):
+        sock.accept()[0].close()
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Something done in a thread, which has ended when its sockets are closed: the last of it outlasts the sweeper."""
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(work)
+        yield
+        done.result()
 
 
 @pytest.fixture
@@ -89,13 +106,8 @@ def test_silence_is_told_only_once_it_was_tried_again() -> None:
             each.connect_ex((HERE, port))
         time.sleep(0.05)
 
-        def make_room() -> None:
-            time.sleep(0.25)
-            for _ in range(2):
-                sock.accept()[0].close()
-
-        threading.Thread(target=make_room, daemon=True).start()
-        row = sweep(ThisMachine(), [Dial(HERE, port)], Manner(timeout=0.9))
+        with meanwhile(lambda: accept(sock, 2, after=0.25)):
+            row = sweep(ThisMachine(), [Dial(HERE, port)], Manner(timeout=0.9))
     assert Outcome.OPEN is row.outcome(0)
 
 
@@ -107,13 +119,8 @@ def test_a_first_try_that_answers_late_is_told_once() -> None:
             each.connect_ex((HERE, port))
         time.sleep(0.05)
 
-        def make_room() -> None:
-            time.sleep(0.9)
-            for _ in range(2):
-                sock.accept()[0].close()
-
-        threading.Thread(target=make_room, daemon=True).start()
-        row = sweep(ThisMachine(), [Dial(HERE, port)], Manner(timeout=1.4))
+        with meanwhile(lambda: accept(sock, 2, after=0.9)):
+            row = sweep(ThisMachine(), [Dial(HERE, port)], Manner(timeout=1.4))
     assert (Outcome.OPEN, "") == (row.outcome(0), row.broken)
     assert 1.4 * 500 < row.latencies[0]
 
@@ -126,9 +133,9 @@ def test_udp_is_open_by_its_answer_only(closed: int) -> None:
             data, address = echo.recvfrom(64)
             echo.sendto(data, address)
 
-        threading.Thread(target=answer, daemon=True).start()
         dials = [Dial(HERE, port, "UDP"), Dial(HERE, closed, "UDP"), Dial(HERE, mute, "UDP")]
-        row = sweep(ThisMachine(), dials, QUICK)
+        with meanwhile(answer):
+            row = sweep(ThisMachine(), dials, QUICK)
     assert [Outcome.OPEN, Outcome.REFUSED, Outcome.NO_ANSWER] == [row.outcome(number) for number in range(3)]
 
 
@@ -185,14 +192,7 @@ def test_the_rate_is_kept() -> None:
 
 def test_a_thousand_targets_are_one_exec() -> None:
     """And each gets its own answer."""
-    with listening(backlog=1024) as (sock, port):
-        sock.settimeout(10)
-
-        def accept() -> None:
-            for _ in range(1000):
-                sock.accept()[0].close()
-
-        threading.Thread(target=accept, daemon=True).start()
+    with listening(backlog=1024) as (sock, port), meanwhile(lambda: accept(sock, 1000)):
         ((number, row),) = measure([ThisMachine()], [Dial(HERE, port)] * 1000, timeout=5)
     assert (0, 1000) == (number, row.codes.count(0))
 
@@ -207,7 +207,7 @@ def _with_error(monkeypatch: pytest.MonkeyPatch, code: int) -> tuple[socket.sock
     def refuse(*_: Any) -> socket.socket:
         raise OSError(code, "no")
 
-    # The sweeper's own: a listener's thread of an earlier test may still be taking its last connection.
+    # The sweeper's own: a listener's thread of another file's test may still be taking its last connection.
     monkeypatch.setattr(sweeper, "socket", SimpleNamespace(**{**vars(socket), "socket": refuse}))
     return sweeper.dial(HERE, 1, "SCTP")
 
