@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -15,3 +16,9 @@ def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name in _AMBIENT or name.startswith("PULUMI_"):
             monkeypatch.delenv(name)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean something where a shell started us in the background: it ignores it, and so would all we start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
