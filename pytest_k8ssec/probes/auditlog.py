@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.nodefacts import arguments, control_planes, node_source
+from pytest_k8ssec.probes.nodefacts import OWN, arguments, control_planes, node_source
 
 _PROCESS = "kube-apiserver"
 _EVERY = 0.5
 _NO_FILE = 3
+_NO_PROCESS = 4
 _SEARCH = rf"""
-pid=$(pidof -s {_PROCESS}) || exit 4
-root=/proc/$pid/root
+root=/proc/$(pgrep {shlex.join(OWN)} {_PROCESS})/root
+[ -d "$root" ] || exit {_NO_PROCESS}
 set -- "$root${{1%.*}}"*
 [ -e "$1" ] || exit {_NO_FILE}
 grep -hF -f - -- "$@"
@@ -70,6 +72,8 @@ class AuditLogs:
     def _lines(self, node: Node, path: str, texts: Sequence[str]) -> list[str]:
         wanted = "".join(f"{text}\n" for text in texts).encode()
         done = self.cluster.on_node(node, ["sh", "-c", _SEARCH, "search", path], stdin=wanted, check=False)
+        if done.code == _NO_PROCESS:
+            raise ProbeError(f"audit log on {node.name}: can't be searched, as not one process {_PROCESS} runs")
         if done.code not in (0, 1, _NO_FILE):
             raise ProbeError(f"audit log on {node.name}: can't be searched", details=done.errors)
         return done.text.splitlines()

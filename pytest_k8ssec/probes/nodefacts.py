@@ -14,6 +14,9 @@ _WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - addresses to look fo
 
 _COMM = 15
 """So many characters of a process's name does the kernel tell."""
+OWN = ("--ns", "1", "--nslist", "net", "-x")
+"""Options of pgrep(1) and pkill(1): exactly that name, in the node's own network namespace, where the control plane runs.
+A pod of somebody's may have a process that is named alike, such as an etcd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +83,29 @@ def heard_at(cluster: Cluster, node: Node, process: str) -> list[tuple[str, int]
     return [(host, each.port) for each in listeners(cluster, node, process) for host in each.addresses(node)]
 
 
+def _process_id(cluster: Cluster, node: Node, process: str) -> int:
+    """Which process of a node bears a name.
+
+    Raises:
+        ProbeError: none does; or several do, and nothing tells which one is the cluster's own.
+    """
+    done = cluster.on_node(node, ["pgrep", *OWN, process[:_COMM]], check=False)
+    if done.code > 1:
+        raise ProbeError(f"node {node.name}: can't look for process {process}", details=done.errors)
+    found = [int(word) for word in done.text.split()]
+    if len(found) != 1:
+        raise ProbeError(f"node {node.name}: {len(found) or 'no'} processes {process} run, not one")
+    return found[0]
+
+
 def arguments(cluster: Cluster, node: Node, process: str) -> dict[str, str]:
     """The ``--name=value`` arguments of a running process.
 
     Raises:
-        ProbeError: no such process runs, or it is just ending: what it was told can no longer be read, and must not
-            be taken for nothing (``proc(5)``: the command line of a zombie is empty).
+        ProbeError: no such process runs, or several do, or it is just ending: what it was told can no longer be read,
+            and must not be taken for nothing (``proc(5)``: the command line of a zombie is empty).
     """
-    pid = cluster.on_node(node, ["pidof", "-s", process], check=False).text.strip()
-    if not pid:
-        raise ProbeError(f"node {node.name}: no process {process} runs")
-    line = cluster.on_node(node, ["cat", f"/proc/{pid}/cmdline"]).text
+    line = cluster.on_node(node, ["cat", f"/proc/{_process_id(cluster, node, process)}/cmdline"]).text
     if not line:
         raise ProbeError(f"node {node.name}: process {process} has no command line, so it is ending")
     return dict(re.findall(r"--([\w-]+)=([^\0]*)", line))
@@ -155,5 +170,4 @@ def argument_file(cluster: Cluster, node: Node, process: str, name: str) -> str:
     path = arguments(cluster, node, process).get(name)
     if not path:
         raise ProbeError(f"{process} on {node.name}: runs without --{name}")
-    pid = cluster.on_node(node, ["pidof", "-s", process]).text.strip()
-    return cluster.on_node(node, ["cat", f"/proc/{pid}/root{path}"]).text
+    return cluster.on_node(node, ["cat", f"/proc/{_process_id(cluster, node, process)}/root{path}"]).text

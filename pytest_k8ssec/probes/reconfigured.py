@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import K8ssecError, NotUndone, SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.kubelets import configured
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments
+from pytest_k8ssec.probes.nodefacts import OWN, argument_evidence, arguments
 
 API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _ETCD = "/etc/kubernetes/manifests/etcd.yaml"
@@ -151,7 +152,8 @@ def start_anew(cluster: Cluster, node: Node, process: str) -> None:
         ProbeError: the node could not be asked.
     """
     # In one go, before the old kubelet starts again what was ended.
-    steps = f"pkill -KILL -x kube-apiserver; pkill -x {process}; systemctl restart kubelet"
+    own = shlex.join(OWN)
+    steps = f"pkill -KILL {own} kube-apiserver; pkill {own} {process}; systemctl restart kubelet"
     cluster.on_node(node, ["sh", "-c", steps], deadline=60)
 
 

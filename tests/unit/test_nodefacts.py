@@ -24,13 +24,16 @@ LISTEN 0 4096 127.0.0.11:41000 0.0.0.0:*
 class FakeCluster:
     """A node with some listening sockets, and one process."""
 
-    def __init__(self, told: bytes = b"") -> None:
+    def __init__(self, told: bytes = b"", pgrep: tuple[int, bytes] = (0, b"7\n")) -> None:
         self.told = told
+        self.pgrep = pgrep
+        self.asked: list[Sequence[str]] = []
 
     def on_node(self, _node: Node, argv: Sequence[str], **_: bool) -> Completed:
         """What ``ss`` says, the process's id, and what it was told at its start."""
-        said = {"ss": SOCKETS, "pidof": b"7\n", "cat": self.told}[argv[0]]
-        return Completed(tuple(argv), 0, said, b"")
+        self.asked.append(argv)
+        code, said = {"ss": (0, SOCKETS), "pgrep": self.pgrep, "cat": (0, self.told)}[argv[0]]
+        return Completed(tuple(argv), code, said, b"why")
 
 
 def heard(process: str) -> list[Listener]:
@@ -60,3 +63,29 @@ def test_a_process_that_is_ending_is_not_one_without_arguments() -> None:
     """A zombie's command line is empty: whoever looks for a flag that must not be there would be content."""
     with pytest.raises(ProbeError, match="process etcd has no command line"):
         arguments(cast("Cluster", FakeCluster()), NODE, "etcd")
+
+
+def test_only_processes_of_the_node_itself_are_asked() -> None:
+    """Not those of pods, which have network namespaces of their own; by as much of the name as the kernel keeps."""
+    cluster = FakeCluster(b"kube-controller-manager\0--a=b\0")
+    arguments(cast("Cluster", cluster), NODE, "kube-controller-manager")
+    assert [
+        ["pgrep", "--ns", "1", "--nslist", "net", "-x", "kube-controller"],
+        ["cat", "/proc/7/cmdline"],
+    ] == cluster.asked
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ((1, b""), "no processes etcd run, not one"),
+        ((0, b"7\n8\n"), "2 processes etcd run, not one"),
+        ((3, b""), "can't look for process etcd"),
+        ((127, b""), "can't look for process etcd"),
+    ],
+    ids=["none", "two", "broken", "no-pgrep"],
+)
+def test_no_process_is_guessed(said: tuple[int, bytes], message: str) -> None:
+    """With two of a name nobody knows which one is the cluster's."""
+    with pytest.raises(ProbeError, match=message):
+        arguments(cast("Cluster", FakeCluster(b"etcd\0--a=b\0", said)), NODE, "etcd")

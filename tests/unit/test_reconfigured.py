@@ -46,7 +46,7 @@ class Machine:
 
     def on_node(self, _node: Node, argv: Sequence[str], *, stdin: bytes = b"", **_: object) -> Completed:
         """Read and write files, restart, look at arguments."""
-        said = ""
+        said, own = "", "--ns 1 --nslist net -x"
         match list(argv):
             case ["cat", path] if path in self.files:
                 said = self.files[path]
@@ -56,9 +56,9 @@ class Machine:
             case ["systemctl", "restart", "kubelet"] if not self.stubborn:
                 self.runs[KUBELET] = self.files[KUBELET]
             case ["sh", "-c", steps] if not self.stubborn:
-                assert "pkill -KILL -x kube-apiserver; pkill -x etcd; systemctl restart kubelet" == steps
+                assert f"pkill -KILL {own} kube-apiserver; pkill {own} etcd; systemctl restart kubelet" == steps
                 self.runs[ETCD] = self.files[ETCD]
-            case ["pidof", *_]:
+            case ["pgrep", *_]:
                 said = "7"
             case ["cat", "/proc/7/cmdline"]:
                 said = "\0".join(yaml.safe_load(self.runs[ETCD])["spec"]["containers"][0]["command"])
