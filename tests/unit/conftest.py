@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("K8SSEC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("K8SSEC_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "80")  # what a help text is wrapped at
     # A test that asks the machine's docker daemon fails everywhere, not only where there is none.
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-daemon.sock")
     tools._manifest.cache_clear()
@@ -37,3 +40,11 @@ def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
     made = FakeDocker(tmp_path / "docker")
     monkeypatch.setenv("PATH", f"{made.folder}:{os.environ['PATH']}")
     return made
+
+
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """A TCP port of loopback that refuses. It is held, so that nobody else's listener can get it meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]

@@ -132,8 +132,8 @@ def resets(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def closed_port() -> int:
-    """A port that nothing listens on."""
+def free_port() -> int:
+    """A port that nothing listens on by now."""
     with socket.create_server((HERE, 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -141,9 +141,9 @@ def closed_port() -> int:
 # -- TCP --------------------------------------------------------------------------------------------------------------
 
 
-def test_tcp_tells_open_from_refused(listen: Listeners) -> None:
+def test_tcp_tells_open_from_refused(listen: Listeners, closed: int) -> None:
     """Also where the listener says nothing: the connection is what counts."""
-    first, second = asked(Tcp(HERE, listen(listen.silent), timeout=LONG), Tcp(HERE, closed_port(), timeout=LONG))
+    first, second = asked(Tcp(HERE, listen(listen.silent), timeout=LONG), Tcp(HERE, closed, timeout=LONG))
     assert (Outcome.OPEN, "") == (first.evidence.outcome, first.evidence.detail)
     assert (Outcome.REFUSED, "ECONNREFUSED") == (second.evidence.outcome, second.evidence.detail)
     assert first.evidence.latency_ms is not None
@@ -177,7 +177,7 @@ def test_tcp_with_a_canary_that_stalls(listen: Listeners) -> None:
     found = probed(Tcp(HERE, listen(listen.silent), expect="nonce-1", timeout=SHORT))
     assert (Outcome.NO_ANSWER, "timed out") == (found.outcome, found.detail)
     assert found.latency_ms is not None
-    assert SHORT * 1000 <= found.latency_ms < 5000
+    assert SHORT * 1000 <= found.latency_ms < 25_000
 
 
 def test_a_peer_that_trickles_holds_nobody_up(listen: Listeners) -> None:
@@ -190,7 +190,7 @@ def test_a_peer_that_trickles_holds_nobody_up(listen: Listeners) -> None:
 
     port = listen(trickles)
     canary, page = asked(
-        Tcp(HERE, port, expect="nonce-1", timeout=SHORT), Http(HERE, port, "/", tls=False, keep=4096, timeout=SHORT)
+        Tcp(HERE, port, expect="nonce-1", timeout=3.0), Http(HERE, port, "/", tls=False, keep=4096, timeout=3.0)
     )
     assert (Outcome.ERROR, "connected, but somebody else answered") == (
         canary.evidence.outcome,
@@ -199,7 +199,7 @@ def test_a_peer_that_trickles_holds_nobody_up(listen: Listeners) -> None:
     assert (Outcome.HTTP, 200) == (page.evidence.outcome, page.evidence.status)
     assert page.raw["body"].startswith("x")
     for answer in (canary, page):
-        assert answer.raw["ms"] < 5000
+        assert answer.raw["ms"] < 25_000
 
 
 # -- UDP --------------------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def test_udp_is_open_only_by_its_own_echo(
     datagrams: Callable[..., int], reply: Callable[..., bytes | None], outcome: Outcome, detail: str
 ) -> None:
     """Datagrams may be lost; another answer shows that somebody was reached, so it is not silence."""
-    found = probed(Udp(HERE, datagrams(reply), timeout=SHORT))
+    found = probed(Udp(HERE, datagrams(reply), timeout=SHORT if outcome is Outcome.NO_ANSWER else 3.0))
     assert (outcome, detail) == (found.outcome, found.detail)
 
 
@@ -270,7 +270,7 @@ def test_the_canary_is_reached_by_all_means() -> None:
     for everywhere, loopback in (('greet, ""', f'greet, "{HERE}"'), ('"0.0.0.0"', f'"{HERE}"')):
         assert everywhere in program
         program = program.replace(everywhere, loopback)
-    port = closed_port()
+    port = free_port()
     with subprocess.Popen(
         [sys.executable, "-c", program, "nonce-1", str(port)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -364,7 +364,7 @@ def test_a_body_that_stalls_takes_nothing_back(listen: Listeners) -> None:
         answers(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\nab")(connection)
         listen.over.wait(30)
 
-    (found,) = asked(Http(HERE, listen(handler), "/", tls=False, keep=10, timeout=SHORT))
+    (found,) = asked(Http(HERE, listen(handler), "/", tls=False, keep=10, timeout=3.0))
     assert (200, "ab") == (found.evidence.status, found.raw["body"])
 
 
@@ -389,11 +389,11 @@ def test_what_is_no_http_answer_is_no_status(
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_http_without_an_answer_and_without_a_listener(listen: Listeners, tls: bool) -> None:
+def test_http_without_an_answer_and_without_a_listener(listen: Listeners, closed: int, tls: bool) -> None:
     """Silence is told from refusal, with TLS and without."""
     silent, refused = asked(
         Http(HERE, listen(listen.silent), "/", tls=tls, timeout=SHORT),
-        Http(HERE, closed_port(), "/", tls=tls, timeout=SHORT),
+        Http(HERE, closed, "/", tls=tls, timeout=SHORT),
     )
     assert (Outcome.NO_ANSWER, Outcome.REFUSED) == (silent.evidence.outcome, refused.evidence.outcome)
 
@@ -520,13 +520,13 @@ def test_a_certificate_that_is_none_is_an_error_of_the_probe(listen: Listeners, 
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 
-def test_all_tasks_are_done_at_once(listen: Listeners) -> None:
+def test_all_tasks_are_done_at_once(listen: Listeners, closed: int) -> None:
     """Fifty that wait take as long as one, and each answer stands where its task stood."""
-    silent, refusing = listen(listen.silent), closed_port()
-    tasks = [Tcp(HERE, silent if number % 2 else refusing, expect="x", timeout=1.0) for number in range(50)]
+    silent = listen(listen.silent)
+    tasks = [Tcp(HERE, silent if number % 2 else closed, expect="x", timeout=1.0) for number in range(50)]
     started = time.monotonic()
     found = [answer.evidence.outcome for answer in asked(*tasks)]
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20
     assert [Outcome.REFUSED, Outcome.NO_ANSWER] * 25 == found
 
 

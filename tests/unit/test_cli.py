@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec import cli, docker
+from pytest_k8ssec import cli, docker, releases
 from pytest_k8ssec.attack.canary import ALWAYS_SHOWN, SHOWN_BY_RIGHTS
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.catalogue import controls
@@ -155,15 +154,12 @@ def test_secret_in_an_error_is_not_told(ends_with: Callable[[BaseException, int]
 
 def test_reader_that_has_seen_enough() -> None:
     """`k8ssec controls | head -1` ends quietly."""
-    command = subprocess.Popen(
-        [sys.executable, "-m", "pytest_k8ssec.cli", "controls"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert command.stdout is not None
-    assert command.stderr is not None
-    command.stdout.close()
-    assert b"" == command.stderr.read()
-    command.stderr.close()
-    assert cli.FAILURE == command.wait(30)
+    reader, output = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pytest_k8ssec.cli", "controls"]
+    done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(output)
+    assert (cli.FAILURE, b"") == (done.returncode, done.stderr)
 
 
 # -- controls ---------------------------------------------------------------------------------------------------------
@@ -482,11 +478,10 @@ def test_ages(seconds: float, expected: str) -> None:
 def test_doctor_of_a_machine_without_docker(
     says: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One error makes the exit code 1; it comes with its mend, in text and as JSON, and within seconds."""
+    """One error makes the exit code 1; it comes with its mend, in text and as JSON."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    began = time.monotonic()
+    monkeypatch.setattr(releases, "reaches", lambda *_: False)
     text = says("doctor", code=1)
-    assert time.monotonic() - began < 30
     assert text.startswith("error    docker client")
     assert "mend: install docker" in text
     assert "no test that needs a cluster can run here" in text

@@ -76,7 +76,7 @@ def test_a_daemon_that_hangs_is_given_up(scripted: Callable[[str], None]) -> Non
     started = time.monotonic()
     with pytest.raises(ToolMissing, match=r"docker daemon: .*no end after 0\.2 s"):
         docker.check_daemon(deadline=0.2)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_where_the_daemon_is(fake_docker: FakeDocker) -> None:

@@ -105,7 +105,7 @@ def test_redirections_are_followed_only_within_the_same_place(location: str, pat
 
 def test_a_listener_of_ours_greets_with_its_nonce() -> None:
     """Whoever connects reads the nonce that the task expects; afterwards nothing listens any more."""
-    with listening("127.0.0.1") as task, socket.create_connection((task.host, task.port), timeout=5) as connection:
+    with listening("127.0.0.1") as task, socket.create_connection((task.host, task.port), timeout=60) as connection:
         assert connection.recv(64).decode() == task.expect
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((task.host, task.port), timeout=5)
+        socket.create_connection((task.host, task.port), timeout=60)

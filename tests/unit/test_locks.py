@@ -126,12 +126,12 @@ def test_waiting_ends_when_the_holder_lets_go(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     first = take(path)
     assert first
-    threading.Timer(0.3, first.release).start()
     started = time.monotonic()
+    threading.Timer(0.3, first.release).start()
 
     def failing() -> None:
         with waited_for(path, 20):
-            assert 0.2 < time.monotonic() - started < 10
+            assert 0.2 < time.monotonic() - started
             assert take(path) is None
             raise KeyError("within")
 
@@ -151,7 +151,7 @@ def test_waiting_has_a_deadline(tmp_path: Path, deadline: float) -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError, match="lock: is locked by another process"), waited_for(path, deadline):
         pytest.fail("it is held by somebody else")
-    assert deadline <= time.monotonic() - started < deadline + 5
+    assert deadline <= time.monotonic() - started < deadline + 30
     assert take(path) is None
     first.release()
 

@@ -60,12 +60,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def pin(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+def pin(server: Server, no_proxy: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
     """Pin ``kind`` to what the server should give, for this machine."""
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(releases, "reaches", lambda *_: True)  # it asks for port 443
-    monkeypatch.setattr(releases, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(releases, "CONNECT_SECONDS", 20)
 
     def made(content: bytes) -> None:
         url = f"http://127.0.0.1:{server.server_port}/{{os}}/{{arch}}"
@@ -177,18 +177,21 @@ def test_a_wrong_checksum_is_told_with_the_right_one(server: Server, pin: object
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nabc"], ids=["head", "body"])
-def test_a_server_that_stalls_is_given_up(server: Server, pin: object, tmp_path: Path, begun: bytes) -> None:
+def test_a_server_that_stalls_is_given_up(
+    server: Server, pin: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
     """Whether it says nothing or stops in the middle, it is over within seconds and nothing is left."""
+    monkeypatch.setattr(releases, "CONNECT_SECONDS", 0.5)
 
     def stalls(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(begun)
-        server.over.wait(30)
+        server.over.wait(60)
 
     server.answer = stalls
     started = time.monotonic()
     with pytest.raises(ToolMissing, match="timed out"):
         fetch("kind", tmp_path)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
     assert [] == left(tmp_path)
 
 
@@ -207,7 +210,7 @@ def test_a_server_that_trickles_is_given_up(
     started = time.monotonic()
     with pytest.raises(ToolMissing, match="not fetched within 1 s"):
         fetch("kind", tmp_path)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
     assert [] == left(tmp_path)
 
 
@@ -264,11 +267,11 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("listens", [True, False])
 def test_a_host_is_in_reach_if_it_takes_a_connection(no_proxy: None, listens: bool) -> None:
     """A port that refuses is known at once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        if not listens:
-            listener.close()
-        assert listens is reaches("127.0.0.1", port)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if listens:
+            listener.listen()
+        assert listens is reaches("127.0.0.1", listener.getsockname()[1])
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
@@ -283,14 +286,14 @@ def test_a_name_that_is_looked_up_for_ever_is_given_up(no_proxy: None, monkeypat
     over = threading.Event()
 
     def looks_up(*_: object, **__: object) -> None:
-        over.wait(30)
+        over.wait(60)
         raise OSError("no such name")
 
     monkeypatch.setattr(releases, "CONNECT_SECONDS", -0.9)  # a second more is given
     monkeypatch.setattr(socket, "create_connection", looks_up)
     started = time.monotonic()
     assert not reaches("nowhere.invalid")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
     over.set()
 
 

@@ -216,4 +216,4 @@ def test_commands_are_a_shell_s(control: str, tmp_path: Path) -> None:
     """The shell reads them to their end; it runs nothing."""
     script = tmp_path / "snippet.sh"
     script.write_text(snippets.texts("sh")[control])
-    subprocess.run(["sh", "-n", str(script)], check=True, timeout=10)
+    subprocess.run(["sh", "-n", str(script)], check=True, timeout=60)

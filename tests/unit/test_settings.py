@@ -322,7 +322,7 @@ EXAMPLES = {
     f"{page}-{number}": text
     for page in ("README.md", "docs/stacks.md")
     for number, text in enumerate(
-        re.findall(r"^```toml\n(.*?)^```$", (_REPOSITORY / page).read_text(), re.MULTILINE | re.DOTALL)
+        re.findall(r"^```toml\n(.*?)^```$", (_REPOSITORY / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     )
 }
 

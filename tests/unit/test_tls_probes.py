@@ -22,7 +22,7 @@ HERE = "127.0.0.1"
 
 def perform(task: Task) -> dict[str, Any]:
     """What the agent says."""
-    return agent.perform({"id": 0, **task.specification()})
+    return agent.perform({"id": 0, **task.specification(), "timeout": 20})
 
 
 @contextmanager
@@ -100,11 +100,9 @@ def test_only_a_server_hello_takes_an_offer(says: bytes, outcome: str) -> None:
         assert outcome == perform(Hello(HERE, port, CURRENT))["outcome"]
 
 
-def test_nobody_who_listens_refuses_nothing() -> None:
+def test_nobody_who_listens_refuses_nothing(closed: int) -> None:
     """A refused connection is not a refused offer."""
-    with socket.create_server((HERE, 0)) as listener:
-        port = listener.getsockname()[1]
-    assert "refused" == perform(Hello(HERE, port, CURRENT))["outcome"]
+    assert "refused" == perform(Hello(HERE, closed, CURRENT))["outcome"]
 
 
 def test_a_certificate_of_another_authority_does_not_convince(server: ssl.SSLContext) -> None:
