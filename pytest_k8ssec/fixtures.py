@@ -148,13 +148,23 @@ def allowed(request: pytest.FixtureRequest) -> Mapping[str, str]:
 
 
 @pytest.fixture
-def judge(k8ssec_phase: Phase) -> Judge:  # noqa: ARG001 - so that a sabotage's phases reach each control
+def judge(
+    request: pytest.FixtureRequest,
+    k8ssec_phase: Phase,  # noqa: ARG001 - so that a sabotage's phases reach each control
+) -> Judge:
     """Where a test records its attacks and positive controls; the verdict follows from them, never from an assert.
 
     ``case = judge.case("10.0.0.1:2379")``, then ``case.attack(what, evidence, through=...)`` and
     ``case.positive(what, evidence, succeeded=...)``.
     """
-    return Judge()
+    from pytest_k8ssec.control import control_of
+    from pytest_k8ssec.stack.unseen import tell_unseen
+
+    made, control = Judge(), control_of(request.function)
+    if control and control.subject == "stack" and "stack" in request.fixturenames:
+        allowed = request.config.stash[SETTINGS].allowed(control.id)
+        tell_unseen(made, request.getfixturevalue("stack"), allowed)
+    return made
 
 
 def _or_fail(make: Callable[[], _Made]) -> _Made:

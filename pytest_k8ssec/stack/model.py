@@ -78,7 +78,7 @@ class ServiceAccount:
     namespace: str
     name: str
     urn: str = ""
-    """"" where the stack does not declare it: the ``default`` one of each of its namespaces."""
+    """"" where the stack does not declare it, as the ``default`` one of each of its namespaces."""
     api_client: str = ""
     """Why its pods need the API, as the stack declares it by an annotation; "" where they don't."""
 
@@ -168,9 +168,22 @@ class Stack:
         return tuple(self._workload(one) for one in self.objects if one.type in _WORKLOADS)
 
     @property
+    def releases(self) -> tuple[Resource, ...]:
+        """Its Helm Releases, whose objects are no resources of the stack."""
+        return tuple(one for one in self.resources if one.type == "kubernetes:helm.sh/v3:Release" and not one.external)
+
+    @property
     def service_accounts(self) -> tuple[ServiceAccount, ...]:
         """Those that the stack declares, and the ``default`` one of each of its namespaces."""
         return tuple(self._service_accounts())
+
+    def identities(self) -> tuple[ServiceAccount, ...]:
+        """``service_accounts``, and those of others that its workloads run as. Raises as ``workloads`` does."""
+        found = {str(one): one for one in self.service_accounts}
+        for each in self.workloads():
+            used = ServiceAccount(each.namespace, each.service_account)
+            found.setdefault(str(used), used)
+        return tuple(found.values())
 
     def _service_accounts(self) -> Iterator[ServiceAccount]:
         declared = [one for one in self.objects if one.type == "kubernetes:core/v1:ServiceAccount"]

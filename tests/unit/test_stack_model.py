@@ -11,7 +11,11 @@ import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.stack import API_CLIENT, Resource, Secret, Stack
+from pytest_k8ssec.stack.unseen import tell_unseen
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import evidence
 
 _URN = "urn:pulumi:dev::shop::{}::{}"
 
@@ -89,6 +93,38 @@ def test_service_accounts_include_the_default_ones_and_declared_clients() -> Non
     )
     found = {str(one): one.api_client for one in stack.service_accounts}
     assert found == {"web/shop": "reads leases", "web/default": "", "batch/default": ""}
+
+
+def test_identities_include_those_that_only_its_workloads_name() -> None:
+    """An account that another stack supplies is used here all the same; a declared one stays what it was declared as."""
+    api = _Api(
+        {
+            f"v1/Pod/web/{account}": {"metadata": {}, "spec": {"serviceAccountName": account, "containers": []}}
+            for account in ("shop", "operator")
+        }
+    )
+    stack = _stack(
+        _resource("kubernetes:core/v1:ServiceAccount", "shop", "web", annotations={API_CLIENT: "reads leases"}),
+        _resource("kubernetes:core/v1:Pod", "shop", "web"),
+        _resource("kubernetes:core/v1:Pod", "operator", "web"),
+        api=api,
+    )
+    found = {str(one): one.api_client for one in stack.identities()}
+    assert found == {"web/shop": "reads leases", "web/default": "", "web/operator": ""}
+
+
+def test_what_a_release_makes_is_not_held() -> None:
+    """Its objects are Helm's: whatever else is held, the verdict is not, unless somebody says why that may be."""
+    release = _resource("kubernetes:helm.sh/v3:Release", "prometheus")
+    for allowed, expected in (({}, Verdict.INCONCLUSIVE), ({"Release prometheus": "audited"}, Verdict.HELD)):
+        judge = Judge()
+        tell_unseen(judge, _stack(release, _resource("kubernetes:helm.sh/v4:Chart", "seen")), allowed)
+        case = judge.case("all else")
+        case.attack("connect", evidence(Outcome.REFUSED), through=False)
+        case.positive("it listens", evidence(Outcome.OPEN), succeeded=True)
+        verdict, why = judge.verdict()
+        assert verdict is expected
+        assert ("what Release prometheus made" in why) == (verdict is Verdict.INCONCLUSIVE)
 
 
 def test_workloads_are_read_from_the_cluster() -> None:

@@ -19,7 +19,7 @@ def on_trial(
         ProbeError: no token was issued, or no HTTP answer came.
     """
     judge.not_applicable("the stack has no service account that is not declared")
-    for account in stack.service_accounts:
+    for account in stack.identities():
         if str(account) in allowed:
             judge.note(f"{account} is declared: {allowed[str(account)]}")
             continue
