@@ -107,7 +107,7 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
     """
     end = time.monotonic() + START_SECONDS
     while True:
-        pods = [pod for pod in _pods(cluster, workload) if not _over(pod)]
+        pods = [pod for pod in pods_of(cluster, workload) if not _over(pod)]
         late = [words for pod in pods if (words := _absent(pod, ready=ready))]
         if not late:
             return pods
@@ -117,6 +117,21 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
                 mend="see why with `kubectl describe pod`; or scale it down",
             )
         time.sleep(1)  # several pods, some of which may be replaced meanwhile: asked anew, which is rare
+
+
+def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
+    """The workload's own pods, in whatever state; a twin of ours is none of them.
+
+    Raises:
+        ClusterError: the API server did not list them.
+    """
+    path = f"/api/v1/namespaces/{workload.namespace}/pods"
+    if workload.kind == "CronJob":
+        return _pods_of_jobs(cluster, workload)
+    if not workload.selector:
+        return [cluster.api.get(f"{path}/{workload.name}")]
+    # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
+    return [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
 
 
 def _over(pod: Body) -> bool:
@@ -156,16 +171,6 @@ def _done(pod: Body, state: Body) -> bool:
     """Whether a container has ended and is not started again."""
     ended, policy = state.get("state", {}).get("terminated"), pod["spec"].get("restartPolicy", "Always")
     return bool(ended) and (policy == "Never" or (policy == "OnFailure" and ended.get("exitCode") == 0))
-
-
-def _pods(cluster: Cluster, workload: Workload) -> list[Body]:
-    path = f"/api/v1/namespaces/{workload.namespace}/pods"
-    if workload.kind == "CronJob":
-        return _pods_of_jobs(cluster, workload)
-    if not workload.selector:
-        return [cluster.api.get(f"{path}/{workload.name}")]
-    # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
-    return [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
 
 
 def _pods_of_jobs(cluster: Cluster, workload: Workload) -> list[Body]:

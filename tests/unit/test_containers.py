@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl.privilege import _written
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes import agent
 from pytest_k8ssec.probes.capabilities import names
+from pytest_k8ssec.probes.containers import containers
 from pytest_k8ssec.probes.manifests import by_container
 from pytest_k8ssec.probes.planted import host_mounts
+from pytest_k8ssec.stack import Workload
 from tests.unit.fakes import evidence
 
-_TEMPLATE = {
+_TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"app": "x"}},
     "spec": {
         "volumes": [{"name": "host", "hostPath": {"path": "/etc/hosts"}}, {"name": "own", "emptyDir": {}}],
@@ -39,6 +44,46 @@ def test_what_a_container_mounts_of_its_node() -> None:
     """Only what that container itself mounts."""
     found = by_container(_TEMPLATE)
     assert ({}, {"/hosts": "/etc/hosts"}) == (host_mounts(found["main"]), host_mounts(found["sidecar"]))
+
+
+@dataclass
+class Pods:
+    """An API server that has these pods."""
+
+    pods: list[dict[str, Any]]
+
+    @property
+    def api(self) -> Pods:
+        """Itself."""
+        return self
+
+    def list(self, _path: str, **_: str) -> list[dict[str, Any]]:
+        """All of them."""
+        return self.pods
+
+
+def _pod(name: str, phase: str = "Running", **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": {"phase": phase}, "spec": {**_TEMPLATE["spec"], **more}}
+
+
+def test_what_only_a_workload_s_pods_have_is_looked_at_too() -> None:
+    """Once each: what was injected, what a debugger added, and what is other than the template says by now."""
+    free = {"privileged": True}
+    mesh = {"name": "mesh", "securityContext": free, "volumeMounts": [{"name": "run", "mountPath": "/run"}]}
+    host = {"name": "run", "hostPath": {"path": "/run"}}
+    injected: dict[str, Any] = {"containers": [*_TEMPLATE["spec"]["containers"], mesh], "volumes": [host]}
+    pods = [
+        _pod("x-1", **injected, ephemeralContainers=[{"name": "debug"}]),
+        _pod("x-2", **injected),
+        _pod("x-3", containers=[{"name": "main", "securityContext": free}]),
+        _pod("x-4", "Succeeded", containers=[{"name": "over"}]),
+    ]
+    workload = Workload("Deployment", "web", "x", {}, {"matchLabels": {"app": "x"}}, _TEMPLATE)
+    found = containers(cast("Cluster", Pods(pods)), workload)
+    assert ["main", "sidecar", "set-up", "mesh of pod x-1", "debug of pod x-1", "main of pod x-3"] == list(found)
+    assert free == found["main of pod x-3"]["spec"]["containers"][0]["securityContext"]
+    assert {"/run": "/run"} == host_mounts(found["mesh of pod x-1"])
+    assert {} == host_mounts(found["main of pod x-3"])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.probes.manifests import PodSpec, by_container
+from pytest_k8ssec.probes.containers import containers
+from pytest_k8ssec.probes.manifests import PodSpec
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.unrestricted import unrestricted_pods
 from pytest_k8ssec.stack import Stack, Workload
@@ -38,6 +39,7 @@ def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str])
     Raises:
         NoAccess: this run did not deploy the stack.
         ProbeError: a pod was refused or did not start.
+        ClusterError: the API server did not list the workloads' pods.
     """
     judge.not_applicable("the stack has no workload that is not declared")
     for subject, reason in allowed.items():
@@ -46,7 +48,7 @@ def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str])
         (workload, name, template)
         for workload in stack.workloads()
         if f"{workload.namespace}/{workload.name}" not in allowed
-        for name, template in by_container(workload.template).items()
+        for name, template in containers(pool.cluster, workload).items()
     ]
     pods = pool.lease(*(PodSpec(each.namespace, template=template, purpose="twin") for each, _, template in found))
     free = unrestricted_pods(pool, (pod.source.node for pod in pods)) if pods else {}
