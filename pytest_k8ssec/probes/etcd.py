@@ -56,7 +56,10 @@ PEERS = Door("etcd's peers' door", 2380, "GET", "/members", "", "etcd/peer", "et
 OTHER_DOOR = 404
 """What either service says to the other one's path: with the real certificate, it tells which one listens at an address."""
 
-_STRANGERS = {"without a certificate": False, "with a certificate of a made-up CA": True}
+IN_PLAIN = "in plain text"
+"""The stranger who does not even speak TLS: one socket may take both."""
+_MADE_UP = "with a certificate of a made-up CA"
+_STRANGERS = (IN_PLAIN, "without a certificate", _MADE_UP)
 
 
 def own_ports(cluster: Cluster, node: Node) -> set[int]:
@@ -71,7 +74,7 @@ def own_ports(cluster: Cluster, node: Node) -> set[int]:
 def by_strangers(
     source: Vantage, door: Door, addresses: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], dict[str, Evidence]]:
-    """Knock at each address without a certificate, and with one of a CA made up on the spot; one exec for all.
+    """Knock at each address in plain text, without a certificate, and with one of a CA made up on the spot; one exec for all.
 
     Returns:
         by address, the evidence by as whom it was sent.
@@ -81,11 +84,11 @@ def by_strangers(
     """
     tried = {
         (address, words): Http(
-            *address, door.path, method=door.method, body=door.body,
-            certificate=foreign_certificate().pem if foreign else "", identity=words,
+            *address, door.path, method=door.method, body=door.body, tls=words != IN_PLAIN,
+            certificate=foreign_certificate().pem if words == _MADE_UP else "", identity=words,
         )
         for address in addresses
-        for words, foreign in _STRANGERS.items()
+        for words in _STRANGERS
     }  # fmt: skip
     answers = dict(zip(tried, probe(source, list(tried.values())), strict=True))
     return {address: {words: answers[address, words] for words in _STRANGERS} for address in addresses}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.process import Completed
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
@@ -29,3 +33,20 @@ class FakeCluster:
     def as_cluster(self) -> Cluster:
         """Itself, as the type checker wants it."""
         return cast("Cluster", self)
+
+
+@dataclass
+class FakeVantage:
+    """A place whose agent answers each task as told."""
+
+    answer: Callable[[dict[str, Any]], dict[str, Any]]
+    source: Source = POD
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """One line a task, and the closing one."""
+        stream = io.BytesIO(stdin)
+        stream.read(int(stream.readline()))
+        told = json.loads(stream.read(int(stream.readline())))
+        lines = [{"id": task["id"], **self.answer(task)} for task in told["tasks"]]
+        lines.append({"end": told["nonce"]})
+        return Completed(tuple(argv), 0, "\n".join(json.dumps(each) for each in lines).encode(), b"")

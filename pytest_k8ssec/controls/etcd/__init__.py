@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.probes.etcd import OTHER_DOOR, Door, by_strangers, with_real_certificate
+from pytest_k8ssec.probes.etcd import IN_PLAIN, OTHER_DOOR, Door, by_strangers, with_real_certificate
 from pytest_k8ssec.probes.nodefacts import control_planes, heard_at
 from pytest_k8ssec.probes.pool import Pod
 from pytest_k8ssec.probes.tasks import authority
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.verdict import Judge
+
+_NOT_IN_PLAIN = (400, OTHER_DOOR)
+"""What a TLS port says to plain HTTP, and what all that is not this door says, such as plain metrics on loopback."""
 
 
 def strangers_knock(judge: Judge, cluster: Cluster, door: Door, pod: Pod) -> None:
@@ -29,9 +32,12 @@ def _knock(
     """Try all ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
     for (host, port), answers in by_strangers(source, door, addresses).items():
         proof = with_real_certificate(cluster, node, door, host, port)
-        if proof.status == OTHER_DOOR:
-            continue  # the control of the other door asks there
         case = judge.case(f"{door.name} at {authority(host, port)} from {source.source}", required=False)
         case.positive(f"{door.owner} certificate opens it", proof, succeeded=proof.status == 200)
+        # Where TLS opens nothing, or the other door, plain text may be what opens this one.
+        plain = answers.pop(IN_PLAIN)
+        case.attack(IN_PLAIN, plain, through=plain.outcome is Outcome.HTTP and plain.status not in _NOT_IN_PLAIN)
+        if proof.status == OTHER_DOOR:
+            continue  # the control of the other door asks there
         for words, answer in answers.items():
             case.attack(words, answer, through=answer.outcome is Outcome.HTTP)

@@ -2,8 +2,9 @@
 
 Members talk to each other on port 2380, past all that clients are asked for: who is taken for a member takes part in the
 consensus, and gets every key by a snapshot. Each address that etcd listens on is asked for the list of members, as an
-attacker would: over TLS without a certificate, and with one of a CA made up on the spot. Any HTTP answer, whatever its
-status, means that etcd talked to a stranger. As with clients, the refusal comes with the first read.
+attacker would: in plain text, over TLS without a certificate, and with one of a CA made up on the spot. Any HTTP answer
+over TLS, whatever its status, means that etcd talked to a stranger; so does one in plain text, but for that of a TLS port
+(400) or of another service (404). As with clients, the refusal comes with the first read.
 
 `--peer-client-cert-auth=false` alone changes nothing: while `--peer-trusted-ca-file` is set, etcd still asks for a
 certificate.
