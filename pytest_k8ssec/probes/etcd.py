@@ -19,7 +19,7 @@ from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.certificates import foreign_certificate
 from pytest_k8ssec.probes.nodefacts import listeners, node_source
-from pytest_k8ssec.probes.tasks import Http, authority
+from pytest_k8ssec.probes.tasks import Http, Tcp, authority
 from pytest_k8ssec.probes.vantage import Vantage, probe
 
 PKI = "/etc/kubernetes/pki"
@@ -73,11 +73,11 @@ def own_ports(cluster: Cluster, node: Node) -> set[int]:
 
 def by_strangers(
     source: Vantage, door: Door, addresses: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], dict[str, Evidence]]:
+) -> dict[tuple[str, int], tuple[Evidence, dict[str, Evidence]]]:
     """Knock at each address in plain text, without a certificate, and with one of a CA made up on the spot; one exec for all.
 
     Returns:
-        by address, the evidence by as whom it was sent.
+        by address, what came of a bare connection, and the evidence by as whom it was sent.
 
     Raises:
         ProbeError: the exec broke.
@@ -90,8 +90,12 @@ def by_strangers(
         for address in addresses
         for words in _STRANGERS
     }  # fmt: skip
-    answers = dict(zip(tried, probe(source, list(tried.values())), strict=True))
-    return {address: {words: answers[address, words] for words in _STRANGERS} for address in addresses}
+    found = probe(source, [*(Tcp(*address) for address in addresses), *tried.values()])
+    reached, answers = found[: len(addresses)], dict(zip(tried, found[len(addresses) :], strict=True))
+    return {
+        address: (connection, {words: answers[address, words] for words in _STRANGERS})
+        for address, connection in zip(addresses, reached, strict=True)
+    }
 
 
 def with_real_certificate(cluster: Cluster, node: Node, door: Door, host: str, port: int) -> Evidence:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.cni import blocked
 from pytest_k8ssec.probes.etcd import IN_PLAIN, OTHER_DOOR, Door, by_strangers, with_real_certificate
 from pytest_k8ssec.probes.nodefacts import control_planes, heard_at
 from pytest_k8ssec.probes.pool import Pod
@@ -11,6 +12,13 @@ from pytest_k8ssec.probes.tasks import authority
 from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.verdict import Judge
 
+_TALKED = {
+    Outcome.HTTP: True,
+    Outcome.TLS_ALERT: False,
+    Outcome.CLOSED: False,
+    Outcome.REFUSED: False,
+    Outcome.UNREACHABLE: False,
+}
 _NOT_IN_PLAIN = (400, OTHER_DOOR)
 """What a TLS port says to plain HTTP, and what all that is not this door says, such as plain metrics on loopback."""
 
@@ -30,14 +38,21 @@ def _knock(
     judge: Judge, cluster: Cluster, door: Door, node: Node, source: Vantage, addresses: list[tuple[str, int]]
 ) -> None:
     """Try all ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
-    for (host, port), answers in by_strangers(source, door, addresses).items():
+    for (host, port), (connection, answers) in by_strangers(source, door, addresses).items():
         proof = with_real_certificate(cluster, node, door, host, port)
         case = judge.case(f"{door.name} at {authority(host, port)} from {source.source}", required=False)
         case.positive(f"{door.owner} certificate opens it", proof, succeeded=proof.status == 200)
         # Where TLS opens nothing, or the other door, plain text may be what opens this one.
         plain = answers.pop(IN_PLAIN)
-        case.attack(IN_PLAIN, plain, through=plain.outcome is Outcome.HTTP and plain.status not in _NOT_IN_PLAIN)
+        case.attack(IN_PLAIN, plain, through=plain.status not in _NOT_IN_PLAIN and _talked(plain, connection))
         if proof.status == OTHER_DOOR:
             continue  # the control of the other door asks there
         for words, answer in answers.items():
-            case.attack(words, answer, through=answer.outcome is Outcome.HTTP)
+            case.attack(words, answer, through=_talked(answer, connection))
+
+
+def _talked(answer: Evidence, connection: Evidence) -> bool | None:
+    """Whether etcd talked to a stranger. No answer at all is a policy's or a firewall's; after a connection it says nothing."""
+    if answer.outcome is Outcome.NO_ANSWER:
+        return False if blocked(connection) else None
+    return _TALKED.get(answer.outcome)

@@ -55,7 +55,7 @@ def test_etcd_ca_isolation(judge: Judge, cluster: Cluster) -> None:
                 continue  # for peers, who are asked for certificates by another setting
             case = judge.case(f"etcd at {authority(host, port)} on {node.name}", required=False)
             case.positive("the real client certificate opens it", proof, succeeded=proof.status == 200)
-            case.positive("a kubelet takes the other certificate", at_home, succeeded=at_home.status == 200)
+            case.positive("a kubelet takes the other certificate", at_home, succeeded=at_home.status == 200 or None)
             answer = with_certificate(
                 cluster, node, CLIENTS, host, port, name=_KUBELETS.certificate, owner=_KUBELETS.owner
             )
