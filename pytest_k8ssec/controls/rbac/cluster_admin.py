@@ -3,7 +3,8 @@
 The shortest way from a container to the whole cluster is a token whose owner may bind cluster-admin: charts and quick fixes
 give it away. Each of the stack's service accounts tries, with a token of its own, to bind itself to cluster-admin. The
 attempt is a dry run: the API server goes through authentication, authorization, the check against privilege escalation and
-admission, and stores nothing.
+admission, and stores nothing. One that may make no binding is asked whether it may bind roles and change a binding that is
+there: to try that, somebody else's would have to be named.
 
 Remediation: find the binding (`kubectl get clusterrolebindings,rolebindings -A -o wide`), and give the account a Role with
 the verbs and resources that it uses; grant `bind`, `escalate` and `*` to nobody who runs in a pod.
@@ -39,8 +40,9 @@ from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import on_trial
+from pytest_k8ssec.controls.rbac import by_change, on_trial
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.probes.escalation import to_cluster_admin
 from pytest_k8ssec.probes.grants import binding, may, rule
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
@@ -62,7 +64,12 @@ def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowe
             "POST", _BINDINGS, body=binding("k8ssec-dry-run", account, "cluster-admin"), params={"dryRun": "All"},
             what="create ClusterRoleBinding of itself to cluster-admin (dry run)",
         )  # fmt: skip
-        case.attack("bind itself to cluster-admin", attempt, through=_THROUGH.get(attempt.status or 0))
+        through = _THROUGH.get(attempt.status or 0)
+        case.attack("bind itself to cluster-admin", attempt, through=through)
+        rules = identity.rules(account.namespace)
+        case.positive("its rules can be read", rules.evidence, succeeded=rules.evidence.status == 201)
+        if through is False and (changes := by_change(identity, to_cluster_admin(account), "", rules)):
+            case.attack("bind itself to cluster-admin, by changing a binding that is there", changes, through=True)
 
 
 @sabotage(test_rbac_cluster_admin, kills=("adm-psa", "rbac-escalation", "rbac-nodes-proxy", "rbac-secrets-read"))

@@ -4,8 +4,9 @@ Some verbs are worth more than they look: who may create pods has every account 
 may `bind`, `escalate` or `impersonate` has whatever there is, and a webhook sees every Secret that is written. Each of
 the stack's service accounts tries each of these, with a token of its own, in its namespace and in the others: as a dry
 run, or on a name that does not exist, where 404 means that it might and 403 that it may not. What is granted on single
-objects by their names is read from its rules and asked for by name. An administrator sends the same requests, which
-shows that nothing but the account's rights is in the way.
+objects by their names is read from its rules and asked for by name, and so is whether who may make no binding or role may
+change one that is there. An administrator sends the same requests, which shows that nothing but the account's rights is
+in the way.
 
 A command over a WebSocket is a GET: up to Kubernetes 1.34 `get` on pods/exec was enough for it, later ones ask for
 `create` too.
@@ -48,7 +49,7 @@ from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import on_trial
+from pytest_k8ssec.controls.rbac import by_change, on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace, places
 from pytest_k8ssec.probes.grants import granted
@@ -81,6 +82,9 @@ def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: 
             answers = _attack(case, identity, steps, where)
             for step in steps:
                 answer = answers[step.words]
+                if _through(answer) is False and (changes := by_change(identity, step, namespace, rules)):
+                    case.attack(f"{step.words}, by changing what is there, {where}", changes, through=True)
+                    answer = changes
                 judge.table(f"ways up {where}").put(step.words, str(account), answer, breach=_through(answer))
                 verb, resource, group = step.right
                 for name in rules.names(verb, resource, group=group):

@@ -1,0 +1,122 @@
+"""What the controls of the family RBAC make of an API server's answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_k8ssec.clusters.api import Response
+from pytest_k8ssec.controls.rbac.cluster_admin import test_rbac_cluster_admin as cluster_admin
+from pytest_k8ssec.controls.rbac.escalation import test_rbac_escalation as escalation
+from pytest_k8ssec.probes.identities import account_user
+from pytest_k8ssec.stack import ServiceAccount
+from pytest_k8ssec.verdict import Judge, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.stack import Stack
+
+_WEB = ServiceAccount("web", "shop")
+_BINDINGS = "clusterrolebindings.rbac.authorization.k8s.io"
+_UNAUTHORIZED = (
+    f'{_BINDINGS} is forbidden: User "system:serviceaccount:web:shop" cannot create resource "clusterrolebindings" in '
+    'API group "rbac.authorization.k8s.io" at the cluster scope'
+)
+_ESCALATING = (
+    f'{_BINDINGS} "k8ssec-dry-run" is forbidden: user "system:serviceaccount:web:shop" (groups=["system:serviceaccounts" '
+    '"system:serviceaccounts:web" "system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n'
+    '{APIGroups:["*"], Resources:["*"], Verbs:["*"]}'
+)
+_POLICY = (
+    f"{_BINDINGS} \"k8ssec-dry-run\" is forbidden: ValidatingAdmissionPolicy 'no-bindings' denied request: not here"
+)
+_WEBHOOK = 'admission webhook "no.bindings" denied the request: nobody may bind'
+
+
+@dataclass
+class Api:
+    """An API server that refuses what one account tries, and says what it may: the administrator may all."""
+
+    may: frozenset[str] = frozenset()
+    """Rights, as verb, resource, and (where it is not all of them) the object's name."""
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    message: str = _UNAUTHORIZED
+    places: frozenset[str] = frozenset(("", "web", "default", "kube-system"))
+    """Where it may; "" is everywhere at once."""
+
+    def call(self, *_: object, **__: object) -> dict[str, Any]:
+        """A token."""
+        return {"status": {"token": "e30.e30.e30"}}
+
+    def request(self, _method: str, path: str, *, body: Any = None, token: str | None = None, **more: Any) -> Response:
+        """What is answered to either."""
+        if path.endswith("selfsubjectreviews") and not more.get("headers"):
+            user = account_user(_WEB.namespace, _WEB.name)
+            return Response(201, {"status": {"userInfo": {"username": user}}}, 1.0)
+        if path.endswith("selfsubjectrulesreviews"):
+            return Response(201, {"status": {"resourceRules": self.rules, "incomplete": False}}, 1.0)
+        if path.endswith("selfsubjectaccessreviews"):
+            asked = body["spec"]["resourceAttributes"]
+            right = f"{asked['verb']} {asked['resource']}"
+            allowed = asked["namespace"] in self.places and bool({right, f"{right} {asked['name']}"} & self.may)
+            return Response(201, {"status": {"allowed": allowed}}, 1.0)
+        return Response(201 if token is None else 403, {"kind": "Status", "message": self.message}, 1.0)
+
+
+@dataclass
+class OneAccount:
+    """A cluster, and a stack of one account."""
+
+    api: Api
+    probe_image: str = "probe:1"
+    service_accounts: tuple[ServiceAccount, ...] = (_WEB,)
+    namespaces: tuple[str, ...] = ("web",)
+
+
+def judged(control: Callable[[Judge, Cluster, Stack, Mapping[str, str]], None], api: Api) -> tuple[Verdict, Judge]:
+    """What a control says of it."""
+    judge, world = Judge(), OneAccount(api)
+    control(judge, cast("Cluster", world), cast("Stack", world), {})
+    return judge.verdict()[0], judge
+
+
+@pytest.mark.parametrize("change", ["update", "patch"])
+def test_a_binding_that_is_there_may_be_changed_instead(change: str) -> None:
+    """Who may bind, and change bindings, needs to make none; either right alone leads nowhere."""
+    for bind in ("bind clusterroles", "bind clusterroles cluster-admin"):
+        verdict, _ = judged(cluster_admin, Api(frozenset((bind, f"{change} clusterrolebindings"))))
+        assert Verdict.BREACHED is verdict
+        verdict, _ = judged(escalation, Api(frozenset((bind, f"{change} rolebindings")), places=frozenset(("web",))))
+        assert Verdict.BREACHED is verdict
+        assert Verdict.HELD is judged(cluster_admin, Api(frozenset((bind,))))[0]
+    assert Verdict.HELD is judged(cluster_admin, Api(frozenset((f"{change} clusterrolebindings",))))[0]
+
+
+@pytest.mark.parametrize("control", [cluster_admin, escalation])
+def test_one_binding_that_may_be_changed_is_enough(
+    control: Callable[[Judge, Cluster, Stack, Mapping[str, str]], None],
+) -> None:
+    """By its name, as its rules tell it."""
+    plural = "clusterrolebindings" if control is cluster_admin else "rolebindings"
+    rule = {
+        "verbs": ["patch"],
+        "apiGroups": ["rbac.authorization.k8s.io"],
+        "resources": [plural],
+        "resourceNames": ["that"],
+    }
+    api = Api(frozenset(("bind clusterroles", f"patch {plural} that")), [rule])
+    assert Verdict.BREACHED is judged(control, api)[0]
+
+
+@pytest.mark.parametrize("resource", ["roles", "clusterroles"])
+def test_a_role_that_is_there_may_be_changed_instead(resource: str) -> None:
+    """Who may escalate, and change roles: in a namespace and in the cluster."""
+    rights = frozenset((f"escalate {resource}", f"update {resource}"))
+    verdict, judge = judged(escalation, Api(rights))
+    assert Verdict.BREACHED is verdict
+    assert all("by changing what is there" in attack.what for attack in judge.attacks if attack.got_through)
+    assert Verdict.HELD is judged(escalation, Api(frozenset((f"escalate {resource}",))))[0]
