@@ -120,3 +120,20 @@ def test_a_role_that_is_there_may_be_changed_instead(resource: str) -> None:
     assert Verdict.BREACHED is verdict
     assert all("by changing what is there" in attack.what for attack in judge.attacks if attack.got_through)
     assert Verdict.HELD is judged(escalation, Api(frozenset((f"escalate {resource}",))))[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (_UNAUTHORIZED, Verdict.HELD),
+        (_ESCALATING, Verdict.HELD),
+        (_ESCALATING.replace("web", "w" * 63), Verdict.HELD),
+        (_POLICY, Verdict.INCONCLUSIVE),
+        (_WEBHOOK, Verdict.INCONCLUSIVE),
+        ("", Verdict.INCONCLUSIVE),
+    ],
+    ids=["authorizer", "escalation", "cut-off", "policy", "webhook", "no-words"],
+)
+def test_admission_is_no_lack_of_rights(message: str, expected: Verdict) -> None:
+    """It may refuse a new binding to somebody who is cluster-admin already."""
+    assert expected is judged(cluster_admin, Api(message=message))[0]
