@@ -3,7 +3,8 @@
 Anonymous requests are let in by default, for health checks, and carry the user system:anonymous. One binding of a role to
 that user, or to the group system:unauthenticated, gives the cluster to everybody who can reach the API server: such
 bindings are made by hand, by old installers and by charts. Lists of Secrets, nodes, pods and ConfigMaps, metrics, node
-logs and profiles are asked for without credentials, from a pod and from outside; no body is ever read.
+logs and profiles are asked for without credentials, from a pod and from outside; no body is ever read. Secrets, ConfigMaps
+and pods are asked for in each namespace too, as a binding may be in one only.
 
 Remediation: remove what binds roles to system:anonymous and system:unauthenticated (`kubectl get
 clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'`), and let anonymous requests
@@ -66,6 +67,9 @@ _DATA = (
     "/logs/",
     "/debug/pprof/",
 )
+_IN_EACH_NAMESPACE = ("secrets", "configmaps", "pods")
+_TIMEOUT = 5.0
+"""Seconds for an answer: there are many requests at a time, and a pod of ours has half a processor for them."""
 
 
 @control(severity=Severity.CRITICAL, subject="cluster", cis=("1.2.1",), others=("KHV005", "C-0262", "KSV-0122"))
@@ -79,20 +83,24 @@ def test_api_anon_data(
 ) -> None:
     """Ask each API server for data without credentials, from a pod and from beside the nodes."""
     token = auditor(pool).token
+    namespaces = [each["metadata"]["name"] for each in cluster.api.list("/api/v1/namespaces")]
+    inside = (f"/api/v1/namespaces/{name}/{kind}?limit=1" for name in namespaces for kind in _IN_EACH_NAMESPACE)
+    paths = (*_DATA, *inside)
     for node in (node for node in cluster.nodes if node.control_plane):
         for vantage in (attacker().vantage, outside):
             alive, authorised, *answers = probe(
                 vantage,
                 [
-                    Http(node.address, _PORT, "/livez"),
+                    Http(node.address, _PORT, "/livez", timeout=_TIMEOUT),
                     Http(
                         node.address,
                         _PORT,
                         _DATA[1],
                         headers={"Authorization": f"Bearer {token}"},
                         identity="as our auditor",
+                        timeout=_TIMEOUT,
                     ),
-                    *(Http(node.address, _PORT, path) for path in _DATA),
+                    *(Http(node.address, _PORT, path, timeout=_TIMEOUT) for path in paths),
                 ],
             )
             case = judge.case(f"API server on {node.name} from {vantage.source.kind}")
@@ -100,7 +108,7 @@ def test_api_anon_data(
             case.positive(
                 "an authorised client gets data from the same place", authorised, succeeded=authorised.status == 200
             )
-            for path, answer in zip(_DATA, answers, strict=True):
+            for path, answer in zip(paths, answers, strict=True):
                 case.attack(path, answer, through=_given(answer))
 
 
