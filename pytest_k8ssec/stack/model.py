@@ -158,6 +158,12 @@ class Stack:
             dict.fromkeys((*self.created_namespaces, *(one.namespace for one in self.objects if one.namespace)))
         )
 
+    @property
+    def pod_namespaces(self) -> tuple[str, ...]:
+        """Names of the namespaces that the stack declares, then of the others that its workloads run in."""
+        placed = (one.namespace for one in self.objects if one.type in _WORKLOADS)
+        return tuple(dict.fromkeys((*self.created_namespaces, *placed)))
+
     def workloads(self) -> tuple[Workload, ...]:
         """The stack's workloads, each as the API server has it at this moment.
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
+from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.controls.adm import psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.admission import admitted
+from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.stack import Resource, Stack
+from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
 
@@ -49,3 +57,12 @@ def test_a_quota_that_asks_for_limits_is_a_bound() -> None:
     asks = evidence(Outcome.HTTP, status=403, detail="failed quota: team: must specify limits.cpu for: probe")
     full = evidence(Outcome.HTTP, status=403, detail="exceeded quota: team, requested: pods=1, used: pods=24")
     assert (False, None) == (_unbound(asks, []), _unbound(full, []))
+
+
+def test_labels_alone_say_nothing_of_pods() -> None:
+    """A stack that has nowhere to run a pod is not held because its accounts can't relabel other people's namespaces."""
+    account = Resource("urn", "kubernetes:core/v1:ServiceAccount", "shop", "default")
+    stack = Stack("dev", "shop", {}, (account,), True, 1.0, cast("KubeApi", None))
+    judge = Judge()
+    psa.test_adm_psa(judge, cast("Cluster", None), stack, cast("Pool", None))
+    assert Verdict.NOT_APPLICABLE is judge.verdict()[0]

@@ -69,6 +69,18 @@ def test_namespaces_are_those_declared_and_those_used() -> None:
     assert stack.created_namespaces == ("declared",)
 
 
+def test_pods_are_in_namespaces_declared_and_in_those_of_workloads() -> None:
+    """A workload in a namespace that the stack does not declare runs there all the same; a RoleBinding runs nowhere."""
+    stack = _stack(
+        _resource("kubernetes:apps/v1:Deployment", "shop", "default"),
+        _resource("kubernetes:core/v1:Namespace", "declared"),
+        _resource("kubernetes:core/v1:Pod", "bare", "declared"),
+        _resource("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding", "b", "kube-system"),
+        _resource("kubernetes:apps/v1:DaemonSet", "agent", "theirs", external=True),
+    )
+    assert stack.pod_namespaces == ("declared", "default")
+
+
 @pytest.mark.parametrize(
     ("type_", "kind"),
     [

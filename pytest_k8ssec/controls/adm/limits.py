@@ -1,9 +1,9 @@
 """No pod of the stack's namespaces runs without a bound on CPU and memory.
 
 A container without limits takes what its node has: one leak, one loop or one miner starves its neighbours, the kubelet
-among them. A pod that asks for nothing is offered to each of the stack's namespaces, as a dry run. It must be refused
-for that, or come back with limits that a LimitRange put in: the object that the API server returns is looked at, no
-policy. The same pod with limits must be let in.
+among them. A pod that asks for nothing is offered to each namespace that the stack declares or runs a workload in, as a
+dry run. It must be refused for that, or come back with limits that a LimitRange put in: the object that the API server
+returns is looked at, no policy. The same pod with limits must be let in.
 
 Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
 and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as
@@ -60,7 +60,7 @@ _QUOTA_SAYS = "must specify limits"
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Offer each namespace a pod without limits, and look at what it is made into."""
     judge.not_applicable("the stack has no namespace that is not declared unbounded")
-    for namespace in stack.created_namespaces:
+    for namespace in stack.pod_namespaces:
         if namespace in allowed:
             judge.note(f"namespace {namespace} is declared unbounded: {allowed[namespace]}")
             continue
@@ -96,7 +96,7 @@ def _unbound(answer: Evidence, lacking: list[str]) -> bool | None:
 @sabotage(test_adm_limits)
 def limits_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """One of the stack's namespaces has neither a LimitRange nor a ResourceQuota any more: either alone is enough."""
-    namespace = stack.created_namespaces[0]
+    namespace = stack.pod_namespaces[0]
     paths = [f"/api/v1/namespaces/{namespace}/{kind}" for kind in ("limitranges", "resourcequotas")]
     with ExitStack() as undo:
         for path in paths:

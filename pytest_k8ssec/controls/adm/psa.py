@@ -7,8 +7,8 @@ from RBAC or a 422 from validation proves nothing. The same bad pod is offered t
 where it must be let in, and the compliant pod to the stack's, where it must be let in too. And no service account of the
 stack may change its namespace's labels.
 
-A namespace is judged by the level that it enforces, at least `baseline`. Deployments are not looked at: admission judges
-pods, not templates.
+The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
+enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
 
 Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give nobody
 who runs in a pod the verbs `update` and `patch` on namespaces.
@@ -51,13 +51,16 @@ _NAMES_THE_POLICY = "violates PodSecurity"
 )
 def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> None:
     """Offer each namespace a pod that breaks one rule, for every rule of its level."""
+    if not stack.pod_namespaces:  # what becomes of labels says nothing of pods, so it alone must not hold
+        judge.not_applicable("the stack has no namespace, and no workload in another one")
+        return
     canary = unrestricted_namespace(pool)
     admitted = {check: offer(cluster, canary, pod(cluster.probe_image, check)) for check in CHECKS}
     for check, evidence in admitted.items():
         if evidence.status != 201:
             judge.note(f"{check.name}: not probed, as this API server admits such a pod nowhere: {evidence.detail}")
     table = judge.table("Pod Security check by namespace")
-    for namespace in stack.created_namespaces:
+    for namespace in stack.pod_namespaces:
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
         level = labels.get(ENFORCE, "privileged")
         case = judge.case(f"namespace {namespace} (enforces {level})")
@@ -101,7 +104,7 @@ def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
 @sabotage(test_adm_psa)
 def enforce_label_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """One of the stack's namespaces enforces no Pod Security level any more."""
-    path = f"/api/v1/namespaces/{stack.created_namespaces[0]}"
+    path = f"/api/v1/namespaces/{stack.pod_namespaces[0]}"
     headers = {"Content-Type": "application/merge-patch+json"}
     before = cluster.api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
     cluster.api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: None}}}, headers=headers)

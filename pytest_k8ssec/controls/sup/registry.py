@@ -1,10 +1,10 @@
 """Only images of the stack's own registries get into its namespaces.
 
 Whoever may create a pod brings the code that runs in it, unless something asks where the image comes from. Images of a
-registry that cannot exist are offered to each of the stack's namespaces, as dry runs: in a container, in an init
-container, in one that is added to a running pod, and under a name that begins like an allowed one. Each must be denied
-by admission; an image that is allowed must be let in. That such an image can't be pulled is no denial: the next one
-can.
+registry that cannot exist are offered to each namespace that the stack declares or runs a workload in, as dry runs: in a
+container, in an init container, in one that is added to a running pod, and under a name that begins like an allowed one.
+Each must be denied by admission; an image that is allowed must be let in. That such an image can't be pulled is no denial:
+the next one can.
 
 Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
 repositories that images may come from, with `Deny` and `failurePolicy: Fail`, for `containers`, `initContainers` and
@@ -80,7 +80,7 @@ def test_sup_registry(
     """Offer each namespace pods, and a running pod of ours a further container, with images of foreign registries."""
     running = {workload.namespace: workload for workload in stack.workloads()} if stack.deployed else {}
     judge.not_applicable("the stack has no namespace that is not declared open to all images")
-    for namespace in stack.created_namespaces:
+    for namespace in stack.pod_namespaces:
         if namespace in allowed:
             judge.note(f"namespace {namespace} is declared open to all images: {allowed[namespace]}")
             continue
@@ -128,7 +128,7 @@ def _pods(image: str) -> dict[str, dict[str, Any]]:
 @sabotage(test_sup_registry)
 def registry_policy_unbound(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The policy that names the allowed registries is bound to nothing any more."""
-    path = f"/api/v1/namespaces/{stack.created_namespaces[0]}/pods"
+    path = f"/api/v1/namespaces/{stack.pod_namespaces[0]}/pods"
     answer, _ = offered(cluster, path, pod(_FOREIGN))
     if not (named := _BINDING.search(answer.detail)):
         raise SabotageError(f"{path}: no binding of a ValidatingAdmissionPolicy denies {_FOREIGN}: {answer}")
