@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import cast
+import json
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.adm import psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
+from pytest_k8ssec.controls.sup.registry import _change, _foreign
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.admission import admitted
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.vantage import PodVantage
 from pytest_k8ssec.stack import Resource, Stack
 from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import evidence
+from tests.unit.fakes import POD, evidence
 
 
 @pytest.mark.parametrize(
@@ -66,3 +70,60 @@ def test_labels_alone_say_nothing_of_pods() -> None:
     judge = Judge()
     psa.test_adm_psa(judge, cast("Cluster", None), stack, cast("Pool", None))
     assert Verdict.NOT_APPLICABLE is judge.verdict()[0]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (
+            "docker.io/library/python:3.13-slim@sha256:00",
+            [
+                "registry.invalid/library/python:3.13-slim@sha256:00",
+                "registry.invalid/docker.io/library/python:3.13-slim@sha256:00",
+                "docker.io.registry.invalid/library/python:3.13-slim@sha256:00",
+            ],
+        ),
+        ("python:3.13", ["registry.invalid/python:3.13", "docker.io.registry.invalid/python:3.13"]),
+        ("python/python", ["registry.invalid/python/python", "docker.io.registry.invalid/python/python"]),
+        (
+            "localhost/probe:1",
+            ["registry.invalid/probe:1", "registry.invalid/localhost/probe:1", "localhost.registry.invalid/probe:1"],
+        ),
+        (
+            "registry.example:5000/a/b:1",
+            [
+                "registry.invalid/a/b:1",
+                "registry.invalid/registry.example/a/b:1",
+                "registry.example.registry.invalid/a/b:1",
+            ],
+        ),
+    ],
+)
+def test_a_foreign_image_differs_in_its_registry_alone(image: str, expected: list[str]) -> None:
+    """A rule on tags, digests or paths refuses none of them; what names no registry is docker.io's."""
+    assert expected == _foreign(image)
+
+
+@dataclass
+class _Pods:
+    """An API server that lets no foreign image in as an ephemeral container, and every one in place of another."""
+
+    probe_image: str = "python:3.13"
+
+    @property
+    def api(self) -> _Pods:
+        return self
+
+    def request(self, method: str, path: str, *, body: Any, params: dict[str, str], **_: Any) -> Response:
+        assert (method, params) == ("PATCH", {"dryRun": "All"})
+        foreign = path.endswith("/ephemeralcontainers") and "registry.invalid" in json.dumps(body)
+        return Response(403, {"message": "denied"}, 1) if foreign else Response(200, {}, 1)
+
+
+def test_another_image_for_a_running_pod_is_a_way_in() -> None:
+    """Even where nothing comes in when a pod is created, or by an ephemeral container."""
+    cluster, judge = cast("Cluster", _Pods()), Judge()
+    pod = Pod(PodVantage(cluster, "web", "twin", "probe", POD), "uid", "nonce")
+    _change(judge.case("namespace web"), cluster, pod)
+    verdict, why = judge.verdict()
+    assert (Verdict.BREACHED, True) == (verdict, "give a running pod registry.invalid/python:3.13" in why)

@@ -1,10 +1,11 @@
 """Only images of the stack's own registries get into its namespaces.
 
-Whoever may create a pod brings the code that runs in it, unless something asks where the image comes from. Images of a
-registry that cannot exist are offered to each namespace that the stack declares or runs a workload in, as dry runs: in a
-container, in an init container, in one that is added to a running pod, and under a name that begins like an allowed one.
-Each must be denied by admission; an image that is allowed must be let in. That such an image can't be pulled is no denial:
-the next one can.
+Whoever may create a pod brings the code that runs in it, unless something asks where the image comes from. An image that
+is allowed is offered from a registry that cannot exist, to each namespace that the stack declares or runs a workload in, as
+dry runs: in a container, in an init container, in one that is added to a running pod, in place of a running pod's own, with
+the allowed name for its path, and under a name that begins like an allowed one. Nothing but the registry differs, so that no
+rule on tags or paths refuses it. Each must be denied by admission; the allowed image itself must be let in. That such an
+image can't be pulled is no denial: the next one can.
 
 Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
 repositories that images may come from, with `Deny` and `failurePolicy: Fail`, for `containers`, `initContainers` and
@@ -68,7 +69,8 @@ from pytest_k8ssec.probes.withdrawn import withdrawn
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
-_FOREIGN = "registry.invalid/k8ssec:latest"
+_REGISTRY = "registry.invalid"
+_DEFAULT = "docker.io"
 _BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 _BINDING = re.compile(r"with binding '([^']+)' denied")
 
@@ -92,18 +94,28 @@ def test_sup_registry(
             answer, _ = offered(cluster, path, manifest)
             case.attack(words, answer, through=admitted(answer))
         if namespace in running:
-            _debug(case, cluster, twin(running[namespace]))
+            _change(case, cluster, twin(running[namespace]))
+        else:
+            why = "no workload of the stack is there" if stack.deployed else "this run did not deploy the stack"
+            judge.note(f"namespace {namespace}: no running pod was given a foreign image, as {why}")
 
 
-def _debug(case: Case, cluster: Cluster, pod: Pod) -> None:
-    """A container that is added to a running pod comes by another way."""
-    path = f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}/ephemeralcontainers"
+def _change(case: Case, cluster: Cluster, pod: Pod) -> None:
+    """A container that is added to a running pod, or gets another image there, comes by another way."""
+    path = f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}"
+    own, foreign = cluster.probe_image, _foreign(cluster.probe_image)[0]
     patch: dict[str, Any] = {"method": "PATCH", "headers": {"Content-Type": "application/strategic-merge-patch+json"}}
     (fine, _), (answer, _) = (
-        offered(cluster, path, _added(image), **patch) for image in (cluster.probe_image, _FOREIGN)
+        offered(cluster, f"{path}/ephemeralcontainers", _added(image), **patch) for image in (own, foreign)
     )
     case.positive("an allowed image is let in as an ephemeral container", fine, succeeded=fine.status == 200)
-    case.attack(f"an ephemeral container of {_FOREIGN}", answer, through=admitted(answer))
+    case.attack(f"an ephemeral container of {foreign}", answer, through=admitted(answer))
+    (fine, _), (answer, _) = (
+        offered(cluster, path, {"spec": {"containers": [{"name": pod.vantage.container, "image": image}]}}, **patch)
+        for image in (own, foreign)
+    )
+    case.positive("a running pod may be given an allowed image", fine, succeeded=fine.status == 200)
+    case.attack(f"give a running pod {foreign}", answer, through=admitted(answer))
 
 
 def _added(image: str) -> dict[str, Any]:
@@ -111,29 +123,44 @@ def _added(image: str) -> dict[str, Any]:
     return {"spec": {"ephemeralContainers": [container]}}
 
 
+def _foreign(image: str) -> list[str]:
+    """What differs from an allowed image in the registry alone, so that nothing but a rule on registries can tell.
+
+    The same from a registry that cannot exist, what has the allowed name for its path, and what begins like it: without
+    the port, as neither a path nor the beginning of a name could have one.
+    """
+    registry, path = _parts(image)
+    name = registry.partition(":")[0] or _DEFAULT
+    whole = f"{name}/{path}" if registry else path
+    return list(dict.fromkeys((f"{_REGISTRY}/{path}", f"{_REGISTRY}/{whole}", f"{name}.{_REGISTRY}/{path}")))
+
+
+def _parts(image: str) -> tuple[str, str]:
+    """The registry that a reference names, "" where it leaves that to the container runtime, and the rest of it."""
+    first, slash, rest = image.partition("/")
+    names_one = slash and (first == "localhost" or not {".", ":"}.isdisjoint(first))
+    return (first, rest) if names_one else ("", image)
+
+
 def _pods(image: str) -> dict[str, dict[str, Any]]:
     """Pods that differ from one that is let in by where an image comes from."""
-    registry = image.partition("/")[0]
-    lookalike = f"{registry}.{_FOREIGN}"
+    foreign = _foreign(image)
     init = pod(image)
     init["spec"]["initContainers"] = copy.deepcopy(init["spec"]["containers"])
-    init["spec"]["initContainers"][0] |= {"name": "init", "image": _FOREIGN}
-    return {
-        f"a container of {_FOREIGN}": pod(_FOREIGN),
-        f"an init container of {_FOREIGN}": init,
-        f"a container of {lookalike}": pod(lookalike),
-    }
+    init["spec"]["initContainers"][0] |= {"name": "init", "image": foreign[0]}
+    return {f"a container of {each}": pod(each) for each in foreign} | {f"an init container of {foreign[0]}": init}
 
 
 @sabotage(test_sup_registry)
 def registry_policy_unbound(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The policy that names the allowed registries is bound to nothing any more."""
     path = f"/api/v1/namespaces/{stack.pod_namespaces[0]}/pods"
-    answer, _ = offered(cluster, path, pod(_FOREIGN))
+    foreign = _foreign(cluster.probe_image)[0]
+    answer, _ = offered(cluster, path, pod(foreign))
     if not (named := _BINDING.search(answer.detail)):
-        raise SabotageError(f"{path}: no binding of a ValidatingAdmissionPolicy denies {_FOREIGN}: {answer}")
+        raise SabotageError(f"{path}: no binding of a ValidatingAdmissionPolicy denies {foreign}: {answer}")
     binding = f"{_BINDINGS}/{named[1]}"
     with withdrawn(cluster.api, binding):
-        await_admission(cluster, path, pod(_FOREIGN), let_in=True)
+        await_admission(cluster, path, pod(foreign), let_in=True)
         yield api_evidence("", f"GET {binding}", cluster.api.request("GET", binding))
-    await_admission(cluster, path, pod(_FOREIGN), let_in=False)
+    await_admission(cluster, path, pod(foreign), let_in=False)
