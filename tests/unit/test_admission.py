@@ -10,7 +10,7 @@ import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.adm import psa
+from pytest_k8ssec.controls.adm import limits, psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
 from pytest_k8ssec.controls.sup.registry import _change, _foreign
 from pytest_k8ssec.evidence import Outcome
@@ -56,11 +56,54 @@ def test_limits_are_looked_for_in_what_comes_back(resources: dict[str, dict[str,
     assert expected == _lacking({"spec": {"containers": [bounded, {"resources": resources}]}})
 
 
-def test_a_quota_that_asks_for_limits_is_a_bound() -> None:
-    """Its refusal names what is missing; one for too many pods says nothing of limits."""
-    asks = evidence(Outcome.HTTP, status=403, detail="failed quota: team: must specify limits.cpu for: probe")
-    full = evidence(Outcome.HTTP, status=403, detail="exceeded quota: team, requested: pods=1, used: pods=24")
-    assert (False, None) == (_unbound(asks, []), _unbound(full, []))
+@pytest.mark.parametrize(
+    ("words", "without", "expected"),
+    [
+        ("failed quota: team: must specify limits.cpu for: probe", ("cpu",), False),
+        ("failed quota: team: must specify limits.cpu for: probe", ("memory",), None),
+        ("failed quota: limits.cpu: must specify requests.cpu for: probe", ("cpu",), None),
+        ("failed quota: team: must specify limits.cpu for: probe; limits.memory for: probe", ("cpu", "memory"), False),
+        (
+            "exceeded quota: team, requested: limits.cpu=50m, used: limits.cpu=12, limited: limits.cpu=12",
+            ("cpu",),
+            None,
+        ),
+        ("exceeded quota: team, requested: pods=1, used: pods=24", ("cpu",), None),
+    ],
+)
+def test_a_quota_that_asks_for_the_missing_limit_is_a_bound(
+    words: str, without: tuple[str, ...], expected: bool | None
+) -> None:
+    """Its refusal names what is missing; one for too many pods, or for another limit, says nothing of this one."""
+    assert expected is _unbound(evidence(Outcome.HTTP, status=403, detail=words), without, [])
+
+
+@dataclass
+class _Quota:
+    """An API server with a quota on the limits of memory alone."""
+
+    probe_image: str = "python:3.13"
+
+    @property
+    def api(self) -> _Quota:
+        return self
+
+    def request(self, method: str, path: str, *, body: Any, **_: Any) -> Response:
+        assert (method, path) == ("POST", "/api/v1/namespaces/web/pods")
+        if "memory" in body["spec"]["containers"][0]["resources"].get("limits", {}):
+            return Response(201, body, 1)
+        return Response(403, {"message": "failed quota: team: must specify limits.memory for: probe"}, 1)
+
+
+def test_a_quota_on_memory_bounds_no_cpu() -> None:
+    """What refuses a pod that lacks both limits may let in one that lacks the other."""
+    judge = Judge()
+    stack = Stack(
+        "dev", "shop", {}, (Resource("urn", "kubernetes:core/v1:Namespace", "web"),), True, 1.0, cast("KubeApi", None)
+    )
+    limits.test_adm_limits(judge, cast("Cluster", _Quota()), stack, {})
+    assert Verdict.BREACHED is judge.verdict()[0]
+    assert ["create a pod without limits on cpu"] == [each.what for each in judge.attacks if each.got_through]
 
 
 def test_labels_alone_say_nothing_of_pods() -> None:

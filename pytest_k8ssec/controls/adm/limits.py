@@ -1,9 +1,10 @@
 """No pod of the stack's namespaces runs without a bound on CPU and memory.
 
 A container without limits takes what its node has: one leak, one loop or one miner starves its neighbours, the kubelet
-among them. A pod that asks for nothing is offered to each namespace that the stack declares or runs a workload in, as a
-dry run. It must be refused for that, or come back with limits that a LimitRange put in: the object that the API server
-returns is looked at, no policy. The same pod with limits must be let in.
+among them. A pod without a limit on CPU, one without a limit on memory, and one that asks for nothing at all are offered to
+each namespace that the stack declares or runs a workload in, as dry runs. Each must be refused for that very limit, or come
+back with limits that a LimitRange put in: the object that the API server returns is looked at, no policy. The same pod with
+both limits must be let in.
 
 Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
 and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as
@@ -36,7 +37,7 @@ https://kubernetes.io/docs/concepts/policy/resource-quotas/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -53,12 +54,12 @@ from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _BOUNDS = ("cpu", "memory")
-_QUOTA_SAYS = "must specify limits"
+_QUOTA_SAYS = "must specify "
 
 
 @control(severity=Severity.MEDIUM, subject="stack", mitre=("T1496",), nsa=("N2",), others=("C-0270", "C-0271"))
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
-    """Offer each namespace a pod without limits, and look at what it is made into."""
+    """Offer each namespace pods that lack a limit, and look at what they are made into."""
     judge.not_applicable("the stack has no namespace that is not declared unbounded")
     for namespace in stack.pod_namespaces:
         if namespace in allowed:
@@ -68,15 +69,22 @@ def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mappi
         case = judge.case(f"namespace {namespace}")
         fine, _ = offered(cluster, path, pod(cluster.probe_image))
         case.positive("the same pod with limits is let in", fine, succeeded=fine.status == 201)
-        answer, made = offered(cluster, path, _unbounded(cluster.probe_image))
-        lacking = _lacking(made) if answer.status == 201 else []
-        shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
-        case.attack("create a pod without limits", shown, through=_unbound(answer, lacking))
+        for without in (("cpu",), ("memory",), _BOUNDS):
+            answer, made = offered(cluster, path, _unbounded(cluster.probe_image, without))
+            lacking = _lacking(made) if answer.status == 201 else []
+            shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
+            through = _unbound(answer, without, lacking)
+            case.attack(f"create a pod without limits on {' and '.join(without)}", shown, through=through)
 
 
-def _unbounded(image: str) -> dict[str, Any]:
+def _unbounded(image: str, bounds: Sequence[str]) -> dict[str, Any]:
+    """A pod without some limits; without any it asks for nothing either, as a quota may leave such pods out of its scope."""
     offer = pod(image)
-    del offer["spec"]["containers"][0]["resources"]
+    resources = offer["spec"]["containers"][0]["resources"]
+    for bound in bounds:
+        del resources["limits"][bound]
+    if not resources["limits"]:
+        resources.clear()
     return offer
 
 
@@ -86,11 +94,13 @@ def _lacking(made: Body) -> list[str]:
     return [bound for bound in _BOUNDS if not all(bound in limits for limits in given)]
 
 
-def _unbound(answer: Evidence, lacking: list[str]) -> bool | None:
-    """201 is let in, with limits or without; of refusals only one for the missing limits counts."""
+def _unbound(answer: Evidence, without: Sequence[str], lacking: list[str]) -> bool | None:
+    """201 is let in, with limits or without; of refusals only a quota's that names a limit which was missing counts."""
     if answer.status == 201:
         return bool(lacking)
-    return False if answer.status == 403 and _QUOTA_SAYS in answer.detail else admitted(answer)
+    asked_for = answer.detail.partition(_QUOTA_SAYS)[2]
+    named = any(f"limits.{bound}" in asked_for for bound in without)
+    return False if answer.status == 403 and named else admitted(answer)
 
 
 @sabotage(test_adm_limits)
