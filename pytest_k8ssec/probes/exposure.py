@@ -17,6 +17,7 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes import manifests
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.targets import lasting
 from pytest_k8ssec.probes.tasks import Tcp
 from pytest_k8ssec.probes.vantage import NetworkVantage, probe
 
@@ -51,7 +52,7 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
     found += [
         Opened(port["hostPort"], f"Pod {_name(pod)}", pod["spec"].get("nodeName", ""))
         for pod in cluster.api.list("/api/v1/pods")
-        for container in pod["spec"]["containers"]
+        for container in lasting(pod)
         for port in container.get("ports", [])
         if port.get("hostPort") and port.get("protocol", "TCP") == "TCP" and pod["spec"].get("nodeName")
     ]

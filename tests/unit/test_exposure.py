@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.interface import Cluster, Node, Published
+from pytest_k8ssec.controls.ext.ports import _published
 from pytest_k8ssec.controls.ext.unauth_ui import _onward, _seen
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.exposure import listening, on_node, opened_ports
 from pytest_k8ssec.probes.tasks import Http
-from pytest_k8ssec.probes.vantage import Answer
+from pytest_k8ssec.probes.vantage import Answer, NetworkVantage
+from pytest_k8ssec.process import Completed
+from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
 PAGE = Http("10.0.0.1", 30080, "/", tls=False)
@@ -37,6 +43,44 @@ class FakeCluster:
         self.api = FakeApi(**items)
 
 
+@dataclass
+class Silent:
+    """A cluster of which one port is published; nothing that is asked from beside its nodes answers."""
+
+    machine_address: str
+
+    def published(self, _node: Node) -> list[Published]:
+        """The same of each node."""
+        return [Published("127.0.0.1", 40001, 6443)]
+
+    @property
+    def nodes(self) -> list[Node]:
+        """One."""
+        return [Node("worker", "10.0.0.1", control_plane=False)]
+
+    def in_network_of(self, _node: Node | None, argv: Sequence[str], *, deadline: float, stdin: bytes) -> Completed:
+        """What an agent says that heard nothing."""
+        told = json.loads(stdin.splitlines()[-1])
+        said = [{"id": each["id"], "outcome": "no-answer"} for each in told["tasks"]] + [{"end": told["nonce"]}]
+        return Completed(tuple(argv), 0, "\n".join(map(json.dumps, said)).encode(), b"")
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("127.0.0.1", "a listener of ours on this machine is in reach"), ("192.0.2.1", "can't be listened on here")],
+    ids=["hidden", "elsewhere"],
+)
+def test_what_is_published_is_not_closed_where_our_own_listener_is_not_in_reach(address: str, why: str) -> None:
+    """Neither where a firewall hides it, nor where docker runs on another machine; what held besides changes nothing."""
+    cluster, judge = cast("Cluster", Silent(address)), Judge()
+    case = judge.case("node worker")
+    case.attack("connect", evidence(), through=False)
+    case.positive("the kubelet is in reach", evidence(Outcome.OPEN), succeeded=True)
+    _published(judge, cluster, NetworkVantage(cluster, None), {})
+    verdict, reason = judge.verdict()
+    assert (Verdict.INCONCLUSIVE, True) == (verdict, why in reason)
+
+
 def http(status: int, body: str = "", location: str = "") -> Answer:
     """An HTTP answer."""
     return Answer(evidence(Outcome.HTTP, status=status), {"body": body, "location": location})
@@ -48,7 +92,10 @@ def named(name: str, **rest: Any) -> dict[str, Any]:
 
 
 def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> None:
-    """UDP, Services without a node port and pods that run nowhere open nothing that a TCP connection could find."""
+    """UDP, Services without a node port and pods that run nowhere open nothing that a TCP connection could find.
+
+    Nor does an init container that ends; one that goes on beside the others does.
+    """
     services = [
         named(
             "shop",
@@ -57,14 +104,17 @@ def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> Non
         named("inside", spec={"ports": [{"port": 80}]}),
     ]
     container = {"ports": [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]}
+    beside = {"restartPolicy": "Always", "ports": [{"containerPort": 90, "hostPort": 8090}]}
+    first = {"ports": [{"containerPort": 70, "hostPort": 8070}]}
     pods = [
-        named("edge", spec={"nodeName": "worker", "containers": [container]}),
+        named("edge", spec={"nodeName": "worker", "containers": [container], "initContainers": [first, beside]}),
         named("pending", spec={"containers": [container]}),
     ]
     opened = opened_ports(cast("Cluster", FakeCluster(services=services, pods=pods)))
     assert on_node(opened, Node("worker", "10.0.0.1", control_plane=False)) == {
         30080: "Service web/shop",
         8080: "Pod web/edge",
+        8090: "Pod web/edge",
     }
     assert on_node(opened, Node("other", "10.0.0.2", control_plane=False)) == {30080: "Service web/shop"}
 
