@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
@@ -125,7 +125,13 @@ def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> Non
         (http(200, "<h1>all pods</h1>"), True),
         (http(200, LOGIN), False),
         (http(401), False),
-        (http(404), False),
+        (http(403), False),
+        (http(404), None),
+        (http(405), None),
+        (http(429), None),
+        (http(400, "Client sent an HTTP request to an HTTPS server.\n"), False),
+        (http(400, "<center>The plain HTTP request was sent to HTTPS port</center>"), False),
+        (http(400, "malformed Host header"), None),
         (http(302, location="https://login.example/"), False),
         (http(302, location="/more"), None),
         (http(503), None),
@@ -136,6 +142,12 @@ def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> Non
 def test_a_page_is_seen_unless_it_refuses_asks_or_sends_elsewhere(answer: Answer, seen: bool | None) -> None:
     """What answers in no way that says anything leaves it open."""
     assert _seen(PAGE, answer) is seen
+
+
+def test_over_tls_nobody_is_told_to_speak_tls() -> None:
+    """A 400 there, whatever its words, is no refusal."""
+    answer = http(400, "Client sent an HTTP request to an HTTPS server.")
+    assert _seen(replace(PAGE, tls=True), answer) is None
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 Dashboards without a login, opened by a node port for a moment and then forgotten, have been the way in more often than
 any exploit: who finds the page has the rights of its service account. The start page of every port that Services and pods
 open on the nodes, of each API server and of each kubelet is asked for without credentials, in plain text and over TLS, from
-a container beside the nodes. A page counts as open; a refusal (401, 403), a form for a password, and a redirection to
-somewhere else do not. Redirections to the same place are followed.
+a container beside the nodes. A page counts as open; a refusal (401, 403), a form for a password, a redirection to somewhere
+else, and the words that plain HTTP was sent to a port that speaks TLS do not. Of any other answer, such as 404, it can't be
+told what the other pages show. Redirections to the same place are followed.
 
 A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`. Addresses
 of load balancers are not asked: they may be out on the internet.
@@ -50,7 +51,13 @@ from pytest_k8ssec.verdict import Judge
 _KEEP = 64 * 1024
 _HOPS = 3
 _PASSWORD = re.compile(r"""type\s*=\s*["']?password\b""", re.IGNORECASE)
-_GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), range(400, 500)
+_GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), (401, 403)
+_TLS_ONLY = re.compile(
+    "sent an HTTP request to an HTTPS server"  # Go: the API server and the kubelet among others
+    "|plain HTTP request was sent to HTTPS port"  # nginx
+    "|speaking plain HTTP to an SSL-enabled server port"  # Apache
+    "|combination of host and port requires TLS"  # Tomcat
+)
 
 
 @control(
@@ -130,7 +137,10 @@ def _onward(page: Http, answer: Answer) -> Http | None:
 
 
 def _seen(page: Http, answer: Answer) -> bool | None:
-    """A page that asks for no password is seen; what speaks no HTTP, or refuses, or sends elsewhere, shows none."""
+    """A page that asks for no password is seen; what speaks no HTTP, or refuses, or sends elsewhere, shows none.
+
+    That there is no such page (404), or that it wants to be asked in another way, says nothing of the other pages.
+    """
     status = answer.evidence.status
     if status is None:
         return False if answer.evidence.outcome in (Outcome.CLOSED, Outcome.TLS_ALERT) else None
@@ -138,6 +148,8 @@ def _seen(page: Http, answer: Answer) -> bool | None:
         return False if _onward(page, answer) is None else None
     if status in _GIVEN:
         return _PASSWORD.search(str(answer.raw.get("body", ""))) is None
+    if status == 400 and not page.tls:
+        return False if _TLS_ONLY.search(str(answer.raw.get("body", ""))) else None
     return False if status in _REFUSED else None
 
 
