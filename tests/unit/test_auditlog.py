@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 
+from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.controls.aud.no_secret_body import _DEEDS, _handle
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.auditlog import AuditLogs
@@ -67,3 +70,40 @@ def test_events_are_awaited_until_complete_or_out_of_patience() -> None:
     found = logs(FakeCluster(0, b'{"verb": "get"}\n'))
     assert found.events("m", bool, deadline=0) == [{"verb": "get"}]
     assert found.events("m", lambda _: False, deadline=0) == [{"verb": "get"}]
+
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get"}
+
+
+@dataclass
+class _Api:
+    """Takes every request, and keeps what it was asked to do under which mark."""
+
+    seen: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    @property
+    def api(self) -> _Api:
+        return self
+
+    def path_of(self, manifest: Body, *, collection: bool = False) -> str:
+        return "/api/v1/namespaces/k8ssec/secrets" + ("" if collection else f"/{manifest['metadata']['name']}")
+
+    def call(self, method: str, path: str, *, headers: dict[str, str], body: Any = None, **_: Any) -> Body:
+        assert headers["User-Agent"] == "mark"
+        verb = "list" if method == "GET" and path.endswith("/secrets") else _VERBS[method]
+        kinds = ("serviceaccounts/default/token", "tokenreviews", "secrets")
+        self.seen.append((verb, next(kind for kind in kinds if kind in path), body))
+        return {"status": {"token": "audited-token-of-nobody"}}
+
+    def delete(self, _path: str) -> None:
+        """Not marked."""
+
+
+def test_every_deed_that_is_looked_for_is_done_under_the_mark() -> None:
+    """A policy may log the bodies of any of these alone; a token is in the body of its review, too."""
+    api = _Api()
+    assert "audited-token-of-nobody" == _handle(cast("Cluster", api), "k8ssec", "mark", "canary-value")
+    done = {f"{verb} {kind.replace('default/', '')}": body for verb, kind, body in api.seen}
+    assert set(_DEEDS) == set(done)
+    assert {"token": "audited-token-of-nobody"} == done["create tokenreviews"]["spec"]
+    assert {"stringData": {"canary": "canary-value"}} == done["patch secrets"]

@@ -1,9 +1,9 @@
 """No Secret's value, and no token, is in the audit log.
 
 Audit logs are shipped, kept for years, and read by many who may not read Secrets. A policy that logs bodies of Secrets, or
-of token requests, writes down each value that is created, changed or read. A canary Secret is created, read, listed
-and changed, and a token is asked for; once these events are in the log, it is searched for their values, as they are and in
-base64.
+of token requests and reviews, writes down each value that is created, changed or read. A canary Secret is created, read,
+listed, replaced and patched, a token is asked for, and reviewed as kubelets and webhooks have it; once these events are in
+the log, it is searched for their values, as they are and in base64.
 
 Remediation: log `secrets`, `configmaps`, `serviceaccounts/token` and `tokenreviews` at level Metadata, in a rule before any
 that logs bodies; replace the values that were written down.
@@ -50,12 +50,16 @@ from pytest_k8ssec.redaction import register
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15
-_DEEDS = ("create secrets", "get secrets", "list secrets", "update secrets", "create serviceaccounts/token")
+_DEEDS = (
+    "create secrets", "get secrets", "list secrets", "update secrets", "patch secrets", "create serviceaccounts/token",
+    "create tokenreviews",
+)  # fmt: skip
+_AUTHENTICATION = "authentication.k8s.io/v1"
 
 
 @control(severity=Severity.HIGH, subject="cluster", cis=("3.2.2",), owasp=("K03:2025",))
 def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
-    """Handle a canary Secret in every way, ask for a token, and search the API servers' logs for both values."""
+    """Handle a canary Secret and a token in every way, and search the API servers' logs for both values."""
     logs, marker = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}"
     canary = register(secrets.token_hex(24))
     token = _handle(cluster, pool.namespace("canary"), marker, canary)
@@ -75,7 +79,7 @@ def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
 
 
 def _handle(cluster: Cluster, namespace: str, marker: str, canary: str) -> str:
-    """Create, read, list and change the Secret, and ask for a token, which is returned; all of it marked."""
+    """Create, read, list and change the Secret, ask for a token, have it reviewed and return it; all of it marked."""
     marked = {"headers": {"User-Agent": marker}}
     secret: Body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": marker, "namespace": namespace}}
     secret["stringData"] = {"canary": canary}
@@ -85,11 +89,16 @@ def _handle(cluster: Cluster, namespace: str, marker: str, canary: str) -> str:
         cluster.api.call("GET", path, **marked)
         cluster.api.call("GET", collection, params={"fieldSelector": f"metadata.name={marker}"}, **marked)
         cluster.api.call("PUT", path, body=secret, **marked)
+        merge = {**marked["headers"], "Content-Type": "application/merge-patch+json"}
+        cluster.api.call("PATCH", path, body={"stringData": secret["stringData"]}, headers=merge)
     finally:
         cluster.api.delete(path)
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+    request = {"apiVersion": _AUTHENTICATION, "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
     account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
-    return register(str(cluster.api.call("POST", account, body=request, **marked)["status"]["token"]))
+    token = register(str(cluster.api.call("POST", account, body=request, **marked)["status"]["token"]))
+    review = {"apiVersion": _AUTHENTICATION, "kind": "TokenReview", "spec": {"token": token}}
+    cluster.api.call("POST", f"/apis/{_AUTHENTICATION}/tokenreviews", body=review, **marked)
+    return token
 
 
 def _deed(event: Body) -> str:
