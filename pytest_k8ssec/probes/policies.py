@@ -65,30 +65,23 @@ def _meets(requirement: Mapping[str, Any], labels: Labels) -> bool:
     return False
 
 
-def lets_in(policies: Iterable[Mapping[str, Any]], target: Peer, port: int, source: Peer) -> bool:
+def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer) -> bool:
     """Whether some policy names this source for this TCP port of this target.
 
     Args:
         policies: NetworkPolicy objects of the target's namespace.
     """
+    if target.pod is None:
+        return False
     for policy in policies:
         spec = policy["spec"]
-        if selects(spec.get("podSelector") or {}, target.labels):
+        if selects(spec.get("podSelector") or {}, target.pod.labels):
             for rule in spec.get("ingress") or ():
-                if _covers(rule.get("ports"), port) and any(
+                if _opens(rule.get("ports"), target, port, "TCP") and any(
                     _names(peer, policy["metadata"]["namespace"], source) for peer in rule.get("from") or ()
                 ):
                     return True
     return False
-
-
-def _covers(ports: Iterable[Mapping[str, Any]] | None, port: int) -> bool:
-    return not ports or any(each.get("protocol", "TCP") == "TCP" and _in_range(each, port) for each in ports)
-
-
-def _in_range(each: Mapping[str, Any], port: int) -> bool:
-    first = each.get("port", port)
-    return isinstance(first, int) and first <= port <= each.get("endPort", first)
 
 
 def _names(peer: Mapping[str, Any], namespace: str, source: Peer) -> bool:

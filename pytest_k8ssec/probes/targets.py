@@ -161,7 +161,7 @@ def _absent(pod: Body, *, ready: bool) -> str:
     return ""
 
 
-def lasting(pod: Body) -> list[Body]:
+def lasting(pod: Mapping[str, Any]) -> list[Body]:
     """The containers that run as long as the pod does: those that start it up and end are none of them."""
     beside = [each for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy") == "Always"]
     return [*pod["spec"]["containers"], *beside]
@@ -264,6 +264,16 @@ def declared_ports(pod: Body) -> set[Port]:
         (port["containerPort"], port.get("protocol", "TCP"))
         for container in lasting(pod)
         for port in container.get("ports") or ()
+    }
+
+
+def named_ports(pod: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """A pod's ports, or those of a pod template, by name and protocol: what a policy's named port stands for."""
+    return {
+        (port["name"], port.get("protocol", "TCP")): int(port["containerPort"])
+        for container in lasting(pod)
+        for port in container.get("ports") or ()
+        if port.get("name")
     }
 
 

@@ -9,7 +9,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import K8ssecError, ProbeError
 from pytest_k8ssec.probes.policies import End, Peer
-from pytest_k8ssec.probes.targets import Port, declared_ports, lasting, node_ports
+from pytest_k8ssec.probes.targets import Port, declared_ports, lasting, named_ports, node_ports
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.places import NODE, Destination
 from pytest_k8ssec.stack import Stack
@@ -74,13 +74,8 @@ def dialled(host: str, port: int, protocol: str) -> Dial:
 def _end(pod: Body, labels: Mapping[str, Mapping[str, str]], address: str = "") -> End:
     spec, meta = pod["spec"], pod["metadata"]
     peer = Peer(meta["namespace"], labels[meta["namespace"]], meta.get("labels") or {})
-    named = {
-        (port["name"], port.get("protocol", "TCP")): int(port["containerPort"])
-        for container in spec["containers"]
-        for port in container.get("ports", ())
-        if port.get("name")
-    }
-    return End(address or pod["status"]["podIP"], spec["nodeName"], None if spec.get("hostNetwork") else peer, named)
+    where = None if spec.get("hostNetwork") else peer
+    return End(address or pod["status"]["podIP"], spec["nodeName"], where, named_ports(pod))
 
 
 def services(

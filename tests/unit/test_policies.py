@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.probes.policies import Peer, lets_in, selects
+from pytest_k8ssec.probes.policies import End, Peer, lets_in, selects
 
 API = {"app": "api", "tier": "back"}
-LEDGER = Peer("payments", {"kubernetes.io/metadata.name": "payments", "team": "money"}, {"app": "ledger"})
-FROM_PAYMENTS = Peer("payments", LEDGER.namespace_labels, API)
+MONEYS = {"kubernetes.io/metadata.name": "payments", "team": "money"}
+LEDGER = End("10.244.0.9", "worker", Peer("payments", MONEYS, {"app": "ledger"}), {("ledger", "TCP"): 9000})
+FROM_PAYMENTS = Peer("payments", MONEYS, API)
 FROM_WEB = Peer("web", {"kubernetes.io/metadata.name": "web", "team": "shop"}, API)
 
 BACK = {"podSelector": {"matchLabels": {"tier": "back"}}}
@@ -124,11 +125,13 @@ def test_two_peers_are_either_and_one_peer_is_both() -> None:
         ([{"port": 9000, "endPort": 9100}], True),
         ([{"port": 8000, "endPort": 9000}], True),
         ([{"port": 8000, "endPort": 8999}], False),
-        ([{"port": "ledger"}], False),
+        ([{"port": "ledger"}], True),
+        ([{"port": "ledger", "protocol": "UDP"}], False),
+        ([{"port": "metrics"}], False),
     ],
 )
 def test_a_rule_covers_ports(ports: list[dict[str, Any]] | None, expected: bool) -> None:
-    """No port is every port; the protocol is TCP unless said. Of a named port it can't be told here which it is."""
+    """No port is every port; the protocol is TCP unless said, and a name is what the target's containers give it."""
     rule: dict[str, Any] = {"from": [BACK]} if ports is None else {"from": [BACK], "ports": ports}
     assert expected is lets_in([policy(rule)], LEDGER, 9000, FROM_PAYMENTS)
 

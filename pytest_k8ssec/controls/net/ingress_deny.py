@@ -51,9 +51,9 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import STOPPED, allow_all_ingress, await_canary, enforces
 from pytest_k8ssec.probes.listening import prove_listening
 from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.policies import Peer, lets_in
+from pytest_k8ssec.probes.policies import End, Peer, lets_in
 from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.targets import Target, targets
+from pytest_k8ssec.probes.targets import Target, named_ports, targets
 from pytest_k8ssec.probes.tasks import Tcp
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
@@ -118,9 +118,10 @@ def _clients(cluster: Cluster, stack: Stack, wanted: list[Target]) -> dict[Targe
     for target in wanted:
         here = target.workload.namespace
         peer = Peer(here, labels[here], target.workload.labels)
+        end = End(target.address, target.node, peer, named_ports(target.workload.template))
         for workload in stack.workloads():
             source = Peer(workload.namespace, labels[workload.namespace], workload.labels)
-            if lets_in(policies[here], peer, target.port, source):
+            if lets_in(policies[here], end, target.port, source):
                 found.setdefault(target, []).append(workload)
     return found
 
