@@ -125,14 +125,16 @@ class KindCluster:
             raise ProbeError(f"container {container}: {error.message}", details=error.details) from error
 
     def _vantage(self, place: str) -> str:
-        """A container of ours to probe from; it holds no capability and nothing of the cluster but its network."""
+        """A container of ours to probe from; it holds nothing of the cluster but its network, and hardly a capability."""
         name = "-".join(filter(None, (self.name, "from", place.removeprefix(f"{self.name}-"), self.run.worker)))
         network = f"container:{place}" if place != "outside" else self._network
+        # Listeners of ours outside stand where others would: at 53, 80 and 443.
+        added = ("--cap-add", "NET_BIND_SERVICE") if place == "outside" else ()
         self.run.will_create("container", name)
         try:
             docker.docker(
                 "run", "--detach", "--pull", "never", "--name", name, "--label", f"{docker.LABEL}={self.run.id}",
-                "--network", network, "--cap-drop", "ALL", "--read-only", "--tmpfs", "/tmp",  # noqa: S108 - in a container
+                "--network", network, "--cap-drop", "ALL", *added, "--read-only", "--tmpfs", "/tmp",  # noqa: S108 - in a container
                 "--entrypoint", "sleep", self.image.reference, "infinity", mark=self.run.id,
             )  # fmt: skip
         except CommandError as error:

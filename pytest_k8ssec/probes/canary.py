@@ -1,7 +1,7 @@
 """What a pod of ours runs until it is deleted: listeners that prove who answered. Standard library, Python 3.9 and later.
 
 TCP: each connection gets an HTTP answer that carries the nonce, without waiting for a request: enough for a plain HTTP
-client, and for one that only connects and reads. UDP: each datagram is sent back. Arguments: the nonce and a port.
+client, and for one that only connects and reads. UDP: each datagram is sent back. Arguments: the nonce and the ports.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Echo(asyncio.DatagramProtocol):
         self.transport.sendto(data, address)
 
 
-async def main(nonce: str, port: int) -> None:
+async def main(nonce: str, *ports: int) -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(("HTTP/1.0 200 OK\r\nX-K8ssec: %s\r\nContent-Length: 0\r\n\r\n" % nonce).encode())
         try:
@@ -38,11 +38,13 @@ async def main(nonce: str, port: int) -> None:
     ended = asyncio.Event()
     # Process 1 ignores SIGTERM unless it asks for it, and each deletion would then wait for the grace period.
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    await asyncio.start_server(greet, "", port)
-    await loop.create_datagram_endpoint(Echo, local_addr=("0.0.0.0", port))
+    for port in ports:
+        # In this order: where TCP answers, UDP does.
+        await loop.create_datagram_endpoint(Echo, local_addr=("0.0.0.0", port))
+        await asyncio.start_server(greet, "", port)
     print("listening", nonce, flush=True)
     await ended.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))

@@ -15,7 +15,7 @@ LABEL = "k8ssec.dev/run"
 """Label of every object of ours; its value is the run's id."""
 
 CANARY = Path(__file__).with_name("canary.py").read_text()
-"""The program of a listener of ours; its arguments are a nonce and a port."""
+"""The program of a listener of ours; its arguments are a nonce and ports."""
 _UID = 65532
 _CONTAINER = "probe"
 _KEPT_OF_A_WORKLOAD = (

@@ -165,6 +165,17 @@ def policy_types(policy: Policy) -> Sequence[str]:
     return spec.get("policyTypes") or (("Ingress", "Egress") if spec.get("egress") else ("Ingress",))
 
 
+def egress_ports(policies: Iterable[Policy]) -> list[tuple[int, str]]:
+    """The ports, by number and protocol, that egress rules name; of a range the first one."""
+    named = {
+        (each.get("port"), each.get("protocol", "TCP"))
+        for policy in policies
+        for rule in policy["spec"].get("egress") or ()
+        for each in rule.get("ports") or ()
+    }
+    return sorted((port, protocol) for port, protocol in named if isinstance(port, int))
+
+
 def _opens(ports: Iterable[Mapping[str, Any]] | None, target: End, port: int, protocol: str) -> bool:
     return not ports or any(
         each.get("protocol", "TCP") == protocol and _is(each, target, port, protocol) for each in ports

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.probes.policies import End, Peer, lets_in, selects
+from pytest_k8ssec.probes.policies import End, Peer, egress_ports, lets_in, selects
 
 API = {"app": "api", "tier": "back"}
 MONEYS = {"kubernetes.io/metadata.name": "payments", "team": "money"}
@@ -174,3 +174,14 @@ def test_a_policy_for_egress_lets_nobody_in() -> None:
     specs: list[dict[str, Any]] = [{"egress": [{}]}, {"ingress": None}, {"podSelector": None, "ingress": None}]
     for spec in specs:
         assert not lets_in([{"metadata": {"namespace": "payments"}, "spec": spec}], LEDGER, 9000, FROM_PAYMENTS)
+
+
+def test_the_ports_that_egress_rules_name_are_known() -> None:
+    """Each once, whatever the peers; of a range the first, and names are numbers only at what is reached."""
+    https = {
+        "to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}],
+        "ports": [{"port": 443}, {"port": "http"}, {"protocol": "UDP"}],
+    }
+    more = {"ports": [{"port": 8000, "endPort": 8100}, {"port": 53, "protocol": "UDP"}, {"port": 443}]}
+    specs: list[dict[str, Any]] = [{"egress": [https, {}]}, {"egress": [more]}, {"ingress": [more]}, {}]
+    assert [(53, "UDP"), (443, "TCP"), (8000, "TCP")] == egress_ports({"spec": each} for each in specs)

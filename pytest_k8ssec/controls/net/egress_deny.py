@@ -2,11 +2,13 @@
 
 What gets into a container wants out again: to fetch tools, to carry data away, to look round the cluster. Without a
 default deny of egress nothing keeps it. A twin of each workload, for which the same policies hold, tries a pod of ours
-in another namespace, over TCP and UDP, and a listener of ours outside the cluster. A pod of ours on the same node, for
-which no policy holds, must reach all of them at that moment, and the twin must get an answer from DNS: so it is not
-merely cut off.
+in another namespace, over TCP and UDP, and a listener of ours outside the cluster: at a port of its own, at 53, 80 and
+443, and at the first eight ports that an egress rule of its namespace names, as a policy may let out to everywhere by one
+port. A pod of ours on the same node, for which no policy holds, must reach all of them at that moment, and the twin must
+get an answer from DNS: so it is not merely cut off.
 
-A twin is a new pod, and engines take a moment to know it: it is given that moment.
+A twin is a new pod, and engines take a moment to know it: it is given that moment. The listener has a private address, so
+what is let out to public ones only (`0.0.0.0/0` with the private ones under `except`) is not noticed.
 
 Remediation: give each namespace a NetworkPolicy that selects all pods and lists `Egress` without any rule, and name the
 exceptions, DNS among them, by namespace and pod labels. Policies add up: one that allows all egress undoes all others.
@@ -48,16 +50,22 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import on_trial, tried
+from pytest_k8ssec.controls.net import Suspect, on_trial, tried
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.cni import allow_egress
 from pytest_k8ssec.probes.egress import let_out
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.outside import outside_listener
+from pytest_k8ssec.probes.policies import egress_ports
 from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.probes.targets import Port
 from pytest_k8ssec.probes.tasks import Resolve, Task, Udp
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
+
+_ALWAYS = ((CANARY_PORT, "TCP"), (53, "TCP"), (53, "UDP"), (80, "TCP"), (443, "TCP"))
+_FURTHER = 8
+"""How many ports of a namespace's own rules are tried."""
 
 
 @control(severity=Severity.HIGH, subject="stack", cis=("5.3.2",), others=("C-0030",))
@@ -65,17 +73,29 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
     """Let a twin of each workload reach for a pod of another namespace, and for the outside."""
     suspects = on_trial(judge, stack, pool, allowed)
     (canary,) = pool.lease(PodSpec(pool.namespace("canary"), purpose="canary"))
-    ways: dict[str, Task] = {
-        "a pod of another namespace, TCP": canary.canary,
-        "a pod of another namespace, UDP": Udp(canary.address, CANARY_PORT),
-        "the outside, TCP": outside_listener(cluster),
-    }
-    for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda _: (Resolve(), *ways.values())):
+    named = {each: _named(cluster, each) for each in {suspect.workload.namespace for suspect in suspects}}
+    outside = outside_listener(cluster, (*_ALWAYS, *(port for ports in named.values() for port in ports)))
+
+    def ways(suspect: Suspect) -> dict[str, Task]:
+        further = dict.fromkeys((*_ALWAYS, *named[suspect.workload.namespace]))
+        return {
+            "a pod of another namespace, TCP": canary.canary,
+            "a pod of another namespace, UDP": Udp(canary.address, CANARY_PORT),
+            **{f"the outside, {port}/{protocol}": outside[port, protocol] for port, protocol in further},
+        }
+
+    for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda each: (Resolve(), *ways(each).values())):
         case = judge.case(str(suspect.workload))
-        for what, answer, known in zip(ways, answers, shown, strict=True):
+        for what, answer, known in zip(ways(suspect), answers, shown, strict=True):
             suspect.attack(case, f"reach {what}", answer, known)
         case.positive("it gets an answer from DNS", dns, succeeded=dns.outcome is Outcome.DONE)
         suspect.gated(case)
+
+
+def _named(cluster: Cluster, namespace: str) -> list[Port]:
+    """The first ports that egress rules of a namespace name: where one of them lets out too far, that is by these."""
+    policies = cluster.api.list(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
+    return [port for port in egress_ports(policies) if port[1] != "SCTP"][:_FURTHER]
 
 
 @sabotage(
