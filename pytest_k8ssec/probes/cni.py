@@ -1,8 +1,8 @@
 """Does the cluster's network enforce NetworkPolicies at all? Found out once, and every control of the network rests on it.
 
 A policy object is accepted by every API server, whether or not anything enforces it, so two canary namespaces of ours are
-cut off from each other and joined again, and traffic is sent at each step, over TCP and UDP, on one node and across
-nodes, for ingress and for egress.
+cut off from each other and joined again, and traffic is sent at each step, over TCP and UDP, on each node and from each
+node to the next, for ingress and for egress: the engine runs on every node by itself, and one may have stopped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.tasks import Task, Udp
+from pytest_k8ssec.probes.vantage import probe_all
 
 ENFORCE_SECONDS = 30
 """How long enforcement may take."""
@@ -73,15 +74,16 @@ def enforces(pool: Pool) -> Evidence:
 
 def _steps(pool: Pool) -> Iterable[Step]:
     target_ns, source_ns = pool.namespace("cni-target"), pool.namespace("cni-source")
-    workers = [node.name for node in pool.cluster.nodes][-2:]  # one node, or two different ones
-    target, *sources = pool.lease(
-        PodSpec(target_ns, node=workers[-1], purpose="cni"),
-        *(PodSpec(source_ns, node=name, purpose="cni") for name in reversed(workers)),
-    )
+    nodes = [node.name for node in pool.cluster.nodes]
+    pods = pool.lease(*(PodSpec(where, node=name, purpose="cni") for where in (target_ns, source_ns) for name in nodes))
+    targets, sources = pods[: len(nodes)], pods[len(nodes) :]
+    ring = [(source, _near(targets, number)) for number, source in enumerate(sources)]
     api = pool.cluster.api
 
     def attempts() -> tuple[tuple[str, Evidence], ...]:
-        return tuple(pair for source in sources for pair in _attempts(source, target))
+        tasks = [(source.vantage, [task for target in near for task in _tasks(target)]) for source, near in ring]
+        words = [words for source, near in ring for target in near for words in _words(source, target)]
+        return tuple(zip(words, (each for answers in probe_all(tasks) for each in answers), strict=True))
 
     yield _await("no policy", attempts, open_expected=True)
     with api.applied(_policy("k8ssec-deny-ingress", target_ns, "Ingress")):
@@ -94,12 +96,18 @@ def _steps(pool: Pool) -> Iterable[Step]:
     yield _await("no policy again", attempts, open_expected=True)
 
 
-def _attempts(source: Pod, target: Pod) -> Iterable[tuple[str, Evidence]]:
+def _near(targets: Sequence[Pod], number: int) -> Sequence[Pod]:
+    """The target on one node, and the one on the node beside it where there is another."""
+    return [targets[number], targets[number - 1]] if len(targets) > 1 else targets
+
+
+def _tasks(target: Pod) -> tuple[Task, Task]:
+    return replace(target.canary, timeout=_TIMEOUT), Udp(target.address, CANARY_PORT, timeout=_TIMEOUT)
+
+
+def _words(source: Pod, target: Pod) -> tuple[str, str]:
     near = "same node" if source.source.node == target.source.node else "across nodes"
-    tcp, udp = source.probe(
-        replace(target.canary, timeout=_TIMEOUT), Udp(target.address, CANARY_PORT, timeout=_TIMEOUT)
-    )
-    return (f"TCP, {near}", tcp), (f"UDP, {near}", udp)
+    return f"TCP, {near}", f"UDP, {near}"
 
 
 def _await(name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], *, open_expected: bool) -> Step:

@@ -2,8 +2,8 @@
 
 Every API server accepts NetworkPolicy objects; whether anything enforces them is up to the network plugin. A cluster
 whose plugin does not, or whose policy engine has stopped, looks perfectly segmented and is flat. Two canary namespaces of
-ours are cut off from each other and joined again, with traffic sent at each step: TCP and UDP, on one node and across
-nodes, ingress and egress. All other controls of the network rest on this one.
+ours are cut off from each other and joined again, with traffic sent at each step: TCP and UDP, on each node and from each
+node to the next, ingress and egress. All other controls of the network rest on this one.
 
 How long enforcement took is in the evidence. A policy engine that has stopped leaves its rules in place for the pods it
 knew: only new pods show it, so the canaries are new ones.
