@@ -17,12 +17,13 @@ from pytest_k8ssec.attack.meter import Meter
 from pytest_k8ssec.attack.scene import Scene
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes import podsecurity
+from pytest_k8ssec.probes.admission import admitted
 from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace, to_cluster_admin
 from pytest_k8ssec.probes.identities import NOBODY, Identity, Rules
 from pytest_k8ssec.probes.partial import MANY, ONE
 from pytest_k8ssec.stack import ServiceAccount
 
-_THROUGH = {200: Status.PROVEN, 201: Status.PROVEN, 404: Status.PROVEN, 403: Status.REFUTED}
+_THROUGH = {200: Status.PROVEN, 201: Status.PROVEN, 404: Status.PROVEN}
 _KINDS = {
     ("bind", "clusterroles"): "role-bind",
     ("escalate", "roles"): "role-escalate",
@@ -55,8 +56,9 @@ _IN_CLUSTER = {
     "volume-create": Vertex(Kind.NODE, "any"),
 }
 """What a right in the whole cluster leads to."""
-_OUR_OWN_FAULT = re.compile(r"exceeded quota|failed quota|usage per (Container|Pod)")
-"""A 403 that is no denial: there was no room for our pod, as our twins take some, or it has the wrong size."""
+_REFUSED = re.compile(r'cannot \S+ (resource|path) |user "[^"]*" \(groups=|violates PodSecurity')
+"""A 403 that is a denial: the authorizer's, that of an escalation, and Pod Security's. Behind any other one the right is
+there, and another offer may be let in: one that wears a label, or takes the room that our twins take now."""
 _TEMPLATE = "a pod of its own template"
 _BY_VERB = {"get": "GET", "create": "POST"}
 """By what a right on nodes/proxy is called, the method that it lets through; the kubelet's health takes either."""
@@ -109,8 +111,8 @@ class Suspect:
 
 
 def _status(answer: Evidence) -> Status:
-    if answer.status == 403 and _OUR_OWN_FAULT.search(answer.detail):
-        return Status.UNKNOWN
+    if answer.status == 403 and _REFUSED.search(answer.detail):
+        return Status.REFUTED
     return _THROUGH.get(answer.status or 0, Status.UNKNOWN)
 
 
@@ -166,7 +168,7 @@ def _or_by_change(suspect: Suspect, step: Step, place: str, rules: Rules, answer
     That is asked for: to try it, an object of somebody else's would have to be named.
     """
     status, right = _status(answer), step.right
-    if status is not Status.REFUTED or right[0] not in ("bind", "escalate") or not _listed(step, rules):
+    if status is Status.PROVEN or right[0] not in ("bind", "escalate") or not _listed(step, rules):
         return answer, status
     asked = _asked(suspect, right, place)
     if asked.outcome is Outcome.DONE:
@@ -296,16 +298,21 @@ def _privileged(suspect: Suspect, place: str, *, itself: bool) -> Iterator[Edge]
         itself: whether the identity makes pods, and so offers one; else what makes them is a controller, which admission
             treats as our administrator.
     """
-    check = next(each for each in podsecurity.CHECKS if each.name == "privileged")
-    offer = podsecurity.pod(suspect.scene.cluster.probe_image, check)
-    if itself:
+
+    def offered(check: podsecurity.Check | None) -> Evidence:
+        offer = podsecurity.pod(suspect.scene.cluster.probe_image, check)
+        if not itself:
+            return podsecurity.offer(suspect.scene.cluster, place, offer)
         suspect.meter.request()
         path = f"/api/v1/namespaces/{place}/pods"
-        what = f"create a privileged pod, in {place} (dry run)"
-        answer = suspect.identity.attempt("POST", path, body=offer, params={"dryRun": "All"}, what=what)
-    else:
-        answer = podsecurity.offer(suspect.scene.cluster, place, offer)
+        what = f"create a {check.name if check else 'compliant'} pod, in {place} (dry run)"
+        return suspect.identity.attempt("POST", path, body=offer, params={"dryRun": "All"}, what=what)
+
+    answer = offered(next(each for each in podsecurity.CHECKS if each.name == "privileged"))
     status = _status(answer)
+    # A policy or a webhook may refuse all that we offer; where it lets in what is not privileged, it refuses that.
+    if status is Status.UNKNOWN and admitted(answer) is False and admitted(offered(None)):
+        status = Status.REFUTED
     if status is Status.PROVEN and not itself:
         status = Status.INFERRED
     for node in suspect.scene.cluster.nodes:

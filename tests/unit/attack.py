@@ -49,6 +49,10 @@ MAY = edge("permission-discover", ACCOUNT, RIGHTS)
 BIND = edge("role-bind", RIGHTS, CLUSTER_ADMIN)
 TO_ADMIN = (ENTER, STEAL, MAY, BIND)
 
+_RBAC_SAYS = (
+    f'pods is forbidden: User "{ACCOUNT.name}" cannot create resource "pods" in API group "" in the namespace "web"'
+)
+
 
 @dataclass
 class FakeApi:
@@ -88,7 +92,7 @@ class FakeApi:
             everywhere = [each for name, items in self.lists.items() if name.endswith("/pods") for each in items]
             return Response(200, {"items": everywhere if path == "/api/v1/pods" else self.lists.get(path, [])}, 1.0)
         statuses = {**self.statuses, **(self.ours if ours else {})}
-        body = {"kind": "Status", "message": self.messages.get(f"{method} {path}", "")}
+        body = {"kind": "Status", "message": self.messages.get(f"{method} {path}", _RBAC_SAYS)}
         return Response(statuses.get(f"{method} {path}", self.default), body, 1.0)
 
 

@@ -8,11 +8,14 @@ import pytest
 
 from pytest_k8ssec.attack import closure
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
-from pytest_k8ssec.attack.rights import of_identity
+from pytest_k8ssec.attack.rights import _status, of_identity
+from pytest_k8ssec.clusters.api import Response
+from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
 from pytest_k8ssec.probes.grants import rule
 from pytest_k8ssec.stack import ServiceAccount
 from tests.unit.attack import ACCOUNT, INFERRED, KEY, NODE, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
+from tests.unit.fakes import evidence
 
 _HOOKS, _RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
 _WEB = "/api/v1/namespaces/web"
@@ -105,8 +108,9 @@ def test_a_right_is_tried_and_leads_somewhere(right: dict[str, Any], kind: str, 
 def test_who_changes_a_template_is_tried_for_a_privileged_pod(verb: str, names: tuple[str, ...]) -> None:
     """A controller makes the pod, so it is offered by our administrator: inferred."""
     right = {**rule(verb, "deployments", group="apps"), **({"resourceNames": list(names)} if names else {})}
+    says = {f"POST {_WEB}/pods": 'pods "x" is forbidden: violates PodSecurity "baseline:latest": privileged'}
     for status, expected in ((201, INFERRED), (403, REFUTED)):
-        found, api = walked(right, default=404, ours={f"POST {_WEB}/pods": status})
+        found, api = walked(right, default=404, ours={f"POST {_WEB}/pods": status}, messages=says)
         assert {expected} == statuses(found["pod-privileged"])
         assert f"POST {_WEB}/pods" not in api.sent
 
@@ -188,14 +192,50 @@ def test_to_change_what_is_there_is_as_good_as_to_create(verb: str, matters: str
         ('pods "k8ssec-no-such" is forbidden: failed quota: small: must specify requests.storage', UNKNOWN),
         ('pods "k8ssec-no-such" is forbidden: minimum cpu usage per Container is 1, but request is 5m', UNKNOWN),
         ('pods "k8ssec-no-such" is forbidden: violates PodSecurity "baseline:latest": privileged', REFUTED),
+        ('admission webhook "validation.gatekeeper.sh" denied the request: [team] you must provide labels: {"team"}', UNKNOWN),
+        ("pods \"k8ssec-no-such\" is forbidden: ValidatingAdmissionPolicy 'team' with binding 'team' denied request: no team", UNKNOWN),
+        ('pods "k8ssec-no-such" is forbidden: error looking up service account web/default: not found', UNKNOWN),
+        ('pods is forbidden: User "system:serviceaccount:web:shop" cannot create resource "pods" in API group "" in the namespace "web"', REFUTED),
     ],
 )  # fmt: skip
-def test_a_full_quota_refuses_nobody(words: str, expected: Status) -> None:
-    """Our twins take room of it; the next attacker may find some."""
+def test_only_who_refuses_the_right_or_any_such_pod_refutes(words: str, expected: Status) -> None:
+    """Of a quota our twins take room, and a policy may want no more than a label: the next attacker's pod may have it."""
     found, _ = walked(
         rule("create", "pods"), statuses={f"POST {_WEB}/pods": 403}, messages={f"POST {_WEB}/pods": words}
     )
     assert {expected} == statuses(found["pod-create"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f'roles.rbac.authorization.k8s.io "x" is forbidden: user "{ACCOUNT.name}" (groups=["system:serviceaccounts" "system:',
+        f'users "k8ssec-no-such" is forbidden: User "{ACCOUNT.name}" cannot impersonate resource "users" in API group "" at',
+        f'clusterroles.rbac.authorization.k8s.io is forbidden: User "{ACCOUNT.name}" cannot create resource "clusterroles" in',
+    ],
+)
+def test_the_authorizer_refutes(words: str) -> None:
+    """An escalation too, whose words are cut off where an account's name is long."""
+    assert REFUTED is _status(evidence(Outcome.HTTP, status=403, detail=words))
+
+
+@pytest.mark.parametrize(("compliant", "expected"), [(201, REFUTED), (403, UNKNOWN)])
+def test_a_webhook_refuses_privileges_where_it_lets_in_a_pod_without(compliant: int, expected: Status) -> None:
+    """Where it refuses that one as well, it is about something else in what we offer."""
+    says = 'admission webhook "guard.example.com" denied the request: no'
+
+    class Guard(FakeApi):
+        def request(
+            self, method: str, path: str, *, body: Any = None, token: str | None = None, **more: Any
+        ) -> Response:
+            if token is None and method == "POST" and path == f"{_WEB}/pods":
+                privileged = body["spec"]["containers"][0]["securityContext"].get("privileged")
+                return Response(403 if privileged else compliant, {"kind": "Status", "message": says}, 1.0)
+            return super().request(method, path, body=body, token=token, **more)
+
+    api = Guard([rule("patch", "deployments", group="apps")], lists=_LISTS, default=404)
+    found = [edge for edge in of_identity(FakeCluster(api).suspect()) if edge.kind.name == "pod-privileged"]
+    assert {expected} == statuses(found)
 
 
 def test_a_right_that_is_listed_and_refused_is_refuted() -> None:
