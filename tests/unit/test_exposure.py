@@ -12,7 +12,7 @@ import pytest
 
 from pytest_k8ssec.clusters.interface import Cluster, Node, Published
 from pytest_k8ssec.controls.ext.ports import _published
-from pytest_k8ssec.controls.ext.unauth_ui import _onward, _seen
+from pytest_k8ssec.controls.ext.unauth_ui import _NO_PAGE, _onward, _seen
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.exposure import listening, on_node, opened_ports
 from pytest_k8ssec.probes.tasks import Http
@@ -117,6 +117,13 @@ def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> Non
         8090: "Pod web/edge",
     }
     assert on_node(opened, Node("other", "10.0.0.2", control_plane=False)) == {30080: "Service web/shop"}
+
+
+def test_a_kubelet_has_no_page_at_its_root() -> None:
+    """There 404 is all that it says; elsewhere the page may be at another path."""
+    nothing = http(404)
+    assert _seen(PAGE, nothing, _NO_PAGE) is False
+    assert _seen(PAGE, nothing) is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ any exploit: who finds the page has the rights of its service account. The start
 open on the nodes, of each API server and of each kubelet is asked for without credentials, in plain text and over TLS, from
 a container beside the nodes. A page counts as open; a refusal (401, 403), a form for a password, a redirection to somewhere
 else, and the words that plain HTTP was sent to a port that speaks TLS do not. Of any other answer, such as 404, it can't be
-told what the other pages show. Redirections to the same place are followed.
+told what the other pages show; but for a kubelet, which has no page at its root. Redirections to the same place are followed.
 
 A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`. Addresses
 of load balancers are not asked: they may be out on the internet.
@@ -33,7 +33,7 @@ Sources: https://kubernetes.io/docs/tasks/access-application-cluster/web-ui-dash
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
@@ -52,6 +52,9 @@ _KEEP = 64 * 1024
 _HOPS = 3
 _PASSWORD = re.compile(r"""type\s*=\s*["']?password\b""", re.IGNORECASE)
 _GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), (401, 403)
+_KUBELET = "kubelet"
+_NO_PAGE = (*_REFUSED, 404)
+"""What a kubelet says at its root, where it has nothing, to whoever asks: what it tells elsewhere is kubelet-anon's."""
 _TLS_ONLY = re.compile(
     "sent an HTTP request to an HTTPS server"  # Go: the API server and the kubelet among others
     "|plain HTTP request was sent to HTTPS port"  # nginx
@@ -87,7 +90,9 @@ def test_ext_unauth_ui(
         for tls, answer in zip((False, True), answers, strict=True):
             page, last = _followed(outside, _page(host, port, tls=tls), answer)
             case.attack(
-                f"see its page {'over TLS' if tls else 'in plain text'}", last.evidence, through=_seen(page, last)
+                f"see its page {'over TLS' if tls else 'in plain text'}",
+                last.evidence,
+                through=_seen(page, last, _NO_PAGE if by == _KUBELET else _REFUSED),
             )
 
 
@@ -104,7 +109,7 @@ def _endpoints(cluster: Cluster, allowed: Mapping[str, str]) -> dict[tuple[str, 
     opened = opened_ports(cluster)
     found: dict[tuple[str, int], str] = {}
     for node in cluster.nodes:
-        ports = {**on_node(opened, node), KUBELET: "kubelet"}
+        ports = {**on_node(opened, node), KUBELET: _KUBELET}
         if node.control_plane:
             ports[API_SERVER] = "API server"
         found |= {(node.address, port): by for port, by in ports.items() if str(port) not in allowed}
@@ -136,7 +141,7 @@ def _onward(page: Http, answer: Answer) -> Http | None:
     return replace(page, path=(target.path or "/") + (f"?{target.query}" if target.query else ""))
 
 
-def _seen(page: Http, answer: Answer) -> bool | None:
+def _seen(page: Http, answer: Answer, refused: Collection[int] = _REFUSED) -> bool | None:
     """A page that asks for no password is seen; what speaks no HTTP, or refuses, or sends elsewhere, shows none.
 
     That there is no such page (404), or that it wants to be asked in another way, says nothing of the other pages.
@@ -150,7 +155,7 @@ def _seen(page: Http, answer: Answer) -> bool | None:
         return _PASSWORD.search(str(answer.raw.get("body", ""))) is None
     if status == 400 and not page.tls:
         return False if _TLS_ONLY.search(str(answer.raw.get("body", ""))) else None
-    return False if status in _REFUSED else None
+    return False if status in refused else None
 
 
 @sabotage(test_ext_unauth_ui, kills=("ext-ports",))
