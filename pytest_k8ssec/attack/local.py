@@ -52,7 +52,7 @@ def tokens(container: Container, answer: Answer, meter: Meter, identities: dict[
     account = str(container.template["spec"].get("serviceAccountName") or "default")
     own = Vertex(Kind.IDENTITY, account_user(container.pod.vantage.namespace, account))
     there = answer.raw.get("tokens", [])
-    if not there:
+    if not there or answer.evidence.broken:
         known = Status.REFUTED if answer.evidence.outcome is Outcome.ABSENT else Status.UNKNOWN
         yield container.edge("token-steal", own, known, answer.evidence)
     for token in there:

@@ -2,8 +2,9 @@
 
 By default every pod finds a service account's token in its file system, and whoever gets into its container finds it too:
 it is the first step from one process to the cluster. A bare pod on each of the stack's default service accounts, and a twin
-of each workload, look through every file in every mount of theirs, projected volumes among them. What is found is shown to
-the API server: a token that it accepts is a breach.
+of each container of the workloads, look through every file in every mount of theirs, projected volumes among them, for
+tokens, kubeconfigs and whatever else holds one. What is found is shown to the API server: a token that it accepts is a
+breach.
 
 Workloads that do need the API are declared, with the reason: by the annotation `k8ssec.dev/api-client` of their service
 account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
@@ -42,7 +43,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.identities import api_evidence, holder
-from pytest_k8ssec.probes.manifests import PodSpec
+from pytest_k8ssec.probes.manifests import PodSpec, by_container
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.tasks import Tokens
 from pytest_k8ssec.probes.vantage import Answer
@@ -59,7 +60,7 @@ from pytest_k8ssec.verdict import Case, Judge
 def test_id_token_automount(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
 ) -> None:
-    """Look for tokens from a bare pod in each namespace and from a twin of each workload."""
+    """Look for tokens from a bare pod in each namespace and from a twin of each container."""
     declared = {str(account): account.api_client for account in stack.service_accounts if account.api_client} | dict(
         allowed
     )
@@ -79,7 +80,7 @@ def test_id_token_automount(
 
 
 def _suspects(stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
-    """The pods to look from: one on each default account, and a twin of each workload, declared API clients left out."""
+    """The pods to look from: one on each default account, and a twin of each container, declared API clients left out."""
     found = {
         f"a bare pod in {namespace}": PodSpec(namespace, automount=None, purpose="bare")
         for namespace in stack.created_namespaces
@@ -87,13 +88,14 @@ def _suspects(stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
     }
     for workload in stack.workloads():
         if f"{workload.namespace}/{workload.service_account}" not in declared:
-            found[str(workload)] = PodSpec(workload.namespace, template=workload.template, purpose="twin")
+            for name, template in by_container(workload.template).items():
+                found[f"{workload}, container {name}"] = PodSpec(workload.namespace, template=template, purpose="twin")
     return found
 
 
 def _attack(case: Case, cluster: Cluster, answer: Answer) -> None:
-    """Try each token that was found; that none was is the answer of a search that worked."""
-    if not _tokens(answer):
+    """Try each token that was found; that none was is the answer of a search that worked, and came to its end."""
+    if not _tokens(answer) or answer.evidence.broken:
         case.attack(
             "read a token in any mount",
             answer.evidence,
