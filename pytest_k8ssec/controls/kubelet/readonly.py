@@ -1,8 +1,9 @@
 """The kubelet serves nothing without credentials on its read-only port.
 
 Port 10255 speaks plain HTTP and knows no credentials: it tells every pod of its node, with names, images, environment
-and service accounts, to whoever asks. On every node it is asked for the pods, from a pod; any HTTP answer is a breach. A
-refused connection is believed because the same pod reaches the same node's port 10250 at that moment.
+and service accounts, to whoever asks. On every node it is asked for the pods, from a pod; any HTTP answer is a breach, and
+so is a connection that opens: a kubelet may be slow to answer. A refused connection is believed because the same pod reaches
+the same node's port 10250 at that moment.
 
 Remediation: set `readOnlyPort: 0` in every node's KubeletConfiguration.
 
@@ -34,18 +35,19 @@ from pytest_k8ssec.probes.tasks import Http, Tcp
 from pytest_k8ssec.verdict import Judge
 
 _PORT = 10255
+_THROUGH = {Outcome.HTTP: True, Outcome.OPEN: True, **dict.fromkeys(STOPPED, False)}
 
 
 @control(severity=Severity.HIGH, subject="cluster", cis=("4.2.4",), others=("KHV052", "C-0175"))
 def test_kubelet_readonly(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods on the read-only port, from a pod."""
     for node in cluster.nodes:
-        answer, shown = attacker().probe(
-            Http(node.address, _PORT, "/pods", tls=False), Tcp(node.address, kubelets.PORT)
+        answer, connection, shown = attacker().probe(
+            Http(node.address, _PORT, "/pods", tls=False), Tcp(node.address, _PORT), Tcp(node.address, kubelets.PORT)
         )
         case = judge.case(f"kubelet on {node.name} ({node.address})")
-        known = answer.outcome is Outcome.HTTP or answer.outcome in STOPPED
-        case.attack("GET /pods", answer, through=answer.outcome is Outcome.HTTP if known else None)
+        case.attack("GET /pods", answer, through=_THROUGH.get(answer.outcome))
+        case.attack("connect", connection, through=_THROUGH.get(connection.outcome))
         case.positive("the same node's kubelet is in reach", shown, succeeded=shown.outcome is Outcome.OPEN)
 
 
