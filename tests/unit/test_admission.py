@@ -12,14 +12,20 @@ from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.adm import limits, psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
+from pytest_k8ssec.controls.adm.psa import _relabel
 from pytest_k8ssec.controls.sup.registry import _change, _foreign
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.admission import admitted
+from pytest_k8ssec.probes.podsecurity import ENFORCE
 from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.probes.vantage import PodVantage
 from pytest_k8ssec.stack import Resource, Stack
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import POD, evidence
+
+
+def _stack(*resources: Resource) -> Stack:
+    return Stack("dev", "shop", {}, resources, True, 1.0, cast("KubeApi", None))
 
 
 @pytest.mark.parametrize(
@@ -98,9 +104,7 @@ class _Quota:
 def test_a_quota_on_memory_bounds_no_cpu() -> None:
     """What refuses a pod that lacks both limits may let in one that lacks the other."""
     judge = Judge()
-    stack = Stack(
-        "dev", "shop", {}, (Resource("urn", "kubernetes:core/v1:Namespace", "web"),), True, 1.0, cast("KubeApi", None)
-    )
+    stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
     limits.test_adm_limits(judge, cast("Cluster", _Quota()), stack, {})
     assert Verdict.BREACHED is judge.verdict()[0]
     assert ["create a pod without limits on cpu"] == [each.what for each in judge.attacks if each.got_through]
@@ -108,11 +112,46 @@ def test_a_quota_on_memory_bounds_no_cpu() -> None:
 
 def test_labels_alone_say_nothing_of_pods() -> None:
     """A stack that has nowhere to run a pod is not held because its accounts can't relabel other people's namespaces."""
-    account = Resource("urn", "kubernetes:core/v1:ServiceAccount", "shop", "default")
-    stack = Stack("dev", "shop", {}, (account,), True, 1.0, cast("KubeApi", None))
+    stack = _stack(Resource("urn", "kubernetes:core/v1:ServiceAccount", "shop", "default"))
     judge = Judge()
     psa.test_adm_psa(judge, cast("Cluster", None), stack, cast("Pool", None))
     assert Verdict.NOT_APPLICABLE is judge.verdict()[0]
+
+
+@dataclass
+class _Accounts:
+    """An API server that lets an account update its namespace, and not patch it."""
+
+    @property
+    def api(self) -> _Accounts:
+        return self
+
+    def call(self, *_: Any, **__: Any) -> dict[str, Any]:
+        return {"status": {"token": "relabelling-token-of-nobody"}}
+
+    def get(self, _path: str) -> dict[str, Any]:
+        return {"kind": "Namespace", "metadata": {"name": "web", "resourceVersion": "7", "labels": {"team": "web"}}}
+
+    def request(self, method: str, path: str, *, body: Any, token: str, **more: Any) -> Response:
+        assert "relabelling-token-of-nobody" == token
+        if method == "POST":
+            return Response(201, {"status": {"userInfo": {"username": "system:serviceaccount:web:default"}}}, 1)
+        assert ("/api/v1/namespaces/web", {"dryRun": "All"}) == (path, more["params"])
+        if method == "PATCH":
+            return Response(403, {"message": "cannot patch"}, 1)
+        labels = {"team": "web", ENFORCE: "privileged"}
+        return Response(
+            200 if body == {"kind": "Namespace", "metadata": {"name": "web", "labels": labels}} else 409, {}, 1
+        )
+
+
+def test_who_may_replace_its_namespace_needs_no_patch() -> None:
+    """Two rights that lead to the same label: one is enough."""
+    stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
+    judge = Judge()
+    _relabel(judge, cast("Cluster", _Accounts()), stack)
+    assert [("PATCH", False), ("PUT", True)] == [(each.what.split()[-1], each.through) for each in judge.attacks]
+    assert Verdict.BREACHED is judge.verdict()[0]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
@@ -85,20 +86,32 @@ def _let_in(answer: Evidence, check: Check) -> bool | None:
 
 
 def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
-    """Each service account tries to take the label off its own namespace."""
+    """Each service account tries to change the label of its own namespace: `patch` and `update` are rights of their own."""
     for account in stack.service_accounts:
         identity = service_account(cluster, account.namespace, account.name)
         case = judge.case(f"service account {account}")
         known = identity.who_am_i()
         case.positive("its token is valid", known, succeeded=identity.is_itself(known))
-        attempt = identity.attempt(
-            "PATCH", f"/api/v1/namespaces/{account.namespace}", body={"metadata": {"labels": {ENFORCE: "privileged"}}},
-            params={"dryRun": "All"}, headers={"Content-Type": "application/merge-patch+json"},
-            what=f"label namespace {account.namespace} as privileged (dry run)",
-        )  # fmt: skip
-        case.attack(
-            "lower the level of its namespace", attempt, through={200: True, 403: False}.get(attempt.status or 0)
-        )
+        path = f"/api/v1/namespaces/{account.namespace}"
+        for method, body, kind in (
+            ("PATCH", {"metadata": {"labels": {ENFORCE: "privileged"}}}, "application/merge-patch+json"),
+            ("PUT", _relabelled(cluster.api.get(path)), "application/json"),
+        ):
+            attempt = identity.attempt(
+                method, path, body=body, params={"dryRun": "All"}, headers={"Content-Type": kind},
+                what=f"{method} namespace {account.namespace}, labelled as privileged (dry run)",
+            )  # fmt: skip
+            through = {200: True, 403: False}.get(attempt.status or 0)
+            case.attack(f"lower the level of its namespace by {method}", attempt, through=through)
+
+
+def _relabelled(namespace: Body) -> Body:
+    """The namespace as it is but for its level; of no version, so that nobody's change to it meanwhile is a conflict."""
+    meta = {
+        key: value for key, value in namespace["metadata"].items() if key not in ("resourceVersion", "managedFields")
+    }
+    meta["labels"] = {**meta.get("labels", {}), ENFORCE: "privileged"}
+    return {**namespace, "metadata": meta}
 
 
 @sabotage(test_adm_psa)
