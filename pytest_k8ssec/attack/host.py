@@ -21,8 +21,8 @@ KEYS = (_KUBELET, "/etc/kubernetes", "/var/lib/etcd")
 """Where tokens and keys lie on a node; but for the first, on a control plane alone. A file of ours is planted there."""
 _CORE = "/proc/sys/kernel/core_pattern"
 _FOUND = {Outcome.DONE: Status.PROVEN, Outcome.ABSENT: Status.REFUTED}
-_BY_CAPABILITY = {"privileged-mount": "SYS_ADMIN", "module-load": "SYS_MODULE"}
-"""Inferred only: to try either would change the node."""
+_BY_CAPABILITY = {"privileged-mount": "SYS_ADMIN", "module-load": "SYS_MODULE", "token-paths": "DAC_READ_SEARCH"}
+"""Inferred only: to try them would change the node, or read its files by guessed handles (open_by_handle_at)."""
 
 
 def tasks(scene: Scene, node: str, traces: Planted) -> list[Task]:

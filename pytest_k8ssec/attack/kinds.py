@@ -135,8 +135,8 @@ _KINDS = (
         "take the hostPath volumes out of {source}, or mount them readOnly and run as no root",
     ),
     EdgeKind(
-        "token-paths", 7, "reads the keys and tokens that lie on", "T1528", ("wl-host-access",),
-        "take the hostPath volumes over /var/lib/kubelet, /etc/kubernetes and /var/lib/etcd out of {source}",
+        "token-paths", 7, "reads the keys and tokens that lie on", "T1528", ("wl-host-access", "wl-privilege"),
+        "take the hostPath volumes over /var/lib/kubelet, /etc/kubernetes and /var/lib/etcd, and DAC_READ_SEARCH, out of {source}",
     ),
     EdgeKind(
         "host-namespace", 7, "shares", "T1611", ("wl-host-access",),

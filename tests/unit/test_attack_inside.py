@@ -19,7 +19,7 @@ from pytest_k8ssec.probes.planted import Planted
 from pytest_k8ssec.probes.pool import Pod
 from pytest_k8ssec.probes.tasks import HostFile, Task, Writable
 from pytest_k8ssec.probes.vantage import Answer
-from tests.unit.attack import ACCOUNT, INFERRED, KEY, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster
+from tests.unit.attack import ACCOUNT, INFERRED, KEY, NODE, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster
 
 SPACES = {"ipc": "ipc:[1]", "mnt": "mnt:[1]", "net": "net:[1]", "pid": "pid:[1]"}
 OWN = {kind: name.replace("1", "2") for kind, name in SPACES.items()}
@@ -156,10 +156,18 @@ def test_capabilities_are_inferred_to_lead_to_the_node() -> None:
     assert {INFERRED} == statuses(found["nsenter"]) == statuses(found["ptrace"])
     assert {PROVEN} == statuses(found["host-namespace"])
     root = walked({**free, "host-file": {"outcome": "done", "facts": {"writable": False}}})
-    assert {PROVEN} == statuses(root["token-paths"])
+    assert PROVEN in statuses(root["token-paths"])
     assert {REFUTED} == statuses(root["host-write"])
     root = walked({**free, "host-file": {"outcome": "done", "facts": {"writable": True}}})
     assert {PROVEN} == statuses(root["host-write"])
+
+
+def test_who_may_open_files_by_their_handles_reads_the_keys_of_the_node() -> None:
+    """DAC_READ_SEARCH reaches past the mount namespace: it needs no mount, and no root."""
+    for effective, expected in ((1 << 2, {NODE}), (0b11111011, set())):
+        facts = {**SAFE["privileges"]["facts"], "effective": effective}
+        found = walked({"privileges": {"outcome": "done", "facts": facts}})
+        assert expected == {edge.target for edge in found["token-paths"] if edge.status is INFERRED}
 
 
 def mounting(path: str) -> dict[str, Any]:
@@ -177,7 +185,7 @@ def test_root_beside_the_keys_of_a_control_plane_has_it(folder: str) -> None:
     master = "k8ssec-1-control-plane"
     found = walked({**seen, "privileges": ROOT}, node=master, traces=traces)
     assert [(Vertex(Kind.NODE, "control-plane"), PROVEN)] == [
-        (edge.target, edge.status) for edge in found["token-paths"]
+        (edge.target, edge.status) for edge in found["token-paths"] if edge.open
     ]
     assert {REFUTED} == statuses(walked(seen, node=master, traces=traces)["token-paths"])
     assert PROVEN not in statuses(walked({**seen, "privileges": ROOT}, traces=traces)["token-paths"])
