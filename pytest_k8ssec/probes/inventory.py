@@ -9,7 +9,8 @@ from pytest_k8ssec.clusters.api import Body, KubeApi, Response
 from pytest_k8ssec.errors import ClusterError, ProbeError
 
 _DISCOVERY = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
-_LOG_BYTES = 1024 * 1024
+LOG_BYTES = 4 * 1024 * 1024
+"""No more is read of one log."""
 _PAGE = "500"
 
 
@@ -25,10 +26,10 @@ def objects(api: KubeApi, namespaces: Sequence[str]) -> Iterator[Body]:
             yield from _listed(api, place)
 
 
-def logs(api: KubeApi, namespaces: Iterable[str]) -> Iterator[tuple[str, str]]:
+def logs(api: KubeApi, namespaces: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
     """The log of every container of these namespaces that ever ran, the one before a restart too.
 
-    Yields whose it is (``namespace/pod container``) and its first mebibyte.
+    Yields whose it is (``namespace/pod container``), its first mebibytes, and whether that is all of it.
 
     Raises:
         ProbeError: a log could not be read.
@@ -38,15 +39,17 @@ def logs(api: KubeApi, namespaces: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield from _logs_of(api, pod)
 
 
-def _logs_of(api: KubeApi, pod: Body) -> Iterator[tuple[str, str]]:
+def _logs_of(api: KubeApi, pod: Body) -> Iterator[tuple[str, str, bool]]:
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     path = f"/api/v1/namespaces/{namespace}/pods/{name}/log"
     for container, before in _runs(pod.get("status", {})):
-        params = {"container": container, "limitBytes": str(_LOG_BYTES), "previous": "true" if before else ""}
+        params = {"container": container, "limitBytes": str(LOG_BYTES), "previous": "true" if before else ""}
         # A pod that is gone by now took its logs along; of the run before a restart the kubelet keeps it for a while.
         answer = _asked(api, path, params, gone=(404, 400) if before else (404,))
         if answer.ok:
-            yield f"{namespace}/{name} {container}", answer.data.decode(errors="replace")
+            # One that is as long as was asked for was cut there, as far as anybody knows.
+            whole = len(answer.data) < LOG_BYTES
+            yield f"{namespace}/{name} {container}", answer.data.decode(errors="replace"), whole
 
 
 def _runs(status: Body) -> Iterator[tuple[str, bool]]:
@@ -60,14 +63,19 @@ def _runs(status: Body) -> Iterator[tuple[str, bool]]:
 
 
 def _collections(api: KubeApi) -> Iterator[tuple[str, str, bool]]:
-    """Root path, plural, and whether it is in namespaces, of every kind that can be listed, each in one version."""
+    """Root path, plural, and whether it is in namespaces, of every kind that can be listed, each in one version.
+
+    That is the preferred one of its group where that has it: some kinds exist in another one only.
+    """
     for place in ("/api", "/apis"):
         for group in _asked(api, place, headers=_DISCOVERY).body.get("items", []):
-            name, version = group["metadata"].get("name", ""), group["versions"][0]
-            root = f"{place}/{name}/{version['version']}" if name else f"{place}/{version['version']}"
-            for resource in version.get("resources", []):
-                if "list" in resource["verbs"]:
-                    yield root, resource["resource"], resource["scope"] == "Namespaced"
+            name, told = group["metadata"].get("name", ""), set()
+            for version in group["versions"]:  # the preferred one comes first
+                root = f"{place}/{name}/{version['version']}" if name else f"{place}/{version['version']}"
+                for resource in version.get("resources", []):
+                    if "list" in resource["verbs"] and resource["resource"] not in told:
+                        told.add(resource["resource"])
+                        yield root, resource["resource"], resource["scope"] == "Namespaced"
 
 
 def _listed(api: KubeApi, place: str) -> Iterator[Body]:

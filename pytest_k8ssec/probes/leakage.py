@@ -23,6 +23,8 @@ class Search:
 
     where: str
     finds: tuple[tuple[str, Leak], ...]
+    cut: tuple[str, ...] = ()
+    """Documents of which the beginning only was looked at."""
 
     def of(self, name: str) -> Search:
         """What was found of one value."""
@@ -37,11 +39,17 @@ class Search:
         return replace(self, finds=tuple(each for each in self.finds if each[0] not in documents))
 
     @property
+    def found(self) -> bool | None:
+        """Whether it was found; None where it was not, but not all was looked at."""
+        return True if self.finds else None if self.cut else False
+
+    @property
     def evidence(self) -> Evidence:
         """Where it was found, and in which form: never the value."""
         words = [f"{document}: {leak.place} {leak.form}" for document, leak in self.finds]
+        words += [f"{document}: only its beginning was read" for document in self.cut]
         more = [f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
-        outcome = Outcome.DONE if words else Outcome.ABSENT
+        outcome = Outcome.DONE if self.finds else Outcome.ABSENT
         return Evidence(_US, f"search {self.where} for it", outcome, "; ".join(words[:_SHOWN] + more))
 
 
@@ -62,7 +70,9 @@ def in_logs(api: KubeApi, namespaces: Sequence[str], values: Mapping[str, str]) 
     Raises:
         ProbeError: a log could not be read.
     """
-    return _search("logs", ((f"log of {whose}", {"text": text}) for whose, text in logs(api, namespaces)), values)
+    read = [(f"log of {whose}", text, whole) for whose, text, whole in logs(api, namespaces)]
+    found = _search("logs", ((name, {"text": text}) for name, text, _ in read), values)
+    return replace(found, cut=tuple(name for name, _, whole in read if not whole))
 
 
 def _search(what: str, documents: Iterable[tuple[str, Body]], values: Mapping[str, str]) -> Search:

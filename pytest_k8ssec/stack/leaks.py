@@ -1,4 +1,4 @@
-"""Finds known secret values in any document: as they are, in base64, twice in it, compressed. Pure: nothing is asked.
+"""Finds known secret values in any document: as they are or escaped, in base64, twice in it, compressed. Nothing is asked.
 
 Helm keeps its releases as base64 of gzip, in a Secret whose values are base64 once more, so what is packed is unpacked as
 deep as that. What is found is told by place and form, never by value.
@@ -7,14 +7,13 @@ deep as that. What is found is told by place and form, never by value.
 from __future__ import annotations
 
 import base64
-import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.stack.hiding import hider
+from pytest_k8ssec.stack.hiding import forms, hider
 
 SAMPLE = "a sample of our own"
 """Where a search that proves itself puts the values beside what it searches."""
@@ -45,7 +44,7 @@ def leaks(document: Any, secrets: Mapping[str, str]) -> Iterator[Leak]:
     Args:
         secrets: values by name.
     """
-    needles = {name: _needles(value) for name, value in secrets.items()}
+    needles = {name: {form.encode() for form in forms(value)} for name, value in secrets.items()}
     hide = hider(secrets.values())
     for place, text in _texts(document, ""):
         told = set()
@@ -54,11 +53,6 @@ def leaks(document: Any, secrets: Mapping[str, str]) -> Iterator[Leak]:
                 if name not in told and any(each in data for each in found):
                     told.add(name)
                     yield Leak(name, hide(place), form or "in plain")
-
-
-def _needles(value: str) -> set[bytes]:
-    """The value as it is, and as it stands in a JSON text within a text."""
-    return {value.encode(), json.dumps(value)[1:-1].encode()}
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, bytes]]:

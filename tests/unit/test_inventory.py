@@ -9,7 +9,7 @@ import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.errors import ClusterError, ProbeError
-from pytest_k8ssec.probes.inventory import logs, objects
+from pytest_k8ssec.probes.inventory import LOG_BYTES, logs, objects
 
 
 def resource(name: str, scope: str, *verbs: str) -> dict[str, Any]:
@@ -28,13 +28,15 @@ CORE = [
     resource("nodes", "Cluster"),
     resource("bindings", "Namespaced", "create"),
 ]
+BETA = [resource("deployments", "Namespaced"), resource("plans", "Cluster")]
 ANSWERS: dict[str, Any] = {
     "/api": {"items": [group("", ("v1", CORE))]},
-    "/apis": {"items": [group("apps", ("v1", [resource("deployments", "Namespaced")]), ("v1beta1", CORE))]},
+    "/apis": {"items": [group("apps", ("v1", [resource("deployments", "Namespaced")]), ("v1beta1", BETA))]},
     "/api/v1/nodes": {"kind": "NodeList", "items": [{"metadata": {"name": "n"}}]},
     "/api/v1/namespaces/a/pods": {"kind": "PodList", "items": [], "metadata": {"continue": "more"}},
     "/api/v1/namespaces/a/pods more": {"kind": "PodList", "items": [{"metadata": {"name": "p"}}]},
     "/apis/apps/v1/namespaces/a/deployments": {"kind": "DeploymentList", "items": None},
+    "/apis/apps/v1beta1/plans": {"kind": "PlanList", "items": [{"metadata": {"name": "x"}}]},
 }
 
 
@@ -61,9 +63,9 @@ def api(answers: Mapping[str, Any]) -> KubeApi:
 
 
 def test_every_kind_is_listed_once_and_to_its_end() -> None:
-    """In the preferred version, in the namespaces that were named, and page by page."""
+    """In the preferred version that has it, in the namespaces that were named, and page by page."""
     found = [(one["kind"], one["metadata"]["name"]) for one in objects(api(ANSWERS), ["a"])]
-    assert [("Pod", "p"), ("Node", "n")] == found
+    assert [("Pod", "p"), ("Node", "n"), ("Plan", "x")] == found
 
 
 @pytest.mark.parametrize("status", [0, 401, 403, 404, 500])
@@ -96,13 +98,19 @@ LOGS = {
 def test_every_log_is_read() -> None:
     """Of containers that ended, and of the run before a restart, too; what never started has none."""
     found = list(logs(api(LOGS), ["a"]))
-    assert [("a/p init", "first"), ("a/p main", "before"), ("a/p main", "now \ufffd")] == found
+    assert [("a/p init", "first", True), ("a/p main", "before", True), ("a/p main", "now \ufffd", True)] == found
 
 
 def test_a_log_that_is_gone_is_none() -> None:
     """With its pod, or, after a restart, with its container."""
     gone = {**LOGS, f"{LOG} main true": 400, f"{LOG} main": 404}
-    assert [("a/p init", "first")] == list(logs(api(gone), ["a"]))
+    assert [("a/p init", "first", True)] == list(logs(api(gone), ["a"]))
+
+
+def test_a_log_that_was_cut_says_so() -> None:
+    """What is looked for may stand in the rest."""
+    long = {**LOGS, f"{LOG} init": b"x" * LOG_BYTES}
+    assert [False, True, True] == [whole for _, _, whole in logs(api(long), ["a"])]
 
 
 @pytest.mark.parametrize("status", [0, 400, 403, 500])

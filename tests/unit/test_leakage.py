@@ -45,6 +45,16 @@ def test_evidence_tells_places_and_how_many_there_are_more() -> None:
     assert Outcome.ABSENT is Search("7 objects", ()).evidence.outcome
 
 
+def test_what_was_not_looked_at_may_hold_it() -> None:
+    """Nothing was found, and nothing is known; what was found is."""
+    cut = Search("2 logs", (), ("log of web/a shop",))
+    assert (None, Outcome.ABSENT) == (cut.found, cut.evidence.outcome)
+    assert "log of web/a shop: only its beginning was read" == cut.evidence.detail
+    find = ("log of web/b shop", Leak("key", "text", "in plain"))
+    assert True is Search("2 logs", (find,), cut.cut).of("key").found
+    assert False is Search("2 logs", (find,)).of("other").found
+
+
 def test_what_was_found_is_told_apart_by_value_and_document() -> None:
     """What is at home is not elsewhere."""
     home, other = ("Secret web/key", Leak("key", "data.x", "")), ("Pod web/a", Leak("other", "spec.x", ""))

@@ -4,10 +4,11 @@ A password that is also in a variable of a pod template, in a ConfigMap, an anno
 who may look at pods: that is `view`. One that the program took for plain text is in the stack's state as plain text too, for
 everybody who may read the state. The values by which this run configured the stack (`--k8ssec-secret`) are looked for in
 every object, of every kind, of the stack's namespaces and of the cluster, events among them; in every log of its containers;
-and in the exported state: as they are, in base64, several times in it, and compressed, as Helm keeps its releases. The
-Secrets that the stack declares are where they belong.
+and in the exported state: as they are, in base64, several times in it, and compressed, as Helm keeps its releases. So are they
+in hex, as a URL and as Go's JSON escape them, without a newline at their end, and a longer key line by line. The Secrets that
+the stack declares are where they belong. Of a log of more than four mebibytes, the rest is not read, and nothing is known.
 
-The same search must find what we plant in a namespace of ours: a value of our own in each of these forms and in an event, and
+The same search must find what we plant in a namespace of ours: a value of our own in plain, packed and in an event, and
 what a pod of ours writes into its log. And it must find the real value in a declared Secret, or else nothing shows that it ever
 arrived. Only names, paths and forms are told.
 
@@ -116,7 +117,7 @@ def _searched(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> dict[st
 
 
 def _attack(case: Case, where: str, search: Search) -> None:
-    case.attack(f"find it {where}", search.evidence, through=bool(search.finds))
+    case.attack(f"find it {where}", search.evidence, through=search.found)
 
 
 def _must_find(case: Case, what: str, search: Search) -> None:
