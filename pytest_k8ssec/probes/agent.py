@@ -322,12 +322,14 @@ def privileges(_task: Json) -> Json:
     facts = {
         "uid": int(status["Uid"].split()[1]),
         "effective": int(status["CapEff"], 16),
+        "bounding": int(status["CapBnd"], 16),
         "no_new_privileges": status["NoNewPrivs"].strip() == "1",
         "seccomp": int(status["Seccomp"]),
     }
-    words = "uid %d, CapEff %x, NoNewPrivs %d, Seccomp: %d" % (
+    words = "uid %d, CapEff %x, CapBnd %x, NoNewPrivs %d, Seccomp: %d" % (
         facts["uid"],
         facts["effective"],
+        facts["bounding"],
         facts["no_new_privileges"],
         facts["seccomp"],
     )

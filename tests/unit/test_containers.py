@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.controls.wl.netraw import _gains
 from pytest_k8ssec.controls.wl.privilege import _written
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes import agent
@@ -117,8 +118,19 @@ def test_a_file_of_the_node_is_looked_for_behind_every_mount(monkeypatch: pytest
     assert {"/var/log/.k8ssec-1", "/proc/1/root/var/log/.k8ssec-1"} <= found
 
 
+@pytest.mark.parametrize(
+    ("bounding", "no_new_privileges", "expected"),
+    [(1 << 13, False, True), (1 << 13, True, False), (0, False, False), (1 << 12, False, False)],
+)
+def test_a_program_gains_net_raw_only_within_bounds(bounding: int, no_new_privileges: bool, expected: bool) -> None:
+    """Whoever is not root, and is told EPERM, starts a setuid ping: unless the kernel gives nothing for that."""
+    facts = {"uid": 65532, "effective": 0, "bounding": bounding, "no_new_privileges": no_new_privileges}
+    assert expected is _gains(evidence(Outcome.DONE, facts=facts))
+    assert _gains(evidence(Outcome.ERROR)) is None
+
+
 def test_privileges_of_this_process() -> None:
     """The agent reads what the kernel says."""
     facts = agent.privileges({})["facts"]
-    assert {"uid", "effective", "no_new_privileges", "seccomp"} == set(facts)
+    assert {"uid", "effective", "bounding", "no_new_privileges", "seccomp"} == set(facts)
     assert os.geteuid() == facts["uid"]

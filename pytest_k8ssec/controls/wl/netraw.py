@@ -3,7 +3,9 @@
 With a raw socket a process writes packets that claim to come from others: ARP and DNS answers by which it gets its
 neighbours' traffic. Runtimes give the capability for it, NET_RAW, to every container that does not drop it, though
 hardly anything but ping uses it. A twin of each container of the stack opens a packet socket and a raw ICMP socket;
-nothing is sent. A pod of ours on the same node that may do everything does the same, and must get through.
+nothing is sent. And where the kernel lets its programs gain privileges, none may gain NET_RAW by being started, as a
+setuid ping does for whoever is not root. A pod of ours on the same node that may do everything does the same, and must
+get through.
 
 Remediation: `capabilities.drop: [ALL]` (or `[NET_RAW]`) in each container's securityContext. A workload that needs it
 is declared in `[tool.k8ssec.allow.wl-netraw]` as `"namespace/workload" = "reason"`.
@@ -36,13 +38,15 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.controls.wl import on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.capabilities import names
 from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import RawSocket
+from pytest_k8ssec.probes.tasks import Privileges, RawSocket
 from pytest_k8ssec.probes.weakened import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _TASKS = (RawSocket("packet"), RawSocket("icmp"))
+_ALL = (Privileges(), *_TASKS)
 _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
 
 
@@ -56,10 +60,19 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""
     for suspect in on_trial(judge, stack, pool, allowed):
-        answers, shown = suspect.pod.probe(*_TASKS), suspect.unrestricted.probe(*_TASKS)
+        (seen, *answers), (free, *shown) = suspect.pod.probe(*_ALL), suspect.unrestricted.probe(*_ALL)
         for task, answer, known in zip(_TASKS, answers, shown, strict=True):
             suspect.case.attack(f"open a raw socket ({task.family})", answer, through=_THROUGH.get(answer.outcome))
             suspect.case.positive("an unrestricted pod does", known, succeeded=_THROUGH.get(known.outcome))
+        suspect.case.attack("gain NET_RAW by a program", seen, through=_gains(seen))
+        suspect.case.positive("an unrestricted pod may gain it", free, succeeded=_gains(free))
+
+
+def _gains(seen: Evidence) -> bool | None:
+    """Whether a setuid program, or one with capabilities of its own, could have it though the process itself has not."""
+    if seen.outcome is not Outcome.DONE:
+        return None
+    return "NET_RAW" in names(seen.facts["bounding"]) and not seen.facts["no_new_privileges"]
 
 
 @sabotage(test_wl_netraw, kills=("adm-psa", "wl-privilege"))
