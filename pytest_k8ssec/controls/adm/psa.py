@@ -87,7 +87,7 @@ def _let_in(answer: Evidence, check: Check) -> bool | None:
 
 def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
     """Each service account tries to change the label of its own namespace: `patch` and `update` are rights of their own."""
-    for account in stack.service_accounts:
+    for account in stack.identities():
         identity = service_account(cluster, account.namespace, account.name)
         case = judge.case(f"service account {account}")
         known = identity.who_am_i()
