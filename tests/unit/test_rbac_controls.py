@@ -73,8 +73,11 @@ class OneAccount:
 
     api: Api
     probe_image: str = "probe:1"
-    service_accounts: tuple[ServiceAccount, ...] = (_WEB,)
     namespaces: tuple[str, ...] = ("web",)
+
+    def identities(self) -> tuple[ServiceAccount, ...]:
+        """The one."""
+        return (_WEB,)
 
 
 def judged(control: Callable[[Judge, Cluster, Stack, Mapping[str, str]], None], api: Api) -> tuple[Verdict, Judge]:
