@@ -218,7 +218,22 @@ def test_node_that_is_gone_is_inconclusive(world: World, control: Control) -> No
     assert verdict is Verdict.INCONCLUSIVE, reason
 
 
+_HANG_UP = """
+import os
+for pid in set(filter(str.isdigit, os.listdir("/proc"))) - {str(os.getpid())}:
+    if b"X-K8ssec" in open("/proc/%s/cmdline" % pid, "rb").read():
+        os.kill(int(pid), 15)
+"""
+
+
+@pytest.fixture
+def nobody_outside(world: World) -> None:
+    """No listener of ours beside the nodes: net-egress-deny leaves one, at ports that the stack's policies name."""
+    world.cluster.in_network_of(None, ["python3", "-c", _HANG_UP])
+
+
 @affected(AT_NODES)
+@pytest.mark.usefixtures("nobody_outside")
 def test_no_listener_is_inconclusive(world: World, control: Control) -> None:
     """Refused connections are no refusals where nothing listens: here, on the loopback of whoever asks.
 
