@@ -1,11 +1,16 @@
-"""The docker client, as a subprocess: is a daemon there, which containers are ours, run a command in one."""
+"""The docker client, as a subprocess: is a daemon there, which containers are there, run a command in one."""
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_k8ssec.errors import CommandError, ToolMissing
 from pytest_k8ssec.freezer import thaw
@@ -19,7 +24,28 @@ KIND_LABEL = "io.x-k8s.kind.cluster"
 
 
 _LOOK_AGAIN = (0.0, 0.3, 1.0, 3.0)
+"""Seconds between looks for what is to be removed."""
+_LOOK_LONGER = (*_LOOK_AGAIN, 3.0, 5.0, 8.0)
+"""As long as the daemon may take for a container that it was asked for: it copies a node's files first."""
 _REMOVE_SECONDS = 60
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+"""The name that docker gives to a volume for which nobody chose one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that is there, as docker describes it."""
+
+    id: str
+    """The whole one, 64 hexadecimal digits: no other container ever has it."""
+    name: str
+    created: float
+    """When, in seconds since the epoch, by the daemon's clock."""
+    labels: Mapping[str, str]
+    binds: tuple[str, ...]
+    """Folders of the daemon's machine that are mounted, as they were asked for."""
+    volumes: tuple[str, ...]
+    """Names of its anonymous volumes, which are nobody else's."""
 
 
 def client() -> Path:
@@ -69,6 +95,15 @@ def endpoint() -> str:
     return asked.text.strip() if asked.code == 0 else ""
 
 
+def daemon() -> str:
+    """The id that the daemon gave to itself, "" where it has none.
+
+    Raises:
+        ToolMissing, CommandError: it does not answer.
+    """
+    return docker("info", "--format", "{{.ID}}").text.strip()
+
+
 def docker(*arguments: str, deadline: float = 30, stdin: bytes = b"", check: bool = True, mark: str = "") -> Completed:
     """Run ``docker ARGUMENTS``.
 
@@ -87,11 +122,69 @@ def containers(label: str, value: str = "") -> list[str]:
     return docker("ps", "--all", "--filter", chosen, "--format", "{{.Names}}").text.split()
 
 
-def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A container in docker's list."""
+
+    id: str
+    name: str
+    run: str
+    """Id of the run of ours that it is labelled with, "" for none."""
+    cluster: str
+    """Name of the kind cluster that it is a node of, "" for none."""
+
+
+def listed() -> list[Listed]:
+    """All containers, running or not.
+
+    Raises:
+        ToolMissing, CommandError: docker did not answer.
+    """
+    columns = "\t".join(("{{.ID}}", "{{.Names}}", f'{{{{.Label "{LABEL}"}}}}', f'{{{{.Label "{KIND_LABEL}"}}}}'))
+    told = docker("ps", "--all", "--no-trunc", "--format", columns).text
+    return [Listed(*line.split("\t")) for line in told.splitlines()]
+
+
+def described(ids: Iterable[str]) -> list[Container]:
+    """Those of the containers that are there.
+
+    Args:
+        ids: whole ones.
+
+    Raises:
+        CommandError: docker did not answer.
+    """
+    wanted = list(ids)
+    if not wanted:
+        return []
+    told = docker("container", "inspect", *wanted, check=False)
+    try:
+        return [_container(one) for one in json.loads(told.stdout)]
+    except (ValueError, LookupError, TypeError) as error:
+        raise CommandError(f"docker container inspect: exit code {told.code}", details=told.errors) from error
+
+
+def _container(told: Mapping[str, Any]) -> Container:
+    return Container(
+        told["Id"],
+        told["Name"].removeprefix("/"),
+        dt.datetime.fromisoformat(told["Created"]).timestamp(),
+        told["Config"]["Labels"] or {},
+        tuple(bind.partition(":")[0] for bind in told["HostConfig"]["Binds"] or ()),
+        tuple(
+            mount["Name"]
+            for mount in told["Mounts"] or ()
+            if mount["Type"] == "volume" and _ANONYMOUS.fullmatch(mount["Name"])
+        ),
+    )
+
+
+def remove_all(find: Callable[[], Sequence[Container]], *, patient: bool = False) -> list[str]:
     """Remove containers with their anonymous volumes, until no more turn up; those that are gone already are no error.
 
     Args:
-        find: names those that are there now; asked again, as another process may be removing some too.
+        find: tells those that are there now; asked again, as another process may be removing some too.
+        patient: whether the daemon may still be making one, so that nothing found is no reason to end.
 
     Returns:
         the names of all that were there.
@@ -101,28 +194,40 @@ def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
     """
     removed: dict[str, None] = {}
     refused: CommandError | None = None
-    for pause in _LOOK_AGAIN:
+    pauses = _LOOK_LONGER if patient else _LOOK_AGAIN
+    for pause in pauses:
         time.sleep(pause)
-        found = list(find())
-        if not found and pause:
+        found = find()
+        if not found and pause and not patient:
             return list(removed)
-        removed |= dict.fromkeys(found)
+        removed |= dict.fromkeys(each.name for each in found)
         try:
             refused = None
             if found:
-                docker("rm", "--force", "--volumes", *found, deadline=_REMOVE_SECONDS)
+                # By their ids: another container may come to bear a name in between.
+                docker("rm", "--force", "--volumes", *(each.id for each in found), deadline=_REMOVE_SECONDS)
         except CommandError as error:
             refused = error  # another process may be removing the same one: what counts is whether it goes
-            ids = docker("ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}", check=False).text.splitlines()
-            thaw(line.split()[1] for line in ids if line.split()[0] in found)
+            thaw(each.id for each in found)
     if refused:
         raise refused
     if left := find():
         raise CommandError(
-            f"containers {', '.join(left)}: are there after {len(_LOOK_AGAIN)} removals",
+            f"containers {', '.join(each.name for each in left)}: are there after {len(pauses)} removals",
             mend="find out what makes it, then `k8ssec sweep`",
         )
     return list(removed)
+
+
+def remove_volumes(names: Iterable[str]) -> None:
+    """Remove those of the volumes that are still there; one that a container uses stays.
+
+    Raises:
+        CommandError: docker did not answer.
+    """
+    there = set(docker("volume", "ls", "--quiet").text.split())
+    if left := [name for name in names if name in there]:
+        docker("volume", "rm", *left, deadline=_REMOVE_SECONDS, check=False)
 
 
 def gateway(network: str) -> str:

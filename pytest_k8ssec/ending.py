@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MARK = "K8SSEC_RUN"
 """Environment variable by which a run's long-lived commands, and all that these start, are known again."""
+BY = "K8SSEC_BY"
+"""Environment variable that tells which process of the run started them, by its id."""
 
 _POLITE_SECONDS = 5
 _CREATE_SECONDS = 60
@@ -32,15 +34,23 @@ def end_group(leader: int) -> int:
     return _end(lambda: _having(lambda process: os.getpgid(process.pid) == leader), polite=_POLITE_SECONDS)
 
 
-def end_marked(run_id: str) -> int:
+def end_marked(run_id: str, *, by: int | None = None) -> int:
     """Kill what a run started under its mark and did not end itself, as it was killed; nothing else bears that mark.
 
     Killed and not asked: what they were making is removed next.
 
+    Args:
+        by: the process of the run whose commands they are; None for all of the run.
+
     Returns:
         how many processes there were.
     """
-    return _end(lambda: _having(lambda process: process.environ().get(MARK) == run_id), polite=0)
+
+    def is_marked(process: psutil.Process) -> bool:
+        env = process.environ()
+        return env.get(MARK) == run_id and by in (None, int(env.get(BY, "0")))
+
+    return _end(lambda: _having(is_marked), polite=0)
 
 
 def _having(trait: Callable[[psutil.Process], bool]) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pytest_k8ssec.ending import MARK, end_group
+from pytest_k8ssec.ending import BY, MARK, end_group
 from pytest_k8ssec.errors import CommandError
 
 _TAIL = 30
@@ -62,7 +62,7 @@ def run(
         CommandError: it could not be started, ran past its deadline, or (with ``check``) failed.
     """
     if mark:
-        env = {**(os.environ if env is None else env), MARK: mark}
+        env = {**(os.environ if env is None else env), MARK: mark, BY: str(os.getpid())}
     try:
         process = subprocess.Popen(
             argv,

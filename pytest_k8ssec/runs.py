@@ -1,5 +1,8 @@
 """The ledger of runs: what a run is about to create is written down first, under a lock that lives as long as the run.
 
+What came of it is written down by its id as soon as it has one. By a name alone nothing is ever taken for a run's own:
+the same name may be somebody else's by the time that anybody looks. :mod:`belongings` has the rule.
+
 A run's folder holds its lock, its record, its kubeconfigs and Pulumi state. The lock is the kernel's (flock): it goes
 with the process, however that ends. So a run whose lock is free is dead, and what it recorded may be removed; a run
 whose lock is held lives, and nobody touches what is its own. A run that was *kept* on purpose is marked so, and only
@@ -11,20 +14,25 @@ lock meanwhile, for milliseconds: a folder without a holder is always a dead run
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_k8ssec import locks
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.locks import Lock
 from pytest_k8ssec.redaction import register
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.docker import Container
 
 PREFIX = "k8ssec-"
 """Every name that a run gives to a cluster or a container begins with this and the run's id."""
@@ -32,9 +40,13 @@ PREFIX = "k8ssec-"
 _RECORD = "record.jsonl"
 _LOCK = "lock"
 _KEPT = "kept"
+_SIGNS = "signs"
 _GONE = ".gone-"
 """Begins the name of a folder that only waits to be deleted."""
 _LEDGER_SECONDS = 10
+
+Kind = Literal["cluster", "container"]
+"""What a name that was written ahead is to name."""
 
 
 def state_root() -> Path:
@@ -42,6 +54,19 @@ def state_root() -> Path:
     if chosen := os.environ.get("K8SSEC_STATE"):
         return Path(chosen).absolute()
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "k8ssec"
+
+
+class Attendant(Protocol):
+    """A recorder, as a run knows it."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs."""
+        ...
+
+    def dismiss(self) -> None:
+        """Let it go."""
+        ...
 
 
 @dataclass(slots=True)
@@ -54,6 +79,8 @@ class Run:
     """Which of xdist's workers this process is, "" for none."""
     passphrase: str = field(default="", repr=False)
     """What the state of stacks that workers share is encrypted with; never written down."""
+    recorder: Attendant | None = field(default=None, repr=False)
+    """Who writes down what this process makes, once there is one."""
     _lock: Lock | None = field(default=None, repr=False)
 
     @classmethod
@@ -90,13 +117,35 @@ class Run:
         """A name for something of this run: ``k8ssec-<id>`` or ``k8ssec-<id>-<suffix>``."""
         return PREFIX + self.id + (f"-{suffix}" if suffix else "")
 
-    def will_create(self, kind: str, name: str) -> None:
-        """Write down that ``name`` is about to be created, so that a sweep finds it.
+    @property
+    def mark(self) -> Path:
+        """An empty folder that is mounted into each node of this run: whatever has it was made by this run."""
+        return self.directory / "mark"
+
+    def uses(self, docker: str, daemon: str) -> None:
+        """Write down which docker daemon the run creates things with, where it was not known as it began.
 
         Args:
-            kind: ``cluster`` or ``container``.
+            docker: the daemon's address.
+            daemon: the daemon's own id.
         """
-        self._append({"kind": kind, "name": name})
+        self._append({"docker": docker, "daemon": daemon})
+
+    def will_create(self, kind: Kind, name: str) -> None:
+        """Write down that ``name`` is about to be created, before it is."""
+        self._append({"kind": kind, "name": name, "at": time.time()})
+
+    def made(self, containers: Iterable[Container]) -> None:
+        """Write down containers of this run by their ids, with their anonymous volumes; those that are known are not."""
+        known = {each.id for each in read(self.directory).made}
+        for each in containers:
+            if each.id not in known:
+                self._append({"made": each.id, "name": each.name, "volumes": each.volumes})
+
+    def sign_file(self, recorder: int) -> Path:
+        """Where a recorder says that it lives."""
+        folder = self.folder(_SIGNS)
+        return folder / str(recorder)
 
     def folder(self, name: str) -> Path:
         """A private folder of this run."""
@@ -104,13 +153,25 @@ class Run:
         path.mkdir(mode=0o700, exist_ok=True)
         return path
 
+    def settled(self, recorder: int) -> None:
+        """Write down that a recorder which had lost its parent has recorded all that there was to record."""
+        self._append({"settled": recorder})
+
+    def dismiss_recorder(self) -> None:
+        """Let the recorder of this process go, if there is one: nothing is made any more."""
+        if self.recorder is not None:
+            self.recorder.dismiss()
+            self.recorder = None
+
     def keep(self) -> None:
         """Mark the run as kept on purpose, and let its lock go."""
+        self.dismiss_recorder()
         (self.directory / _KEPT).touch()
         self.release()
 
     def end(self) -> None:
         """Forget the run: what it created is gone."""
+        self.dismiss_recorder()
         if self.directory.exists():
             # Renamed first: half a folder would look like a dead run to others.
             with _ledger(self.directory.parent.parent) as folder:
@@ -123,11 +184,39 @@ class Run:
         if self._lock is not None:
             self._lock.release()
 
-    def _append(self, entry: dict[str, object]) -> None:
-        with (self.directory / _RECORD).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def _append(self, entry: Mapping[str, object]) -> None:
+        record = self.directory / _RECORD
+        # In one write, so that processes that share the run never mix their lines; a line that was cut off ends alone.
+        line = f"\n{json.dumps(entry)}\n".encode()
+        try:
+            with record.open("ab", buffering=0) as file:
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SettingsError(
+                f"record of the run, {record}: {error.strerror or error}, so nothing is created",
+                mend="make room there, or name another directory in K8SSEC_STATE",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A name that was written down before anything bore it."""
+
+    kind: str
+    name: str
+    at: float
+    """When, in seconds since the epoch; infinite in a record of before times were written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A container that a run made, by its id."""
+
+    id: str
+    name: str
+    volumes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +230,21 @@ class Recorded:
     pid: int
     docker: str
     """Address of the docker daemon that it used, "" where that is not known."""
-    created: tuple[tuple[str, str], ...]
-    """(kind, name) of all that it may have created, oldest first."""
+    daemon: str
+    """Id of that daemon, "" where that is not known."""
+    announced: tuple[Announced, ...]
+    """All that it may have created, oldest first."""
+    made: tuple[Made, ...]
+    """All that it is known to have created, oldest first."""
+    last_sign: float
+    """When whoever writes this record last said that it lives, in seconds since the epoch; 0 where it never did."""
+    settled: bool
+    """Whether all who write it have recorded what there was, before they went."""
 
     @property
     def clusters(self) -> tuple[str, ...]:
         """Names of the clusters that it may have created."""
-        return tuple(name for kind, name in self.created if kind == "cluster")
+        return tuple(each.name for each in self.announced if each.kind == "cluster")
 
 
 def recorded(root: Path | None = None) -> list[Recorded]:
@@ -201,23 +298,44 @@ def claim(directory: Path) -> Recorded | None:
 
 def read(directory: Path, *, alive: bool = True) -> Recorded:
     """What a run's folder says of it."""
-    entries: list[dict[str, object]] = []
+    entries: list[dict[str, Any]] = []
     record = directory / _RECORD
     for line in record.read_text(errors="replace").splitlines() if record.exists() else []:
-        try:
+        with suppress(ValueError):  # a line that a kill or a full disk cut off: nothing was created after it
             entries.append(json.loads(line))
-        except ValueError:
-            continue  # the last line of a run that was killed while writing it: nothing was created yet
-    begun: dict[str, object] = next((entry for entry in entries if "started" in entry), {})
+    begun: dict[str, Any] = next((entry for entry in entries if "started" in entry), {})
+    signs = list((directory / _SIGNS).glob("*"))
+    used = [entry for entry in entries if entry.get("docker")]
     return Recorded(
         Run.join(directory),
         alive,
         (directory / _KEPT).exists(),
-        float(str(begun.get("started", 0))),
-        int(str(begun.get("pid", 0))),
-        str(begun.get("docker", "")),
-        tuple((str(entry["kind"]), str(entry["name"])) for entry in entries if "kind" in entry),
+        float(begun.get("started", 0)),
+        int(begun.get("pid", 0)),
+        str(used[-1]["docker"]) if used else "",
+        str(used[-1].get("daemon", "")) if used else "",
+        tuple(
+            Announced(entry["kind"], entry["name"], float(entry.get("at", "inf")))
+            for entry in entries
+            if "kind" in entry
+        ),
+        # Two processes may have written down the same one.
+        tuple(
+            {
+                one["made"]: Made(one["made"], one["name"], tuple(one["volumes"])) for one in entries if "made" in one
+            }.values()
+        ),
+        max(map(_signed, signs), default=0.0),
+        {sign.name for sign in signs} <= {str(entry["settled"]) for entry in entries if "settled" in entry},
     )
+
+
+def _signed(sign: Path) -> float:
+    """When a recorder last said that it lives; 0 where it was killed before the first time."""
+    try:
+        return float(sign.read_text())
+    except (OSError, ValueError):
+        return 0.0
 
 
 @contextmanager

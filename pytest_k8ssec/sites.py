@@ -51,7 +51,8 @@ def begin(settings: Settings, *, progress: Progress, joined: Run | None = None, 
     docker.check_daemon()
     for swept in sweep():
         progress(str(swept))
-    run = joined or Run.begin(docker=docker.endpoint())
+    run = joined or Run.begin()
+    run.uses(docker.endpoint(), docker.daemon())
     return Sites(settings, run, owner=joined is None, progress=progress, name=name)
 
 
@@ -306,7 +307,7 @@ class Sites:
 
         if not (self.owner and self.base.has_cluster and self.base.cluster.ours):
             return []
-        saved = kind.export_logs(self.base.cluster.name, tools.find("kind"), self.diagnostics)
+        saved = kind.export_logs(self.base.cluster, tools.find("kind"), self.diagnostics)
         return [f"logs of the cluster: {self.diagnostics}"] if saved else []
 
     def close(self, *, failed: bool) -> list[str]:
@@ -331,7 +332,7 @@ class Sites:
     def keep(self) -> list[str]:
         """Leave the base cluster where it is, and end the run. Returns lines that say how to use and remove it."""
         with uninterrupted():
-            docker.remove_all(lambda: docker.containers(docker.LABEL, self.run.id))
+            self.base.cluster.close_vantages()
             self.run.keep()
         name = self.base.cluster.name
         return [
@@ -344,6 +345,7 @@ class Sites:
         """Remove all that this run created, and end it."""
         with uninterrupted():
             self.base.close()
+            self.run.dismiss_recorder()
             end_marked(self.run.id)
             remove_recorded(self.run)
             self.run.end()

@@ -1,14 +1,19 @@
-"""Cleaning up: what a run recorded goes, in every ending; what dead runs left behind goes too, and nothing else."""
+"""Cleaning up: what a run made goes, in every ending; what dead runs left behind goes too, and nothing else."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pytest_k8ssec import docker, runs
+from pytest_k8ssec import belongings, docker, runs
 from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.recorder import await_recorders
 from pytest_k8ssec.runs import Recorded, Run
+
+_IN_FLIGHT_SECONDS = 60
+"""So long after a recorder was killed docker may still be making what it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,8 @@ class Swept:
     run: Recorded
     removed: tuple[str, ...] = ()
     """Names of the containers that it had left."""
+    others: tuple[str, ...] = ()
+    """Names of containers that only have a name or a label of the run's: they were not touched."""
     processes: int = 0
     """How many commands of its still ran."""
     failure: str = ""
@@ -28,11 +35,17 @@ class Swept:
         if self.failure:
             return f"{name}: not swept: {self.failure}"
         running = [f"{self.processes} running commands"] if self.processes else []
-        return f"swept {name}: {', '.join([*self.removed, *running]) or 'nothing left but its folder'}"
+        what = ", ".join([*self.removed, *running]) or "nothing left but its folder"
+        return f"swept {name}: {what}{left_alone(self.others)}"
+
+
+def left_alone(names: tuple[str, ...]) -> str:
+    """What to say of containers that are nobody's to touch, "" for none."""
+    return f"; left {', '.join(names)}: called or labelled as the run's, but not made by it" if names else ""
 
 
 def remove_recorded(run: Run) -> list[str]:
-    """Remove every cluster and container that a run recorded or labelled.
+    """Remove every container that a living run made.
 
     Returns:
         the names of what was there and is gone now.
@@ -40,20 +53,22 @@ def remove_recorded(run: Run) -> list[str]:
     Raises:
         ToolMissing, CommandError: docker did not do it.
     """
-    entry = runs.read(run.directory)
-    return docker.remove_all(lambda: left_by(entry)) if entry.created else []
+    return _remove(replace(runs.read(run.directory), last_sign=time.time(), settled=True))
 
 
-def left_by(entry: Recorded) -> list[str]:
-    """Names of the containers that are there and belong to a run.
+def _remove(entry: Recorded) -> list[str]:
+    if not entry.announced:
+        return []
+    volumes = {volume for each in entry.made for volume in each.volumes}
 
-    Raises:
-        ToolMissing, CommandError: docker did not answer.
-    """
-    found = docker.containers(docker.LABEL, entry.run.id)
-    for name in entry.clusters:
-        found += docker.containers(docker.KIND_LABEL, name)
-    return found
+    def ours() -> tuple[docker.Container, ...]:
+        found = belongings.of(entry).ours
+        volumes.update(volume for each in found for volume in each.volumes)
+        return found
+
+    removed = docker.remove_all(ours, patient=not entry.settled and time.time() - entry.last_sign < _IN_FLIGHT_SECONDS)
+    docker.remove_volumes(volumes)  # those of a container that somebody removed without them
+    return removed
 
 
 def sweep() -> Iterator[Swept]:
@@ -72,16 +87,34 @@ def sweep() -> Iterator[Swept]:
 def clear(entry: Recorded) -> Swept:
     """Remove all of a run that the caller has claimed. One that resists is told of, and nothing raised."""
     try:
-        if entry.created:
+        if entry.announced:
             docker.check_daemon()
-            if entry.docker and (here := docker.endpoint()) not in ("", entry.docker):
-                return Swept(
-                    entry, failure=f"it used docker at {entry.docker}, this is {here}: set DOCKER_HOST to that"
-                )
+            if elsewhere := _elsewhere(entry):
+                return Swept(entry, failure=elsewhere)
         # First what would go on creating, then what it created.
+        await_recorders(entry.run)
         processes = end_marked(entry.run.id)
-        removed = remove_recorded(entry.run)
+        known = runs.read(entry.run.directory, alive=False)
+        if processes:
+            known = replace(known, last_sign=time.time())  # until now something of the run was at work
+        removed = _remove(known)
+        others = belongings.of(known).others if known.announced else ()
         entry.run.end()
     except K8ssecError as error:
         return Swept(entry, failure=str(error))
-    return Swept(entry, tuple(removed), processes)
+    return Swept(entry, tuple(removed), tuple(each.name for each in others), processes)
+
+
+def _elsewhere(entry: Recorded) -> str:
+    """Why what a run made can't be looked for here, "" where it can: another docker daemon has it."""
+    if entry.daemon and entry.daemon == docker.daemon():
+        return ""
+    here = docker.endpoint()
+    if entry.daemon:
+        return (
+            f"it used another docker daemon, at {entry.docker}: set DOCKER_HOST to that, or start that one; "
+            f"if it is gone for good: rm -r {entry.run.directory}"
+        )
+    if entry.docker and here not in ("", entry.docker):
+        return f"it used docker at {entry.docker}, this is {here}: set DOCKER_HOST to that"
+    return ""

@@ -6,10 +6,11 @@ import argparse
 import time
 from dataclasses import replace
 
-from pytest_k8ssec import docker, runs, sweep
+from pytest_k8ssec import belongings, docker, runs, sweep
 from pytest_k8ssec.cli.setup import settings_of, teller
 from pytest_k8ssec.errors import ClusterError, K8ssecError, ToolMissing
 from pytest_k8ssec.runs import Recorded
+from pytest_k8ssec.sweep import Swept
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -47,11 +48,14 @@ def down(arguments: argparse.Namespace) -> int:
     if arguments.all:
         kept = [entry for entry in runs.recorded() if entry.kept]
         for entry in kept:
-            _remove(entry)
+            print(_removed(_remove(entry)))
         if not kept:
             print("no cluster was kept")
     else:
-        _remove(_of_cluster(arguments.name))
+        done = _remove(_of_cluster(arguments.name))
+        if done.others and not done.removed:
+            raise _not_ours(arguments.name)
+        print(_removed(done))
     return 0
 
 
@@ -92,7 +96,9 @@ def _of_cluster(name: str) -> Recorded:
     Raises:
         ClusterError: none did, or it still runs.
     """
-    mine = [entry for entry in runs.recorded() if name in entry.clusters]
+    mine = sorted(
+        (entry for entry in runs.recorded() if name in entry.clusters), key=lambda one: (one.kept, one.started)
+    )
     for entry in mine:
         if entry.alive:
             raise ClusterError(
@@ -103,17 +109,21 @@ def _of_cluster(name: str) -> Recorded:
         return mine[-1]
     docker.check_daemon()
     if docker.containers(docker.KIND_LABEL, name):
-        raise ClusterError(
-            f"cluster {name!r}: was not made by k8ssec, so it is not removed",
-            mend=f"if you mean it: kind delete cluster --name {name}",
-        )
+        raise _not_ours(name)
     known = [known for entry in runs.recorded() if entry.kept for known in entry.clusters]
     raise ClusterError(
         f"cluster {name!r}: does not exist", mend=f"kept: {', '.join(known)}" if known else "none was kept"
     )
 
 
-def _remove(entry: Recorded) -> None:
+def _not_ours(name: str) -> ClusterError:
+    return ClusterError(
+        f"cluster {name!r}: was not made by k8ssec, so it is not removed",
+        mend=f"if you mean it: kind delete cluster --name {name}",
+    )
+
+
+def _remove(entry: Recorded) -> Swept:
     claimed = runs.claim(entry.run.directory)
     if claimed is None:
         raise ClusterError(f"run {entry.run.id}: was taken by another process", mend="see `k8ssec list`")
@@ -123,7 +133,11 @@ def _remove(entry: Recorded) -> None:
         claimed.run.release()
     if done.failure:
         raise ClusterError(f"run {entry.run.id}: could not be removed: {done.failure}")
-    print(f"removed {', '.join(done.removed) or 'nothing but the record: its containers were gone'}")
+    return done
+
+
+def _removed(done: Swept) -> str:
+    return f"removed {', '.join(done.removed) or 'nothing but the record'}{sweep.left_alone(done.others)}"
 
 
 def _row(entry: Recorded, silence: str) -> tuple[str, str, str, str]:
@@ -135,7 +149,9 @@ def _row(entry: Recorded, silence: str) -> tuple[str, str, str, str]:
 
 def _containers(entry: Recorded) -> str:
     try:
-        return ", ".join(sorted(sweep.left_by(entry))) or "none"
+        there = belongings.of(entry)
+        names = ", ".join(sorted(each.name for each in there.ours)) or "none"
+        return names + sweep.left_alone(tuple(each.name for each in there.others))
     except K8ssecError as error:
         return f"not known: {error.message}"
 

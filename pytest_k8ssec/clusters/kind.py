@@ -17,13 +17,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pytest_k8ssec import docker
+from pytest_k8ssec import belongings, docker
 from pytest_k8ssec.clusters import after
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
 from pytest_k8ssec.process import Completed, run
+from pytest_k8ssec.recorder import attend
 from pytest_k8ssec.runs import Run
 from pytest_k8ssec.tools import Image, Tool
 
@@ -33,6 +34,8 @@ _REFUSED = re.compile(
     r"ERROR: failed to create cluster: (?P<why>\[?(unable to decode config|invalid|unknown apiVersion).*)", re.DOTALL
 )
 """What kind says of a configuration before it makes anything."""
+_MARK = "/kind/k8ssec-run"
+"""Where the run's own folder is on a node: nothing is in it, but it tells whose node that is."""
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 Progress = Callable[[str], None]
@@ -130,13 +133,17 @@ class KindCluster:
         network = f"container:{place}" if place != "outside" else self._network
         # Listeners of ours outside stand where others would: at 53, 80 and 443.
         added = ("--cap-add", "NET_BIND_SERVICE") if place == "outside" else ()
+        attend(self.run)
         self.run.will_create("container", name)
         try:
-            docker.docker(
-                "run", "--detach", "--pull", "never", "--name", name, "--label", f"{docker.LABEL}={self.run.id}",
+            # Made first and started then: in between its id is written down.
+            made = docker.docker(
+                "create", "--pull", "never", "--name", name, "--label", f"{docker.LABEL}={self.run.id}",
                 "--network", network, "--cap-drop", "ALL", *added, "--read-only", "--tmpfs", "/tmp",  # noqa: S108 - in a container
                 "--entrypoint", "sleep", self.image.reference, "infinity", mark=self.run.id,
-            )  # fmt: skip
+            ).text.strip()  # fmt: skip
+            self.run.made(docker.described([made]))
+            docker.docker("start", made)
         except CommandError as error:
             raise ProbeError(f"container {name}: could not be started", details=error.details) from error
         return name
@@ -147,13 +154,18 @@ class KindCluster:
         Raises:
             CommandError: docker refused.
         """
-        vantages = set(self._vantages.values())
-        docker.remove_all(
-            lambda: [
-                *(name for name in docker.containers(docker.LABEL, self.run.id) if name in vantages),
-                *(docker.containers(docker.KIND_LABEL, self.name) if self.ours else ()),
-            ]
-        )
+        self.close_vantages()
+        if self.ours:
+            _remove(self.run, lambda each: _is_node(each, self.name))
+
+    def close_vantages(self) -> None:
+        """Remove what stands beside the nodes to probe from.
+
+        Raises:
+            CommandError: docker refused.
+        """
+        if vantages := set(self._vantages.values()):
+            _remove(self.run, lambda each: each.name in vantages)
         self._vantages.clear()
 
     @cached_property
@@ -205,8 +217,10 @@ def create(
     if docker.docker("info", "--format", "{{.CgroupVersion}}").text.strip() == "1":
         # From Kubernetes 1.35 on the kubelet refuses cgroup v1 unless told otherwise.
         prepared.kubelet(failCgroupV1=False)
+    prepared.mount(owner.folder(owner.mark.name), _MARK)
     file = prepared.write(workdir, name)
     cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, variant, probe_image, owner)
+    attend(owner)
     owner.will_create("cluster", name)
     progress(f"creating kind cluster {name} ({config.node_count} nodes{f', {variant}' if variant else ''})")
     started = time.monotonic()
@@ -219,6 +233,7 @@ def create(
             )  # fmt: skip
         except ClusterError as error:
             raise _refusal(config.source, error.details) or error from None
+        owner.made(each for each in belongings.of_living(owner) if _is_node(each, name))
         # First of all: a node that registers late would be missing from `nodes` for good, and be judged by nobody.
         _await_nodes(cluster, config.node_count)
         _load_probe_image(cluster, kind)
@@ -226,10 +241,10 @@ def create(
         for step in config.after:
             after.STEPS[step](cluster)
     except BaseException as error:
-        if diagnostics is not None and isinstance(error, ClusterError) and export_logs(name, kind, diagnostics):
+        if diagnostics is not None and isinstance(error, ClusterError) and export_logs(cluster, kind, diagnostics):
             error.details += f"\nlogs of its nodes: {diagnostics}"
         with suppress(CommandError):  # the ledger has it: it is tried again at the end of the run
-            delete(name)
+            cluster.close()
         raise
     progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
     return cluster
@@ -259,25 +274,30 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     return cluster
 
 
-def delete(name: str) -> None:
-    """Remove a cluster's containers with their volumes; one that is gone already is no error.
-
-    Raises:
-        CommandError: docker refused.
-    """
-    docker.remove_all(lambda: docker.containers(docker.KIND_LABEL, name))
-
-
-def export_logs(name: str, kind: Tool, directory: Path) -> bool:
+def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> bool:
     """Write the logs of a cluster's nodes into a directory, as far as they are to be had; whether some were."""
     try:
-        if not docker.containers(docker.KIND_LABEL, name):
+        if not any(_is_node(each, cluster.name) for each in belongings.of_living(cluster.run)):
             return False
-        _kind(kind, "export", "logs", str(directory), "--name", name, deadline=60, what="kind")
+        _kind(kind, "export", "logs", str(directory), "--name", cluster.name, deadline=60, what="kind")
     except (ClusterError, CommandError):
         # The error that led here matters more than that its logs could not all be saved.
         return directory.is_dir() and any(directory.iterdir())
     return True
+
+
+def _is_node(container: docker.Container, cluster: str) -> bool:
+    """Whether a container is a node of the cluster, or its load balancer."""
+    return container.labels.get(docker.KIND_LABEL) == cluster
+
+
+def _remove(owner: Run, chosen: Callable[[docker.Container], bool]) -> None:
+    """Remove some of what a run made.
+
+    Raises:
+        CommandError: docker refused.
+    """
+    docker.remove_all(lambda: [each for each in belongings.of_living(owner) if chosen(each)])
 
 
 def _refusal(source: Path, said: str) -> ClusterError | None:

@@ -113,7 +113,17 @@ class KindConfig:
         self.replaced[file] = text
         for node in self.document["nodes"]:
             if node.get("role") == "control-plane":
-                node.setdefault("extraMounts", []).append({"hostPath": file, "containerPath": place})
+                _add_mount(node, {"hostPath": file, "containerPath": place})
+
+    def mount(self, folder: Path, place: str) -> None:
+        """Mount a folder of this machine into every node, where it can't be written to.
+
+        Args:
+            folder: absolute; it must outlive the cluster.
+            place: absolute path on the nodes.
+        """
+        for node in self.document["nodes"]:
+            _add_mount(node, {"hostPath": str(folder), "containerPath": place, "readOnly": True})
 
     @property
     def node_count(self) -> int:
@@ -177,6 +187,10 @@ class KindConfig:
 def _fill(text: str) -> str:
     """Replace ``${random:N}`` by N fresh random bytes, base64."""
     return _RANDOM.sub(lambda match: base64.b64encode(secrets.token_bytes(int(match[1]))).decode(), text)
+
+
+def _add_mount(node: dict[str, Any], mount: dict[str, Any]) -> None:
+    node["extraMounts"] = [*(node.get("extraMounts") or []), mount]
 
 
 def _dashed(arguments: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -3,27 +3,69 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Mapping
+import secrets
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 _SCRIPT = """\
-#!/bin/sh
-here={here}
-echo "$*" >> $here/log
-if [ -e $here/broken ]; then cat $here/broken >&2; exit 1; fi
-case "$1" in
-  --version) echo "Docker version 28.2.2, build fake" ;;
-  version) cat $here/version ;;
-  info) cat $here/info ;;
-  context) cat $here/endpoint ;;
-  ps) cd $here/containers; grep -lx "${{4#label=}}" * 2>/dev/null || true ;;
-  rm) shift 3; cd $here/containers && rm -f "$@" ;;
-  image) grep -qx "$5" $here/images ;;
-  network) echo "fc00::1 192.0.2.1 " ;;
-  *) echo "not faked: $*" >&2; exit 1 ;;
-esac
+#!{python} -IS
+import json, pathlib, re, sys, time
+
+here = pathlib.Path({here!r})
+words = sys.argv[1:]
+with open(here / "log", "a") as log:
+    log.write(" ".join(words) + "\\n")
+if (here / "broken").exists():
+    sys.exit((here / "broken").read_text())
+there = [json.loads(path.read_text()) for path in sorted((here / "containers").iterdir())]
+match words:
+    case ["--version"]:
+        print("Docker version 28.2.2, build fake")
+    case ["version", *_]:
+        print((here / "version").read_text())
+    case ["info", "--format", "{{{{.ID}}}}"]:
+        print((here / "daemon").read_text())
+    case ["info", *_]:
+        print((here / "info").read_text())
+    case ["context", *_]:
+        print((here / "endpoint").read_text())
+    case ["ps", "--all", "--filter", chosen, "--format", "{{{{.Names}}}}"]:
+        key, _, value = chosen.removeprefix("label=").partition("=")
+        print(*(c["Name"][1:] for c in there if key in c["Config"]["Labels"]
+                and value in ("", c["Config"]["Labels"][key])), sep="\\n")
+    case ["ps", "--all", "--no-trunc", "--format", columns]:
+        for c in there:
+            line = columns.replace("{{{{.ID}}}}", c["Id"]).replace("{{{{.Names}}}}", c["Name"][1:])
+            print(re.sub(r'{{{{.Label "(.*?)"}}}}', lambda m: c["Config"]["Labels"].get(m[1], ""), line))
+    case ["container", "inspect", *ids]:
+        print(json.dumps([c for c in there if c["Id"] in ids]))
+        sys.exit(0 if {{c["Id"] for c in there}} >= set(ids) else 1)
+    case ["events", *_]:
+        known = set()
+        while not (here / "broken").exists():
+            for path in set((here / "containers").iterdir()):
+                if path.name not in known:
+                    known.add(path.name)
+                    print(path.name, flush=True)
+            time.sleep(0.02)
+    case ["rm", "--force", "--volumes", *ids]:
+        for id in ids:
+            (here / "containers" / id).unlink(missing_ok=True)
+    case ["volume", "ls", "--quiet"]:
+        print((here / "volumes").read_text(), end="")
+    case ["volume", "rm", *names]:
+        kept = [v for v in (here / "volumes").read_text().split() if v not in names]
+        (here / "volumes").write_text("".join(v + "\\n" for v in kept))
+    case ["image", _, _, _, reference]:
+        sys.exit(0 if reference in (here / "images").read_text().splitlines() else 1)
+    case ["network", *_]:
+        print("fc00::1 192.0.2.1 ")
+    case _:
+        sys.exit(f"not faked: {{' '.join(words)}}")
 """
 
 
@@ -39,21 +81,63 @@ class FakeDocker:
         self._here = folder / "state"
         (self._here / "containers").mkdir(parents=True)
         program = folder / "docker"
-        program.write_text(_SCRIPT.format(here=shlex.quote(str(self._here))))
+        program.write_text(_SCRIPT.format(here=str(self._here), python=sys.executable))
         program.chmod(0o755)
         self.version = "26.1.5"
         self.endpoint = "unix:///fake.sock"
+        self.daemon = "a-daemon"
         self.info = {}
         (self._here / "images").touch()
+        (self._here / "volumes").touch()
 
-    def container(self, name: str, label: str, value: str) -> None:
-        """Have a container, with one label."""
-        (self._here / "containers" / name).write_text(f"{label}={value}\n")
+    def container(
+        self,
+        name: str,
+        label: str,
+        value: str,
+        *,
+        created: float | None = None,
+        binds: Iterable[str] = (),
+        volumes: Iterable[str] = (),
+    ) -> str:
+        """Have a container, with one label.
+
+        Args:
+            created: when, in seconds since the epoch; None for now.
+            binds: folders that are mounted.
+            volumes: anonymous ones.
+
+        Returns:
+            its id.
+        """
+        identity = secrets.token_hex(32)
+        at = datetime.fromtimestamp(time.time() if created is None else created, UTC)
+        described = {
+            "Id": identity,
+            "Name": f"/{name}",
+            "Created": at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "789Z",
+            "Config": {"Labels": {label: value}},
+            "HostConfig": {"Binds": [f"{bind}:/somewhere:ro" for bind in binds] or None},
+            "Mounts": [{"Type": "volume", "Name": volume} for volume in volumes],
+        }
+        half = self._here / identity
+        half.write_text(json.dumps(described))
+        half.rename(self._here / "containers" / identity)
+        with (self._here / "volumes").open("a") as file:
+            file.writelines(f"{volume}\n" for volume in volumes)
+        return identity
 
     @property
     def containers(self) -> list[str]:
         """Names of the containers that are there."""
-        return sorted(path.name for path in (self._here / "containers").iterdir())
+        return sorted(
+            json.loads(path.read_text())["Name"].removeprefix("/") for path in (self._here / "containers").iterdir()
+        )
+
+    @property
+    def volumes(self) -> list[str]:
+        """Names of the volumes that are there."""
+        return (self._here / "volumes").read_text().split()
 
     @property
     def asked(self) -> list[str]:
@@ -77,7 +161,7 @@ class FakeDocker:
 
     @version.setter
     def version(self, version: str) -> None:
-        (self._here / "version").write_text(f"{version}\n")
+        (self._here / "version").write_text(version)
 
     @property
     def endpoint(self) -> str:
@@ -86,7 +170,16 @@ class FakeDocker:
 
     @endpoint.setter
     def endpoint(self, address: str) -> None:
-        (self._here / "endpoint").write_text(f"{address}\n")
+        (self._here / "endpoint").write_text(address)
+
+    @property
+    def daemon(self) -> str:
+        """The daemon's own id."""
+        return (self._here / "daemon").read_text().strip()
+
+    @daemon.setter
+    def daemon(self, identity: str) -> None:
+        (self._here / "daemon").write_text(identity)
 
     @property
     def info(self) -> Mapping[str, Any]:

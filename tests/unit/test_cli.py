@@ -371,7 +371,7 @@ def kept_run(fake: FakeDocker, name: str) -> Run:
     """A run whose cluster was kept."""
     run = Run.begin(docker=fake.endpoint)
     run.will_create("cluster", name)
-    fake.container(f"{name}-control-plane", docker.KIND_LABEL, name)
+    run.made(docker.described([fake.container(f"{name}-control-plane", docker.KIND_LABEL, name)]))
     run.keep()
     return run
 
@@ -420,9 +420,31 @@ def test_down_refuses_the_cluster_of_a_living_run(says: Callable[..., str], fake
 def test_down_of_a_cluster_that_is_gone_already(says: Callable[..., str], fake_docker: FakeDocker) -> None:
     """Somebody removed its containers: the record goes, and that is said."""
     run = kept_run(fake_docker, "dev")
-    docker.docker("rm", "--force", "--volumes", "dev-control-plane")
-    assert "its containers were gone" in says("down", "dev")
+    docker.docker("rm", "--force", "--volumes", *(each.id for each in docker.listed()))
+    assert "removed nothing but the record\n" == says("down", "dev")
     assert not run.directory.exists()
+
+
+def test_down_of_a_cluster_whose_name_somebody_else_took(says: Callable[..., str], fake_docker: FakeDocker) -> None:
+    """The user removed what was kept, and made a cluster of that name: it is not ours to remove."""
+    kept_run(fake_docker, "dev")
+    docker.docker("rm", "--force", "--volumes", *(each.id for each in docker.listed()))
+    fake_docker.container("dev-control-plane", docker.KIND_LABEL, "dev")
+    output = says("down", "dev", code=1)
+    assert "cluster 'dev': was not made by k8ssec, so it is not removed" in output
+    assert "kind delete cluster --name dev" in output
+    assert ["dev-control-plane"] == fake_docker.containers
+
+
+def test_down_takes_the_kept_one_of_two_runs(says: Callable[..., str], fake_docker: FakeDocker) -> None:
+    """A run that was killed under the same name is the sweep's business."""
+    for _ in range(4):  # whichever folder comes first
+        dead = Run.begin(docker=fake_docker.endpoint)
+        dead.will_create("cluster", "dev")
+        dead.release()
+    kept = kept_run(fake_docker, "dev")
+    assert "removed dev-control-plane\n" == says("down", "dev")
+    assert not kept.directory.exists()
 
 
 def test_list_shows_each_run(says: Callable[..., str], fake_docker: FakeDocker) -> None:
@@ -455,7 +477,8 @@ def test_sweep_says_what_it_did(says: Callable[..., str], fake_docker: FakeDocke
     for code in (0, 1):
         dead = Run.begin()
         dead.will_create("cluster", dead.name())
-        fake_docker.container(f"{dead.name()}-control-plane", docker.KIND_LABEL, dead.name())
+        node = fake_docker.container(f"{dead.name()}-control-plane", docker.KIND_LABEL, dead.name())
+        dead.made(docker.described([node]))
         dead.release()
         if code:
             fake_docker.breaks("Cannot connect to the Docker daemon")

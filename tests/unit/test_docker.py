@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_k8ssec import docker
-from pytest_k8ssec.docker import KIND_LABEL, LABEL
+from pytest_k8ssec.docker import KIND_LABEL, LABEL, Container, Listed
 from pytest_k8ssec.ending import MARK
 from pytest_k8ssec.errors import CommandError, ToolMissing
 from tests.unit.dockers import FakeDocker
@@ -114,6 +114,23 @@ def test_containers_are_found_by_label(fake_docker: FakeDocker) -> None:
     assert f"ps --all --filter label={LABEL} --format {{{{.Names}}}}" == fake_docker.asked[-1]
 
 
+def test_containers_as_docker_lists_and_describes_them(fake_docker: FakeDocker) -> None:
+    """Whose they may be, when they were made, and what is mounted; one that is gone is no error."""
+    node = fake_docker.container("a", KIND_LABEL, "dev", created=1.5, binds=["/mark"], volumes=["0" * 64, "named"])
+    other = fake_docker.container("b", LABEL, "1")
+    assert {Listed(node, "a", "", "dev"), Listed(other, "b", "1", "")} == set(docker.listed())
+    (found,) = docker.described([node, "f" * 64])
+    assert Container(node, "a", 1.5, {KIND_LABEL: "dev"}, ("/mark",), ("0" * 64,)) == found
+    assert [] == docker.described([])
+
+
+def test_volumes_are_removed_by_name(fake_docker: FakeDocker) -> None:
+    """Those that are there; any other stays."""
+    fake_docker.container("a", LABEL, "1", volumes=["0" * 64, "1" * 64])
+    docker.remove_volumes(["1" * 64, "2" * 64])
+    assert ["0" * 64] == fake_docker.volumes
+
+
 def test_whether_an_image_is_there(fake_docker: FakeDocker) -> None:
     """In the local store; nothing is pulled."""
     fake_docker.image("a:1")
@@ -125,10 +142,15 @@ def test_whether_an_image_is_there(fake_docker: FakeDocker) -> None:
 # -- removing ---------------------------------------------------------------------------------------------------------
 
 
-def finder(*found: list[str]) -> Callable[[], list[str]]:
+def some(*ids: str) -> list[Container]:
+    """Containers of these ids."""
+    return [Container(each, f"name-of-{each}", 0.0, {}, (), ()) for each in ids]
+
+
+def finder(*found: list[str]) -> Callable[[], list[Container]]:
     """What is there each time that somebody looks; at the end nothing."""
     looks: Iterator[list[str]] = iter(found)
-    return lambda: next(looks, [])
+    return lambda: some(*next(looks, []))
 
 
 def removals(fake: FakeDocker) -> list[str]:
@@ -140,21 +162,34 @@ def test_all_that_is_found_is_removed(fake_docker: FakeDocker) -> None:
     """With its volumes, and no other."""
     for name, value in (("a", "1"), ("b", "1"), ("c", "2")):
         fake_docker.container(name, LABEL, value)
-    assert ["a", "b"] == sorted(docker.remove_all(lambda: docker.containers(LABEL, "1")))
+
+    def found() -> list[Container]:
+        return docker.described(each.id for each in docker.listed() if each.run == "1")
+
+    assert ["a", "b"] == sorted(docker.remove_all(found))
     assert ["c"] == fake_docker.containers
 
 
 def test_what_turns_up_late_is_removed_too(fake_docker: FakeDocker) -> None:
     """A container that was being made when we looked first; each is named once in what was removed."""
-    assert ["a", "b"] == docker.remove_all(finder([], ["a"], ["a", "b"]))
+    assert ["name-of-a", "name-of-b"] == docker.remove_all(finder([], ["a"], ["a", "b"]))
     assert ["a", "a b"] == removals(fake_docker)
+
+
+def test_what_may_still_be_in_the_making_is_waited_for(
+    fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing found is no end then."""
+    monkeypatch.setattr(docker, "_LOOK_LONGER", (0.0, 0.01, 0.01, 0.01, 0.01))
+    assert ["name-of-a"] == docker.remove_all(finder([], [], [], ["a"]), patient=True)
+    assert [] == docker.remove_all(finder([], [], [], ["a"]))
 
 
 def test_nothing_to_remove(fake_docker: FakeDocker) -> None:
     """docker is not bothered, and looked is twice."""
     looks: list[int] = []
 
-    def nothing() -> list[str]:
+    def nothing() -> list[Container]:
         looks.append(1)
         return []
 
@@ -166,20 +201,20 @@ def test_nothing_to_remove(fake_docker: FakeDocker) -> None:
 def test_a_refusal_is_no_error_if_they_go(fake_docker: FakeDocker) -> None:
     """Another process may be removing the same container."""
     fake_docker.breaks("removal of container a is already in progress")
-    assert ["a"] == docker.remove_all(finder(["a"], ["a"]))
+    assert ["name-of-a"] == docker.remove_all(finder(["a"], ["a"]))
     assert ["a", "a"] == removals(fake_docker)
 
 
 def test_a_refusal_that_did_not_stay_is_no_error(scripted: Callable[[str], None], tmp_path: Path) -> None:
     """What counts is what docker said last."""
     scripted(f"[ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; exit 1; }}")
-    assert ["a"] == docker.remove_all(finder(["a"], ["a"]))
+    assert ["name-of-a"] == docker.remove_all(finder(["a"], ["a"]))
 
 
 def test_what_is_there_although_it_was_removed_is_an_error(fake_docker: FakeDocker) -> None:
     """That docker says it did it is not enough: what is left would be called swept."""
-    with pytest.raises(CommandError, match="containers a: are there after 4 removals"):
-        docker.remove_all(lambda: ["a"])
+    with pytest.raises(CommandError, match="containers name-of-a: are there after 4 removals"):
+        docker.remove_all(lambda: some("a"))
     assert 4 == len(removals(fake_docker))
 
 
@@ -187,7 +222,7 @@ def test_a_refusal_that_stays_is_an_error(fake_docker: FakeDocker) -> None:
     """Tried several times, and told with docker's words."""
     fake_docker.breaks("device or resource busy")
     with pytest.raises(CommandError, match="exit code 1") as caught:
-        docker.remove_all(lambda: ["a"])
+        docker.remove_all(lambda: some("a"))
     assert "device or resource busy" == caught.value.details
     assert 4 == len(removals(fake_docker))
 
@@ -196,4 +231,4 @@ def test_what_can_not_be_listed_is_an_error(fake_docker: FakeDocker) -> None:
     """Nothing found and not able to look are not the same."""
     fake_docker.breaks("Cannot connect")
     with pytest.raises(CommandError, match="exit code 1"):
-        docker.remove_all(lambda: docker.containers(LABEL, "1"))
+        docker.remove_all(lambda: docker.described(["a"]))

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pytest_k8ssec import docker
 from pytest_k8ssec.clusters import kind
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.process import Completed
-from pytest_k8ssec.runs import Run
+from pytest_k8ssec.runs import Run, read
 from pytest_k8ssec.tools import Image, Tool
+from tests.unit.dockers import FakeDocker
 
 
 def node(name: str) -> dict[str, Any]:
@@ -49,13 +51,10 @@ class LateApi:
 
 
 @pytest.fixture
-def creation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """A run under which creation finds a docker and a kind that say yes to everything."""
-    done = Completed(("docker",), 0, b"2", b"")
-    monkeypatch.setattr(docker, "docker", lambda *_, **__: done)
-    monkeypatch.setattr(docker, "containers", lambda *_: [])
-    monkeypatch.setattr(docker, "remove_all", lambda _: None)
-    monkeypatch.setattr(kind, "_kind", lambda *_, **__: done)
+def creation(monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker) -> Iterator[Run]:
+    """A run under which creation finds a docker without containers, and a kind that says yes to everything."""
+    monkeypatch.setattr(docker, "_LOOK_AGAIN", (0.0, 0.01))
+    monkeypatch.setattr(kind, "_kind", lambda *_, **__: Completed(("kind",), 0, b"", b""))
     monkeypatch.setattr(kind, "_load_probe_image", lambda cluster, _: cluster.nodes)
     monkeypatch.setattr(kind, "KubeApi", LateApi)
     run = Run.begin()
@@ -82,3 +81,44 @@ def test_a_node_that_never_comes_is_an_error(creation: Run, monkeypatch: pytest.
     monkeypatch.setattr(kind, "READY_SECONDS", 0)
     with pytest.raises(ClusterError, match="nodes not ready within 0 s"):
         made(creation)
+
+
+def test_nodes_are_recorded_by_their_ids(
+    creation: Run, monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
+) -> None:
+    """Those that kind made for this run: each has the run's folder mounted, where nothing can write to it."""
+    ids: list[str] = []
+
+    def kinds_work(*arguments: object, **_: object) -> Completed:
+        if "create" in arguments:
+            written = yaml.safe_load(Path(str(arguments[arguments.index("--config") + 1])).read_text())
+            for number, each in enumerate(written["nodes"]):
+                (mark,) = (one for one in each["extraMounts"] if one["containerPath"] == "/kind/k8ssec-run")
+                assert mark["readOnly"]
+                name = f"{written['name']}-{'worker' if number else 'control-plane'}"
+                binds = [mark["hostPath"]]
+                ids.append(fake_docker.container(name, docker.KIND_LABEL, written["name"], binds=binds))
+        return Completed(("kind",), 0, b"", b"")
+
+    monkeypatch.setattr(kind, "_kind", kinds_work)
+    cluster = made(creation)
+    assert sorted(ids) == sorted(each.id for each in read(creation.directory).made)
+    cluster.close()
+    assert [] == fake_docker.containers
+
+
+def test_a_cluster_that_somebody_makes_meanwhile_is_left(
+    creation: Run, monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
+) -> None:
+    """Of our name, after the name was written down: kind refuses then, and nothing of theirs goes."""
+
+    def kinds_refusal(*arguments: object, **_: object) -> Completed:
+        if "create" in arguments:
+            fake_docker.container(f"{creation.name()}-control-plane", docker.KIND_LABEL, creation.name())
+            raise ClusterError("kind: node(s) already exist for a cluster with the name")
+        return Completed(("kind",), 0, b"", b"")
+
+    monkeypatch.setattr(kind, "_kind", kinds_refusal)
+    with pytest.raises(ClusterError, match="already exist"):
+        made(creation)
+    assert [f"{creation.name()}-control-plane"] == fake_docker.containers

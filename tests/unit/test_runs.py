@@ -18,8 +18,10 @@ from tests.unit.dockers import FakeDocker
 
 DIES = """
 import os, signal, sys
+from pytest_k8ssec import recorder
 from pytest_k8ssec.runs import Run
 run = Run.begin(docker=sys.argv[1])
+recorder.attend(run)
 run.will_create("cluster", run.name())
 run.will_create("container", run.name("from-outside"))
 print(run.id, flush=True)
@@ -29,13 +31,17 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture
 def dead_run(fake_docker: FakeDocker) -> str:
-    """The id of a run that was killed, with its cluster and a container of its own left behind."""
+    """The id of a run that was killed, with a node and a container of its own left behind that nobody had recorded."""
     done = subprocess.run(
         [sys.executable, "-c", DIES, fake_docker.endpoint], stdout=subprocess.PIPE, text=True, check=False
     )
     identity = done.stdout.strip()
-    fake_docker.container(f"k8ssec-{identity}-control-plane", docker.KIND_LABEL, f"k8ssec-{identity}")
-    fake_docker.container(f"k8ssec-{identity}-from-outside", docker.LABEL, identity)
+    entry = runs.read(runs.state_root() / "runs" / identity)
+    at, name = entry.announced[-1].at + 0.001, f"k8ssec-{identity}"
+    fake_docker.container(
+        f"{name}-control-plane", docker.KIND_LABEL, name, created=at, binds=[str(entry.run.mark)], volumes=["a" * 64]
+    )
+    fake_docker.container(f"{name}-from-outside", docker.LABEL, identity, created=at)
     return identity
 
 
@@ -81,7 +87,34 @@ def test_sweep_removes_what_a_killed_run_left_and_nothing_else(fake_docker: Fake
     assert f"swept run {dead_run}, which had ended without cleaning up: k8ssec-" in str(swept)
     assert {"dev-control-plane", f"{living.name()}-control-plane", "k8ssec-decoy"} == set(fake_docker.containers)
     assert [living.id] == folders()
+    assert [] == fake_docker.volumes
     living.end()
+
+
+def test_the_users_own_cluster_of_the_ledgers_name_is_told_of_and_left(fake_docker: FakeDocker) -> None:
+    """A run was killed under a name that the user chose; then the user makes a cluster of that name."""
+    dead = Run.begin(docker=fake_docker.endpoint)
+    dead.will_create("cluster", "dev")
+    dead.release()
+    fake_docker.container("dev-control-plane", docker.KIND_LABEL, "dev", volumes=["b" * 64])
+    (swept,) = sweep.sweep()
+    assert ((), ("dev-control-plane",)) == (swept.removed, swept.others)
+    assert "left dev-control-plane: called or labelled as the run's, but not made by it" in str(swept)
+    assert (["dev-control-plane"], ["b" * 64]) == (fake_docker.containers, fake_docker.volumes)
+    assert [] == folders()
+
+
+def test_sweep_removes_volumes_whose_container_somebody_removed(fake_docker: FakeDocker) -> None:
+    """Removed without them, they would stay for good; the user's own are nowhere recorded."""
+    dead = Run.begin(docker=fake_docker.endpoint)
+    dead.will_create("cluster", "dev")
+    gone = fake_docker.container("dev-control-plane", docker.KIND_LABEL, "dev", volumes=["c" * 64])
+    dead.made(docker.described([gone]))
+    dead.release()
+    (fake_docker.folder / "state" / "containers" / gone).unlink()
+    fake_docker.container("mine", "com.example", "mine", volumes=["d" * 64])
+    assert [""] == [swept.failure for swept in sweep.sweep()]
+    assert ["d" * 64] == fake_docker.volumes
 
 
 def test_sweep_ends_commands_of_a_killed_run(fake_docker: FakeDocker, dead_run: str) -> None:
@@ -108,6 +141,30 @@ def test_sweep_asks_no_other_docker(fake_docker: FakeDocker, dead_run: str) -> N
     (swept,) = sweep.sweep()
     assert "it used docker at unix:///fake.sock, this is tcp://elsewhere:2376" in swept.failure
     assert [dead_run] == folders()
+
+
+def test_sweep_asks_no_other_daemon_at_the_same_address(fake_docker: FakeDocker, dead_run: str) -> None:
+    """Docker was set up anew, or another one answers at its socket: what the run made is elsewhere."""
+    runs.read(runs.state_root() / "runs" / dead_run).run.uses(fake_docker.endpoint, "a-daemon")
+    fake_docker.daemon = "another-daemon"
+    (swept,) = sweep.sweep()
+    assert "it used another docker daemon, at unix:///fake.sock" in swept.failure
+    assert [dead_run] == folders()
+    fake_docker.daemon, fake_docker.endpoint = "a-daemon", "tcp://forwarded:2376"
+    (swept,) = sweep.sweep()
+    assert "" == swept.failure, "the same daemon by another address"
+
+
+def test_a_record_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    """A full disk: nothing may be created that is nowhere written down."""
+    run = Run.begin()
+    record = run.directory / "record.jsonl"
+    record.unlink()
+    record.symlink_to("/dev/full")
+    with pytest.raises(SettingsError, match=r"record of the run, .*: No space left on device") as caught:
+        run.will_create("cluster", "dev")
+    assert "K8SSEC_STATE" in caught.value.mend
+    run.end()
 
 
 def test_folders_of_runs_that_never_began_go_without_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
