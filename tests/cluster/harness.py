@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from pytest_k8ssec import docker, runs
+from pytest_k8ssec import belongings, docker, runs
 
 SECONDS = 180
 """Deadline of whatever a slow machine needs."""
@@ -135,20 +135,19 @@ class Place:
                     return True
         return False
 
-    def clean_up(self) -> None:
-        """End what was started here, and remove what it left, also where a test broke off."""
+    def kill_all(self) -> None:
+        """Kill all that was started here, whatever started it."""
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+
+    def clean_up(self) -> None:
+        """End what was started here, and remove what it left, also where a test broke off."""
+        self.kill_all()
         for started in self.started:
             started.wait(SECONDS)
         for entry in runs.recorded(self.state):
-            docker.remove_all(lambda entry=entry: _left_by(entry))  # type: ignore[misc]
-
-
-def _left_by(entry: runs.Recorded) -> list[str]:
-    names = docker.containers(docker.LABEL, entry.run.id)
-    return names + [name for cluster in entry.clusters for name in docker.containers(docker.KIND_LABEL, cluster)]
+            docker.remove_all(lambda entry=entry: belongings.of_living(entry.run))  # type: ignore[misc]
 
 
 def _state_of(process: psutil.Process) -> str:
@@ -200,6 +199,30 @@ def decoys(image: str, tag: str) -> Iterator[list[str]]:
         yield names
     finally:
         docker.docker("rm", "--force", *names, deadline=60, check=False)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What docker has, by its ids; volumes go by their names, which are ids where nobody chose one."""
+
+    containers: frozenset[str]
+    networks: frozenset[str]
+    volumes: frozenset[str]
+    images: frozenset[str]
+
+    @classmethod
+    def now(cls) -> Machine:
+        """As it is."""
+
+        def ids(*command: str) -> frozenset[str]:
+            return frozenset(docker.docker(*command, "--quiet", "--no-trunc").text.split())
+
+        return cls(
+            ids("ps", "--all"),
+            ids("network", "ls"),
+            frozenset(docker.docker("volume", "ls", "--quiet").text.split()),
+            ids("images", "--all"),
+        )
 
 
 def running(names: list[str]) -> list[str]:
