@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -43,6 +44,9 @@ _KEPT = "kept"
 _SIGNS = "signs"
 _GONE = ".gone-"
 """Begins the name of a folder that only waits to be deleted."""
+_ID = re.compile(r"[0-9a-f]{8}")
+_BEGINNING = 4096
+"""Bytes in which a record says when its run started."""
 _LEDGER_SECONDS = 10
 
 Kind = Literal["cluster", "container"]
@@ -176,7 +180,7 @@ class Run:
             # Renamed first: half a folder would look like a dead run to others.
             with _ledger(self.directory.parent.parent) as folder:
                 gone = self.directory.rename(folder / f"{_GONE}{self.id}")
-            shutil.rmtree(gone, ignore_errors=True)
+            _delete(gone)
         self.release()
 
     def release(self) -> None:
@@ -357,9 +361,34 @@ def _directories(root: Path | None) -> list[Path]:
     runs = (root or state_root()) / "runs"
     if not runs.is_dir():
         return []
-    for half in runs.glob(f"{_GONE}*"):
-        shutil.rmtree(half, ignore_errors=True)
-    return sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith(_GONE))
+    ours = sorted(path for path in runs.iterdir() if _is_ours(path))
+    for half in ours:
+        if half.name.startswith(_GONE):
+            _delete(half)
+    return [path for path in ours if not path.name.startswith(_GONE)]
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder is a run's: ``runs`` may be a folder of the user's, with folders of the user's in it."""
+    if path.is_symlink() or not path.is_dir() or not _ID.fullmatch(path.name.removeprefix(_GONE)):
+        return False
+    with suppress(OSError):  # its run has just ended, or it is not ours to look into
+        if (path / _RECORD).is_file():
+            with (path / _RECORD).open("rb") as record:
+                return b'"started"' in record.read(_BEGINNING)
+        return {each.name for each in path.iterdir()} <= {_LOCK}  # killed before it wrote anything down
+    return False
+
+
+def _delete(directory: Path) -> None:
+    """Delete a run's folder, its record last: by that it is known as a run's, should this be killed half-way."""
+    with suppress(OSError):  # somebody else deletes it too, or what resists is tried again
+        for each in directory.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
+            elif each.name != _RECORD:
+                each.unlink(missing_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _take(directory: Path) -> Lock | None:

@@ -55,9 +55,9 @@ class NodeImage(Output):
         scratch = folder("scratch") / self.slug
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        bare, builder = f"k8ssec/node-build:{self.key}", f"k8ssec-node-build-{self.key}"
-        with suppress(ToolchainError):  # one that an interrupted build left
-            logged(["docker", "rm", "--force", "--volumes", builder], log=log, deadline=60)
+        bare = f"k8ssec/node-build:{self.key}"
+        builder = scratch.with_suffix(".builder")  # its id: a name may be anybody's
+        _remove(builder, log)  # one that an interrupted build left
         try:
             write_archive(scratch / "preload.tar", preloaded(self._binaries, self._probe, scratch))
             files = write_layer(scratch / "files.tar", node_files(self._binaries, router_ref(self._binaries)))
@@ -65,7 +65,7 @@ class NodeImage(Output):
             docker.load(scratch / "node.tar", log)
             logged(
                 [
-                    *("docker", "run", "--name", builder, "--privileged", "--network=none"),
+                    *("docker", "run", "--cidfile", builder, "--privileged", "--network=none"),
                     *("--volume", "/stage", "--volume", f"{scratch / 'preload.tar'}:/preload.tar:ro"),
                     *("--entrypoint", "/kind/preload.sh", bare),
                 ],
@@ -74,10 +74,20 @@ class NodeImage(Output):
             )
             entrypoint = " ".join(f'"{word}"' for word in RUN["Entrypoint"]).replace(" ", ", ")
             logged(
-                ["docker", "commit", "--change", f"ENTRYPOINT [{entrypoint}]", builder, self.ref], log=log, deadline=300
+                ["docker", "commit", "--change", f"ENTRYPOINT [{entrypoint}]", builder.read_text(), self.ref],
+                log=log,
+                deadline=300,
             )
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            for tidy in (["docker", "rm", "--force", "--volumes", builder], ["docker", "rmi", bare]):
-                with suppress(ToolchainError):
-                    logged(tidy, log=log, deadline=60)
+            _remove(builder, log)
+            with suppress(ToolchainError):
+                logged(["docker", "rmi", bare], log=log, deadline=60)
+
+
+def _remove(builder: Path, log: Path) -> None:
+    """Remove the container whose id is in a file, if there is one, and then the file."""
+    with suppress(ToolchainError):
+        if builder.exists():
+            logged(["docker", "rm", "--force", "--volumes", builder.read_text()], log=log, deadline=60)
+    builder.unlink(missing_ok=True)

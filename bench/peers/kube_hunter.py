@@ -20,6 +20,7 @@ from pytest_k8ssec import docker
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.errors import CommandError, ProbeError
 from pytest_k8ssec.process import Completed, run
+from pytest_k8ssec.recorder import attend
 
 _NAME = "kube-hunter"
 _SECONDS = 120
@@ -113,6 +114,7 @@ def _on_node(place: Place, node: Node) -> Report:
     addresses = ["127.0.0.1", node.address]
     argv = ["--remote", *addresses, *_FLAGS]
     name = f"{place.cluster.name}-{_NAME}"
+    attend(place.cluster.run)
     place.cluster.run.will_create("container", name)
     try:
         done = docker.docker(

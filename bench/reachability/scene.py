@@ -12,6 +12,7 @@ from bench.fetch import binary
 from bench.reachability import cyclonus
 from bench.reachability.size import Size
 from pytest_k8ssec import docker
+from pytest_k8ssec.errors import CommandError
 from pytest_k8ssec.process import run
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def give_image(cluster: KindCluster, kind: Path) -> None:
         CommandError: docker or kind refused.
     """
     tag = _IMAGE.removeprefix("docker.io/")
+    if docker.has_image(tag):
+        raise CommandError(f"image {tag}: is there already, and is not ours to replace", mend=f"docker rmi {tag}")
     made = docker.docker("create", "--pull", "never", cluster.image.reference).text.strip()
     try:
         docker.docker("cp", str(binary("agnhost")), f"{made}:/agnhost", deadline=_SECONDS)

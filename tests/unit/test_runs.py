@@ -170,10 +170,38 @@ def test_a_record_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> No
 def test_folders_of_runs_that_never_began_go_without_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was killed as it began or ended has a folder and nothing else."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    for name in (".new-0123abcd", ".gone-0123abcd", "0123abcd"):
+    for name in (".gone-0123abcd", "0123abcd", "4567abcd"):
         (runs.state_root() / "runs" / name).mkdir(parents=True)
+    (runs.state_root() / "runs" / "4567abcd" / "lock").touch()
     assert ["", ""] == [swept.failure for swept in sweep.sweep()]
     assert [] == folders()
+
+
+@pytest.mark.parametrize("name", ["report", "0123abcd", ".gone-0123abcd", ".gone-mine", "deadbeef"])
+def test_folders_of_the_users_own_are_never_deleted(tmp_path: Path, name: str) -> None:
+    """The state directory may be one that has a folder `runs` with something else in it, whatever that is called."""
+    theirs = runs.state_root() / "runs" / name
+    theirs.mkdir(parents=True)
+    (theirs / "thesis.txt").write_text("years of work")
+    if name == "deadbeef":
+        (theirs / "record.jsonl").write_text('{"song": "mine"}\n')
+    assert [] == list(sweep.sweep())
+    assert [] == runs.recorded()
+    assert "years of work" == (theirs / "thesis.txt").read_text()
+
+
+def test_what_is_half_deleted_is_deleted_by_the_next(tmp_path: Path) -> None:
+    """A kill in the middle leaves the record to the last; what a link in the folder leads to is not touched."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    run = Run.begin()
+    (run.directory / "cluster").symlink_to(outside)
+    run.release()
+    run.directory.rename(run.directory.parent / f".gone-{run.id}")
+    assert [] == runs.recorded()
+    assert [] == folders()
+    assert (outside / "kept").exists()
 
 
 def test_half_a_line_is_no_record() -> None:
