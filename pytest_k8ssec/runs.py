@@ -146,6 +146,14 @@ class Run:
             if each.id not in known:
                 self._append({"made": each.id, "name": each.name, "volumes": each.volumes})
 
+    def made_object(self, cluster: str, path: str, uid: str) -> None:
+        """Write down an object that was made on a cluster which is not this run's.
+
+        Args:
+            path: of its URL.
+        """
+        self._append({"object": path, "uid": uid, "on": cluster})
+
     def sign_file(self, recorder: int) -> Path:
         """Where a recorder says that it lives."""
         folder = self.folder(_SIGNS)
@@ -224,6 +232,15 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeObject:
+    """An object that a run made on a cluster of somebody else's."""
+
+    path: str
+    uid: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What a run's folder says of it."""
 
@@ -240,6 +257,8 @@ class Recorded:
     """All that it may have created, oldest first."""
     made: tuple[Made, ...]
     """All that it is known to have created, oldest first."""
+    objects: tuple[MadeObject, ...]
+    """What it made on clusters that are not its own, oldest first; most of it is gone again."""
     last_sign: float
     """When whoever writes this record last said that it lives, in seconds since the epoch; 0 where it never did."""
     settled: bool
@@ -329,6 +348,7 @@ def read(directory: Path, *, alive: bool = True) -> Recorded:
                 one["made"]: Made(one["made"], one["name"], tuple(one["volumes"])) for one in entries if "made" in one
             }.values()
         ),
+        tuple(MadeObject(one["object"], one["uid"], one["on"]) for one in entries if "object" in one),
         max(map(_signed, signs), default=0.0),
         {sign.name for sign in signs} <= {str(entry["settled"]) for entry in entries if "settled" in entry},
     )

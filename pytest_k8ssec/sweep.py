@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pytest_k8ssec import belongings, docker, runs
+from pytest_k8ssec.clusters.borrowed import take_back
 from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.recorder import await_recorders
@@ -22,7 +23,7 @@ class Swept:
 
     run: Recorded
     removed: tuple[str, ...] = ()
-    """Names of the containers that it had left."""
+    """Names of the containers that it had left, and paths of objects on a cluster that was not its own."""
     others: tuple[str, ...] = ()
     """Names of containers that only have a name or a label of the run's: they were not touched."""
     processes: int = 0
@@ -87,7 +88,7 @@ def sweep() -> Iterator[Swept]:
 def clear(entry: Recorded) -> Swept:
     """Remove all of a run that the caller has claimed. One that resists is told of, and nothing raised."""
     try:
-        if entry.announced:
+        if entry.announced or entry.objects:
             docker.check_daemon()
             if elsewhere := _elsewhere(entry):
                 return Swept(entry, failure=elsewhere)
@@ -97,7 +98,7 @@ def clear(entry: Recorded) -> Swept:
         known = runs.read(entry.run.directory, alive=False)
         if processes:
             known = replace(known, last_sign=time.time())  # until now something of the run was at work
-        removed = _remove(known)
+        removed = [*take_back(known), *_remove(known)]
         others = belongings.of(known).others if known.announced else ()
         entry.run.end()
     except K8ssecError as error:

@@ -64,9 +64,13 @@ class KubeApi:
     Args:
         kubeconfig: the file; the user's own one and ``KUBECONFIG`` are never read.
         context: name of the context, or None for the file's current one.
+        made: told the path and the uid of each object that a request has created.
     """
 
-    def __init__(self, kubeconfig: Path, context: str | None = None) -> None:
+    def __init__(
+        self, kubeconfig: Path, context: str | None = None, made: Callable[[str, str], None] | None = None
+    ) -> None:
+        self._made = made
         self._configuration = client.Configuration()
         try:
             config.load_kube_config(str(kubeconfig), context, self._configuration, persist_config=False)
@@ -146,7 +150,12 @@ class KubeApi:
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"{method} {url}: no answer: {error}") from error
         latency = (time.monotonic() - started) * 1000
-        return Response(answer.status, _decode(answer.data), latency, answer.data)
+        response = Response(answer.status, _decode(answer.data), latency, answer.data)
+        if self._made and method == "POST" and response.status == 201 and "dryRun" not in (params or {}):
+            meta = response.body.get("metadata") or {}
+            if meta.get("uid"):  # a review has none: nothing came to be
+                self._made(f"{path}/{meta['name']}", meta["uid"])
+        return response
 
     def call(self, method: str, path: str, **options: Any) -> Body:
         """Like :meth:`request`, but any status other than 2xx is a ClusterError.
@@ -196,18 +205,27 @@ class KubeApi:
         """Create an object. Raises ClusterError unless the answer is 2xx."""
         return self.call("POST", self.path_of(manifest, collection=True), body=manifest, params=params)
 
-    def delete(self, path: str, *, grace: int | None = None) -> None:
+    def delete(self, path: str, *, grace: int | None = None, uid: str = "") -> bool:
         """Delete an object, and its dependents in the background; one that is gone already is no error.
 
+        Args:
+            uid: of the object that is meant; another one of that name stays. "" for whichever bears the name.
+
+        Returns:
+            whether it was there.
+
         Raises:
-            ClusterError: any answer but 2xx and 404.
+            ClusterError: any answer but 2xx, 404, and with a uid 409.
         """
         body: Body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
+        if uid:
+            body["preconditions"] = {"uid": uid}
         answer = self.request("DELETE", path, body=body)
-        if not answer.ok and answer.status != 404:
+        if not answer.ok and answer.status not in ((404, 409) if uid else (404,)):
             raise ClusterError(f"DELETE {path}: HTTP {answer.status}: {answer.message}")
+        return answer.ok
 
     @contextmanager
     def applied(self, *manifests: Body) -> Iterator[Items]:

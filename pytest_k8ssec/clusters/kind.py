@@ -57,8 +57,11 @@ class KindCluster:
 
     @cached_property
     def api(self) -> KubeApi:
-        """Authenticated client of the API server."""
-        return KubeApi(self.kubeconfig)
+        """Authenticated client of the API server. What it makes on a cluster that stays is written down."""
+        return KubeApi(self.kubeconfig, made=None if self.ours else self._note)
+
+    def _note(self, path: str, uid: str) -> None:
+        self.run.made_object(self.name, path, uid)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:

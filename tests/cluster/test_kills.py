@@ -19,6 +19,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_k8ssec import docker, runs, tools
+from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.process import run as run_command
 from tests.cluster.harness import LATE, Machine, Place, Running, assert_nothing_left, still_running
 
@@ -206,6 +207,52 @@ def named(entries: list[runs.Recorded]) -> set[str]:
     """Ids of the user's containers that stand beside a dead run's."""
     names = {name for one in entries for name in (f"{one.run.name()}-worker7", f"k8ssec-{one.run.id}-mine")}
     return {each.id for each in docker.listed() if each.name in names}
+
+
+BORROWING = """
+from pathlib import Path
+
+def test_all(cluster, attacker):
+    attacker()
+    cluster.in_network_of(None, ["true"])
+    Path("probing").touch()
+    cluster.in_network_of(None, ["sleep", "60"], deadline=90)
+"""
+
+
+def test_what_a_kill_leaves_on_a_users_cluster_goes_by_its_uid(home: Place) -> None:
+    """Our namespace goes with the next run, whatever of the user's is called and labelled as ours is."""
+    (users,) = {each.cluster for each in docker.listed()} & set(kinds(home))
+    home.file("test_borrowing.py", BORROWING)
+    (home.project / "probing").unlink(missing_ok=True)
+    before = Machine.now()
+    run = home.pytest("test_borrowing.py", f"--k8ssec-cluster={users}")
+    run.until((home.project / "probing").exists, "the probe")
+    run.send(signal.SIGKILL)
+    run.end()
+    (entry,) = runs.recorded(home.state)
+    api = KubeApi(home.root / f"users-{users}")
+    mine = f"k8ssec-{entry.run.id}-mine"
+    namespace = {"metadata": {"name": mine, "labels": {"io.k8ssec.run": entry.run.id}}}
+    api.create({"apiVersion": "v1", "kind": "Namespace", **namespace})
+    ours = [each.path for each in entry.objects if each.path.startswith("/api/v1/namespaces/k8ssec-")]
+    assert ours
+    sweep = home.k8ssec("sweep")
+    assert 0 == sweep.end(), sweep.output
+    end = time.monotonic() + 90
+    while (left := {each["metadata"]["name"] for each in api.list("/api/v1/namespaces")}) and time.monotonic() < end:
+        if not any(name.startswith("k8ssec-") for name in left - {mine}):
+            break
+        time.sleep(1)
+    assert [mine] == [name for name in sorted(left) if name.startswith("k8ssec-")]
+    api.delete(f"/api/v1/namespaces/{mine}")
+    assert before == Machine.now()
+    assert_nothing_left(home, [])
+
+
+def kinds(place: Place) -> list[str]:
+    """Names of the user's kind clusters of a home."""
+    return [path.name.removeprefix("users-") for path in place.root.glob("users-*")]
 
 
 def test_a_users_cluster_of_the_name_that_a_killed_run_wrote_down(place: Place) -> None:
