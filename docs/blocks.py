@@ -23,7 +23,8 @@ from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
 from pytest_k8ssec.settings import OPTIONS
 
-_BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BEGIN = re.compile(r"^<!-- generated: ", re.MULTILINE)
+_BLOCK = re.compile(r"^(<!-- generated: ([\w-]+) -->\n)((?!<!-- generated: ).)*?^(<!-- end -->)$", re.MULTILINE | re.DOTALL)
 _ROOT_PAGES, _FURTHER_PAGES = "*.md", "docs/**/*.md"
 
 
@@ -36,7 +37,7 @@ def filled(repository: Path) -> dict[Path, str]:
     found = {}
     for path in sorted({*repository.glob(_ROOT_PAGES), *repository.glob(_FURTHER_PAGES)}):
         text = path.read_text(encoding="utf-8")
-        if "<!-- generated: " in text:
+        if _BEGIN.search(text):
             found[path] = fill(text, path.relative_to(repository).as_posix())
     return found
 
@@ -55,10 +56,10 @@ def fill(text: str, page: str) -> str:
     def made(match: re.Match[str]) -> str:
         if match[2] not in BLOCKS:
             raise ValueError(f"{page}: nothing makes the block {match[2]!r}; known: {', '.join(BLOCKS)}")
-        return f"{match[1]}\n" + "\n".join(BLOCKS[match[2]]()) + f"\n\n{match[3]}"
+        return f"{match[1]}\n" + "\n".join(BLOCKS[match[2]]()) + f"\n\n{match[4]}"
 
     filled_text, count = _BLOCK.subn(made, text)
-    if count != text.count("<!-- generated: "):
+    if count != len(_BEGIN.findall(text)):
         raise ValueError(f"{page}: a generated block has no end")
     return filled_text
 
@@ -82,7 +83,7 @@ def _spellings() -> Iterator[str]:
 def _fixtures() -> Iterator[str]:
     for function, scope in _public_fixtures():
         document = ast.get_docstring(function) or ""
-        yield f"### `{function.name}`"
+        yield f"## `{function.name}`"
         yield ""
         yield f"Scope: {scope}. Type: `{ast.unparse(function.returns) if function.returns else 'Any'}`."
         yield ""

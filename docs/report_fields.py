@@ -5,6 +5,7 @@ A field that the code writes and nobody explains here, or the other way round, i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,9 @@ def _judge() -> Judge:
 
 
 def _result(phase: Phase) -> dict[str, Any]:
-    return Result("id", "title", "test", "cluster", phase, Verdict.HELD, "high", 1.0, "", _judge()).to_json()
+    made = Result("id", "title", "test", "cluster", phase, Verdict.HELD, "high", 1.0, "", _judge())
+    written: dict[str, Any] = json.loads(json.dumps(made.to_json()))
+    return written
 
 
 _PLAIN = _result(Phase())
