@@ -101,6 +101,10 @@ new-control: venv ## ID=family-slug: the file of a new control, and its place in
 docs: venv ## what the documentation takes from the code: controls, options, fixtures, markers, commands
 	@$(BIN)/python -m docs.generate
 
+.PHONY: docs-site
+docs-site: venv ## the documentation as a site, in build/site; a broken link or anything from elsewhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 .PHONY: default-kind
 default-kind: tools ## all controls on a cluster that nobody hardened, twice: docs/explanation/default-kind.md
 	@rm -rf $(PLAIN) && mkdir -p $(PLAIN) && echo '[pytest]' >$(PLAIN)/pytest.ini

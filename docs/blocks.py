@@ -24,7 +24,9 @@ from pytest_k8ssec.frameworks import FRAMEWORKS
 from pytest_k8ssec.settings import OPTIONS
 
 _BEGIN = re.compile(r"^<!-- generated: ", re.MULTILINE)
-_BLOCK = re.compile(r"^(<!-- generated: ([\w-]+) -->\n)((?!<!-- generated: ).)*?^(<!-- end -->)$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^(<!-- generated: ([\w-]+) -->\n)((?!<!-- generated: ).)*?^(<!-- end -->)$", re.MULTILINE | re.DOTALL
+)
 _ROOT_PAGES, _FURTHER_PAGES = "*.md", "docs/**/*.md"
 
 

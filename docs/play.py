@@ -37,10 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Play one page; what its commands print is written into it."""
     parser = argparse.ArgumentParser(prog="python -m docs.play", description="A page's real output.")
     parser.add_argument("page", type=Path)
-    parser.add_argument("--in", dest="directory", type=Path, default=Path(), help="where to write files and run commands")
+    parser.add_argument(
+        "--in", dest="directory", type=Path, default=Path(), help="where to write files and run commands"
+    )
     given = parser.parse_args(argv)
     text = given.page.read_text(encoding="utf-8")
-    given.page.write_text(played(text, given.directory, lambda command: _run(command, given.directory)), encoding="utf-8")
+    given.page.write_text(
+        played(text, given.directory, lambda command: _run(command, given.directory)), encoding="utf-8"
+    )
     return 0
 
 
@@ -84,11 +88,8 @@ def excerpt(output: str, names: Sequence[str]) -> list[str]:
     """
     lines = [line.rstrip() for line in output.rstrip().splitlines()]
     begin = next((number for number, line in enumerate(lines) if _SUMMARY.fullmatch(line)), None)
-    if names:
-        lines = list(_of(lines[begin:], names))
-    else:
-        lines = lines[begin:] if begin is not None else lines[-_LAST:]
-    return [line if len(line) <= _WIDTH else f"{line[: _WIDTH - 4]} ..." for line in lines]
+    kept = _of(lines[begin:], names) if names else lines[-_LAST:] if begin is None else lines[begin:]
+    return [line if len(line) <= _WIDTH else f"{line[: _WIDTH - 4]} ..." for line in kept]
 
 
 def _of(lines: Sequence[str], names: Sequence[str]) -> Iterator[str]:

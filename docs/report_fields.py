@@ -44,7 +44,15 @@ def fields(record: Record) -> Iterator[str]:
 
 
 def _type(value: Any) -> str:
-    names = {type(None): "null", bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object"}
+    names = {
+        type(None): "null",
+        bool: "boolean",
+        int: "number",
+        float: "number",
+        str: "text",
+        list: "list",
+        dict: "object",
+    }
     return names[type(value)]
 
 
