@@ -23,7 +23,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text
 FLAGS = {option.flag for option in OPTIONS}
 HISTORY = "CHANGELOG.md"
 """Tells of what was, too."""
-_COMMAND = re.compile(r"(?:^|[`\n;|&(]|(?<=\$ ))\s*(?:\.venv/bin/)?(make|k8ssec) ([^\n`;|&#)]*)")
+_COMMAND = re.compile(r"(?:^|[`\n;|&(]|(?<=\$ )|(?<=run: ))\s*(?:\.venv/bin/)?(make|k8ssec) ([^\n`;|&#)]*)")
 _FLAG = re.compile(r"--k8ssec-[a-z-]*[a-z]")
 
 
@@ -105,6 +105,7 @@ def test_a_page_names_what_there_is(page: str) -> None:
         ("`k8ssec up --name x`", []),
         ("cd x && k8ssec nonsense", ["k8ssec nonsense"]),
         ("the command `k8ssec`", []),
+        ("```yaml\n- run: k8ssec nonsense\n```", ["k8ssec nonsense"]),
     ],
 )
 def test_what_there_is_not_is_noticed(text: str, expected: list[str]) -> None:
