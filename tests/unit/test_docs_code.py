@@ -148,3 +148,25 @@ def test_the_tutorial_can_be_played(tmp_path: Path) -> None:
     assert [(control, False, False), (control, True, False), ("pytest tests", True, True)] == seen
     assert play.NOT_YET not in found
     assert found == play.played(found, tmp_path, lambda _: "output\n")
+
+
+FORMS = sorted(path.name for path in REPOSITORY.glob(".github/ISSUE_TEMPLATE/*.yml") if path.name != "config.yml")
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_an_issue_form_asks_for_something(name: str) -> None:
+    """It has what the forge wants: a name, a description, and fields with a label and an id of their own."""
+    form = yaml.safe_load((REPOSITORY / ".github" / "ISSUE_TEMPLATE" / name).read_text(encoding="utf-8"))
+    assert form["name"]
+    assert form["description"]
+    fields = [each for each in form["body"] if each["type"] != "markdown"]
+    assert {each["type"] for each in fields} <= {"dropdown", "input", "textarea"}
+    assert len({each["id"] for each in fields}) == len(fields) > 0
+    assert all(each["attributes"]["label"] for each in fields)
+    assert any(each.get("validations", {}).get("required") for each in fields)
+
+
+def test_the_forms_are_there() -> None:
+    """SECURITY.md sends readers to one of them by its name."""
+    assert ["bug.yml", "new-control.yml", "wrong-verdict.yml"] == FORMS
+    assert '"Wrong verdict"' in read("SECURITY.md")

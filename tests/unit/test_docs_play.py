@@ -65,3 +65,10 @@ def test_a_page_gets_its_output(tmp_path: Path) -> None:
 def test_pages_can_be_played(page: str) -> None:
     """They name commands."""
     assert list(play.commands((Path(__file__).parents[2] / page).read_text(encoding="utf-8")))
+
+
+def test_a_reader_sees_each_file_s_name() -> None:
+    """The marks are comments, which nobody sees: the name stands above each, too."""
+    text = (Path(__file__).parents[2] / "docs" / "tutorial" / "README.md").read_text(encoding="utf-8")
+    for path, _ in play.files(text):
+        assert f"`{path}`:\n\n<!-- file: {path} -->" in text
