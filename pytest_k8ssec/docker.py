@@ -30,7 +30,7 @@ def client() -> Path:
     """
     found = shutil.which("docker")
     if found is None:
-        raise ToolMissing("docker: no client on PATH", fix="install docker (on Debian as root: `make docker`)")
+        raise ToolMissing("docker: no client on PATH", mend="install docker (on Debian as root: `make docker`)")
     return Path(found)
 
 
@@ -43,18 +43,18 @@ def check_daemon(*, deadline: float = 10) -> str:
     try:
         done = run([str(client()), "version", "--format", "{{.Server.Version}}"], deadline=deadline, check=False)
     except CommandError as error:
-        raise ToolMissing(f"docker daemon: {error.message}", fix="look at the daemon's log, or restart it") from error
+        raise ToolMissing(f"docker daemon: {error.message}", mend="look at the daemon's log, or restart it") from error
     if done.code == 0:
         return done.text.strip()
     if "permission denied" in done.errors.lower():
         raise ToolMissing(
             "docker daemon: this user may not use its socket",
-            fix="add the user to the `docker` group and log in again, or use rootless docker",
+            mend="add the user to the `docker` group and log in again, or use rootless docker",
             details=done.errors,
         )
     raise ToolMissing(
         "docker daemon: none answers",
-        fix="start docker (on Debian as root: `make docker`), or set DOCKER_HOST",
+        mend="start docker (on Debian as root: `make docker`), or set DOCKER_HOST",
         details=done.errors,
     )
 
@@ -120,7 +120,7 @@ def remove_all(find: Callable[[], Sequence[str]]) -> list[str]:
     if left := find():
         raise CommandError(
             f"containers {', '.join(left)}: are there after {len(_LOOK_AGAIN)} removals",
-            fix="find out what makes it, then `k8ssec sweep`",
+            mend="find out what makes it, then `k8ssec sweep`",
         )
     return list(removed)
 

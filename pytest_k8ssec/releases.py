@@ -128,7 +128,7 @@ def fetch(name: str, cache: Path) -> Path:
         _download(url, file)
         found = _sha256(file)
         if found != expected:
-            raise ToolMissing(f"{name}: {url} has sha256 {found}, expected {expected}", fix="do not use that file")
+            raise ToolMissing(f"{name}: {url} has sha256 {found}, expected {expected}", mend="do not use that file")
         made = _unpacked(file, Path(scratch) / "out", name)
         # Renamed as a whole: another process sees all of it or nothing.
         try:

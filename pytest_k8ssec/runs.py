@@ -230,7 +230,7 @@ def _ledger(root: Path) -> Iterator[Path]:
             yield runs
     except OSError as error:
         raise SettingsError(
-            f"state directory {root}: {error.strerror or error}", fix="name one of your own in K8SSEC_STATE"
+            f"state directory {root}: {error.strerror or error}", mend="name one of your own in K8SSEC_STATE"
         ) from error
 
 

@@ -206,7 +206,7 @@ class Sites:
         from pytest_k8ssec import stack as stacks
 
         if self.settings.stack is None:
-            raise SettingsError("stack: none was named", fix="name its directory with --k8ssec-stack DIR")
+            raise SettingsError("stack: none was named", mend="name its directory with --k8ssec-stack DIR")
         chosen = self.settings
         assert chosen.stack is not None
         return stacks.StackSource(chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret)

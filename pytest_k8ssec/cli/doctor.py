@@ -29,5 +29,5 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _show(finding: Finding) -> None:
     print(f"{finding.level:<8} {finding.subject:<{_WIDTH}} {finding.told}", flush=True)
-    if finding.fix:
-        print(f"{'':<8} {'':<{_WIDTH}} fix: {finding.fix}", flush=True)
+    if finding.mend:
+        print(f"{'':<8} {'':<{_WIDTH}} fix: {finding.mend}", flush=True)

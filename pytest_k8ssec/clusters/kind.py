@@ -199,7 +199,7 @@ def create(
     name = kept_name or owner.name(suffix)
     if docker.containers(docker.KIND_LABEL, name):
         # Noted down, it would be removed as ours.
-        raise ClusterError(f"kind cluster {name!r}: exists already", fix="choose another name, or remove it first")
+        raise ClusterError(f"kind cluster {name!r}: exists already", mend="choose another name, or remove it first")
     workdir = owner.folder(f"cluster-{suffix}" if suffix else "cluster")
     prepared = config.copy()
     if docker.docker("info", "--format", "{{.CgroupVersion}}").text.strip() == "1":
@@ -245,7 +245,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     if name not in known:
         raise ClusterError(
             f"kind cluster {name!r}: does not exist",
-            fix=f"known: {', '.join(known)}"
+            mend=f"known: {', '.join(known)}"
             if known
             else f"no kind cluster is there: `kind create cluster --name {name}`",
         )
@@ -288,7 +288,7 @@ def _refusal(source: Path, said: str) -> ClusterError | None:
     first, _, rest = found["why"].partition("\n")
     return ClusterError(
         f"kind config {source}: kind refuses it: {first}",
-        fix="correct it; what kind accepts: https://kind.sigs.k8s.io/docs/user/configuration/",
+        mend="correct it; what kind accepts: https://kind.sigs.k8s.io/docs/user/configuration/",
         details=rest,
     )
 

@@ -35,14 +35,14 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
 
 @pytest.mark.parametrize("ask", [docker.client, docker.check_daemon, docker.endpoint, lambda: docker.has_image("x")])
-def test_no_client_is_told_with_its_fix(
+def test_no_client_is_told_with_its_mend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
 ) -> None:
     """Whatever is asked, the missing client is the answer."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolMissing, match="docker: no client on PATH") as caught:
         ask()
-    assert "make docker" in caught.value.fix
+    assert "make docker" in caught.value.mend
 
 
 def test_the_daemon_tells_its_version(fake_docker: FakeDocker) -> None:
@@ -53,20 +53,20 @@ def test_the_daemon_tells_its_version(fake_docker: FakeDocker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "fix"),
+    ("said", "message", "mend"),
     [
         ("Got Permission Denied while trying to connect", "this user may not use its socket", "`docker` group"),
         ("Cannot connect to the Docker daemon", "none answers", "DOCKER_HOST"),
         ("", "none answers", "DOCKER_HOST"),
     ],
 )
-def test_a_daemon_that_can_not_be_used(fake_docker: FakeDocker, said: str, message: str, fix: str) -> None:
+def test_a_daemon_that_can_not_be_used(fake_docker: FakeDocker, said: str, message: str, mend: str) -> None:
     """Rights that lack are told from a daemon that is not there, with docker's own words."""
     fake_docker.breaks(said)
     with pytest.raises(ToolMissing) as caught:
         docker.check_daemon()
     assert f"docker daemon: {message}" == caught.value.message
-    assert fix in caught.value.fix
+    assert mend in caught.value.mend
     assert said == caught.value.details
 
 

@@ -157,4 +157,4 @@ def test_file_in_the_way_is_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("K8SSEC_STATE", str(tmp_path / "file"))
     with pytest.raises(SettingsError, match=r"state directory .*file: ") as caught:
         Run.begin()
-    assert "K8SSEC_STATE" in caught.value.fix
+    assert "K8SSEC_STATE" in caught.value.mend
