@@ -77,11 +77,11 @@ matrix: tools ## every sabotage on real clusters, as many at a time as can be to
 	  --k8ssec-stack stacks/hardened --k8ssec-report build/matrix
 
 .PHONY: bench-detection
-bench-detection: tools ## other tools beside ours on broken clusters: docs/peers.md; ONLY="a b": those sabotages
+bench-detection: tools ## other tools beside ours on broken clusters: docs/explanation/peers.md; ONLY="a b": those sabotages
 	@$(KEY) $(BIN)/python -m bench detection $(if $(ONLY),--only $(ONLY))
 
 .PHONY: bench-reachability
-bench-reachability: tools ## cyclonus beside ours on the same pods: docs/reachability-bench.md; PODS="9 25": those sizes
+bench-reachability: tools ## cyclonus beside ours on the same pods: docs/explanation/reachability-bench.md; PODS="9 25": those sizes
 	@$(BIN)/python -m bench.reachability $(if $(PODS),--pods $(PODS)) $(if $(REPEATS),--repeats $(REPEATS))
 
 .PHONY: lint
@@ -102,11 +102,15 @@ new-control: venv ## ID=family-slug: the file of a new control, and its place in
 	@$(BIN)/python -m scaffold "$(ID)"
 
 .PHONY: docs
-docs: venv ## docs/controls from the controls themselves
+docs: venv ## what the documentation takes from the code: controls, options, fixtures, markers, commands
 	@$(BIN)/python -m docs.generate
 
+.PHONY: docs-site
+docs-site: venv ## the documentation as a site, in build/site; a broken link or anything from elsewhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 .PHONY: default-kind
-default-kind: tools ## all controls on a cluster that nobody hardened, twice: docs/default-kind.md
+default-kind: tools ## all controls on a cluster that nobody hardened, twice: docs/explanation/default-kind.md
 	@rm -rf $(PLAIN) && mkdir -p $(PLAIN) && echo '[pytest]' >$(PLAIN)/pytest.ini
 	$(CONTROLS) -c $(PLAIN)/pytest.ini --k8ssec-report $(PLAIN)/bare --k8ssec-kind-config stacks/plain/kind.yaml || true
 	$(CONTROLS) -c $(PLAIN)/pytest.ini --k8ssec-report $(PLAIN)/shop --k8ssec-stack stacks/plain \

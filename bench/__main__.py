@@ -25,7 +25,7 @@ from toolchain.errors import ToolchainError
 _REPOSITORY = Path(__file__).parents[1]
 _BUILD = _REPOSITORY / "build" / "bench"
 _RESULTS = _BUILD / "detection.json"
-_PAGE = _REPOSITORY / "docs" / "peers.md"
+_PAGE = _REPOSITORY / "docs" / "explanation" / "peers.md"
 _STACK = _REPOSITORY / "stacks" / "hardened"
 
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     detection = commands.add_parser("detection", help="break real clusters, and see which tool notices")
     detection.add_argument("--only", nargs="+", default=[], metavar="SABOTAGE", help="these; earlier results stay")
     detection.add_argument("--list", action="store_true", help="name the sabotages, and run nothing")
-    commands.add_parser("page", help="write docs/peers.md from the results that are there")
+    commands.add_parser("page", help="write docs/explanation/peers.md from the results that are there")
     arguments = parser.parse_args(argv)
     if arguments.command == "page":
         _write_page(json.loads(_RESULTS.read_text()))

@@ -1,4 +1,4 @@
-"""detection.json, and docs/peers.md from it."""
+"""detection.json, and docs/explanation/peers.md from it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _page(results: dict[str, Any]) -> Iterator[str]:
     yield "|---|---|" + "---|" * len(tools)
     for row in results["mutants"]:
         cells = " | ".join(_cell(row["cells"].get(tool)) for tool in tools)
-        yield f"| {row['name']} | [{row['control']}](controls/{row['control']}.md) | {cells} |"
+        yield f"| {row['name']} | [{row['control']}](../reference/controls/{row['control']}.md) | {cells} |"
     yield ""
     yield from _sums(results["mutants"], tools)
     yield from _wins(results["mutants"], tools)

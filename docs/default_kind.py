@@ -1,4 +1,4 @@
-"""docs/default-kind.md: what a kind cluster does where nobody says otherwise, reasoned beforehand and then measured.
+"""docs/explanation/default-kind.md: what a kind cluster does where nobody says otherwise, reasoned beforehand and then measured.
 
 python -m docs.default_kind BARE SHOP    write the page from two reports: without a stack, and with stacks/plain
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_k8ssec.catalogue import controls
 
-PAGE = Path(__file__).with_name("default-kind.md")
+PAGE = Path(__file__).parent / "explanation" / "default-kind.md"
 
 _HELD = (
     "api-anon-data", "api-authz", "api-tls", "etcd-ca-isolation", "etcd-client-auth", "etcd-peer-auth", "etcd-plaintext",
@@ -48,7 +48,7 @@ NO_STACK = "no stack"
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page."""
     parser = argparse.ArgumentParser(
-        prog="python -m docs.default_kind", description="docs/default-kind.md from reports."
+        prog="python -m docs.default_kind", description="docs/explanation/default-kind.md from reports."
     )
     parser.add_argument("bare", type=Path, help="report.json of a run without a stack")
     parser.add_argument("shop", type=Path, help="report.json of a run with stacks/plain")
@@ -78,7 +78,7 @@ def page(bare: Mapping[str, Any], shop: Mapping[str, Any]) -> Iterator[str]:
         first = NO_STACK if control.subject == "stack" and before[ident] == "inconclusive" else before[ident]
         expected = REASONED.get(ident, "")
         why = WHY.get(ident, "") or ("" if expected == after[ident] else "differs from what was reasoned")
-        yield f"| [{ident}](controls/{ident}.md) | {expected} | {first} | {_strong(after[ident])} | {why} |"
+        yield f"| [{ident}](../reference/controls/{ident}.md) | {expected} | {first} | {_strong(after[ident])} | {why} |"
     yield ""
     yield "Made by `make default-kind` from two reports; what was reasoned, and the remarks, are in docs/default_kind.py."
 
@@ -99,8 +99,8 @@ def _head(bare: Mapping[str, Any], shop: Mapping[str, Any], after: Mapping[str, 
         "# What a default kind cluster does",
         "",
         "A control plane and a worker as kind makes them, with a kind configuration that says nothing else",
-        "([stacks/plain/kind.yaml](../stacks/plain/kind.yaml)), measured twice: without a stack, and with",
-        "[stacks/plain](../stacks/plain), a namespace, a Deployment and a Service that say nothing about security. There is",
+        "([stacks/plain/kind.yaml](../../stacks/plain/kind.yaml)), measured twice: without a stack, and with",
+        "[stacks/plain](../../stacks/plain), a namespace, a Deployment and a Service that say nothing about security. There is",
         "no mistake in any of it: what is breached here is breached by default.",
         "",
         f"With the stack: {counts}. Of {len(reasoned)} controls whose",

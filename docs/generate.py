@@ -1,7 +1,9 @@
-"""docs/controls from the controls themselves: one page a control, and an index by family, theme and framework.
+"""What documentation is made from the code: docs/reference/controls from the controls, and the blocks within other pages.
 
-python -m docs.generate            write the pages, and remove those of controls that are gone
-python -m docs.generate --check    write nothing; exit code 1 names each page that differs
+A control has one page; an index lists them by family, theme and framework. Blocks are what ``docs.blocks`` makes.
+
+python -m docs.generate            write all of it, and remove the pages of controls that are gone
+python -m docs.generate --check    write nothing; each page that differs is named, and the exit code is 1
 """
 
 from __future__ import annotations
@@ -13,51 +15,50 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from docs import blocks
 from docs.themes import THEMES, of_theme
 from pytest_k8ssec.catalogue import controls
 from pytest_k8ssec.control import Control, Sabotage
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS, reference
 
-PAGES = Path(__file__).parent / "controls"
+PAGES = Path(__file__).parent / "reference" / "controls"
 _INDEX = "README.md"
 _WIDTH = 120
-_REPOSITORY = PAGES.parent.parent
+_REPOSITORY = Path(__file__).parents[1]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write or check all pages; the exit code is 1 where a check finds a difference."""
-    parser = argparse.ArgumentParser(prog="python -m docs.generate", description="docs/controls from the controls.")
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description="Documentation from the code.")
     parser.add_argument("--check", action="store_true", help="write nothing; name each page that differs")
     arguments = parser.parse_args(argv)
     wanted = pages()
     drifted = sorted(_drifted(wanted))
-    for name in drifted:
-        path = PAGES / name
+    for path in drifted:
         if arguments.check:
-            why = "is not there" if not path.exists() else "differs" if name in wanted else "belongs to no control"
+            why = "is not there" if not path.exists() else "differs" if path in wanted else "belongs to no control"
             print(f"{path.relative_to(_REPOSITORY)}: {why}; `make docs` mends it", file=sys.stderr)
-        elif name in wanted:
+        elif path in wanted:
             path.parent.mkdir(exist_ok=True)
-            path.write_text(wanted[name], encoding="utf-8")
+            path.write_text(wanted[path], encoding="utf-8")
         else:
             path.unlink()
     return 1 if drifted and arguments.check else 0
 
 
-def pages() -> dict[str, str]:
-    """Every page's text by its file's name."""
+def pages() -> dict[Path, str]:
+    """Every page's text by its file: those of the controls, and those that have a block."""
     found = controls()
-    made = {f"{control.id}.md": "\n".join(_page(control)) + "\n" for control in found}
-    return {**made, _INDEX: "\n".join(_index(found)) + "\n"}
+    made = {PAGES / f"{control.id}.md": "\n".join(_page(control)) + "\n" for control in found}
+    return {**made, PAGES / _INDEX: "\n".join(_index(found)) + "\n", **blocks.filled(_REPOSITORY)}
 
 
-def _drifted(wanted: dict[str, str]) -> Iterator[str]:
-    """Names of the pages that are missing, differ, or should not be there."""
-    there = {path.name: path.read_text(encoding="utf-8") for path in PAGES.glob("*.md")}
-    for name in {*wanted, *there}:
-        if wanted.get(name) != there.get(name):
-            yield name
+def _drifted(wanted: dict[Path, str]) -> Iterator[Path]:
+    """The pages that are missing, differ, or should not be there."""
+    for path in {*wanted, *PAGES.glob("*.md")}:
+        if not path.exists() or path.read_text(encoding="utf-8") != wanted.get(path):
+            yield path
 
 
 def _page(control: Control) -> Iterator[str]:
@@ -80,7 +81,7 @@ def _page(control: Control) -> Iterator[str]:
     yield from _section("Sources", "\n".join(f"- {each.strip()}" for each in control.sources.split(";")))
     yield from _section("References", "\n".join(_references(control)))
     yield ""
-    yield f"Made by `make docs` from [{source}](../../{source}): change it there."
+    yield f"Made by `make docs` from [{source}](../../../{source}): change it there."
 
 
 def _section(heading: str, text: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ class K8ssecError(Exception):
     def __str__(self) -> str:
         parts = [self.message]
         if self.mend:
-            parts.append(f"  mend: {self.mend}")
+            parts.append(f"  fix: {self.mend}")
         if self.details:
             parts.extend(f"  | {line}" for line in self.details.rstrip().splitlines())
         return "\n".join(parts)

@@ -35,4 +35,4 @@ FAMILIES: dict[str, Family] = {
         Family("blast", "Blast radius", ("T1611", "T1078"), ("N1", "N2", "N3"), ("K03:2022", "K02:2025")),
     )
 }
-"""By id. Sources: docs/controls/README.md; ATT&CK v19 replaced T1562 (Impair Defenses) by T1685."""
+"""By id. Sources: docs/reference/controls/README.md; ATT&CK v19 replaced T1562 (Impair Defenses) by T1685."""

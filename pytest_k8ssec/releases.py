@@ -1,6 +1,6 @@
 """Pinned public releases: where they are, and the sha256 that they must have.
 
-Each checksum was found in two or more independent public sources (for pulumi on darwin: one); docs/toolchain.md names
+Each checksum was found in two or more independent public sources (for pulumi on darwin: one); docs/reference/toolchain.md names
 them. A fetch that can't reach its host is over within seconds; a file whose checksum differs is thrown away.
 """
 

@@ -42,7 +42,7 @@ class Mocks(mocks.Mocks):
         return {}
 
 pulumi.runtime.set_mocks(Mocks(), project="shop", stack="test", preview=True)
-set_all_config({"shop:paymentsApiKey": "made-up"}, ["shop:paymentsApiKey"])
+set_all_config({"shop:paymentsApiKey": "made-up", "shop:image": "shop:1.0"}, ["shop:paymentsApiKey"])
 test(lambda: exec(compile(sys.stdin.read(), "snippet", "exec"), {}))()
 json.dump(found, sys.stdout)
 """
@@ -145,10 +145,15 @@ def contained(small: Any, big: Any) -> bool:
 
 @cache
 def declared(control: str) -> list[Body]:
-    """What a Pulumi snippet declares, found by running it without an engine: a name that there is not would fail."""
+    """What a Pulumi snippet declares."""
+    return objects(texts("python")[control])
+
+
+def objects(program: str) -> list[Body]:
+    """What a Pulumi program declares, found by running it without an engine: a name that there is not would fail."""
     done = subprocess.run(
         [sys.executable, "-c", _RUN],
-        input=texts("python")[control],
+        input=program,
         capture_output=True,
         text=True,
         timeout=60,

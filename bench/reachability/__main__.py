@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _REPOSITORY = Path(__file__).parents[2]
 _BUILD = _REPOSITORY / "build" / "bench"
 _RESULTS = _BUILD / "reachability.json"
-_PAGE = _REPOSITORY / "docs" / "reachability-bench.md"
+_PAGE = _REPOSITORY / "docs" / "explanation" / "reachability-bench.md"
 _PLOT = _PAGE.with_suffix(".svg")
 _SCHEMA = 1
 

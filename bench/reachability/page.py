@@ -36,7 +36,7 @@ class _Row:
 
 
 def page(results: Mapping[str, Any], picture: str) -> str:
-    """docs/reachability-bench.md.
+    """docs/explanation/reachability-bench.md.
 
     Args:
         picture: the plot's file, beside the page.

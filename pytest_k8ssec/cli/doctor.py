@@ -30,4 +30,4 @@ def doctor(arguments: argparse.Namespace) -> int:
 def _show(finding: Finding) -> None:
     print(f"{finding.level:<8} {finding.subject:<{_WIDTH}} {finding.told}", flush=True)
     if finding.mend:
-        print(f"{'':<8} {'':<{_WIDTH}} mend: {finding.mend}", flush=True)
+        print(f"{'':<8} {'':<{_WIDTH}} fix: {finding.mend}", flush=True)

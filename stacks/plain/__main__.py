@@ -1,7 +1,7 @@
 """A shop that nobody has thought about: what Kubernetes does with a workload where no word is said about security.
 
 There is no mistake in it, as there are in ../insecure: nothing is opened, granted or switched off. What is breached here
-is breached by default. docs/default-kind.md is measured with it.
+is breached by default. docs/explanation/default-kind.md is measured with it.
 """
 
 import pulumi

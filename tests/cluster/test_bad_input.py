@@ -25,7 +25,7 @@ ON_STACK = "def test_it(stack): pass\n"
 INTERNAL = ("Traceback", "pytest_k8ssec/", "site-packages", "INTERNALERROR", "_pytest", "subprocess.")
 """What a user must never be shown."""
 
-MENDS = ("mend: ", "is none of ", "is not of the form ")
+MENDS = ("fix: ", "is none of ", "is not of the form ")
 """What tells a user how to go on: a line of its own, or the cause itself where that says what is right."""
 
 NO_RIGHTS = """
@@ -167,7 +167,7 @@ def test_no_docker_daemon(place: Place) -> None:
     """Where no daemon answers, that is said with what starts one."""
     output = told(place, FAILED, environ={"DOCKER_HOST": "unix:///nonexistent.sock"})
     assert "docker daemon: none answers" in output
-    assert "mend: start docker" in output
+    assert "fix: start docker" in output
 
 
 def test_no_docker_client(place: Place, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_no_docker_client(place: Place, tmp_path: Path) -> None:
     empty.mkdir()
     output = told(place, FAILED, environ={"PATH": str(empty)})
     assert "docker: no client on PATH" in output
-    assert "mend: install docker" in output
+    assert "fix: install docker" in output
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and sys.platform != "linux", reason="only Linux takes a right away from root")
@@ -228,7 +228,7 @@ def test_image_that_does_not_exist(place: Place) -> None:
     """A node image that is nowhere is known within seconds, before anything is made."""
     output = told(place, FAILED, "--k8ssec-node-image=nope:1", f"--k8ssec-kind-config={place.kind_config}")
     assert "image nope:1: " in output
-    assert "mend: check the name" in output
+    assert "fix: check the name" in output
     assert no_cluster_was_begun(output)
 
 
@@ -318,7 +318,7 @@ def test_provider_of_another_cluster(place: Place) -> None:
     assert "provider urn:pulumi:" in output
     assert f"it points to {address}" in output
     assert "nothing was created" in output
-    assert "mend: let the provider use KUBECONFIG" in output
+    assert "fix: let the provider use KUBECONFIG" in output
     assert "s3cr3t-of-production" not in output
     assert [] == changes
     assert_nothing_left(place)

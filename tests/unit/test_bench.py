@@ -95,7 +95,7 @@ def test_the_page_shows_what_others_do_better() -> None:
     assert "- theirs detects unlock, ours: missed" in text
     assert "- lift: theirs 1 s, ours 2 s" in text
     assert "paint: theirs" not in text
-    assert "| paint | [door](controls/door.md) | **detected** 2 s | missed 1 s |" in text
+    assert "| paint | [door](../reference/controls/door.md) | **detected** 2 s | missed 1 s |" in text
 
 
 def test_kube_hunter_is_read_without_addresses() -> None:

@@ -125,7 +125,7 @@ def test_no_command_imports_pytest() -> None:
 def test_error_tells_culprit_cause_and_mend(ends_with: Callable[[BaseException, int], str]) -> None:
     """One prefix, the error's own text, and no traceback."""
     error = ClusterError("cluster 'dev': does not answer", mend="start it", details="connection refused")
-    expected = "k8ssec: cluster 'dev': does not answer\n  mend: start it\n  | connection refused\n"
+    expected = "k8ssec: cluster 'dev': does not answer\n  fix: start it\n  | connection refused\n"
     assert expected == ends_with(error, 1)
 
 
@@ -267,7 +267,7 @@ def test_options_of_up_are_those_of_the_plugin(says: Callable[..., str]) -> None
 def test_up_without_docker(says: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No client is a failure with its mend."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "k8ssec: docker: no client on PATH\n  mend: install docker" in says("up", code=1)
+    assert "k8ssec: docker: no client on PATH\n  fix: install docker" in says("up", code=1)
 
 
 # -- blast ------------------------------------------------------------------------------------------------------------
@@ -506,7 +506,7 @@ def test_doctor_of_a_machine_without_docker(
     monkeypatch.setattr(releases, "reaches", lambda *_: False)
     text = says("doctor", code=1)
     assert text.startswith("error    docker client")
-    assert "mend: install docker" in text
+    assert "fix: install docker" in text
     assert "no test that needs a cluster can run here" in text
     found = json.loads(says("doctor", "--json", code=1))
     assert (1, False) == (found["schema"], found["fit"])

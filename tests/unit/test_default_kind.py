@@ -1,4 +1,4 @@
-"""docs/default-kind.md: what is measured is told as it was measured, and a page of other runs is never written."""
+"""docs/explanation/default-kind.md: what is measured is told as it was measured, and a page of other runs is never written."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ def test_a_rule_is_read() -> None:
         ("version: 1\nallow:\n  - nobody", "i.yaml, line 3: a rule must be a mapping"),
         (
             "version: 1\nallow: []\nalow: []",
-            "i.yaml, line 3: the file has no key `alow`\n  mend: did you mean `allow`?",
+            "i.yaml, line 3: the file has no key `alow`\n  fix: did you mean `allow`?",
         ),
-        (RULE.replace("reason: sales", "why: sales"), "line 6: a rule has no key `why`\n  mend: a rule has from, to"),
+        (RULE.replace("reason: sales", "why: sales"), "line 6: a rule has no key `why`\n  fix: a rule has from, to"),
         (RULE + "    to: payments/api\n", "line 7: a rule has `to` twice"),
         (RULE.replace("    reason: sales\n", ""), "line 3: a rule needs `reason`"),
         (RULE.replace("sales", '" "'), "line 6: reason is empty"),
@@ -74,9 +74,9 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("web/storefront", "web/storefrnt"), "i.yaml, line 3: from 'web/storefrnt': nothing is called so\n  mend: did you mean web/storefront"),
-        (("payments/api", "payments/apo"), "i.yaml, line 3: to 'payments/apo': nothing is called so\n  mend: did you mean payments/api"),
-        (("[8080/TCP, 53/UDP, 90]", "[8081]"), "i.yaml, line 3: payments/api does not listen on 8081/TCP\n  mend: it listens on 8080/TCP"),
+        (("web/storefront", "web/storefrnt"), "i.yaml, line 3: from 'web/storefrnt': nothing is called so\n  fix: did you mean web/storefront"),
+        (("payments/api", "payments/apo"), "i.yaml, line 3: to 'payments/apo': nothing is called so\n  fix: did you mean payments/api"),
+        (("[8080/TCP, 53/UDP, 90]", "[8081]"), "i.yaml, line 3: payments/api does not listen on 8081/TCP\n  fix: it listens on 8080/TCP"),
         (("[8080/TCP, 53/UDP, 90]", "[8080/UDP]"), "payments/api does not listen on 8080/UDP"),
     ],
 )  # fmt: skip

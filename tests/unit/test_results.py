@@ -177,7 +177,7 @@ def test_the_summary_counts_what_was_tried_and_what_came_of_it() -> None:
 
 def test_without_any_record_the_summary_is_the_reason() -> None:
     """Where nothing was tried the first line of the reason says why."""
-    assert "no docker daemon answers" == result(Judge(), "no docker daemon answers\n  mend: start it").summary
+    assert "no docker daemon answers" == result(Judge(), "no docker daemon answers\n  fix: start it").summary
 
 
 def test_a_result_is_an_entry_of_the_report() -> None:

@@ -1,0 +1,141 @@
+"""The fields of report.json: names and types as the code writes them, and what each means.
+
+A field that the code writes and nobody explains here, or the other way round, is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.results import Phase, Result
+from pytest_k8ssec.verdict import Judge, Verdict
+
+
+@dataclass(frozen=True)
+class Record:
+    """One kind of object in report.json."""
+
+    samples: tuple[Mapping[str, Any], ...]
+    """What the code writes."""
+    meaning: Mapping[str, str]
+    """Field to what it means."""
+
+
+def fields(record: Record) -> Iterator[str]:
+    """A table of a record's fields, in the order in which the code writes them.
+
+    Raises:
+        ValueError: a field has no meaning here, or a meaning has no field.
+    """
+    written: dict[str, set[str]] = {}
+    for sample in record.samples:
+        for name, value in sample.items():
+            written.setdefault(name, set()).add(_type(value))
+    if strange := set(written) ^ set(record.meaning):
+        raise ValueError(f"docs/report_fields.py: only written, or only explained: {', '.join(sorted(strange))}")
+    yield "| field | type | meaning |"
+    yield "|---|---|---|"
+    for name, types in written.items():
+        yield f"| `{name}` | {' or '.join(sorted(types))} | {record.meaning[name]} |"
+
+
+def _type(value: Any) -> str:
+    names = {
+        type(None): "null",
+        bool: "boolean",
+        int: "number",
+        float: "number",
+        str: "text",
+        list: "list",
+        dict: "object",
+    }
+    return names[type(value)]
+
+
+def _judge() -> Judge:
+    """A judge with one of everything on record."""
+    judge = Judge()
+    seen = Evidence(Source("pod", "shop/web"), "request", Outcome.HTTP, "detail", 403, 1.5, facts={"count": 1})
+    case = judge.case("case")
+    case.attack("attack", seen, through=False)
+    case.positive("positive", seen, succeeded=True)
+    judge.table("table").put("row", "column", seen, breach=False)
+    unknown = judge.case("another")
+    broken = Evidence(Source("node", "worker"), "request", Outcome.ERROR)
+    unknown.attack("attack", broken, through=None)
+    unknown.positive("positive", broken, succeeded=None)
+    return judge
+
+
+def _result(phase: Phase) -> dict[str, Any]:
+    made = Result("id", "title", "test", "cluster", phase, Verdict.HELD, "high", 1.0, "", _judge())
+    written: dict[str, Any] = json.loads(json.dumps(made.to_json()))
+    return written
+
+
+_PLAIN = _result(Phase())
+
+RESULT = Record(
+    # Where a sabotage is in force, these are text; a pack can't be made up here, as its sabotages are controls' functions.
+    ({**_PLAIN, "phase": "intact", "sabotage": "name", "pack": "name"}, _PLAIN),
+    {
+        "control": "the control's id; of your own test, its name",
+        "title": "what is asserted, in one sentence",
+        "test": "the test's name, with its phase",
+        "subject": "`cluster` or `stack`; empty for your own test",
+        "phase": "null, or `intact`, `sabotaged`, `restored`",
+        "sabotage": "the sabotage's name; the pack's where none of it is to move this control, or several are; or null",
+        "bystander": "whether the sabotage belongs to another control",
+        "sabotages": "names of those in the pack that are to move this control",
+        "own_sabotages": "names of those in the pack that are made for it",
+        "missing": "by sabotage: what it should have made the control name, in an attack that got through, and did not",
+        "pack": "what was in force together: the sabotage's own name, or the pack's; or null",
+        "expected": "the verdict that this phase asks for",
+        "verdict": "`held`, `breached`, `inconclusive`, `not-applicable`",
+        "severity": "`critical`, `high`, `medium`, `low`; empty for your own test",
+        "seconds": "of the test itself, without what it shares with others",
+        "summary": "one line",
+        "reason": "why it is not held, one reason a line; empty where it held",
+        "attacks": "all attacks that were recorded",
+        "positives": "all positive controls that were recorded",
+        "notes": "such as the exceptions that were declared",
+        "tables": "answers by row and column, where a control has many of a kind",
+        "remediation": "in words",
+        "snippets": "the same to paste: `language` (`yaml`, `python`, `sh`) and `text` of each",
+        "mappings": "ids by framework: `cis`, `nsa`, `mitre`, `owasp`, `others`",
+    },
+)
+"""An entry of ``results``."""
+
+ATTEMPT = Record(
+    (*_PLAIN["attacks"], *_PLAIN["positives"]),
+    {
+        "case": "what was attacked",
+        "what": "what was tried, or shown",
+        "through": "of an attack: true, false, or null where it can't be told",
+        "succeeded": "of a positive control: true, false, or null where it can't be told",
+        "source": "`kind` (`pod`, `node`, `outside`, `client`), `name`, `address`, `node`, `identity`",
+        "request": "in words that a reader can repeat",
+        "outcome": "what came back: see [verdicts](../explanation/verdicts.md#evidence)",
+        "detail": "the peer's own words, shortened; where there are any",
+        "status": "HTTP status, where there is one",
+        "latency_ms": "where it was measured",
+        "at": "when, in UTC",
+        "facts": "further values that a reader needs, where there are any",
+    },
+)
+"""An attack or a positive control."""
+
+TABLE = Record(
+    tuple(_PLAIN["tables"]),
+    {
+        "title": "what the table shows",
+        "columns": "their names",
+        "rows": "of each: `row`, its name, and `cells`, an answer for each column: a status or an outcome, empty where nothing was asked. `!` follows a breach, `?` what can't be told",
+    },
+)
+"""A control's table of answers."""
