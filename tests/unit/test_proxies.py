@@ -34,7 +34,7 @@ class _Api(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 - named by the standard library
+    def do_GET(self) -> None:
         """An object, a watch, or a WebSocket."""
         if self.headers.get("Upgrade"):
             self._exec()
@@ -173,7 +173,7 @@ def test_the_api_server_is_asked_without_a_proxy(
 
 
 @pytest.mark.usefixtures("exceptions")
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])  # noqa: S104 - what kind writes where it is told to
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
 def test_a_proxy_of_the_kubeconfig_does_not_count_for_loopback(
     tmp_path: Path, proxy: _Proxy, closed: int, host: str
 ) -> None:
@@ -245,7 +245,7 @@ def test_without_a_proxy_nothing_changes(env: dict[str, str]) -> None:
         ("api.localhost", True),
         ("127.0.0.1", True),
         ("127.9.9.9", True),
-        ("0.0.0.0", True),  # noqa: S104 - compared
+        ("0.0.0.0", True),
         ("::1", True),
         ("[::1]", True),
         ("::ffff:127.0.0.1", True),
