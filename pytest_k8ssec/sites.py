@@ -209,7 +209,9 @@ class Sites:
             raise SettingsError("stack: none was named", mend="name its directory with --k8ssec-stack DIR")
         chosen = self.settings
         assert chosen.stack is not None
-        return stacks.StackSource(chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret)
+        return stacks.StackSource(
+            chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret, chosen.allow_provider
+        )
 
     def _create(self, variant: Pack | None) -> KindCluster:
         from pytest_k8ssec.clusters import kind
@@ -297,6 +299,8 @@ class Sites:
                 "seconds": round(stack.seconds, 1),
                 "resources": len(stack.resources),
                 "namespaces": list(stack.namespaces),
+                "providers": dict(stack.providers),
+                "providers_unused": [name for name in self.settings.allow_provider if name not in stack.providers],
             }
         return about
 
@@ -356,7 +360,11 @@ class Sites:
         flags = ["--k8ssec-stack", str(chosen.stack), "--k8ssec-stack-name", chosen.stack_name]
         if chosen.config_file:
             flags += ["--k8ssec-config-file", str(chosen.config_file)]
-        for flag, pairs in (("--k8ssec-config", chosen.config), ("--k8ssec-secret", chosen.secret)):
+        for flag, pairs in (
+            ("--k8ssec-config", chosen.config),
+            ("--k8ssec-secret", chosen.secret),
+            ("--k8ssec-allow-provider", chosen.allow_provider),
+        ):
             for key, value in pairs.items():
                 flags += [flag, f"{key}={value}"]
         return f" {shlex.join(flags)}"

@@ -6,14 +6,15 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pytest_k8ssec import tools
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.stack import SAMPLE, Engine, Secret, Stack, StackSource, deploy
 
@@ -93,7 +94,8 @@ class _Cluster:
     ours: bool = True
     name: str = "test"
     probe_image: str = "example/probe:1"
-    api: Any = None
+    api: Any = field(default_factory=lambda: SimpleNamespace(server="https://127.0.0.1:4321"))
+    nodes: tuple[Node, ...] = (Node("test-worker", "172.18.0.9", control_plane=False),)
 
     @property
     def kubeconfig(self) -> Path:

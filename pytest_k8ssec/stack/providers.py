@@ -1,0 +1,121 @@
+"""Which providers a program may use: Kubernetes' own, and those that the settings allow by name, each with a reason.
+
+Anything else is done for real: a bucket is made, a command run, an account asked. The engine tells of a provider as soon as
+a resource or an invoke needs it, a preview first; :mod:`pytest_k8ssec.stack.plugins` keeps it from being started before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from pytest_k8ssec.errors import SettingsError, StackError
+from pytest_k8ssec.stack.messages import PROVIDER, PROVIDERS
+from pytest_k8ssec.stack.plugins import REFUSES
+
+_OWN = PROVIDER.removeprefix(PROVIDERS)
+BUILT_IN = "pulumi"
+"""The engine's own: references to other stacks, of which a run's private backend holds none."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_NOT_LOADED = re.compile(r"load plugin for (?P<name>\S+) provider '(?P<urn>[^']+)'")
+_FLAG = "--k8ssec-allow-provider"
+
+
+class Providers:
+    """Those that one stack may use, and those that it did use.
+
+    Args:
+        allowed: name to reason.
+        tell: told of each as it is first used.
+    """
+
+    def __init__(self, allowed: Mapping[str, str], tell: Callable[[str], None]) -> None:
+        self._allowed = allowed
+        self._tell = tell
+        self._used: dict[str, str] = {}
+
+    def look_at(self, type_: str, urn: str, operation: str) -> None:
+        """Refuse a provider that nobody allowed.
+
+        Args:
+            type_: the resource's, ``pulumi:providers:aws``.
+            operation: which one it appears in.
+
+        Raises:
+            StackError: it is refused.
+        """
+        name = type_.removeprefix(PROVIDERS)
+        if name in (type_, _OWN, BUILT_IN) or name in self._used:
+            return
+        if name not in self._allowed:
+            raise _refusal(name, urn, operation)
+        self._used[name] = self._allowed[name]
+        self._tell(f"stack: provider {name} is allowed: {self._allowed[name]}")
+
+    def kept_out(self, texts: Iterable[str], operation: str) -> StackError | None:
+        """The refusal where Pulumi failed as a plugin was kept from it; None where it failed at something else."""
+        for text in texts:
+            found = _NOT_LOADED.search(text)
+            if found is None or found["name"] == _OWN:
+                continue
+            if found["name"] not in self._allowed:
+                return _refusal(found["name"], found["urn"], operation)
+            if REFUSES in text:
+                return StackError(
+                    f"provider {found['name']} ({found['urn']}): is allowed, but rests on a plugin that is not",
+                    mend=f"allow that too; for a provider of Terraform's: {_FLAG} terraform-provider=REASON",
+                    details=text,
+                )
+        return None
+
+    def unused(self) -> list[str]:
+        """Names of those that are allowed and that the stack did not use."""
+        return [name for name in self._allowed if name not in self._used]
+
+    def tell_unused(self) -> None:
+        """Say which allowances did nothing."""
+        for name in self.unused():
+            self._tell(f"stack: provider {name} is allowed, and was not used: drop {_FLAG} {name}=...")
+
+    def used(self) -> dict[str, str]:
+        """Name to reason, of those that the stack used."""
+        return dict(self._used)
+
+
+def check_allowed(allowed: Mapping[str, str], project: Mapping[str, object], path: Path) -> None:
+    """Look at what the settings allow, and at plugins that the project itself brings along.
+
+    Args:
+        project: what Pulumi.yaml says.
+        path: the directory that it is in.
+
+    Raises:
+        SettingsError: a name is none, or needs no allowance.
+        StackError: the project names a plugin of its own that is not allowed.
+    """
+    for name in allowed:
+        if not _NAME.fullmatch(name):
+            raise SettingsError(
+                f"{_FLAG}: {name!r} is no provider's name", mend=f"name its package: {_FLAG} aws=REASON"
+            )
+        if name in (_OWN, BUILT_IN):
+            raise SettingsError(
+                f"{_FLAG} {name}=...: needs no allowance",
+                mend="drop it; one that points to another cluster than that under test is always refused",
+            )
+    plugins = project.get("plugins")
+    entries = plugins.get("providers") if isinstance(plugins, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        name = str(entry.get("name")) if isinstance(entry, Mapping) else str(entry)
+        if name not in (_OWN, *allowed):
+            raise _refusal(name, f"plugins.providers of {path}", "preview")
+
+
+def _refusal(name: str, where: str, operation: str) -> StackError:
+    made = "nothing was created" if operation == "preview" else "nothing of it was created"
+    return StackError(
+        f"provider {name} ({where}): is none of Kubernetes', so it acts on something else than the cluster under test; {made}",
+        mend=f"leave it out of what is tested, by a config value that the program asks for, or let it act for real: "
+        f"{_FLAG} {name}=REASON",
+    )
