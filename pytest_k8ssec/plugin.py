@@ -170,6 +170,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Undo a sabotage that the coming test does not run under, before any of its fixtures is made."""
+    _stop_without_docker(item)
     saboteur = session.begun_saboteur(item.config)
     if saboteur is None:
         return
@@ -179,6 +180,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         saboteur.check()
     except K8ssecError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _stop_without_docker(item: pytest.Item) -> None:
+    """Once docker went away, nothing is known of its clusters any more: no test waits for them until its deadlines."""
+    if "k8ssec_site" not in getattr(item, "fixturenames", ()) or session.begun_sites(item.config) is None:
+        return
+    from pytest_k8ssec import docker
+
+    if (lost := docker.gone()) is not None:
+        raise pytest.fail.Exception(str(lost), pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

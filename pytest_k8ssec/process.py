@@ -89,8 +89,13 @@ def run(
         raise
     done = Completed(tuple(argv), process.returncode, stdout, stderr)
     if check and done.code != 0:
-        raise CommandError(f"{_show(argv)}: exit code {done.code}", details=done.errors)
+        raise failed(done)
     return done
+
+
+def failed(done: Completed) -> CommandError:
+    """The error for a command that ended with another code than 0."""
+    return CommandError(f"{_show(done.argv)}: exit code {done.code}", details=done.errors)
 
 
 def _end(process: subprocess.Popen[bytes]) -> bytes:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from pytest_k8ssec import docker, tools
+from pytest_k8ssec import docker, preflight, tools
+from pytest_k8ssec.disks import told
 from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.interrupts import uninterrupted
@@ -46,11 +47,12 @@ def begin(settings: Settings, *, progress: Progress, joined: Run | None = None, 
 
     Raises:
         ToolMissing: no docker daemon answers.
-        SettingsError: the state directory is not ours.
+        SettingsError: the state directory is not ours, or a folder can't be written or has too little room.
     """
     docker.check_daemon()
-    for swept in sweep():
+    for swept in sweep():  # first, as it makes room
         progress(str(swept))
+    preflight.check(settings)
     run = joined or Run.begin(docker=docker.endpoint())
     return Sites(settings, run, owner=joined is None, progress=progress, name=name)
 
@@ -163,8 +165,9 @@ class Sites:
         docker.check_daemon()
         binary, probe = tools.find("kind"), tools.probe_image()
         if variant is not None:
-            return self._create(variant)
-        with FileLock(self.run.directory / "base.lock"):
+            with told(what="a file of this run"):
+                return self._create(variant)
+        with told(what="a file of this run"), FileLock(self.run.directory / "base.lock"):
             if self.settings.cluster:
                 return kind.attach(self.settings.cluster, self.run, kind=binary, probe_image=probe)
             shared = self.run.directory / _SHARED
@@ -186,11 +189,13 @@ class Sites:
 
         source = self.stack_source
         found = tools.find_provider()
-        cache = tools.cache_root() / "pulumi-plugins"
+        # Where nothing is to be fetched, the cache need not be one that can be written.
+        cache = tools.cache_root() / "pulumi-plugins" if found is None or source.providers else None
         engine = stacks.Engine(tools.find("pulumi").path, found.path.parent if found else None, cache)
         if not cluster.ours:
-            return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
-        with FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
+            with told(what="a file of this run"):
+                return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
+        with told(what="a file of this run"), FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
             shared = self.run.passphrase if self.run.worker else ""
             return stacks.deploy(
                 source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress, passphrase=shared
@@ -345,12 +350,31 @@ class Sites:
         ]
 
     def remove(self) -> None:
-        """Remove all that this run created, and end it."""
+        """Remove all that this run created, and end it.
+
+        Raises:
+            DaemonGone: docker does not answer any more; the text says what is left, and what removes it.
+            CommandError: docker refused.
+        """
         with uninterrupted():
-            self.base.close()
-            end_marked(self.run.id)
-            remove_recorded(self.run)
+            try:
+                self.base.close()
+                end_marked(self.run.id)
+                remove_recorded(self.run)
+            except docker.DaemonGone as error:
+                end_marked(self.run.id)
+                raise self._left(error) from error
             self.run.end()
+
+    def _left(self, error: docker.DaemonGone) -> docker.DaemonGone:
+        """What to tell of things that can't be removed now."""
+        cluster = (
+            f"cluster {self.base.cluster.name}" if self.base.has_cluster and self.base.cluster.ours else "what it made"
+        )
+        return docker.DaemonGone(
+            f"{error.message}: {cluster} and its containers may be left (run {self.run.id})",
+            mend=f"{error.mend}; then `k8ssec sweep` removes them, as the next run does",
+        )
 
     def _stack_flags(self) -> str:
         """What names the same stack again; a secret is named by its variable, never by its value."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -103,7 +103,7 @@ class KubeApi:
         bare = copy.deepcopy(self._configuration)
         bare.cert_file = bare.key_file = None
         bare.api_key = {}
-        return cast("urllib3.PoolManager", client.ApiClient(bare).rest_client.pool_manager)
+        return client.ApiClient(bare).rest_client.pool_manager
 
     def request(
         self,

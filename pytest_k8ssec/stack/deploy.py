@@ -25,7 +25,7 @@ from pytest_k8ssec.stack.existing import find
 from pytest_k8ssec.stack.failure import Course, explain
 from pytest_k8ssec.stack.hiding import hider
 from pytest_k8ssec.stack.leaks import Leak
-from pytest_k8ssec.stack.messages import PROVIDER, Failed, Finished, Job, Step
+from pytest_k8ssec.stack.messages import PROVIDER, Failed, Finished, Job, Message, Step
 from pytest_k8ssec.stack.model import Resource, Secret, Stack
 from pytest_k8ssec.stack.providers import Providers
 from pytest_k8ssec.stack.servers import refuse_elsewhere
@@ -154,12 +154,13 @@ class _Operations:
             K8ssecError: it failed, or ran past the deadline.
         """
         course, said, late = Course(), "", False
+        message: Message | None = None
         self._progress("stack: previewing" if operation == "preview" else f"stack: 0 of {total} objects")
         try:
             for message in self.worker.run(self._job(operation)):
                 course.take(message)
                 if isinstance(message, Finished):
-                    return course, message
+                    break
                 if isinstance(message, Failed):
                     said = message.message
                 if isinstance(message, Step):
@@ -168,9 +169,10 @@ class _Operations:
                     self.worker.hurry(_GRACE)
         except OutOfTime:
             late = True
-        texts = [*(one.message for one in course.errors), said]
-        if refusal := self.providers.kept_out(texts, operation):
+        if refusal := self.providers.kept_out(course.errors, operation):
             raise refusal
+        if isinstance(message, Finished):
+            return course, message
         after = self._seconds if late else None
         raise explain(self._prepared.source, course, said, after=after, trouble=self._trouble)
 

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pytest_k8ssec.errors import SettingsError, StackError
-from pytest_k8ssec.stack.messages import PROVIDER, PROVIDERS
-from pytest_k8ssec.stack.plugins import REFUSES
+from pytest_k8ssec.stack.messages import PROVIDER, PROVIDERS, Diagnostic
 
 _OWN = PROVIDER.removeprefix(PROVIDERS)
 BUILT_IN = "pulumi"
 """The engine's own: references to other stacks, of which a run's private backend holds none."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-_NOT_LOADED = re.compile(r"load plugin for (?P<name>\S+) provider '(?P<urn>[^']+)'")
+_OF_PROVIDER = re.compile(r"(::|\$)pulumi:providers:(?P<name>[^:$]+)::")
+"""In the URN of a provider."""
+_PLUGIN = re.compile(r"pulumi-resource-(?P<name>[A-Za-z0-9_.-]*[A-Za-z0-9_])")
+"""In what Pulumi says of a plugin that it did not find, or that did not start."""
 _FLAG = "--k8ssec-allow-provider"
 
 
@@ -53,19 +55,25 @@ class Providers:
         self._used[name] = self._allowed[name]
         self._tell(f"stack: provider {name} is allowed: {self._allowed[name]}")
 
-    def kept_out(self, texts: Iterable[str], operation: str) -> StackError | None:
-        """The refusal where Pulumi failed as a plugin was kept from it; None where it failed at something else."""
-        for text in texts:
-            found = _NOT_LOADED.search(text)
+    def kept_out(self, errors: Iterable[Diagnostic], operation: str) -> StackError | None:
+        """The refusal where a provider that nobody allowed is in trouble: it was kept from its plugin.
+
+        Args:
+            errors: what Pulumi calls errors; None of them about such a provider gives None.
+            operation: which one they came in.
+        """
+        for error in errors:
+            found = _OF_PROVIDER.search(error.urn)
             if found is None or found["name"] == _OWN:
                 continue
             if found["name"] not in self._allowed:
-                return _refusal(found["name"], found["urn"], operation)
-            if REFUSES in text:
+                return _refusal(found["name"], error.urn, operation)
+            below = _PLUGIN.search(error.message)
+            if below and below["name"] not in (_OWN, *self._allowed):
                 return StackError(
-                    f"provider {found['name']} ({found['urn']}): is allowed, but rests on a plugin that is not",
-                    mend=f"allow that too; for a provider of Terraform's: {_FLAG} terraform-provider=REASON",
-                    details=text,
+                    f"provider {found['name']} ({error.urn}): is allowed, but rests on {below['name']}, which is not",
+                    mend=f"allow that too: {_FLAG} {below['name']}=REASON",
+                    details=error.message,
                 )
         return None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_k8ssec.errors import SettingsError, StackError
+from pytest_k8ssec.stack.messages import Diagnostic
 from pytest_k8ssec.stack.plugins import REFUSES, cache_of, download_rules, refusing_folder
 from pytest_k8ssec.stack.providers import Providers
 from pytest_k8ssec.stack.source import StackSource, prepare
@@ -72,21 +74,28 @@ def test_an_allowed_provider_is_told_once_and_one_that_is_not_used_too() -> None
     assert gate.unused() == ["tls"]
 
 
-def test_a_plugin_that_was_kept_out_is_a_refusal_and_no_failure_of_pulumi() -> None:
+@pytest.mark.parametrize("parent", ["", "shop:index:Part$"])
+def test_a_plugin_that_was_kept_out_is_a_refusal_and_no_failure_of_pulumi(parent: str) -> None:
     """Whatever kept it out, the user reads which provider, and what to do; for one that is allowed, what lies below it."""
-    missing = f"error: load plugin for aws provider '{_URN}': no resource plugin 'pulumi-resource-aws' found"
+    urn = _URN.replace("pulumi:providers", f"{parent}pulumi:providers")
+    other = Diagnostic(
+        "error", "urn:pulumi:dev::shop::kubernetes:core/v1:Secret::x", "pulumi-resource-aws is mentioned"
+    )
+    missing = Diagnostic("error", urn, "no resource plugin 'pulumi-resource-aws' found in the workspace")
     gate, _ = _gate()
-    refusal = gate.kept_out(["something else", missing], "preview")
+    refusal = gate.kept_out([other, missing], "preview")
     assert refusal
-    assert refusal.message.startswith(f"provider aws ({_URN})")
+    assert refusal.message.startswith(f"provider aws ({urn})")
     assert "--k8ssec-allow-provider aws=REASON" in refusal.mend
+    assert gate.kept_out([other, replace(missing, urn=urn.replace(":aws::", ":kubernetes::"))], "preview") is None
     # Allowed, and not to be had: Pulumi's own words say that.
-    assert _gate("aws")[0].kept_out([missing], "preview") is None
+    allowing, _ = _gate("aws")
+    assert allowing.kept_out([missing], "preview") is None
     # Allowed, and rests on one that is not.
-    below = _gate("aws")[0].kept_out([f"{missing}: unknown plugin source scheme: {REFUSES}"], "preview")
+    text = "could not read plugin [/x/refused/pulumi-resource-terraform-provider]: exit status 1"
+    below = allowing.kept_out([replace(missing, message=text)], "preview")
     assert below
-    assert "terraform-provider=REASON" in below.mend
-    assert gate.kept_out([missing.replace(" aws ", " kubernetes ")], "preview") is None
+    assert "--k8ssec-allow-provider terraform-provider=REASON" in below.mend
 
 
 def test_stand_ins_come_before_the_plugins_of_others(tmp_path: Path) -> None:
