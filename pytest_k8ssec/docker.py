@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_k8ssec.errors import CommandError, ToolMissing
@@ -114,12 +115,19 @@ def gone() -> DaemonGone | None:
     return _gone[0] if _gone else None
 
 
+def look() -> None:
+    """Notice whether the daemon has gone, where that would explain what was seen."""
+    if not _gone:
+        with suppress(DaemonGone):
+            _confirm()
+
+
 def _confirm() -> None:
     """Raise DaemonGone unless the daemon answers."""
     try:
         check_daemon(deadline=_CONFIRM_SECONDS)
     except ToolMissing as error:
-        lost = DaemonGone("docker daemon: none answers any more", mend=_MEND, details=error.details or error.message)
+        lost = DaemonGone("docker daemon: none answers", mend=_MEND, details=error.details or error.message)
         _gone.append(lost)
         raise lost from error
 

@@ -184,12 +184,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _stop_without_docker(item: pytest.Item) -> None:
     """Once docker went away, nothing is known of its clusters any more: no test waits for them until its deadlines."""
-    if "k8ssec_site" not in getattr(item, "fixturenames", ()) or session.begun_sites(item.config) is None:
-        return
-    from pytest_k8ssec import docker
+    if _stands_on_docker(item):
+        from pytest_k8ssec import docker
 
-    if (lost := docker.gone()) is not None:
-        raise pytest.fail.Exception(str(lost), pytrace=False)
+        if (lost := docker.gone()) is not None:
+            raise pytest.fail.Exception(str(lost), pytrace=False)
+
+
+def _stands_on_docker(item: pytest.Item) -> bool:
+    return "k8ssec_site" in getattr(item, "fixturenames", ()) and session.begun_sites(item.config) is not None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -282,6 +285,10 @@ def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | N
 def _note(item: pytest.Item, result: Result) -> None:
     """Keep a result for the test's report, and what the intact cluster was like for the phases that follow."""
     item.stash[_RESULT] = result
+    if result.verdict is Verdict.INCONCLUSIVE and _stands_on_docker(item):
+        from pytest_k8ssec import docker
+
+        docker.look()
     if result.phase.name == "intact":
         item.config.stash[_BASELINE][result.control] = result.verdict
 

@@ -326,7 +326,17 @@ class Sites:
 
         Returns:
             lines for the user: what was kept, and how to use and remove it.
+
+        Raises:
+            DaemonGone: docker does not answer any more; the text says what is left, and what removes it.
         """
+        try:
+            return self._close(failed=failed)
+        except docker.DaemonGone as error:
+            end_marked(self.run.id)
+            raise self._left(error) from error
+
+    def _close(self, *, failed: bool) -> list[str]:
         self.close_variants()
         if not self.owner:
             self.base.close_pool()
@@ -350,20 +360,11 @@ class Sites:
         ]
 
     def remove(self) -> None:
-        """Remove all that this run created, and end it.
-
-        Raises:
-            DaemonGone: docker does not answer any more; the text says what is left, and what removes it.
-            CommandError: docker refused.
-        """
+        """Remove all that this run created, and end it."""
         with uninterrupted():
-            try:
-                self.base.close()
-                end_marked(self.run.id)
-                remove_recorded(self.run)
-            except docker.DaemonGone as error:
-                end_marked(self.run.id)
-                raise self._left(error) from error
+            self.base.close()
+            end_marked(self.run.id)
+            remove_recorded(self.run)
             self.run.end()
 
     def _left(self, error: docker.DaemonGone) -> docker.DaemonGone:

@@ -12,6 +12,8 @@ _SCRIPT = """\
 #!/bin/sh
 here={here}
 echo "$*" >> $here/log
+if [ -e $here/after ] && [ $(wc -l < $here/log) -gt $(cat $here/after) ]; then mv $here/breaking $here/broken; rm $here/after; fi
+if [ -e $here/hangs ]; then exec sleep 600; fi
 if [ -e $here/broken ]; then cat $here/broken >&2; exit 1; fi
 case "$1" in
   --version) echo "Docker version 28.2.2, build fake" ;;
@@ -20,6 +22,7 @@ case "$1" in
   context) cat $here/endpoint ;;
   ps) cd $here/containers; grep -lx "${{4#label=}}" * 2>/dev/null || true ;;
   rm) shift 3; cd $here/containers && rm -f "$@" ;;
+  exec) shift 3; exec "$@" ;;
   image) grep -qx "$5" $here/images ;;
   network) echo "fc00::1 192.0.2.1 " ;;
   *) echo "not faked: $*" >&2; exit 1 ;;
@@ -66,9 +69,22 @@ class FakeDocker:
         with (self._here / "images").open("a") as file:
             file.write(f"{reference}\n")
 
-    def breaks(self, said: str) -> None:
-        """From now on every call fails, with these words."""
-        (self._here / "broken").write_text(said)
+    def breaks(self, said: str, *, after: int = 0) -> None:
+        """From now on, or after so many further calls, every call fails with these words."""
+        if not after:
+            (self._here / "broken").write_text(said)
+            return
+        (self._here / "breaking").write_text(said)
+        (self._here / "after").write_text(str(len(self.asked) + after))
+
+    def hangs(self) -> None:
+        """From now on no call comes to an end."""
+        (self._here / "hangs").touch()
+
+    def mends(self) -> None:
+        """From now on calls are answered again."""
+        for name in ("broken", "hangs"):
+            (self._here / name).unlink(missing_ok=True)
 
     @property
     def version(self) -> str:
