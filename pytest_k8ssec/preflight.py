@@ -6,6 +6,7 @@ again, and docker's own is asked for its free space where that is on this machin
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -77,16 +78,19 @@ def examine(place: Place) -> None:
         try_out(place.path)
         free, names = space(place.path)
     except OSError as error:
-        raise unwritable(error, place.path, what=place.what, mend=place.mend) from error
+        if error.errno != errno.ENOSPC or not place.path.is_dir() or space(place.path)[1]:
+            nameless = OSError(error.errno, error.strerror)  # which file was tried tells nobody anything
+            raise unwritable(nameless, place.path, what=place.what, mend=place.mend) from error
+        names = False
     if not names:
         raise SettingsError(
             f"{place.what} {place.path}: its file system can't hold one more file (no inode is free)",
-            mend=f"remove files there, or {place.mend}",
+            mend=f"remove files there or {place.mend}",
         )
     if free < place.enough:
         raise SettingsError(
             f"{place.what} {place.path}: {_shown(free)} are free there, and a run needs {_shown(place.enough)}",
-            mend=f"make room there, or {place.mend}",
+            mend=f"make room there or {place.mend}",
         )
 
 
