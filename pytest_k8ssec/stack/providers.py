@@ -7,7 +7,7 @@ a resource or an invoke needs it, a preview first; :mod:`pytest_k8ssec.stack.plu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_k8ssec.errors import SettingsError, StackError
@@ -112,12 +112,21 @@ def check_allowed(allowed: Mapping[str, str], project: Mapping[str, object], pat
                 f"{_FLAG} {name}=...: needs no allowance",
                 mend="drop it; one that points to another cluster than that under test is always refused",
             )
-    plugins = project.get("plugins")
+    for name, where in _brought_along(project):
+        if name not in (_OWN, *allowed):
+            raise _refusal(name, f"{where} of {path}", "preview")
+
+
+def _brought_along(project: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Name and place of the plugins that a project has in folders of its own, past PATH and cache."""
+    plugins, packages = project.get("plugins"), project.get("packages")
     entries = plugins.get("providers") if isinstance(plugins, Mapping) else None
     for entry in entries if isinstance(entries, list) else ():
-        name = str(entry.get("name")) if isinstance(entry, Mapping) else str(entry)
-        if name not in (_OWN, *allowed):
-            raise _refusal(name, f"plugins.providers of {path}", "preview")
+        yield str(entry.get("name") if isinstance(entry, Mapping) else entry), "plugins.providers"
+    for name, entry in packages.items() if isinstance(packages, Mapping) else ():
+        source = entry.get("source") if isinstance(entry, Mapping) else entry
+        if str(source).startswith((".", "/", "~", "\\")):
+            yield str(name), "packages"
 
 
 def _refusal(name: str, where: str, operation: str) -> StackError:

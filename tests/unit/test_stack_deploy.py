@@ -156,6 +156,24 @@ def test_a_stack_is_deployed(
 
 
 @needs_pulumi
+def test_a_proxy_is_not_in_the_way_of_pulumi(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, source: StackSource, closed: int
+) -> None:
+    """Its parts talk to one another over loopback, and gRPC would ask the proxy: here nobody listens on it."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    (source.directory / "__main__.py").write_text(
+        "import os, pulumi\npulumi.export('direct', os.environ['NO_PROXY'])\npulumi.export('kept', os.environ['HTTPS_PROXY'])\n"
+    )
+    assert _PULUMI
+    outputs = deploy(source, Engine(_PULUMI), cluster, deadline=100).outputs
+    assert {"localhost", "127.0.0.1", "test-worker", "172.18.0.9"} <= set(outputs["direct"].split(","))
+    assert outputs["kept"] == f"http://127.0.0.1:{closed}"
+
+
+@needs_pulumi
 def test_who_shares_the_passphrase_finds_the_stack_as_it_is(cluster: Cluster, source: StackSource) -> None:
     """Workers of xdist deploy one after the other: to one state, which nobody reads without the passphrase."""
     assert _PULUMI

@@ -171,10 +171,27 @@ def test_what_is_no_name_is_an_error(tmp_path: Path, name: str) -> None:
         prepare(_source(tmp_path, **{name: "why not"}))
 
 
-def test_a_plugin_that_the_project_brings_along_is_refused_before_a_cluster_is_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "where"),
+    [
+        ("plugins:\n  providers:\n    - name: shopdb\n      path: ./bin\n", "plugins.providers"),
+        ("packages:\n  shopdb: ./component\n", "packages"),
+        ("packages:\n  shopdb:\n    source: /opt/component\n", "packages"),
+    ],
+)
+def test_a_plugin_that_the_project_brings_along_is_refused_before_a_cluster_is_made(
+    tmp_path: Path, more: str, where: str
+) -> None:
     """Pulumi would start it from its path, past PATH and cache."""
-    more = "plugins:\n  providers:\n    - name: shopdb\n      path: ./bin\n"
-    with pytest.raises(StackError, match=r"provider shopdb .*plugins\.providers of"):
+    with pytest.raises(StackError, match=f"provider shopdb .*{re.escape(where)} of"):
         prepare(_source(tmp_path, more))
     prepare(_source(tmp_path, more, shopdb="a reason"))
     prepare(_source(tmp_path, more.replace("shopdb", "kubernetes")))
+
+
+@pytest.mark.parametrize(
+    "more", ["packages:\n  tls: tls@5.0.0\n", "plugins: {}\n", "packages:\n", "plugins:\n  providers:\n"]
+)
+def test_what_a_project_only_names_is_looked_at_when_it_is_used(tmp_path: Path, more: str) -> None:
+    """Whether a program uses it depends on its configuration."""
+    prepare(_source(tmp_path, more))
