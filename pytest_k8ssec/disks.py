@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.errors import DiskError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_OF_DISKS = (*_FULL, errno.EROFS)
 _SAMPLE = b"k8ssec\n" * 8192
 """More than what a file system may keep beside a file's name."""
 
 
-def unwritable(error: OSError, path: Path | None = None, *, what: str = "", mend: str = "") -> SettingsError:
+def unwritable(error: OSError, path: Path | None = None, *, what: str = "", mend: str = "") -> DiskError:
     """The error for a file or folder that can't be written or read.
 
     Args:
@@ -27,9 +28,14 @@ def unwritable(error: OSError, path: Path | None = None, *, what: str = "", mend
     """
     named = error.filename if isinstance(error.filename, str) else None
     where = " ".join(filter(None, [what, str(path or named or "").strip()])) or "a file"
-    if path and named and Path(named) != path:
+    if path and named and not Path(named).is_relative_to(path.parent):  # else it is that, or a file that came before it
         where += f" ({named})"
-    return SettingsError(f"{where}: {_why(error)}", mend=" or ".join(filter(None, [_remedy(error), mend])))
+    return DiskError(f"{where}: {_why(error)}", mend=" or ".join(filter(None, [_remedy(error), mend])))
+
+
+def of_disk(error: BaseException) -> DiskError | None:
+    """The error in our words where it can only be a disk's, whatever raised it; else None."""
+    return unwritable(error) if isinstance(error, OSError) and error.errno in _OF_DISKS else None
 
 
 @contextmanager
@@ -37,7 +43,7 @@ def told(path: Path | None = None, *, what: str = "", mend: str = "") -> Iterato
     """Say clearly what can't be written inside: arguments as for :func:`unwritable`.
 
     Raises:
-        SettingsError: instead of any OSError.
+        DiskError: instead of any OSError.
     """
     try:
         yield
@@ -84,6 +90,8 @@ def _why(error: OSError) -> str:
         return f"this user may not write there ({error.strerror})"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"a file stands where a folder is needed ({error.strerror})"
+    if error.errno == errno.EISDIR:
+        return f"a folder stands where a file is needed ({error.strerror})"
     return error.strerror or str(error)
 
 
@@ -94,4 +102,6 @@ def _remedy(error: OSError) -> str:
         return "let it be written"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "give this user the right"
+    if error.errno == errno.EISDIR:
+        return "move the folder away"
     return "move the file away" if error.errno in (errno.ENOTDIR, errno.EEXIST) else ""

@@ -29,7 +29,7 @@ class Journal:
         fingerprint: of all that decides a verdict.
 
     Raises:
-        SettingsError: it can't be written.
+        DiskError: it can't be written.
     """
 
     def __init__(self, file: Path, fingerprint: str) -> None:
@@ -41,7 +41,7 @@ class Journal:
         write_whole(file, "".join(json.dumps(line) + "\n" for line in lines))
 
     def add(self, test: str, entry: dict[str, Any]) -> None:
-        """Write down that a test ended as it must. Raises SettingsError where that can't be written."""
+        """Write down that a test ended as it must. Raises DiskError where that can't be written."""
         with told(self._file), self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps({"test": test, "entry": redacted(entry)}) + "\n")
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_k8ssec import session
 from pytest_k8ssec.catalogue import ROOT, is_control_file
 from pytest_k8ssec.control import Severity, control_of
-from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.errors import DiskError, K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
 from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = session.configure(config)
         if settings.sabotage and _is_distributed(config):
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
-    except SettingsError as error:
+    except (SettingsError, DiskError) as error:
         raise pytest.UsageError(str(error)) from None
     journal = session.journal(config)
     earlier = journal.earlier.values() if journal else ()
@@ -212,9 +212,18 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:  # noqa: BLE001 - judged below, and raised again if it is no error of ours
-        ended_by = error
+        ended_by = _in_our_words(error, pyfuncitem)
     _conclude(pyfuncitem, judging.judged(pyfuncitem, judge, phase, ended_by, time.monotonic() - started), ended_by)
     return True
+
+
+def _in_our_words(error: BaseException, item: pytest.Function) -> BaseException:
+    """The error; where a disk of ours filled up under a control, that, as the control's traceback tells a user nothing."""
+    if control_of(item.function) is None:
+        return error
+    from pytest_k8ssec.disks import of_disk
+
+    return of_disk(error) or error
 
 
 def _phase(item: pytest.Item) -> Phase:

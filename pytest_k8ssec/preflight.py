@@ -80,7 +80,8 @@ def examine(place: Place) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC or not place.path.is_dir() or space(place.path)[1]:
             nameless = OSError(error.errno, error.strerror)  # which file was tried tells nobody anything
-            raise unwritable(nameless, place.path, what=place.what, mend=place.mend) from error
+            told = unwritable(nameless, place.path, what=place.what, mend=place.mend)
+            raise SettingsError(told.message, mend=told.mend) from error
         names = False
     if not names:
         raise SettingsError(

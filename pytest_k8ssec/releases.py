@@ -113,7 +113,7 @@ def fetch(name: str, cache: Path) -> Path:
 
     Raises:
         ToolMissing: no release for this machine, its host is out of reach, or the checksum differs.
-        SettingsError: the cache can't be written.
+        DiskError: the cache can't be written.
     """
     release = RELEASES[name]
     target = location(name, cache)

@@ -15,7 +15,7 @@ def write_whole(target: Path, text: str) -> Path:
         its path.
 
     Raises:
-        SettingsError: it can't be written there.
+        DiskError: it can't be written there.
     """
     with told(target):
         return _written(target, text)

@@ -190,3 +190,26 @@ def test_after(judge):
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert lab.path.is_dir()
+
+
+@pytest.mark.parametrize(("file", "shown"), [("/dev/full", False), ("/nowhere/at/all", True)])
+def test_a_disk_that_fills_up_under_a_control_is_told_without_a_traceback(run: Run, file: str, shown: bool) -> None:
+    """Inconclusive, with the cause and what mends it; an error of any other sort keeps its traceback."""
+    result = run(
+        f"""
+from pathlib import Path
+from lab import held
+from pytest_k8ssec.control import Severity, control
+
+@control(severity=Severity.HIGH, subject="cluster")
+def test_net_door(judge):
+    held(judge)
+    Path("{file}").write_text("x")
+"""
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["net-door *INCONCLUSIVE*"])
+    assert ("there is no space left" in result.stdout.str()) is not shown
+    assert ("mend: make room there" in result.stdout.str()) is not shown
+    assert ("Error: [Errno 2]" in result.stdout.str()) is shown
+    assert ("io.open(self" in result.stdout.str()) is shown

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_k8ssec import preflight, releases, tools
 from pytest_k8ssec.disks import told, unwritable
-from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.errors import DiskError, SettingsError
 from pytest_k8ssec.preflight import Place, check, examine
 from pytest_k8ssec.reports.files import write_whole
 from pytest_k8ssec.settings import Settings
@@ -183,12 +183,15 @@ def test_dockers_own_disk_is_looked_at_where_it_is_here(tmp_path: Path, fake_doc
 def test_what_the_system_says_is_kept_beside_the_cause(tmp_path: Path) -> None:
     """Each cause has its remedy; the file that it was about is named where it is another."""
     path = tmp_path / "report"
-    error = unwritable(PermissionError(errno.EACCES, "Permission denied", str(path / "x")), path, mend="name another")
-    assert error.message == f"{path} ({path / 'x'}): this user may not write there (Permission denied)"
+    error = unwritable(PermissionError(errno.EACCES, "Permission denied", "/other/x"), path, mend="name another")
+    assert error.message == f"{path} (/other/x): this user may not write there (Permission denied)"
     assert error.mend == "give this user the right or name another"
-    with pytest.raises(SettingsError, match="/dev/full: there is no space left"), told(Path("/dev/full")):
+    assert str(unwritable(IsADirectoryError(errno.EISDIR, "Is a directory", str(path.with_name("tmp"))), path)) == (
+        f"{path}: a folder stands where a file is needed (Is a directory)\n  mend: move the folder away"
+    )
+    with pytest.raises(DiskError, match="/dev/full: there is no space left"), told(Path("/dev/full")):
         Path("/dev/full").write_text("x")
-    with pytest.raises(SettingsError, match="a file: Input/output error"), told():
+    with pytest.raises(DiskError, match="a file: Input/output error"), told():
         raise OSError(errno.EIO, "Input/output error")
 
 
@@ -197,7 +200,7 @@ def test_a_report_on_a_full_disk_is_no_traceback_and_leaves_nothing(tmp_path: Pa
     """What was there before stays as it was."""
     with _small(tmp_path / "disk") as folder:
         write_whole(folder / "report.json", "before")
-        with pytest.raises(SettingsError, match=f"{folder}/report.json.*there is no space left"):
+        with pytest.raises(DiskError, match=f"{folder}/report.json.*there is no space left"):
             write_whole(folder / "report.json", "x" * (1 << 20))
         assert [path.read_text() for path in folder.iterdir()] == ["before"]
 
@@ -215,7 +218,7 @@ def test_a_download_onto_a_full_disk_is_not_the_hosts_fault(tmp_path: Path, monk
     )
     monkeypatch.setattr(releases, "reaches", lambda _: True)
     with _small(tmp_path / "disk") as folder:
-        with pytest.raises(SettingsError, match=f"cache {folder}.*there is no space left") as caught:
+        with pytest.raises(DiskError, match=f"cache {folder}.*there is no space left") as caught:
             releases.fetch("kind", folder)
         assert "K8SSEC_CACHE" in caught.value.mend
         assert not [path for path in folder.rglob("*") if path.is_file()]

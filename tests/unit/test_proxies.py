@@ -266,5 +266,5 @@ def test_the_recording_proxy_records(proxy: _Proxy, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with pytest.raises(OSError, match="403"):
-        urllib.request.urlopen("http://127.0.0.1:1/", timeout=10)
+        urllib.request.build_opener().open("http://127.0.0.1:1/", timeout=10)
     assert len(proxy.asked) == 1
