@@ -25,7 +25,7 @@ from pytest_k8ssec.stack.existing import find
 from pytest_k8ssec.stack.failure import Course, explain
 from pytest_k8ssec.stack.hiding import hider
 from pytest_k8ssec.stack.leaks import Leak
-from pytest_k8ssec.stack.messages import PROVIDER, Failed, Finished, Job, Message, Step
+from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, Failed, Finished, Job, Message, Step
 from pytest_k8ssec.stack.model import Resource, Secret, Stack
 from pytest_k8ssec.stack.providers import Providers
 from pytest_k8ssec.stack.servers import refuse_elsewhere
@@ -163,6 +163,8 @@ class _Operations:
                     break
                 if isinstance(message, Failed):
                     said = message.message
+                if isinstance(message, Diagnostic):
+                    self.providers.hear(message)
                 if isinstance(message, Step):
                     self._look_at(message, course, operation, total)
                 if course.failing:

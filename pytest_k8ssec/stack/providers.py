@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_k8ssec.errors import SettingsError, StackError
 from pytest_k8ssec.stack.messages import PROVIDER, PROVIDERS, Diagnostic
+from pytest_k8ssec.stack.plugins import REFUSES
 
 _OWN = PROVIDER.removeprefix(PROVIDERS)
 BUILT_IN = "pulumi"
@@ -36,6 +37,11 @@ class Providers:
         self._allowed = allowed
         self._tell = tell
         self._used: dict[str, str] = {}
+        self._astray = False
+
+    def hear(self, said: Diagnostic) -> None:
+        """Take note where Pulumi says that a download led nowhere."""
+        self._astray = self._astray or REFUSES in said.message
 
     def look_at(self, type_: str, urn: str, operation: str) -> None:
         """Refuse a provider that nobody allowed.
@@ -64,7 +70,15 @@ class Providers:
         """
         for error in errors:
             found = _OF_PROVIDER.search(error.urn)
-            if found is None or found["name"] == _OWN:
+            if found is None:
+                continue
+            if found["name"] == _OWN:
+                if self._astray:
+                    return StackError(
+                        f"provider {_OWN} ({error.urn}): is to come from a place of its own, and only Pulumi's is open",
+                        mend=f"put pulumi-resource-{_OWN} on PATH, or name no place in a test",
+                        details=error.message,
+                    )
                 continue
             if found["name"] not in self._allowed:
                 return _refusal(found["name"], error.urn, operation)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_k8ssec import docker
+from pytest_k8ssec.releases import PROBE_IMAGE
 from tests.plugin.conftest import Run
 from tests.unit.dockers import FakeDocker
 
@@ -190,6 +191,42 @@ def test_after(judge):
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert lab.path.is_dir()
+
+
+def test_a_file_of_the_run_that_can_not_be_written_is_told_once(
+    run: Run, fake_docker: FakeDocker, lab: pytest.Pytester
+) -> None:
+    """As the cluster is made: no traceback, all tests inconclusive, and the clean-up is done."""
+    kind = fake_docker.folder / "kind"
+    kind.write_text("#!/bin/sh\necho kind v0.33.0 go1.26 linux/amd64\n")
+    kind.chmod(0o755)
+    fake_docker.image(PROBE_IMAGE)
+    lab.makeconftest(
+        """
+import pytest
+
+@pytest.fixture(scope="session", autouse=True)
+def in_the_way(k8ssec_sites):
+    (k8ssec_sites.run.directory / "base.lock").mkdir()
+"""
+    )
+    result = run(
+        """
+from lab import held
+
+def test_1(judge, cluster):
+    held(judge)
+
+def test_2(judge, cluster):
+    held(judge)
+"""
+    )
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["a file of this run */base.lock: a folder stands where a file is needed*", "*mend: *"])
+    result.stdout.fnmatch_lines(["the same set-up error as above: a file of this run */base.lock*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*clean-up failed*")
+    assert not list((Path(os.environ["K8SSEC_STATE"]) / "runs").iterdir())
 
 
 @pytest.mark.parametrize(("file", "shown"), [("/dev/full", False), ("/nowhere/at/all", True)])

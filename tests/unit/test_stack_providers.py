@@ -98,6 +98,17 @@ def test_a_plugin_that_was_kept_out_is_a_refusal_and_no_failure_of_pulumi(parent
     assert "--k8ssec-allow-provider terraform-provider=REASON" in below.mend
 
 
+def test_kubernetes_own_provider_from_a_place_of_its_own_is_told() -> None:
+    """Nothing but Pulumi's own place is open to it; Pulumi says so in a warning, and then only that it has failed."""
+    gate, _ = _gate()
+    failed = Diagnostic("error", _URN.replace(":aws::", ":kubernetes::"), "failed all 5 attempts")
+    assert gate.kept_out([failed], "preview") is None
+    gate.hear(Diagnostic("warning", "", f'error downloading provider: unknown plugin source scheme: "{REFUSES}"'))
+    told = gate.kept_out([failed], "preview")
+    assert told
+    assert "pulumi-resource-kubernetes on PATH" in told.mend
+
+
 def test_stand_ins_come_before_the_plugins_of_others(tmp_path: Path) -> None:
     """Those on PATH and those beside Pulumi are started as programs that refuse; allowed ones and our own are not."""
     for place, names in (("path", ("aws", "tls", "kubernetes")), ("pulumi", ("pulumi-python", "pulumi-nodejs"))):
