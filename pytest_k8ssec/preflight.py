@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def examine(place: Place) -> None:
 def _fetches(settings: Settings) -> bool:
     """Whether something is to be fetched into the cache: one that was filled before need not be written any more."""
     wanted = ["kind", *(["pulumi"] if settings.stack else [])]
-    if any(tools.installed(name) is None for name in wanted):
+    if any(shutil.which(name) is None and tools.installed(name) is None for name in wanted):
         return True
     return settings.stack is not None and (bool(settings.allow_provider) or tools.find_provider() is None)
 

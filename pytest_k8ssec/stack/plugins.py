@@ -1,19 +1,22 @@
 """Which plugins Pulumi finds: those of providers that are allowed, so that no other is started before it is refused.
 
 The engine starts a provider before it tells of it, and an invoke of it may be over by then. A plugin comes from one of four
-places, and each is closed to the others: ``PATH`` and the folder of Pulumi itself by stand-ins that refuse, which stand
-first on ``PATH``; the cache by being one of these providers alone; the internet by a rule that leads nowhere.
+places, and each is closed to the others: ``PATH`` and the folder of Pulumi itself by stand-ins that end at once, which
+stand first on ``PATH``; the cache by being one of these providers alone; the internet by a rule that leads nowhere.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from pytest_k8ssec.errors import ToolMissing
+
 REFUSES = "k8ssec-refuses"
-"""In what Pulumi says where it was kept from a plugin."""
+"""In what Pulumi says where it was kept from fetching a plugin."""
 _PREFIX = "pulumi-resource-"
 _OURS = "kubernetes"
 _OFFICIAL = "github://api.github.com/pulumi/pulumi-"
@@ -32,13 +35,20 @@ def refusing_folder(folder: Path, pulumi: Path, path: str, allowed: Collection[s
 
     Returns:
         the folder that belongs first on PATH.
+
+    Raises:
+        ToolMissing: this machine has no program that just fails.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
+    # No file of ours: it could not be started where nothing may be, and Pulumi would go on looking.
+    ends_at_once = shutil.which("false", path=os.pathsep.join([path, os.defpath]))
+    if ends_at_once is None:
+        raise ToolMissing("false: is not on PATH", mend="install coreutils")
     for name in _found([*path.split(os.pathsep), str(pulumi.resolve().parent)]):
         if name not in (_OURS, *allowed):
             stand_in = folder / f"{_PREFIX}{name}"
-            stand_in.write_text(f"#!/bin/sh\necho '{REFUSES}: provider {name}' >&2\nexit 1\n")
-            stand_in.chmod(0o700)
+            stand_in.unlink(missing_ok=True)
+            stand_in.symlink_to(ends_at_once)
     return folder
 
 

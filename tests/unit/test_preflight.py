@@ -135,6 +135,7 @@ def test_a_run_does_not_begin_where_a_folder_can_not_be_written(
         settings = Settings()
         monkeypatch.setenv(which, str(in_the_way / "deeper"))
     monkeypatch.setattr(tools, "installed", lambda _: None)
+    monkeypatch.setenv("PATH", f"{fake_docker.folder}:/usr/bin:/bin")
     with pytest.raises(SettingsError, match=f"{in_the_way}.*a file stands where a folder is needed") as caught:
         begin(settings, progress=lambda _: None)
     assert which.replace("report", "--k8ssec-report") in caught.value.mend
