@@ -8,13 +8,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.errors import CommandError, ToolMissing
 from pytest_k8ssec.freezer import thaw
-from pytest_k8ssec.process import Completed, run
+from pytest_k8ssec.process import Completed, failed, run
 
 LABEL = "io.k8ssec.run"
 """Label of every container that we start ourselves; its value is the run's id."""
@@ -23,6 +24,13 @@ KIND_LABEL = "io.x-k8s.kind.cluster"
 """Label that kind gives its node containers; its value is the cluster's name."""
 
 
+_NONE_ANSWERS = re.compile(
+    r"cannot connect to the docker daemon|error during connect|failed to connect to the docker api|is the docker daemon running",
+    re.IGNORECASE,
+)
+"""In what the client says where no daemon answers it."""
+_MEND = "start docker (on Debian as root: `make docker`), or set DOCKER_HOST"
+_CONFIRM_SECONDS = 5
 _LOOK_AGAIN = (0.0, 0.3, 1.0, 3.0)
 """Seconds between looks for what is to be removed."""
 _LOOK_LONGER = (*_LOOK_AGAIN, 3.0, 5.0, 8.0)
@@ -46,6 +54,14 @@ class Container:
     """Folders of the daemon's machine that are mounted, as they were asked for."""
     volumes: tuple[str, ...]
     """Names of its anonymous volumes, which are nobody else's."""
+
+
+class DaemonGone(CommandError):
+    """The daemon that answered before does not any more."""
+
+
+_gone: list[DaemonGone] = []
+"""The first such error of this process: what was started on that daemon is not what it was, also if one answers again."""
 
 
 def client() -> Path:
@@ -80,7 +96,7 @@ def check_daemon(*, deadline: float = 10) -> str:
         )
     raise ToolMissing(
         "docker daemon: none answers",
-        mend="start docker (on Debian as root: `make docker`), or set DOCKER_HOST",
+        mend=_MEND,
         details=done.errors,
     )
 
@@ -112,8 +128,42 @@ def docker(*arguments: str, deadline: float = 30, stdin: bytes = b"", check: boo
 
     Raises:
         CommandError: it failed or ran past its deadline.
+        DaemonGone: no daemon answers any more, also where ``check`` is false.
     """
-    return run([str(client()), *arguments], deadline=deadline, stdin=stdin, check=check, mark=mark)
+    if _gone:
+        _confirm()  # else each command would wait for its own deadline
+    try:
+        done = run([str(client()), *arguments], deadline=deadline, stdin=stdin, check=False, mark=mark)
+    except CommandError:
+        _confirm()  # one that hangs may have a daemon that does
+        raise
+    if done.code and _NONE_ANSWERS.search(done.errors):
+        _confirm()  # a command in a container may have said so
+    if check and done.code:
+        raise failed(done)
+    return done
+
+
+def gone() -> DaemonGone | None:
+    """The error with which this process found that its daemon went away; None as long as it has not."""
+    return _gone[0] if _gone else None
+
+
+def look() -> None:
+    """Notice whether the daemon has gone, where that would explain what was seen."""
+    if not _gone:
+        with suppress(DaemonGone):
+            _confirm()
+
+
+def _confirm() -> None:
+    """Raise DaemonGone unless the daemon answers."""
+    try:
+        check_daemon(deadline=_CONFIRM_SECONDS)
+    except ToolMissing as error:
+        lost = DaemonGone("docker daemon: none answers", mend=_MEND, details=error.details or error.message)
+        _gone.append(lost)
+        raise lost from error
 
 
 def containers(label: str, value: str = "") -> list[str]:

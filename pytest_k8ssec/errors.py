@@ -35,6 +35,10 @@ class SettingsError(K8ssecError):
     """An option, an ini value, an environment variable or a ``[tool.k8ssec]`` key is wrong."""
 
 
+class DiskError(K8ssecError):
+    """A file or a folder that a run needs can't be written or read: no room, no right, or something in the way."""
+
+
 class ToolMissing(K8ssecError):
     """A tool or an image that is needed is not to be had; ``mend`` names the command that gets it."""
 

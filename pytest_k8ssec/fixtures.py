@@ -175,3 +175,7 @@ def _or_fail(make: Callable[[], _Made]) -> _Made:
         raise pytest.skip.Exception(str(error)) from None
     except K8ssecError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+    except OSError as error:
+        from pytest_k8ssec.disks import unwritable
+
+        raise pytest.fail.Exception(str(unwritable(error)), pytrace=False) from None

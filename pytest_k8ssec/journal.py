@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_k8ssec.disks import told
 from pytest_k8ssec.redaction import redacted
 from pytest_k8ssec.reports.files import write_whole
 from pytest_k8ssec.settings import Settings
@@ -26,6 +27,9 @@ class Journal:
     Args:
         file: its place.
         fingerprint: of all that decides a verdict.
+
+    Raises:
+        DiskError: it can't be written.
     """
 
     def __init__(self, file: Path, fingerprint: str) -> None:
@@ -37,8 +41,8 @@ class Journal:
         write_whole(file, "".join(json.dumps(line) + "\n" for line in lines))
 
     def add(self, test: str, entry: dict[str, Any]) -> None:
-        """Write down that a test ended as it must."""
-        with self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        """Write down that a test ended as it must. Raises DiskError where that can't be written."""
+        with told(self._file), self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps({"test": test, "entry": redacted(entry)}) + "\n")
 
     def end(self) -> None:

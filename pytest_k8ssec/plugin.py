@@ -12,7 +12,7 @@ import pytest
 from pytest_k8ssec import session
 from pytest_k8ssec.catalogue import ROOT, is_control_file
 from pytest_k8ssec.control import Severity, control_of
-from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.errors import DiskError, K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
 from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = session.configure(config)
         if settings.sabotage and _is_distributed(config):
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
-    except SettingsError as error:
+    except (SettingsError, DiskError) as error:
         raise pytest.UsageError(str(error)) from None
     journal = session.journal(config)
     earlier = journal.earlier.values() if journal else ()
@@ -170,6 +170,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Undo a sabotage that the coming test does not run under, before any of its fixtures is made."""
+    _stop_without_docker(item)
     saboteur = session.begun_saboteur(item.config)
     if saboteur is None:
         return
@@ -179,6 +180,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         saboteur.check()
     except K8ssecError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _stop_without_docker(item: pytest.Item) -> None:
+    """Once docker went away, nothing is known of its clusters any more: no test waits for them until its deadlines."""
+    if _stands_on_docker(item):
+        from pytest_k8ssec import docker
+
+        if (lost := docker.gone()) is not None:
+            raise pytest.fail.Exception(str(lost), pytrace=False)
+
+
+def _stands_on_docker(item: pytest.Item) -> bool:
+    return "k8ssec_site" in getattr(item, "fixturenames", ()) and session.begun_sites(item.config) is not None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -198,9 +212,18 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:  # noqa: BLE001 - judged below, and raised again if it is no error of ours
-        ended_by = error
+        ended_by = _in_our_words(error, pyfuncitem)
     _conclude(pyfuncitem, judging.judged(pyfuncitem, judge, phase, ended_by, time.monotonic() - started), ended_by)
     return True
+
+
+def _in_our_words(error: BaseException, item: pytest.Function) -> BaseException:
+    """The error; where a disk of ours filled up under a control, that, as the control's traceback tells a user nothing."""
+    if control_of(item.function) is None:
+        return error
+    from pytest_k8ssec.disks import of_disk
+
+    return of_disk(error) or error
 
 
 def _phase(item: pytest.Item) -> Phase:
@@ -271,6 +294,10 @@ def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | N
 def _note(item: pytest.Item, result: Result) -> None:
     """Keep a result for the test's report, and what the intact cluster was like for the phases that follow."""
     item.stash[_RESULT] = result
+    if result.verdict is Verdict.INCONCLUSIVE and _stands_on_docker(item):
+        from pytest_k8ssec import docker
+
+        docker.look()
     if result.phase.name == "intact":
         item.config.stash[_BASELINE][result.control] = result.verdict
 

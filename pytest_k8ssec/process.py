@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pytest_k8ssec.ending import BY, MARK, end_group
 from pytest_k8ssec.errors import CommandError
+from pytest_k8ssec.proxies import direct
 
 _TAIL = 30
 """Lines of a failed command's output that an error shows."""
@@ -53,7 +54,7 @@ def run(
     Args:
         argv: command and arguments; secrets belong into ``stdin`` or ``env``, as errors quote the arguments.
         deadline: seconds until the whole group is ended.
-        env: the complete environment, or None for the present one.
+        env: the complete environment, or None for the present one; loopback is excepted from its proxies.
         stdin: what the command reads; empty means end of file at once.
         check: whether an exit code other than 0 is an error.
         mark: id of the run that it belongs to, where a sweep must be able to end it once this process was killed.
@@ -61,15 +62,16 @@ def run(
     Raises:
         CommandError: it could not be started, ran past its deadline, or (with ``check``) failed.
     """
+    env = direct(os.environ if env is None else env)
     if mark:
-        env = {**(os.environ if env is None else env), MARK: mark, BY: str(os.getpid())}
+        env |= {MARK: mark, BY: str(os.getpid())}
     try:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=None if env is None else dict(env),
+            env=env,
             cwd=cwd,
             # A Ctrl-C reaches this process alone: it decides what the command's end shall be.
             start_new_session=True,
@@ -87,8 +89,13 @@ def run(
         raise
     done = Completed(tuple(argv), process.returncode, stdout, stderr)
     if check and done.code != 0:
-        raise CommandError(f"{_show(argv)}: exit code {done.code}", details=done.errors)
+        raise failed(done)
     return done
+
+
+def failed(done: Completed) -> CommandError:
+    """The error for a command that ended with another code than 0."""
+    return CommandError(f"{_show(done.argv)}: exit code {done.code}", details=done.errors)
 
 
 def _end(process: subprocess.Popen[bytes]) -> bytes:

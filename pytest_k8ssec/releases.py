@@ -19,10 +19,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_k8ssec.disks import told
 from pytest_k8ssec.errors import ToolMissing
 
 CONNECT_SECONDS = 4
@@ -111,6 +113,7 @@ def fetch(name: str, cache: Path) -> Path:
 
     Raises:
         ToolMissing: no release for this machine, its host is out of reach, or the checksum differs.
+        DiskError: the cache can't be written.
     """
     release = RELEASES[name]
     target = location(name, cache)
@@ -122,6 +125,13 @@ def fetch(name: str, cache: Path) -> Path:
     if expected is None:
         raise ToolMissing(f"{name}: no pinned release for {platform.system()} on {platform.machine()}")
     url = release.url.format(os=system, arch=arch)
+    with told(target.parent, what="cache", mend="name another one: K8SSEC_CACHE=DIR"):
+        _fetch_into(target, url, expected)
+    return target
+
+
+def _fetch_into(target: Path, url: str, expected: str) -> None:
+    name = target.name
     target.parent.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent.parent) as scratch:
         file = Path(scratch) / "download"
@@ -136,7 +146,6 @@ def fetch(name: str, cache: Path) -> Path:
         except OSError:
             if not target.exists():
                 raise
-    return target
 
 
 def _download(url: str, file: Path) -> None:
@@ -144,13 +153,25 @@ def _download(url: str, file: Path) -> None:
     if not reaches(host):
         raise ToolMissing(f"{url}: out of reach: no answer from {host} within seconds")
     end = time.monotonic() + _DOWNLOAD_SECONDS
+    with _reached(url):
+        answer = urllib.request.urlopen(url, timeout=CONNECT_SECONDS)  # noqa: S310 - https
+    with answer, file.open("wb") as out:
+        while True:
+            with _reached(url):
+                # As it comes: read() waits until a chunk is full, and a host that trickles would never meet the deadline.
+                chunk = answer.read1(_CHUNK)
+            if not chunk:
+                return
+            if time.monotonic() > end:
+                raise ToolMissing(f"{url}: not fetched within {_DOWNLOAD_SECONDS} s")
+            out.write(chunk)  # what fails here is not the host's fault
+
+
+@contextmanager
+def _reached(url: str) -> Iterator[None]:
+    """Say of what fails inside that the host is out of reach."""
     try:
-        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, file.open("wb") as out:  # noqa: S310 - https
-            # As it comes: read() waits until a chunk is full, and a host that trickles would never meet the deadline.
-            while chunk := answer.read1(_CHUNK):
-                if time.monotonic() > end:
-                    raise ToolMissing(f"{url}: not fetched within {_DOWNLOAD_SECONDS} s")
-                out.write(chunk)
+        yield
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()

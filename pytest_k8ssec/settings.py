@@ -44,6 +44,8 @@ class Settings:
     resume: bool = False
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     """Control id to the reason why it may be not-applicable under ``strict``."""
+    allow_provider: Mapping[str, str] = field(default_factory=dict)
+    """Provider of another kind than Kubernetes' that the stack may use, to the reason why."""
     allow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Control id to subject to the reason why that subject is allowed what the control forbids."""
 
@@ -102,6 +104,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("config_file", "path", "FILE", "Pulumi config file to take values from (as Pulumi.NAME.yaml)"),
     Option("config", "pairs", "KEY=VALUE", "a config value of the stack; {probe_image} names the probe's image"),
     Option("secret", "pairs", "KEY=ENVVAR", "a secret config value of the stack, from an environment variable"),
+    Option("allow_provider", "pairs", "NAME=REASON", "a provider of another kind, which acts for real (as aws)"),
     Option("cluster", "text", "NAME", "a kind cluster that is there (default: an ephemeral one)"),
     Option("kind_config", "path", "FILE", "kind configuration (default: kind.yaml beside Pulumi.yaml, else hardened)"),
     Option("node_image", "text", "IMAGE", "image of the cluster's nodes"),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from pytest_k8ssec import docker, tools
+from pytest_k8ssec import docker, preflight, tools
+from pytest_k8ssec.disks import told
 from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.interrupts import uninterrupted
@@ -46,11 +47,12 @@ def begin(settings: Settings, *, progress: Progress, joined: Run | None = None, 
 
     Raises:
         ToolMissing: no docker daemon answers.
-        SettingsError: the state directory is not ours.
+        SettingsError: the state directory is not ours, or a folder can't be written or has too little room.
     """
     docker.check_daemon()
-    for swept in sweep():
+    for swept in sweep():  # first, as it makes room
         progress(str(swept))
+    preflight.check(settings)
     run = joined or Run.begin()
     run.uses(docker.endpoint(), docker.daemon())
     return Sites(settings, run, owner=joined is None, progress=progress, name=name)
@@ -164,8 +166,9 @@ class Sites:
         docker.check_daemon()
         binary, probe = tools.find("kind"), tools.probe_image()
         if variant is not None:
-            return self._create(variant)
-        with FileLock(self.run.directory / "base.lock"):
+            with told(what="a file of this run"):
+                return self._create(variant)
+        with told(what="a file of this run"), FileLock(self.run.directory / "base.lock"):
             if self.settings.cluster:
                 return kind.attach(self.settings.cluster, self.run, kind=binary, probe_image=probe)
             shared = self.run.directory / _SHARED
@@ -187,11 +190,13 @@ class Sites:
 
         source = self.stack_source
         found = tools.find_provider()
-        cache = tools.cache_root() / "pulumi-plugins"
+        # Where nothing is to be fetched, the cache need not be one that can be written.
+        cache = tools.cache_root() / "pulumi-plugins" if found is None or source.providers else None
         engine = stacks.Engine(tools.find("pulumi").path, found.path.parent if found else None, cache)
         if not cluster.ours:
-            return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
-        with FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
+            with told(what="a file of this run"):
+                return stacks.read(source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress)
+        with told(what="a file of this run"), FileLock(self.run.directory / f"stack-{cluster.name}.lock"):
             shared = self.run.passphrase if self.run.worker else ""
             return stacks.deploy(
                 source, engine, cluster, deadline=STACK_SECONDS, progress=self.progress, passphrase=shared
@@ -210,7 +215,9 @@ class Sites:
             raise SettingsError("stack: none was named", mend="name its directory with --k8ssec-stack DIR")
         chosen = self.settings
         assert chosen.stack is not None
-        return stacks.StackSource(chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret)
+        return stacks.StackSource(
+            chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret, chosen.allow_provider
+        )
 
     def _create(self, variant: Pack | None) -> KindCluster:
         from pytest_k8ssec.clusters import kind
@@ -298,6 +305,8 @@ class Sites:
                 "seconds": round(stack.seconds, 1),
                 "resources": len(stack.resources),
                 "namespaces": list(stack.namespaces),
+                "providers": dict(stack.providers),
+                "providers_unused": [name for name in self.settings.allow_provider if name not in stack.providers],
             }
         return about
 
@@ -318,7 +327,17 @@ class Sites:
 
         Returns:
             lines for the user: what was kept, and how to use and remove it.
+
+        Raises:
+            DaemonGone: docker does not answer any more; the text says what is left, and what removes it.
         """
+        try:
+            return self._close(failed=failed)
+        except docker.DaemonGone as error:
+            end_marked(self.run.id)
+            raise self._left(error) from error
+
+    def _close(self, *, failed: bool) -> list[str]:
         self.close_variants()
         if not self.owner:
             self.base.close_pool()
@@ -350,6 +369,16 @@ class Sites:
             remove_recorded(self.run)
             self.run.end()
 
+    def _left(self, error: docker.DaemonGone) -> docker.DaemonGone:
+        """What to tell of things that can't be removed now."""
+        cluster = (
+            f"cluster {self.base.cluster.name}" if self.base.has_cluster and self.base.cluster.ours else "what it made"
+        )
+        return docker.DaemonGone(
+            f"{error.message}: {cluster} and its containers may be left (run {self.run.id})",
+            mend=f"{error.mend}; then `k8ssec sweep` removes them, as the next run does",
+        )
+
     def _stack_flags(self) -> str:
         """What names the same stack again; a secret is named by its variable, never by its value."""
         chosen = self.settings
@@ -358,7 +387,11 @@ class Sites:
         flags = ["--k8ssec-stack", str(chosen.stack), "--k8ssec-stack-name", chosen.stack_name]
         if chosen.config_file:
             flags += ["--k8ssec-config-file", str(chosen.config_file)]
-        for flag, pairs in (("--k8ssec-config", chosen.config), ("--k8ssec-secret", chosen.secret)):
+        for flag, pairs in (
+            ("--k8ssec-config", chosen.config),
+            ("--k8ssec-secret", chosen.secret),
+            ("--k8ssec-allow-provider", chosen.allow_provider),
+        ):
             for key, value in pairs.items():
                 flags += [flag, f"{key}={value}"]
         return f" {shlex.join(flags)}"

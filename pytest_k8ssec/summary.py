@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_k8ssec import interrupts, session
 from pytest_k8ssec.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.journal import Journal
 
 _PATIENCE = 3
 """So many further Ctrl-C are held off; a fixture of the user's that hangs as it is torn down can be left by more."""
@@ -54,9 +57,20 @@ class Summary:
         if entry is not None:
             self._entries.append(entry)
             if self._journal and not report.failed:
-                self._journal.add(report.nodeid, entry)
+                self._write_down(self._journal, report.nodeid, entry)
         if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
             self._puzzling = True
+
+    def _write_down(self, journal: Journal, test: str, entry: dict[str, Any]) -> None:
+        """Keep a result for a later run; where that can't be written, this run goes on without, and does not pass."""
+        from pytest_k8ssec.errors import K8ssecError
+
+        try:
+            journal.add(test, entry)
+        except K8ssecError as error:
+            self._lines.append(f"this run can't be resumed: {error}")
+            self._ended_badly = True
+            self._journal = None
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -94,12 +108,14 @@ class Summary:
 
     def _attempt(self, what: str, step: Callable[[], list[str]]) -> None:
         """Take a step and keep its lines; where it fails that is said, and the run does not pass."""
+        from pytest_k8ssec.disks import unwritable
         from pytest_k8ssec.errors import K8ssecError
 
         try:
             self._lines += step()
         except (K8ssecError, OSError) as error:
-            self._lines.append(f"{what}: {error}")
+            told = unwritable(error) if isinstance(error, OSError) else error
+            self._lines.append(f"{what}: {told}")
             self._ended_badly = True
 
     def _leave(self) -> list[str]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 UP_OPTIONS = (
-    "kind_config", "stack", "stack_name", "config_file", "config", "secret", "node_image", "kubernetes_version",
+    "kind_config", "stack", "stack_name", "config_file", "config", "secret", "allow_provider", "node_image",
+    "kubernetes_version",
 )  # fmt: skip
 """Settings that ``up`` takes: those of the plugin, under the same names."""
 

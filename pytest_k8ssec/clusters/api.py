@@ -6,6 +6,7 @@ it is 403 or 404, because a probe has to tell them apart and an exception would 
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from kubernetes import client, config
@@ -25,11 +26,14 @@ from websocket import WebSocketException
 
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.process import Completed
+from pytest_k8ssec.proxies import is_loopback
 
 Body = dict[str, Any]
 Items = list[Body]
 
 _STDIN_CHUNK = 64 * 1024
+_NO_HOST = "none.invalid"
+"""An exception from a proxy that excepts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,12 @@ class KubeApi:
     ) -> None:
         self._made = made
         self._configuration = client.Configuration()
+        self._configuration.proxy = ""  # not the environment's: only the kubeconfig may name one
         try:
             config.load_kube_config(str(kubeconfig), context, self._configuration, persist_config=False)
         except (config.ConfigException, OSError) as error:
             raise ClusterError(f"kubeconfig {kubeconfig}: {error}") from error
+        _choose_way(self._configuration)
         self._client = client.ApiClient(self._configuration)
         self._paths: dict[tuple[str, str], tuple[str, bool]] = {}
         self._lock = threading.Lock()
@@ -97,8 +103,11 @@ class KubeApi:
 
     @cached_property
     def _bare(self) -> urllib3.PoolManager:
-        """Connections that verify the server and carry no client certificate."""
-        return urllib3.PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=str(self._configuration.ssl_ca_cert), maxsize=8)
+        """Connections that verify the server, go the same way, and carry no credentials."""
+        bare = copy.deepcopy(self._configuration)
+        bare.cert_file = bare.key_file = None
+        bare.api_key = {}
+        return client.ApiClient(bare).rest_client.pool_manager
 
     def request(
         self,
@@ -398,6 +407,19 @@ class KubeApi:
         finally:
             socket.sock.shutdown()  # the client's own close() leaves the socket open once the peer has said goodbye
         return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
+
+
+def _choose_way(configuration: client.Configuration) -> None:
+    """Have requests and WebSockets go straight to the API server, or by the proxy that its kubeconfig names.
+
+    A proxy of the environment is never asked, nor one before a server on loopback. The WebSocket's library looks into the
+    environment unless it is given both a proxy and exceptions from it, so it gets both.
+    """
+    host = urlsplit(str(configuration.host)).hostname or ""
+    if configuration.proxy and not is_loopback(host):
+        configuration.no_proxy = _NO_HOST
+    else:
+        configuration.proxy, configuration.no_proxy = configuration.host, host
 
 
 def _said(error: BaseException) -> str:

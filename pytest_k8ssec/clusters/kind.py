@@ -97,7 +97,9 @@ class KindCluster:
         try:
             told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", node.container).text
         except CommandError as error:
-            raise ProbeError(f"container {node.container}: {error.message}", details=error.details) from error
+            raise ProbeError(
+                f"container {node.container}: {error.message}", mend=error.mend, details=error.details
+            ) from error
         return tuple(
             Published(binding["HostIp"], int(binding["HostPort"]), int(target.partition("/")[0]))
             for target, bindings in json.loads(told).items()
@@ -128,7 +130,9 @@ class KindCluster:
         try:
             return docker.docker("exec", "-i", container, *argv, deadline=deadline, stdin=stdin, check=check)
         except CommandError as error:
-            raise ProbeError(f"container {container}: {error.message}", details=error.details) from error
+            raise ProbeError(
+                f"container {container}: {error.message}", mend=error.mend, details=error.details
+            ) from error
 
     def _vantage(self, place: str) -> str:
         """A container of ours to probe from; it holds nothing of the cluster but its network, and hardly a capability."""

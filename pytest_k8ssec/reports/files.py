@@ -5,9 +5,23 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from pytest_k8ssec.disks import told
+
 
 def write_whole(target: Path, text: str) -> Path:
-    """Write a text file in one step, its directory too; what was there before stays until then. Returns its path."""
+    """Write a text file in one step, its directory too; what was there before stays until then.
+
+    Returns:
+        its path.
+
+    Raises:
+        DiskError: it can't be written there.
+    """
+    with told(target):
+        return _written(target, text)
+
+
+def _written(target: Path, text: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     # Half a character, as a file's name may hold, is written as JSON escapes it.
     file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed below, and there until it is renamed

@@ -55,12 +55,16 @@ def summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tuple[st
     if not plain:
         return []
     width = max(len(str(entry["control"])) for entry in plain)
-    lines = []
+    lines: list[tuple[str, str]] = []
+    told: set[tuple[tuple[str, str], ...]] = set()
     for entry in sorted(plain, key=lambda one: (_ORDER.index(one["verdict"]), one["control"])):
         row = f"{entry['control']:<{width}}  {entry['verdict'].upper():<14}  {entry['severity']:<8}  {entry['seconds']:6.1f}s"
         lines.append((f"{row}  {entry['summary']}", _colour(entry["verdict"])))
         if entry["verdict"] in ("breached", "inconclusive"):
-            lines += _below(entry)
+            below = tuple(_below(entry))
+            # A cluster that can't be had leaves each control in the same words.
+            lines += [("    the same as above", "")] if len(below) > 1 and below in told else below
+            told.add(below)
         if verbose or entry["verdict"] == "breached":
             lines += [(f"    {line}", "") for each in entry.get("tables", []) for line in table(each, whole=verbose)]
     return lines

@@ -9,21 +9,25 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.proxies import direct
+from pytest_k8ssec.stack import plugins
 from pytest_k8ssec.stack.existing import find
 from pytest_k8ssec.stack.failure import Course, explain
 from pytest_k8ssec.stack.hiding import hider
 from pytest_k8ssec.stack.leaks import Leak
-from pytest_k8ssec.stack.messages import PROVIDER, Failed, Finished, Job, Step
+from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, Failed, Finished, Job, Message, Step
 from pytest_k8ssec.stack.model import Resource, Secret, Stack
+from pytest_k8ssec.stack.providers import Providers
 from pytest_k8ssec.stack.servers import refuse_elsewhere
 from pytest_k8ssec.stack.source import Prepared, StackSource, prepare
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
@@ -88,6 +92,7 @@ def deploy(
         with operations.worker:
             preview, _ = operations.run("preview")
             _, done = operations.run("up", total=len(preview.objects("done")))
+            operations.providers.tell_unused()
     except BaseException:
         operations.discard()  # what was broken off stays locked, and whoever comes next would be told only that
         raise
@@ -108,6 +113,7 @@ def read(
     operations = _Operations(prepare(source), engine, cluster, deadline, progress)
     with operations.worker:
         preview, _ = operations.run("preview")
+        operations.providers.tell_unused()
     declared = declared_resources(preview.steps.values())
     return operations.stack(find(declared, cluster, source), {})
 
@@ -131,7 +137,8 @@ class _Operations:
         self._progress = progress
         self._workspace = _workspace(cluster, shared=bool(passphrase))
         self._old_provider = engine.old_provider
-        self._env = _environment(engine, cluster, self._workspace, passphrase, offline=self._old_provider)
+        self.providers = Providers(prepared.source.providers, progress)
+        self._env = _environment(engine, cluster, self._workspace, passphrase, prepared.source.providers)
         self._inline = self._runs_inline()
         self.hide = hider(prepared.secrets.values())
         self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=self.hide)
@@ -147,20 +154,27 @@ class _Operations:
             K8ssecError: it failed, or ran past the deadline.
         """
         course, said, late = Course(), "", False
+        message: Message | None = None
         self._progress("stack: previewing" if operation == "preview" else f"stack: 0 of {total} objects")
         try:
             for message in self.worker.run(self._job(operation)):
                 course.take(message)
                 if isinstance(message, Finished):
-                    return course, message
+                    break
                 if isinstance(message, Failed):
                     said = message.message
+                if isinstance(message, Diagnostic):
+                    self.providers.hear(message)
                 if isinstance(message, Step):
                     self._look_at(message, course, operation, total)
                 if course.failing:
                     self.worker.hurry(_GRACE)
         except OutOfTime:
             late = True
+        if refusal := self.providers.kept_out(course.errors, operation):
+            raise refusal
+        if isinstance(message, Finished):
+            return course, message
         after = self._seconds if late else None
         raise explain(self._prepared.source, course, said, after=after, trouble=self._trouble)
 
@@ -180,6 +194,7 @@ class _Operations:
             api=self._cluster.api,
             secrets={key: Secret(value) for key, value in self._prepared.secrets.items()},
             exposed=exposed,
+            providers=self.providers.used(),
         )
 
     def _runs_inline(self) -> bool:
@@ -207,7 +222,8 @@ class _Operations:
         )
 
     def _look_at(self, step: Step, course: Course, operation: str, total: int) -> None:
-        """Refuse a provider that points elsewhere, at its first appearance; report progress."""
+        """Refuse a provider of another kind, or that points elsewhere, at its first appearance; report progress."""
+        self.providers.look_at(step.type, step.urn, operation)
         if step.type == PROVIDER and step.state == "started":
             refuse_elsewhere(step.urn, step.inputs, self._cluster.kubeconfig, self._prepared.project.directory)
         if operation == "up" and step.state == "done" and step.type.startswith("kubernetes:"):
@@ -230,18 +246,21 @@ def _workspace(cluster: Cluster, *, shared: bool) -> Path:
 
 
 def _environment(
-    engine: Engine, cluster: Cluster, workspace: Path, passphrase: str, *, offline: bool
+    engine: Engine, cluster: Cluster, workspace: Path, passphrase: str, allowed: Collection[str]
 ) -> dict[str, str]:
-    """The child's environment: ours without anything that could lead Pulumi to the user's stacks or clusters."""
+    """The child's environment: ours without anything that could lead Pulumi to the user's stacks, clusters or plugins."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
     folders = [engine.pulumi.parent, engine.plugin_dir, Path(sys.executable).parent]
-    env["PATH"] = os.pathsep.join([*(str(one) for one in folders if one), env.get("PATH", os.defpath)])
+    path = os.pathsep.join([*(str(one) for one in folders if one), env.get("PATH", os.defpath)])
+    refusing = plugins.refusing_folder(workspace / "refused", engine.pulumi, path, allowed)
+    env["PATH"] = os.pathsep.join([str(refusing), path])
     home = workspace / "home"
     home.mkdir(exist_ok=True)
     (workspace / "state").mkdir(exist_ok=True)
     if engine.plugin_cache and not (home / "plugins").exists():
-        engine.plugin_cache.mkdir(parents=True, exist_ok=True)
-        (home / "plugins").symlink_to(engine.plugin_cache, target_is_directory=True)
+        cache = plugins.cache_of(engine.plugin_cache, allowed)
+        cache.mkdir(parents=True, exist_ok=True)
+        (home / "plugins").symlink_to(cache, target_is_directory=True)
     env |= {
         # Unset, the provider would take the user's own, which may be production.
         "KUBECONFIG": str(cluster.kubeconfig),
@@ -249,12 +268,21 @@ def _environment(
         "PULUMI_BACKEND_URL": f"file://{workspace / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE": passphrase or secrets.token_urlsafe(32),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # What a program names and does not use is not fetched.
+        "PULUMI_OPTION_SKIP_PLUGIN_PRE_INSTALL": "true",
+        "PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES": plugins.download_rules(allowed),
         "NO_COLOR": "1",
     }
-    if offline:
+    if engine.old_provider:
         env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
-        env["PULUMI_OPTION_SKIP_PLUGIN_PRE_INSTALL"] = "true"
-    return env
+    return direct(env, _hosts(cluster))
+
+
+def _hosts(cluster: Cluster) -> Iterator[str]:
+    """What belongs to the cluster and may be asked from here."""
+    yield urlsplit(cluster.api.server).hostname or ""
+    for node in cluster.nodes:
+        yield from (node.name, node.address)
 
 
 def _write_workspace(workspace: Path, prepared: Prepared, probe_image: str) -> None:

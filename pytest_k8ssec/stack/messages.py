@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
-PROVIDER: Final = "pulumi:providers:kubernetes"
+PROVIDERS: Final = "pulumi:providers:"
+PROVIDER: Final = f"{PROVIDERS}kubernetes"
 STACK: Final = "pulumi:pulumi:Stack"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from pytest_k8ssec.errors import SettingsError, StackError
+from pytest_k8ssec.stack.providers import check_allowed
 
 _PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -34,6 +35,8 @@ class StackSource:
     """Plain values; a key without a namespace gets the project's. ``{probe_image}`` in a value is filled in."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Config key -> *name* of the environment variable that holds the value."""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """Providers of other kinds that the program may use -> the reason why."""
 
     def __str__(self) -> str:
         return f'stack "{self.name}" in {self.directory}'
@@ -84,7 +87,8 @@ def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Pr
 
     Raises:
         SettingsError: the settings name something that is not there, or a required value is given nowhere.
-        StackError: Pulumi.yaml, the program or the config file is not what Pulumi would accept.
+        StackError: Pulumi.yaml, the program or the config file is not what Pulumi would accept, or Pulumi.yaml brings a
+            provider along that is not allowed.
     """
     environ = os.environ if environ is None else environ
     if not _STACK_NAME.fullmatch(source.name):
@@ -93,6 +97,7 @@ def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Pr
             mend="use letters, digits, '-', '_' and '.' only: --k8ssec-stack-name dev",
         )
     project = _project(source.directory)
+    check_allowed(source.providers, project.document, source.directory)
     secrets = _secrets(source, project, environ)
     config = {key: value for key, value in _file_config(source, project, secrets).items() if key not in secrets}
     for key, value in source.config.items():

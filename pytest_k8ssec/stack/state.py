@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from pytest_k8ssec.stack.messages import STACK, Step
+from pytest_k8ssec.stack.messages import PROVIDERS, STACK, Step
 from pytest_k8ssec.stack.model import Resource, Secret
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -39,7 +39,7 @@ def _urn(resource: Resource) -> str:
 
 
 def _counts(type_: str) -> bool:
-    return type_ != STACK and not type_.startswith("pulumi:providers:")
+    return type_ != STACK and not type_.startswith(PROVIDERS)
 
 
 def _metadata(properties: Any) -> Mapping[str, Any]:

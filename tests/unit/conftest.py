@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec import redaction, tools
+from pytest_k8ssec import docker, redaction, tools
 from tests.unit.dockers import FakeDocker
 
 
@@ -48,3 +48,9 @@ def closed() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def docker_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without a daemon that went away."""
+    monkeypatch.setattr(docker, "_gone", [])

@@ -13,12 +13,18 @@ from typing import Any
 
 _SCRIPT = """\
 #!{python} -IS
-import json, pathlib, re, sys, time
+import json, os, pathlib, re, sys, time
 
 here = pathlib.Path({here!r})
 words = sys.argv[1:]
 with open(here / "log", "a") as log:
     log.write(" ".join(words) + "\\n")
+after = here / "after"
+if after.exists() and (here / "log").read_text().count("\\n") > int(after.read_text()):
+    (here / "breaking").rename(here / "broken")
+    after.unlink()
+if (here / "hangs").exists():
+    time.sleep(600)
 if (here / "broken").exists():
     sys.exit((here / "broken").read_text())
 there = [json.loads(path.read_text()) for path in sorted((here / "containers").iterdir())]
@@ -60,6 +66,8 @@ match words:
     case ["volume", "rm", *names]:
         kept = [v for v in (here / "volumes").read_text().split() if v not in names]
         (here / "volumes").write_text("".join(v + "\\n" for v in kept))
+    case ["exec", "-i", _, *command]:
+        os.execvp(command[0], command)
     case ["image", _, _, _, reference]:
         sys.exit(0 if reference in (here / "images").read_text().splitlines() else 1)
     case ["network", *_]:
@@ -150,9 +158,22 @@ class FakeDocker:
         with (self._here / "images").open("a") as file:
             file.write(f"{reference}\n")
 
-    def breaks(self, said: str) -> None:
-        """From now on every call fails, with these words."""
-        (self._here / "broken").write_text(said)
+    def breaks(self, said: str, *, after: int = 0) -> None:
+        """From now on, or after so many further calls, every call fails with these words."""
+        if not after:
+            (self._here / "broken").write_text(said)
+            return
+        (self._here / "breaking").write_text(said)
+        (self._here / "after").write_text(str(len(self.asked) + after))
+
+    def hangs(self) -> None:
+        """From now on no call comes to an end."""
+        (self._here / "hangs").touch()
+
+    def mends(self) -> None:
+        """From now on calls are answered again."""
+        for name in ("broken", "hangs"):
+            (self._here / name).unlink(missing_ok=True)
 
     @property
     def version(self) -> str:

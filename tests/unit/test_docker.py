@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_k8ssec import docker
-from pytest_k8ssec.docker import KIND_LABEL, LABEL, Container, Listed
+from pytest_k8ssec.docker import KIND_LABEL, LABEL, Container, DaemonGone, Listed
 from pytest_k8ssec.ending import MARK
 from pytest_k8ssec.errors import CommandError, ToolMissing
 from tests.unit.dockers import FakeDocker
@@ -232,3 +232,49 @@ def test_what_can_not_be_listed_is_an_error(fake_docker: FakeDocker) -> None:
     fake_docker.breaks("Cannot connect")
     with pytest.raises(CommandError, match="exit code 1"):
         docker.remove_all(lambda: docker.described(["a"]))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "error during connect: Get http://%2Fvar%2Frun: dial unix: connect: no such file",
+        "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct",
+    ],
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_a_daemon_that_went_away_is_told_as_such(fake_docker: FakeDocker, said: str, check: bool) -> None:
+    """In each wording of the client, also where its refusal is not looked at; and it stays known."""
+    assert docker.gone() is None
+    fake_docker.breaks(said)
+    with pytest.raises(DaemonGone, match="docker daemon: none answers") as caught:
+        docker.docker("exec", "-i", "n", "true", check=check)
+    assert "make docker" in caught.value.mend
+    assert said in caught.value.details
+    assert docker.gone() is caught.value
+
+
+def test_a_command_that_fails_while_the_daemon_answers_is_only_that(fake_docker: FakeDocker) -> None:
+    """Whatever it says of docker."""
+    with pytest.raises(CommandError) as caught:
+        docker.docker("exec", "-i", "n", "sh", "-c", "echo Cannot connect to the Docker daemon >&2; exit 3")
+    assert not isinstance(caught.value, DaemonGone)
+    docker.look()
+    assert docker.gone() is None
+    assert "version" in fake_docker.asked[-1]
+
+
+def test_a_daemon_that_came_back_is_used_for_cleaning_up_alone(fake_docker: FakeDocker) -> None:
+    """What stood on it is not what it was, so it stays gone for the tests."""
+    fake_docker.container("ours", LABEL, "run")
+    fake_docker.breaks("Cannot connect to the Docker daemon")
+    docker.look()
+
+    def found() -> list[Container]:
+        return docker.described(each.id for each in docker.listed() if each.run == "run")
+
+    with pytest.raises(DaemonGone):
+        docker.remove_all(found)
+    fake_docker.mends()
+    assert ["ours"] == docker.remove_all(found)
+    assert docker.gone() is not None

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_k8ssec.control import Sabotage, control_of
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
+from pytest_k8ssec.errors import DiskError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.redaction import MARK, register
@@ -239,7 +240,7 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write(folder, {"schema": object()})
     assert 1 == json.loads((folder / "report.json").read_text())["schema"]
     (folder / "c" / "report.json").mkdir(parents=True)
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(DiskError, match=r"c/report\.json: a folder stands where a file is needed"):
         write(folder / "c", {"schema": 2})
     assert ["report.json"] == [path.name for path in (folder / "c").iterdir()]
     write(folder, {"schema": 3})

@@ -6,16 +6,17 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pytest_k8ssec import tools
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.stack import SAMPLE, Engine, Secret, Stack, StackSource, deploy
+from pytest_k8ssec.stack import SAMPLE, Engine, Secret, Stack, StackSource, deploy, read
 
 
 def _find_pulumi() -> Path | None:
@@ -93,7 +94,8 @@ class _Cluster:
     ours: bool = True
     name: str = "test"
     probe_image: str = "example/probe:1"
-    api: Any = None
+    api: Any = field(default_factory=lambda: SimpleNamespace(server="https://127.0.0.1:4321"))
+    nodes: tuple[Node, ...] = (Node("test-worker", "172.18.0.9", control_plane=False),)
 
     @property
     def kubeconfig(self) -> Path:
@@ -154,6 +156,24 @@ def test_a_stack_is_deployed(
 
 
 @needs_pulumi
+def test_a_proxy_is_not_in_the_way_of_pulumi(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, source: StackSource, closed: int
+) -> None:
+    """Its parts talk to one another over loopback, and gRPC would ask the proxy: here nobody listens on it."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    (source.directory / "__main__.py").write_text(
+        "import os, pulumi\npulumi.export('direct', os.environ['NO_PROXY'])\npulumi.export('kept', os.environ['HTTPS_PROXY'])\n"
+    )
+    assert _PULUMI
+    outputs = deploy(source, Engine(_PULUMI), cluster, deadline=100).outputs
+    assert {"localhost", "127.0.0.1", "test-worker", "172.18.0.9"} <= set(outputs["direct"].split(","))
+    assert outputs["kept"] == f"http://127.0.0.1:{closed}"
+
+
+@needs_pulumi
 def test_who_shares_the_passphrase_finds_the_stack_as_it_is(cluster: Cluster, source: StackSource) -> None:
     """Workers of xdist deploy one after the other: to one state, which nobody reads without the passphrase."""
     assert _PULUMI
@@ -210,6 +230,123 @@ def test_a_program_that_raises_in_a_callback_is_located(cluster: Cluster, source
         deploy(source, Engine(_PULUMI), cluster, deadline=100)
     assert "hush" not in str(caught.value)
     assert "site-packages" not in str(caught.value)
+
+
+_CUSTOM = """
+import pulumi
+
+class Custom(pulumi.CustomResource):
+    def __init__(self):
+        super().__init__("shopdb:index:Table", "table", {"rows": 2})
+"""
+_USES = {
+    "resource": f"{_CUSTOM}\nCustom()\n",
+    "only while deploying": f"{_CUSTOM}\nif not pulumi.runtime.is_dry_run():\n    Custom()\n",
+    "an invoke whose failure is caught": (
+        "import pulumi\ntry:\n    pulumi.runtime.invoke('shopdb:index:ask', {}).value\nexcept Exception:\n    pass\n"
+    ),
+    "below a component": f"""{_CUSTOM}
+class Part(pulumi.ComponentResource):
+    def __init__(self):
+        super().__init__("shop:index:Part", "part")
+        pulumi.ProviderResource("shopdb", "main", {{}}, pulumi.ResourceOptions(parent=self))
+Part()
+""",
+}
+_PLUGIN = """
+import pathlib
+import sys
+from concurrent import futures
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    def GetPluginInfo(self, request, context):
+        return plugin_pb2.PluginInfo(version="1.0.0")
+
+    def CheckConfig(self, request, context):
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def Configure(self, request, context):
+        return provider_pb2.ConfigureResponse(supportsPreview=True)
+
+    def Check(self, request, context):
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def Create(self, request, context):
+        return provider_pb2.CreateResponse(id="made", properties=request.properties)
+
+    def Invoke(self, request, context):
+        return provider_pb2.InvokeResponse()
+
+    def Cancel(self, request, context):
+        return empty_pb2.Empty()
+
+pathlib.Path(__file__).with_name("started").touch()
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(), server)
+print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+server.start()
+server.wait_for_termination()
+"""
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A provider of another kind is on PATH. The file is there once its plugin was started."""
+    script = tmp_path / "plugins" / "pulumi-resource-shopdb"
+    script.parent.mkdir()
+    script.write_text(f"#!{sys.executable}\n{_PLUGIN}")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    return script.with_name("started")
+
+
+@needs_pulumi
+@pytest.mark.parametrize("program", _USES.values(), ids=_USES)
+def test_a_provider_of_another_kind_is_refused_before_its_plugin_is_started(
+    cluster: Cluster, source: StackSource, started: Path, program: str
+) -> None:
+    """By the real engine, however the program uses it: the plugin's first line would leave a file."""
+    (source.directory / "__main__.py").write_text(program)
+    assert _PULUMI
+    with pytest.raises(
+        StackError, match=r"^provider shopdb \(urn:pulumi:dev::shop::.*pulumi:providers:shopdb::"
+    ) as caught:
+        deploy(source, Engine(_PULUMI), cluster, deadline=100)
+    assert "is none of Kubernetes'" in caught.value.message
+    assert "--k8ssec-allow-provider shopdb=REASON" in caught.value.mend
+    assert not started.exists()
+
+
+@needs_pulumi
+@pytest.mark.parametrize("ours", [True, False], ids=["deployed", "read"])
+def test_an_allowed_provider_acts_and_is_told(cluster: Cluster, source: StackSource, started: Path, ours: bool) -> None:
+    """On a cluster that is there as well: its preview starts plugins too."""
+    (source.directory / "__main__.py").write_text(_USES["resource"])
+    assert _PULUMI
+    said: list[str] = []
+    allowing = replace(source, providers={"shopdb": "has a database of its own for tests", "tls": "once was used"})
+    stack = (deploy if ours else read)(allowing, Engine(_PULUMI), cluster, deadline=100, progress=said.append)
+    assert started.exists()
+    assert [one.type for one in stack.resources] == ["shopdb:index:Table"]
+    assert stack.providers == {"shopdb": "has a database of its own for tests"}
+    assert said.count("stack: provider shopdb is allowed: has a database of its own for tests") == 1
+    assert [line for line in said if "tls" in line and "was not used" in line]
+
+
+@needs_pulumi
+def test_no_other_stack_is_in_reach_of_a_reference(cluster: Cluster, source: StackSource) -> None:
+    """The engine answers it itself, from the run's own backend, which holds none but this."""
+    (source.directory / "__main__.py").write_text(
+        "import pulumi\npulumi.export('x', pulumi.StackReference('organization/live/prod').get_output('y'))\n"
+    )
+    assert _PULUMI
+    with pytest.raises(StackError, match="unknown stack") as caught:
+        deploy(source, Engine(_PULUMI), cluster, deadline=100)
+    assert "of-the-user" not in str(caught.value)
 
 
 def test_nothing_is_deployed_to_a_cluster_that_is_not_ours(tmp_path: Path, source: StackSource) -> None:

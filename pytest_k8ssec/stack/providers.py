@@ -1,0 +1,152 @@
+"""Which providers a program may use: Kubernetes' own, and those that the settings allow by name, each with a reason.
+
+Anything else is done for real: a bucket is made, a command run, an account asked. The engine tells of a provider as soon as
+a resource or an invoke needs it, a preview first; :mod:`pytest_k8ssec.stack.plugins` keeps it from being started before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pytest_k8ssec.errors import SettingsError, StackError
+from pytest_k8ssec.stack.messages import PROVIDER, PROVIDERS, Diagnostic
+from pytest_k8ssec.stack.plugins import REFUSES
+
+_OWN = PROVIDER.removeprefix(PROVIDERS)
+BUILT_IN = "pulumi"
+"""The engine's own: references to other stacks, of which a run's private backend holds none."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_OF_PROVIDER = re.compile(r"(::|\$)pulumi:providers:(?P<name>[^:$]+)::")
+"""In the URN of a provider."""
+_PLUGIN = re.compile(r"pulumi-resource-(?P<name>[A-Za-z0-9_.-]*[A-Za-z0-9_])")
+"""In what Pulumi says of a plugin that it did not find, or that did not start."""
+_FLAG = "--k8ssec-allow-provider"
+
+
+class Providers:
+    """Those that one stack may use, and those that it did use.
+
+    Args:
+        allowed: name to reason.
+        tell: told of each as it is first used.
+    """
+
+    def __init__(self, allowed: Mapping[str, str], tell: Callable[[str], None]) -> None:
+        self._allowed = allowed
+        self._tell = tell
+        self._used: dict[str, str] = {}
+        self._astray = False
+
+    def hear(self, said: Diagnostic) -> None:
+        """Take note where Pulumi says that a download led nowhere."""
+        self._astray = self._astray or REFUSES in said.message
+
+    def look_at(self, type_: str, urn: str, operation: str) -> None:
+        """Refuse a provider that nobody allowed.
+
+        Args:
+            type_: the resource's, ``pulumi:providers:aws``.
+            operation: which one it appears in.
+
+        Raises:
+            StackError: it is refused.
+        """
+        name = type_.removeprefix(PROVIDERS)
+        if name in (type_, _OWN, BUILT_IN) or name in self._used:
+            return
+        if name not in self._allowed:
+            raise _refusal(name, urn, operation)
+        self._used[name] = self._allowed[name]
+        self._tell(f"stack: provider {name} is allowed: {self._allowed[name]}")
+
+    def kept_out(self, errors: Iterable[Diagnostic], operation: str) -> StackError | None:
+        """The refusal where a provider that nobody allowed is in trouble: it was kept from its plugin.
+
+        Args:
+            errors: what Pulumi calls errors; None of them about such a provider gives None.
+            operation: which one they came in.
+        """
+        for error in errors:
+            found = _OF_PROVIDER.search(error.urn)
+            if found is None:
+                continue
+            if found["name"] == _OWN:
+                if self._astray:
+                    return StackError(
+                        f"provider {_OWN} ({error.urn}): is to come from a place of its own, and only Pulumi's is open",
+                        mend=f"put pulumi-resource-{_OWN} on PATH, or name no place in a test",
+                        details=error.message,
+                    )
+                continue
+            if found["name"] not in self._allowed:
+                return _refusal(found["name"], error.urn, operation)
+            below = _PLUGIN.search(error.message)
+            if below and below["name"] not in (_OWN, *self._allowed):
+                return StackError(
+                    f"provider {found['name']} ({error.urn}): is allowed, but rests on {below['name']}, which is not",
+                    mend=f"allow that too: {_FLAG} {below['name']}=REASON",
+                    details=error.message,
+                )
+        return None
+
+    def unused(self) -> list[str]:
+        """Names of those that are allowed and that the stack did not use."""
+        return [name for name in self._allowed if name not in self._used]
+
+    def tell_unused(self) -> None:
+        """Say which allowances did nothing."""
+        for name in self.unused():
+            self._tell(f"stack: provider {name} is allowed, and was not used: drop {_FLAG} {name}=...")
+
+    def used(self) -> dict[str, str]:
+        """Name to reason, of those that the stack used."""
+        return dict(self._used)
+
+
+def check_allowed(allowed: Mapping[str, str], project: Mapping[str, object], path: Path) -> None:
+    """Look at what the settings allow, and at plugins that the project itself brings along.
+
+    Args:
+        project: what Pulumi.yaml says.
+        path: the directory that it is in.
+
+    Raises:
+        SettingsError: a name is none, or needs no allowance.
+        StackError: the project names a plugin of its own that is not allowed.
+    """
+    for name in allowed:
+        if not _NAME.fullmatch(name):
+            raise SettingsError(
+                f"{_FLAG}: {name!r} is no provider's name", mend=f"name its package: {_FLAG} aws=REASON"
+            )
+        if name in (_OWN, BUILT_IN):
+            raise SettingsError(
+                f"{_FLAG} {name}=...: needs no allowance",
+                mend="drop it; one that points to another cluster than that under test is always refused",
+            )
+    for name, where in _brought_along(project):
+        if name not in (_OWN, *allowed):
+            raise _refusal(name, f"{where} of {path}", "preview")
+
+
+def _brought_along(project: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Name and place of the plugins that a project has in folders of its own, past PATH and cache."""
+    plugins, packages = project.get("plugins"), project.get("packages")
+    entries = plugins.get("providers") if isinstance(plugins, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        yield str(entry.get("name") if isinstance(entry, Mapping) else entry), "plugins.providers"
+    for name, entry in packages.items() if isinstance(packages, Mapping) else ():
+        source = entry.get("source") if isinstance(entry, Mapping) else entry
+        if str(source).startswith((".", "/", "~", "\\")):
+            yield str(name), "packages"
+
+
+def _refusal(name: str, where: str, operation: str) -> StackError:
+    made = "nothing was created" if operation == "preview" else "nothing of it was created"
+    return StackError(
+        f"provider {name} ({where}): is none of Kubernetes', so it acts on something else than the cluster under test; {made}",
+        mend=f"leave it out of what is tested, by a config value that the program asks for, or let it act for real: "
+        f"{_FLAG} {name}=REASON",
+    )
