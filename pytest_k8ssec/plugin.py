@@ -310,7 +310,7 @@ def pytest_runtest_makereport(
     elif report.when != "call":
         result = None
     if result is not None:
-        from pytest_k8ssec.redaction import redacted
+        from pytest_k8ssec.secrecy.redact import redacted
         from pytest_k8ssec.reports.junit import properties
 
         entry = redacted(result.to_json())
@@ -367,7 +367,7 @@ def _shorten_repeated(config: pytest.Config, report: pytest.TestReport) -> None:
 def _hide_secrets(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.passed and not report.sections and not getattr(report, "user_properties", ()):
         return
-    from pytest_k8ssec.redaction import redact, redacted
+    from pytest_k8ssec.secrecy.redact import redact, redacted
 
     if isinstance(report.longrepr, tuple):
         path, line, reason = report.longrepr

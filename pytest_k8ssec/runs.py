@@ -24,7 +24,7 @@ from pathlib import Path
 from pytest_k8ssec import locks
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.locks import Lock
-from pytest_k8ssec.redaction import register
+from pytest_k8ssec.secrecy.redact import register
 
 PREFIX = "k8ssec-"
 """Every name that a run gives to a cluster or a container begins with this and the run's id."""

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(text: str, code: int) -> int:
-    from pytest_k8ssec.redaction import redact
+    from pytest_k8ssec.secrecy.redact import redact
 
     print(f"k8ssec: {redact(text)}", file=sys.stderr)
     return code

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.redaction import redacted
+from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.reports.files import write_whole
 
 SCHEMA = 1

@@ -14,7 +14,7 @@ from pytest_k8ssec.control import Sabotage, control_of
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.packs import Pack
-from pytest_k8ssec.redaction import MARK, register
+from pytest_k8ssec.secrecy.redact import MARK, register
 from pytest_k8ssec.reports import terminal
 from pytest_k8ssec.reports.json import SCHEMA, document, write
 from pytest_k8ssec.reports.junit import properties

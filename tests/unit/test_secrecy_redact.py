@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.redaction import MARK, redact, redacted, register
+from pytest_k8ssec.secrecy.redact import MARK, redact, redacted, register
 
 PASSWORD = "hunter2-and-more"
 TOKEN = base64.b64encode(bytes(range(7, 250))).decode()
