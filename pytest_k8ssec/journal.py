@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.settings import Settings
 
 _PACKAGE = Path(__file__).parent

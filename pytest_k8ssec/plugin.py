@@ -310,8 +310,8 @@ def pytest_runtest_makereport(
     elif report.when != "call":
         result = None
     if result is not None:
-        from pytest_k8ssec.secrecy.redact import redacted
         from pytest_k8ssec.reports.junit import properties
+        from pytest_k8ssec.secrecy.redact import redacted
 
         entry = redacted(result.to_json())
         report.k8ssec = entry  # type: ignore[attr-defined]

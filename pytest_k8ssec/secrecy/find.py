@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.stack.hiding import forms, hider
+from pytest_k8ssec.secrecy import forms
+from pytest_k8ssec.secrecy.redact import Redactor
 
 SAMPLE = "a sample of our own"
 """Where a search that proves itself puts the values beside what it searches."""
+_SHORTEST = 8
+"""What is made of a value, and is shorter, stands in innocent words as well."""
 _DEPTH = 4
 """How many times a text is unpacked."""
 _UNPACKED = 4 * 1024 * 1024
@@ -44,8 +47,8 @@ def leaks(document: Any, secrets: Mapping[str, str]) -> Iterator[Leak]:
     Args:
         secrets: values by name.
     """
-    needles = {name: {form.encode() for form in forms(value)} for name, value in secrets.items()}
-    hide = hider(secrets.values())
+    needles = {name: set(_needles(value)) for name, value in secrets.items()}
+    hide = Redactor(secrets.values())
     for place, text in _texts(document, ""):
         told = set()
         for form, data in _layers(text, _DEPTH):
@@ -53,6 +56,15 @@ def leaks(document: Any, secrets: Mapping[str, str]) -> Iterator[Leak]:
                 if name not in told and any(each in data for each in found):
                     told.add(name)
                     yield Leak(name, hide(place), form or "in plain")
+
+
+def _needles(value: str) -> Iterator[bytes]:
+    """What to look for; what is in base64 is unpacked first."""
+    raw = value.encode(errors="surrogateescape")
+    yield raw
+    for form in (*forms.written(value), *forms.key_lines(value), raw.hex(), raw.hex().upper()):
+        if len(form) >= _SHORTEST:
+            yield form.encode(errors="surrogateescape")
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, bytes]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.stack.leaks import Leak
+from pytest_k8ssec.secrecy.find import Leak
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import KubeApi

@@ -138,9 +138,7 @@ def test_a_registered_secret_never_shows(lab: pytest.Pytester, run: Run, line: s
 
 def test_a_secret_never_shows_where_a_module_breaks(lab: pytest.Pytester, run: Run) -> None:
     """An import that fails tells its traceback without it."""
-    module = (
-        f"from pytest_k8ssec.secrecy.redact import register\nS = ''.join({list(SECRET)!r})\nregister(S)\nraise OSError(S)\n"
-    )
+    module = f"from pytest_k8ssec.secrecy.redact import register\nS = ''.join({list(SECRET)!r})\nregister(S)\nraise OSError(S)\n"
     result = run(module)
     result.assert_outcomes(errors=1)
     assert SECRET not in result.stdout.str()

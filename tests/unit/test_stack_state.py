@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from pytest_k8ssec.stack.hiding import hider
+
 from pytest_k8ssec.stack.messages import Diagnostic, Failed, Finished, Message, Step, decode, encode
 from pytest_k8ssec.stack.model import Secret
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
