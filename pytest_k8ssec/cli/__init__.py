@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pytest_k8ssec.cli.parser import parser
 from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.interrupts import Terminated, obey_sigterm
+from pytest_k8ssec.secrecy import given
+from pytest_k8ssec.secrecy.stream import draw_curtain
 
 FAILURE, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -22,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
     """
+    draw_curtain(sys.stdout, sys.stderr)
+    given.environment(os.environ)
     arguments = parser().parse_args(argv)
     undo = obey_sigterm()
     try:
