@@ -22,12 +22,16 @@ from pytest_k8ssec.secrecy.redact import redact, redacted
 from pytest_k8ssec.secrecy.stream import draw_curtain
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Before any code of the user's runs: its secrets are known, and standard output and error shut to them."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Before any code of the user's runs: its secrets are known, and standard output and error shut to them.
+
+    A wrapper, as pytest's capture is one: what stands outside of it are the real streams.
+    """
     draw_curtain(sys.stdout, sys.stderr)
     with suppress(SettingsError, pytest.UsageError):  # told once all is configured
         session.foresee(early_config)
+    yield
 
 
 def hide(report: pytest.TestReport | pytest.CollectReport) -> None:

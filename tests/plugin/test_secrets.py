@@ -272,8 +272,14 @@ ENDINGS: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("options", [("--full-trace", "-l"), ("-n2",), ("-p", "no:terminal")], ids=" ".join)
+CASES = [
+    *((ending, ("--full-trace", "-l", "-rs")) for ending in ENDINGS),
+    *((ending, ("-n2",)) for ending in ("internal error", "collection", "thread", "header")),
+    *((ending, ("-p", "no:terminal")) for ending in ("internal error", "exit at the start", "usage")),
+]
+
+
+@pytest.mark.parametrize(("ending", "options"), CASES, ids=lambda each: each if isinstance(each, str) else each[0])
 def test_no_ending_shows_a_secret(outputs: Outputs, ending: str, options: tuple[str, ...]) -> None:
     """Wherever a run breaks off, and whoever says so."""
     told = outputs(*options, **ENDINGS[ending])
@@ -282,27 +288,59 @@ def test_no_ending_shows_a_secret(outputs: Outputs, ending: str, options: tuple[
     assert {} == {place: found for place, text in told.items() if (found := shown(text))}
 
 
+_PREPARES = """
+from pytest_k8ssec.session import SETTINGS
+from pytest_k8ssec.stack import StackSource, prepare
+def test_it(request):
+    settings = request.config.stash[SETTINGS]
+    prepare(StackSource(settings.stack, "dev", None, {}, settings.secret))
+"""
+
+
 @pytest.mark.parametrize("place", ["option", "variable", "ini"])
+@pytest.mark.parametrize("pair", ["key={}", "{}"])
 def test_a_value_in_place_of_its_variables_name_is_not_shown(
-    lab: pytest.Pytester, place: str, monkeypatch: pytest.MonkeyPatch
+    lab: pytest.Pytester, place: str, pair: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistake that is easily made: the error must not print the value for all to see."""
     value = some(20)
     (lab.path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     (lab.path / "__main__.py").touch()
-    lab.makepyfile(test_it="def test_it(stack_source): pass\ndef test_says():\n    import os; assert not os.environ\n")
-    lab.makeconftest(
-        "import pytest\nfrom pytest_k8ssec.stack import prepare\n@pytest.fixture\ndef stack_source(k8ssec_sites):\n"
-        "    prepare(k8ssec_sites)\n"
+    lab.makepyfile(test_it=_PREPARES)
+    given = pair.format(value)
+    if place == "variable":
+        monkeypatch.setenv("K8SSEC_SECRET", given)
+    elif place == "ini":
+        lab.makeini(f"[pytest]\nk8ssec_secret = {given}\n")
+    options = ("--k8ssec-secret", given) if place == "option" else ()
+    result = lab.runpytest_subprocess("--k8ssec-stack=.", "-l", "-v", *options)
+    told = result.stdout.str() + result.stderr.str()
+    assert ("is not shown" if "key" in pair else "is not of the form") in told
+    assert not any(value[at : at + 8] in told for at in range(13))
+
+
+def test_what_a_project_declares_secret_and_gives_in_plain_is_not_shown(lab: pytest.Pytester) -> None:
+    """Also where it stands deep in a value; and Pulumi's own passphrase, from its file."""
+    default, deep, phrase = some(20), some(20), some(20)
+    (lab.path / "Pulumi.yaml").write_text(
+        f"name: shop\nruntime: python\nconfig:\n  a: {{secret: true, default: {default}}}\n  b: {{secret: true}}\n"
     )
-    options: tuple[str, ...] = ()
-    for pair in (f"key={value}", value):
-        if place == "option":
-            options = ("--k8ssec-secret", pair)
-        elif place == "variable":
-            monkeypatch.setenv("K8SSEC_SECRET", pair)
-        else:
-            lab.makeini(f"[pytest]\nk8ssec_secret = {pair}\n")
-        result = lab.runpytest_subprocess("--k8ssec-stack=.", "-l", "-v", *options)
-        assert result.ret != pytest.ExitCode.OK
-        assert not any(value[at : at + 8] in result.stdout.str() + result.stderr.str() for at in range(13))
+    (lab.path / "Pulumi.k8ssec.yaml").write_text(f"config:\n  shop:b: {{x: [{{y: {deep}}}]}}\n")
+    (lab.path / "phrase").write_text(phrase + "\n")
+    lab.makepyfile(
+        test_it="from pathlib import Path\nimport pytest\n"
+        "@pytest.mark.parametrize('name', ['Pulumi.yaml', 'Pulumi.k8ssec.yaml', 'phrase'])\n"
+        "def test_it(name): assert not Path(name).read_text()\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(lab.path / "phrase"))
+        told = lab.runpytest_subprocess("--k8ssec-stack=.", "-vv").stdout.str()
+    assert "assert not" in told
+    assert not any(value[at : at + 8] in told for value in (default, deep, phrase) for at in range(13))
+
+
+def test_plain_output_is_left_as_it_is(outputs: Outputs) -> None:
+    """Ten secrets, documents among them, cut nothing out of what everybody may read."""
+    text = "apiVersion: v1, kind: Config, TCP 10.0.0.1:6443 at ledger.payments:5432, -----BEGIN CERTIFICATE-----"
+    told = outputs("-rA", test_it=f"def test_it(): print({text!r})\n")
+    assert text in told["stdout"]
