@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pytest_k8ssec.secrecy import forms
@@ -47,24 +48,28 @@ def leaks(document: Any, secrets: Mapping[str, str]) -> Iterator[Leak]:
     Args:
         secrets: values by name.
     """
-    needles = {name: set(_needles(value)) for name, value in secrets.items()}
-    hide = Redactor(secrets.values())
+    needles = {name: _needles(value) for name, value in secrets.items()}
     for place, text in _texts(document, ""):
         told = set()
         for form, data in _layers(text, _DEPTH):
             for name, found in needles.items():
                 if name not in told and any(each in data for each in found):
                     told.add(name)
-                    yield Leak(name, hide(place), form or "in plain")
+                    yield Leak(name, _hider(tuple(secrets.values()))(place), form or "in plain")
 
 
-def _needles(value: str) -> Iterator[bytes]:
+# Both are asked again for each document of a cluster.
+@lru_cache(maxsize=64)
+def _needles(value: str) -> frozenset[bytes]:
     """What to look for; what is in base64 is unpacked first."""
     raw = value.encode(errors="surrogateescape")
-    yield raw
-    for form in (*forms.written(value), *forms.key_lines(value), raw.hex(), raw.hex().upper()):
-        if len(form) >= _SHORTEST:
-            yield form.encode(errors="surrogateescape")
+    made = {*forms.written(value), *forms.key_lines(value), raw.hex(), raw.hex().upper()}
+    return frozenset((raw, *(form.encode(errors="surrogateescape") for form in made if len(form) >= _SHORTEST)))
+
+
+@lru_cache(maxsize=8)
+def _hider(values: tuple[str, ...]) -> Redactor:
+    return Redactor(values)
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, bytes]]:

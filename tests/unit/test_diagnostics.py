@@ -105,7 +105,7 @@ def test_logs_hold_no_secret_and_are_their_owners_alone(run: Run, exported: dict
         assert not any(value[at : at + 8].encode() in told for at in range(len(value) - 7))
     for path in (saved, *saved.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
-    assert [run.id] == os.listdir(saved.parent)
+    assert [saved] == list(saved.parent.iterdir())
     assert not list(run.directory.glob("logs-*"))
 
 
@@ -176,7 +176,7 @@ def test_logs_of_old_runs_go_and_nothing_else(run: Run, exported: dict[str, byte
     (root / "mine").mkdir()
     saved = kind.export_logs(cluster(run, Api()), KIND, root / run.id)
     assert saved
-    names = set(os.listdir(root))
+    names = {path.name for path in root.iterdir()}
     assert {"mine", run.id, f"{diagnostics.KEPT + 2:08x}"} <= names
     assert len(names) == diagnostics.KEPT + 1
     assert "00000000" not in names

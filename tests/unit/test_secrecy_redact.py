@@ -118,8 +118,8 @@ def test_any_eight_characters_in_a_row_are_cut_out(length: int) -> None:
 
 def test_words_of_a_secret_are_cut_out_too_unless_everybody_uses_them() -> None:
     """A passphrase is made of words."""
-    register("xylophone gondola walrus default namespace")
-    assert f"the {MARK} wa, default namesp" == redact("the xylophone gondola wa, default namesp")
+    register("xylophone gondola walrus namespace")
+    assert f"the {MARK}, namespace" == redact("the xylophone gon, namespace")
 
 
 @pytest.mark.parametrize("value", ["abc12", "a b\n", ""])
