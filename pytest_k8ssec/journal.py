@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.disks import told
-from pytest_k8ssec.redaction import redacted
 from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.settings import Settings
 
 _PACKAGE = Path(__file__).parent

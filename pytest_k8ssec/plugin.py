@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_k8ssec import session
+from pytest_k8ssec import curtain, session
 from pytest_k8ssec.catalogue import ROOT, is_control_file
 from pytest_k8ssec.control import Severity, control_of
 from pytest_k8ssec.errors import DiskError, K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
 from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
+from pytest_k8ssec.secrecy.redact import redact, redacted
 from pytest_k8ssec.session import SETTINGS, begun_sites, teller
 from pytest_k8ssec.settings import OPTIONS
 from pytest_k8ssec.summary import Summary
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.results import Result
 
 _FIXTURES = "pytest_k8ssec.fixtures"
-pytest_plugins = (_FIXTURES, "pytest_k8ssec.ordering")
+pytest_plugins = (_FIXTURES, "pytest_k8ssec.ordering", "pytest_k8ssec.curtain")
 
 _RESULT = pytest.StashKey["Result"]()
 _BASELINE = pytest.StashKey[dict[str, Verdict]]()
@@ -71,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if settings.sabotage and _is_distributed(config):
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     except (SettingsError, DiskError) as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(redact(str(error))) from None
     journal = session.journal(config)
     earlier = journal.earlier.values() if journal else ()
     config.stash[_BASELINE] = {
@@ -337,7 +338,6 @@ def pytest_runtest_makereport(
     elif report.when != "call":
         result = None
     if result is not None:
-        from pytest_k8ssec.redaction import redacted
         from pytest_k8ssec.reports.junit import properties
 
         entry = redacted(result.to_json())
@@ -345,7 +345,7 @@ def pytest_runtest_makereport(
         told = properties(entry)
         item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
         report.user_properties = [*report.user_properties, *told]
-    _hide_secrets(report)
+    curtain.hide(report)
     return report
 
 
@@ -353,7 +353,7 @@ def pytest_runtest_makereport(
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """No secret leaves in the traceback of a module that can't be imported."""
     report = yield
-    _hide_secrets(report)
+    curtain.hide(report)
     return report
 
 
@@ -389,26 +389,6 @@ def _shorten_repeated(config: pytest.Config, report: pytest.TestReport) -> None:
         first = next((line.strip() for line in text.splitlines() if line.strip()), "set-up failed")
         report.longrepr = f"the same set-up error as above: {first}"
     config.stash[_TOLD].add(text)
-
-
-def _hide_secrets(report: pytest.TestReport | pytest.CollectReport) -> None:
-    if report.passed and not report.sections and not getattr(report, "user_properties", ()):
-        return
-    from pytest_k8ssec.redaction import redact, redacted
-
-    if isinstance(report.longrepr, tuple):
-        path, line, reason = report.longrepr
-        report.longrepr = (path, line, redact(reason))
-    elif report.longrepr is not None:
-        text = report.longreprtext
-        hidden = redact(text)
-        if hidden != text:
-            report.longrepr = hidden
-    report.sections = [(title, redact(text)) for title, text in report.sections]
-    if isinstance(report, pytest.TestReport):
-        report.user_properties = [(name, redacted(value)) for name, value in report.user_properties]
-        if hasattr(report, "wasxfail"):
-            report.wasxfail = redact(report.wasxfail)
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from pytest_k8ssec import locks
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.locks import Lock
-from pytest_k8ssec.redaction import register
+from pytest_k8ssec.secrecy.redact import register
 
 if TYPE_CHECKING:
     from pytest_k8ssec.docker import Container

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_k8ssec.settings import Option, Settings, check_places, resolve, table
+from pytest_k8ssec.secrecy import given
+from pytest_k8ssec.settings import Option, Settings, Source, check_places, resolve, table
 
 if TYPE_CHECKING:
     from pytest_k8ssec.journal import Journal
@@ -31,19 +32,32 @@ _WORKER_KEY = "k8ssec_run"
 
 def configure(config: pytest.Config) -> Settings:
     """Merge all settings once. Raises SettingsError."""
+    settings = _settings(config, lambda option: config.getoption(option.ini, None))
+    config.stash[SETTINGS] = settings
+    if settings.resume and settings.report and _lent(config) is None:
+        from pytest_k8ssec.journal import Journal, fingerprint
+
+        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings))
+    return settings
+
+
+def foresee(config: pytest.Config) -> None:
+    """Register the secrets that the settings give, before the first conftest is imported. Raises SettingsError."""
+    _settings(config, lambda option: getattr(config.known_args_namespace, option.ini, None))
+
+
+def _settings(config: pytest.Config, cli: Source) -> Settings:
+    """All settings, once the secrets among them are registered."""
+    given.environment(os.environ)
     settings = resolve(
-        cli=lambda option: config.getoption(option.ini, None),
+        cli=cli,
         environ=os.environ,
         ini=lambda option: _ini(config, option),
         table=table(config.rootpath / "pyproject.toml"),
         base=config.inipath.parent if config.inipath else config.rootpath,
     )
     check_places(settings)
-    config.stash[SETTINGS] = settings
-    if settings.resume and settings.report and _lent(config) is None:
-        from pytest_k8ssec.journal import Journal, fingerprint
-
-        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings))
+    given.project(settings.stack, settings.stack_name, settings.config_file, settings.config)
     return settings
 
 

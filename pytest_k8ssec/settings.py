@@ -46,6 +46,8 @@ class Settings:
     """Control id to the reason why it may be not-applicable under ``strict``."""
     allow_provider: Mapping[str, str] = field(default_factory=dict)
     """Provider of another kind than Kubernetes' that the stack may use, to the reason why."""
+    diagnostics: Path | None = None
+    """Where a cluster's logs go when something fails; None for the state directory."""
     allow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Control id to subject to the reason why that subject is allowed what the control forbids."""
 
@@ -112,6 +114,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("keep", "choice", "WHEN", "keep the cluster after the run: never, on-failure, always", KEEP),
     Option("strict", "choice", "WHEN", "not-applicable fails: auto (where we made the cluster), on, off", STRICT),
     Option("report", "path", "DIR", "write report.json into this directory"),
+    Option(
+        "diagnostics", "path", "DIR", "where the cluster's logs go when something fails (default: below K8SSEC_STATE)"
+    ),
     Option("not_applicable", "pairs", "CONTROL=REASON", "a control that may be not-applicable although strict"),
     Option("allow", "allow", "CONTROL:SUBJECT=REASON", "a subject that is allowed what a control forbids"),
 )
@@ -149,6 +154,8 @@ def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping
             (option.ini, ini(option), base),
             (f"[tool.k8ssec] {option.key}", table.get(option.key), base),
         )
+        if option.name == "secret":
+            _hide(places, environ)
         given = [_parse(option, raw, where, start) for where, raw, start in places if raw not in (None, "", [])]
         if given:
             # Mappings are merged, the strongest place last; of anything else the strongest place's value counts.
@@ -215,6 +222,16 @@ def table(pyproject: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise SettingsError(f"{pyproject}: tool.k8ssec must be a table")
     return found
+
+
+def _hide(places: Iterable[tuple[str, Any, Path]], environ: Mapping[str, str]) -> None:
+    """Register the secrets that any place names, also where a stronger place overrides it, before an error is raised."""
+    for _, raw, _ in places:
+        if raw:
+            from pytest_k8ssec.secrecy import given  # here, as most runs give none
+
+            lines = raw.splitlines() if isinstance(raw, str) else raw if isinstance(raw, (list, Mapping)) else [raw]
+            given.variables(lines.values() if isinstance(lines, Mapping) else lines, environ)
 
 
 def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:

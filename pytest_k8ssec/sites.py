@@ -21,7 +21,7 @@ from pytest_k8ssec.ending import end_marked
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.interrupts import uninterrupted
 from pytest_k8ssec.packs import Pack
-from pytest_k8ssec.runs import Run, state_root
+from pytest_k8ssec.runs import Run
 from pytest_k8ssec.saboteur import checked
 from pytest_k8ssec.settings import Settings
 from pytest_k8ssec.sweep import remove_recorded, sweep
@@ -245,7 +245,7 @@ class Sites:
             suffix=variant.name if variant else "",
             kept_name="" if variant else self._name,
             progress=self.progress,
-            diagnostics=self.diagnostics,
+            logs=self.diagnostics,
         )
         if variant is not None:
             self._prove(variant, cluster)
@@ -281,7 +281,9 @@ class Sites:
     @property
     def diagnostics(self) -> Path:
         """Where logs go when something fails; outlives the run."""
-        return (self.settings.report or state_root()) / "diagnostics" / self.run.id
+        from pytest_k8ssec.clusters.diagnostics import default_root
+
+        return (self.settings.diagnostics or default_root()) / self.run.id
 
     def describe(self) -> dict[str, Any]:
         """The cluster, the stack and the versions, for a report; only what is known without asking anybody."""
@@ -317,7 +319,7 @@ class Sites:
         if not (self.owner and self.base.has_cluster and self.base.cluster.ours):
             return []
         saved = kind.export_logs(self.base.cluster, tools.find("kind"), self.diagnostics)
-        return [f"logs of the cluster: {self.diagnostics}"] if saved else []
+        return [f"logs of the cluster: {saved}"] if saved else []
 
     def close(self, *, failed: bool) -> list[str]:
         """Remove what this process created, unless it is to be kept.

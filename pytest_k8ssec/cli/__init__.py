@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from pytest_k8ssec.cli.parser import parser
 from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.interrupts import Terminated, obey_sigterm
+from pytest_k8ssec.secrecy import given
+from pytest_k8ssec.secrecy.redact import redact
+from pytest_k8ssec.secrecy.stream import draw_curtain
 
 FAILURE, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -22,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
     """
+    draw_curtain(sys.stdout, sys.stderr)
+    given.environment(os.environ)
     arguments = parser().parse_args(argv)
     undo = obey_sigterm()
     try:
@@ -39,13 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILURE
     except OSError as error:
         return _tell(f"{error.filename or 'system'}: {error.strerror or error}", FAILURE)
+    except Exception:  # noqa: BLE001 - a fault of ours: its traceback is shown as python would, but without secrets
+        traceback.print_exc()
+        return FAILURE
     finally:
         undo()
     return code
 
 
 def _tell(text: str, code: int) -> int:
-    from pytest_k8ssec.redaction import redact
-
     print(f"k8ssec: {redact(text)}", file=sys.stderr)
     return code

@@ -16,10 +16,10 @@ from pytest_k8ssec.attack.findings import Finding, findings, shown
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.cli.setup import settings_of, teller
 from pytest_k8ssec.errors import K8ssecError, ProbeError, SabotageError, SettingsError
-from pytest_k8ssec.redaction import redact, redacted
 from pytest_k8ssec.reports import attack as pictures
 from pytest_k8ssec.reports.attack_svg import svg
 from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.secrecy.redact import redact, redacted
 from pytest_k8ssec.settings import Settings
 from pytest_k8ssec.stack import Workload
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UP_OPTIONS = (
     "kind_config", "stack", "stack_name", "config_file", "config", "secret", "allow_provider", "node_image",
-    "kubernetes_version",
+    "kubernetes_version", "diagnostics",
 )  # fmt: skip
 """Settings that ``up`` takes: those of the plugin, under the same names."""
 

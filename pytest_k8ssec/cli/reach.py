@@ -13,8 +13,8 @@ from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER
-from pytest_k8ssec.redaction import redact
 from pytest_k8ssec.reports import reach as pictures
+from pytest_k8ssec.secrecy.redact import redact
 from pytest_k8ssec.settings import Settings
 
 DEFAULT_INTENT = "intent.yaml"

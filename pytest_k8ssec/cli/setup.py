@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.settings import Settings, check_places, resolve, table
 
 
@@ -28,6 +29,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         base=here,
     )
     check_places(settings)
+    given.project(settings.stack, settings.stack_name, settings.config_file, settings.config)
     return replace(settings, sabotage=False)
 
 

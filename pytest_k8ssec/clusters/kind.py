@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_k8ssec import belongings, docker
-from pytest_k8ssec.clusters import after
+from pytest_k8ssec.clusters import after, diagnostics
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -199,7 +199,7 @@ def create(
     suffix: str = "",
     kept_name: str = "",
     progress: Progress = lambda _: None,
-    diagnostics: Path | None = None,
+    logs: Path | None = None,
 ) -> KindCluster:
     """Make a cluster and wait until its nodes are ready.
 
@@ -210,7 +210,7 @@ def create(
         suffix: tells apart several clusters of one run.
         kept_name: a name that the user chose, instead of the run's.
         progress: told each step.
-        diagnostics: where logs go when creation fails.
+        logs: where the nodes' logs go when creation fails.
 
     Raises:
         ClusterError: kind refused, or the nodes were not ready in time; nothing is left behind then.
@@ -248,8 +248,8 @@ def create(
         for step in config.after:
             after.STEPS[step](cluster)
     except BaseException as error:
-        if diagnostics is not None and isinstance(error, ClusterError) and export_logs(cluster, kind, diagnostics):
-            error.details += f"\nlogs of its nodes: {diagnostics}"
+        if logs is not None and isinstance(error, ClusterError) and (saved := export_logs(cluster, kind, logs)):
+            error.details += f"\nlogs of its nodes: {saved}"
         with suppress(CommandError):  # the ledger has it: it is tried again at the end of the run
             cluster.close()
         raise
@@ -281,16 +281,18 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     return cluster
 
 
-def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> bool:
-    """Write the logs of a cluster's nodes into a directory, as far as they are to be had; whether some were."""
+def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> Path | None:
+    """Save the logs of a cluster's nodes, without its secrets, as far as they are to be had. Returns where they are."""
+
+    def export(folder: Path) -> None:
+        _kind(kind, "export", "logs", str(folder), "--name", cluster.name, deadline=60, what="kind", owner=cluster.run)
+
     try:
         if not any(_is_node(each, cluster.name) for each in belongings.of_living(cluster.run)):
-            return False
-        _kind(kind, "export", "logs", str(directory), "--name", cluster.name, deadline=60, what="kind")
-    except (ClusterError, CommandError):
-        # The error that led here matters more than that its logs could not all be saved.
-        return directory.is_dir() and any(directory.iterdir())
-    return True
+            return None
+    except CommandError:
+        return None  # the error that led here matters more than that its logs could not be saved
+    return diagnostics.save(cluster.run, directory, export, lambda: diagnostics.secrets_of(lambda: cluster.api))
 
 
 def _is_node(container: docker.Container, cluster: str) -> bool:

@@ -15,7 +15,7 @@ from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.probes import manifests
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.tasks import Http
-from pytest_k8ssec.redaction import register
+from pytest_k8ssec.secrecy.redact import register
 
 TOKEN_SECONDS = 600
 """The shortest life that the API server grants."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.redaction import redacted
 from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.secrecy.redact import redacted
 
 SCHEMA = 1
 

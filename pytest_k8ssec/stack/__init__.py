@@ -1,7 +1,7 @@
 """Deploys a Pulumi stack to a cluster, and shows it to tests. Pulumi itself is imported in a child process only."""
 
+from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.deploy import Engine, deploy, read
-from pytest_k8ssec.stack.leaks import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.model import API_CLIENT, Resource, Secret, ServiceAccount, Stack, Workload
 from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
 

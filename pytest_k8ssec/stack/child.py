@@ -19,8 +19,8 @@ from typing import IO, Any
 from pulumi import automation as auto
 from pulumi.automation import events
 
+from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.inline import InlineProgram
-from pytest_k8ssec.stack.leaks import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.messages import PROVIDER, STACK, Diagnostic, Failed, Finished, Job, Message, Step, encode
 from pytest_k8ssec.stack.session import end_session
 from pytest_k8ssec.stack.state import readable

@@ -20,11 +20,11 @@ import yaml
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.proxies import direct
+from pytest_k8ssec.secrecy.find import Leak
+from pytest_k8ssec.secrecy.redact import Redactor, redact
 from pytest_k8ssec.stack import plugins
 from pytest_k8ssec.stack.existing import find
 from pytest_k8ssec.stack.failure import Course, explain
-from pytest_k8ssec.stack.hiding import hider
-from pytest_k8ssec.stack.leaks import Leak
 from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, Failed, Finished, Job, Message, Step
 from pytest_k8ssec.stack.model import Resource, Secret, Stack
 from pytest_k8ssec.stack.providers import Providers
@@ -140,8 +140,9 @@ class _Operations:
         self.providers = Providers(prepared.source.providers, progress)
         self._env = _environment(engine, cluster, self._workspace, passphrase, prepared.source.providers)
         self._inline = self._runs_inline()
-        self.hide = hider(prepared.secrets.values())
-        self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=self.hide)
+        # A URL among the outputs is there to be used: it is left alone where it merely resembles a secret.
+        self.hide = Redactor(prepared.secrets.values(), whole=True)
+        self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=redact)
         _write_workspace(self._workspace, prepared, cluster.probe_image)
 
     def run(self, operation: Literal["preview", "up"], total: int = 0) -> tuple[Course, Finished]:
@@ -233,7 +234,7 @@ class _Operations:
                 self._progress(f"stack: {done} of {total} objects")
 
     def _trouble(self, namespaces: list[str]) -> str:
-        return self.hide(describe(self._cluster.api, namespaces))
+        return redact(describe(self._cluster.api, namespaces))
 
 
 def _workspace(cluster: Cluster, *, shared: bool) -> Path:

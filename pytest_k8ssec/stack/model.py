@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.stack.leaks import Leak
+from pytest_k8ssec.secrecy import given
+from pytest_k8ssec.secrecy.find import Leak
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import KubeApi
@@ -23,6 +24,7 @@ class Secret:
 
     def __init__(self, value: Any) -> None:
         self.__value = value
+        given.everything(value)
 
     def reveal(self) -> Any:
         """The value itself: for use in a request, never for a message."""

@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 
 from pytest_k8ssec.errors import SettingsError, StackError
+from pytest_k8ssec.secrecy import given
+from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack.providers import check_allowed
 
 _PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
@@ -189,12 +191,23 @@ def _secrets(source: StackSource, project: Project, environ: Mapping[str, str]) 
     for key, variable in source.secrets.items():
         qualified = _key(key, project, "--k8ssec-secret KEY=ENVVAR")
         if not environ.get(variable):
-            raise SettingsError(
-                f"environment variable {variable}: is not set, and the secret config value {qualified} comes from it",
-                mend=f"set {variable}, or name another variable: --k8ssec-secret {key}=ENVVAR",
-            )
-        found[qualified] = environ[variable]
+            raise _unset(key, qualified, variable)
+        found[qualified] = register(environ[variable])
     return found
+
+
+def _unset(key: str, qualified: str, variable: str) -> SettingsError:
+    """The error for a variable without a value; a text that is no usual name may be the secret, given by mistake."""
+    if given.looks_like_name(variable):
+        return SettingsError(
+            f"environment variable {variable}: is not set, and the secret config value {qualified} comes from it",
+            mend=f"set {variable}, or name another variable: --k8ssec-secret {key}=ENVVAR",
+        )
+    register(variable)
+    return SettingsError(
+        f"secret config value {qualified}: what was given for it is not shown, and is not the name of a variable that is set",
+        mend=f"put the value into an environment variable, and name that: --k8ssec-secret {key}=ENVVAR",
+    )
 
 
 def _key(key: str, project: Project, option: str) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec import ordering, redaction
+from pytest_k8ssec import ordering
 from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.secrecy import redact
 
 LAB = '''
 """Records what a probe would have seen."""
@@ -53,8 +54,7 @@ def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put back what an inner run registers for the whole process."""
-    monkeypatch.setattr(redaction, "_secrets", set())
-    monkeypatch.setattr(redaction, "_pieces", set())
+    monkeypatch.setattr(redact, "_known", redact.Redactor())
     monkeypatch.setattr(ordering, "controls", controls)
 
 

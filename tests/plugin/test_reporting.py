@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.redaction import MARK
+from pytest_k8ssec.secrecy.redact import MARK
 from tests.plugin.conftest import Run
 
 TWO = """
@@ -123,7 +123,7 @@ def test_a_registered_secret_never_shows(lab: pytest.Pytester, run: Run, line: s
     """Neither in captured output, tracebacks, report.json nor junit.xml."""
     hidden = line.replace(repr(SECRET), "SECRET")
     module = (
-        "from lab import held, breached\nfrom pytest_k8ssec.redaction import register\n"
+        "from lab import held, breached\nfrom pytest_k8ssec.secrecy.redact import register\n"
         f"SECRET = ''.join({list(SECRET)!r})\nregister(SECRET)\n"
         f"def test_a(judge, record_property):\n    {hidden}\n"
     )
@@ -138,9 +138,7 @@ def test_a_registered_secret_never_shows(lab: pytest.Pytester, run: Run, line: s
 
 def test_a_secret_never_shows_where_a_module_breaks(lab: pytest.Pytester, run: Run) -> None:
     """An import that fails tells its traceback without it."""
-    module = (
-        f"from pytest_k8ssec.redaction import register\nS = ''.join({list(SECRET)!r})\nregister(S)\nraise OSError(S)\n"
-    )
+    module = f"from pytest_k8ssec.secrecy.redact import register\nS = ''.join({list(SECRET)!r})\nregister(S)\nraise OSError(S)\n"
     result = run(module)
     result.assert_outcomes(errors=1)
     assert SECRET not in result.stdout.str()

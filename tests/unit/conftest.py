@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec import docker, redaction, tools
+from pytest_k8ssec import docker, tools
+from pytest_k8ssec.secrecy import redact
 from tests.unit.dockers import FakeDocker
 
 
@@ -30,8 +31,7 @@ def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_secrets_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test without any registered secret."""
-    monkeypatch.setattr(redaction, "_secrets", set())
-    monkeypatch.setattr(redaction, "_pieces", set())
+    monkeypatch.setattr(redact, "_known", redact.Redactor())
 
 
 @pytest.fixture

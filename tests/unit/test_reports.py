@@ -15,11 +15,11 @@ from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etc
 from pytest_k8ssec.errors import DiskError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.packs import Pack
-from pytest_k8ssec.redaction import MARK, register
 from pytest_k8ssec.reports import terminal
 from pytest_k8ssec.reports.json import SCHEMA, document, write
 from pytest_k8ssec.reports.junit import properties
 from pytest_k8ssec.results import Phase, PhaseName, Result
+from pytest_k8ssec.secrecy.redact import MARK, register
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.stack.hiding import hider
+from pytest_k8ssec.secrecy.redact import MARK, Redactor
 from pytest_k8ssec.stack.messages import Diagnostic, Failed, Finished, Message, Step, decode, encode
 from pytest_k8ssec.stack.model import Secret
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
@@ -82,14 +82,14 @@ def test_secret_outputs_are_wrapped_at_any_depth() -> None:
 
 def test_known_secrets_are_taken_out_of_plain_outputs() -> None:
     """A program that exports a secret as plain text does not get it into a report."""
-    outputs = stack_outputs({"url": "https://hush@x"}, [], hider(["hush"]))
-    assert outputs == {"url": "https://[secret]@x"}
+    outputs = stack_outputs({"url": "https://hush-7@x"}, [], Redactor(["hush-7"], whole=True))
+    assert outputs == {"url": f"https://{MARK}@x"}
 
 
 @pytest.mark.parametrize("text", ['say "hu\nsh"', 'say \\"hu\\nsh\\"', "Imh1CnNoIg=="])
 def test_a_secret_is_hidden_in_each_form_it_may_take(text: str) -> None:
     """A secret value is found as it is, escaped as JSON, and in base64."""
-    assert "[secret]" in hider(['"hu\nsh"'])(text)
+    assert MARK in Redactor(['"hu\nsh"'], whole=True)(text)
 
 
 @pytest.mark.parametrize(

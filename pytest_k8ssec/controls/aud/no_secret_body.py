@@ -46,7 +46,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.auditlog import audit_logs
 from pytest_k8ssec.probes.nodefacts import argument_evidence, argument_file, control_planes
 from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.redaction import register
+from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15

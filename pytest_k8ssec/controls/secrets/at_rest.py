@@ -55,7 +55,7 @@ from pytest_k8ssec.probes.etcd import raw_prefixes, raw_value
 from pytest_k8ssec.probes.nodefacts import control_planes, unset
 from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.probes.written import write_secret
-from pytest_k8ssec.redaction import register
+from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.verdict import Judge
 
 _ENCRYPTED = b"k8s:enc:"

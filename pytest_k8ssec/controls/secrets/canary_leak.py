@@ -57,7 +57,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.leakage import Search, found_all, in_base64, in_logs, in_objects, marked
 from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.redaction import register
+from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack import SAMPLE, Stack
 from pytest_k8ssec.verdict import Case, Judge
 

@@ -11,12 +11,16 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from pytest_k8ssec.stack.hiding import forms, hider
+from pytest_k8ssec.secrecy import forms
+from pytest_k8ssec.secrecy.redact import Redactor
 
 SAMPLE = "a sample of our own"
 """Where a search that proves itself puts the values beside what it searches."""
+_SHORTEST = 8
+"""What is made of a value, and is shorter, stands in innocent words as well."""
 _DEPTH = 4
 """How many times a text is unpacked."""
 _UNPACKED = 4 * 1024 * 1024
@@ -44,15 +48,28 @@ def leaks(document: Any, secrets: Mapping[str, str]) -> Iterator[Leak]:
     Args:
         secrets: values by name.
     """
-    needles = {name: {form.encode() for form in forms(value)} for name, value in secrets.items()}
-    hide = hider(secrets.values())
+    needles = {name: _needles(value) for name, value in secrets.items()}
     for place, text in _texts(document, ""):
         told = set()
         for form, data in _layers(text, _DEPTH):
             for name, found in needles.items():
                 if name not in told and any(each in data for each in found):
                     told.add(name)
-                    yield Leak(name, hide(place), form or "in plain")
+                    yield Leak(name, _hider(tuple(secrets.values()))(place), form or "in plain")
+
+
+# Both are asked again for each document of a cluster.
+@lru_cache(maxsize=64)
+def _needles(value: str) -> frozenset[bytes]:
+    """What to look for; what is in base64 is unpacked first."""
+    raw = value.encode(errors="surrogateescape")
+    made = {*forms.written(value), *forms.key_lines(value), raw.hex(), raw.hex().upper()}
+    return frozenset((raw, *(form.encode(errors="surrogateescape") for form in made if len(form) >= _SHORTEST)))
+
+
+@lru_cache(maxsize=8)
+def _hider(values: tuple[str, ...]) -> Redactor:
+    return Redactor(values)
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, bytes]]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import base64
+import html
+import io
 import json
+import secrets
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from pytest_k8ssec.redaction import MARK, redact, redacted, register
+from pytest_k8ssec.secrecy.redact import MARK, Redactor, redact, redacted, redactor, register
+from pytest_k8ssec.secrecy.stream import draw_curtain
 
 PASSWORD = "hunter2-and-more"
 TOKEN = base64.b64encode(bytes(range(7, 250))).decode()
@@ -85,7 +91,10 @@ def test_each_piece_of_a_shortened_token_is_cut_out() -> None:
     ("value", "text"),
     [
         ("postgres://u:p@ledger.payments.svc.cluster.local:5432/books", "TCP ledger.payments.svc.cluster.local:5432"),
-        ("correct horse battery staple, and again the correct horse", "the correct horse battery"),
+        ("apiVersion: v1\nkind: Config\nusers:\n- name: joe\n", "apiVersion: v1\nkind: Config\n"),
+        ('{"expires": "2031-05-06T07:08:09Z", "token": "hunter2"}', "at 2031-05-06T07:08:09Z"),
+        (f"{KEY}{END}", "-----BEGIN CERTIFICATE-----"),
+        ("========================== a", "=== FAILURES ==============="),
         ("short", "a short word"),
     ],
 )
@@ -93,6 +102,89 @@ def test_innocent_words_stay(value: str, text: str) -> None:
     """A secret that is made of words, or very short, takes nothing from other texts."""
     register(value)
     assert text == redact(text)
+
+
+@pytest.mark.parametrize("length", [8, 9, 13, 40])
+def test_any_eight_characters_in_a_row_are_cut_out(length: int) -> None:
+    """Wherever in the value they stand, and in the text; fewer may stay."""
+    value = secrets.token_hex(length)
+    register(value)
+    for start in range(len(value) - 7):
+        for before in range(6):
+            text = "~" * before + value[start : start + 8] + "~"
+            assert "~" * before + MARK + "~" == redact(text)
+    assert value[:7] == redact(value[:7])
+
+
+def test_words_of_a_secret_are_cut_out_too_unless_everybody_uses_them() -> None:
+    """A passphrase is made of words."""
+    register("xylophone gondola walrus namespace")
+    assert f"the {MARK}, namespace" == redact("the xylophone gon, namespace")
+
+
+@pytest.mark.parametrize("value", ["abc12", "a b\n", ""])
+def test_what_is_shorter_than_six_is_let_be(value: str) -> None:
+    """It would cut holes into innocent words."""
+    register(value)
+    assert f"abc12 a b {value}" == redact(f"abc12 a b {value}")
+
+
+@pytest.mark.parametrize("value", ["k9$x&7", "<\"'%>1", "xY7äöü", "zz7\\n1"])
+def test_six_characters_are_cut_out_whole_in_every_form(value: str) -> None:
+    """Pieces would say too little; the value itself says all."""
+    register(value)
+    raw = value.encode()
+    shown = [value, repr(value)[1:-1], json.dumps(value)[1:-1], html.escape(value), quote(value, safe=""), raw.hex()]
+    shown += [base64.b64encode(bytes(before) + raw).decode() for before in range(3)]
+    assert not [text for text in shown if redact(f"= {text} =") == f"= {text} ="]
+
+
+def test_lines_passwords_and_fields_are_secrets_of_their_own() -> None:
+    """What is taken apart is shown in parts, each of which may be short."""
+    register("first7\nsecond\n")
+    register("https://joe:p%40ss7w@example.org/x")
+    register('{"db": {"password": "hunt7r", "user": "joe"}}')
+    assert f"{MARK} {MARK} {MARK} joe" == redact("first7 p@ss7w hunt7r joe")
+
+
+def test_registering_and_redacting_are_quick() -> None:
+    """A kubeconfig takes no more than seconds, and 20 MB of logs neither; a quadratic search would take hours."""
+    started = time.process_time()
+    for size in (24, 300, 4000):
+        register(secrets.token_urlsafe(size))
+    line = 'node kubelet[123]: I0101 reconciler.go:224] "operationExecutor.VerifyControllerAttachedVolume" pod="a/b"\n'
+    text = line * (20_000_000 // len(line))
+    assert text == redact(text)
+    assert time.process_time() - started < 30
+
+
+def test_a_redactor_of_its_own_hides_more_and_teaches_the_others_nothing() -> None:
+    """What a cluster's Secrets hold is cut out of its logs, not out of reports."""
+    register(PASSWORD)
+    hide = redactor("default-namespace-7")
+    assert f"{MARK} {MARK}" == hide(f"{PASSWORD} default-namespace-7")
+    assert "default-namespace-7" == redact("default-namespace-7")
+
+
+def test_what_only_resembles_a_value_may_stay() -> None:
+    """An address among a stack's outputs must go on working."""
+    hide = Redactor(["https://joe:hunter2hunter2@example.org/path-that-is-long"], whole=True)
+    assert "https://example.org/path-that-is-long" == hide("https://example.org/path-that-is-long")
+    assert MARK == hide("https://joe:hunter2hunter2@example.org/path-that-is-long")
+
+
+def test_a_stream_behind_the_curtain_shows_no_secret() -> None:
+    """It stays the object that it is."""
+    stream = io.StringIO()
+    draw_curtain(stream, None)
+    draw_curtain(stream)
+    register(PASSWORD)
+    print("a", PASSWORD, file=stream)
+    stream.writelines([PASSWORD, "b"])
+    assert 1 == stream.write("c")
+    assert f"a {MARK}\n{MARK}bc" == stream.getvalue()
+    with pytest.raises(TypeError):
+        stream.write(b"x")  # type: ignore[arg-type]  # as it always was
 
 
 def test_a_longer_secret_goes_before_a_shorter_one_that_it_holds() -> None:

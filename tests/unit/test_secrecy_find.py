@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from pytest_k8ssec.stack.leaks import leaks
+from pytest_k8ssec.secrecy.find import leaks
 
 VALUE = 'correct horse "battery" staple 7'
 IN_JSON = json.dumps({"note": {"key": VALUE}})

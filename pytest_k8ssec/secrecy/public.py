@@ -1,0 +1,90 @@
+"""What of a secret is no secret: frames of keys, hosts of URLs, dates, and words that this package itself publishes.
+
+Without this, a kubeconfig that is given as a secret would cut each ``apiVersion`` out of a report.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+_PARTS = re.compile(
+    r"""
+    -----BEGIN\ [A-Z0-9 ]*(?:CERTIFICATE|PUBLIC\ KEY)[A-Z ]*-----.*?-----END\ [^\n]*  # a certificate is for everybody
+    | -----(?:BEGIN|END)\ [A-Z0-9 ]+-----
+    | b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAA[A-Za-z0-9+/]{10}[\r\n]*[A-Za-z0-9+/]?(?=[A-Za-z0-9+/])
+    | [a-z][a-z0-9+.-]*://(?:[^\s/@:"']*@)?(?:\[[0-9a-f:]+\]|[\w.-]+)(?::\d+)?(?=[/?\s"']|$)  # up to the path
+    | [a-z][a-z0-9+.-]*://(?=[^\s/@]*@)
+    | (?<=@)[\w.-]+(?::\d+)?(?=[/?\s"'])
+    | \b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?)?\b
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_DOCUMENTS = """
+apiVersion: v1
+kind: Config
+clusters:
+- cluster:
+    certificate-authority-data:
+    insecure-skip-tls-verify: true
+    server: https://
+  name: default
+contexts:
+- context:
+    cluster: default
+    namespace: default
+    user: default
+current-context: kubernetes-admin@kubernetes
+preferences: {}
+users:
+- name: kubernetes-admin
+  user:
+    client-certificate-data:
+    client-key-data:
+    token:
+apiVersion: v1
+clusters:
+- context:
+- name:
+kind: Config
+preferences: {}
+{"type": "service_account", "project_id": "", "private_key_id": "", "private_key": "", "client_email": "",
+"client_id": "", "auth_uri": "https://accounts.google.com/o/oauth2/auth", "token_uri":
+"https://oauth2.googleapis.com/token", "auth_provider_x509_cert_url": "https://www.googleapis.com/oauth2/v1/certs",
+"client_x509_cert_url": "https://www.googleapis.com/robot/v1/metadata/x509/", "universe_domain": "googleapis.com"}
+{"auths": {"https://index.docker.io/v1/": {"auth": "", "username": "", "password": "", "email": ""}}}
+aws_access_key_id = aws_secret_access_key = aws_session_token = accessKeyId secretAccessKey sessionToken
+{"username": "", "password": "", "hostname": "localhost", "database": "postgres", "description": "", "endpoint": ""}
+"""
+"""What the usual documents that hold credentials have in common."""
+_TOKEN = re.compile(r"(?=\D*\d)(?=.*[A-Za-z])(?!.*[a-z]{6})(?!.*[A-Z]{6})[\w+/=.-]{16,}", re.ASCII)
+_BLOCK = 4
+
+
+def parts(value: str) -> list[str]:
+    """The parts of a secret that others may know."""
+    return [found[0] for found in _PARTS.finditer(value)]
+
+
+def is_random(value: str) -> bool:
+    """Whether a value is one long token without a word in it, so that no piece of it need be looked up."""
+    return _TOKEN.fullmatch(value) is not None
+
+
+def is_public(piece: str) -> bool:
+    """Whether a piece of a secret says nothing: one character again and again, blanks, or words of our own text."""
+    if len(set(piece)) == 1 or len("".join(piece.split()).replace(r"\n", "")) < 4:
+        return True
+    text, blocks = _published()
+    # Hardly anything random gets past the first two.
+    return piece[:_BLOCK] in blocks and piece[-_BLOCK:] in blocks and piece in text
+
+
+@cache
+def _published() -> tuple[str, frozenset[str]]:
+    """What this package prints or explains anyway, and all blocks of characters in it."""
+    texts = (path.read_text(encoding="utf-8") for path in sorted(_PACKAGE.rglob("*.py")))
+    text = "\n".join((_DOCUMENTS, *texts))
+    return text, frozenset(text[at : at + _BLOCK] for at in range(len(text) - _BLOCK + 1))
