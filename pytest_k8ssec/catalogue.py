@@ -13,7 +13,16 @@ ROOT = Path(__file__).parent / "controls"
 
 def is_control_file(path: Path) -> bool:
     """Whether a file holds a packaged control."""
-    return path.suffix == ".py" and not path.name.startswith("_") and path.parent.parent == ROOT
+    if path.suffix != ".py" or path.name.startswith("_") or path.parent.parent.name != ROOT.name:
+        return False
+    return path.parent.parent == ROOT or path.resolve().parent.parent == ROOT.resolve()
+
+
+def packaged_control(function: object) -> Control | None:
+    """The packaged control that a function is, also where somebody imported it into a file of theirs; else None."""
+    found = control_of(function)
+    code = getattr(found.function, "__code__", None) if found else None
+    return found if code is not None and is_control_file(Path(code.co_filename)) else None
 
 
 @cache

@@ -1,4 +1,7 @@
-"""The fixtures that tests ask for. Thin: each one is a line of ``sites``, or a factory of probes."""
+"""The fixtures that tests ask for. Thin: each one is a line of ``sites``, or a factory of probes.
+
+They ask for nothing but one another and ``request``, which nobody can define anew: see ``guard``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from pytest_k8ssec.verdict import Judge
 if TYPE_CHECKING:
     from pytest_k8ssec.attack.radius import BlastRadius
     from pytest_k8ssec.clusters.interface import Cluster
-    from pytest_k8ssec.packs import Pack
     from pytest_k8ssec.probes.pool import Pod, Pool
     from pytest_k8ssec.probes.vantage import NetworkVantage
     from pytest_k8ssec.reach.matrix import Reachability
@@ -26,26 +28,28 @@ _Made = TypeVar("_Made")
 
 
 @pytest.fixture(scope="session")
-def k8ssec_sites(pytestconfig: pytest.Config) -> Sites:
+def k8ssec_sites(request: pytest.FixtureRequest) -> Sites:
     """Internal: all that this process holds; begun at its first use."""
     from pytest_k8ssec import session
 
-    return _or_fail(lambda: session.sites(pytestconfig))
+    return _or_fail(lambda: session.sites(request.config))
 
 
 @pytest.fixture(scope="session")
 def k8ssec_site(request: pytest.FixtureRequest) -> Site:
     """Internal: the cluster that a test runs on, with what stands on it; a sabotage's own one by parameter."""
-    variant: Pack | None = getattr(request, "param", None)
+    from pytest_k8ssec.packs import Pack
+
+    variant = getattr(request, "param", None)
     sites: Sites = request.getfixturevalue("k8ssec_sites")
-    return sites.site(variant)
+    return sites.site(variant if isinstance(variant, Pack) else None)
 
 
 @pytest.fixture
 def k8ssec_phase(request: pytest.FixtureRequest) -> Phase:
     """Internal: in which state of the cluster a control runs, under ``--k8ssec-sabotage``."""
-    phase: Phase = getattr(request, "param", Phase())
-    return phase
+    phase = getattr(request, "param", None)
+    return phase if isinstance(phase, Phase) else Phase()
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +127,7 @@ def reachability(k8ssec_site: Site) -> Reachability:
 
 
 @pytest.fixture
-def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, pytestconfig: pytest.Config) -> BlastRadius:
+def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.FixtureRequest) -> BlastRadius:
     """What is within reach of whoever gets into a container of a workload.
 
     ``graph = blast_radius(workload)`` walks the attack graph from a twin of it. Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
@@ -133,7 +137,7 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, pytestconfig: pytes
     from pytest_k8ssec.attack import baseline
     from pytest_k8ssec.attack.radius import BlastRadius
 
-    where = pytestconfig.stash[SETTINGS].stack
+    where = request.config.stash[SETTINGS].stack
     agreed = _or_fail(lambda: baseline.read(where / baseline.NAME)) if where else None
     return BlastRadius(cluster, stack, pool, agreed)
 

@@ -46,6 +46,16 @@ def _ours(error: BaseException) -> bool:
     return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE)
 
 
+def given_up(error: BaseException) -> bool:
+    """Whether a set-up was given up by our own fixtures, and not skipped by a mark, a hook or somebody else's fixture."""
+    frames, frame = [], error.__traceback__
+    while frame is not None:
+        frames.append(Path(frame.tb_frame.f_code.co_filename))
+        frame = frame.tb_next
+    said = [each for each in frames if each.parent.name != "_pytest"]
+    return bool(said) and said[-1].is_relative_to(_PACKAGE)
+
+
 def not_run(item: pytest.Item, phase: Phase, reason: str, *, skipped: bool) -> Result:
     """The result of a test whose set-up failed: nothing was tried, so nothing is known."""
     verdict = Verdict.NOT_APPLICABLE if skipped else Verdict.INCONCLUSIVE

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_k8ssec import curtain, session
-from pytest_k8ssec.catalogue import ROOT, is_control_file
+from pytest_k8ssec import curtain, guard, session
+from pytest_k8ssec.catalogue import ROOT, is_control_file, packaged_control
+from pytest_k8ssec.chosen import Chosen
 from pytest_k8ssec.control import Severity, control_of
 from pytest_k8ssec.errors import DiskError, K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
@@ -33,6 +34,9 @@ _BASELINE = pytest.StashKey[dict[str, Verdict]]()
 _TOLD = pytest.StashKey[set[str]]()
 _SUMMARY = "k8ssec-summary"
 _ABOUT = "k8ssec_about"
+_CHOSEN = "k8ssec_chosen"
+
+_HOLLOW = "the test passed without a verdict: a hook or a plugin answered in its place, so nothing was judged"
 
 _WORDS = {
     Verdict.HELD: (".", "HELD"),
@@ -86,8 +90,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for severity in Severity:
         config.addinivalue_line("markers", f"severity_{severity}: controls of severity {severity}")
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    chosen = Chosen(_judges)
+    config.pluginmanager.register(chosen, _CHOSEN)
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Summary(config), _SUMMARY)
+        config.pluginmanager.register(Summary(config, chosen), _SUMMARY)
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(_Xdist(), "k8ssec-xdist")
     if settings.controls and str(ROOT) not in config.args:
@@ -118,17 +124,25 @@ class _Xdist:
     def pytest_testnodedown(self, node: Any) -> None:
         """The controller has no cluster of its own to describe in the report: its workers' is theirs together."""
         summary: Summary | None = node.config.pluginmanager.get_plugin(_SUMMARY)
-        about = getattr(node, "workeroutput", {}).get(_ABOUT)
-        if summary is not None and about:
-            summary.describe(about)
+        told = getattr(node, "workeroutput", {})
+        if summary is not None and told.get(_ABOUT):
+            summary.describe(told[_ABOUT])
+        chosen: Chosen | None = node.config.pluginmanager.get_plugin(_CHOSEN)
+        if chosen is not None:
+            chosen.ids.update(told.get(_CHOSEN, ()))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A worker tells the controller what it worked on."""
         held = begun_sites(session.config)
         output = getattr(session.config, "workeroutput", None)
-        if held is not None and output is not None:
+        if output is None:
+            return
+        if held is not None:
             output[_ABOUT] = held.describe()
+        chosen: Chosen | None = session.config.pluginmanager.get_plugin(_CHOSEN)
+        if chosen is not None:
+            output[_CHOSEN] = sorted(chosen.ids)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -137,6 +151,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 # -- collection -------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Whatever is collected, packaged controls get our fixtures."""
+    guard.install(session)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -171,6 +191,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Undo a sabotage that the coming test does not run under, before any of its fixtures is made."""
+    if _RESULT in item.stash:  # of an earlier try of the same test
+        del item.stash[_RESULT]
+    guard.insist(item)
     _stop_without_docker(item)
     saboteur = session.begun_saboteur(item.config)
     if saboteur is None:
@@ -200,12 +223,14 @@ def _stands_on_docker(item: pytest.Item) -> bool:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Run a test that uses ``judge`` and let its verdict decide, not its return."""
     judge = pyfuncitem.funcargs.get("judge")
-    if not isinstance(judge, Judge):  # none, or a fixture of somebody else's
+    strange = guard.replaced(pyfuncitem)
+    if not isinstance(judge, Judge) and not strange:  # none, or a fixture of somebody else's
         return (yield)
     from pytest_k8ssec import judging
 
     phase = _phase(pyfuncitem)
-    _prepare(pyfuncitem, phase)
+    _prepare(pyfuncitem, phase, strange)
+    assert isinstance(judge, Judge)
     started = time.monotonic()
     ended_by: BaseException | None = None
     try:
@@ -233,11 +258,17 @@ def _phase(item: pytest.Item) -> Phase:
     return phase_of(item) or Phase()
 
 
-def _prepare(item: pytest.Function, phase: Phase) -> None:
-    """What comes before a phase; where that fails the report says so, as it does of a set-up that failed."""
+def _prepare(item: pytest.Function, phase: Phase, strange: Sequence[str]) -> None:
+    """What comes before a phase; where that fails the report says so, as it does of a set-up that failed.
+
+    Args:
+        strange: what a packaged control was given that is not ours.
+    """
     from pytest_k8ssec import judging
 
     try:
+        if strange:
+            pytest.fail(f"{', '.join(strange)}: not what our fixtures gave, so nothing is judged on it", pytrace=False)
         _check_baseline(item, phase)
         _put_in_force(item, phase)
     except (KeyboardInterrupt, pytest.exit.Exception):
@@ -264,8 +295,7 @@ def _put_in_force(item: pytest.Function, phase: Phase) -> None:
     """Apply the phase's live sabotage; one with a cluster of its own came with the cluster."""
     if phase.active is None or phase.active.needs_cluster:
         return
-    # A sabotage names fixtures as a test does; there is no public way to ask an item for one.
-    resolve = item._request.getfixturevalue  # noqa: SLF001
+    resolve = guard.resolver(item, phase.active)
     try:
         refresh = resolve("k8ssec_site").refresh_pool
         saboteur = session.saboteur(item.config, refresh)
@@ -326,6 +356,7 @@ def pytest_runtest_makereport(
     """Attach the result to the report, for this process's summary and across xdist; no secret leaves in a traceback."""
     report = yield
     result = item.stash.get(_RESULT, None)
+    tried = report.when == "call"
     if report.when == "setup" and not report.passed and _judges(item):
         from pytest_k8ssec import judging
 
@@ -333,15 +364,19 @@ def pytest_runtest_makereport(
         result = judging.not_run(item, _phase(item), str(call.excinfo.value), skipped=report.skipped)
         _note(item, result)
         _shorten_repeated(item.config, report)
+        tried = report.failed or judging.given_up(call.excinfo.value)
         if report.skipped and not _skipped_by_mark(call.excinfo.value):
             _hold_to_strict(item.config, report, result)
     elif report.when != "call":
         result = None
+    elif report.passed:
+        result = _earned(item, report, result)
     if result is not None:
         from pytest_k8ssec.reports.junit import properties
 
         entry = redacted(result.to_json())
         report.k8ssec = entry  # type: ignore[attr-defined]
+        report.k8ssec_tried = tried  # type: ignore[attr-defined]
         told = properties(entry)
         item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
         report.user_properties = [*report.user_properties, *told]
@@ -357,8 +392,30 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def _earned(item: pytest.Item, report: pytest.TestReport, result: Result | None) -> Result | None:
+    """Only a verdict lets a control pass: whatever answered in our place, or kept quiet about what we said, does not."""
+    from pytest_k8ssec import judging
+    from pytest_k8ssec.reports.terminal import explain
+
+    if result is None and packaged_control(getattr(item, "function", None)) is None:
+        return None
+    if result is None:
+        result = judging.not_run(item, _phase(item), _HOLLOW, skipped=False)
+        _note(item, result)
+        failed = "INCONCLUSIVE"
+    else:
+        expected = _expected(item.config, result)
+        failed = expected.headline if expected.outcome is not Outcome.PASSED else ""
+    if failed:
+        report.outcome = "failed"
+        report.longrepr = explain(result.to_json(), failed)
+    return result
+
+
 def _judges(item: pytest.Item) -> bool:
     """Whether the test's ``judge`` is ours, as others may have a fixture of that name; asked before there is one."""
+    if packaged_control(getattr(item, "function", None)) is not None:
+        return True
     # Which fixture a name stands for at an item can't be asked in a public way.
     known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
     return any(each.func.__module__ == _FIXTURES for each in known.get("judge", ())[-1:])

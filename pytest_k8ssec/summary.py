@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_k8ssec import interrupts, session
+from pytest_k8ssec.chosen import Chosen
 from pytest_k8ssec.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -27,13 +28,16 @@ class Summary:
 
     Args:
         config: of the process that has the terminal.
+        chosen: the controls that were to be judged.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, chosen: Chosen) -> None:
         self._config = config
+        self._chosen = chosen
         self._started = time.time()
         self._journal = session.journal(config)
         self._entries: list[dict[str, Any]] = list(self._journal.earlier.values()) if self._journal else []
+        self._judged = any(map(_of_control, self._entries))
         self._lines: list[str] = []
         self._puzzling = False
         self._ended_badly = False
@@ -56,6 +60,7 @@ class Summary:
         entry = getattr(report, "k8ssec", None)
         if entry is not None:
             self._entries.append(entry)
+            self._judged = self._judged or (_of_control(entry) and report.k8ssec_tried)  # type: ignore[attr-defined]
             if self._journal and not report.failed:
                 self._write_down(self._journal, report.nodeid, entry)
         if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
@@ -83,13 +88,20 @@ class Summary:
         if self._journal and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._journal.end()
         nothing_proven = bool(self._entries) and not self._proven
-        if session.exitstatus == pytest.ExitCode.OK and (nothing_proven or self._ended_badly):
+        if session.exitstatus == pytest.ExitCode.OK and (nothing_proven or self._unjudged or self._ended_badly):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Signals are what they were, also where the session's end broke off."""
         self._held.close()
+
+    @property
+    def _unjudged(self) -> str:
+        """One line where controls were to be judged and none was, else ""."""
+        if self._judged or not self._chosen.begun or not self._chosen.ids:
+            return ""
+        return f"NO VERDICT: {len(self._chosen.ids)} controls were chosen, and none of them was judged"
 
     @property
     def _proven(self) -> bool:
@@ -162,7 +174,7 @@ class Summary:
         """The table of verdicts, and below each that is not held what was seen."""
         from pytest_k8ssec.reports import terminal
 
-        if not self._entries and not self._lines:
+        if not self._entries and not self._lines and not self._unjudged:
             return
         terminalreporter.section("Kubernetes security", cyan=True)
         for line, colour in terminal.summary(self._entries, verbose=self._config.option.verbose > 0):
@@ -181,5 +193,12 @@ class Summary:
             terminalreporter.write_line(terminal.tally(self._entries), bold=True)
             if not self._proven:
                 terminalreporter.write_line("NOTHING PROVEN: no control was shown to hold", red=True, bold=True)
+        if self._unjudged:
+            terminalreporter.write_line(self._unjudged, red=True, bold=True)
         for line in self._lines:
             terminalreporter.write_line(line)
+
+
+def _of_control(entry: dict[str, Any]) -> bool:
+    """Whether a result is a control's, and not that of another test with ``judge``."""
+    return bool(entry["subject"])
