@@ -60,7 +60,7 @@ class Summary:
         entry = getattr(report, "k8ssec", None)
         if entry is not None:
             self._entries.append(entry)
-            self._judged = self._judged or (_of_control(entry) and report.k8ssec_tried)  # type: ignore[attr-defined]
+            self._judged = self._judged or (_of_control(entry) and bool(getattr(report, "k8ssec_tried", False)))
             if self._journal and not report.failed:
                 self._write_down(self._journal, report.nodeid, entry)
         if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
