@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import gzip
 import itertools
-import re
 import shutil
 import tempfile
 import zlib
@@ -27,7 +26,8 @@ KEPT = 10
 _LARGE = 100_000
 """Characters. What is larger is a packed archive, as Helm's releases are, rather than a password."""
 _GZIP = b"\x1f\x8b"
-_OURS = re.compile(r"[0-9a-f]{8}(-\d+)?|\.partial-\w+")
+_MARK = ".saved-by-k8ssec"
+"""A file in each folder of logs: only what has it is ever removed, whatever it is called."""
 _INNOCENT = {
     "kubernetes.io/service-account-token": {"namespace", "ca.crt"},
     "bootstrap.kubernetes.io/token": {"auth-extra-groups", "description", "expiration"},
@@ -116,6 +116,7 @@ def _moved(folder: Path, target: Path) -> Path:
         target.parent.chmod(0o700)
         _forget_old(target.parent)
     # Elsewhere may be another disk: what is copied there has another name until it is whole.
+    (folder / _MARK).touch(mode=0o600)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
     shutil.move(folder, partial / "logs")
     place = next(each for each in _names(target) if not each.exists())
@@ -137,7 +138,8 @@ def default_root() -> Path:
 
 def _forget_old(root: Path) -> None:
     """Remove all but the newest, so that one more has room; what is no run's logs is left alone."""
-    kept = [path for path in root.iterdir() if _OURS.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+    marked = (path for path in root.iterdir() if any((place / _MARK).is_file() for place in (path, path / "logs")))
+    kept = [path for path in marked if not path.is_symlink()]
     kept.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in kept[KEPT - 1 :]:
         shutil.rmtree(path, ignore_errors=True)

@@ -182,11 +182,11 @@ def test_after(judge):
     result.stdout.fnmatch_lines(["test_after *HELD*", "test_it *HELD*", "2 held, 0 breached*"])
     if what == "journal":
         result.stdout.fnmatch_lines(
-            ["this run can't be resumed: *journal.jsonl: there is no space left*", "*mend: make room*"]
+            ["this run can't be resumed: *journal.jsonl: there is no space left*", "*fix: make room*"]
         )
     else:
         result.stdout.fnmatch_lines(
-            ["report could not be written: *a file stands where a folder is needed*", "*mend: *"]
+            ["report could not be written: *a file stands where a folder is needed*", "*fix: *"]
         )
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
@@ -222,7 +222,7 @@ def test_2(judge, cluster):
 """
     )
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["a file of this run */base.lock: a folder stands where a file is needed*", "*mend: *"])
+    result.stdout.fnmatch_lines(["a file of this run */base.lock: a folder stands where a file is needed*", "*fix: *"])
     result.stdout.fnmatch_lines(["the same set-up error as above: a file of this run */base.lock*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*clean-up failed*")
@@ -247,6 +247,6 @@ def test_net_door(judge):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["net-door *INCONCLUSIVE*"])
     assert ("there is no space left" in result.stdout.str()) is not shown
-    assert ("mend: make room there" in result.stdout.str()) is not shown
+    assert ("fix: make room there" in result.stdout.str()) is not shown
     assert ("Error: [Errno 2]" in result.stdout.str()) is shown
     assert ("io.open(self" in result.stdout.str()) is shown

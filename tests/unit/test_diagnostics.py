@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec import docker
+from pytest_k8ssec import belongings, docker
 from pytest_k8ssec.clusters import diagnostics, kind
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.runs import Run
@@ -76,7 +76,8 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
             raise ClusterError("kind: half of it")
 
     monkeypatch.setattr(kind, "_kind", export)
-    monkeypatch.setattr(docker, "containers", lambda *_: ["dev-control-plane"])
+    node = docker.Container("a" * 64, "dev-control-plane", 1.0, {docker.KIND_LABEL: "dev"}, (), ())
+    monkeypatch.setattr(belongings, "of_living", lambda _: (node,))
     os.umask(0o022)
     return files
 
@@ -171,14 +172,18 @@ def test_logs_of_old_runs_go_and_nothing_else(run: Run, exported: dict[str, byte
     exported["a"] = b"why"
     root = diagnostics.default_root()
     for number in range(diagnostics.KEPT + 3):
-        (root / f"{number:08x}").mkdir(parents=True)
-        os.utime(root / f"{number:08x}", (number, number))
+        old = kind.export_logs(cluster(run, Api()), KIND, root / f"{number:08x}")
+        assert old
+        os.utime(old, (number, number))
     (root / "mine").mkdir()
+    (root / "deadbeef").mkdir()
+    (root / "deadbeef" / "thesis.txt").touch()
+    os.utime(root / "deadbeef", (0, 0))
     saved = kind.export_logs(cluster(run, Api()), KIND, root / run.id)
     assert saved
     names = {path.name for path in root.iterdir()}
-    assert {"mine", run.id, f"{diagnostics.KEPT + 2:08x}"} <= names
-    assert len(names) == diagnostics.KEPT + 1
+    assert {"mine", "deadbeef", run.id, f"{diagnostics.KEPT + 2:08x}"} <= names
+    assert len(names) == diagnostics.KEPT + 2
     assert "00000000" not in names
 
 

@@ -13,7 +13,7 @@ from pytest_k8ssec.reports import terminal
 ENTRIES: list[dict[str, Any]] = [
     {
         "control": control, "verdict": verdict, "severity": "high", "seconds": 1.0, "summary": "tried", "phase": None,
-        "reason": "\n".join(f"case {number}" for number in range(7)), "remediation": "do", "tables": [], "snippets": [],
+        "reason": "\n".join(f"case {number} of {control}" for number in range(7)), "remediation": "do", "tables": [], "snippets": [],
     }
     for control, verdict in (("net-a", "breached"), ("net-b", "breached"), ("etcd-a", "held"))
 ]  # fmt: skip
@@ -32,7 +32,7 @@ OUTPUT = "\n".join(
 def test_chosen_controls_are_kept() -> None:
     """With a few of the lines below each, dots where there were more, and the count of all."""
     found = play.excerpt(OUTPUT, ["net-b", "etcd-a"])
-    assert ["net-b", "    case 0", "    case 1", "    case 2", "    case 3", "    ...", "etcd-a"] == [
+    assert ["net-b", *(f"    case {number} of net-b" for number in range(4)), "    ...", "etcd-a"] == [
         line if line.startswith(" ") else line.split()[0] for line in found[:7]
     ]
     assert ["...", "1 held, 2 breached, 0 inconclusive, 0 not-applicable"] == found[7:]

@@ -31,7 +31,7 @@ class LateApi:
 
     late: tuple[str, ...] = ("worker",)
 
-    def __init__(self, _kubeconfig: Path) -> None:
+    def __init__(self, _kubeconfig: Path, **_: object) -> None:
         self.there = ["control-plane"]
 
     def list(self, _path: str) -> list[dict[str, Any]]:

@@ -188,7 +188,7 @@ def test_what_the_system_says_is_kept_beside_the_cause(tmp_path: Path) -> None:
     assert error.message == f"{path} (/other/x): this user may not write there (Permission denied)"
     assert error.mend == "give this user the right or name another"
     assert str(unwritable(IsADirectoryError(errno.EISDIR, "Is a directory", str(path.with_name("tmp"))), path)) == (
-        f"{path}: a folder stands where a file is needed (Is a directory)\n  mend: move the folder away"
+        f"{path}: a folder stands where a file is needed (Is a directory)\n  fix: move the folder away"
     )
     with pytest.raises(DiskError, match="/dev/full: there is no space left"), told(Path("/dev/full")):
         Path("/dev/full").write_text("x")
