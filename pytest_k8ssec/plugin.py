@@ -358,11 +358,31 @@ def pytest_runtest_makereport(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """No secret leaves in the traceback of a module that can't be imported."""
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """No secret leaves in the traceback of a module that can't be imported; and no control that was asked for is missed."""
     report = yield
     _hide_secrets(report)
+    if isinstance(collector, pytest.Session) and report.passed and collector.config.stash[SETTINGS].controls:
+        report.result = [*report.result, *_hidden_controls(collector)]
     return report
+
+
+def _hidden_controls(session: pytest.Session) -> list[pytest.Collector]:
+    """The controls' folder, where it lies in one that is searched, and on the way in one that is not, such as ``.venv``.
+
+    pytest 9 drops an argument that lies below another.
+    """
+    searched = next((path for path in ROOT.parents if session.isinitpath(path)), None)
+    if searched is None or session.isinitpath(ROOT):
+        return []
+    way = [path for path in (ROOT, *ROOT.parents) if path.is_relative_to(searched) and path != searched]
+    ask = [session.gethookproxy(path.parent).pytest_ignore_collect for path in way]
+    if not any(ignored(collection_path=path, config=session.config) for ignored, path in zip(ask, way, strict=True)):
+        return []
+    found = session.gethookproxy(ROOT).pytest_collect_directory(path=ROOT, parent=session)
+    return [found] if found is not None else []
 
 
 def _earned(item: pytest.Item, report: pytest.TestReport, result: Result | None) -> Result | None:
