@@ -16,6 +16,7 @@ from pytest_k8ssec.control import Severity, control_of
 from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
+from pytest_k8ssec.plain import shown
 from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
 from pytest_k8ssec.session import SETTINGS, begun_sites, teller
 from pytest_k8ssec.settings import OPTIONS
@@ -289,7 +290,7 @@ def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | N
     _note(item, result)
     expected = _expected(item.config, result)
     if expected.outcome is Outcome.SKIPPED:
-        pytest.skip(f"{expected.headline}: {result.reason}")
+        pytest.skip(f"{expected.headline}: {shown(result.reason)}")
     if expected.outcome is Outcome.FAILED:
         if ended_by is not None and not isinstance(ended_by, (K8ssecError, pytest.skip.Exception)):
             if result.verdict is Verdict.BREACHED:
@@ -354,7 +355,18 @@ def pytest_runtest_makereport(
         item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
         report.user_properties = [*report.user_properties, *told]
     _hide_secrets(report)
+    if not guard.NAMES.isdisjoint(getattr(item, "fixturenames", ())):
+        _make_plain(report)
     return report
+
+
+def _make_plain(report: pytest.TestReport) -> None:
+    """What a test of ours says is safe to show; what a user's own test prints is theirs, and pytest's colours are pytest's."""
+    if isinstance(report.longrepr, tuple):
+        path, number, reason = report.longrepr
+        report.longrepr = (path, number, shown(reason))
+    elif report.longrepr is not None and (safe := shown(report.longreprtext)) != report.longreprtext:
+        report.longrepr = safe
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from pytest_k8ssec.plain import line, shown
+
 _PATTERNS = (
     re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}(\.[\w-]+)?"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
@@ -71,10 +73,11 @@ def _redacted(value: Any, cut: Callable[[str], str]) -> Any:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The value as text, traceback and JSON show it, and in base64, alone or within something longer."""
+    """The value as text, traceback, JSON and we show it, and in base64, alone or within something longer."""
     yield value
     yield repr(value)[1:-1]
     yield json.dumps(value)[1:-1]
+    yield from (shown(value), line(value))
     raw = value.encode(errors="surrogateescape")
     for before in range(3):
         # Base64 turns three bytes to four characters: those at the edges depend on what stands beside the value.

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(text: str, code: int) -> int:
-    from pytest_k8ssec.redaction import redact
+    from pytest_k8ssec.cli.say import say_text
 
-    print(f"k8ssec: {redact(text)}", file=sys.stderr)
+    say_text(f"k8ssec: {text}", error=True)
     return code

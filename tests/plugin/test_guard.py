@@ -14,7 +14,7 @@ import pytest_k8ssec
 from pytest_k8ssec import guard
 from pytest_k8ssec.catalogue import ROOT, controls
 
-MOCKS = '''
+MOCKS = """
 import pytest
 from unittest.mock import MagicMock
 
@@ -28,11 +28,17 @@ def mock(name):
 
 for name in %(names)r:
     globals()[f"fixture_{name}"] = mock(name)
-'''
+"""
 NAMES = (*sorted(guard.NAMES), "pytestconfig")
 CHOICE = tuple(
     str(ROOT / name)
-    for name in ("etcd/client_auth.py", "rbac/secrets_read.py", "net/ingress_deny.py", "blast/radius.py", "node/cred_files.py")
+    for name in (
+        "etcd/client_auth.py",
+        "rbac/secrets_read.py",
+        "net/ingress_deny.py",
+        "blast/radius.py",
+        "node/cred_files.py",
+    )
 )
 """Between them they ask for the cluster, the stack, pods, nodes, the outside and the walk."""
 
@@ -116,13 +122,19 @@ def test_one_mock_changes_no_verdict(here: pytest.Pytester, name: str) -> None:
     [
         "import pytest\n@pytest.fixture(autouse=True)\ndef stack():\n    raise RuntimeError('theirs')\n",
         "import pytest\n@pytest.fixture(params=['a', 'b'])\ndef cluster(request): return request.param\n",
-        "import pytest\n@pytest.fixture\ndef cluster(): return {}\n"
-        "@pytest.fixture(autouse=True)\ndef prepared(cluster):\n    cluster['nodes'] = []\n",
-        "import pytest\n@pytest.fixture\ndef docker_client():\n    raise RuntimeError('theirs')\n"
-        "@pytest.fixture\ndef cluster(docker_client): return docker_client\n",
+        (
+            "import pytest\n@pytest.fixture\ndef cluster(): return {}\n"
+            "@pytest.fixture(autouse=True)\ndef prepared(cluster):\n    cluster['nodes'] = []\n"
+        ),
+        (
+            "import pytest\n@pytest.fixture\ndef docker_client():\n    raise RuntimeError('theirs')\n"
+            "@pytest.fixture\ndef cluster(docker_client): return docker_client\n"
+        ),
         "from pytest_k8ssec.fixtures import cluster, judge\n",
-        "import functools, pytest\nfrom pytest_k8ssec import fixtures\n"
-        "def mine(): return None\nmine.__module__ = fixtures.__name__\njudge = pytest.fixture(mine, name='judge')\n",
+        (
+            "import functools, pytest\nfrom pytest_k8ssec import fixtures\n"
+            "def mine(): return None\nmine.__module__ = fixtures.__name__\njudge = pytest.fixture(mine, name='judge')\n"
+        ),
     ],
     ids=["autouse", "with parameters", "autouse that rests on it", "rests on others", "imported", "disguised"],
 )
@@ -184,7 +196,9 @@ def test_an_imported_control_is_a_packaged_one(here: pytest.Pytester) -> None:
     assert without == told(here)
 
 
-def test_a_copy_inside_the_project_with_mocks_on_the_way(here: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_inside_the_project_with_mocks_on_the_way(
+    here: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An environment in the project's folder: conftests of the root, and of folders between, see its controls."""
     site = here.path / ".venv" / "lib" / "site-packages"
     shutil.copytree(

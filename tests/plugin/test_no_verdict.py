@@ -52,8 +52,10 @@ def answering(pytester: pytest.Pytester, text: str) -> None:
         "def pytest_itemcollected(item): item.setup = item.runtest = lambda: None\n",
         SETS_UP + "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_runtest_call(item):\n"
         "    try:\n        return (yield)\n    except BaseException:\n        return None\n",
-        "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_makereport(item, call):\n"
-        "    return pytest.TestReport(item.nodeid, item.location, {}, 'passed', None, call.when)\n",
+        (
+            "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_makereport(item, call):\n"
+            "    return pytest.TestReport(item.nodeid, item.location, {}, 'passed', None, call.when)\n"
+        ),
     ],
     ids=["answers the call", "replaces the test", "replaces all of it", "swallows what was said", "makes reports"],
 )
@@ -101,7 +103,7 @@ class _Silent:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
-    runtestprotocol(item, nextitem=item, log=False)
+    runtestprotocol(item, nextitem=None, log=False)
     item.setup = lambda: None
     item.config.pluginmanager.register(_Silent())
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -117,18 +119,28 @@ def pytest_runtest_protocol(item, nextitem):
 @pytest.mark.parametrize(
     "hook",
     [
-        "def pytest_collection_modifyitems(items):\n    for item in items:\n        if 'mine' not in item.name:\n"
-        "            item.add_marker(pytest.mark.skip(reason='not now'))\n",
-        "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_setup(item):\n    if 'mine' not in item.name:\n"
-        "        pytest.skip('not now')\n",
-        "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_protocol(item):\n"
-        "    return True if 'mine' not in item.name else None\n",
-        "@pytest.hookimpl(trylast=True)\ndef pytest_collection_modifyitems(items):\n"
-        "    items[:] = [item for item in items if 'mine' in item.name]\n",
-        "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtestloop(session):\n"
-        "    gone = [item for item in session.items if 'mine' not in item.name]\n"
-        "    session.config.hook.pytest_deselected(items=gone)\n"
-        "    session.items[:] = [item for item in session.items if item not in gone]\n",
+        (
+            "def pytest_collection_modifyitems(items):\n    for item in items:\n        if 'mine' not in item.name:\n"
+            "            item.add_marker(pytest.mark.skip(reason='not now'))\n"
+        ),
+        (
+            "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_setup(item):\n    if 'mine' not in item.name:\n"
+            "        pytest.skip('not now')\n"
+        ),
+        (
+            "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_protocol(item):\n"
+            "    return True if 'mine' not in item.name else None\n"
+        ),
+        (
+            "@pytest.hookimpl(trylast=True)\ndef pytest_collection_modifyitems(items):\n"
+            "    items[:] = [item for item in items if 'mine' in item.name]\n"
+        ),
+        (
+            "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtestloop(session):\n"
+            "    gone = [item for item in session.items if 'mine' not in item.name]\n"
+            "    session.config.hook.pytest_deselected(items=gone)\n"
+            "    session.items[:] = [item for item in session.items if item not in gone]\n"
+        ),
         "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtestloop(session): return True\n",
         "@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_protocol(item):\n    pytest.exit('enough', returncode=0)\n",
     ],
