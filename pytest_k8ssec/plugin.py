@@ -364,7 +364,7 @@ def _make_plain(report: pytest.TestReport) -> None:
     """What a test of ours says is safe to show; what a user's own test prints is theirs, and pytest's colours are pytest's."""
     if isinstance(report.longrepr, tuple):
         path, number, reason = report.longrepr
-        report.longrepr = (path, number, shown(reason))
+        report.longrepr = (path, number, shown(reason).replace("\n", "\n    "))  # pytest lists it among others
     elif report.longrepr is not None and (safe := shown(report.longreprtext)) != report.longreprtext:
         report.longrepr = safe
 

@@ -58,7 +58,7 @@ class Summary:
         entry = getattr(report, "k8ssec", None)
         if entry is not None:
             self._entries.append(entry)
-            self._judged = self._judged or (_of_control(entry) and report.k8ssec_tried)  # type: ignore[attr-defined]
+            self._judged = self._judged or (_of_control(entry) and report.k8ssec_tried)
             if self._journal and not report.failed:
                 self._journal.add(report.nodeid, entry)
         if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
@@ -158,7 +158,6 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table of verdicts, and below each that is not held what was seen."""
         from pytest_k8ssec.redaction import redact
-        from pytest_k8ssec.reports import terminal
 
         if not self._entries and not self._lines and not self._unjudged:
             return
@@ -166,7 +165,15 @@ class Summary:
         def tell(line: str, **markup: bool) -> None:
             terminalreporter.write_line(shown(redact(line)), **markup)
 
-        terminalreporter.section("Kubernetes security", cyan=True)
+        self._tell_results(tell)
+        if self._unjudged:
+            tell(self._unjudged, red=True, bold=True)
+        for line in self._lines:
+            tell(line)
+
+    def _tell_results(self, tell: Callable[..., None]) -> None:
+        from pytest_k8ssec.reports import terminal
+
         for line, colour in terminal.summary(self._entries, verbose=self._config.option.verbose > 0):
             tell(line, **({colour: True} if colour else {}))
         if mutations := terminal.mutation_summary(self._entries):
@@ -181,10 +188,6 @@ class Summary:
             tell(terminal.tally(self._entries), bold=True)
             if not self._proven:
                 tell("NOTHING PROVEN: no control was shown to hold", red=True, bold=True)
-        if self._unjudged:
-            tell(self._unjudged, red=True, bold=True)
-        for line in self._lines:
-            tell(line)
 
 
 def _of_control(entry: dict[str, Any]) -> bool:
