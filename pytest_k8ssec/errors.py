@@ -6,6 +6,8 @@ that the reader can make at once; it is printed on a line of its own. No secret 
 
 from __future__ import annotations
 
+from pytest_k8ssec.plain import shown
+
 
 class K8ssecError(Exception):
     """Root of all errors raised on purpose by this package.
@@ -28,7 +30,7 @@ class K8ssecError(Exception):
             parts.append(f"  fix: {self.mend}")
         if self.details:
             parts.extend(f"  | {line}" for line in self.details.rstrip().splitlines())
-        return "\n".join(parts)
+        return shown("\n".join(parts))
 
 
 class SettingsError(K8ssecError):

@@ -16,6 +16,7 @@ from pytest_k8ssec.control import Severity, control_of
 from pytest_k8ssec.errors import DiskError, K8ssecError, SettingsError
 from pytest_k8ssec.families import FAMILIES
 from pytest_k8ssec.frameworks import FRAMEWORKS
+from pytest_k8ssec.plain import shown
 from pytest_k8ssec.results import Expectation, Outcome, Phase, expect
 from pytest_k8ssec.secrecy.redact import redact, redacted
 from pytest_k8ssec.session import SETTINGS, begun_sites, teller
@@ -313,7 +314,7 @@ def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | N
     _note(item, result)
     expected = _expected(item.config, result)
     if expected.outcome is Outcome.SKIPPED:
-        pytest.skip(f"{expected.headline}: {result.reason}")
+        pytest.skip(f"{expected.headline}: {shown(result.reason)}")
     if expected.outcome is Outcome.FAILED:
         if ended_by is not None and not isinstance(ended_by, (K8ssecError, pytest.skip.Exception)):
             if result.verdict is Verdict.BREACHED:
@@ -381,15 +382,46 @@ def pytest_runtest_makereport(
         item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
         report.user_properties = [*report.user_properties, *told]
     curtain.hide(report)
+    if not guard.NAMES.isdisjoint(getattr(item, "fixturenames", ())):
+        _make_plain(report)
     return report
+
+
+def _make_plain(report: pytest.TestReport) -> None:
+    """What a test of ours says is safe to show; what a user's own test prints is theirs, and pytest's colours are pytest's."""
+    if isinstance(report.longrepr, tuple):
+        path, number, reason = report.longrepr
+        report.longrepr = (path, number, shown(reason).replace("\n", "\n    "))  # pytest lists it among others
+    elif report.longrepr is not None and (safe := shown(report.longreprtext)) != report.longreprtext:
+        report.longrepr = safe
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """No secret leaves in the traceback of a module that can't be imported."""
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """No secret leaves in the traceback of a module that can't be imported; and no control that was asked for is missed."""
     report = yield
     curtain.hide(report)
+    if isinstance(collector, pytest.Session) and report.passed and collector.config.stash[SETTINGS].controls:
+        report.result = [*report.result, *_hidden_controls(collector)]
     return report
+
+
+def _hidden_controls(session: pytest.Session) -> list[pytest.Collector]:
+    """The controls' folder, where it lies in one that is searched, and on the way in one that is not, such as ``.venv``.
+
+    pytest 9 drops an argument that lies below another.
+    """
+    searched = next((path for path in ROOT.parents if session.isinitpath(path)), None)
+    if searched is None or session.isinitpath(ROOT):
+        return []
+    way = [path for path in (ROOT, *ROOT.parents) if path.is_relative_to(searched) and path != searched]
+    ask = [session.gethookproxy(path.parent).pytest_ignore_collect for path in way]
+    if not any(ignored(collection_path=path, config=session.config) for ignored, path in zip(ask, way, strict=True)):
+        return []
+    found = session.gethookproxy(ROOT).pytest_collect_directory(path=ROOT, parent=session)
+    return [found] if found is not None else []
 
 
 def _earned(item: pytest.Item, report: pytest.TestReport, result: Result | None) -> Result | None:

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from pytest_k8ssec.control import Control, Snippet
 from pytest_k8ssec.packs import Pack
+from pytest_k8ssec.plain import lines_of
+from pytest_k8ssec.secrecy.redact import redacted
+from pytest_k8ssec.reports.json import TEXTS
 from pytest_k8ssec.verdict import Attack, Judge, Verdict
 
 PhaseName = Literal["intact", "sabotaged", "restored"]
@@ -181,7 +184,11 @@ class Result:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The result as an entry of report.json, schema 1."""
+        """The result as an entry of report.json, schema 1: redacted and safe to show, for whoever shows it."""
+        entry = redacted(self._entry())
+        return dict(lines_of(entry, texts=TEXTS))
+
+    def _entry(self) -> dict[str, Any]:
         return {
             "control": self.control,
             "title": self.title,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_k8ssec.plain import told
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.settings import Option, Settings, Source, check_places, resolve, table
 
@@ -202,6 +203,6 @@ def teller(config: pytest.Config) -> Callable[[str], None]:
             return
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             terminal.ensure_newline()
-            terminal.write_line(f"k8ssec {time.monotonic() - started:5.0f}s  {line}", cyan=True)
+            terminal.write_line(told(time.monotonic() - started, line), cyan=True)
 
     return tell

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_k8ssec import interrupts, session
 from pytest_k8ssec.chosen import Chosen
+from pytest_k8ssec.plain import shown
 from pytest_k8ssec.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -172,31 +173,37 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table of verdicts, and below each that is not held what was seen."""
-        from pytest_k8ssec.reports import terminal
+        from pytest_k8ssec.secrecy.redact import redact
 
         if not self._entries and not self._lines and not self._unjudged:
             return
-        terminalreporter.section("Kubernetes security", cyan=True)
-        for line, colour in terminal.summary(self._entries, verbose=self._config.option.verbose > 0):
-            terminalreporter.write_line(line, **({colour: True} if colour else {}))
-        if mutations := terminal.mutation_summary(self._entries):
-            terminalreporter.write_line("")
-            terminalreporter.write_line("sabotage: intact -> sabotaged -> restored", bold=True)
-            for line, colour in mutations:
-                terminalreporter.write_line(line, **{colour: True})
-        if self._entries:
-            terminalreporter.write_line("")
-            if self._about.get("cluster", {}).get("origin") == "packaged":
-                terminalreporter.write_line(
-                    "controls of the cluster judged the packaged cluster, not yours", yellow=True
-                )
-            terminalreporter.write_line(terminal.tally(self._entries), bold=True)
-            if not self._proven:
-                terminalreporter.write_line("NOTHING PROVEN: no control was shown to hold", red=True, bold=True)
+
+        def tell(line: str, **markup: bool) -> None:
+            terminalreporter.write_line(shown(redact(line)), **markup)
+
+        self._tell_results(tell)
         if self._unjudged:
-            terminalreporter.write_line(self._unjudged, red=True, bold=True)
+            tell(self._unjudged, red=True, bold=True)
         for line in self._lines:
-            terminalreporter.write_line(line)
+            tell(line)
+
+    def _tell_results(self, tell: Callable[..., None]) -> None:
+        from pytest_k8ssec.reports import terminal
+
+        for line, colour in terminal.summary(self._entries, verbose=self._config.option.verbose > 0):
+            tell(line, **({colour: True} if colour else {}))
+        if mutations := terminal.mutation_summary(self._entries):
+            tell("")
+            tell("sabotage: intact -> sabotaged -> restored", bold=True)
+            for line, colour in mutations:
+                tell(line, **{colour: True})
+        if self._entries:
+            tell("")
+            if self._about.get("cluster", {}).get("origin") == "packaged":
+                tell("controls of the cluster judged the packaged cluster, not yours", yellow=True)
+            tell(terminal.tally(self._entries), bold=True)
+            if not self._proven:
+                tell("NOTHING PROVEN: no control was shown to hold", red=True, bold=True)
 
 
 def _of_control(entry: dict[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.plain import line
 
 
 class Verdict(StrEnum):
@@ -235,7 +236,7 @@ class Judge:
         found = [case.verdict() for case in counted or self.cases]
         for worst in (Verdict.BREACHED, Verdict.INCONCLUSIVE):
             if reasons := [reason for verdict, reason in found if verdict is worst]:
-                return worst, "\n".join(reasons)
+                return worst, "\n".join(map(line, reasons))
         return Verdict.HELD, ""
 
 

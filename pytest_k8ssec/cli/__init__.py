@@ -54,5 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(text: str, code: int) -> int:
-    print(f"k8ssec: {redact(text)}", file=sys.stderr)
+    from pytest_k8ssec.cli.say import say_text
+
+    say_text(f"k8ssec: {text}", error=True)
     return code

@@ -14,8 +14,10 @@ from pytest_k8ssec.attack.baseline import Baseline
 from pytest_k8ssec.attack.document import node_link
 from pytest_k8ssec.attack.findings import Finding, findings, shown
 from pytest_k8ssec.attack.graph import Graph
+from pytest_k8ssec.cli.say import say, say_text
 from pytest_k8ssec.cli.setup import settings_of, teller
 from pytest_k8ssec.errors import K8ssecError, ProbeError, SabotageError, SettingsError
+from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports import attack as pictures
 from pytest_k8ssec.reports.attack_svg import svg
 from pytest_k8ssec.reports.files import write_whole
@@ -48,11 +50,12 @@ def blast(arguments: argparse.Namespace) -> int:
     _write(arguments, list(graphs.values()))
     if arguments.write_baseline:
         write_whole(where, _with_all(agreed or Baseline(), graphs).to_yaml())
-        print(f"wrote {where}")
-        print("\n".join(_unseen_line(words) for words in unseen), end="\n" if unseen else "")
+        say(f"wrote {where}")
+        if unseen:
+            say(*map(_unseen_line, unseen))
         return 1 if unseen or any(not graph.conclusive or graph.is_admin for graph in graphs.values()) else 0
     if not arguments.mermaid:
-        print("\n".join([*map(_line, found), *map(_unseen_line, unseen)]))
+        say(*map(_line, found), *map(_unseen_line, unseen))
     return 1 if unseen or any(finding.through is not False for finding in found) else 0
 
 
@@ -116,8 +119,8 @@ def _name(workload: Workload) -> str:
 
 
 def _write(arguments: argparse.Namespace, graphs: Sequence[Graph]) -> None:
-    """Pictures and JSON, redacted as all that leaves."""
-    bodies = [redacted(node_link(graph)) for graph in graphs]
+    """Pictures and JSON, redacted and safe to show, as all that leaves."""
+    bodies = [lines_of(redacted(node_link(graph))) for graph in graphs]
     told = json.dumps(bodies if arguments.all else bodies[0], indent=2, ensure_ascii=False) + "\n"
     files: tuple[tuple[Path | None, str], ...] = (
         (arguments.json, told if arguments.json else ""),
@@ -128,7 +131,7 @@ def _write(arguments: argparse.Namespace, graphs: Sequence[Graph]) -> None:
         if path is not None:
             write_whole(path, redact(text))
     for body in bodies:
-        print(redact(pictures.mermaid(body) if arguments.mermaid else pictures.summary(body)))
+        say_text(pictures.mermaid(body) if arguments.mermaid else pictures.summary(body))
 
 
 def _with_all(agreed: Baseline, graphs: dict[str, Graph]) -> Baseline:
@@ -138,9 +141,9 @@ def _with_all(agreed: Baseline, graphs: dict[str, Graph]) -> Baseline:
 
 
 def _unseen_line(words: str) -> str:
-    return redact(f"{'UNKNOWN':<8} not shown that {words}")
+    return f"{'UNKNOWN':<8} not shown that {words}"
 
 
 def _line(finding: Finding) -> str:
     word = {True: "WIDER", False: "within", None: "UNKNOWN"}[finding.through]
-    return redact(f"{word:<8} {finding.what}: {finding.evidence.detail or finding.evidence}")
+    return f"{word:<8} {finding.what}: {finding.evidence.detail or finding.evidence}"

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from pytest_k8ssec import belongings, docker, runs, sweep
+from pytest_k8ssec.cli.say import say, say_text
 from pytest_k8ssec.cli.setup import settings_of, teller
 from pytest_k8ssec.errors import ClusterError, K8ssecError, ToolMissing
 from pytest_k8ssec.runs import Recorded
@@ -35,7 +36,7 @@ def up(arguments: argparse.Namespace) -> int:
         except K8ssecError as error:  # why it came to this matters more
             tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
         raise
-    print("\n".join(lines))
+    say(*lines)
     return 0
 
 
@@ -48,14 +49,14 @@ def down(arguments: argparse.Namespace) -> int:
     if arguments.all:
         kept = [entry for entry in runs.recorded() if entry.kept]
         for entry in kept:
-            print(_removed(_remove(entry)))
+            say(_removed(_remove(entry)))
         if not kept:
-            print("no cluster was kept")
+            say("no cluster was kept")
     else:
         done = _remove(_of_cluster(arguments.name))
         if done.others and not done.removed:
             raise _not_ours(arguments.name)
-        print(_removed(done))
+        say(_removed(done))
     return 0
 
 
@@ -63,7 +64,7 @@ def list_runs(_: argparse.Namespace) -> int:
     """Print each run, with what is there of it."""
     found = runs.recorded()
     if not found:
-        print("no run is recorded on this machine")
+        say("no run is recorded on this machine")
         return 0
     try:
         docker.check_daemon()
@@ -73,9 +74,9 @@ def list_runs(_: argparse.Namespace) -> int:
     rows = [("RUN", "STATE", "AGE", "CONTAINERS"), *(_row(entry, silence) for entry in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row, entry in zip(rows, [None, *found], strict=True):
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+        say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
         if entry and entry.kept:
-            print(f"  kubeconfig {entry.run.directory / 'cluster' / 'kubeconfig'}")
+            say(f"  kubeconfig {entry.run.directory / 'cluster' / 'kubeconfig'}")
     return 0
 
 
@@ -83,10 +84,10 @@ def sweep_dead(_: argparse.Namespace) -> int:
     """Remove what dead runs left; 1 if some of it resisted."""
     swept = []
     for each in sweep.sweep():
-        print(each, flush=True)
+        say_text(str(each))
         swept.append(each)
     if not swept:
-        print("nothing to sweep: no run ended without cleaning up")
+        say("nothing to sweep: no run ended without cleaning up")
     return 1 if any(each.failure for each in swept) else 0
 
 

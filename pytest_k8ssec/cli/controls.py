@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from pytest_k8ssec.catalogue import controls as packaged
+from pytest_k8ssec.cli.say import say_text
 from pytest_k8ssec.control import Control
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.families import FAMILIES
@@ -31,7 +32,7 @@ def controls(arguments: argparse.Namespace) -> int:
         lines = _listed([each for each in known if name in ("", each.family.id)])
     else:
         raise _unknown(name, known)
-    print("\n".join(lines))
+    say_text("\n".join(lines))
     return 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from pytest_k8ssec.cli.say import say, say_text
 from pytest_k8ssec.doctor import Finding, Level, examine
+from pytest_k8ssec.plain import lines_of
 
 _WIDTH = 34
 
@@ -19,15 +21,16 @@ def doctor(arguments: argparse.Namespace) -> int:
             _show(finding)
     fit = all(finding.level is not Level.ERROR for finding in found)
     if arguments.json:
-        print(json.dumps({"schema": 1, "fit": fit, "findings": [finding.to_json() for finding in found]}, indent=2))
+        told = lines_of({"schema": 1, "fit": fit, "findings": [finding.to_json() for finding in found]})
+        say_text(json.dumps(told, indent=2))
     else:
         counts = {level: sum(finding.level is level for finding in found) for level in Level}
         told = f"{counts[Level.ERROR]} errors, {counts[Level.WARNING]} warnings"
-        print(f"\n{told}: {'tests can run here' if fit else 'no test that needs a cluster can run here'}")
+        say("", f"{told}: {'tests can run here' if fit else 'no test that needs a cluster can run here'}")
     return 0 if fit else 1
 
 
 def _show(finding: Finding) -> None:
-    print(f"{finding.level:<8} {finding.subject:<{_WIDTH}} {finding.told}", flush=True)
+    say(f"{finding.level:<8} {finding.subject:<{_WIDTH}} {finding.told}")
     if finding.mend:
-        print(f"{'':<8} {'':<{_WIDTH}} fix: {finding.mend}", flush=True)
+        say(f"{'':<8} {'':<{_WIDTH}} fix: {finding.mend}")

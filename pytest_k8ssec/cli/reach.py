@@ -7,14 +7,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_k8ssec.cli.say import say, say_text
 from pytest_k8ssec.cli.setup import settings_of, teller
 from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER
 from pytest_k8ssec.reports import reach as pictures
-from pytest_k8ssec.secrecy.redact import redact
+from pytest_k8ssec.secrecy.redact import redact, redacted
 from pytest_k8ssec.settings import Settings
 
 DEFAULT_INTENT = "intent.yaml"
@@ -35,13 +37,13 @@ def reach(arguments: argparse.Namespace) -> int:
     intent = _intent(arguments.intent, settings)
     found = _measured(arguments, settings)
     differing = differences(found, intent)
-    told = json.dumps(pictures.document(found, intent, differing), indent=1, ensure_ascii=False) + "\n"
+    told = json.dumps(lines_of(redacted(pictures.document(found, intent, differing))), indent=1, ensure_ascii=False)
     if arguments.json == "-":
-        print(redact(told), end="")
+        say_text(told)
     else:
-        print(redact("\n".join(pictures.terminal(found, intent, differing))))
+        say(*pictures.terminal(found, intent, differing))
     for path, text in (
-        (Path(arguments.json) if arguments.json not in (None, "-") else None, told),
+        (Path(arguments.json) if arguments.json not in (None, "-") else None, f"{told}\n"),
         (arguments.html, pictures.page(found, intent, differing) if arguments.html else ""),
     ):
         if path is not None:
@@ -50,7 +52,7 @@ def reach(arguments: argparse.Namespace) -> int:
         against = (
             f"the NetworkPolicies and {intent.source}" if intent else "the NetworkPolicies; no intent file was named"
         )
-        print(f"\n{pictures.counted(differing)}; compared with {against}")
+        say("", f"{pictures.counted(differing)}; compared with {against}")
     return 1 if differing else 0
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_k8ssec.cli.say import say_text
+from pytest_k8ssec.plain import told
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.settings import Settings, check_places, resolve, table
 
@@ -38,6 +39,6 @@ def teller() -> Callable[[str], None]:
     started = time.monotonic()
 
     def tell(line: str) -> None:
-        print(f"k8ssec {time.monotonic() - started:5.0f}s  {line}", file=sys.stderr, flush=True)
+        say_text(told(time.monotonic() - started, line), error=True)
 
     return tell

@@ -12,6 +12,7 @@ Graph = Mapping[str, Any]
 """The node-link form."""
 Link = Mapping[str, Any]
 
+_CODES = {'"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "#": "#35;", "`": "#96;"}
 _ARROWS = {"proven-live": "-->", "inferred": "-.->", "refuted": "-.-x", "unknown": "-.-o"}
 
 
@@ -130,4 +131,5 @@ def _told(link: Link) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text.replace('"', "#quot;")
+    """In a label nothing ends the quotes, and nothing is read as HTML or as one of Mermaid's own codes."""
+    return "".join(_CODES.get(letter, letter) for letter in text)

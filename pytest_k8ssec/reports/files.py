@@ -6,10 +6,13 @@ import tempfile
 from pathlib import Path
 
 from pytest_k8ssec.disks import told
+from pytest_k8ssec.plain import shown
 
 
 def write_whole(target: Path, text: str) -> Path:
     """Write a text file in one step, its directory too; what was there before stays until then.
+
+    What is not safe to show, is not written either: a page and a document are opened by somebody.
 
     Returns:
         its path.
@@ -23,14 +26,13 @@ def write_whole(target: Path, text: str) -> Path:
 
 def _written(target: Path, text: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Half a character, as a file's name may hold, is written as JSON escapes it.
     file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed below, and there until it is renamed
-        "w", dir=target.parent, suffix=target.suffix, delete=False, encoding="utf-8", errors="backslashreplace"
+        "w", dir=target.parent, suffix=target.suffix, delete=False, encoding="utf-8"
     )
     written = Path(file.name)
     try:
         with file:
-            file.write(text)
+            file.write(shown(text))
         written.chmod(0o644)
         written.replace(target)
     finally:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports.files import write_whole
 from pytest_k8ssec.secrecy.redact import redacted
 
 SCHEMA = 1
+TEXTS = ("reason", "remediation", "text")
+"""Keys of what may have several lines; anything else is one."""
 
 
 def document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -21,7 +24,7 @@ def document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str
         results: one entry a control's run.
     """
     whole: dict[str, Any] = redacted({"schema": SCHEMA, "run": run, "results": list(results)})
-    return whole
+    return dict(lines_of(whole, texts=TEXTS))
 
 
 def write(directory: Path, report: dict[str, Any]) -> Path:

@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from pytest_k8ssec.plain import line, shown
+
 _GO = str.maketrans({"&": r"\u0026", "<": r"\u003c", ">": r"\u003e"})
 _URL_SAFE = ("", "/", "$&+,/:;=@", "!'()*~", ";,/?:@&=+$-_.!~*'()#")
 """What Python, Go and JavaScript leave as it is."""
@@ -67,6 +69,7 @@ def key_lines(value: str) -> set[str]:
 def _quoted(text: str) -> Iterator[str]:
     """All ways of quoting."""
     yield from _escaped(text)
+    yield from (shown(text), line(text))
     plain = json.dumps(text, ensure_ascii=False)[1:-1]
     yield plain.replace("/", r"\/")
     for safe in _URL_SAFE:
