@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pytest_k8ssec.control import Control, Snippet
 from pytest_k8ssec.packs import Pack
 from pytest_k8ssec.plain import lines_of
-from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.reports.json import TEXTS
+from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.verdict import Attack, Judge, Verdict
 
 PhaseName = Literal["intact", "sabotaged", "restored"]

@@ -11,7 +11,6 @@ from pytest_k8ssec.cli.parser import parser
 from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.interrupts import Terminated, obey_sigterm
 from pytest_k8ssec.secrecy import given
-from pytest_k8ssec.secrecy.redact import redact
 from pytest_k8ssec.secrecy.stream import draw_curtain
 
 FAILURE, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143

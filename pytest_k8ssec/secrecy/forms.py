@@ -94,8 +94,8 @@ def _escaped(text: str) -> Iterator[str]:
     """Python's and JSON's ways, which are also those in which one document holds another."""
     # Whether a quote is escaped depends on the quotes beside it: with '"' before it, Python escapes each "'".
     raw = text.encode(errors="surrogateescape")
-    for shown in (repr(f'"{text}')[2:-1], ascii(f'"{text}')[2:-1], repr(b'"' + raw)[3:-1]):
-        yield from (shown, shown.replace(r"\'", "'"), shown.replace(r"\'", "'").replace('"', r"\""))
+    for literal in (repr(f'"{text}')[2:-1], ascii(f'"{text}')[2:-1], repr(b'"' + raw)[3:-1]):
+        yield from (literal, literal.replace(r"\'", "'"), literal.replace(r"\'", "'").replace('"', r"\""))
     for ensure_ascii in (False, True):
         document = json.dumps(text, ensure_ascii=ensure_ascii)[1:-1]
         yield from (document, document.translate(_GO))
