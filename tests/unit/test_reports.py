@@ -250,7 +250,7 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_text_that_is_none_is_written_all_the_same(tmp_path: Path) -> None:
     """A file's name need not be UTF-8: what was found must not be lost over that."""
     path = write(tmp_path, document(dict(RUN), [entry(reason="/run/\udcff: ä")]))
-    assert "/run/\udcff: ä" == json.loads(path.read_bytes())["results"][0]["reason"]
+    assert r"/run/\udcff: ä" == json.loads(path.read_bytes())["results"][0]["reason"]
 
 
 def test_no_secret_is_in_the_report() -> None:
