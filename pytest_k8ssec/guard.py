@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from pytest_k8ssec import fixtures
 from pytest_k8ssec.catalogue import is_control_file, packaged_control
 from pytest_k8ssec.packs import Pack
 
 Defined = Mapping[str, Sequence[Any]]
 """By name, the definitions that are seen: the last one counts, unless it asks for the one before."""
 
-NAMES = frozenset(
-    name for name, each in vars(fixtures).items() if type(each) is type(fixtures.judge) and not name.startswith("_")
-)
-"""All fixtures of ours."""
 _SCOPES = ("session", "package", "module", "class", "function")
+
+
+@cache
+def names() -> frozenset[str]:
+    """All fixtures of ours."""
+    kind = type(vars(_module())["judge"])
+    return frozenset(name for name, each in vars(_module()).items() if type(each) is kind and not name.startswith("_"))
 
 
 def install(session: pytest.Session) -> None:
@@ -47,7 +51,7 @@ def own_fixtures(session: pytest.Session) -> dict[str, tuple[Any, ...]]:
     manager: Any = session._fixturemanager  # noqa: SLF001 - see install
     return {
         name: tuple(each for each in manager.getfixturedefs(name, session) or () if _is_ours(each))[:1]
-        for name in NAMES
+        for name in names()
     }
 
 
@@ -66,7 +70,7 @@ def replaced(item: pytest.Function) -> list[str]:
     made: Mapping[str, Any] = item._request._fixture_defs  # noqa: SLF001 - which fixture gave a value is told nowhere else
     return sorted(
         name
-        for name in NAMES.intersection(item.funcargs)
+        for name in names().intersection(item.funcargs)
         if made.get(name) not in own[name] or item.funcargs[name] is not made[name].cached_result[0]
     )
 
@@ -88,25 +92,32 @@ def _file(function: Any) -> Path:
 
 def _is_ours(definition: Any) -> bool:
     """Whether its function stands in our module, and not only says so."""
-    return getattr(definition.func, "__globals__", None) is vars(fixtures)
+    return getattr(definition.func, "__globals__", None) is vars(_module())
+
+
+def _module() -> ModuleType:
+    """Where our fixtures stand; pytest itself imports it, so that it can rewrite its asserts."""
+    from pytest_k8ssec import fixtures
+
+    return fixtures
 
 
 def _with_ours(info: Any, own: Defined) -> Any:
     """What pytest knows of a test's fixtures, as it would be if nobody else had defined one of our names."""
     seen: Defined = info.name2fixturedefs
-    foreign = {name for name in NAMES.intersection(seen) if tuple(seen[name][-1:]) != own[name]}
+    foreign = {name for name in names().intersection(seen) if tuple(seen[name][-1:]) != own[name]}
     initial = tuple(
         name
         for name in info.initialnames
         # Not asked for by the control: autouse, or by the ini file. What rests on another's fixture goes with it.
-        if name in info.argnames or not (name in NAMES or foreign.intersection(_closure([name], seen)))
+        if name in info.argnames or not (name in names() or foreign.intersection(_closure([name], seen)))
     )
     defined = {**seen, **own}
-    names = sorted(_closure(initial, defined), key=lambda name: _SCOPES.index(_scope(defined.get(name, ()))))
-    return replace(info, initialnames=initial, names_closure=names, name2fixturedefs=defined)
+    closure = sorted(_closure(initial, defined), key=lambda name: _SCOPES.index(_scope(defined.get(name, ()))))
+    return replace(info, initialnames=initial, names_closure=closure, name2fixturedefs=defined)
 
 
-def _closure(names: Iterable[str], defined: Defined) -> list[str]:
+def _closure(wanted: Iterable[str], defined: Defined) -> list[str]:
     """The names, and all that their fixtures ask for."""
     found: dict[str, None] = {}
 
@@ -120,7 +131,7 @@ def _closure(names: Iterable[str], defined: Defined) -> list[str]:
             if name not in each.argnames:
                 break
 
-    for name in names:
+    for name in wanted:
         visit(name)
     return list(found)
 

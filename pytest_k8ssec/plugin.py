@@ -382,7 +382,7 @@ def pytest_runtest_makereport(
         item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
         report.user_properties = [*report.user_properties, *told]
     curtain.hide(report)
-    if not guard.NAMES.isdisjoint(getattr(item, "fixturenames", ())):
+    if not guard.names().isdisjoint(getattr(item, "fixturenames", ())):
         _make_plain(report)
     return report
 

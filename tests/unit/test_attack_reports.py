@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
 
 from pytest_k8ssec.attack.document import node_link
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Graph, Kind, Vertex
+from pytest_k8ssec.cli import blast as command
+from pytest_k8ssec.plain import shown
 from pytest_k8ssec.reports import attack
 from pytest_k8ssec.reports.attack_svg import svg
 from tests.unit.attack import (
@@ -65,7 +72,7 @@ def test_mermaid_has_what_is_not_refuted() -> None:
     assert {"enter", "token-steal", "permission-discover", "role-bind"} == {
         re.findall(r'\|"(.*)"\|', links[int(number)])[0] for number in way.split(",")
     }
-    assert '<img src=#quot;x#quot;>#quot;&"]' in text
+    assert '#lt;img src=#quot;x#quot;#gt;#quot;#amp;"]' in text
 
 
 def test_the_picture_is_well_formed_and_shows_each_status() -> None:
@@ -112,3 +119,21 @@ def test_the_page_is_self_contained_and_escapes() -> None:
     assert "cluster-admin is within reach" in page
     assert "no way to cluster-admin was found" in page
     assert BIND.id.replace(">", "&gt;") in page
+
+
+def test_hostile_names_are_shown_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In every picture and document, and in what is printed: no name begins a line, or moves the cursor."""
+    nasty = "x\x1b[2J\x1b]8;;a\x07\x00\r\u202e\u2028]]><script>\nENTRY\ud800"
+    found = graph(*TO_ADMIN, edge("token-request", ACCOUNT, Vertex(Kind.IDENTITY, nasty)), bounds=(nasty,))
+    paths = {kind: tmp_path / f"out.{kind}" for kind in ("json", "html", "svg")}
+    for mermaid in (False, True):
+        command._write(argparse.Namespace(**paths, all=False, mermaid=mermaid), [found])
+    printed = capsys.readouterr().out
+    texts = [printed, *(path.read_text(encoding="utf-8") for path in paths.values())]
+    for text in texts:
+        assert shown(text) == text
+        assert r"\x1b[2J" in text.replace("\\\\", "\\")
+        assert "\nENTRY" not in text
+    assert "<script>" not in printed.partition("flowchart")[2] + "".join(texts[2:])
+    ET.fromstring(texts[3])
+    assert "\x1b" not in str(json.loads(texts[1]))

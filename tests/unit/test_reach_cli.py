@@ -11,6 +11,7 @@ import pytest
 from pytest_k8ssec.cli import main
 from pytest_k8ssec.cli import reach as command
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.plain import shown
 from pytest_k8ssec.reach.matrix import Reachability
 from tests.unit.reaching import Says, destination, only, reach
 
@@ -132,3 +133,22 @@ def test_help_teaches(says: Callable[..., str]) -> None:
     text = says("--help")
     for words in ("who can really talk to whom", "version: 1", "exit codes: 0 all agree, 1 they differ", "--timeout S"):
         assert words in text
+
+
+def test_hostile_names_are_shown_escaped(tmp_path: Path, says: Callable[..., str]) -> None:
+    """In the table, on the page and in the document: no name begins a row, or moves the cursor."""
+    nasty = "web/x\x1b[2J\x1b]8;;a\x07\x00\r\u202e\u2028]]><script>\nROW"
+    measured = reach(
+        (nasty, "elsewhere"), [destination(nasty, 80)], only((nasty, nasty)), policies=[POLICY], broken=[nasty]
+    )
+    texts = [
+        says("--stack", "infra", "--json", "out.json", "--html", "out.html", code=1, measured=measured),
+        says("--stack", "infra", "--json", "-", code=1, measured=measured),
+        *((tmp_path / name).read_text(encoding="utf-8") for name in ("out.json", "out.html")),
+    ]
+    for text in texts:
+        assert shown(text) == text
+        assert r"x1b[2J" in text
+    assert "\nROW" not in "".join(texts[:3])
+    assert "<script>" not in texts[3]
+    assert "\x1b" not in str(json.loads(texts[2]))
