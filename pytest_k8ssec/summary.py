@@ -165,6 +165,7 @@ class Summary:
         def tell(line: str, **markup: bool) -> None:
             terminalreporter.write_line(shown(redact(line)), **markup)
 
+        terminalreporter.section("Kubernetes security", cyan=True)
         self._tell_results(tell)
         if self._unjudged:
             tell(self._unjudged, red=True, bold=True)
