@@ -166,11 +166,7 @@ def pytest_generate_tests(metafunc):
 """
     )
     found = told(here, *CHOICE, "-p", "answering")
-    for name, (verdict, reason, attacks) in found.items():
-        expected = without[name.partition("[")[0]]
-        # pytest 8.3 refuses some of them in words of its own, and as inconclusive.
-        assert (verdict, attacks) == (expected[0], expected[2])
-        assert expected[1] == reason or reason.startswith("ScopeMismatch")
+    assert {name.partition("[")[0]: verdict for name, verdict in found.items()} == without
     assert len(found) == 2 * len(without)
 
 
