@@ -57,8 +57,10 @@ def own_fixtures(session: pytest.Session) -> dict[str, tuple[Any, ...]]:
 
 def insist(item: pytest.Item) -> None:
     """Give a packaged control our fixtures once more: who parametrizes a test puts values in their place."""
-    if packaged_control(getattr(item, "function", None)) is not None:
-        known: dict[str, Any] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # noqa: SLF001 - see install
+    if packaged_control(getattr(item, "function", None)) is None:
+        return
+    given: Any = item
+    for known in (given._fixtureinfo.name2fixturedefs, given._request._arg2fixturedefs):  # noqa: SLF001 - see install; in 8.3 one is a copy
         known.update(own_fixtures(item.session))
 
 
