@@ -26,6 +26,8 @@ _BLOCK = 4
 _STRIDE = PIECE - _BLOCK + 1
 """Any piece has a block that begins at a multiple of this: only there does a text have to be looked at."""
 MARK = "[redacted]"
+_COLOUR_BEGINS = "\x1b["
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 Span = tuple[int, int]
 """Beginning and end."""
@@ -63,12 +65,28 @@ class Redactor:
         """The text without any of the values, JWTs and private keys."""
         if len(text) < SHORTEST:
             return text
+        if _COLOUR_BEGINS in text:
+            text = self._beneath_colours(text)
+        return _without(text, 0, self._spans(text))
+
+    def _beneath_colours(self, text: str) -> str:
+        """The same for what a reader sees: a highlighter's colours change in the middle of a value."""
+        spans = self._spans(_COLOUR.sub("", text))
+        if not spans:
+            return text
+        kept, seen = [], 0
+        for number, part in enumerate(_COLOUR.split(text)):
+            if number % 2:
+                kept.append(part)
+            else:
+                kept.append(_without(part, seen, spans))
+                seen += len(part)
+        return "".join(kept)
+
+    def _spans(self, text: str) -> list[Span]:
+        """Where something is to be hidden."""
         # All are looked for in the whole text: what one of them leaves of another would no longer be known.
-        kept, done = [], 0
-        for start, end in _joined((*self._whole_in(text), *_patterned(text), *self._pieces_in(text))):
-            kept += [text[done:start], MARK]
-            done = end
-        return "".join((*kept, text[done:])) if kept else text
+        return list(_joined((*self._whole_in(text), *_patterned(text), *self._pieces_in(text))))
 
     def _add(self, value: str) -> None:
         hidden = forms.written(value) | forms.encoded(value)
@@ -152,6 +170,20 @@ def _cut(form: str) -> Iterator[str]:
 def _patterned(text: str) -> Iterator[Span]:
     """Where something looks like a JWT or a private key."""
     return (found.span() for pattern in _PATTERNS for found in pattern.finditer(text))
+
+
+def _without(part: str, at: int, spans: Iterable[Span]) -> str:
+    """A part of a text without what is to be hidden; what reaches into it from before is marked there already.
+
+    Args:
+        at: where in the text the part begins.
+    """
+    kept, done = [], 0
+    for start, end in spans:
+        if end > at and start < at + len(part):
+            kept += [part[done : max(start - at, done)], MARK if start >= at else ""]
+            done = min(end - at, len(part))
+    return "".join((*kept, part[done:])) if kept else part
 
 
 def _joined(spans: Iterable[Span]) -> Iterator[Span]:

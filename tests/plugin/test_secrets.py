@@ -43,7 +43,9 @@ def pem(key: str) -> Kind:
 
 def kinds() -> dict[str, Kind]:
     """One of each kind."""
-    word, symbols, umlauts = some(24), some(30, _ALPHABET + _SYMBOLS), some(20, "äöüßéñ漢字€" + _ALPHABET)
+    word, umlauts = some(24), some(20, "äöüßéñ漢字€" + _ALPHABET)
+    # A highlighter takes "%d" or "{x}" in a text for code, and colours it.
+    symbols = some(6, _ALPHABET + _SYMBOLS) + f"%d{some(3)}%(a)s{some(2)}{{0}}" + some(18, _ALPHABET + _SYMBOLS)
     lines = [some(12), some(7), some(30)]
     short, inner, password, padded = some(6), some(16), some(18), some(14)
     curve = ec.generate_private_key(ec.SECP256R1())

@@ -241,3 +241,16 @@ def test_a_document_is_cleaned_throughout_and_fits_json(value: Any, expected: An
     assert expected == found
     assert type(expected) is type(found)
     assert expected == json.loads(json.dumps(found))
+
+
+@pytest.mark.parametrize("at", [1, 4, 7, 12, 23])
+def test_colours_in_the_middle_of_a_value_hide_nothing_of_it(at: int) -> None:
+    """A highlighter sees code in it; the colours stay, and so does what stands beside."""
+    value = register(secrets.token_hex(12))
+    text = f"a {value[:at]}\x1b[39;49;00m\x1b[33m{value[at:]}\x1b[0m b"
+    assert f"a {MARK}\x1b[39;49;00m\x1b[33m\x1b[0m b" == redact(text)
+    every = "\x1b[1m".join(value)
+    assert f"{MARK}{chr(27) + '[1m'}" + "\x1b[1m" * 22 == redact(every)
+    plain = "\x1b[31mred\x1b[0m and nothing else\x1b[K"
+    assert plain == redact(plain)
+    assert f"{MARK} \x1b[1m{MARK}" == redact(f"{value} \x1b[1m{value}")
