@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in drifted:
         if arguments.check:
             why = "is not there" if not path.exists() else "differs" if path in wanted else "belongs to no control"
-            print(f"{path.relative_to(_REPOSITORY)}: {why}; `make docs` mends it", file=sys.stderr)
+            print(f"{path.relative_to(_REPOSITORY)}: {why}; `make docs` fixes it", file=sys.stderr)
         elif path in wanted:
             path.parent.mkdir(exist_ok=True)
             path.write_text(wanted[path], encoding="utf-8")

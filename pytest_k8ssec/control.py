@@ -69,7 +69,7 @@ class Sabotage:
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """What a team can paste to mend a breach."""
+    """What a team can paste to fix a breach."""
 
     language: str
     """``yaml``, ``python`` (a Pulumi program's) or ``sh``."""

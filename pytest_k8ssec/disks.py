@@ -1,4 +1,4 @@
-"""What to tell where a file can't be written: which, why, and what mends it; and whether a folder takes one at all."""
+"""What to tell where a file can't be written: which, why, and what fixes it; and whether a folder takes one at all."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SAMPLE = b"k8ssec\n" * 8192
 """More than what a file system may keep beside a file's name."""
 
 
-def unwritable(error: OSError, path: Path | None = None, *, what: str = "", mend: str = "") -> DiskError:
+def unwritable(error: OSError, path: Path | None = None, *, what: str = "", fix: str = "") -> DiskError:
     """The error for a file or folder that can't be written or read.
 
     Args:
         error: what the system said.
         path: what it was about, where the system does not say that more closely.
         what: what we keep there.
-        mend: how to name another place; "" where there is no choice.
+        fix: how to name another place; "" where there is no choice.
     """
     named = error.filename if isinstance(error.filename, str) else None
     where = " ".join(filter(None, [what, str(path or named or "").strip()])) or "a file"
     if path and named and not Path(named).is_relative_to(path.parent):  # else it is that, or a file that came before it
         where += f" ({named})"
-    return DiskError(f"{where}: {_why(error)}", mend=" or ".join(filter(None, [_remedy(error), mend])))
+    return DiskError(f"{where}: {_why(error)}", fix=" or ".join(filter(None, [_remedy(error), fix])))
 
 
 def of_disk(error: BaseException) -> DiskError | None:
@@ -39,7 +39,7 @@ def of_disk(error: BaseException) -> DiskError | None:
 
 
 @contextmanager
-def told(path: Path | None = None, *, what: str = "", mend: str = "") -> Iterator[None]:
+def told(path: Path | None = None, *, what: str = "", fix: str = "") -> Iterator[None]:
     """Say clearly what can't be written inside: arguments as for :func:`unwritable`.
 
     Raises:
@@ -48,7 +48,7 @@ def told(path: Path | None = None, *, what: str = "", mend: str = "") -> Iterato
     try:
         yield
     except OSError as error:
-        raise unwritable(error, path, what=what, mend=mend) from error
+        raise unwritable(error, path, what=what, fix=fix) from error
 
 
 def try_out(folder: Path) -> None:

@@ -29,7 +29,7 @@ _NONE_ANSWERS = re.compile(
     re.IGNORECASE,
 )
 """In what the client says where no daemon answers it."""
-_MEND = "start docker (on Debian as root: `make docker`), or set DOCKER_HOST"
+_FIX = "start docker (on Debian as root: `make docker`), or set DOCKER_HOST"
 _CONFIRM_SECONDS = 5
 _LOOK_AGAIN = (0.0, 0.3, 1.0, 3.0)
 """Seconds between looks for what is to be removed."""
@@ -72,7 +72,7 @@ def client() -> Path:
     """
     found = shutil.which("docker")
     if found is None:
-        raise ToolMissing("docker: no client on PATH", mend="install docker (on Debian as root: `make docker`)")
+        raise ToolMissing("docker: no client on PATH", fix="install docker (on Debian as root: `make docker`)")
     return Path(found)
 
 
@@ -85,18 +85,18 @@ def check_daemon(*, deadline: float = 10) -> str:
     try:
         done = run([str(client()), "version", "--format", "{{.Server.Version}}"], deadline=deadline, check=False)
     except CommandError as error:
-        raise ToolMissing(f"docker daemon: {error.message}", mend="look at the daemon's log, or restart it") from error
+        raise ToolMissing(f"docker daemon: {error.message}", fix="look at the daemon's log, or restart it") from error
     if done.code == 0:
         return done.text.strip()
     if "permission denied" in done.errors.lower():
         raise ToolMissing(
             "docker daemon: this user may not use its socket",
-            mend="add the user to the `docker` group and log in again, or use rootless docker",
+            fix="add the user to the `docker` group and log in again, or use rootless docker",
             details=done.errors,
         )
     raise ToolMissing(
         "docker daemon: none answers",
-        mend=_MEND,
+        fix=_FIX,
         details=done.errors,
     )
 
@@ -161,7 +161,7 @@ def _confirm() -> None:
     try:
         check_daemon(deadline=_CONFIRM_SECONDS)
     except ToolMissing as error:
-        lost = DaemonGone("docker daemon: none answers", mend=_MEND, details=error.details or error.message)
+        lost = DaemonGone("docker daemon: none answers", fix=_FIX, details=error.details or error.message)
         _gone.append(lost)
         raise lost from error
 
@@ -264,7 +264,7 @@ def remove_all(find: Callable[[], Sequence[Container]], *, patient: bool = False
     if left := find():
         raise CommandError(
             f"containers {', '.join(each.name for each in left)}: are there after {len(pauses)} removals",
-            mend="find out what makes it, then `k8ssec sweep`",
+            fix="find out what makes it, then `k8ssec sweep`",
         )
     return list(removed)
 

@@ -1,6 +1,6 @@
-"""Every error that a user may see: who is to blame, why, and what mends it.
+"""Every error that a user may see: who is to blame, why, and what fixes it.
 
-An error's text is lower case, subject first: ``kind cluster "dev": does not exist``. ``mend`` is a command or a change
+An error's text is lower case, subject first: ``kind cluster "dev": does not exist``. ``fix`` is a command or a change
 that the reader can make at once; it is printed on a line of its own. No secret value may be put into either.
 """
 
@@ -14,20 +14,20 @@ class K8ssecError(Exception):
 
     Args:
         message: one line, ``culprit: cause``.
-        mend: what to do about it, or "" where nothing sensible can be said.
+        fix: what to do about it, or "" where nothing sensible can be said.
         details: further lines (a tool's own diagnostics, a cluster's events), shown below.
     """
 
-    def __init__(self, message: str, *, mend: str = "", details: str = "") -> None:
+    def __init__(self, message: str, *, fix: str = "", details: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.fix = fix
         self.details = details
 
     def __str__(self) -> str:
         parts = [self.message]
-        if self.mend:
-            parts.append(f"  fix: {self.mend}")
+        if self.fix:
+            parts.append(f"  fix: {self.fix}")
         if self.details:
             parts.extend(f"  | {line}" for line in self.details.rstrip().splitlines())
         return shown("\n".join(parts))
@@ -42,7 +42,7 @@ class DiskError(K8ssecError):
 
 
 class ToolMissing(K8ssecError):
-    """A tool or an image that is needed is not to be had; ``mend`` names the command that gets it."""
+    """A tool or an image that is needed is not to be had; ``fix`` names the command that gets it."""
 
 
 class CommandError(K8ssecError):

@@ -42,7 +42,7 @@ class Place:
     path: Path
     enough: int
     """Bytes."""
-    mend: str
+    fix: str
     """How to name another one."""
 
 
@@ -81,18 +81,18 @@ def examine(place: Place) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC or not place.path.is_dir() or space(place.path)[1]:
             nameless = OSError(error.errno, error.strerror)  # which file was tried tells nobody anything
-            told = unwritable(nameless, place.path, what=place.what, mend=place.mend)
-            raise SettingsError(told.message, mend=told.mend) from error
+            told = unwritable(nameless, place.path, what=place.what, fix=place.fix)
+            raise SettingsError(told.message, fix=told.fix) from error
         names = False
     if not names:
         raise SettingsError(
             f"{place.what} {place.path}: its file system can't hold one more file (no inode is free)",
-            mend=f"remove files there or {place.mend}",
+            fix=f"remove files there or {place.fix}",
         )
     if free < place.enough:
         raise SettingsError(
             f"{place.what} {place.path}: {_shown(free)} are free there, and a run needs {_shown(place.enough)}",
-            mend=f"make room there or {place.mend}",
+            fix=f"make room there or {place.fix}",
         )
 
 
@@ -114,14 +114,14 @@ def _check_docker() -> None:
         free, names = space(root)
     except (CommandError, ValueError, LookupError, TypeError, OSError):
         return  # not known: what is wrong with docker is told where it is used
-    mend = "docker system prune"
+    fix = "docker system prune"
     if free < _DOCKER:
         raise SettingsError(
             f"docker's data root {root}: {_shown(free)} are free there, and a cluster needs {_shown(_DOCKER)} a node",
-            mend=mend,
+            fix=fix,
         )
     if not names:
-        raise SettingsError(f"docker's data root {root}: can't hold one more file (no inode is free)", mend=mend)
+        raise SettingsError(f"docker's data root {root}: can't hold one more file (no inode is free)", fix=fix)
 
 
 def _shown(size: int) -> str:

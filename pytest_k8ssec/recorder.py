@@ -77,7 +77,7 @@ def attend(run: Run) -> None:
     if not _began(process):
         process.kill()
         process.wait()
-        raise ClusterError("recorder of what is created: did not start", mend="try again: the machine may be too busy")
+        raise ClusterError("recorder of what is created: did not start", fix="try again: the machine may be too busy")
     run.recorder = recorder
     atexit.register(recorder.dismiss)
 
@@ -102,7 +102,7 @@ def await_recorders(run: Run) -> None:
         except TimeoutError as error:
             raise ClusterError(
                 f"recorder {sign.name} of run {run.id}: still works",
-                mend=f"try again later, or end it: kill {sign.name}",
+                fix=f"try again later, or end it: kill {sign.name}",
             ) from error
 
 

@@ -125,7 +125,7 @@ def fetch(name: str, cache: Path) -> Path:
     if expected is None:
         raise ToolMissing(f"{name}: no pinned release for {platform.system()} on {platform.machine()}")
     url = release.url.format(os=system, arch=arch)
-    with told(target.parent, what="cache", mend="name another one: K8SSEC_CACHE=DIR"):
+    with told(target.parent, what="cache", fix="name another one: K8SSEC_CACHE=DIR"):
         _fetch_into(target, url, expected)
     return target
 
@@ -138,7 +138,7 @@ def _fetch_into(target: Path, url: str, expected: str) -> None:
         _download(url, file)
         found = _sha256(file)
         if found != expected:
-            raise ToolMissing(f"{name}: {url} has sha256 {found}, expected {expected}", mend="do not use that file")
+            raise ToolMissing(f"{name}: {url} has sha256 {found}, expected {expected}", fix="do not use that file")
         made = _unpacked(file, Path(scratch) / "out", name)
         # Renamed as a whole: another process sees all of it or nothing.
         try:

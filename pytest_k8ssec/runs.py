@@ -208,7 +208,7 @@ class Run:
         except OSError as error:
             raise SettingsError(
                 f"record of the run, {record}: {error.strerror or error}, so nothing is created",
-                mend="make room there, or name another directory in K8SSEC_STATE",
+                fix="make room there, or name another directory in K8SSEC_STATE",
             ) from error
 
 
@@ -372,7 +372,7 @@ def _ledger(root: Path) -> Iterator[Path]:
             yield runs
     except OSError as error:
         raise SettingsError(
-            f"state directory {root}: {error.strerror or error}", mend="name one of your own in K8SSEC_STATE"
+            f"state directory {root}: {error.strerror or error}", fix="name one of your own in K8SSEC_STATE"
         ) from error
 
 

@@ -144,7 +144,7 @@ def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping
             close = difflib.get_close_matches(key, _BY_KEY, n=1)
             raise SettingsError(
                 f"[tool.k8ssec] {key}: no such setting",
-                mend=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_BY_KEY))}",
+                fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_BY_KEY))}",
             )
     values: dict[str, Any] = {}
     for option in OPTIONS:
@@ -164,13 +164,13 @@ def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping
     if settings.cluster and settings.sabotage:
         raise SettingsError(
             f"--k8ssec-sabotage with --k8ssec-cluster {settings.cluster}: refused",
-            mend="sabotage breaks what it touches and runs only on clusters that this run creates",
+            fix="sabotage breaks what it touches and runs only on clusters that this run creates",
         )
     if settings.packed and not settings.sabotage:
-        raise SettingsError("--k8ssec-packed without --k8ssec-sabotage: does nothing", mend="give both, or neither")
+        raise SettingsError("--k8ssec-packed without --k8ssec-sabotage: does nothing", fix="give both, or neither")
     if settings.resume and settings.report is None:
         raise SettingsError(
-            "--k8ssec-resume without --k8ssec-report: there is no place to resume from", mend="give both"
+            "--k8ssec-resume without --k8ssec-report: there is no place to resume from", fix="give both"
         )
     return settings
 
@@ -183,21 +183,21 @@ def check_places(settings: Settings) -> None:
     """
     stack = settings.stack
     if stack is not None:
-        mend = "name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR"
+        fix = "name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR"
         if not stack.is_dir():
             why = "is not a directory" if stack.exists() else "does not exist"
-            raise SettingsError(f"stack directory {stack}: {why}", mend=mend)
+            raise SettingsError(f"stack directory {stack}: {why}", fix=fix)
         if not any((stack / name).is_file() for name in PROJECT_FILES):
-            raise SettingsError(f"stack directory {stack}: has no Pulumi.yaml", mend=mend)
+            raise SettingsError(f"stack directory {stack}: has no Pulumi.yaml", fix=fix)
     for what, flag, path in (
         ("kind config", "--k8ssec-kind-config FILE", settings.kind_config),
         ("config file", "--k8ssec-config-file FILE", settings.config_file),
     ):
         if path is not None and not path.is_file():
             why = "is not a file" if path.exists() else "does not exist"
-            raise SettingsError(f"{what} {path}: {why}", mend=f"name an existing file: {flag}")
+            raise SettingsError(f"{what} {path}: {why}", fix=f"name an existing file: {flag}")
     if settings.report is not None and settings.report.exists() and not settings.report.is_dir():
-        raise SettingsError(f"report directory {settings.report}: is not a directory", mend="name another one")
+        raise SettingsError(f"report directory {settings.report}: is not a directory", fix="name another one")
 
 
 def table(pyproject: Path) -> Mapping[str, Any]:
@@ -217,7 +217,7 @@ def table(pyproject: Path) -> Mapping[str, Any]:
     try:
         tools = tomllib.loads(text).get("tool", {})
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{pyproject}: is not valid TOML", mend="correct the file", details=str(error)) from error
+        raise SettingsError(f"{pyproject}: is not valid TOML", fix="correct the file", details=str(error)) from error
     found = tools.get("k8ssec", {}) if isinstance(tools, dict) else None
     if not isinstance(found, dict):
         raise SettingsError(f"{pyproject}: tool.k8ssec must be a table")
@@ -246,9 +246,9 @@ def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
     if option.kind == "choice" and raw not in option.choices:
         close = difflib.get_close_matches(raw, option.choices, n=1)
         hint = f"did you mean {close[0]!r}?" if close else ""
-        raise SettingsError(f"{where}: {raw!r} is none of {', '.join(option.choices)}", mend=hint)
+        raise SettingsError(f"{where}: {raw!r} is none of {', '.join(option.choices)}", fix=hint)
     if option.name == "kubernetes_version" and not re.fullmatch(r"v?\d+\.\d+(\.\d+)?", raw):
-        raise SettingsError(f"{where}: {raw!r} is no Kubernetes version", mend="write it as 1.36 or v1.36.3")
+        raise SettingsError(f"{where}: {raw!r} is no Kubernetes version", fix="write it as 1.36 or v1.36.3")
     return (start / Path(raw).expanduser()).absolute() if option.kind == "path" else raw
 
 

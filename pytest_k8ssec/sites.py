@@ -212,7 +212,7 @@ class Sites:
         from pytest_k8ssec import stack as stacks
 
         if self.settings.stack is None:
-            raise SettingsError("stack: none was named", mend="name its directory with --k8ssec-stack DIR")
+            raise SettingsError("stack: none was named", fix="name its directory with --k8ssec-stack DIR")
         chosen = self.settings
         assert chosen.stack is not None
         return stacks.StackSource(
@@ -378,7 +378,7 @@ class Sites:
         )
         return docker.DaemonGone(
             f"{error.message}: {cluster} and its containers may be left (run {self.run.id})",
-            mend=f"{error.mend}; then `k8ssec sweep` removes them, as the next run does",
+            fix=f"{error.fix}; then `k8ssec sweep` removes them, as the next run does",
         )
 
     def _stack_flags(self) -> str:

@@ -57,11 +57,11 @@ def find(name: str) -> Tool:
     if here := installed(name):
         return here
     if name not in releases.RELEASES:
-        raise ToolMissing(f"{name}: neither on PATH nor in the cache", mend=GET)
+        raise ToolMissing(f"{name}: neither on PATH nor in the cache", fix=GET)
     try:
         return Tool(releases.fetch(name, cache_root()), releases.RELEASES[name].version, "release")
     except ToolMissing as error:
-        raise ToolMissing(f"{name}: not on PATH, not in the cache, and {error.message}", mend=GET) from error
+        raise ToolMissing(f"{name}: not on PATH, not in the cache, and {error.message}", fix=GET) from error
 
 
 def installed(name: str) -> Tool | None:
@@ -116,7 +116,7 @@ def choose_node_image(reference: str | None = None, version: str | None = None) 
     known = [*releases.NODE_IMAGES, *([built["version"]] if built else [])]
     raise ToolMissing(
         f"node image for Kubernetes {version}: none is pinned",
-        mend=f"choose one of {', '.join(known)}, or name an image with --k8ssec-node-image",
+        fix=f"choose one of {', '.join(known)}, or name an image with --k8ssec-node-image",
     )
 
 
@@ -147,14 +147,14 @@ def _fetch(image: Image) -> None:
     if not reaches_registry(reference):
         raise ToolMissing(
             f"image {reference}: not in the local store, and its registry is out of reach",
-            mend="check the name (`docker images` lists what is there)" if image.origin == "chosen" else GET,
+            fix="check the name (`docker images` lists what is there)" if image.origin == "chosen" else GET,
         )
     try:
         docker.docker("pull", "--quiet", reference, deadline=600)
     except CommandError as error:
         raise ToolMissing(
             f"image {reference}: can't be pulled",
-            mend="check the name, or log in to its registry",
+            fix="check the name, or log in to its registry",
             details=error.details,
         ) from error
 

@@ -50,7 +50,7 @@ def give_image(cluster: KindCluster, kind: Path) -> None:
     """
     tag = _IMAGE.removeprefix("docker.io/")
     if docker.has_image(tag):
-        raise CommandError(f"image {tag}: is there already, and is not ours to replace", mend=f"docker rmi {tag}")
+        raise CommandError(f"image {tag}: is there already, and is not ours to replace", fix=f"docker rmi {tag}")
     made = docker.docker("create", "--pull", "never", cluster.image.reference).text.strip()
     try:
         docker.docker("cp", str(binary("agnhost")), f"{made}:/agnhost", deadline=_SECONDS)

@@ -110,12 +110,12 @@ def read(path: Path) -> Baseline | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"baseline {path}: can't be read: {error}", mend="name a file that you may read") from error
+        raise SettingsError(f"baseline {path}: can't be read: {error}", fix="name a file that you may read") from error
     try:
         body = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(
-            f"baseline {path}: is not valid YAML", mend="correct it, or write it anew", details=str(error)
+            f"baseline {path}: is not valid YAML", fix="correct it, or write it anew", details=str(error)
         ) from error
     where = f"baseline {path}"
     whole = _mapping(body if body is not None else {}, where, ("budget", "workloads"))
@@ -133,11 +133,11 @@ def read(path: Path) -> Baseline | None:
 
 def _mapping(body: Any, where: str, known: Iterable[str] = ()) -> dict[str, Any]:
     if not isinstance(body, dict):
-        raise SettingsError(f"{where}: must be a mapping, is {type(body).__name__}", mend=_mend())
+        raise SettingsError(f"{where}: must be a mapping, is {type(body).__name__}", fix=_fix())
     allowed = tuple(known)
     for key in body:
         if not isinstance(key, str) or (allowed and key not in allowed):
-            raise SettingsError(f"{where}: {key!r} is none of {', '.join(allowed) or 'the workloads'}", mend=_mend())
+            raise SettingsError(f"{where}: {key!r} is none of {', '.join(allowed) or 'the workloads'}", fix=_fix())
     return body
 
 
@@ -145,19 +145,19 @@ def _budget(body: Any, where: str) -> Budget:
     limits = _mapping(body or {}, where, (each.name for each in fields(Budget)))
     for name, limit in limits.items():
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-            raise SettingsError(f"{where}: {name}: {limit!r} is no number of 0 or more", mend=f"write it as {name}: 1")
+            raise SettingsError(f"{where}: {name}: {limit!r} is no number of 0 or more", fix=f"write it as {name}: 1")
     return Budget(**limits)
 
 
 def _edges(body: Any, where: str) -> tuple[str, ...]:
     if not isinstance(body, list):
-        raise SettingsError(f"{where}: must be a list, is {type(body).__name__}", mend=_mend())
+        raise SettingsError(f"{where}: must be a list, is {type(body).__name__}", fix=_fix())
     for each in body:
         kind = each.partition(": ")[0] if isinstance(each, str) else ""
         if kind not in KINDS or " -> " not in each:
-            raise SettingsError(f"{where}: {each!r} is no edge", mend=_mend())
+            raise SettingsError(f"{where}: {each!r} is no edge", fix=_fix())
     return tuple(body)
 
 
-def _mend() -> str:
+def _fix() -> str:
     return "write it anew: k8ssec blast WORKLOAD --write-baseline FILE"

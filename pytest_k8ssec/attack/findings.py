@@ -77,9 +77,9 @@ def _unknown(graph: Graph) -> Iterator[Finding]:
 
 def _against(workload: str, graph: Graph, agreed: Baseline) -> Iterator[Finding]:
     change = agreed.change(workload, graph)
-    mend = f"k8ssec blast {workload} --write-baseline, once it is reviewed"
+    fix = f"k8ssec blast {workload} --write-baseline, once it is reviewed"
     if change is None:
-        words = f"{NAME} does not know {workload}: {mend}"
+        words = f"{NAME} does not know {workload}: {fix}"
         yield Finding("reach what was never agreed to", _told(graph, words), through=True)
         return
     for name in change.wider:

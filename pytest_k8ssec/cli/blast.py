@@ -38,13 +38,13 @@ def blast(arguments: argparse.Namespace) -> int:
     """
     settings = replace(settings_of(arguments), cluster=None)
     if settings.stack is None:
-        raise SettingsError("stack: none was named, so there is nothing to walk from", mend="name it: --stack DIR")
+        raise SettingsError("stack: none was named, so there is nothing to walk from", fix="name it: --stack DIR")
     if arguments.svg and arguments.all:
-        raise SettingsError("--svg with --all: is a picture of one workload", mend="name the workload, or use --html")
+        raise SettingsError("--svg with --all: is a picture of one workload", fix="name the workload, or use --html")
     where = arguments.baseline or settings.stack / baselines.NAME
     agreed = baselines.read(where)
     if arguments.baseline and agreed is None and not arguments.write_baseline:
-        raise SettingsError(f"baseline {where}: does not exist", mend="write it first: --write-baseline")
+        raise SettingsError(f"baseline {where}: does not exist", fix="write it first: --write-baseline")
     graphs, unseen = _walked(arguments, settings)
     found = [finding for name, graph in graphs.items() for finding in findings(name, graph, agreed)]
     _write(arguments, list(graphs.values()))
@@ -110,7 +110,7 @@ def _chosen(workloads: Sequence[Workload], wanted: str | None) -> list[Workload]
     known = ", ".join(sorted({_name(each) for each in workloads}))
     if len({_name(each) for each in found}) != 1:
         why = "is no workload of the stack" if not found else "is the name of several"
-        raise SettingsError(f"workload {wanted!r}: {why}", mend=f"name one of {known}")
+        raise SettingsError(f"workload {wanted!r}: {why}", fix=f"name one of {known}")
     return found
 
 

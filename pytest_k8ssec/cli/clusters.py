@@ -104,7 +104,7 @@ def _of_cluster(name: str) -> Recorded:
         if entry.alive:
             raise ClusterError(
                 f"cluster {name!r}: belongs to run {entry.run.id}, which is running",
-                mend=f"end it first: kill {entry.pid}",
+                fix=f"end it first: kill {entry.pid}",
             )
     if mine:
         return mine[-1]
@@ -113,21 +113,21 @@ def _of_cluster(name: str) -> Recorded:
         raise _not_ours(name)
     known = [known for entry in runs.recorded() if entry.kept for known in entry.clusters]
     raise ClusterError(
-        f"cluster {name!r}: does not exist", mend=f"kept: {', '.join(known)}" if known else "none was kept"
+        f"cluster {name!r}: does not exist", fix=f"kept: {', '.join(known)}" if known else "none was kept"
     )
 
 
 def _not_ours(name: str) -> ClusterError:
     return ClusterError(
         f"cluster {name!r}: was not made by k8ssec, so it is not removed",
-        mend=f"if you mean it: kind delete cluster --name {name}",
+        fix=f"if you mean it: kind delete cluster --name {name}",
     )
 
 
 def _remove(entry: Recorded) -> Swept:
     claimed = runs.claim(entry.run.directory)
     if claimed is None:
-        raise ClusterError(f"run {entry.run.id}: was taken by another process", mend="see `k8ssec list`")
+        raise ClusterError(f"run {entry.run.id}: was taken by another process", fix="see `k8ssec list`")
     try:
         done = sweep.clear(claimed)
     finally:

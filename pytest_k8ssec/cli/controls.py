@@ -40,7 +40,7 @@ def _unknown(name: str, known: Sequence[Control]) -> SettingsError:
     names = [*(each.id for each in known), *FAMILIES]
     close = difflib.get_close_matches(name, names, n=3) or [each for each in names if name and name in each]
     hint = f"did you mean {' or '.join(close)}?" if close else "`k8ssec controls` lists all"
-    return SettingsError(f"control {name!r}: no control and no family has that name", mend=hint)
+    return SettingsError(f"control {name!r}: no control and no family has that name", fix=hint)
 
 
 def _listed(chosen: Sequence[Control]) -> Iterator[str]:

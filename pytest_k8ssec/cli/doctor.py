@@ -32,5 +32,5 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _show(finding: Finding) -> None:
     say(f"{finding.level:<8} {finding.subject:<{_WIDTH}} {finding.told}")
-    if finding.mend:
-        say(f"{'':<8} {'':<{_WIDTH}} fix: {finding.mend}")
+    if finding.fix:
+        say(f"{'':<8} {'':<{_WIDTH}} fix: {finding.fix}")

@@ -31,7 +31,7 @@ _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 
 _EXAMPLES = """\
 examples:
-  k8ssec doctor                         is this machine fit? each finding with the command that mends it
+  k8ssec doctor                         is this machine fit? each finding with the command that fixes it
   k8ssec controls                       what is tested; `k8ssec controls etcd-client-auth` explains one
   k8ssec up --name dev --stack infra    a cluster with your stack, to try tests on quickly
   pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls

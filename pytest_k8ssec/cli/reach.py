@@ -32,7 +32,7 @@ def reach(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     if settings.stack is None:
         raise SettingsError(
-            "stack: none was named, so there is nobody to measure from", mend="name its directory: --stack DIR"
+            "stack: none was named, so there is nobody to measure from", fix="name its directory: --stack DIR"
         )
     intent = _intent(arguments.intent, settings)
     found = _measured(arguments, settings)

@@ -98,7 +98,7 @@ class KindCluster:
             told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", node.container).text
         except CommandError as error:
             raise ProbeError(
-                f"container {node.container}: {error.message}", mend=error.mend, details=error.details
+                f"container {node.container}: {error.message}", fix=error.fix, details=error.details
             ) from error
         return tuple(
             Published(binding["HostIp"], int(binding["HostPort"]), int(target.partition("/")[0]))
@@ -130,9 +130,7 @@ class KindCluster:
         try:
             return docker.docker("exec", "-i", container, *argv, deadline=deadline, stdin=stdin, check=check)
         except CommandError as error:
-            raise ProbeError(
-                f"container {container}: {error.message}", mend=error.mend, details=error.details
-            ) from error
+            raise ProbeError(f"container {container}: {error.message}", fix=error.fix, details=error.details) from error
 
     def _vantage(self, place: str) -> str:
         """A container of ours to probe from; it holds nothing of the cluster but its network, and hardly a capability."""
@@ -218,7 +216,7 @@ def create(
     name = kept_name or owner.name(suffix)
     if docker.containers(docker.KIND_LABEL, name):
         # Noted down, it would be removed as ours.
-        raise ClusterError(f"kind cluster {name!r}: exists already", mend="choose another name, or remove it first")
+        raise ClusterError(f"kind cluster {name!r}: exists already", fix="choose another name, or remove it first")
     workdir = owner.folder(f"cluster-{suffix}" if suffix else "cluster")
     prepared = config.copy()
     if docker.docker("info", "--format", "{{.CgroupVersion}}").text.strip() == "1":
@@ -267,7 +265,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     if name not in known:
         raise ClusterError(
             f"kind cluster {name!r}: does not exist",
-            mend=f"known: {', '.join(known)}"
+            fix=f"known: {', '.join(known)}"
             if known
             else f"no kind cluster is there: `kind create cluster --name {name}`",
         )
@@ -317,7 +315,7 @@ def _refusal(source: Path, said: str) -> ClusterError | None:
     first, _, rest = found["why"].partition("\n")
     return ClusterError(
         f"kind config {source}: kind refuses it: {first}",
-        mend="correct it; what kind accepts: https://kind.sigs.k8s.io/docs/user/configuration/",
+        fix="correct it; what kind accepts: https://kind.sigs.k8s.io/docs/user/configuration/",
         details=rest,
     )
 

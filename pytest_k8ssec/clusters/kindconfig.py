@@ -49,20 +49,20 @@ class KindConfig:
         if document.get("kind") != "Cluster" or document.get("apiVersion") != _API_VERSION:
             raise ClusterError(
                 f"kind config {path}: is no kind cluster",
-                mend=f"begin it with `kind: Cluster` and `apiVersion: {_API_VERSION}`",
+                fix=f"begin it with `kind: Cluster` and `apiVersion: {_API_VERSION}`",
             )
         nodes = document.get("nodes") or [{"role": "control-plane"}]
         if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
             raise ClusterError(
                 f"kind config {path}: `nodes` must be a list of mappings with a `role`",
-                mend="write each node as `- role: control-plane` or `- role: worker`",
+                fix="write each node as `- role: control-plane` or `- role: worker`",
             )
         document["nodes"] = nodes
         patches = document.get("kubeadmConfigPatches") or []
         if not isinstance(patches, list):
             raise ClusterError(
                 f"kind config {path}: `kubeadmConfigPatches` must be a list of texts",
-                mend="write each patch as `- |` and a document below it",
+                fix="write each patch as `- |` and a document below it",
             )
         document["kubeadmConfigPatches"] = patches
         for node in nodes:
@@ -70,7 +70,7 @@ class KindConfig:
                 if not _host_path(real, mount).exists():
                     raise ClusterError(
                         f"kind config {path}: extraMounts names {mount['hostPath']!r}, which does not exist",
-                        mend="paths are relative to the kind config file",
+                        fix="paths are relative to the kind config file",
                     )
         return cls(real, document, _steps(real.with_name("kind-after.yaml")))
 
@@ -156,7 +156,7 @@ class KindConfig:
                     except OSError as error:
                         raise ClusterError(
                             f"kind config {self.source}: extraMounts names {mount['hostPath']!r}, which can't be copied",
-                            mend="correct its permissions, or name it by an absolute path: that is mounted as it is",
+                            fix="correct its permissions, or name it by an absolute path: that is mounted as it is",
                             details=str(error),
                         ) from error
                 mount["hostPath"] = str(target)
@@ -218,7 +218,7 @@ def _checked_mounts(config: Path, node: Mapping[str, Any]) -> list[dict[str, Any
     ):
         raise ClusterError(
             f"kind config {config}: `extraMounts` must be a list of mappings with a `hostPath`",
-            mend="write each mount as `- hostPath: DIR` and `containerPath: /PLACE` below it",
+            fix="write each mount as `- hostPath: DIR` and `containerPath: /PLACE` below it",
         )
     return mounts
 
@@ -232,7 +232,7 @@ def _steps(file: Path) -> list[str]:
     steps = (_read(file, "after-creation steps").get("steps") or []) if file.exists() else []
     unknown = [step for step in steps if step not in STEPS] if isinstance(steps, list) else [steps]
     if unknown:
-        raise ClusterError(f"{file}: unknown step {unknown[0]!r}", mend=f"list some of: {', '.join(STEPS)}")
+        raise ClusterError(f"{file}: unknown step {unknown[0]!r}", fix=f"list some of: {', '.join(STEPS)}")
     return list(steps)
 
 
@@ -240,12 +240,12 @@ def _read(path: Path, what: str) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ClusterError(f"{what} {path}: {error.strerror}", mend="name an existing file") from error
+        raise ClusterError(f"{what} {path}: {error.strerror}", fix="name an existing file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ClusterError(f"{what} {path}: is not valid YAML", mend="correct the file", details=str(error)) from error
+        raise ClusterError(f"{what} {path}: is not valid YAML", fix="correct the file", details=str(error)) from error
     if not isinstance(document, dict):
         raise ClusterError(
             f"{what} {path}: must be a mapping, is {'empty' if document is None else type(document).__name__}",
-            mend="write it as 'key: value' lines",
+            fix="write it as 'key: value' lines",
         )
     return document

@@ -30,7 +30,7 @@ def examine_client() -> Finding:
         path = docker.client()
         said = run([str(path), "--version"], deadline=10).text.strip()
     except ToolMissing as missing:
-        return error("docker client", missing.message, missing.mend)
+        return error("docker client", missing.message, missing.fix)
     except CommandError as failed:
         return error("docker client", failed.message, "install docker anew")
     return ok("docker client", f"{said.removeprefix('Docker version ').partition(',')[0]} at {path}")
@@ -43,7 +43,7 @@ def examine_daemon() -> tuple[Finding, Info | None]:
         info = json.loads(docker.docker("info", "--format", "{{json .}}", deadline=15).text)
     except ToolMissing as missing:
         last = missing.details.strip().splitlines()[-1:] or [""]
-        return error("docker daemon", ": ".join(filter(None, [missing.message, *last])), missing.mend), None
+        return error("docker daemon", ": ".join(filter(None, [missing.message, *last])), missing.fix), None
     except (CommandError, ValueError) as failed:
         return error(
             "docker daemon", f"`docker info` failed: {failed}", "look at the daemon's log, or restart it"
@@ -91,20 +91,20 @@ def _disk(info: Info) -> Finding:
     if free is None:
         return ok("disk", "not looked at: docker keeps its files where we can't see them")
     told = f"{free / _GB:.1f} GiB free at {root}; a cluster takes about 1 GiB a node, and its images 1 GiB"
-    mend = "docker system prune"
+    fix = "docker system prune"
     if free < _DISK_ERROR:
-        return error("disk", told, mend)
-    return warning("disk", told, mend) if free < _DISK_WARNING else ok("disk", told)
+        return error("disk", told, fix)
+    return warning("disk", told, fix) if free < _DISK_WARNING else ok("disk", told)
 
 
 def _memory(info: Info) -> Finding:
     total = int(info.get("MemTotal", 0))
     free = _available() if is_here(info) else total
     told = f"{free / _GB:.1f} GiB of {total / _GB:.1f} GiB available; a node takes about 0.7 GiB"
-    mend = "end what uses it, or give docker more"
+    fix = "end what uses it, or give docker more"
     if free < _MEMORY_ERROR:
-        return error("memory", told, mend)
-    return warning("memory", told, mend) if free < _MEMORY_WARNING else ok("memory", told)
+        return error("memory", told, fix)
+    return warning("memory", told, fix) if free < _MEMORY_WARNING else ok("memory", told)
 
 
 def _available() -> int:

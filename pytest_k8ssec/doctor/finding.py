@@ -1,4 +1,4 @@
-"""What one look at the machine found, and what mends it."""
+"""What one look at the machine found, and what fixes it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Finding:
     subject: str
     told: str
     """What was found, in one line."""
-    mend: str = ""
+    fix: str = ""
     """A command that can be pasted, or what to do; "" where nothing need be done."""
 
     def to_json(self) -> dict[str, Any]:
@@ -34,18 +34,18 @@ class Finding:
 
 
 def ok(subject: str, told: str) -> Finding:
-    """Nothing to mend."""
+    """Nothing to fix."""
     return Finding(Level.OK, subject, told)
 
 
-def warning(subject: str, told: str, mend: str) -> Finding:
+def warning(subject: str, told: str, fix: str) -> Finding:
     """Tests run, and some may fail or mislead."""
-    return Finding(Level.WARNING, subject, told, mend)
+    return Finding(Level.WARNING, subject, told, fix)
 
 
-def error(subject: str, told: str, mend: str) -> Finding:
+def error(subject: str, told: str, fix: str) -> Finding:
     """No test that needs a cluster can run."""
-    return Finding(Level.ERROR, subject, told, mend)
+    return Finding(Level.ERROR, subject, told, fix)
 
 
 def at_least(version: str, minimum: str) -> bool | None:

@@ -20,7 +20,7 @@ class Limit:
     name: str
     enough: int
     set_to: str
-    """Arguments of ``sysctl -w`` that mend it."""
+    """Arguments of ``sysctl -w`` that fix it."""
     why: str
 
 

@@ -31,7 +31,7 @@ def examine_images() -> Iterator[Finding]:
         try:
             yield _image(subject, choose())
         except (ToolMissing, CommandError) as failed:
-            yield error(subject, failed.message, failed.mend or GET)
+            yield error(subject, failed.message, failed.fix or GET)
 
 
 def _tool(name: str) -> Finding:

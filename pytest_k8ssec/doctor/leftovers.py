@@ -14,7 +14,7 @@ def examine_leftovers() -> Iterator[Finding]:
     try:
         found = runs.recorded()
     except SettingsError as refused:
-        yield error("runs", refused.message, refused.mend)
+        yield error("runs", refused.message, refused.fix)
         return
     dead = [entry.run.id for entry in found if not entry.alive and not entry.kept]
     kept = [name for entry in found if entry.kept for name in entry.clusters]

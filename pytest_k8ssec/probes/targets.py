@@ -114,7 +114,7 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
         if time.monotonic() > end:
             raise ProbeError(
                 f"{workload}: {late[0]}, so nobody knows what it would listen on",
-                mend="see why with `kubectl describe pod`; or scale it down",
+                fix="see why with `kubectl describe pod`; or scale it down",
             )
         time.sleep(1)  # several pods, some of which may be replaced meanwhile: asked anew, which is rare
 

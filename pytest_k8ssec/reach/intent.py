@@ -106,12 +106,12 @@ class Intent:
                 if (number, protocol) not in listens:
                     there = ", ".join(f"{one}/{kind}" for one, kind in sorted(listens))
                     raise SettingsError(
-                        f"{where}{rule.target} does not listen on {number}/{protocol}", mend=f"it listens on {there}"
+                        f"{where}{rule.target} does not listen on {number}/{protocol}", fix=f"it listens on {there}"
                     )
             if words := rule.untried(places):
                 raise SettingsError(
                     f"{where}from {rule.source} to {rule.target} nothing is tried {words}",
-                    mend="take the rule out; from outside only nodes and the ports that lead through them are tried",
+                    fix="take the rule out; from outside only nodes and the ports that lead through them are tried",
                 )
 
 
@@ -139,7 +139,7 @@ def parse(text: str, source: str) -> Intent:
         raise SettingsError(f"{source}: is no YAML: {error}") from None
     reader = _Reader(source)
     if root is None:
-        raise SettingsError(f"{source}: is empty", mend=f"begin with `version: {VERSION}` and `allow:`")
+        raise SettingsError(f"{source}: is empty", fix=f"begin with `version: {VERSION}` and `allow:`")
     top = reader.mapping(root, ("version", "allow"), "the file")
     version = top.get("version")
     if version is None or reader.text(version, "version") != str(VERSION):
@@ -201,5 +201,5 @@ class _Reader:
             raise self.wrong(node, f"{what} must be plain text")
         return str(node.value)
 
-    def wrong(self, node: yaml.Node, why: str, mend: str = "") -> SettingsError:
-        return SettingsError(f"{self.source}, line {node.start_mark.line + 1}: {why}", mend=mend)
+    def wrong(self, node: yaml.Node, why: str, fix: str = "") -> SettingsError:
+        return SettingsError(f"{self.source}, line {node.start_mark.line + 1}: {why}", fix=fix)

@@ -149,7 +149,7 @@ class Reachability:
         if not chosen:
             ports = sorted({each.subject for each in self.places.destinations if each.name in targets})
             raise SettingsError(
-                f"{words}: nothing was measured", mend=f"what listens there: {', '.join(ports) or 'nothing'}"
+                f"{words}: nothing was measured", fix=f"what listens there: {', '.join(ports) or 'nothing'}"
             )
         return Cells(words, chosen)
 

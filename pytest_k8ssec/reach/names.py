@@ -29,4 +29,4 @@ def unknown(pattern: str, known: Sequence[str], what: str, where: str = "") -> S
     spaces = dict.fromkeys(name.partition("/")[0] for name in known)
     close = difflib.get_close_matches(pattern, dict.fromkeys([*known, *spaces]), n=2)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
-    return SettingsError(f"{where}{what} {pattern!r}: nothing is called so", mend=hint)
+    return SettingsError(f"{where}{what} {pattern!r}: nothing is called so", fix=hint)

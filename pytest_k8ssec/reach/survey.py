@@ -166,7 +166,7 @@ class Survey:
         """The ways between nodes that nothing was seen to take while silence was the answer on them.
 
         Where ours get along one that nobody else showed, those whom it was silent for are asked again, and it is walked
-        once more after that: a network that was broken and has mended since is no wall.
+        once more after that: a network that was broken and has recovered since is no wall.
         """
         routes = Routes(self.places, self.beacon)
         lacking = routes.lacking(self.rows)

@@ -106,11 +106,11 @@ _WORST = ("proven-live", "inferred", "unknown", "refuted")
 
 
 def _row(link: Link) -> str:
-    cells = (edge_id(link), link["status"], link["technique"], _evidence(link), _mends(link))
+    cells = (edge_id(link), link["status"], link["technique"], _evidence(link), _fixes(link))
     return f'<tr class="{link["status"]}">{"".join(f"<td>{html.escape(cell)}</td>" for cell in cells)}</tr>'
 
 
-def _mends(link: Link) -> str:
+def _fixes(link: Link) -> str:
     return f"{link['fix']} ({_controls(link)})" if link["fix"] else ""
 
 

@@ -1,4 +1,4 @@
-"""What a person reads: a table of verdicts, and below it, for each that is not held, what was seen and what mends it."""
+"""What a person reads: a table of verdicts, and below it, for each that is not held, what was seen and what fixes it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def explain(entry: Entry, headline: str) -> str:
             f"    {attempt(shown[0])}",
         ]
     lines += [f"  note: {note}" for note in entry.get("notes", [])]
-    if mends := _remediation(entry):
-        lines += ["", "  remediation:", *(f"    {line}" for line in mends)]
+    if fixes := _remediation(entry):
+        lines += ["", "  remediation:", *(f"    {line}" for line in fixes)]
     return "\n".join(lines)
 
 
@@ -134,14 +134,14 @@ def _below(entry: Entry) -> list[tuple[str, str]]:
     lines = [(f"    {line}", "") for line in reasons[:_EVIDENCE_MAX]]
     if len(reasons) > _EVIDENCE_MAX:
         lines.append((f"    ... and {len(reasons) - _EVIDENCE_MAX} more: see report.json", ""))
-    if mends := _remediation(entry):
-        first, *more = mends
+    if fixes := _remediation(entry):
+        first, *more = fixes
         lines += [(f"    remediation: {first}", ""), *((f"      {line}", "") for line in more)]
     return lines
 
 
 def _remediation(entry: Entry) -> list[str]:
-    """What mends a breach, in lines; what can be pasted is left to the command that shows it."""
+    """What fixes a breach, in lines; what can be pasted is left to the command that shows it."""
     if entry["verdict"] != "breached":
         return []
     lines = str(entry["remediation"]).splitlines()

@@ -206,7 +206,7 @@ class _Operations:
         if runtime != "python":
             raise StackError(
                 f"{self._prepared.source}: runs in {runtime}, and pulumi-language-{runtime} is not there",
-                mend=f"install the official Pulumi release, which brings pulumi-language-{runtime}",
+                fix=f"install the official Pulumi release, which brings pulumi-language-{runtime}",
             )
         return True
 

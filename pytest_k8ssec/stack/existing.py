@@ -44,7 +44,7 @@ def _name(resource: Resource, cluster: Cluster, source: StackSource) -> str:
         if len(names) > 1:
             raise StackError(
                 f"{source}: its {resource.kind} {start}* may be any of {', '.join(names)} on cluster {cluster.name}",
-                mend="give it a name of its own in the program (metadata.name)",
+                fix="give it a name of its own in the program (metadata.name)",
             )
         if names:
             return names[0]
@@ -52,5 +52,5 @@ def _name(resource: Resource, cluster: Cluster, source: StackSource) -> str:
         return resource.name
     raise StackError(
         f"{source}: it declares {resource}, which is not on cluster {cluster.name}",
-        mend="deploy the stack to that cluster first, or test on an ephemeral one (without --k8ssec-cluster)",
+        fix="deploy the stack to that cluster first, or test on an ephemeral one (without --k8ssec-cluster)",
     )

@@ -112,7 +112,7 @@ def _raised(source: StackSource, text: str) -> StackError:
         where = f" in {at['file']}, line {at['line']}"
     return StackError(
         f'stack "{source.name}": its program raised {raised[0] if raised else "an error"}{where}',
-        mend="correct the program",
+        fix="correct the program",
         details="\n".join([*shown, *raised]),
     )
 
@@ -131,20 +131,20 @@ def _failed(
     if after is not None and not course.failing:
         names = _names(waiting) or "Pulumi"
         message = f'stack "{source.name}": not ready within {after:g} s: waiting for {names}'
-        mend = "see below what its pods report" if waiting else ""
+        fix = "see below what its pods report" if waiting else ""
         texts = []
     elif failed:
-        message, mend = (
+        message, fix = (
             f'stack "{source.name}": {_names(failed)} failed',
             "see below what Pulumi and the cluster report",
         )
     else:
-        message, mend = f'stack "{source.name}": Pulumi failed', "see below what it reports"
+        message, fix = f'stack "{source.name}": Pulumi failed', "see below what it reports"
     notes = [f"{_name(one)}: {course.notes[one.urn]}" for one in waiting if one.urn in course.notes]
     namespaces = [str(one.metadata.get("namespace", "")) for one in (*failed, *waiting)]
     concerned = [namespace for namespace in dict.fromkeys(namespaces) if namespace]
     details = [*texts, *notes, trouble(concerned) if concerned else ""]
-    return StackError(message, mend=mend, details="\n".join(text for text in details if text))
+    return StackError(message, fix=fix, details="\n".join(text for text in details if text))
 
 
 def _names(steps: list[Step]) -> str:

@@ -211,7 +211,7 @@ class Stack:
         if answer.status != 200:
             raise StackError(
                 f'stack "{self.name}": {resource} is not on the cluster (HTTP {answer.status})',
-                mend="deploy the stack to this cluster first: pulumi up" if not self.deployed else "",
+                fix="deploy the stack to this cluster first: pulumi up" if not self.deployed else "",
             )
         return _workload_of(resource, answer.body)
 

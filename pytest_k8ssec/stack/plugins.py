@@ -43,7 +43,7 @@ def refusing_folder(folder: Path, pulumi: Path, path: str, allowed: Collection[s
     # No file of ours: it could not be started where nothing may be, and Pulumi would go on looking.
     ends_at_once = shutil.which("false", path=os.pathsep.join([path, os.defpath]))
     if ends_at_once is None:
-        raise ToolMissing("false: is not on PATH", mend="install coreutils")
+        raise ToolMissing("false: is not on PATH", fix="install coreutils")
     for name in _found([*path.split(os.pathsep), str(pulumi.resolve().parent)]):
         if name not in (_OURS, *allowed):
             stand_in = folder / f"{_PREFIX}{name}"

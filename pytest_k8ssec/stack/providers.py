@@ -76,7 +76,7 @@ class Providers:
                 if self._astray:
                     return StackError(
                         f"provider {_OWN} ({error.urn}): is to come from a place of its own, and only Pulumi's is open",
-                        mend=f"put pulumi-resource-{_OWN} on PATH, or name no place in a test",
+                        fix=f"put pulumi-resource-{_OWN} on PATH, or name no place in a test",
                         details=error.message,
                     )
                 continue
@@ -86,7 +86,7 @@ class Providers:
             if below and below["name"] not in (_OWN, *self._allowed):
                 return StackError(
                     f"provider {found['name']} ({error.urn}): is allowed, but rests on {below['name']}, which is not",
-                    mend=f"allow that too: {_FLAG} {below['name']}=REASON",
+                    fix=f"allow that too: {_FLAG} {below['name']}=REASON",
                     details=error.message,
                 )
         return None
@@ -118,13 +118,11 @@ def check_allowed(allowed: Mapping[str, str], project: Mapping[str, object], pat
     """
     for name in allowed:
         if not _NAME.fullmatch(name):
-            raise SettingsError(
-                f"{_FLAG}: {name!r} is no provider's name", mend=f"name its package: {_FLAG} aws=REASON"
-            )
+            raise SettingsError(f"{_FLAG}: {name!r} is no provider's name", fix=f"name its package: {_FLAG} aws=REASON")
         if name in (_OWN, BUILT_IN):
             raise SettingsError(
                 f"{_FLAG} {name}=...: needs no allowance",
-                mend="drop it; one that points to another cluster than that under test is always refused",
+                fix="drop it; one that points to another cluster than that under test is always refused",
             )
     for name, where in _brought_along(project):
         if name not in (_OWN, *allowed):
@@ -147,6 +145,6 @@ def _refusal(name: str, where: str, operation: str) -> StackError:
     made = "nothing was created" if operation == "preview" else "nothing of it was created"
     return StackError(
         f"provider {name} ({where}): is none of Kubernetes', so it acts on something else than the cluster under test; {made}",
-        mend=f"leave it out of what is tested, by a config value that the program asks for, or let it act for real: "
+        fix=f"leave it out of what is tested, by a config value that the program asks for, or let it act for real: "
         f"{_FLAG} {name}=REASON",
     )

@@ -50,7 +50,7 @@ def refuse_elsewhere(urn: str, inputs: Mapping[str, Any], kubeconfig: Path, dire
 def _refused(where: str, why: str, ours: str) -> StackError:
     return StackError(
         f"{where}: {why}; the cluster under test is {ours}; nothing was created",
-        mend="let the provider use KUBECONFIG, which is set to the cluster under test: in a test, give it neither "
+        fix="let the provider use KUBECONFIG, which is set to the cluster under test: in a test, give it neither "
         "kubeconfig nor context nor cluster (in the program, or as kubernetes:* config)",
     )
 

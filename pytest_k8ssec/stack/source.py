@@ -96,7 +96,7 @@ def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Pr
     if not _STACK_NAME.fullmatch(source.name):
         raise SettingsError(
             f'stack name "{source.name}": is not a name that Pulumi accepts',
-            mend="use letters, digits, '-', '_' and '.' only: --k8ssec-stack-name dev",
+            fix="use letters, digits, '-', '_' and '.' only: --k8ssec-stack-name dev",
         )
     project = _project(source.directory)
     check_allowed(source.providers, project.document, source.directory)
@@ -108,7 +108,7 @@ def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Pr
     if both:
         raise SettingsError(
             f"config value {both[0]}: is given both as a plain value and as a secret",
-            mend=f"drop one of --k8ssec-config {both[0]}=... and --k8ssec-secret {both[0]}=...",
+            fix=f"drop one of --k8ssec-config {both[0]}=... and --k8ssec-secret {both[0]}=...",
         )
     for key in project.required:
         if key not in config and key not in secrets:
@@ -117,7 +117,7 @@ def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Pr
         if key in config and not _encrypted(config[key]):
             raise SettingsError(
                 f"config value {key}: is declared secret by the project, and was given in plain",
-                mend=f"give it by an environment variable: --k8ssec-secret {key}=ENVVAR",
+                fix=f"give it by an environment variable: --k8ssec-secret {key}=ENVVAR",
             )
     return Prepared(source, project, config, secrets)
 
@@ -126,7 +126,7 @@ def missing_config(source: StackSource, key: str) -> SettingsError:
     """The error for a config value that the stack requires and nobody gave."""
     return SettingsError(
         f'stack "{source.name}": config value {key} is required and was not given',
-        mend=f"add --k8ssec-config {key}=VALUE, or for a secret --k8ssec-secret {key}=ENVVAR",
+        fix=f"add --k8ssec-config {key}=VALUE, or for a secret --k8ssec-secret {key}=ENVVAR",
     )
 
 
@@ -135,13 +135,13 @@ def _project(directory: Path) -> Project:
         why = "is not a directory" if directory.exists() else "does not exist"
         raise SettingsError(
             f"stack directory {directory}: {why}",
-            mend="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",
+            fix="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",
         )
     path = next((directory / name for name in _PROJECT_FILES if (directory / name).is_file()), None)
     if path is None:
         raise SettingsError(
             f"stack directory {directory}: has no Pulumi.yaml",
-            mend="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",
+            fix="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",
         )
     document = _mapping(path)
     name, runtime = document.get("name"), document.get("runtime")
@@ -149,7 +149,7 @@ def _project(directory: Path) -> Project:
         runtime = runtime.get("name")
     for key, value in (("name", name), ("runtime", runtime)):
         if not isinstance(value, str) or not value:
-            raise StackError(f"{path}: names no {key}", mend=f"add a line such as '{key}: {_EXAMPLE[key]}'")
+            raise StackError(f"{path}: names no {key}", fix=f"add a line such as '{key}: {_EXAMPLE[key]}'")
     assert isinstance(name, str)
     assert isinstance(runtime, str)
     program = _program(directory, document, runtime, path)
@@ -166,13 +166,13 @@ def _program(directory: Path, document: Mapping[str, Any], runtime: str, path: P
     """The program that Pulumi.yaml names, or the language's default one."""
     program = (directory / str(document.get("main") or ".")).resolve()
     if not program.exists():
-        raise StackError(f"{path}: main: {program} does not exist", mend="correct 'main', or leave it out")
+        raise StackError(f"{path}: main: {program} does not exist", fix="correct 'main', or leave it out")
     if runtime == "python" and program.is_dir():
         program = program / "__main__.py"
         if not program.is_file():
             raise StackError(
                 f"stack directory {directory}: its program {program.name} is not there",
-                mend=f"add {program}, or name another program in {path.name}: main: FILE",
+                fix=f"add {program}, or name another program in {path.name}: main: FILE",
             )
     return program
 
@@ -201,12 +201,12 @@ def _unset(key: str, qualified: str, variable: str) -> SettingsError:
     if given.looks_like_name(variable):
         return SettingsError(
             f"environment variable {variable}: is not set, and the secret config value {qualified} comes from it",
-            mend=f"set {variable}, or name another variable: --k8ssec-secret {key}=ENVVAR",
+            fix=f"set {variable}, or name another variable: --k8ssec-secret {key}=ENVVAR",
         )
     register(variable)
     return SettingsError(
         f"secret config value {qualified}: what was given for it is not shown, and is not the name of a variable that is set",
-        mend=f"put the value into an environment variable, and name that: --k8ssec-secret {key}=ENVVAR",
+        fix=f"put the value into an environment variable, and name that: --k8ssec-secret {key}=ENVVAR",
     )
 
 
@@ -214,7 +214,7 @@ def _key(key: str, project: Project, option: str) -> str:
     if not _CONFIG_KEY.fullmatch(key):
         raise SettingsError(
             f'config key "{key}": is not a key that Pulumi accepts',
-            mend=f"write it as KEY or NAMESPACE:KEY in {option}",
+            fix=f"write it as KEY or NAMESPACE:KEY in {option}",
         )
     return project.qualified(key)
 
@@ -229,23 +229,23 @@ def _file_config(source: StackSource, project: Project, given: Mapping[str, str]
     if not path.is_file():
         raise SettingsError(
             f"config file {path}: does not exist",
-            mend="name an existing Pulumi.<stack>.yaml: --k8ssec-config-file FILE",
+            fix="name an existing Pulumi.<stack>.yaml: --k8ssec-config-file FILE",
         )
     document = _mapping(path)
     if document.get("environment"):
         raise StackError(
             f"config file {path}: takes values from a Pulumi ESC environment, which is out of a test run's reach",
-            mend="give these values by --k8ssec-config and --k8ssec-secret, and a config file without 'environment'",
+            fix="give these values by --k8ssec-config and --k8ssec-secret, and a config file without 'environment'",
         )
     config = document.get("config") or {}
     if not isinstance(config, dict):
-        raise StackError(f"config file {path}: 'config' is not a mapping", mend="write it as 'key: value' lines")
+        raise StackError(f"config file {path}: 'config' is not a mapping", fix="write it as 'key: value' lines")
     values = {project.qualified(str(key)): value for key, value in config.items()}
     for key, value in values.items():
         if _encrypted(value) and key not in given and key not in map(project.qualified, source.config):
             raise SettingsError(
                 f"config value {key}: is encrypted in {path} with a key that a test run does not have",
-                mend=f"give its value for the test by an environment variable: --k8ssec-secret {key}=ENVVAR",
+                fix=f"give its value for the test by an environment variable: --k8ssec-secret {key}=ENVVAR",
             )
     return values
 
@@ -261,9 +261,9 @@ def _mapping(path: Path) -> Mapping[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StackError(f"{path}: is not valid YAML", mend="correct the file", details=str(error)) from error
+        raise StackError(f"{path}: is not valid YAML", fix="correct the file", details=str(error)) from error
     except OSError as error:
-        raise StackError(f"{path}: could not be read: {error.strerror}", mend="correct its permissions") from error
+        raise StackError(f"{path}: could not be read: {error.strerror}", fix="correct its permissions") from error
     if not isinstance(document, dict):
-        raise StackError(f"{path}: is not a mapping", mend="write it as 'key: value' lines")
+        raise StackError(f"{path}: is not a mapping", fix="write it as 'key: value' lines")
     return document

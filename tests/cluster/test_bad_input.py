@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong: a message that names culprit, cause and what mends it, and the right exit code."""
+"""Whatever a user gets wrong: a message that names culprit, cause and what fixes it, and the right exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ON_STACK = "def test_it(stack): pass\n"
 INTERNAL = ("Traceback", "pytest_k8ssec/", "site-packages", "INTERNALERROR", "_pytest", "subprocess.")
 """What a user must never be shown."""
 
-MENDS = ("fix: ", "is none of ", "is not of the form ")
+FIXES = ("fix: ", "is none of ", "is not of the form ")
 """What tells a user how to go on: a line of its own, or the cause itself where that says what is right."""
 
 NO_RIGHTS = """
@@ -95,12 +95,12 @@ def told(
     test: str = ON_CLUSTER,
     environ: Mapping[str, str] | None = None,
 ) -> str:
-    """What pytest says of one test: with that exit code, something to mend, and nothing of how we work inside."""
+    """What pytest says of one test: with that exit code, something to fix, and nothing of how we work inside."""
     run = place.pytest(str(place.file("test_it.py", test)), *arguments, environ=environ)
     assert code == run.end(), run.output
     for word in INTERNAL:
         assert word not in run.output, f"{word}:\n{run.output}"
-    assert any(word in run.output for word in MENDS), run.output
+    assert any(word in run.output for word in FIXES), run.output
     return run.output
 
 

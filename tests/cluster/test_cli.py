@@ -89,11 +89,11 @@ def test_up_that_fails_leaves_nothing(place: Place) -> None:
 
 
 def test_doctor_finds_this_machine_fit(place: Place) -> None:
-    """Where this suite runs, the doctor finds no error; each warning comes with what mends it."""
+    """Where this suite runs, the doctor finds no error; each warning comes with what fixes it."""
     found = json.loads(said(place, "doctor", "--json"))
     assert found["fit"] is True
     assert {"docker client", "docker daemon", "kind", "pulumi", "node image", "probe image"} <= {
         finding["subject"] for finding in found["findings"]
     }
-    assert [] == [finding for finding in found["findings"] if finding["level"] != "ok" and not finding["mend"]]
+    assert [] == [finding for finding in found["findings"] if finding["level"] != "ok" and not finding["fix"]]
     assert "tests can run here" in said(place, "doctor")

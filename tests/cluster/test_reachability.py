@@ -105,7 +105,7 @@ def test_a_broken_way_between_nodes_is_no_wall(cluster: KindCluster, stack: Stac
     """Nothing gets from the control plane to the worker's pods, policies or not: what is silent there is unknown."""
     (plane,), (worker,) = ([each for each in cluster.nodes if each.control_plane is one] for one in (True, False))
     network = cluster.api.get(f"/api/v1/nodes/{worker.name}")["spec"]["podCIDR"]
-    # A rule, as the network plugin would mend a route.
+    # A rule, as the network plugin would fix a route.
     rule = ["to", network, "pref", "10", "unreachable"]
     cluster.on_node(plane, ["ip", "rule", "add", *rule])
     try:

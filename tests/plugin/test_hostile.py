@@ -25,7 +25,7 @@ def test_breached(judge):
     judge.table(NASTY).put(NASTY, NASTY, saw("open"), breach=True)
 
 def test_inconclusive(judge):
-    raise ProbeError(NASTY, mend=NASTY, details=NASTY)
+    raise ProbeError(NASTY, fix=NASTY, details=NASTY)
 
 def test_error(judge):
     raise RuntimeError(NASTY)

@@ -157,7 +157,7 @@ def test_after(judge, cluster):
 
 @pytest.mark.parametrize("what", ["report", "journal"])
 def test_results_are_not_lost_where_they_can_not_be_written(run: Run, lab: pytest.Pytester, what: str) -> None:
-    """The table is printed, what could not be written is told with what mends it, and the run does not pass."""
+    """The table is printed, what could not be written is told with what fixes it, and the run does not pass."""
     result = run(
         f"""
 from pathlib import Path
@@ -231,7 +231,7 @@ def test_2(judge, cluster):
 
 @pytest.mark.parametrize(("file", "shown"), [("/dev/full", False), ("/nowhere/at/all", True)])
 def test_a_disk_that_fills_up_under_a_control_is_told_without_a_traceback(run: Run, file: str, shown: bool) -> None:
-    """Inconclusive, with the cause and what mends it; an error of any other sort keeps its traceback."""
+    """Inconclusive, with the cause and what fixes it; an error of any other sort keeps its traceback."""
     result = run(
         f"""
 from pathlib import Path

@@ -170,7 +170,7 @@ class FakeDocker:
         """From now on no call comes to an end."""
         (self._here / "hangs").touch()
 
-    def mends(self) -> None:
+    def fixes(self) -> None:
         """From now on calls are answered again."""
         for name in ("broken", "hangs"):
             (self._here / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The baseline: budgets, what is wider and narrower, and errors that say what mends them."""
+"""The baseline: budgets, what is wider and narrower, and errors that say what fixes them."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ def test_a_canary_must_find_its_way_over_proven_edges() -> None:
     ],
 )
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
-    """The error names the file and the place, and what mends it."""
+    """The error names the file and the place, and what fixes it."""
     file = tmp_path / "blast-radius.yaml"
     file.write_text(text)
     with pytest.raises(SettingsError) as error:
         read(file)
     assert message in error.value.message
     assert str(file) in error.value.message
-    assert error.value.mend
+    assert error.value.fix
 
 
 def test_a_budget_is_of_one_workload_or_of_all(tmp_path: Path) -> None:

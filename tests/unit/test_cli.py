@@ -122,9 +122,9 @@ def test_no_command_imports_pytest() -> None:
 # -- how it ends ------------------------------------------------------------------------------------------------------
 
 
-def test_error_tells_culprit_cause_and_mend(ends_with: Callable[[BaseException, int], str]) -> None:
+def test_error_tells_culprit_cause_and_fix(ends_with: Callable[[BaseException, int], str]) -> None:
     """One prefix, the error's own text, and no traceback."""
-    error = ClusterError("cluster 'dev': does not answer", mend="start it", details="connection refused")
+    error = ClusterError("cluster 'dev': does not answer", fix="start it", details="connection refused")
     expected = "k8ssec: cluster 'dev': does not answer\n  fix: start it\n  | connection refused\n"
     assert expected == ends_with(error, 1)
 
@@ -265,7 +265,7 @@ def test_options_of_up_are_those_of_the_plugin(says: Callable[..., str]) -> None
 
 
 def test_up_without_docker(says: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No client is a failure with its mend."""
+    """No client is a failure with its fix."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "k8ssec: docker: no client on PATH\n  fix: install docker" in says("up", code=1)
 
@@ -309,7 +309,7 @@ def test_blast_finds_the_workload_that_is_meant() -> None:
     for wanted, why in (("shop", "is the name of several"), ("ledger", "is no workload of the stack")):
         with pytest.raises(SettingsError, match=why) as error:
             blast._chosen(there, wanted)
-        assert "name one of pay/api, pay/shop, web/shop" == error.value.mend
+        assert "name one of pay/api, pay/shop, web/shop" == error.value.fix
 
 
 def test_blast_takes_several_of_one_full_name_for_one() -> None:
@@ -501,7 +501,7 @@ def test_ages(seconds: float, expected: str) -> None:
 def test_doctor_of_a_machine_without_docker(
     says: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One error makes the exit code 1; it comes with its mend, in text and as JSON."""
+    """One error makes the exit code 1; it comes with its fix, in text and as JSON."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(releases, "reaches", lambda *_: False)
     text = says("doctor", code=1)
@@ -510,4 +510,4 @@ def test_doctor_of_a_machine_without_docker(
     assert "no test that needs a cluster can run here" in text
     found = json.loads(says("doctor", "--json", code=1))
     assert (1, False) == (found["schema"], found["fit"])
-    assert {"level", "subject", "told", "mend"} == set(found["findings"][0])
+    assert {"level", "subject", "told", "fix"} == set(found["findings"][0])

@@ -35,14 +35,14 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
 
 @pytest.mark.parametrize("ask", [docker.client, docker.check_daemon, docker.endpoint, lambda: docker.has_image("x")])
-def test_no_client_is_told_with_its_mend(
+def test_no_client_is_told_with_its_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
 ) -> None:
     """Whatever is asked, the missing client is the answer."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolMissing, match="docker: no client on PATH") as caught:
         ask()
-    assert "make docker" in caught.value.mend
+    assert "make docker" in caught.value.fix
 
 
 def test_the_daemon_tells_its_version(fake_docker: FakeDocker) -> None:
@@ -53,20 +53,20 @@ def test_the_daemon_tells_its_version(fake_docker: FakeDocker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "mend"),
+    ("said", "message", "fix"),
     [
         ("Got Permission Denied while trying to connect", "this user may not use its socket", "`docker` group"),
         ("Cannot connect to the Docker daemon", "none answers", "DOCKER_HOST"),
         ("", "none answers", "DOCKER_HOST"),
     ],
 )
-def test_a_daemon_that_can_not_be_used(fake_docker: FakeDocker, said: str, message: str, mend: str) -> None:
+def test_a_daemon_that_can_not_be_used(fake_docker: FakeDocker, said: str, message: str, fix: str) -> None:
     """Rights that lack are told from a daemon that is not there, with docker's own words."""
     fake_docker.breaks(said)
     with pytest.raises(ToolMissing) as caught:
         docker.check_daemon()
     assert f"docker daemon: {message}" == caught.value.message
-    assert mend in caught.value.mend
+    assert fix in caught.value.fix
     assert said == caught.value.details
 
 
@@ -249,7 +249,7 @@ def test_a_daemon_that_went_away_is_told_as_such(fake_docker: FakeDocker, said: 
     fake_docker.breaks(said)
     with pytest.raises(DaemonGone, match="docker daemon: none answers") as caught:
         docker.docker("exec", "-i", "n", "true", check=check)
-    assert "make docker" in caught.value.mend
+    assert "make docker" in caught.value.fix
     assert said in caught.value.details
     assert docker.gone() is caught.value
 
@@ -275,6 +275,6 @@ def test_a_daemon_that_came_back_is_used_for_cleaning_up_alone(fake_docker: Fake
 
     with pytest.raises(DaemonGone):
         docker.remove_all(found)
-    fake_docker.mends()
+    fake_docker.fixes()
     assert ["ours"] == docker.remove_all(found)
     assert docker.gone() is not None

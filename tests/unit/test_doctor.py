@@ -1,4 +1,4 @@
-"""What the doctor makes of a machine: each kind of trouble with its mend, and nothing that hangs."""
+"""What the doctor makes of a machine: each kind of trouble with its fix, and nothing that hangs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = examine_client()
     assert (Level.ERROR, "docker: no client on PATH") == (found.level, found.told)
-    assert "make docker" in found.mend
+    assert "make docker" in found.fix
 
 
 def test_client_tells_its_version(fake_docker: FakeDocker) -> None:
@@ -76,7 +76,7 @@ def test_client_tells_its_version(fake_docker: FakeDocker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected", "mend"),
+    ("said", "expected", "fix"),
     [
         (
             "permission denied while trying to connect to the Docker daemon socket",
@@ -91,14 +91,14 @@ def test_client_tells_its_version(fake_docker: FakeDocker) -> None:
     ],
     ids=["no-rights", "no-daemon"],
 )
-def test_daemon_that_can_not_be_used(fake_docker: FakeDocker, said: str, expected: str, mend: str) -> None:
-    """Lacking rights are told from a daemon that is not there, each with docker's own words and its mend."""
+def test_daemon_that_can_not_be_used(fake_docker: FakeDocker, said: str, expected: str, fix: str) -> None:
+    """Lacking rights are told from a daemon that is not there, each with docker's own words and its fix."""
     fake_docker.breaks(said)
     found, info = examine_daemon()
     assert info is None
     assert Level.ERROR is found.level
     assert found.told.startswith(expected)
-    assert mend in found.mend
+    assert fix in found.fix
 
 
 def test_old_daemon_is_a_warning(fake_docker: FakeDocker) -> None:
@@ -116,9 +116,9 @@ def test_daemon_tells_where_it_answers(fake_docker: FakeDocker) -> None:
     assert (Level.OK, "26.1.5 answers at unix:///fake.sock") == (found.level, found.told)
 
 
-def test_healthy_machine_has_nothing_to_mend() -> None:
-    """Where all is well, no finding carries a mend."""
-    assert [""] * 4 == [finding.mend for finding in examine_info(ELSEWHERE)]
+def test_healthy_machine_has_nothing_to_fix() -> None:
+    """Where all is well, no finding carries a fix."""
+    assert [""] * 4 == [finding.fix for finding in examine_info(ELSEWHERE)]
 
 
 def test_first_control_groups_are_told_with_what_we_do_about_them() -> None:
@@ -146,7 +146,7 @@ def test_small_machine(subject: str, info: Mapping[str, Any], level: Level) -> N
     """Too little of something is told with what to do."""
     found = told(list(examine_info({**ELSEWHERE, **info})), subject)
     assert level is found.level
-    assert found.mend
+    assert found.fix
 
 
 @pytest.mark.parametrize(("free", "level"), [(1, Level.ERROR), (5, Level.WARNING), (50, Level.OK)])
@@ -157,7 +157,7 @@ def test_disk_of_this_machine(free: int, level: Level, monkeypatch: pytest.Monke
     found = told(list(examine_info({**ELSEWHERE, "KernelVersion": os.uname().release})), "disk")
     assert level is found.level
     assert f"{free}.0 GiB free at /var/lib/docker" in found.told
-    assert (level is Level.OK) == (found.mend == "")
+    assert (level is Level.OK) == (found.fix == "")
 
 
 def test_kernel_limits_are_compared() -> None:
@@ -166,16 +166,16 @@ def test_kernel_limits_are_compared() -> None:
     found = list(compare(values.get))
     assert [limit.name for limit in LIMITS] == [finding.subject for finding in found]
     assert [Level.WARNING, Level.OK, Level.OK] == [finding.level for finding in found]
-    assert "sysctl -w fs.inotify.max_user_instances=1024" == found[0].mend
+    assert "sysctl -w fs.inotify.max_user_instances=1024" == found[0].fix
     assert "is not to be read here" == found[2].told
 
 
 def test_small_neighbour_table_is_told_with_what_it_does_to_verdicts() -> None:
-    """The default table makes open ports look blocked; the mend raises all three thresholds."""
+    """The default table makes open ports look blocked; the fix raises all three thresholds."""
     found = told(list(compare(lambda _: 1024)), "net.ipv4.neigh.default.gc_thresh3")
     assert Level.WARNING is found.level
     assert "look blocked" in found.told
-    assert 3 == found.mend.count("gc_thresh")
+    assert 3 == found.fix.count("gc_thresh")
 
 
 def test_kernel_elsewhere_is_not_looked_at() -> None:
@@ -218,7 +218,7 @@ def test_missing_tool_is_an_error_where_its_release_is_out_of_reach(
     found = list(examine_tools())
     for name in ("kind", "pulumi"):
         assert Level.ERROR is told(found, name).level
-        assert tools.GET == told(found, name).mend
+        assert tools.GET == told(found, name).fix
     assert Level.WARNING is told(found, "pulumi language host").level
 
 
@@ -238,7 +238,7 @@ def test_images(fake_docker: FakeDocker, far_away: None) -> None:
     found = list(examine_images())
     assert Level.OK is told(found, "probe image").level
     assert Level.ERROR is told(found, "node image").level
-    assert tools.GET == told(found, "node image").mend
+    assert tools.GET == told(found, "node image").fix
 
 
 def test_runs_of_all_kinds(fake_docker: FakeDocker) -> None:
@@ -248,7 +248,7 @@ def test_runs_of_all_kinds(fake_docker: FakeDocker) -> None:
     kept.keep()
     dead.release()
     found = list(examine_leftovers())
-    assert (Level.WARNING, "k8ssec sweep") == (told(found, "dead runs").level, told(found, "dead runs").mend)
+    assert (Level.WARNING, "k8ssec sweep") == (told(found, "dead runs").level, told(found, "dead runs").fix)
     assert dead.id in told(found, "dead runs").told
     assert "dev" in told(found, "kept clusters").told
     assert living.id in told(found, "runs").told
@@ -275,9 +275,9 @@ def test_what_rests_on_docker_is_left_out_without_it(
     assert {"kind", "pulumi", "runs"} <= set(subjects)
 
 
-def test_every_finding_but_a_good_one_has_a_mend(fake_docker: FakeDocker, far_away: None) -> None:
+def test_every_finding_but_a_good_one_has_a_fix(fake_docker: FakeDocker, far_away: None) -> None:
     """Whatever is wrong, there is something to do; and all of it is JSON."""
     fake_docker.info = {**ELSEWHERE, "MemTotal": 1, "NCPU": 1}
     found = list(examine())
-    assert [] == [finding for finding in found if finding.level is not Level.OK and not finding.mend]
+    assert [] == [finding for finding in found if finding.level is not Level.OK and not finding.fix]
     assert json.dumps([finding.to_json() for finding in found])

@@ -41,14 +41,14 @@ def config(folder: Path, text: str | bytes) -> Path:
         (f"{HEAD}nodes: [{{extraMounts: [{{hostPath: nowhere}}]}}]", "names 'nowhere', which does not exist"),
     ],
 )
-def test_wrong_configuration_is_told_with_its_mend(tmp_path: Path, text: str | bytes, expected: str) -> None:
+def test_wrong_configuration_is_told_with_its_fix(tmp_path: Path, text: str | bytes, expected: str) -> None:
     """Whatever YAML can hold, the answer is one error that names the file."""
     path = config(tmp_path / "user", text)
     with pytest.raises(ClusterError, match="kind config") as caught:
         KindConfig.load(path)
     assert str(path) in caught.value.message
     assert expected in caught.value.message
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize("steps", ["3", "[dance]", "{a: b}"])
@@ -58,7 +58,7 @@ def test_unknown_step_after_creation(tmp_path: Path, steps: str) -> None:
     path.with_name("kind-after.yaml").write_text(f"steps: {steps}\n")
     with pytest.raises(ClusterError, match="unknown step") as caught:
         KindConfig.load(path)
-    assert "remove-bootstrap-tokens" in caught.value.mend
+    assert "remove-bootstrap-tokens" in caught.value.fix
 
 
 @pytest.mark.parametrize("text", [HEAD, f"{HEAD}nodes: []\n", f"{HEAD}nodes: [{{extraMounts: null}}]\n"])

@@ -79,8 +79,8 @@ def test_values_are_safe_to_the_last_key() -> None:
 
 
 def test_errors_are_safe() -> None:
-    """Message, mend and details, also where a tool's diagnostics have colours."""
-    error = K8ssecError("cluster \x1b[2J: gone", mend="rm \u202e", details="\x1b[31mred\x1b[0m\nnext\r")
+    """Message, fix and details, also where a tool's diagnostics have colours."""
+    error = K8ssecError("cluster \x1b[2J: gone", fix="rm \u202e", details="\x1b[31mred\x1b[0m\nnext\r")
     assert "cluster \\x1b[2J: gone\n  fix: rm \\u202e\n  | \\x1b[31mred\\x1b[0m\n  | next" == str(error)
 
 

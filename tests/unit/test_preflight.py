@@ -1,4 +1,4 @@
-"""Folders that can't be written, and disks without room, are told before a cluster is made: which, why, what mends it."""
+"""Folders that can't be written, and disks without room, are told before a cluster is made: which, why, what fixes it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _below_a_file(folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("made", "why", "mend"),
+    ("made", "why", "fix"),
     [
         pytest.param(_full, "there is no space left", "make room there", marks=needs_mounts),
         pytest.param(_small, "are free there, and a run needs 100 MiB", "make room there", marks=needs_mounts),
@@ -96,7 +96,7 @@ def _below_a_file(folder: Path) -> Iterator[Path]:
     ],
 )
 def test_a_place_that_does_not_do_is_told(
-    tmp_path: Path, made: Callable[[Path], AbstractContextManager[Path]], why: str, mend: str
+    tmp_path: Path, made: Callable[[Path], AbstractContextManager[Path]], why: str, fix: str
 ) -> None:
     """With its path, the cause, and both ways out."""
     with made(tmp_path / "disk") as folder:
@@ -105,8 +105,8 @@ def test_a_place_that_does_not_do_is_told(
             examine(place)
         assert caught.value.message.startswith(f"state directory {folder}: ")
         assert why in caught.value.message
-        assert caught.value.mend.startswith(mend)
-        assert "K8SSEC_STATE=DIR" in caught.value.mend
+        assert caught.value.fix.startswith(fix)
+        assert "K8SSEC_STATE=DIR" in caught.value.fix
         assert not list(folder.glob(".k8ssec-*") if folder.is_dir() else ())
 
 
@@ -138,7 +138,7 @@ def test_a_run_does_not_begin_where_a_folder_can_not_be_written(
     monkeypatch.setenv("PATH", f"{fake_docker.folder}:/usr/bin:/bin")
     with pytest.raises(SettingsError, match=f"{in_the_way}.*a file stands where a folder is needed") as caught:
         begin(settings, progress=lambda _: None)
-    assert which.replace("report", "--k8ssec-report") in caught.value.mend
+    assert which.replace("report", "--k8ssec-report") in caught.value.fix
     assert not [call for call in fake_docker.asked if call.startswith("run")]
 
 
@@ -175,7 +175,7 @@ def test_dockers_own_disk_is_looked_at_where_it_is_here(tmp_path: Path, fake_doc
         fake_docker.info = {"DockerRootDir": str(folder), "KernelVersion": os.uname().release}
         with pytest.raises(SettingsError, match=f"docker's data root {folder}: 0 MiB are free there") as caught:
             check(Settings())
-        assert caught.value.mend == "docker system prune"
+        assert caught.value.fix == "docker system prune"
         check(Settings(cluster="there"))
         fake_docker.info = {"DockerRootDir": str(folder), "KernelVersion": "elsewhere"}
         check(Settings())
@@ -184,9 +184,9 @@ def test_dockers_own_disk_is_looked_at_where_it_is_here(tmp_path: Path, fake_doc
 def test_what_the_system_says_is_kept_beside_the_cause(tmp_path: Path) -> None:
     """Each cause has its remedy; the file that it was about is named where it is another."""
     path = tmp_path / "report"
-    error = unwritable(PermissionError(errno.EACCES, "Permission denied", "/other/x"), path, mend="name another")
+    error = unwritable(PermissionError(errno.EACCES, "Permission denied", "/other/x"), path, fix="name another")
     assert error.message == f"{path} (/other/x): this user may not write there (Permission denied)"
-    assert error.mend == "give this user the right or name another"
+    assert error.fix == "give this user the right or name another"
     assert str(unwritable(IsADirectoryError(errno.EISDIR, "Is a directory", str(path.with_name("tmp"))), path)) == (
         f"{path}: a folder stands where a file is needed (Is a directory)\n  fix: move the folder away"
     )
@@ -221,5 +221,5 @@ def test_a_download_onto_a_full_disk_is_not_the_hosts_fault(tmp_path: Path, monk
     with _small(tmp_path / "disk") as folder:
         with pytest.raises(DiskError, match=f"cache {folder}.*there is no space left") as caught:
             releases.fetch("kind", folder)
-        assert "K8SSEC_CACHE" in caught.value.mend
+        assert "K8SSEC_CACHE" in caught.value.fix
         assert not [path for path in folder.rglob("*") if path.is_file()]

@@ -1,4 +1,4 @@
-"""Intent files: what they say, and each mistake in them with its line and what mends it."""
+"""Intent files: what they say, and each mistake in them with its line and what fixes it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_rule_is_read() -> None:
     ],
 )
 def test_each_mistake_has_its_line(text: str, expected: str) -> None:
-    """So that it can be mended without a search."""
+    """So that it can be fixed without a search."""
     with pytest.raises(SettingsError) as raised:
         parse(text, "i.yaml")
     assert expected in str(raised.value)

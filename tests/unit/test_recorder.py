@@ -122,7 +122,7 @@ def test_a_sweep_waits_for_it(monkeypatch: pytest.MonkeyPatch, run: Run) -> None
     (sign,) = (run.directory / "signs").iterdir()
     with pytest.raises(ClusterError, match=f"recorder {sign.name} of run {run.id}: still works") as caught:
         recorder.await_recorders(run)
-    assert f"kill {sign.name}" in caught.value.mend
+    assert f"kill {sign.name}" in caught.value.fix
     run.dismiss_recorder()
     recorder.await_recorders(run)
     lock = locks.take(sign)

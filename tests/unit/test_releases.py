@@ -173,7 +173,7 @@ def test_a_wrong_checksum_is_told_with_the_right_one(server: Server, pin: object
         fetch("kind", tmp_path)
     for content in (b"evil", PROGRAM):
         assert hashlib.sha256(content).hexdigest() in caught.value.message
-    assert "do not use that file" == caught.value.mend
+    assert "do not use that file" == caught.value.fix
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nabc"], ids=["head", "body"])

@@ -378,7 +378,7 @@ def test_tables_are_shown_whole_where_more_is_asked_for() -> None:
 
 
 def test_below_what_can_not_be_told_stands_why_and_nothing_else() -> None:
-    """There is nothing to mend before it is known; below held and not-applicable stands nothing."""
+    """There is nothing to fix before it is known; below held and not-applicable stands nothing."""
     assert [("    why", "")] == terminal.summary([entry(verdict="inconclusive", reason="why")])[1:]
     for verdict in ("held", "not-applicable"):
         assert [] == terminal.summary([entry(verdict=verdict, reason="why")])[1:]

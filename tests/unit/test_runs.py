@@ -163,7 +163,7 @@ def test_a_record_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> No
     record.symlink_to("/dev/full")
     with pytest.raises(SettingsError, match=r"record of the run, .*: No space left on device") as caught:
         run.will_create("cluster", "dev")
-    assert "K8SSEC_STATE" in caught.value.mend
+    assert "K8SSEC_STATE" in caught.value.fix
     run.end()
 
 
@@ -242,4 +242,4 @@ def test_file_in_the_way_is_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("K8SSEC_STATE", str(tmp_path / "file"))
     with pytest.raises(SettingsError, match=r"state directory .*file: ") as caught:
         Run.begin()
-    assert "K8SSEC_STATE" in caught.value.mend
+    assert "K8SSEC_STATE" in caught.value.fix

@@ -41,7 +41,7 @@ class Scene:
             yield proof  # type: ignore[misc]
             if undoing:
                 raise undoing
-            self.events.append(f"mend {door}")
+            self.events.append(f"fix {door}")
 
         return made(name, live)
 
@@ -62,12 +62,12 @@ def scene() -> Scene:
 
 
 def test_a_sabotage_is_put_in_force_with_its_fixtures_and_undone(scene: Scene) -> None:
-    """It gets the fixtures that it names, stays in force, and is mended by leaving."""
+    """It gets the fixtures that it names, stays in force, and is fixed by leaving."""
     sabotage = scene.sabotage()
     scene.enter(sabotage)
     assert (["break the door", "changed"], Pack.alone(sabotage)) == (scene.events, scene.saboteur.in_force)
     scene.saboteur.leave()
-    assert (["break the door", "changed", "mend the door", "changed"], None) == (scene.events, scene.saboteur.in_force)
+    assert (["break the door", "changed", "fix the door", "changed"], None) == (scene.events, scene.saboteur.in_force)
 
 
 def test_one_that_is_in_force_stays(scene: Scene) -> None:
@@ -83,7 +83,7 @@ def test_another_one_is_undone_first(scene: Scene) -> None:
     scene.enter(scene.sabotage("first"))
     second = scene.sabotage("second")
     scene.enter(second)
-    assert ["break the door", "changed", "mend the door", "changed", "break the door", "changed"] == scene.events
+    assert ["break the door", "changed", "fix the door", "changed", "break the door", "changed"] == scene.events
     assert Pack.alone(second) == scene.saboteur.in_force
 
 
@@ -108,11 +108,11 @@ def test_a_cluster_that_is_not_ours_is_never_sabotaged(scene: Scene) -> None:
         (evidence(Outcome.ERROR), "sabotage 'open-door': could not prove that it took effect: pod"),
     ],
 )
-def test_without_evidence_it_is_mended_at_once_and_fails(scene: Scene, proof: object, message: str) -> None:
+def test_without_evidence_it_is_fixed_at_once_and_fails(scene: Scene, proof: object, message: str) -> None:
     """A sabotage that does not prove itself is undone and reported."""
     with pytest.raises(SabotageError, match=message):
         scene.enter(scene.sabotage(proof=proof))
-    assert (["break the door", "mend the door", "changed"], None) == (scene.events, scene.saboteur.in_force)
+    assert (["break the door", "fix the door", "changed"], None) == (scene.events, scene.saboteur.in_force)
     scene.saboteur.check()
 
 
@@ -154,7 +154,7 @@ def test_a_bug_in_a_sabotage_shows_as_what_it_is(scene: Scene) -> None:
     [(ClusterError("DELETE /: HTTP 500"), "DELETE /: HTTP 500"), (KeyError("metadata"), "KeyError: 'metadata'")],
 )
 def test_undoing_that_fails_taints_the_cluster(scene: Scene, error: BaseException, words: str) -> None:
-    """Whatever goes wrong while mending, nothing is judged on that cluster any more."""
+    """Whatever goes wrong while fixing, nothing is judged on that cluster any more."""
     scene.enter(scene.sabotage(undoing=error))
     message = f"sabotage 'open-door': could not be undone, so this cluster proves nothing: {words}"
     with pytest.raises(SabotageError) as caught:
@@ -170,7 +170,7 @@ def test_undoing_that_fails_taints_the_cluster(scene: Scene, error: BaseExceptio
 
 
 def test_an_interrupt_while_undoing_taints_and_stays_an_interrupt(scene: Scene) -> None:
-    """Ctrl-C in the middle of mending ends the run, and the cluster counts as broken."""
+    """Ctrl-C in the middle of fixing ends the run, and the cluster counts as broken."""
     scene.enter(scene.sabotage(undoing=KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         scene.saboteur.leave()
@@ -179,7 +179,7 @@ def test_an_interrupt_while_undoing_taints_and_stays_an_interrupt(scene: Scene) 
 
 
 def test_a_second_yield_taints(scene: Scene) -> None:
-    """A sabotage that yields again instead of ending was not mended."""
+    """A sabotage that yields again instead of ending was not fixed."""
 
     def live() -> Iterator[Evidence]:
         yield PROOF

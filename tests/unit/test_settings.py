@@ -157,16 +157,16 @@ def test_each_option_has_one_name_in_four_spellings(option: Option) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "mend"),
+    ("key", "fix"),
     [("node-imgae", "did you mean 'node-image'?"), ("stack_name", "did you mean 'stack-name'?"), ("zzz", "known: all")],
 )
-def test_unknown_key_names_the_one_that_was_meant(key: str, mend: str) -> None:
+def test_unknown_key_names_the_one_that_was_meant(key: str, fix: str) -> None:
     """A typo in the table is no setting that is silently ignored."""
     with pytest.raises(SettingsError) as caught:
         resolve(lambda _: None, {}, lambda _: None, {key: "x"}, Path("/base"))
     found = caught.value
     assert f"[tool.k8ssec] {key}: no such setting" == found.message
-    assert found.mend.startswith(mend)
+    assert found.fix.startswith(fix)
 
 
 @pytest.mark.parametrize(
@@ -213,23 +213,23 @@ def test_a_wrong_value_names_its_place(places: Mapping[str, Mapping[str, Any]], 
 
 
 def test_a_wrong_value_is_told_although_a_stronger_place_is_right() -> None:
-    """What is written wrongly somewhere is mended there, not hidden."""
+    """What is written wrongly somewhere is fixed there, not hidden."""
     assert "K8SSEC_KEEP: " in refused(cli={"keep": "never"}, env={"keep": "sometimes"}).message
 
 
 @pytest.mark.parametrize(
-    ("value", "mend"), [("allways", "did you mean 'always'?"), ("on_failure", "did you mean 'on-failure'?"), ("x", "")]
+    ("value", "fix"), [("allways", "did you mean 'always'?"), ("on_failure", "did you mean 'on-failure'?"), ("x", "")]
 )
-def test_a_misspelled_choice_names_the_nearest(value: str, mend: str) -> None:
+def test_a_misspelled_choice_names_the_nearest(value: str, fix: str) -> None:
     """A choice that looks like none gets no guess."""
-    assert mend == refused(cli={"keep": value}).mend
+    assert fix == refused(cli={"keep": value}).fix
 
 
 def test_sabotage_of_a_cluster_that_is_there_is_refused() -> None:
     """Wherever the two come from, and before anything is touched."""
     found = refused(cli={"sabotage": True}, table={"cluster": "dev"})
     assert "--k8ssec-sabotage with --k8ssec-cluster dev: refused" == found.message
-    assert "only on clusters that this run creates" in found.mend
+    assert "only on clusters that this run creates" in found.fix
 
 
 def test_settings_can_not_be_changed() -> None:
@@ -264,7 +264,7 @@ def test_places_that_are_there(here: Path, project: str) -> None:
     ],
 )
 def test_places_that_are_missing(here: Path, setting: str, name: str, expected: str) -> None:
-    """Each is told with the path that was looked at, and a mend."""
+    """Each is told with the path that was looked at, and a fix."""
     (here / "file").touch()
     (here / "empty").mkdir()
     (here / "empty" / "Pulumi.yaml").mkdir()
@@ -272,7 +272,7 @@ def test_places_that_are_missing(here: Path, setting: str, name: str, expected: 
     with pytest.raises(SettingsError) as caught:
         check_places(Settings(**given))
     assert expected.format(here / name) == caught.value.message
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 # -- pyproject.toml ---------------------------------------------------------------------------------------------------

@@ -317,7 +317,7 @@ def test_a_provider_of_another_kind_is_refused_before_its_plugin_is_started(
     ) as caught:
         deploy(source, Engine(_PULUMI), cluster, deadline=100)
     assert "is none of Kubernetes'" in caught.value.message
-    assert "--k8ssec-allow-provider shopdb=REASON" in caught.value.mend
+    assert "--k8ssec-allow-provider shopdb=REASON" in caught.value.fix
     assert not started.exists()
 
 

@@ -44,7 +44,7 @@ def test_a_missing_config_value_is_named(text: str) -> None:
     error = _explained(_error(text))
     assert isinstance(error, SettingsError)
     assert "shop:image is required" in error.message
-    assert "--k8ssec-config shop:image=VALUE" in error.mend
+    assert "--k8ssec-config shop:image=VALUE" in error.fix
 
 
 def test_a_program_that_raises_is_shown_without_pulumi_s_own_frames() -> None:

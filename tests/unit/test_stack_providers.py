@@ -38,8 +38,8 @@ def test_a_provider_of_another_kind_is_refused(name: str, operation: str) -> Non
         gate.look_at(f"pulumi:providers:{name}", _URN, operation)
     assert _URN in caught.value.message
     assert ("; nothing was created" in caught.value.message) == (operation == "preview")
-    assert f"--k8ssec-allow-provider {name}=REASON" in caught.value.mend
-    assert "leave it out" in caught.value.mend
+    assert f"--k8ssec-allow-provider {name}=REASON" in caught.value.fix
+    assert "leave it out" in caught.value.fix
     assert not said
     assert not gate.used()
 
@@ -87,7 +87,7 @@ def test_a_plugin_that_was_kept_out_is_a_refusal_and_no_failure_of_pulumi(parent
     refusal = gate.kept_out([other, missing], "preview")
     assert refusal
     assert refusal.message.startswith(f"provider aws ({urn})")
-    assert "--k8ssec-allow-provider aws=REASON" in refusal.mend
+    assert "--k8ssec-allow-provider aws=REASON" in refusal.fix
     assert gate.kept_out([other, replace(missing, urn=urn.replace(":aws::", ":kubernetes::"))], "preview") is None
     # Allowed, and not to be had: Pulumi's own words say that.
     allowing, _ = _gate("aws")
@@ -96,7 +96,7 @@ def test_a_plugin_that_was_kept_out_is_a_refusal_and_no_failure_of_pulumi(parent
     text = "could not read plugin [/x/refused/pulumi-resource-terraform-provider]: exit status 1"
     below = allowing.kept_out([replace(missing, message=text)], "preview")
     assert below
-    assert "--k8ssec-allow-provider terraform-provider=REASON" in below.mend
+    assert "--k8ssec-allow-provider terraform-provider=REASON" in below.fix
 
 
 def test_kubernetes_own_provider_from_a_place_of_its_own_is_told() -> None:
@@ -107,7 +107,7 @@ def test_kubernetes_own_provider_from_a_place_of_its_own_is_told() -> None:
     gate.hear(Diagnostic("warning", "", f'error downloading provider: unknown plugin source scheme: "{REFUSES}"'))
     told = gate.kept_out([failed], "preview")
     assert told
-    assert "pulumi-resource-kubernetes on PATH" in told.mend
+    assert "pulumi-resource-kubernetes on PATH" in told.fix
 
 
 def test_stand_ins_come_before_the_plugins_of_others(tmp_path: Path) -> None:

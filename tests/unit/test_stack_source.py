@@ -50,7 +50,7 @@ def test_an_invalid_project_file_is_named_with_its_cause(tmp_path: Path, project
     with pytest.raises(StackError, match=cause) as caught:
         prepare(StackSource(_stack(tmp_path, project), "dev"))
     assert str(tmp_path) in caught.value.message
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_directory_without_project_file_is_named(tmp_path: Path) -> None:
     """A directory without Pulumi.yaml is a SettingsError that says how to name another one."""
     with pytest.raises(SettingsError, match=r"has no Pulumi\.yaml") as caught:
         prepare(StackSource(tmp_path, "dev"))
-    assert "--k8ssec-stack" in caught.value.mend
+    assert "--k8ssec-stack" in caught.value.fix
 
 
 def test_a_missing_python_program_is_named(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_a_required_value_that_nobody_gave_is_named(tmp_path: Path) -> None:
     project = f"{_PROJECT}config:\n  image: {{type: string}}\n  tag: {{type: string, default: a}}\n"
     with pytest.raises(SettingsError, match="shop:image is required") as caught:
         prepare(StackSource(_stack(tmp_path, project), "dev"))
-    assert "--k8ssec-config shop:image=VALUE" in caught.value.mend
-    assert "--k8ssec-secret shop:image=ENVVAR" in caught.value.mend
+    assert "--k8ssec-config shop:image=VALUE" in caught.value.fix
+    assert "--k8ssec-secret shop:image=ENVVAR" in caught.value.fix
 
 
 def test_a_plain_value_for_a_secret_key_is_refused(tmp_path: Path) -> None:

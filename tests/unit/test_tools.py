@@ -70,7 +70,7 @@ def test_a_missing_release_is_told_with_what_was_tried(path: Path, name: str) ->
         tools.find(name)
     assert caught.value.message.startswith(f"{name}: not on PATH, not in the cache, and https://")
     assert "out of reach" in caught.value.message
-    assert tools.GET == caught.value.mend
+    assert tools.GET == caught.value.fix
     assert "make tools" in tools.GET
 
 
@@ -79,7 +79,7 @@ def test_a_missing_tool_that_has_no_release(path: Path, name: str) -> None:
     """Where nothing is published, the cache is the last place."""
     with pytest.raises(ToolMissing) as caught:
         tools.find(name)
-    assert (f"{name}: neither on PATH nor in the cache", tools.GET) == (caught.value.message, caught.value.mend)
+    assert (f"{name}: neither on PATH nor in the cache", tools.GET) == (caught.value.message, caught.value.fix)
 
 
 def test_a_release_is_fetched_if_nothing_is_here(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_a_release_is_fetched_if_nothing_is_here(path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"kind"', '{"kind": "x"}', "\xff"])
 def test_a_spoilt_note_of_the_toolchain_is_none(path: Path, text: str) -> None:
-    """A cache that can't be read is as an empty one, and its mend is the same."""
+    """A cache that can't be read is as an empty one, and its fix is the same."""
     tools.cache_root().mkdir(parents=True)
     (tools.cache_root() / "tools.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ToolMissing, match="not in the cache"):
@@ -199,7 +199,7 @@ def test_a_version_that_nobody_pinned_names_those_that_are(fake_docker: FakeDock
         tools.choose_node_image(version=version)
     assert f"node image for Kubernetes {version}: none is pinned" == caught.value.message
     for known in (*NODE_IMAGES, "v9.8.7", "--k8ssec-node-image"):
-        assert known in caught.value.mend
+        assert known in caught.value.fix
 
 
 def test_missing_images_name_the_command_that_gets_them(
@@ -207,7 +207,7 @@ def test_missing_images_name_the_command_that_gets_them(
 ) -> None:
     """Ours come from the toolchain; of one that the user chose, the name is to be checked."""
     monkeypatch.setattr(releases, "reaches", lambda *_: False)
-    for ask, reference, mend in (
+    for ask, reference, fix in (
         (tools.probe_image, PROBE_IMAGE, tools.GET),
         (tools.node_image, NODE_IMAGES[PINNED], tools.GET),
         (lambda: tools.node_image("mine:1"), "mine:1", "check the name (`docker images` lists what is there)"),
@@ -215,7 +215,7 @@ def test_missing_images_name_the_command_that_gets_them(
         with pytest.raises(ToolMissing) as caught:
             ask()
         assert f"image {reference}: not in the local store, and its registry is out of reach" == caught.value.message
-        assert mend == caught.value.mend
+        assert fix == caught.value.fix
     assert not any(line.startswith("pull") for line in fake_docker.asked)
 
 
@@ -227,7 +227,7 @@ def test_an_image_is_pulled_where_its_registry_is_in_reach(
     with pytest.raises(ToolMissing, match="image mine:1: can't be pulled") as caught:
         tools.node_image("mine:1")
     assert "not faked: pull --quiet mine:1" == caught.value.details
-    assert "log in to its registry" in caught.value.mend
+    assert "log in to its registry" in caught.value.fix
 
 
 @pytest.mark.parametrize(
@@ -256,5 +256,5 @@ def test_without_docker_an_image_says_so(path: Path) -> None:
     built(probe_image={"ref": "local/probe:1", "version": "3.13"})
     with pytest.raises(ToolMissing, match="docker: no client on PATH") as caught:
         tools.probe_image()
-    assert "make docker" in caught.value.mend
+    assert "make docker" in caught.value.fix
     assert not (Path(os.environ["PATH"]) / "docker").exists()

@@ -2,7 +2,7 @@
 
 `externalIPs` makes every node send what goes to an address of the author's choice to the author's pods: whoever may
 write a Service gets other people's traffic, that to a database or to the internet included (CVE-2020-8554, which has no
-other mend). A Service with such an address, out of a range for documentation, is offered as a dry run; the same one
+other fix). A Service with such an address, out of a range for documentation, is offered as a dry run; the same one
 without it must be let in. A warning that the field is deprecated is no denial.
 
 Remediation: start the API server with `--enable-admission-plugins=...,DenyServiceExternalIPs`, or refuse the field by a
