@@ -17,8 +17,8 @@ from bench.mutants import ABOUT, mutants
 from bench.peers import PEERS
 from bench.peers.interface import Report
 from bench.table import SCHEMA, page
-from pytest_k8ssec import tools
-from pytest_k8ssec.catalogue import ROOT
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
+from pytest_k8ssec.machine import tools
 from pytest_k8ssec.reports.files import write_whole
 from toolchain.errors import ToolchainError
 
@@ -75,7 +75,9 @@ def _detection(only: frozenset[str], *, only_list: bool) -> int:
     beside = Beside(found, PEERS, keep)
     flags = ["--k8ssec-controls", "--k8ssec-sabotage", "--k8ssec-stack", str(_STACK)]
     flags += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]  # the bench has imported it
-    return int(pytest.main([str(ROOT), *flags, "--k8ssec-report", str(_BUILD / "run"), "-v"], plugins=[beside]))
+    return int(
+        pytest.main([str(CONTROLS_FOLDER), *flags, "--k8ssec-report", str(_BUILD / "run"), "-v"], plugins=[beside])
+    )
 
 
 def _fresh() -> dict[str, Any]:

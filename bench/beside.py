@@ -16,14 +16,14 @@ from bench.mutants import Mutant
 from bench.outcome import Cell, Outcome, compared, own
 from bench.peers.interface import Peer, Report
 from bench.places import Place
-from pytest_k8ssec import session
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.ordering import phase_of
+from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.ordering import phase_of
 from toolchain.errors import ToolchainError
 
 if TYPE_CHECKING:
-    from pytest_k8ssec.results import Phase
-    from pytest_k8ssec.sites import Site
+    from pytest_k8ssec.sabotages.phases import Phase
+    from pytest_k8ssec.testbed.testbed import Testbed
 
 Told = Callable[["Row"], None]
 OWN = "pytest-k8ssec"
@@ -71,18 +71,18 @@ class Beside:
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
         """The cluster is as the control met it: ask the peers."""
         phase, config = phase_of(item), item.config
-        sites = session.begun_sites(config)
-        if phase is None or sites is None:
+        testbeds = session.begun_testbeds(config)
+        if phase is None or testbeds is None:
             return
-        tell = session.teller(config)
-        if phase.name == "intact" and not self.hardened and sites.base.has_cluster:
+        tell = session.terminal_teller(config)
+        if phase.name == "intact" and not self.hardened and testbeds.base.has_cluster:
             tell("the hardened cluster: " + ", ".join(peer.about.name for peer in self._peers))
-            self.hardened = {peer.about.name: self._asked(peer, sites.base) for peer in self._peers}
+            self.hardened = {peer.about.name: self._asked(peer, testbeds.base) for peer in self._peers}
         mutant = self._mutant(item)
         if mutant is not None and phase.pack is not None:
-            site = sites.site(phase.pack if phase.pack.needs_cluster else None)
+            testbed = testbeds.testbed(phase.pack if phase.pack.needs_cluster else None)
             tell(f"{mutant.name}: " + (", ".join(mutant.about)))
-            self._done(Row(mutant, self._cells(mutant, item, site, in_force=_in_force(config, phase, site))))
+            self._done(Row(mutant, self._cells(mutant, item, testbed, in_force=_in_force(config, phase, testbed))))
 
     def _mutant(self, item: pytest.Item) -> Mutant | None:
         """The mutant that an item's own control is judged on, or None."""
@@ -91,39 +91,39 @@ class Beside:
             return None
         return self._mutants.get(phase.pack.name)
 
-    def _cells(self, mutant: Mutant, item: pytest.Item, site: Site, *, in_force: bool) -> dict[str, Cell]:
+    def _cells(self, mutant: Mutant, item: pytest.Item, testbed: Testbed, *, in_force: bool) -> dict[str, Cell]:
         if not in_force:
             cell = Cell(Outcome.NOT_RUN, None, ("the sabotage could not be put in force",))
             return {OWN: cell} | {peer.about.name: cell for peer in self._peers}
         intact = self._verdicts.get(("intact", mutant.control.id), "")
         broken = self._verdicts.get(("sabotaged", item.nodeid), "")
         cells = {OWN: own(intact, broken, self._seconds.get(item.nodeid, 0.0))}
-        return cells | {peer.about.name: self._cell(peer, mutant, site) for peer in self._peers}
+        return cells | {peer.about.name: self._cell(peer, mutant, testbed) for peer in self._peers}
 
-    def _cell(self, peer: Peer, mutant: Mutant, site: Site) -> Cell:
+    def _cell(self, peer: Peer, mutant: Mutant, testbed: Testbed) -> Cell:
         name = peer.about.name
         if name not in mutant.about:
             return Cell(Outcome.OUT_OF_SCOPE)
         hardened = self.hardened.get(name, "the hardened cluster was never there")
-        broken = self._asked(peer, site) if isinstance(hardened, Report) else hardened
+        broken = self._asked(peer, testbed) if isinstance(hardened, Report) else hardened
         if isinstance(hardened, str) or isinstance(broken, str):
             return Cell(Outcome.NOT_RUN, None, (str(broken),))
         return compared(mutant.about[name], hardened, broken)
 
     @staticmethod
-    def _asked(peer: Peer, site: Site) -> Report | str:
+    def _asked(peer: Peer, testbed: Testbed) -> Report | str:
         """A peer's report, or why there is none."""
         started = time.monotonic()
         try:
-            return peer.run(Place(site))
+            return peer.run(Place(testbed))
         except (K8ssecError, ToolchainError) as error:
             details = getattr(error, "details", "")
             return f"{error} (after {time.monotonic() - started:.0f} s) {details[-300:]}".strip()
 
 
-def _in_force(config: pytest.Config, phase: Phase, site: Site) -> bool:
+def _in_force(config: pytest.Config, phase: Phase, testbed: Testbed) -> bool:
     assert phase.pack is not None
     if phase.pack.needs_cluster:
-        return site.has_cluster
+        return testbed.has_cluster
     saboteur = session.begun_saboteur(config)
     return saboteur is not None and saboteur.in_force == phase.pack

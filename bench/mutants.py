@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_k8ssec.catalogue import controls
-from pytest_k8ssec.control import Control, Sabotage
+from pytest_k8ssec.catalogue.control import Control, Sabotage
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 
 HUNTER, KIMERA, KDIGGER, BENCH = "kube-hunter", "kimera", "kdigger", "kube-bench"
 
@@ -130,7 +130,7 @@ def mutants(names: frozenset[str] = frozenset()) -> tuple[list[Mutant], list[str
     wanted = names or frozenset(ABOUT)
     found = [
         Mutant(sabotage, control, ABOUT[sabotage.name])
-        for control in controls()
+        for control in packaged_controls()
         for sabotage in control.sabotages
         if sabotage.name in wanted and sabotage.name in ABOUT
     ]

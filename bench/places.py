@@ -8,18 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_k8ssec import docker
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.identities import service_account
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pod
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
-    from pytest_k8ssec.process import Completed
-    from pytest_k8ssec.sites import Site
+    from pytest_k8ssec.machine.process import Completed
     from pytest_k8ssec.stack import Stack
+    from pytest_k8ssec.testbed.testbed import Testbed
 
 TOOLS = "/opt/k8ssec-bench"
 """Where peers are, on nodes and in pods."""
@@ -64,17 +64,19 @@ class Place:
         ProbeError: the cluster is not ours: nothing is ever run against another one.
     """
 
-    def __init__(self, site: Site) -> None:
-        if not site.cluster.ours:
-            raise ProbeError(f"cluster {site.cluster.name}: this run did not create it, so no peer is run against it")
-        self._site = site
-        self.cluster: KindCluster = site.cluster
+    def __init__(self, testbed: Testbed) -> None:
+        if not testbed.cluster.ours:
+            raise ProbeError(
+                f"cluster {testbed.cluster.name}: this run did not create it, so no peer is run against it"
+            )
+        self._testbed = testbed
+        self.cluster: KindCluster = testbed.cluster
         self._on_nodes: set[tuple[str, str]] = set()
 
     @property
     def stack(self) -> Stack | None:
         """The stack, where the cluster carries it."""
-        return self._site.expected_stack
+        return self._testbed.expected_stack
 
     @cached_property
     def service(self) -> str:
@@ -95,7 +97,7 @@ class Place:
     def accounts(self) -> dict[str, str]:
         """Tokens that an attacker may hold, by account: of the stack's, else of one that has no rights."""
         if self.stack is None:
-            own = self._site.pool.namespace("attacker")
+            own = self._testbed.pool.namespace("attacker")
             return {"an account without rights": service_account(self.cluster, own, "default").token}
         return {
             str(each): service_account(self.cluster, each.namespace, each.name).token
@@ -104,12 +106,12 @@ class Place:
 
     def bare(self) -> Foothold:
         """A pod in a namespace of ours, which no policy holds back."""
-        return Foothold("a pod of its own", self._site.pool.attacker())
+        return Foothold("a pod of its own", self._testbed.pool.attacker())
 
     def unprofiled(self) -> Foothold:
         """A bare pod that asks for no seccomp profile, in a namespace that allows it."""
-        spec = PodSpec(self._site.pool.namespace("canary"), seccomp="", purpose="seccomp")
-        return Foothold("a pod without a profile", self._site.pool.lease(spec)[0])
+        spec = PodSpec(self._testbed.pool.namespace("canary"), seccomp="", purpose="seccomp")
+        return Foothold("a pod without a profile", self._testbed.pool.lease(spec)[0])
 
     def footholds(self) -> list[Foothold]:
         """A bare pod; and in each of the stack's namespaces one that asks for nothing, and a twin of each workload."""
@@ -120,7 +122,7 @@ class Place:
         silent = [PodSpec(each, automount=None, purpose="attacker") for each in self.namespaces]
         twins = [PodSpec(each.namespace, template=each.template, purpose="twin") for each in workloads]
         names = [*(f"a pod in {each}" for each in self.namespaces), *(f"twin of {each}" for each in workloads)]
-        pods = self._site.pool.lease(*silent, *twins)
+        pods = self._testbed.pool.lease(*silent, *twins)
         return [*found, *(Foothold(name, pod) for name, pod in zip(names, pods, strict=True))]
 
     def put(self, node: Node, path: Path, name: str) -> str:

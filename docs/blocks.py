@@ -14,13 +14,14 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from docs import layers
 from docs.report_fields import ATTEMPT, RESULT, TABLE, fields
-from pytest_k8ssec import fixtures
+from pytest_k8ssec.catalogue.control import Severity
+from pytest_k8ssec.catalogue.families import FAMILIES
+from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
 from pytest_k8ssec.cli.parser import parser
-from pytest_k8ssec.control import Severity
 from pytest_k8ssec.controls.kubelet import readonly
-from pytest_k8ssec.families import FAMILIES
-from pytest_k8ssec.frameworks import FRAMEWORKS
+from pytest_k8ssec.plugin import fixtures
 from pytest_k8ssec.settings import OPTIONS
 
 _BEGIN = re.compile(r"^<!-- generated: ", re.MULTILINE)
@@ -160,6 +161,7 @@ def _cell(text: str) -> str:
 
 BLOCKS: Mapping[str, Callable[[], Iterator[str]]] = {
     "options": _options,
+    "layers": layers.table,
     "spellings": _spellings,
     "fixtures": _fixtures,
     "markers": _markers,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 
 PAGE = Path(__file__).parent / "explanation" / "default-kind.md"
 
@@ -65,7 +65,7 @@ def page(bare: Mapping[str, Any], shop: Mapping[str, Any]) -> Iterator[str]:
         ValueError: a control is in one of the reports and not in the other, or in none, or the cluster was another one.
     """
     before, after = _verdicts(bare), _verdicts(shop)
-    known = {control.id: control for control in controls()}
+    known = {control.id: control for control in packaged_controls()}
     for verdicts in (before, after):
         if set(verdicts) != set(known):
             raise ValueError(f"report: these controls are missing or too many: {sorted(set(verdicts) ^ set(known))}")

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from docs import blocks
 from docs.themes import THEMES, of_theme
-from pytest_k8ssec.catalogue import controls
-from pytest_k8ssec.control import Control, Sabotage
-from pytest_k8ssec.families import FAMILIES
-from pytest_k8ssec.frameworks import FRAMEWORKS, reference
+from pytest_k8ssec.catalogue.control import Control, Sabotage
+from pytest_k8ssec.catalogue.families import FAMILIES
+from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS, reference
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 
 PAGES = Path(__file__).parent / "reference" / "controls"
 _INDEX = "README.md"
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def pages() -> dict[Path, str]:
     """Every page's text by its file: those of the controls, and those that have a block."""
-    found = controls()
+    found = packaged_controls()
     made = {PAGES / f"{control.id}.md": "\n".join(_page(control)) + "\n" for control in found}
     return {**made, PAGES / _INDEX: "\n".join(_index(found)) + "\n", **blocks.filled(_REPOSITORY)}
 

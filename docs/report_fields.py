@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.results import Phase, Result
+from pytest_k8ssec.reports.result import Result
+from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
 
 

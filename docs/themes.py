@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from pytest_k8ssec.control import Control
+from pytest_k8ssec.catalogue.control import Control
 
 THEMES = {
     "Mistakes in the encryption of Secrets expose data": ("secrets-at-rest",),

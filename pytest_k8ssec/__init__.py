@@ -1,11 +1,9 @@
 """pytest-k8ssec: security properties of a Kubernetes cluster and of a Pulumi stack, asserted by active probes.
 
-What tests name is here; each is imported from where it stands once it is first asked for, as every pytest run imports
-this package::
+What a test or a control of yours names is here, and stays; every other module is private, and may change in any release.
+Each name is imported from where it stands once it is first asked for, as every pytest run imports this package::
 
-    from pytest_k8ssec import Judge, Outcome, Stack, Tcp
-
-What declares a control is in ``pytest_k8ssec.control``.
+    from pytest_k8ssec import Judge, Severity, Tcp, blocked, control
 """
 
 from __future__ import annotations
@@ -14,43 +12,82 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_k8ssec.agent.tasks import Http, Privileges, Resolve, Tcp, Tokens, Udp
+    from pytest_k8ssec.agent.vantage import NetworkVantage
+    from pytest_k8ssec.attack.radius import BlastRadius
+    from pytest_k8ssec.catalogue.control import Severity, control, sabotage
     from pytest_k8ssec.clusters.interface import Cluster, Node
-    from pytest_k8ssec.evidence import Evidence, Outcome
-    from pytest_k8ssec.probes.pool import Pod, Pool
-    from pytest_k8ssec.probes.tasks import Http, Tcp, Tokens, Udp
+    from pytest_k8ssec.clusters.kindconfig import KindConfig
+    from pytest_k8ssec.errors import ClusterError, K8ssecError, NoAccess, ProbeError, SabotageError
+    from pytest_k8ssec.evidence import Evidence, Outcome, Source, blocked, got_through
+    from pytest_k8ssec.pods.manifests import PodSpec
+    from pytest_k8ssec.pods.pool import Pod, Pool
+    from pytest_k8ssec.reach.finding import Finding
     from pytest_k8ssec.reach.matrix import Reachability
+    from pytest_k8ssec.reach.propagation import propagation
+    from pytest_k8ssec.reach.survey import survey
     from pytest_k8ssec.stack import Secret, ServiceAccount, Stack, Workload
-    from pytest_k8ssec.verdict import Judge, Verdict
+    from pytest_k8ssec.verdict import Case, Judge, Verdict
 
 _HOMES = {
+    "agent.tasks": ("Http", "Privileges", "Resolve", "Tcp", "Tokens", "Udp"),
+    "agent.vantage": ("NetworkVantage",),
+    "attack.radius": ("BlastRadius",),
+    "catalogue.control": ("Severity", "control", "sabotage"),
     "clusters.interface": ("Cluster", "Node"),
-    "evidence": ("Evidence", "Outcome"),
-    "probes.pool": ("Pod", "Pool"),
-    "probes.tasks": ("Http", "Tcp", "Tokens", "Udp"),
+    "clusters.kindconfig": ("KindConfig",),
+    "errors": ("ClusterError", "K8ssecError", "NoAccess", "ProbeError", "SabotageError"),
+    "evidence": ("Evidence", "Outcome", "Source", "blocked", "got_through"),
+    "pods.manifests": ("PodSpec",),
+    "pods.pool": ("Pod", "Pool"),
+    "reach.finding": ("Finding",),
     "reach.matrix": ("Reachability",),
+    "reach.propagation": ("propagation",),
+    "reach.survey": ("survey",),
     "stack": ("Secret", "ServiceAccount", "Stack", "Workload"),
-    "verdict": ("Judge", "Verdict"),
+    "verdict": ("Case", "Judge", "Verdict"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BlastRadius",
+    "Case",
     "Cluster",
+    "ClusterError",
     "Evidence",
+    "Finding",
     "Http",
     "Judge",
+    "K8ssecError",
+    "KindConfig",
+    "NetworkVantage",
+    "NoAccess",
     "Node",
     "Outcome",
     "Pod",
+    "PodSpec",
     "Pool",
+    "Privileges",
+    "ProbeError",
     "Reachability",
+    "Resolve",
+    "SabotageError",
     "Secret",
     "ServiceAccount",
+    "Severity",
+    "Source",
     "Stack",
     "Tcp",
     "Tokens",
     "Udp",
     "Verdict",
     "Workload",
+    "blocked",
+    "control",
+    "got_through",
+    "propagation",
+    "sabotage",
+    "survey",
 ]
 
 

@@ -6,6 +6,9 @@ that the reader can make at once; it is printed on a line of its own. No secret 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pytest_k8ssec.plain import shown
 
 
@@ -71,3 +74,12 @@ class NotUndone(SabotageError):
 
 class NoAccess(K8ssecError):
     """What a control needs may not be touched here, or does not exist: the verdict is not-applicable."""
+
+
+@contextmanager
+def as_probe_error() -> Iterator[None]:
+    """A request that failed was a probe: what raises ClusterError within raises ProbeError."""
+    try:
+        yield
+    except ClusterError as error:
+        raise ProbeError(str(error)) from error

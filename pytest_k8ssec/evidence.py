@@ -93,3 +93,20 @@ class Evidence:
     def to_json(self) -> Facts:
         """The evidence as a JSON-compatible mapping, empty fields left out."""
         return {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
+
+
+STOPPED = frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE})
+"""What a blocked connection looks like, once the listener is proven."""
+
+
+def blocked(answer: Evidence) -> bool | None:
+    """Whether a connection was stopped; None where the answer says neither."""
+    is_open = got_through(answer)
+    return None if is_open is None else not is_open
+
+
+def got_through(evidence: Evidence) -> bool | None:
+    """Whether a connection was made; None where the answer says neither."""
+    if evidence.outcome is Outcome.OPEN:
+        return True
+    return False if evidence.outcome in STOPPED else None

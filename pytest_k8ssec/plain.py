@@ -37,7 +37,7 @@ def line(text: str) -> str:
     return _IN_LINE.sub(_written, text) if _IN_LINE.search(text) else text
 
 
-def told(seconds: float, text: str) -> str:
+def progress_line(seconds: float, text: str) -> str:
     """A line of progress; further lines, as an error has them, stand below its words and can't pass for another one."""
     mark = f"k8ssec {seconds:5.0f}s  "
     return mark + shown(text).replace("\n", "\n" + " " * len(mark))

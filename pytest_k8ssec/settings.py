@@ -122,11 +122,13 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 _BY_KEY = {option.key: option for option in OPTIONS}
-Source = Callable[[Option], Any]
+Lookup = Callable[[Option], Any]
 """Asks one place for an option's raw value; None, "" and [] mean that it is not given there."""
 
 
-def resolve(cli: Source, environ: Mapping[str, str], ini: Source, table: Mapping[str, Any], base: Path) -> Settings:
+def resolve_settings(
+    cli: Lookup, environ: Mapping[str, str], ini: Lookup, table: Mapping[str, Any], base: Path
+) -> Settings:
     """Merge all sources into one object.
 
     Args:
@@ -200,7 +202,7 @@ def check_places(settings: Settings) -> None:
         raise SettingsError(f"report directory {settings.report}: is not a directory", fix="name another one")
 
 
-def table(pyproject: Path) -> Mapping[str, Any]:
+def pyproject_table(pyproject: Path) -> Mapping[str, Any]:
     """``[tool.k8ssec]`` of a file; it is parsed only if it has such a table.
 
     Raises:
@@ -231,7 +233,7 @@ def _hide(places: Iterable[tuple[str, Any, Path]], environ: Mapping[str, str]) -
             from pytest_k8ssec.secrecy import given  # here, as most runs give none
 
             lines = raw.splitlines() if isinstance(raw, str) else raw if isinstance(raw, (list, Mapping)) else [raw]
-            given.variables(lines.values() if isinstance(lines, Mapping) else lines, environ)
+            given.register_variables(lines.values() if isinstance(lines, Mapping) else lines, environ)
 
 
 def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_k8ssec.catalogue import ROOT
-from pytest_k8ssec.families import FAMILIES
+from pytest_k8ssec.catalogue.families import FAMILIES
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
 
 _TEMPLATE = Path(__file__).with_name("control.txt")
 _FAULTS = Path(__file__).parents[1] / "tests" / "cluster" / "test_faults.py"
@@ -17,7 +17,7 @@ _ID = re.compile(r"[a-z]+(-[a-z0-9]+)+")
 NEXT = """\
 {file}
   1. Replace each TODO; until then `make test-fast` fails.
-  2. List its references in @control(cis=..., others=...); new ones go into pytest_k8ssec/frameworks.py.
+  2. List its references in @control(cis=..., others=...); new ones go into pytest_k8ssec/catalogue/frameworks.py.
   3. .venv/bin/pytest --k8ssec-controls pytest_k8ssec/controls -k {ident} --k8ssec-sabotage
      It must be held, breached, and held again.
   4. tests/cluster/test_faults.py lists it among those with pods; take it out, or list it elsewhere, as fits.
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     family, _, slug = ident.partition("-")
     if not _ID.fullmatch(ident) or family not in FAMILIES:
         parser.error(f"{ident!r} is not of the form family-slug, family one of {', '.join(FAMILIES)}")
-    file = ROOT / family / f"{slug.replace('-', '_')}.py"
+    file = CONTROLS_FOLDER / family / f"{slug.replace('-', '_')}.py"
     if file.exists():
         parser.error(f"{ident}: is there already: {file}")
     file.parent.mkdir(exist_ok=True)

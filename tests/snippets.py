@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from pytest_k8ssec.catalogue import controls
-from pytest_k8ssec.control import Control
+from pytest_k8ssec.catalogue.control import Control
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 
 Body = dict[str, Any]
 
@@ -72,12 +72,12 @@ def documents(control: Control) -> Iterator[Document]:
 
 def texts(language: str) -> dict[str, str]:
     """Control to its snippet in one language."""
-    return {one.id: each.text for one in controls() for each in one.snippets if each.language == language}
+    return {one.id: each.text for one in packaged_controls() for each in one.snippets if each.language == language}
 
 
 def all_documents() -> list[Document]:
     """The documents of all controls."""
-    return [each for control in controls() for each in documents(control)]
+    return [each for control in packaged_controls() for each in documents(control)]
 
 
 def manifests() -> list[Document]:

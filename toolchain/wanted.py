@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from pytest_k8ssec import tools
 from pytest_k8ssec.errors import ToolMissing
+from pytest_k8ssec.machine import tools
 
 
 def has_to_be_built(say: Callable[[str], None]) -> bool:
@@ -16,8 +16,8 @@ def has_to_be_built(say: Callable[[str], None]) -> bool:
         whether something is missing, or was built here: then what has changed since is built anew.
     """
     looks: dict[str, Callable[[], tools.Tool | tools.Image]] = {
-        "kind": lambda: tools.find("kind"),
-        "pulumi": lambda: tools.find("pulumi"),
+        "kind": lambda: tools.find_tool("kind"),
+        "pulumi": lambda: tools.find_tool("pulumi"),
         "node image": tools.node_image,
         "probe image": tools.probe_image,
     }

@@ -14,7 +14,7 @@ from bench.fetch import binary, version
 from bench.peers.interface import About, Report
 from bench.places import TOOLS, Foothold, Place
 from pytest_k8ssec.errors import CommandError, ProbeError
-from pytest_k8ssec.process import run
+from pytest_k8ssec.machine.process import run
 
 _NAME = "kdigger"
 _SECONDS = 60

@@ -12,7 +12,7 @@ from bench.fetch import packages
 from bench.peers.interface import About, Report
 from bench.places import Place
 from pytest_k8ssec.errors import CommandError, ProbeError
-from pytest_k8ssec.process import run
+from pytest_k8ssec.machine.process import run
 
 _NAME = "kimera"
 _SECONDS = 180

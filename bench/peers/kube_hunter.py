@@ -16,11 +16,11 @@ from typing import Any
 from bench.fetch import packages
 from bench.peers.interface import About, Report
 from bench.places import TOOLS, Foothold, Place
-from pytest_k8ssec import docker
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.errors import CommandError, ProbeError
-from pytest_k8ssec.process import Completed, run
-from pytest_k8ssec.recorder import attend
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.machine.process import Completed, run
+from pytest_k8ssec.machine.recorder import attend
 
 _NAME = "kube-hunter"
 _SECONDS = 120
@@ -118,7 +118,7 @@ def _on_node(place: Place, node: Node) -> Report:
     place.cluster.run.will_create("container", name)
     try:
         done = docker.docker(
-            "run", "--rm", "--pull", "never", "--name", name, "--label", f"{docker.LABEL}={place.cluster.run.id}",
+            "run", "--rm", "--pull", "never", "--name", name, "--label", f"{docker.RUN_LABEL}={place.cluster.run.id}",
             "--network", f"container:{node.container}", "--cap-drop", "ALL", "--read-only",
             "--volume", f"{packages(_NAME).path}:{TOOLS}/{_NAME}:ro",
             "--env", f"PYTHONPATH={TOOLS}/{_NAME}", "--env", "PYTHONDONTWRITEBYTECODE=1",

@@ -18,10 +18,10 @@ from bench.reachability import cyclonus
 from bench.reachability.page import page, plot
 from bench.reachability.run import SIZES, runs
 from bench.reachability.scene import give_image, pods
-from pytest_k8ssec import tools
 from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.machine import tools
 from pytest_k8ssec.reports.files import write_whole
-from pytest_k8ssec.settings import resolve
+from pytest_k8ssec.settings import resolve_settings
 from toolchain.errors import ToolchainError
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(sizes: Sequence[Size], repeats: int) -> int:
-    from pytest_k8ssec.sites import begin
+    from pytest_k8ssec.testbed.testbeds import begin
 
     results = _earlier({size.count for size in sizes})
     config = str(Path(__file__).with_name("kind.yaml"))
-    settings = resolve(
+    settings = resolve_settings(
         cli=lambda option: config if option.name == "kind_config" else None,
         environ={}, ini=lambda _: None, table={}, base=_REPOSITORY,
     )  # fmt: skip
@@ -73,11 +73,11 @@ def _measure(sizes: Sequence[Size], repeats: int) -> int:
         print(f"bench {time.monotonic() - started:5.0f}s  {line}", file=sys.stderr, flush=True)
 
     right = True
-    sites = begin(settings, progress=tell)
+    testbeds = begin(settings, progress=tell)
     try:
-        cluster = sites.base.cluster
+        cluster = testbeds.base.cluster
         results["kubernetes"] = cluster.version
-        give_image(cluster, tools.find("kind").path)
+        give_image(cluster, tools.find_tool("kind").path)
         for size in sizes:
             tell(f"{size.count} pods: starting them")
             with pods(cluster, size) as stands:
@@ -88,7 +88,7 @@ def _measure(sizes: Sequence[Size], repeats: int) -> int:
                     results["runs"].sort(key=lambda each: each["pods"])
                     _write(results)
     finally:
-        sites.remove()
+        testbeds.remove()
     return 0 if right else 1
 
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Source
-from pytest_k8ssec.probes.vantage import PodVantage
-from pytest_k8ssec.reach.measure import Dial, Manner, run, sweep
+from pytest_k8ssec.reach.measure import Dial, Manner, measure_from, run_plan
 
 ARMS = ("k8ssec", "pooled", "serial")
 _WORKERS = 15
@@ -74,7 +74,7 @@ def _sources(plan: dict[str, Any]) -> Iterator[_From]:
 
 
 def _engine(sources: Sequence[_From], manner: Manner) -> Iterator[_Outcome]:
-    for number, row in run([(each.vantage, list(each.dials.values())) for each in sources], manner):
+    for number, row in run_plan([(each.vantage, list(each.dials.values())) for each in sources], manner):
         for index, (target, port) in enumerate(sources[number].dials):
             yield [sources[number].key, target, port, str(row.outcome(index))]
 
@@ -84,7 +84,7 @@ def _one_by_one(sources: Sequence[_From], manner: Manner, workers: int) -> list[
 
     def measure(cell: tuple[_From, tuple[str, str], Dial]) -> _Outcome:
         source, (target, port), dial = cell
-        return [source.key, target, port, str(sweep(source.vantage, [dial], manner).outcome(0))]
+        return [source.key, target, port, str(measure_from(source.vantage, [dial], manner).outcome(0))]
 
     cells = [(each, key, dial) for each in sources for key, dial in each.dials.items()]
     with ThreadPoolExecutor(max_workers=workers) as pool:

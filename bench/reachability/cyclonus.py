@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.fetch import binary
 from bench.reachability.size import Size
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.process import run
+from pytest_k8ssec.machine.process import run
 
 NAME = "cyclonus"
 IMAGE = "e2e-test-images/agnhost:2.43"

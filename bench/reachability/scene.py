@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bench.fetch import binary
 from bench.reachability import cyclonus
 from bench.reachability.size import Size
-from pytest_k8ssec import docker
 from pytest_k8ssec.errors import CommandError
-from pytest_k8ssec.process import run
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.machine.process import run
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster

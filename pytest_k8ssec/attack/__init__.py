@@ -1,1 +1,4 @@
-"""The attack graph of one compromised workload: what it reaches, how that was proven, and what would cut it."""
+"""The attack graph of a workload, walked with probes. Sends no request that changes something.
+
+More than twelve files: one walk, and a file for each group of edges that it follows.
+"""

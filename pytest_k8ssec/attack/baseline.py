@@ -99,7 +99,7 @@ class Baseline:
         return _HEAD + yaml.safe_dump(body, sort_keys=False, width=1000)
 
 
-def read(path: Path) -> Baseline | None:
+def read_baseline(path: Path) -> Baseline | None:
     """The baseline in a file, None where there is no file.
 
     Raises:

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_k8ssec.agent.tasks import Tokens
+from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
-from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.planted import Planted, host_mounts
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Tokens
-from pytest_k8ssec.probes.vantage import Answer
+from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.probes.planted_files import Planted, host_mounts
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class StackListener:
     """One thing of the stack that listens."""
 
     vertex: Vertex
@@ -37,7 +37,7 @@ class Container:
     """Its twin."""
     traces: Planted
     scene: Scene
-    targets: Sequence[Target]
+    targets: Sequence[StackListener]
 
     @property
     def vertex(self) -> Vertex:

@@ -7,7 +7,7 @@ from typing import Any
 from pytest_k8ssec.attack.cut import smallest_cut
 from pytest_k8ssec.attack.graph import Graph
 
-SCHEMA = 1
+GRAPH_SCHEMA = 1
 
 
 def node_link(graph: Graph) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def node_link(graph: Graph) -> dict[str, Any]:
         "directed": True,
         "multigraph": True,
         "graph": {
-            "schema": SCHEMA, "start": graph.start.id, "conclusive": graph.conclusive, "bounds": list(graph.bounds),
+            "schema": GRAPH_SCHEMA, "start": graph.start.id, "conclusive": graph.conclusive, "bounds": list(graph.bounds),
             "requests": graph.requests, "seconds": round(graph.seconds, 1), "metrics": graph.metrics,
             "path": [edge.id for edge in graph.path()], "cut": [edge.id for edge in smallest_cut(graph)],
         },

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_k8ssec.attack.baseline import NAME, Baseline
-from pytest_k8ssec.attack.canary import ALWAYS_SHOWN, SHOWN_BY_RIGHTS, kinds_shown, shows_the_way
 from pytest_k8ssec.attack.graph import Graph, Status
+from pytest_k8ssec.attack.weak_pod import ALWAYS_SHOWN, SHOWN_BY_RIGHTS, kinds_shown, shows_the_way
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Attempt:
     """One thing that was tried from a workload, and whether it got through: None where that can't be told."""
 
     what: str
@@ -21,7 +21,7 @@ class Finding:
     through: bool | None
 
 
-def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[Finding]:
+def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[Attempt]:
     """What there is to say of one workload's graph.
 
     Args:
@@ -34,9 +34,9 @@ def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[F
     exceeded = budget.exceeded(graph.metrics)
     for name, (count, limit) in exceeded.items():
         words = f"{count} {name} within reach, {limit} agreed"
-        yield Finding(f"reach more than {limit} {name}", _told(graph, words), through=True)
+        yield Attempt(f"reach more than {limit} {name}", _told(graph, words), through=True)
     if not exceeded:
-        yield Finding("reach more than its budget", _told(graph, _counts(graph)), _not_through(graph))
+        yield Attempt("reach more than its budget", _told(graph, _counts(graph)), _not_through(graph))
     if agreed is not None:
         yield from _against(workload, graph, agreed)
 
@@ -47,7 +47,7 @@ def narrower(workload: str, graph: Graph, agreed: Baseline | None) -> tuple[str,
     return change.narrower if change else ()
 
 
-def shown(graph: Graph) -> Iterator[tuple[str, Evidence, bool | None]]:
+def canary_positives(graph: Graph) -> Iterator[tuple[str, Evidence, bool | None]]:
     """The walk's positive controls, of a canary's graph: in words, by what, and whether it succeeded."""
     path = graph.path()
     words = " -> ".join(str(edge.kind) for edge in path) or "no way was found"
@@ -58,35 +58,35 @@ def shown(graph: Graph) -> Iterator[tuple[str, Evidence, bool | None]]:
     yield "the same walk finds each kind of edge from our own canary", _told(graph, words), not missing
 
 
-def _admin(graph: Graph) -> Finding:
+def _admin(graph: Graph) -> Attempt:
     path = graph.path()
     if not path:
-        return Finding("become cluster-admin", _told(graph, "no way was found"), _not_through(graph))
+        return Attempt("become cluster-admin", _told(graph, "no way was found"), _not_through(graph))
     words = f"{'proven live' if all(e.status is Status.PROVEN for e in path) else 'partly inferred'}: " + ", ".join(
         edge.id for edge in path
     )
-    return Finding("become cluster-admin", replace(path[-1].evidence, detail=words[:600]), through=True)
+    return Attempt("become cluster-admin", replace(path[-1].evidence, detail=words[:600]), through=True)
 
 
-def _unknown(graph: Graph) -> Iterator[Finding]:
+def _unknown(graph: Graph) -> Iterator[Attempt]:
     for bound in graph.bounds:
-        yield Finding(f"go on behind the bound of {bound}", _told(graph, f"the walk ended at {bound}"), None)
+        yield Attempt(f"go on behind the bound of {bound}", _told(graph, f"the walk ended at {bound}"), None)
     for edge in graph.unknown:
-        yield Finding(edge.id, edge.evidence, None)
+        yield Attempt(edge.id, edge.evidence, None)
 
 
-def _against(workload: str, graph: Graph, agreed: Baseline) -> Iterator[Finding]:
+def _against(workload: str, graph: Graph, agreed: Baseline) -> Iterator[Attempt]:
     change = agreed.change(workload, graph)
     fix = f"k8ssec blast {workload} --write-baseline, once it is reviewed"
     if change is None:
         words = f"{NAME} does not know {workload}: {fix}"
-        yield Finding("reach what was never agreed to", _told(graph, words), through=True)
+        yield Attempt("reach what was never agreed to", _told(graph, words), through=True)
         return
     for name in change.wider:
-        yield Finding(f"new edge {name}", graph.edges[name].evidence, through=True)
+        yield Attempt(f"new edge {name}", graph.edges[name].evidence, through=True)
     if not change.wider:
         words = f"{len(graph.gains)} edges, all agreed to"
-        yield Finding("walk over an edge that was not agreed to", _told(graph, words), _not_through(graph))
+        yield Attempt("walk over an edge that was not agreed to", _told(graph, words), _not_through(graph))
 
 
 def _not_through(graph: Graph) -> bool | None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_k8ssec.agent.tasks import HostFile, Namespaces, Privileges, Task, WhichFile, Writable
 from pytest_k8ssec.attack.container import Answers, Container
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
-from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.capabilities import names
-from pytest_k8ssec.probes.planted import RUNTIME_SOCKETS, Planted, host_mounts
-from pytest_k8ssec.probes.tasks import HostFile, Namespaces, Privileges, Task, WhichFile, Writable
+from pytest_k8ssec.facts.capabilities import names
+from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted, host_mounts
 
 _KUBELET = "/var/lib/kubelet"
 """Where a node keeps the volumes of its pods, tokens among them, and its own certificate."""
@@ -25,7 +25,7 @@ _BY_CAPABILITY = {"privileged-mount": "SYS_ADMIN", "module-load": "SYS_MODULE", 
 """Inferred only: to try them would change the node, or read its files by guessed handles (open_by_handle_at)."""
 
 
-def tasks(scene: Scene, node: str, traces: Planted) -> list[Task]:
+def host_tasks(scene: Scene, node: str, traces: Planted) -> list[Task]:
     """What containers and canaries on a node, by its name, are asked alike of it."""
     return [Privileges(), *_files(scene, node, traces), RUNTIME_SOCKETS, Namespaces(), Writable(_CORE)]
 

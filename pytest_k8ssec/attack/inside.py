@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_k8ssec.attack import doors, host, local
+from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.attack import host, mounts, network
 from pytest_k8ssec.attack.container import Answers, Container, Look
 from pytest_k8ssec.attack.graph import Edge
 from pytest_k8ssec.attack.meter import Meter
-from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.attack.placement import Scene
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.identities import Identity
-from pytest_k8ssec.probes.planted import Planted
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Task
+from pytest_k8ssec.probes.planted_files import Planted
 
 
 def look(container: Container, shown: Answers) -> Look:
@@ -28,7 +28,7 @@ def look(container: Container, shown: Answers) -> Look:
         ProbeError: the exec broke.
     """
     alike = _alike(container.pod, container.scene, container.traces)
-    own = (*local.tasks(container), *host.own_tasks(container), *doors.listeners(container))
+    own = (*mounts.mount_tasks(container), *host.own_tasks(container), *network.stack_listener_tasks(container))
     return Look(container, _asked(container.pod, (*own, *alike)), shown)
 
 
@@ -48,14 +48,14 @@ def of_look(looked: Look, meter: Meter, identities: dict[str, Identity]) -> Iter
         ProbeError: no HTTP answer came.
     """
     container, found, shown = looked.container, looked.found, looked.shown
-    yield from local.volumes(container, found)
-    yield from local.tokens(container, found[str(container.tokens)], meter, identities)
-    yield from doors.network(container, found, shown, identities)
+    yield from mounts.volumes(container, found)
+    yield from mounts.stolen_tokens(container, found[str(container.tokens)], meter, identities)
+    yield from network.network(container, found, shown, identities)
     yield from host.ways_out(container, found, shown)
 
 
 def _alike(pod: Pod, scene: Scene, traces: Planted) -> list[Task]:
-    return [*host.tasks(scene, pod.source.node, traces), *doors.tasks(scene)]
+    return [*host.host_tasks(scene, pod.source.node, traces), *network.network_tasks(scene)]
 
 
 def _asked(pod: Pod, tasks: Sequence[Task]) -> Answers:

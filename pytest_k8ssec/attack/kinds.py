@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_k8ssec.frameworks import reference
+from pytest_k8ssec.catalogue.frameworks import reference
 
 
 @dataclass(frozen=True, slots=True)

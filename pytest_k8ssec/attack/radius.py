@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_k8ssec.attack.baseline import Baseline
-from pytest_k8ssec.attack.canary import Canary
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.attack.meter import Bounds
-from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.walk import Walker, start_of
+from pytest_k8ssec.attack.weak_pod import Canary
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.escalation import places
-from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.stack import Stack, Workload
 
 

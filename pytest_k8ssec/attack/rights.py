@@ -14,13 +14,13 @@ from typing import Any
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS, EdgeKind
 from pytest_k8ssec.attack.meter import Meter
-from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.attack.placement import Scene
+from pytest_k8ssec.clusters.headers import METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.admission import admitted
-from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace, to_cluster_admin
-from pytest_k8ssec.probes.identities import NOBODY, Identity, Rules
-from pytest_k8ssec.probes.partial import MANY, ONE
+from pytest_k8ssec.probes.escalation import WayUp, in_cluster, in_namespace, to_cluster_admin
+from pytest_k8ssec.probes.identities import NOBODY, Identity, RbacRules
 from pytest_k8ssec.stack import ServiceAccount
 
 _THROUGH = {200: Status.PROVEN, 201: Status.PROVEN, 404: Status.PROVEN}
@@ -66,7 +66,7 @@ _TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccount
 
 
 @dataclass(slots=True)
-class Suspect:
+class IdentitySuspect:
     """One identity, and where and how carefully it is tried."""
 
     identity: Identity
@@ -87,7 +87,7 @@ class Suspect:
         namespace, _, name = tail.partition(":")
         return ServiceAccount(namespace or "default", name or NOBODY)
 
-    def attempt(self, step: Step, where: str) -> Evidence:
+    def attempt(self, step: WayUp, where: str) -> Evidence:
         """One step of the verb matrix. Raises BoundReached, ProbeError."""
         self.meter.request()
         return self.identity.attempt(
@@ -116,7 +116,7 @@ def _status(answer: Evidence) -> Status:
     return _THROUGH.get(answer.status or 0, Status.UNKNOWN)
 
 
-def of_identity(suspect: Suspect) -> Iterator[Edge]:
+def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     """All edges that leave an identity by its rights.
 
     Raises:
@@ -124,7 +124,7 @@ def of_identity(suspect: Suspect) -> Iterator[Edge]:
         ProbeError: no HTTP answer came.
     """
     own = Vertex(Kind.IDENTITY, suspect.identity.user)
-    rules: dict[str, Rules] = {}
+    rules: dict[str, RbacRules] = {}
     for place in suspect.scene.places:
         suspect.meter.request()
         rules[place] = suspect.identity.rules(place)
@@ -156,13 +156,15 @@ def of_identity(suspect: Suspect) -> Iterator[Edge]:
             yield Edge(kind, suspect.permissions, EVERYWHERE, Status.REFUTED, evidence)
 
 
-def _listed(step: Step, rules: Rules) -> bool:
+def _listed(step: WayUp, rules: RbacRules) -> bool:
     """Whether the list of rights has the one that matters for a step, or does not say that it hasn't."""
     verb, resource, group = step.right
     return not rules.complete or rules.grants(verb, resource, group=group)
 
 
-def _or_by_change(suspect: Suspect, step: Step, place: str, rules: Rules, answer: Evidence) -> tuple[Evidence, Status]:
+def _or_by_change(
+    suspect: IdentitySuspect, step: WayUp, place: str, rules: RbacRules, answer: Evidence
+) -> tuple[Evidence, Status]:
     """What an answer says; where a new object was refused, whether one that is there may be changed to the same end.
 
     That is asked for: to try it, an object of somebody else's would have to be named.
@@ -180,14 +182,14 @@ def _or_by_change(suspect: Suspect, step: Step, place: str, rules: Rules, answer
     return answer, status
 
 
-def _asked(suspect: Suspect, right: tuple[str, str, str], place: str, name: str = "") -> Evidence:
+def _asked(suspect: IdentitySuspect, right: tuple[str, str, str], place: str, name: str = "") -> Evidence:
     """Whether it has a right, by the API server's own word. Raises BoundReached, ProbeError."""
     verb, resource, group = right
     suspect.meter.request()
     return suspect.identity.may(verb, resource, group=group, namespace=place, name=name)
 
 
-def _in_cluster(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
+def _in_cluster(suspect: IdentitySuspect, rules: RbacRules) -> Iterator[Edge]:
     for step in in_cluster():
         kind = _kind_of(step)
         target = _IN_CLUSTER[kind]
@@ -202,7 +204,7 @@ def _in_cluster(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
         yield suspect.edge(kind, target, answer, status)
 
 
-def _kubelets(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
+def _kubelets(suspect: IdentitySuspect, rules: RbacRules) -> Iterator[Edge]:
     for node in suspect.scene.cluster.nodes:
         target = Vertex(Kind.KUBELET, suspect.scene.short(node.name))
         verbs = [verb for verb in _BY_VERB if _on(node.name, verb, rules)]
@@ -214,17 +216,17 @@ def _kubelets(suspect: Suspect, rules: Rules) -> Iterator[Edge]:
             yield suspect.edge("kubelet-exec", target, answer)
 
 
-def _on(node: str, verb: str, rules: Rules) -> bool:
+def _on(node: str, verb: str, rules: RbacRules) -> bool:
     """Whether it may be let through to a kubelet by one verb."""
     return not rules.complete or rules.grants(verb, "nodes/proxy") or node in rules.names(verb, "nodes/proxy")
 
 
-def _secrets(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
+def _secrets(suspect: IdentitySuspect, place: str, rules: RbacRules) -> Iterator[Edge]:
     path = f"/api/v1/namespaces/{place}/secrets"
     there = suspect.scene.secrets(place)
     for kind, verbs, ask in (
-        ("secrets-list", ("list", "watch"), (path, {"headers": MANY, "params": {"limit": "1"}})),
-        ("secrets-get", ("get",), (f"{path}/{NOBODY}", {"headers": ONE})),
+        ("secrets-list", ("list", "watch"), (path, {"headers": METADATA_OF_MANY, "params": {"limit": "1"}})),
+        ("secrets-get", ("get",), (f"{path}/{NOBODY}", {"headers": METADATA_OF_ONE})),
     ):
         verb = next((each for each in verbs if rules.grants(each, "secrets")), "")
         if verb or not rules.complete:
@@ -236,14 +238,14 @@ def _secrets(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
             yield suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)
         for name in sorted({each for granted in verbs for each in rules.names(granted, "secrets")}):
             if kind == "secrets-get":
-                answer = suspect.get(f"{path}/{name}", headers=ONE)
+                answer = suspect.get(f"{path}/{name}", headers=METADATA_OF_ONE)
             else:
                 only = {"limit": "1", "fieldSelector": f"metadata.name={name}"}
-                answer = suspect.get(path, headers=MANY, params=only)
+                answer = suspect.get(path, headers=METADATA_OF_MANY, params=only)
             yield suspect.edge(kind, Vertex(Kind.SECRET, f"{place}/{name}"), answer)
 
 
-def _in_namespace(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
+def _in_namespace(suspect: IdentitySuspect, place: str, rules: RbacRules) -> Iterator[Edge]:
     proven: set[tuple[str, str]] = set()
     offered: set[bool] = set()
     for step in in_namespace(suspect.account, place, suspect.scene.cluster.probe_image):
@@ -266,7 +268,7 @@ def _in_namespace(suspect: Suspect, place: str, rules: Rules) -> Iterator[Edge]:
             yield from _privileged(suspect, place, itself=itself)
 
 
-def _end_of(step: Step) -> str:
+def _end_of(step: WayUp) -> str:
     """What a right in a namespace gives: steps of one kind that give the same are ways to the same end."""
     verb, resource, _ = step.right
     if resource in _TO_SOMETHING_INSIDE:
@@ -276,7 +278,9 @@ def _end_of(step: Step) -> str:
     return _TEMPLATE if resource != "pods" or verb == "create" else "another image in a pod that is there"
 
 
-def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Sequence[Vertex] = ()) -> Iterator[Edge]:
+def _by_name(
+    suspect: IdentitySuspect, step: WayUp, place: str, rules: RbacRules, targets: Sequence[Vertex] = ()
+) -> Iterator[Edge]:
     """Rights on single objects: asked for, as to use them there would not be harmless.
 
     Args:
@@ -291,7 +295,7 @@ def _by_name(suspect: Suspect, step: Step, place: str, rules: Rules, targets: Se
             yield suspect.edge(_kind_of(step), target, answer, status)
 
 
-def _privileged(suspect: Suspect, place: str, *, itself: bool) -> Iterator[Edge]:
+def _privileged(suspect: IdentitySuspect, place: str, *, itself: bool) -> Iterator[Edge]:
     """Whether a pod that takes its node would be let in.
 
     Args:
@@ -300,7 +304,7 @@ def _privileged(suspect: Suspect, place: str, *, itself: bool) -> Iterator[Edge]
     """
 
     def offered(check: podsecurity.Check | None) -> Evidence:
-        offer = podsecurity.pod(suspect.scene.cluster.probe_image, check)
+        offer = podsecurity.offered_pod(suspect.scene.cluster.probe_image, check)
         if not itself:
             return podsecurity.offer(suspect.scene.cluster, place, offer)
         suspect.meter.request()
@@ -319,7 +323,7 @@ def _privileged(suspect: Suspect, place: str, *, itself: bool) -> Iterator[Edge]
         yield suspect.edge("pod-privileged", suspect.scene.node(node), answer, status)
 
 
-def _targets(scene: Scene, step: Step, place: str, *, only: str = "") -> list[Vertex]:
+def _targets(scene: Scene, step: WayUp, place: str, *, only: str = "") -> list[Vertex]:
     """What one right in a namespace leads to."""
     resource = step.right[1]
     if resource in ("pods/exec", "pods/ephemeralcontainers"):
@@ -331,6 +335,6 @@ def _targets(scene: Scene, step: Step, place: str, *, only: str = "") -> list[Ve
     return list(dict.fromkeys(found))
 
 
-def _kind_of(step: Step) -> str:
+def _kind_of(step: WayUp) -> str:
     verb, resource, _ = step.right
     return _KINDS.get((verb, resource)) or ("pod-create" if verb == "create" else "pod-patch")

@@ -12,24 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_k8ssec.attack import closure
-from pytest_k8ssec.attack.container import Container, Look, Target
+from pytest_k8ssec.attack import inferred
+from pytest_k8ssec.attack.container import Container, Look, StackListener
 from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
 from pytest_k8ssec.attack.host import KEYS
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
-from pytest_k8ssec.attack.rights import ANY_NODE, Suspect, of_identity
-from pytest_k8ssec.attack.scene import Scene
+from pytest_k8ssec.attack.placement import Scene
+from pytest_k8ssec.attack.rights import ANY_NODE, IdentitySuspect, edges_by_rights
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.probes.cni import settle
+from pytest_k8ssec.facts.listening_ports import targets
+from pytest_k8ssec.pods.manifests import PodSpec, by_container
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.cloud_metadata import served
 from pytest_k8ssec.probes.identities import Identity, service_account
-from pytest_k8ssec.probes.manifests import PodSpec, by_container
-from pytest_k8ssec.probes.metadata import served
-from pytest_k8ssec.probes.planted import host_mounts, planted
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.targets import targets
+from pytest_k8ssec.probes.planted_files import host_mounts, planted
+from pytest_k8ssec.probes.policy_enforcement import settle
 from pytest_k8ssec.stack import Stack, Workload
 
 POSITIONS = frozenset({Kind.POD, Kind.IDENTITY, Kind.NAMESPACE, Kind.NODE, Kind.KUBELET, Kind.ETCD, Kind.API_SERVER})
@@ -59,7 +59,7 @@ class Walker:
     namespaces: frozenset[str] = frozenset()
     """Those whose accounts our administrator asks tokens of, once they are within reach."""
     bounds: Bounds = field(default_factory=Bounds)
-    listening: Sequence[Target] = ()
+    listening: Sequence[StackListener] = ()
     thorough: bool = False
     """Whether to go on behind an identity that is cluster-admin already."""
     _identities: dict[str, Identity] = field(default_factory=dict)
@@ -75,7 +75,8 @@ class Walker:
             ProbeError: what listens can't be found out.
         """
         listening = [
-            Target(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port) for each in targets(cluster, stack)
+            StackListener(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port)
+            for each in targets(cluster, stack)
         ]
         workloads: dict[Vertex, list[Workload]] = {}
         for workload in stack.workloads():
@@ -150,7 +151,7 @@ class Walker:
             canary = shown.result()
             return [(start, replace(answer, shown=canary)) for (start, *_), answer in zip(here, answers, strict=True)]
 
-    def _others(self, start: Vertex) -> list[Target]:
+    def _others(self, start: Vertex) -> list[StackListener]:
         """What listens besides the workload itself, as far as the bound goes."""
         found = [each for each in self.listening if not each.vertex.name.startswith(f"{start.name}:")]
         return found[: self.bounds.endpoints]
@@ -179,19 +180,19 @@ class Walker:
             case Kind.IDENTITY:
                 yield from self._of_identity(here, meter)
             case Kind.POD:
-                yield from closure.of_pod(self.scene, here)
+                yield from inferred.inferred_from_pod(self.scene, here)
             case Kind.NAMESPACE:
-                yield from closure.of_namespace(self.scene, here)
+                yield from inferred.of_namespace(self.scene, here)
             case Kind.SECRET:
-                yield from closure.of_secret(self.scene, here)
+                yield from inferred.of_secret(self.scene, here)
             case Kind.NODE:
-                yield from closure.of_node(self.scene, here)
+                yield from inferred.of_node(self.scene, here)
             case Kind.KUBELET:
-                yield from closure.of_kubelet(self.scene, here)
+                yield from inferred.of_kubelet(self.scene, here)
             case Kind.ETCD:
-                yield from closure.of_etcd(self.scene, here)
+                yield from inferred.of_etcd(self.scene, here)
             case Kind.API_SERVER:
-                yield from closure.of_api_server(self.scene, here)
+                yield from inferred.of_api_server(self.scene, here)
 
     def _specs(self, start: Vertex) -> list[tuple[str, PodSpec]]:
         """The pods that stand for a workload, one for each of its containers, by that one's name.
@@ -230,9 +231,9 @@ class Walker:
             identity = service_account(self.cluster, here.namespace, here.name.rpartition(":")[2])
             self._identities[here.name] = identity
         if identity is None:
-            yield from closure.of_identity(self.scene, here)
+            yield from inferred.inferred_from_identity(self.scene, here)
             return
-        yield from of_identity(Suspect(identity, self.scene, meter, self.thorough))
+        yield from edges_by_rights(IdentitySuspect(identity, self.scene, meter, self.thorough))
 
     def _twins(self, specs: Sequence[PodSpec]) -> list[Pod]:
         """Their pods, which the policy engine was given the time to take up."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pytest_k8ssec.cli.parser import parser
 from pytest_k8ssec.errors import K8ssecError, SettingsError
-from pytest_k8ssec.interrupts import Terminated, obey_sigterm
+from pytest_k8ssec.machine.signals import Terminated, obey_sigterm
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.secrecy.stream import draw_curtain
 

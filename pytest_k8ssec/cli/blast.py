@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from pytest_k8ssec.attack import baseline as baselines
 from pytest_k8ssec.attack.baseline import Baseline
 from pytest_k8ssec.attack.document import node_link
-from pytest_k8ssec.attack.findings import Finding, findings, shown
+from pytest_k8ssec.attack.findings import Attempt, canary_positives, findings
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.cli.say import say, say_text
-from pytest_k8ssec.cli.setup import settings_of, teller
+from pytest_k8ssec.cli.setup import settings_of, stderr_teller
 from pytest_k8ssec.errors import K8ssecError, ProbeError, SabotageError, SettingsError
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports import attack as pictures
@@ -42,7 +42,7 @@ def blast(arguments: argparse.Namespace) -> int:
     if arguments.svg and arguments.all:
         raise SettingsError("--svg with --all: is a picture of one workload", fix="name the workload, or use --html")
     where = arguments.baseline or settings.stack / baselines.NAME
-    agreed = baselines.read(where)
+    agreed = baselines.read_baseline(where)
     if arguments.baseline and agreed is None and not arguments.write_baseline:
         raise SettingsError(f"baseline {where}: does not exist", fix="write it first: --write-baseline")
     graphs, unseen = _walked(arguments, settings)
@@ -62,15 +62,15 @@ def blast(arguments: argparse.Namespace) -> int:
 def _walked(arguments: argparse.Namespace, settings: Settings) -> tuple[dict[str, Graph], list[str]]:
     """The graphs by workload, and the positive controls that failed, in words: where there are any, nothing can be told."""
     from pytest_k8ssec.attack.radius import BlastRadius
-    from pytest_k8ssec.sites import begin
+    from pytest_k8ssec.testbed.testbeds import begin
 
-    tell = teller()
-    sites = begin(settings, progress=tell)
-    site = sites.base
+    tell = stderr_teller()
+    testbeds = begin(settings, progress=tell)
+    testbed = testbeds.base
     try:
-        stack = site.stack
+        stack = testbed.stack
         chosen = _chosen(stack.workloads(), arguments.workload)
-        walk = BlastRadius(site.cluster, stack, site.pool)
+        walk = BlastRadius(testbed.cluster, stack, testbed.pool)
         if len(chosen) > 1:
             tell(f"starting twins of {len(chosen)} workloads")
             walk.prepare(chosen)
@@ -83,7 +83,7 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> tuple[dict[str
     finally:
         tell("removing what was made")
         try:
-            sites.remove()
+            testbeds.remove()
         except K8ssecError as error:  # what was found, or why it was not, matters more
             tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
 
@@ -94,7 +94,7 @@ def _unseen(walk: BlastRadius, workloads: Sequence[Workload]) -> list[str]:
         canaries = {id(canary): canary for workload in workloads for canary in walk.shown(workload)}
     except (ProbeError, SabotageError) as error:
         return [f"the same walk finds anything from our own canary: {error}"]
-    found = [each for canary in canaries.values() for each in shown(canary)]
+    found = [each for canary in canaries.values() for each in canary_positives(canary)]
     return list(dict.fromkeys(f"{what}: {evidence.detail}" for what, evidence, succeeded in found if not succeeded))
 
 
@@ -124,14 +124,14 @@ def _write(arguments: argparse.Namespace, graphs: Sequence[Graph]) -> None:
     told = json.dumps(bodies if arguments.all else bodies[0], indent=2, ensure_ascii=False) + "\n"
     files: tuple[tuple[Path | None, str], ...] = (
         (arguments.json, told if arguments.json else ""),
-        (arguments.html, pictures.page(bodies) if arguments.html else ""),
+        (arguments.html, pictures.attack_page(bodies) if arguments.html else ""),
         (arguments.svg, svg(bodies[0]) if arguments.svg else ""),
     )
     for path, text in files:
         if path is not None:
             write_whole(path, redact(text))
     for body in bodies:
-        say_text(pictures.mermaid(body) if arguments.mermaid else pictures.summary(body))
+        say_text(pictures.mermaid(body) if arguments.mermaid else pictures.graph_summary(body))
 
 
 def _with_all(agreed: Baseline, graphs: dict[str, Graph]) -> Baseline:
@@ -144,6 +144,6 @@ def _unseen_line(words: str) -> str:
     return f"{'UNKNOWN':<8} not shown that {words}"
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: Attempt) -> str:
     word = {True: "WIDER", False: "within", None: "UNKNOWN"}[finding.through]
     return f"{word:<8} {finding.what}: {finding.evidence.detail or finding.evidence}"

@@ -6,12 +6,13 @@ import argparse
 import time
 from dataclasses import replace
 
-from pytest_k8ssec import belongings, docker, runs, sweep
 from pytest_k8ssec.cli.say import say, say_text
-from pytest_k8ssec.cli.setup import settings_of, teller
+from pytest_k8ssec.cli.setup import settings_of, stderr_teller
+from pytest_k8ssec.clusters import sweep
+from pytest_k8ssec.clusters.sweep import Swept
 from pytest_k8ssec.errors import ClusterError, K8ssecError, ToolMissing
-from pytest_k8ssec.runs import Recorded
-from pytest_k8ssec.sweep import Swept
+from pytest_k8ssec.machine import belongings, docker, ledger
+from pytest_k8ssec.machine.ledger import Recorded
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -20,19 +21,19 @@ def up(arguments: argparse.Namespace) -> int:
     Raises:
         K8ssecError: it can't be done; nothing is left behind then, as after a signal.
     """
-    from pytest_k8ssec.sites import begin
+    from pytest_k8ssec.testbed.testbeds import begin
 
     settings = replace(settings_of(arguments), cluster=None)
-    tell = teller()
-    sites = begin(settings, progress=tell, name=arguments.name or "")
+    tell = stderr_teller()
+    testbeds = begin(settings, progress=tell, name=arguments.name or "")
     try:
-        _ = sites.base.cluster
-        _ = sites.base.expected_stack
-        lines = sites.keep()
+        _ = testbeds.base.cluster
+        _ = testbeds.base.expected_stack
+        lines = testbeds.keep()
     except BaseException:
         tell("removing what was made")
         try:
-            sites.remove()
+            testbeds.remove()
         except K8ssecError as error:  # why it came to this matters more
             tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
         raise
@@ -47,7 +48,7 @@ def down(arguments: argparse.Namespace) -> int:
         ClusterError: it is not ours, it is in use, or it could not be removed.
     """
     if arguments.all:
-        kept = [entry for entry in runs.recorded() if entry.kept]
+        kept = [entry for entry in ledger.recorded() if entry.kept]
         for entry in kept:
             say(_removed(_remove(entry)))
         if not kept:
@@ -62,7 +63,7 @@ def down(arguments: argparse.Namespace) -> int:
 
 def list_runs(_: argparse.Namespace) -> int:
     """Print each run, with what is there of it."""
-    found = runs.recorded()
+    found = ledger.recorded()
     if not found:
         say("no run is recorded on this machine")
         return 0
@@ -98,7 +99,7 @@ def _of_cluster(name: str) -> Recorded:
         ClusterError: none did, or it still runs.
     """
     mine = sorted(
-        (entry for entry in runs.recorded() if name in entry.clusters), key=lambda one: (one.kept, one.started)
+        (entry for entry in ledger.recorded() if name in entry.clusters), key=lambda one: (one.kept, one.started)
     )
     for entry in mine:
         if entry.alive:
@@ -111,7 +112,7 @@ def _of_cluster(name: str) -> Recorded:
     docker.check_daemon()
     if docker.containers(docker.KIND_LABEL, name):
         raise _not_ours(name)
-    known = [known for entry in runs.recorded() if entry.kept for known in entry.clusters]
+    known = [known for entry in ledger.recorded() if entry.kept for known in entry.clusters]
     raise ClusterError(
         f"cluster {name!r}: does not exist", fix=f"kept: {', '.join(known)}" if known else "none was kept"
     )
@@ -125,7 +126,7 @@ def _not_ours(name: str) -> ClusterError:
 
 
 def _remove(entry: Recorded) -> Swept:
-    claimed = runs.claim(entry.run.directory)
+    claimed = ledger.claim(entry.run.directory)
     if claimed is None:
         raise ClusterError(f"run {entry.run.id}: was taken by another process", fix="see `k8ssec list`")
     try:

@@ -7,12 +7,12 @@ import difflib
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from pytest_k8ssec.catalogue import controls as packaged
+from pytest_k8ssec.catalogue.control import Control
+from pytest_k8ssec.catalogue.families import FAMILIES
+from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS, reference
+from pytest_k8ssec.catalogue.packaged import packaged_controls as packaged
 from pytest_k8ssec.cli.say import say_text
-from pytest_k8ssec.control import Control
 from pytest_k8ssec.errors import SettingsError
-from pytest_k8ssec.families import FAMILIES
-from pytest_k8ssec.frameworks import FRAMEWORKS, reference
 
 _WIDTH = 100
 

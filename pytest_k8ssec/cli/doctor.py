@@ -6,7 +6,7 @@ import argparse
 import json
 
 from pytest_k8ssec.cli.say import say, say_text
-from pytest_k8ssec.doctor import Finding, Level, examine
+from pytest_k8ssec.doctor import Diagnosis, Level, examine
 from pytest_k8ssec.plain import lines_of
 
 _WIDTH = 34
@@ -30,7 +30,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     return 0 if fit else 1
 
 
-def _show(finding: Finding) -> None:
+def _show(finding: Diagnosis) -> None:
     say(f"{finding.level:<8} {finding.subject:<{_WIDTH}} {finding.told}")
     if finding.fix:
         say(f"{'':<8} {'':<{_WIDTH}} fix: {finding.fix}")

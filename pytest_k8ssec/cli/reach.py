@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_k8ssec.cli.say import say, say_text
-from pytest_k8ssec.cli.setup import settings_of, teller
+from pytest_k8ssec.cli.setup import settings_of, stderr_teller
 from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reach.difference import differences
@@ -37,17 +37,19 @@ def reach(arguments: argparse.Namespace) -> int:
     intent = _intent(arguments.intent, settings)
     found = _measured(arguments, settings)
     differing = differences(found, intent)
-    told = json.dumps(lines_of(redacted(pictures.document(found, intent, differing))), indent=1, ensure_ascii=False)
+    told = json.dumps(
+        lines_of(redacted(pictures.reach_document(found, intent, differing))), indent=1, ensure_ascii=False
+    )
     if arguments.json == "-":
         say_text(told)
     else:
         say(*pictures.terminal(found, intent, differing))
     for path, text in (
         (Path(arguments.json) if arguments.json not in (None, "-") else None, f"{told}\n"),
-        (arguments.html, pictures.page(found, intent, differing) if arguments.html else ""),
+        (arguments.html, pictures.reach_page(found, intent, differing) if arguments.html else ""),
     ):
         if path is not None:
-            pictures.write(path, redact(text))
+            pictures.write_picture(path, redact(text))
     if arguments.json != "-":
         against = (
             f"the NetworkPolicies and {intent.source}" if intent else "the NetworkPolicies; no intent file was named"
@@ -66,29 +68,29 @@ def _intent(named: Path | None, settings: Settings) -> Intent | None:
 def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability:
     from pytest_k8ssec.reach.propagation import propagation
     from pytest_k8ssec.reach.survey import survey
-    from pytest_k8ssec.sites import begin
+    from pytest_k8ssec.testbed.testbeds import begin
 
-    tell = teller()
-    sites = begin(settings, progress=tell)
-    site = sites.base
+    tell = stderr_teller()
+    testbeds = begin(settings, progress=tell)
+    testbed = testbeds.base
     try:
-        cluster, stack = site.cluster, site.stack
+        cluster, stack = testbed.cluster, testbed.stack
         tell("measuring who reaches whom")
         found = survey(
             cluster,
             stack,
-            site.pool,
+            testbed.pool,
             manner=replace(MANNER, timeout=arguments.timeout),
             heard=lambda origin, row: tell(f"from {origin.name}: {len(row.codes)} connections{_but(row.broken)}"),
         )
         if arguments.propagation:
             tell("measuring how long a policy takes")
-            found = replace(found, propagation=propagation(site.pool, arguments.propagation))
+            found = replace(found, propagation=propagation(testbed.pool, arguments.propagation))
         return found
     finally:
         tell("removing what was made")
         try:
-            sites.remove()
+            testbeds.remove()
         except K8ssecError as error:  # what was measured, or why it was not, matters more
             tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_k8ssec.cli.say import say_text
-from pytest_k8ssec.plain import told
+from pytest_k8ssec.plain import progress_line
 from pytest_k8ssec.secrecy import given
-from pytest_k8ssec.settings import Settings, check_places, resolve, table
+from pytest_k8ssec.settings import Settings, check_places, pyproject_table, resolve_settings
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -22,11 +22,11 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         SettingsError: one of them is wrong.
     """
     here = Path.cwd()
-    settings = resolve(
+    settings = resolve_settings(
         cli=lambda option: getattr(arguments, option.ini, None),
         environ=os.environ,
         ini=lambda _: None,
-        table=table(here / "pyproject.toml"),
+        table=pyproject_table(here / "pyproject.toml"),
         base=here,
     )
     check_places(settings)
@@ -34,11 +34,11 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return replace(settings, sabotage=False)
 
 
-def teller() -> Callable[[str], None]:
+def stderr_teller() -> Callable[[str], None]:
     """Progress goes to standard error: standard output is for what came of it."""
     started = time.monotonic()
 
     def tell(line: str) -> None:
-        say_text(told(time.monotonic() - started, line), error=True)
+        say_text(progress_line(time.monotonic() - started, line), error=True)
 
     return tell

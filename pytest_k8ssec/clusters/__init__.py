@@ -1,1 +1,1 @@
-"""Clusters: what one is, and how kind makes them."""
+"""Clusters: kind, the API client, kind configurations. Knows no control."""

@@ -25,8 +25,8 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CH
 from websocket import WebSocketException
 
 from pytest_k8ssec.errors import ClusterError, ProbeError
-from pytest_k8ssec.process import Completed
-from pytest_k8ssec.proxies import is_loopback
+from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.machine.proxies import is_loopback
 
 Body = dict[str, Any]
 Items = list[Body]

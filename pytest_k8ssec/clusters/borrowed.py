@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_k8ssec import docker
 from pytest_k8ssec.clusters.api import KubeApi
-from pytest_k8ssec.runs import Recorded
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.machine.ledger import Recorded
 
 
 def take_back(entry: Recorded) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.errors import ClusterError, CommandError
-from pytest_k8ssec.runs import Run, state_root
+from pytest_k8ssec.machine.ledger import Run, state_root
 from pytest_k8ssec.secrecy.redact import redactor
 
 KEPT = 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import KubeApi
-    from pytest_k8ssec.process import Completed
+    from pytest_k8ssec.machine.process import Completed
 
 
 @dataclass(frozen=True, slots=True)

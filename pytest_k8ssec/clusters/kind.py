@@ -17,16 +17,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pytest_k8ssec import belongings, docker
 from pytest_k8ssec.clusters import after, diagnostics
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
-from pytest_k8ssec.process import Completed, run
-from pytest_k8ssec.recorder import attend
-from pytest_k8ssec.runs import Run
-from pytest_k8ssec.tools import Image, Tool
+from pytest_k8ssec.machine import belongings, docker
+from pytest_k8ssec.machine.ledger import Run
+from pytest_k8ssec.machine.process import Completed, Tell, run
+from pytest_k8ssec.machine.recorder import attend
+from pytest_k8ssec.machine.tools import Image, Tool
 
 CREATE_SECONDS = 300
 READY_SECONDS = 120
@@ -37,8 +37,6 @@ _REFUSED = re.compile(
 _MARK = "/kind/k8ssec-run"
 """Where the run's own folder is on a node: nothing is in it, but it tells whose node that is."""
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-
-Progress = Callable[[str], None]
 
 
 @dataclass
@@ -143,7 +141,7 @@ class KindCluster:
         try:
             # Made first and started then: in between its id is written down.
             made = docker.docker(
-                "create", "--pull", "never", "--name", name, "--label", f"{docker.LABEL}={self.run.id}",
+                "create", "--pull", "never", "--name", name, "--label", f"{docker.RUN_LABEL}={self.run.id}",
                 "--network", network, "--cap-drop", "ALL", *added, "--read-only", "--tmpfs", "/tmp",  # noqa: S108 - in a container
                 "--entrypoint", "sleep", self.image.reference, "infinity", mark=self.run.id,
             ).text.strip()  # fmt: skip
@@ -196,7 +194,7 @@ def create(
     variant: str = "",
     suffix: str = "",
     kept_name: str = "",
-    progress: Progress = lambda _: None,
+    progress: Tell = lambda _: None,
     logs: Path | None = None,
 ) -> KindCluster:
     """Make a cluster and wait until its nodes are ready.
@@ -293,12 +291,12 @@ def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> Path | Non
     return diagnostics.save(cluster.run, directory, export, lambda: diagnostics.secrets_of(lambda: cluster.api))
 
 
-def _is_node(container: docker.Container, cluster: str) -> bool:
+def _is_node(container: docker.DockerContainer, cluster: str) -> bool:
     """Whether a container is a node of the cluster, or its load balancer."""
     return container.labels.get(docker.KIND_LABEL) == cluster
 
 
-def _remove(owner: Run, chosen: Callable[[docker.Container], bool]) -> None:
+def _remove(owner: Run, chosen: Callable[[docker.DockerContainer], bool]) -> None:
     """Remove some of what a run made.
 
     Raises:

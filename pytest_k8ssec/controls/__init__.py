@@ -1,1 +1,1 @@
-"""The packaged controls, one file each: controls/<family>/<slug>.py."""
+"""One control a file: text, attack, sabotage. None knows another."""

@@ -1,19 +1,19 @@
-"""``k8ssec doctor``: is this machine fit, and if not, which command makes it so. It looks and changes nothing."""
+"""Whether this machine is fit, and what would make it so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pytest_k8ssec.doctor.daemon import examine_client, examine_daemon, examine_info
-from pytest_k8ssec.doctor.finding import Finding, Level
+from pytest_k8ssec.doctor.finding import Diagnosis, Level
 from pytest_k8ssec.doctor.kernel import examine_kernel
 from pytest_k8ssec.doctor.kit import examine_images, examine_tools
 from pytest_k8ssec.doctor.leftovers import examine_leftovers
 
-__all__ = ["Finding", "Level", "examine"]
+__all__ = ["Diagnosis", "Level", "examine"]
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[Diagnosis]:
     """Look at everything, each look with a deadline; what rests on something that is not there is left out."""
     client = examine_client()
     yield client

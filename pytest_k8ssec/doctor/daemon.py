@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_k8ssec import docker
-from pytest_k8ssec.doctor.finding import Finding, at_least, error, ok, warning
+from pytest_k8ssec.doctor.finding import Diagnosis, at_least, error, ok, warning
 from pytest_k8ssec.errors import CommandError, ToolMissing
-from pytest_k8ssec.process import run
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.machine.process import run
 
 Info = Mapping[str, Any]
 """``docker info`` as JSON."""
@@ -24,7 +24,7 @@ _MEMORY_ERROR, _MEMORY_WARNING = 1 * _GB, 3 * _GB
 _PROCESSORS = 2
 
 
-def examine_client() -> Finding:
+def examine_client() -> Diagnosis:
     """Whether the client is there and starts."""
     try:
         path = docker.client()
@@ -36,7 +36,7 @@ def examine_client() -> Finding:
     return ok("docker client", f"{said.removeprefix('Docker version ').partition(',')[0]} at {path}")
 
 
-def examine_daemon() -> tuple[Finding, Info | None]:
+def examine_daemon() -> tuple[Diagnosis, Info | None]:
     """Whether a daemon answers this user, and what it tells; None where it tells nothing."""
     try:
         version = docker.check_daemon()
@@ -54,7 +54,7 @@ def examine_daemon() -> tuple[Finding, Info | None]:
     return ok("docker daemon", f"{version} answers at {docker.endpoint() or 'its default address'}"), info
 
 
-def examine_info(info: Info) -> Iterator[Finding]:
+def examine_info(info: Info) -> Iterator[Diagnosis]:
     """Control groups, disk, memory and processors."""
     yield _cgroup(info)
     yield _disk(info)
@@ -71,7 +71,7 @@ def is_here(info: Info) -> bool:
     return bool(info.get("KernelVersion")) and info.get("KernelVersion") == os.uname().release
 
 
-def _cgroup(info: Info) -> Finding:
+def _cgroup(info: Info) -> Diagnosis:
     version = str(info.get("CgroupVersion", ""))
     rootless = any("rootless" in str(option) for option in info.get("SecurityOptions") or ())
     if version == "1" and rootless:
@@ -82,7 +82,7 @@ def _cgroup(info: Info) -> Finding:
     return ok("control groups", f"version {version}{', rootless docker' if rootless else ''}")
 
 
-def _disk(info: Info) -> Finding:
+def _disk(info: Info) -> Diagnosis:
     root = str(info.get("DockerRootDir", ""))
     try:
         free = shutil.disk_usage(root).free if is_here(info) else None
@@ -97,7 +97,7 @@ def _disk(info: Info) -> Finding:
     return warning("disk", told, fix) if free < _DISK_WARNING else ok("disk", told)
 
 
-def _memory(info: Info) -> Finding:
+def _memory(info: Info) -> Diagnosis:
     total = int(info.get("MemTotal", 0))
     free = _available() if is_here(info) else total
     told = f"{free / _GB:.1f} GiB of {total / _GB:.1f} GiB available; a node takes about 0.7 GiB"

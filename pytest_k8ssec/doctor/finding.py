@@ -18,7 +18,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     level: Level
@@ -33,19 +33,19 @@ class Finding:
         return asdict(self)
 
 
-def ok(subject: str, told: str) -> Finding:
+def ok(subject: str, told: str) -> Diagnosis:
     """Nothing to fix."""
-    return Finding(Level.OK, subject, told)
+    return Diagnosis(Level.OK, subject, told)
 
 
-def warning(subject: str, told: str, fix: str) -> Finding:
+def warning(subject: str, told: str, fix: str) -> Diagnosis:
     """Tests run, and some may fail or mislead."""
-    return Finding(Level.WARNING, subject, told, fix)
+    return Diagnosis(Level.WARNING, subject, told, fix)
 
 
-def error(subject: str, told: str, fix: str) -> Finding:
+def error(subject: str, told: str, fix: str) -> Diagnosis:
     """No test that needs a cluster can run."""
-    return Finding(Level.ERROR, subject, told, fix)
+    return Diagnosis(Level.ERROR, subject, told, fix)
 
 
 def at_least(version: str, minimum: str) -> bool | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_k8ssec.doctor.daemon import Info, is_here
-from pytest_k8ssec.doctor.finding import Finding, ok, warning
+from pytest_k8ssec.doctor.finding import Diagnosis, ok, warning
 
 Read = Callable[[str], int | None]
 """The value of a sysctl by its name, None where it can't be read."""
@@ -47,7 +47,7 @@ LIMITS = (
 )
 
 
-def examine_kernel(info: Info) -> Iterator[Finding]:
+def examine_kernel(info: Info) -> Iterator[Diagnosis]:
     """Compare the limits with what several nodes need, where docker runs on this kernel."""
     if is_here(info):
         yield from compare(_read)
@@ -55,7 +55,7 @@ def examine_kernel(info: Info) -> Iterator[Finding]:
         yield ok("kernel limits", "not looked at: docker runs on another kernel than this one")
 
 
-def compare(read: Read) -> Iterator[Finding]:
+def compare(read: Read) -> Iterator[Diagnosis]:
     """One finding a limit."""
     for limit in LIMITS:
         value = read(limit.name)

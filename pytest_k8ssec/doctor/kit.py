@@ -6,17 +6,17 @@ import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pytest_k8ssec import docker, releases, tools
-from pytest_k8ssec.doctor.finding import Finding, at_least, error, ok, warning
+from pytest_k8ssec.doctor.finding import Diagnosis, at_least, error, ok, warning
 from pytest_k8ssec.errors import CommandError, ToolMissing
-from pytest_k8ssec.tools import GET, Image, Tool
+from pytest_k8ssec.machine import docker, releases, tools
+from pytest_k8ssec.machine.tools import GET, Image, Tool
 
 _MINIMUM = {"kind": "v0.27.0", "pulumi": "v3.200.0"}
 """kind: the first that loads images into nodes with containerd 2. pulumi: what its Python package asks for."""
 _OLD_PROVIDER = "v3"
 
 
-def examine_tools() -> Iterator[Finding]:
+def examine_tools() -> Iterator[Diagnosis]:
     """kind, Pulumi, its language host and its provider."""
     yield _tool("kind")
     pulumi = _tool("pulumi")
@@ -25,7 +25,7 @@ def examine_tools() -> Iterator[Finding]:
     yield _provider()
 
 
-def examine_images() -> Iterator[Finding]:
+def examine_images() -> Iterator[Diagnosis]:
     """The images of nodes and probes."""
     for subject, choose in (("node image", tools.choose_node_image), ("probe image", tools.choose_probe_image)):
         try:
@@ -34,7 +34,7 @@ def examine_images() -> Iterator[Finding]:
             yield error(subject, failed.message, failed.fix or GET)
 
 
-def _tool(name: str) -> Finding:
+def _tool(name: str) -> Diagnosis:
     found = tools.installed(name)
     if found is None:
         return _to_fetch(name)
@@ -47,7 +47,7 @@ def _tool(name: str) -> Finding:
     return ok(name, told)
 
 
-def _to_fetch(name: str) -> Finding:
+def _to_fetch(name: str) -> Diagnosis:
     release = releases.RELEASES[name]
     host = urlsplit(release.url).hostname or ""
     if releases.reaches(host):
@@ -55,7 +55,7 @@ def _to_fetch(name: str) -> Finding:
     return error(name, f"neither on PATH nor in the cache, and {host} is out of reach", GET)
 
 
-def _language_host() -> Finding:
+def _language_host() -> Diagnosis:
     """Python programs run without one, so its lack matters to other languages only."""
     subject, name = "pulumi language host", "pulumi-language-python"
     pulumi = tools.installed("pulumi")
@@ -69,7 +69,7 @@ def _language_host() -> Finding:
     )
 
 
-def _provider() -> Finding:
+def _provider() -> Diagnosis:
     subject = "kubernetes provider"
     found = tools.find_provider()
     if found is None:
@@ -80,7 +80,7 @@ def _provider() -> Finding:
     return ok(subject, _where(found))
 
 
-def _image(subject: str, image: Image) -> Finding:
+def _image(subject: str, image: Image) -> Diagnosis:
     if docker.has_image(image.reference):
         return ok(subject, f"{image.reference} ({image.origin})")
     if tools.reaches_registry(image.reference):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_k8ssec import runs
-from pytest_k8ssec.doctor.finding import Finding, error, ok, warning
+from pytest_k8ssec.doctor.finding import Diagnosis, error, ok, warning
 from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.machine import ledger
 
 
-def examine_leftovers() -> Iterator[Finding]:
+def examine_leftovers() -> Iterator[Diagnosis]:
     """What dead runs left behind, what was kept, and what runs now."""
     try:
-        found = runs.recorded()
+        found = ledger.recorded()
     except SettingsError as refused:
         yield error("runs", refused.message, refused.fix)
         return

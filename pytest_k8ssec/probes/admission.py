@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence
 
@@ -26,10 +26,8 @@ def offered(
     Raises:
         ProbeError: no HTTP answer came.
     """
-    try:
+    with as_probe_error():
         answer = cluster.api.request(method, path, body=manifest, params={"dryRun": "All"}, **options)
-    except ClusterError as error:
-        raise ProbeError(str(error)) from error
     return api_evidence("our administrator", f"{method} {path} (dry run)", answer), answer.body
 
 

@@ -29,7 +29,7 @@ def foreign_certificate() -> Pair:
     return _issue("kube-apiserver-etcd-client", "etcd-ca", signed_by_itself=False)
 
 
-def authority(name: str) -> Pair:
+def certificate_authority(name: str) -> Pair:
     """A certificate authority."""
     return _issue(name, name, signed_by_itself=True)
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.probes import podsecurity
-from pytest_k8ssec.probes.grants import RBAC, binding, rule
 from pytest_k8ssec.probes.identities import NOBODY
+from pytest_k8ssec.probes.rbac import RBAC, binding, rule
 from pytest_k8ssec.stack import ServiceAccount, Stack
 
 _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -19,7 +20,6 @@ _REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"
 _HOOKS = "admissionregistration.k8s.io"
 _CSRS = "certificates.k8s.io"
 _EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
-_MERGE = {"Content-Type": "application/merge-patch+json"}
 _WEBSOCKET = {
     "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "azhzc2VjLWs4c3NlYy1rOA==", "Sec-WebSocket-Protocol": "v5.channel.k8s.io",
@@ -28,7 +28,7 @@ _COMMAND = {"command": "true", "stdout": "true"}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WayUp:
     """One way up."""
 
     words: str
@@ -52,16 +52,16 @@ def places(stack: Stack) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*stack.namespaces, "default", "kube-system")))
 
 
-def to_cluster_admin(account: ServiceAccount) -> Step:
+def to_cluster_admin(account: ServiceAccount) -> WayUp:
     """The shortest way of all: an account that binds itself to cluster-admin."""
-    return Step(
+    return WayUp(
         "bind itself to cluster-admin",
         (rule("create", "clusterrolebindings", group=RBAC), rule("bind", "clusterroles", group=RBAC)),
         "POST", f"/apis/{RBAC}/v1/clusterrolebindings", binding(NOBODY, account, "cluster-admin"),
     )  # fmt: skip
 
 
-def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[Step, ...]:
+def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[WayUp, ...]:
     """What an account could do with rights in one namespace.
 
     Args:
@@ -69,45 +69,45 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[S
     """
     core, rbac = f"/api/v1/namespaces/{namespace}", f"/apis/{RBAC}/v1/namespaces/{namespace}"
     return (
-        Step(
+        WayUp(
             "bind itself to cluster-admin",
             (rule("create", "rolebindings", group=RBAC), rule("bind", "clusterroles", group=RBAC)),
             "POST", f"{rbac}/rolebindings", binding(NOBODY, account, "cluster-admin", namespace=namespace),
         ),
-        Step(
+        WayUp(
             "write a Role with rights that it does not have",
             (rule("create", "roles", group=RBAC), rule("escalate", "roles", group=RBAC)),
             "POST", f"{rbac}/roles", _object("Role", f"{RBAC}/v1", rules=_EVERYTHING),
         ),
         *_workloads(namespace, image),
-        Step(
+        WayUp(
             "run a command in a container",
             (rule("create", "pods/exec"),),
             "POST", f"{core}/pods/{NOBODY}/exec", params=_COMMAND,
         ),
-        Step(
+        WayUp(
             "run a command in a container, over a WebSocket",
             (rule("create", "pods/exec"), rule("get", "pods/exec")),
             "GET", f"{core}/pods/{NOBODY}/exec", headers=_WEBSOCKET, params=_COMMAND,
         ),
         *(
-            Step(
+            WayUp(
                 words, (rule(verb, "pods/ephemeralcontainers"),),
                 method, f"{core}/pods/{NOBODY}/ephemeralcontainers", body, headers,
             )
             for words, verb, method, body, headers in (
-                ("add a container to a running pod", "patch", "PATCH", {}, _MERGE),
+                ("add a container to a running pod", "patch", "PATCH", {}, MERGE_PATCH),
                 ("add a container to a running pod, by an update", "update", "PUT",
-                 _object("Pod", "v1", spec=podsecurity.pod(image)["spec"]), {}),
+                 _object("Pod", "v1", spec=podsecurity.offered_pod(image)["spec"]), {}),
             )
         ),
-        Step(
+        WayUp(
             "get the token of another account",
             (rule("create", "serviceaccounts/token"),),
             "POST", f"{core}/serviceaccounts/{NOBODY}/token",
             {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
         ),
-        Step(
+        WayUp(
             "impersonate another account",
             (rule("impersonate", "serviceaccounts"),),
             "POST", _REVIEWS, _REVIEW, {"Impersonate-User": f"system:serviceaccount:{namespace}:{NOBODY}"},
@@ -115,9 +115,9 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[S
     )  # fmt: skip
 
 
-def _workloads(namespace: str, image: str) -> Iterator[Step]:
+def _workloads(namespace: str, image: str) -> Iterator[WayUp]:
     """Ways to a pod of one's own making, which has any account and any volume of its namespace."""
-    pod, labels = podsecurity.pod(image), {"k8ssec": "offer"}
+    pod, labels = podsecurity.offered_pod(image), {"k8ssec": "offer"}
     template = {"metadata": {"labels": labels}, "spec": {**pod["spec"], "restartPolicy": "Always"}}
     once = {"template": {"spec": {**pod["spec"], "restartPolicy": "Never"}}}
     selecting = {"selector": {"matchLabels": labels}, "template": template}
@@ -137,38 +137,38 @@ def _workloads(namespace: str, image: str) -> Iterator[Step]:
         for verb, method, where, body, headers in (
             ("create", "POST", path, _object(kind, version, spec=spec), {}),
             ("update", "PUT", f"{path}/{NOBODY}", _object(kind, version, spec=spec), {}),
-            ("patch", "PATCH", f"{path}/{NOBODY}", {}, _MERGE),
+            ("patch", "PATCH", f"{path}/{NOBODY}", {}, MERGE_PATCH),
         ):
-            yield Step(f"{verb} a {kind}", (rule(verb, plural, group=group),), method, where, body, headers)
+            yield WayUp(f"{verb} a {kind}", (rule(verb, plural, group=group),), method, where, body, headers)
 
 
-def in_cluster() -> tuple[Step, ...]:
+def in_cluster() -> tuple[WayUp, ...]:
     """What an account could do with rights in the whole cluster."""
     volume = {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/"}}
     return (
-        Step(
+        WayUp(
             "write a ClusterRole with rights that it does not have",
             (rule("create", "clusterroles", group=RBAC), rule("escalate", "clusterroles", group=RBAC)),
             "POST", f"/apis/{RBAC}/v1/clusterroles", _object("ClusterRole", f"{RBAC}/v1", rules=_EVERYTHING),
         ),
-        Step(
+        WayUp(
             "impersonate a user",
             (rule("impersonate", "users"),),
             "POST", _REVIEWS, _REVIEW, {"Impersonate-User": NOBODY},
         ),
-        Step(
+        WayUp(
             "approve a certificate",
             (rule("update", "certificatesigningrequests/approval", group=_CSRS),),
             "PUT", f"/apis/{_CSRS}/v1/certificatesigningrequests/{NOBODY}/approval",
             _object("CertificateSigningRequest", f"{_CSRS}/v1", spec={"request": "", "signerName": "k8ssec.dev/none"}),
         ),
-        Step(
+        WayUp(
             "approve a certificate, by a patch",
             (rule("patch", "certificatesigningrequests/approval", group=_CSRS),),
-            "PATCH", f"/apis/{_CSRS}/v1/certificatesigningrequests/{NOBODY}/approval", {}, _MERGE,
+            "PATCH", f"/apis/{_CSRS}/v1/certificatesigningrequests/{NOBODY}/approval", {}, MERGE_PATCH,
         ),
         *(
-            Step(
+            WayUp(
                 f"see and {what} every write, by a webhook{how}",
                 (rule(verb, f"{kind.lower()}s", group=_HOOKS),),
                 method, f"/apis/{_HOOKS}/v1/{kind.lower()}s{where}", body, headers,
@@ -180,10 +180,10 @@ def in_cluster() -> tuple[Step, ...]:
             for verb, how, method, where, body, headers in (
                 ("create", "", "POST", "", _object(kind, f"{_HOOKS}/v1", webhooks=[]), {}),
                 ("update", " that is there", "PUT", f"/{NOBODY}", _object(kind, f"{_HOOKS}/v1", webhooks=[]), {}),
-                ("patch", " that is there, by a patch", "PATCH", f"/{NOBODY}", {}, _MERGE),
+                ("patch", " that is there, by a patch", "PATCH", f"/{NOBODY}", {}, MERGE_PATCH),
             )
         ),
-        Step(
+        WayUp(
             "make a volume of a node's file system",
             (rule("create", "persistentvolumes"),),
             "POST", "/api/v1/persistentvolumes", _object("PersistentVolume", "v1", spec=volume),

@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_k8ssec.agent.tasks import Http, Tcp, host_and_port
+from pytest_k8ssec.agent.vantage import Vantage, probe
 from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.ports import ETCD_PORT
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.facts.node import listeners, node_source
 from pytest_k8ssec.probes.certificates import foreign_certificate
-from pytest_k8ssec.probes.nodefacts import listeners, node_source
-from pytest_k8ssec.probes.tasks import Http, Tcp, authority
-from pytest_k8ssec.probes.vantage import Vantage, probe
 
 PKI = "/etc/kubernetes/pki"
 RANGE = "/v3/kv/range"
@@ -50,7 +51,7 @@ class Door:
     """Whose certificate that is, for the report."""
 
 
-CLIENTS = Door("etcd", 2379, "POST", RANGE, COUNT_ALL, "apiserver-etcd-client", "the API server's etcd")
+CLIENTS = Door("etcd", ETCD_PORT, "POST", RANGE, COUNT_ALL, "apiserver-etcd-client", "the API server's etcd")
 PEERS = Door("etcd's peers' door", 2380, "GET", "/members", "", "etcd/peer", "etcd's own peer")
 
 OTHER_DOOR = 404
@@ -120,7 +121,7 @@ def with_certificate(
         ProbeError: the node could not be asked.
     """
     started = time.monotonic()
-    url = f"https://{authority(host, port)}{door.path}"
+    url = f"https://{host_and_port(host, port)}{door.path}"
     data = ["--data", door.body] if door.body else []
     done = cluster.on_node(
         node,
@@ -202,7 +203,7 @@ def _gateway(cluster: Cluster, node: Node, query: str, through: Sequence[str]) -
     Args:
         through: a command that the answer is piped through on the node.
     """
-    curl = [*_curl(CLIENTS.certificate), "--fail", "--data", query, f"https://127.0.0.1:2379{RANGE}"]
+    curl = [*_curl(CLIENTS.certificate), "--fail", "--data", query, f"https://127.0.0.1:{ETCD_PORT}{RANGE}"]
     line = shlex.join(curl) + (f" | {shlex.join(through)}" if through else "")
     return cluster.on_node(node, ["bash", "-o", "pipefail", "-c", line], deadline=30).stdout
 

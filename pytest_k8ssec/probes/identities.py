@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.clusters.api import Body, KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.errors import ClusterError, ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.probes import manifests
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.pods import manifests
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.secrecy.redact import register
 
 TOKEN_SECONDS = 600
@@ -53,10 +53,8 @@ class Identity:
         Raises:
             ProbeError: no HTTP answer came.
         """
-        try:
+        with as_probe_error():
             answer = self.api.request(method, path, body=body, token=self.token, **options)
-        except ClusterError as error:
-            raise ProbeError(str(error)) from error
         return api_evidence(self.user, what or f"{method} {path}", answer)
 
     def who_am_i(self) -> Evidence:
@@ -72,7 +70,7 @@ class Identity:
             status=answer.status, latency_ms=round(answer.latency_ms, 1),
         )  # fmt: skip
 
-    def rules(self, namespace: str) -> Rules:
+    def rules(self, namespace: str) -> RbacRules:
         """What RBAC grants it in a namespace, told by the API server itself (SelfSubjectRulesReview).
 
         Raises:
@@ -85,7 +83,7 @@ class Identity:
         }
         answer = self._ask(_RULES, body)
         status = answer.body.get("status", {}) if answer.ok else {}
-        return Rules(
+        return RbacRules(
             api_evidence(self.user, f"POST {_RULES} for namespace {namespace}", answer),
             tuple(status.get("resourceRules") or ()),
             complete=answer.ok and not status.get("incomplete"),
@@ -110,10 +108,8 @@ class Identity:
         return replace(said, outcome=Outcome.DONE if allowed else Outcome.ABSENT)
 
     def _ask(self, path: str, body: Any) -> Response:
-        try:
+        with as_probe_error():
             return self.api.request("POST", path, body=body, token=self.token)
-        except ClusterError as error:
-            raise ProbeError(str(error)) from error
 
     def is_itself(self, evidence: Evidence) -> bool:
         """Whether :meth:`who_am_i` named this identity."""
@@ -127,7 +123,7 @@ def self_review(host: str, port: int, token: str, identity: str) -> Http:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RbacRules:
     """RBAC rules of an identity in one namespace."""
 
     evidence: Evidence
@@ -220,10 +216,8 @@ def ourselves(cluster: Cluster) -> str:
     Raises:
         ProbeError: it does not say.
     """
-    try:
+    with as_probe_error():
         return str(cluster.api.call("POST", _REVIEW, body=_review())["status"]["userInfo"]["username"])
-    except ClusterError as error:
-        raise ProbeError(str(error)) from error
 
 
 def auditor(pool: Pool) -> Identity:
@@ -239,7 +233,7 @@ def auditor(pool: Pool) -> Identity:
 
 
 def _grant(pool: Pool, namespace: str, name: str) -> str:
-    labels = {manifests.LABEL: pool.run_id}
+    labels = {manifests.OBJECT_LABEL: pool.run_id}
     rules: Sequence[dict[str, Any]] = (
         {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["nodes/proxy", "nodes/pods"], "verbs": ["get"]},
@@ -264,10 +258,8 @@ def administrator(cluster: Cluster, method: str, path: str, **options: Any) -> E
     Raises:
         ProbeError: no HTTP answer came.
     """
-    try:
+    with as_probe_error():
         answer = cluster.api.request(method, path, **options)
-    except ClusterError as error:
-        raise ProbeError(str(error)) from error
     return api_evidence("our administrator", f"{method} {path}", answer)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import Identity, api_evidence
-from pytest_k8ssec.probes.tasks import Http
-
-PORT = 10250
 
 
 def kubelet_request(node: Node, path: str, identity: Identity, words: str) -> Http:
@@ -19,7 +18,7 @@ def kubelet_request(node: Node, path: str, identity: Identity, words: str) -> Ht
     Args:
         words: as whom, for the report: ``as our auditor``.
     """
-    return Http(node.address, PORT, path, headers={"Authorization": f"Bearer {identity.token}"}, identity=words)
+    return Http(node.address, KUBELET_PORT, path, headers={"Authorization": f"Bearer {identity.token}"}, identity=words)
 
 
 def configured(cluster: Cluster, node: Node, *keys: str) -> tuple[Any, Evidence]:

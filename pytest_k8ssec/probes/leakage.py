@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.probes.inventory import logs, objects
+from pytest_k8ssec.facts.inventory import logs, objects
 from pytest_k8ssec.stack import Leak, leaks
 
 _US = Source("client", "this process")

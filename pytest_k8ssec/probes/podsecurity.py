@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.errors import as_probe_error
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.manifests import container_security
 
-ENFORCE = "pod-security.kubernetes.io/enforce"
 LEVELS = ("privileged", "baseline", "restricted")
 """From lax to strict."""
 
@@ -65,7 +64,7 @@ CHECKS = (
 """procMount is left out: since Kubernetes 1.34 validation refuses it by itself outside of user namespaces."""
 
 
-def pod(image: str, check: Check | None = None) -> Spec:
+def offered_pod(image: str, check: Check | None = None) -> Spec:
     """A pod that every level lets in, or one that differs from it by what one check forbids."""
     spec: Spec = {
         "automountServiceAccountToken": False,
@@ -92,8 +91,6 @@ def offer(cluster: Cluster, namespace: str, manifest: Spec) -> Evidence:
         ProbeError: no HTTP answer came.
     """
     path = f"/api/v1/namespaces/{namespace}/pods"
-    try:
+    with as_probe_error():
         answer = cluster.api.request("POST", path, body=manifest, params={"dryRun": "All"})
-    except ClusterError as error:
-        raise ProbeError(str(error)) from error
     return api_evidence("our administrator", f"POST {path} (dry run)", answer)

@@ -10,11 +10,10 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
 from pytest_k8ssec.reach.places import NODE, Destination, Origin
 
-Verdict = Literal["open", "blocked", "unknown"]
+Passage = Literal["open", "blocked", "unknown"]
 _NO_PROOF = "nobody reached this listener at that moment"
 
 
@@ -37,7 +36,7 @@ class Cell:
     """What the policies should give; None where they leave it open."""
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Passage:
         """What is known."""
         if self.outcome is Outcome.OPEN:
             return "open"

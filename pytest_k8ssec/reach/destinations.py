@@ -7,9 +7,10 @@ from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, ProbeError
-from pytest_k8ssec.probes.policies import End, Peer
-from pytest_k8ssec.probes.targets import Port, declared_ports, lasting, named_ports, node_ports
+from pytest_k8ssec.facts.listening_ports import Port, declared_ports, lasting, named_ports, node_ports
+from pytest_k8ssec.facts.policies import End, Peer
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.places import NODE, Destination
 from pytest_k8ssec.stack import Stack
@@ -186,7 +187,7 @@ def nodes_to_reach(cluster: Cluster) -> Iterator[Destination]:
 def _known_ports(cluster: Cluster, node: Node) -> Sequence[Port]:
     """What listens on a node; the kubelet alone where it can't be entered to look."""
     if not node.container:
-        return ((10250, "TCP"),)
+        return ((KUBELET_PORT, "TCP"),)
     try:
         return node_ports(cluster, node)
     except K8ssecError as error:

@@ -10,8 +10,8 @@ from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.intent import Intent
 from pytest_k8ssec.reach.matrix import Reachability
 
-Kind = Literal["undeclared", "closed", "not-as-policies", "unknown"]
-MEANING: dict[Kind, str] = {
+DifferenceKind = Literal["undeclared", "closed", "not-as-policies", "unknown"]
+DIFFERENCE_MEANING: dict[DifferenceKind, str] = {
     "undeclared": "open, and nothing declares it",
     "closed": "declared, and blocked",
     "not-as-policies": "not what the NetworkPolicies should give",
@@ -23,7 +23,7 @@ MEANING: dict[Kind, str] = {
 class Difference:
     """One source and one listener on which they disagree, over all the ways that lead there."""
 
-    kind: Kind
+    kind: DifferenceKind
     origin: str
     subject: str
     """``payments/api:8080/TCP``."""
@@ -36,7 +36,7 @@ class Difference:
 
     def __str__(self) -> str:
         ways = f" and {len(self.cells) - 1} more ways" if len(self.cells) > 1 else ""
-        return f"{MEANING[self.kind]}: {self.cells[0]}{ways}"
+        return f"{DIFFERENCE_MEANING[self.kind]}: {self.cells[0]}{ways}"
 
 
 def differences(reachability: Reachability, intent: Intent | None = None) -> list[Difference]:
@@ -50,12 +50,12 @@ def differences(reachability: Reachability, intent: Intent | None = None) -> lis
     """
     if intent is not None:
         intent.check(reachability.places)
-    grouped: dict[tuple[Kind, str, str], list[Cell]] = {}
+    grouped: dict[tuple[DifferenceKind, str, str], list[Cell]] = {}
     for cell in reachability.cells():
         kind = kind_of(cell, intent)
         if kind:
             grouped.setdefault((kind, cell.origin.name, cell.destination.subject), []).append(cell)
-    order = list(MEANING)
+    order = list(DIFFERENCE_MEANING)
     return [
         _difference(kind, origin, subject, cells, intent)
         for (kind, origin, subject), cells in sorted(
@@ -64,7 +64,7 @@ def differences(reachability: Reachability, intent: Intent | None = None) -> lis
     ]
 
 
-def kind_of(cell: Cell, intent: Intent | None) -> Kind | None:
+def kind_of(cell: Cell, intent: Intent | None) -> DifferenceKind | None:
     """How a cell disagrees, None where it does not."""
     declared = intent.declares(cell) if intent is not None else None
     if cell.verdict == "open" and intent is not None and declared is None and not cell.exempt:
@@ -78,7 +78,9 @@ def kind_of(cell: Cell, intent: Intent | None) -> Kind | None:
     return None
 
 
-def _difference(kind: Kind, origin: str, subject: str, cells: list[Cell], intent: Intent | None) -> Difference:
+def _difference(
+    kind: DifferenceKind, origin: str, subject: str, cells: list[Cell], intent: Intent | None
+) -> Difference:
     rules = [intent.declares(cell) for cell in cells] if intent is not None else []
     lines = dict.fromkeys(f"line {rule.line}" if rule else "no" for rule in rules)
     return Difference(

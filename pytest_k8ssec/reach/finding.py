@@ -55,7 +55,7 @@ class Finding:
         return f"<not so: {self.culprits[0]}{more}>"
 
 
-def judged(words: str, cells: Iterable[Cell], as_it_must_be: Callable[[Cell], bool]) -> Finding:
+def judge_cells(words: str, cells: Iterable[Cell], as_it_must_be: Callable[[Cell], bool]) -> Finding:
     """Tell the cells apart: as they must be, plainly not, and unknown."""
     asked = 0
     culprits, unknown = [], []

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.facts.listening_ports import Port
 from pytest_k8ssec.reach.names import matches, unknown
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ VERSION = 1
 _KEYS = ("from", "to", "ports", "reason")
 _PORT = re.compile(r"(\d{1,5})(?:/(TCP|UDP|SCTP))?")
 _MAX_PORT = 65535
-
-Port = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
-from pytest_k8ssec.probes import manifests
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.process import Completed
+from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.pods import manifests
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.measure import MANNER, SWEEPER, Dial, Manner, Row, allowance, believed, specification
-from pytest_k8ssec.stack.trouble import of_pod
+from pytest_k8ssec.stack.unready_pods import why_unready
 
 PER_SHARD = 500
 """Targets of one pod."""
@@ -107,7 +107,7 @@ def _rows(
         if index not in waiting:
             continue
         if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-            waiting[index] = "; ".join(of_pod(pod)) or "its pod runs"
+            waiting[index] = "; ".join(why_unready(pod)) or "its pod runs"
             continue
         del waiting[index]
         yield index, _read(pool, pods, pod, len(parts[index]), nonces[index], started)
@@ -135,13 +135,13 @@ def _config_map(name: str, spec: PodSpec, run_id: str, data: dict[str, str]) -> 
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": spec.namespace, "labels": {manifests.LABEL: run_id}},
+        "metadata": {"name": name, "namespace": spec.namespace, "labels": {manifests.OBJECT_LABEL: run_id}},
         "data": data,
     }
 
 
 def _job(name: str, spec: PodSpec, pool: Pool, shards: int, together: int) -> Body:
-    pod = manifests.pod(spec, name, pool.cluster.probe_image, "", pool.run_id, None)
+    pod = manifests.probe_pod(spec, name, pool.cluster.probe_image, "", pool.run_id, None)
     body = pod["spec"]
     (container,) = body["containers"]
     container["command"] = ["python3", "-IS", "-c", _BOOT]
@@ -152,7 +152,7 @@ def _job(name: str, spec: PodSpec, pool: Pool, shards: int, together: int) -> Bo
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": spec.namespace, "labels": {manifests.LABEL: pool.run_id}},
+        "metadata": {"name": name, "namespace": spec.namespace, "labels": {manifests.OBJECT_LABEL: pool.run_id}},
         "spec": {
             "completionMode": "Indexed",
             "completions": shards,

@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.cell import Cell
-from pytest_k8ssec.reach.finding import Finding, judged
+from pytest_k8ssec.reach.finding import Finding, judge_cells
 from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.measure import Dial, Row
 from pytest_k8ssec.reach.names import matching
@@ -31,11 +31,11 @@ class Cells:
 
     def is_blocked(self) -> Finding:
         """Whether each of them is blocked, and known to be."""
-        return judged(f"{self.words} is blocked", self.chosen, lambda cell: cell.verdict == "blocked")
+        return judge_cells(f"{self.words} is blocked", self.chosen, lambda cell: cell.verdict == "blocked")
 
     def is_open(self) -> Finding:
         """Whether each of them is open."""
-        return judged(f"{self.words} is open", self.chosen, lambda cell: cell.verdict == "open")
+        return judge_cells(f"{self.words} is open", self.chosen, lambda cell: cell.verdict == "open")
 
     def only_from(self, *sources: str) -> Finding:
         """Whether each of these sources gets through, and no other one.
@@ -46,7 +46,7 @@ class Cells:
         named = {name: frozenset(matching(name, known, "source")) for name in sources}
         let_in = frozenset().union(*named.values())
         asked = [cell for cell in self.chosen if not cell.exempt or cell.origin.name in let_in]
-        return judged(
+        return judge_cells(
             f"{self.words} is open to {' and '.join(sources) or 'nobody'} only",
             asked,
             lambda cell: cell.verdict == ("open" if cell.origin.name in let_in else "blocked"),
@@ -166,7 +166,7 @@ class Reachability:
         if not isinstance(intent, Intent):
             intent = load(Path(intent))
         intent.check(self.places)
-        return judged(
+        return judge_cells(
             f"nothing else than {intent.source} is open",
             [cell for cell in self.cells() if not cell.exempt or intent.declares(cell) is not None],
             lambda cell: cell.verdict == ("open" if intent.declares(cell) is not None else "blocked"),
@@ -174,7 +174,7 @@ class Reachability:
 
     def as_policies_say(self) -> Finding:
         """Whether each connection comes out as the NetworkPolicies should have it, where they leave nothing open."""
-        return judged(
+        return judge_cells(
             "reachability is as the NetworkPolicies say",
             [cell for cell in self.cells() if cell.expected is not None],
             lambda cell: cell.verdict == ("open" if cell.expected else "blocked"),

@@ -16,14 +16,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_k8ssec.agent import vantage as vantages
+from pytest_k8ssec.agent.tasks import host_and_port
+from pytest_k8ssec.agent.vantage import BOOT, Vantage, program
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
-from pytest_k8ssec.probes import vantage as vantages
-from pytest_k8ssec.probes.tasks import authority
-from pytest_k8ssec.probes.vantage import BOOT, Vantage, program
-from pytest_k8ssec.process import Completed
+from pytest_k8ssec.machine.process import Completed
 
-SWEEPER = Path(vantages.__file__).with_name("sweeper.py")
+SWEEPER = Path(vantages.__file__).parent / "remote" / "sweeper.py"
 LEAN = (BOOT[0], "-IS", *BOOT[1:])
 """Python without what the sweeper has no use for: it starts once a source."""
 Protocol = Literal["TCP", "UDP", "SCTP"]
@@ -42,7 +42,7 @@ class Dial:
     protocol: Protocol = "TCP"
 
     def __str__(self) -> str:
-        return f"{self.protocol} {authority(self.host, self.port)}"
+        return f"{self.protocol} {host_and_port(self.host, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,10 @@ def measure(
     Yields:
         the source's index and its row, as each source comes to its end; as many rows as sources, in all.
     """
-    yield from run([(source, targets) for source in sources], replace(manner, timeout=timeout))
+    yield from run_plan([(source, targets) for source in sources], replace(manner, timeout=timeout))
 
 
-def run(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MANNER) -> Iterator[tuple[int, Row]]:
+def run_plan(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MANNER) -> Iterator[tuple[int, Row]]:
     """Like :func:`measure`, with targets for each source of its own. A source without targets costs no exec."""
     together = max(1, min(manner.execs, len(plan)))
     todo = iter(enumerate(plan))
@@ -122,7 +122,7 @@ def run(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MANNER)
         def feed(count: int) -> None:
             # Only as many as run: what has not begun holds no memory.
             for number, (source, targets) in islice(todo, count):
-                running[threads.submit(sweep, source, targets, manner, together)] = number
+                running[threads.submit(measure_from, source, targets, manner, together)] = number
 
         feed(together)
         while running:
@@ -132,7 +132,7 @@ def run(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MANNER)
             feed(len(done))
 
 
-def sweep(source: Vantage, targets: Sequence[Dial], manner: Manner = MANNER, together: int = 1) -> Row:
+def measure_from(source: Vantage, targets: Sequence[Dial], manner: Manner = MANNER, together: int = 1) -> Row:
     """All targets from one place. A place that breaks answers nothing: each of its targets is unknown, with the reason.
 
     Args:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_k8ssec.agent.vantage import NetworkVantage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import NoAccess, ProbeError
 from pytest_k8ssec.evidence import Source
-from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
-from pytest_k8ssec.probes.policies import End, Peer
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.vantage import NetworkVantage
-from pytest_k8ssec.process import Completed
+from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.places import ELSEWHERE, NODE, OUTSIDE, PURPOSE, Origin
 from pytest_k8ssec.stack import Stack, Workload

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.policies import End, Policy, Rules
-from pytest_k8ssec.probes.vantage import Vantage
+from pytest_k8ssec.agent.vantage import Vantage
+from pytest_k8ssec.facts.policies import End, Policy, PolicyRules
+from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.reach.measure import Dial
 
 ELSEWHERE = "elsewhere"
@@ -82,13 +82,13 @@ class Places:
     notes: tuple[str, ...] = ()
     """What could not be measured from here, and why."""
     lives: Mapping[Dial, frozenset[str]] = field(default_factory=dict)
-    """The pods that listen at an address, each as :func:`pytest_k8ssec.reach.life.life` tells it."""
+    """The pods that listen at an address, each as :func:`pytest_k8ssec.reach.pod_identity.life` tells it."""
     born: float = float("-inf")
     """When the newest pod, or policy, came to be; this process's monotonic clock."""
 
     @cached_property
-    def _rules(self) -> Rules:
-        return Rules(self.policies)
+    def _rules(self) -> PolicyRules:
+        return PolicyRules(self.policies)
 
     def asked(self, origin: Origin) -> list[int]:
         """Indices of the destinations that an origin is pointed at.

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from pytest_k8ssec.agent.vantage import program
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.probes.cni import ENFORCE_SECONDS, STOPPED
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.vantage import program
+from pytest_k8ssec.evidence import STOPPED, Outcome
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.policy_enforcement import ENFORCE_SECONDS
 from pytest_k8ssec.reach.measure import LEAN, SWEEPER
 
 State = Literal["open", "blocked"]

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pytest_k8ssec.agent.vantage import Vantage
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.probes.manifests import CANARY_PORT
-from pytest_k8ssec.probes.policies import End
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.vantage import Vantage
-from pytest_k8ssec.reach.measure import Dial, Manner, Row, run
+from pytest_k8ssec.facts.policies import End
+from pytest_k8ssec.pods.manifests import CANARY_PORT
+from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.reach.measure import Dial, Manner, Row, run_plan
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, Destination, Origin, Places
 
 SILENT = (Outcome.NO_ANSWER, Outcome.UNREACHABLE)
-_KUBELET = 10250
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,7 +114,7 @@ class Routes:
             if (source := self._from(route.source)) and (dial := self._to(route))
         ]
         self.execs += len(plan)
-        found = run([(source, [dial]) for _, source, dial in plan], manner)
+        found = run_plan([(source, [dial]) for _, source, dial in plan], manner)
         return frozenset(plan[number][0] for number, row in found if row.outcome(0) is Outcome.OPEN)
 
     def _from(self, side: Side) -> Vantage | None:
@@ -130,7 +130,7 @@ class Routes:
             pod = self._pod(route.target.node)
             found = [Dial(pod.address, CANARY_PORT)] if pod else []
         else:
-            found = [Dial(address, _KUBELET) for address, node in self.nodes.items() if node == route.target.node]
+            found = [Dial(address, KUBELET_PORT) for address, node in self.nodes.items() if node == route.target.node]
         return next((dial for dial in found if _v6(dial.host) is route.v6), None)
 
     def _pod(self, node: str) -> Pod | None:

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.probes.cni import SETTLE_SECONDS, STOPPED
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.reach.census import census
+from pytest_k8ssec.evidence import STOPPED, Outcome
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.policy_enforcement import SETTLE_SECONDS
+from pytest_k8ssec.reach.find_places import census
 from pytest_k8ssec.reach.job import sharded
-from pytest_k8ssec.reach.life import lives
-from pytest_k8ssec.reach.losses import losses, lost, uncounted
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
-from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run
+from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run_plan
+from pytest_k8ssec.reach.packet_loss import losses, lost, uncounted
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places
+from pytest_k8ssec.reach.pod_identity import lives
 from pytest_k8ssec.reach.routes import SILENT, Route, Routes
 from pytest_k8ssec.stack import Stack
 
@@ -121,7 +121,7 @@ class Survey:
                     self.born = time.monotonic()  # its pods were made for this
             else:
                 plan.append((at, dials))
-        for number, row in run([(self.places.origins[at].vantage, dials) for at, dials in plan], self.manner):
+        for number, row in run_plan([(self.places.origins[at].vantage, dials) for at, dials in plan], self.manner):
             self.execs += 1
             self._took(*plan[number], row)
 
@@ -201,7 +201,7 @@ class Survey:
             if dials:
                 plan.append((origin.vantage, dials))
                 names.append(origin.name)
-        for number, row in run(plan, self.manner):
+        for number, row in run_plan(plan, self.manner):
             self.execs += 1
             self.witnesses.looked_last(plan[number][1], row, names[number])
 

@@ -1,1 +1,1 @@
-"""Reports: from results to text, nothing else."""
+"""From results to text: terminal, JSON, JUnit, pages. Pure functions."""

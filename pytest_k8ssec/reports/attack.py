@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from pytest_k8ssec.reports.attack_svg import edge_id, svg
-
-Graph = Mapping[str, Any]
-"""The node-link form."""
-Link = Mapping[str, Any]
+from pytest_k8ssec.reports.attack_svg import GraphBody, Link, edge_id, svg
 
 _CODES = {'"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "#": "#35;", "`": "#96;"}
 _ARROWS = {"proven-live": "-->", "inferred": "-.->", "refuted": "-.-x", "unknown": "-.-o"}
 
 
-def summary(body: Graph) -> str:
+def graph_summary(body: GraphBody) -> str:
     """What a person wants to know first."""
     about = body["graph"]
     counts = ", ".join(f"{number} {name}" for name, number in about["metrics"].items())
@@ -37,7 +32,7 @@ def summary(body: Graph) -> str:
     return "\n".join(lines)
 
 
-def mermaid(body: Graph) -> str:
+def mermaid(body: GraphBody) -> str:
     """A flowchart that Markdown renders; refuted edges are left out, as there are many."""
     shown = [link for link in body["links"] if link["status"] != "refuted"]
     ends = {end for link in shown for end in (link["source"], link["target"])} | {body["graph"]["start"]}
@@ -66,7 +61,7 @@ table { border-collapse: collapse } td, th { border: 1px solid #dee2e6; padding:
 """
 
 
-def page(bodies: Iterable[Graph]) -> str:
+def attack_page(bodies: Iterable[GraphBody]) -> str:
     """One self-contained page without scripts, with a picture and all edges of each graph."""
     parts = "\n".join(_section(body) for body in bodies)
     return f"""<!doctype html>
@@ -79,7 +74,7 @@ refuted, dotted ones unknown. The thick way is the shortest one to cluster-admin
 """
 
 
-def _section(body: Graph) -> str:
+def _section(body: GraphBody) -> str:
     about = body["graph"]
     links = {edge_id(link): link for link in body["links"]}
     counts = ", ".join(f"{number} {name}" for name, number in about["metrics"].items())

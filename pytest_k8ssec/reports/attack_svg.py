@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Graph = Mapping[str, Any]
+GraphBody = Mapping[str, Any]
 """The node-link form."""
 Link = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ class _Place:
         return self.y + _HIGH // 2
 
 
-def svg(body: Graph) -> str:
+def svg(body: GraphBody) -> str:
     """The picture, self-contained. Solid is proven, dashed inferred, grey refuted; the way to cluster-admin is thick."""
     places = _places(body)
     way = set(body["graph"]["path"])
@@ -68,7 +68,7 @@ def edge_id(link: Link) -> str:
     return f"{link['key']}: {link['source']} -> {link['target']}"
 
 
-def _places(body: Graph) -> dict[str, _Place]:
+def _places(body: GraphBody) -> dict[str, _Place]:
     """A column for each distance from the start; in it, what is near to what it comes from."""
     columns = _columns(body)
     rows: dict[str, int] = {}
@@ -84,7 +84,7 @@ def _places(body: Graph) -> dict[str, _Place]:
     return found
 
 
-def _columns(body: Graph) -> list[list[str]]:
+def _columns(body: GraphBody) -> list[list[str]]:
     leaving: dict[str, list[str]] = {}
     for link in sorted(body["links"], key=lambda link: link["status"] not in _OPEN):
         leaving.setdefault(link["source"], []).append(link["target"])

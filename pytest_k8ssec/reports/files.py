@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from pytest_k8ssec.disks import told
+from pytest_k8ssec.machine.disks import as_disk_error
 from pytest_k8ssec.plain import shown
 
 
@@ -20,7 +20,7 @@ def write_whole(target: Path, text: str) -> Path:
     Raises:
         DiskError: it can't be written there.
     """
-    with told(target):
+    with as_disk_error(target):
         return _written(target, text)
 
 

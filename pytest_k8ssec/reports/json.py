@@ -11,22 +11,22 @@ from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports.files import write_whole
 from pytest_k8ssec.secrecy.redact import redacted
 
-SCHEMA = 1
+REPORT_SCHEMA = 1
 TEXTS = ("reason", "remediation", "text")
 """Keys of what may have several lines; anything else is one."""
 
 
-def document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def report_document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The whole report.
 
     Args:
         run: id, started, seconds, cluster, stack, versions, host.
         results: one entry a control's run.
     """
-    whole: dict[str, Any] = redacted({"schema": SCHEMA, "run": run, "results": list(results)})
+    whole: dict[str, Any] = redacted({"schema": REPORT_SCHEMA, "run": run, "results": list(results)})
     return dict(lines_of(whole, texts=TEXTS))
 
 
-def write(directory: Path, report: dict[str, Any]) -> Path:
+def write_report(directory: Path, report: dict[str, Any]) -> Path:
     """Write report.json, as a whole or not at all, and return its path."""
     return write_whole(directory / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")

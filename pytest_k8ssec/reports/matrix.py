@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.result import Entry
 
-Entry = Mapping[str, Any]
-"""One result, as in report.json."""
-
-SCHEMA = 1
+MATRIX_SCHEMA = 1
 
 _CELLS = {
     ("breached", "breached"): "killed",
@@ -86,17 +84,17 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
             }
     results = [each["result"] for row in rows.values() for each in row["cells"].values()]
     return {
-        "schema": SCHEMA,
+        "schema": MATRIX_SCHEMA,
         "controls": sorted({entry["control"] for entry in entries if entry["phase"]}),
         "sabotages": sorted(rows.values(), key=lambda row: (row["control"], row["sabotage"])),
         "counts": {name: results.count(name) for name in MEANING},
     }
 
 
-def write(directory: Path, found: Mapping[str, Any]) -> Path:
+def write_matrix(directory: Path, found: Mapping[str, Any]) -> Path:
     """Write matrix.json and matrix.html, each as a whole or not at all. Returns the path of the picture."""
     write_whole(directory / "matrix.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    return write_whole(directory / "matrix.html", page(found))
+    return write_whole(directory / "matrix.html", matrix_page(found))
 
 
 _STYLE = """
@@ -114,7 +112,7 @@ _SIGN = {
 }  # fmt: skip
 
 
-def page(found: Mapping[str, Any]) -> str:
+def matrix_page(found: Mapping[str, Any]) -> str:
     """The picture: one self-contained page without scripts."""
     counts = found["counts"]
     wrong = sum(counts[name] for name in _WRONG)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.reach.cell import Cell
-from pytest_k8ssec.reach.difference import MEANING, Difference, kind_of
+from pytest_k8ssec.reach.difference import DIFFERENCE_MEANING, Difference, kind_of
 from pytest_k8ssec.reach.intent import Intent
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reports.files import write_whole
 
-SCHEMA = 1
+REACH_SCHEMA = 1
 _COLUMNS_MAX = 36
 _ROWS_MAX = 60
 _TOLD_MAX = 12
@@ -90,10 +90,10 @@ def terminal(found: Reachability, intent: Intent | None, differing: Sequence[Dif
         made = squares(found, intent)
         yield from _spaces(found, made)
     yield ""
-    yield f"{tally(made.values())}; {found.execs} execs, {found.seconds:.1f} s"
+    yield f"{tally_connections(made.values())}; {found.execs} execs, {found.seconds:.1f} s"
     yield from ([str(found.propagation)] if found.propagation else [])
     yield from (f"note: {note}" for note in found.notes)
-    yield from table(differing)
+    yield from differences_table(differing)
 
 
 def _matrix(found: Reachability, made: Mapping[tuple[str, str], Square], subjects: Sequence[str]) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _by_space(made: Mapping[tuple[str, str], Square]) -> dict[tuple[str, str], S
     return sums
 
 
-def tally(made: Iterable[Square]) -> str:
+def tally_connections(made: Iterable[Square]) -> str:
     """``208 connections: 90 open, 118 blocked, 0 unknown``."""
     opened, blocked, unknown = (
         sum(counts) for counts in zip(*((o.opened, o.blocked, o.unknown) for o in made), strict=True)
@@ -158,13 +158,13 @@ def counted(differing: Sequence[Difference]) -> str:
     return f"{len(differing) or 'no'} difference{'s' if len(differing) > 1 else ''}"
 
 
-def table(differing: Sequence[Difference]) -> Iterator[str]:
+def differences_table(differing: Sequence[Difference]) -> Iterator[str]:
     """What disagrees, as rows of declared, expected and measured, each with its first evidence."""
     if not differing:
         return
     rows = [("", "from", "to", "declared", "policies", "measured")]
     rows += [
-        (MEANING[each.kind], each.origin, each.subject, each.declared or "-", each.expected, each.measured)
+        (DIFFERENCE_MEANING[each.kind], each.origin, each.subject, each.declared or "-", each.expected, each.measured)
         for each in differing
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
@@ -178,10 +178,10 @@ def table(differing: Sequence[Difference]) -> Iterator[str]:
 # As JSON
 
 
-def document(found: Reachability, intent: Intent | None, differing: Sequence[Difference]) -> dict[str, Any]:
+def reach_document(found: Reachability, intent: Intent | None, differing: Sequence[Difference]) -> dict[str, Any]:
     """All cells and differences, JSON-compatible."""
     return {
-        "schema": SCHEMA,
+        "schema": REACH_SCHEMA,
         "seconds": found.seconds,
         "execs": found.execs,
         "intent": intent.source if intent else None,
@@ -248,7 +248,7 @@ a { color: inherit } summary { cursor: pointer; font-weight: 600; margin: .8em 0
 _ROWS_SHOWN = 500
 
 
-def page(found: Reachability, intent: Intent | None, differing: Sequence[Difference]) -> str:
+def reach_page(found: Reachability, intent: Intent | None, differing: Sequence[Difference]) -> str:
     """The whole page: namespaces first, then a heat map for each namespace that sends, which folds."""
     made = squares(found, intent)
     targets = sorted(dict.fromkeys(each.name for each in found.places.destinations))
@@ -267,7 +267,7 @@ def page(found: Reachability, intent: Intent | None, differing: Sequence[Differe
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Who reaches whom</title><style>{_STYLE}</style></head>
 <body><h1>Who reaches whom</h1>
-<p>{tally(made.values())}; {found.execs} execs in {found.seconds:.1f} s. Compared with {against}.</p>
+<p>{tally_connections(made.values())}; {found.execs} execs in {found.seconds:.1f} s. Compared with {against}.</p>
 {verdict}{notes}
 <p>{keys}<span class="key differs"></span>differs. Point at a square for its evidence.</p>
 {_listed(differing)}
@@ -344,7 +344,7 @@ def _listed(differing: Sequence[Difference]) -> str:
     if not differing:
         return ""
     rows = "\n".join(
-        f"<tr><td>{MEANING[each.kind]}</td><td>{html.escape(each.origin)}</td><td>{html.escape(each.subject)}</td>"
+        f"<tr><td>{DIFFERENCE_MEANING[each.kind]}</td><td>{html.escape(each.origin)}</td><td>{html.escape(each.subject)}</td>"
         f"<td>{html.escape(each.declared or '-')}</td><td>{each.expected}</td><td>{each.measured}<br>"
         f"<small>{html.escape(str(each.cells[0]))}</small></td></tr>"
         for each in differing[:_ROWS_SHOWN]
@@ -356,6 +356,6 @@ def _listed(differing: Sequence[Difference]) -> str:
 </tbody></table></div>{more}</details>"""
 
 
-def write(path: Path, text: str) -> Path:
+def write_picture(path: Path, text: str) -> Path:
     """Write a page or a document, whole or not at all."""
     return write_whole(path, text)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-Entry = Mapping[str, Any]
-"""One result, as in report.json."""
+from pytest_k8ssec.reports.result import Entry
 
 _ORDER = ("breached", "inconclusive", "not-applicable", "held")
 _COUNTED = ("held", "breached", "inconclusive", "not-applicable")
@@ -15,7 +13,7 @@ _MARKS = ("!", "?")
 """After an answer in a table: a breach, and what can't be told."""
 
 
-def explain(entry: Entry, headline: str) -> str:
+def explain_result(entry: Entry, headline: str) -> str:
     """Why a test failed: the verdict, the evidence, the remediation."""
     lines = [f"{headline}: {entry['title']}", ""]
     reasons = str(entry["reason"]).splitlines()
@@ -44,7 +42,7 @@ def attempt(one: Entry) -> str:
     return f"{one['case']}: {one['what']}: {where}: {one['request']} -> {answer}{words}"
 
 
-def summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tuple[str, str]]:
+def run_summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tuple[str, str]]:
     """The table of all results: (line, colour) each; worst first.
 
     Args:
@@ -66,11 +64,13 @@ def summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tuple[st
             lines += [("    the same as above", "")] if len(below) > 1 and below in told else below
             told.add(below)
         if verbose or entry["verdict"] == "breached":
-            lines += [(f"    {line}", "") for each in entry.get("tables", []) for line in table(each, whole=verbose)]
+            lines += [
+                (f"    {line}", "") for each in entry.get("tables", []) for line in result_table(each, whole=verbose)
+            ]
     return lines
 
 
-def table(found: Entry, *, whole: bool) -> list[str]:
+def result_table(found: Entry, *, whole: bool) -> list[str]:
     """A result's table in lines, its columns numbered, as their names are long.
 
     Args:
@@ -100,7 +100,7 @@ def _marked(cell: str) -> bool:
     return cell.endswith(_MARKS)
 
 
-def tally(entries: Iterable[Entry]) -> str:
+def tally_verdicts(entries: Iterable[Entry]) -> str:
     """``9 held, 1 breached, 0 inconclusive, 0 not-applicable``."""
     verdicts = [entry["verdict"] for entry in entries if entry["phase"] in (None, "intact")]
     return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _COUNTED)

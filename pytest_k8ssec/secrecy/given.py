@@ -46,7 +46,7 @@ def environment(environ: Mapping[str, str]) -> None:
     _register(values)
 
 
-def variables(texts: Iterable[Any], environ: Mapping[str, str]) -> None:
+def register_variables(texts: Iterable[Any], environ: Mapping[str, str]) -> None:
     """Register the values of variables that a setting names, and what can't be the name of one.
 
     Args:

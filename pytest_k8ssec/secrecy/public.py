@@ -63,7 +63,7 @@ _TOKEN = re.compile(r"(?=\D*\d)(?=.*[A-Za-z])(?!.*[a-z]{6})(?!.*[A-Z]{6})[\w+/=.
 _BLOCK = 4
 
 
-def parts(value: str) -> list[str]:
+def public_parts(value: str) -> list[str]:
     """The parts of a secret that others may know."""
     return [found[0] for found in _PARTS.finditer(value)]
 

@@ -99,7 +99,7 @@ class Redactor:
             self._wholes |= hidden
             return
         harmless: set[str] = set()
-        for part in public.parts(value):
+        for part in public.public_parts(value):
             harmless.update(*map(_cut, forms.written(part) | forms.encoded(part)))
         pieces = {piece for form in hidden for piece in _cut(form)} - harmless
         if not public.is_random(value):

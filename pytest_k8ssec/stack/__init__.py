@@ -1,7 +1,10 @@
-"""Deploys a Pulumi stack to a cluster, and shows it to tests. Pulumi itself is imported in a child process only."""
+"""Deploys a Pulumi stack to a cluster, and shows it to tests. Pulumi itself is imported in a child process only.
+
+More than twelve files: one deployment, on both sides of a process boundary, a step a file.
+"""
 
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
-from pytest_k8ssec.stack.deploy import Engine, deploy, read
+from pytest_k8ssec.stack.deploy import Engine, deploy, read_stack
 from pytest_k8ssec.stack.model import API_CLIENT, Resource, Secret, ServiceAccount, Stack, Workload
 from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
 
@@ -21,5 +24,5 @@ __all__ = [
     "deploy",
     "leaks",
     "prepare",
-    "read",
+    "read_stack",
 ]

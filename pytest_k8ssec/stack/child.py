@@ -19,16 +19,16 @@ from typing import IO, Any
 from pulumi import automation as auto
 from pulumi.automation import events
 
+from pytest_k8ssec.machine.end_session import end_session
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.inline import InlineProgram
-from pytest_k8ssec.stack.messages import PROVIDER, STACK, Diagnostic, Failed, Finished, Job, Message, Step, encode
-from pytest_k8ssec.stack.session import end_session
-from pytest_k8ssec.stack.state import readable
+from pytest_k8ssec.stack.messages import PROVIDER, STACK, Diagnostic, EngineStep, Failed, Finished, Job, Message, encode
+from pytest_k8ssec.stack.state import readable_properties
 
 Send = Callable[[Message], None]
 
 
-def main() -> None:
+def do_jobs() -> None:
     """Run the jobs that come over standard input, until it ends."""
     orders, answers = _private(0, "r"), _private(1, "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -121,7 +121,9 @@ def _run(job: Job, stacks: _Stacks, send: Send) -> Finished:
 
 def _exposed(job: Job, resources: list[dict[str, Any]]) -> Iterator[Leak]:
     """Where the state holds a secret of the job readably; a sample beside it shows that it would have been found."""
-    state = {one["urn"]: {side: readable(one.get(side)) for side in ("inputs", "outputs")} for one in resources}
+    state = {
+        one["urn"]: {side: readable_properties(one.get(side)) for side in ("inputs", "outputs")} for one in resources
+    }
     return leaks({SAMPLE: dict(job.secrets), **state}, job.secrets)
 
 
@@ -157,11 +159,11 @@ def _forward(event: events.EngineEvent, send: Send) -> None:
         send(_step("failed", event.res_op_failed_event.metadata))
 
 
-def _step(state: Any, step: events.StepEventMetadata) -> Step:
+def _step(state: Any, step: events.StepEventMetadata) -> EngineStep:
     now = step.new or step.old
     inputs = dict(now.inputs or {}) if now else {}
     metadata = inputs.get("metadata")
-    return Step(
+    return EngineStep(
         state,
         str(step.op.value if isinstance(step.op, events.OpType) else step.op),
         step.urn,
@@ -172,4 +174,4 @@ def _step(state: Any, step: events.StepEventMetadata) -> Step:
 
 
 if __name__ == "__main__":
-    main()
+    do_jobs()

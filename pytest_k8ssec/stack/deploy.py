@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,22 +19,21 @@ import yaml
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.proxies import direct
+from pytest_k8ssec.machine.process import Tell
+from pytest_k8ssec.machine.proxies import direct
 from pytest_k8ssec.secrecy.find import Leak
 from pytest_k8ssec.secrecy.redact import Redactor, redact
 from pytest_k8ssec.stack import plugins
-from pytest_k8ssec.stack.existing import find
-from pytest_k8ssec.stack.failure import Course, explain
-from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, Failed, Finished, Job, Message, Step
+from pytest_k8ssec.stack.existing import find_existing
+from pytest_k8ssec.stack.failure import Course, explain_failure
+from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, EngineStep, Failed, Finished, Job, Message
 from pytest_k8ssec.stack.model import Resource, Secret, Stack
 from pytest_k8ssec.stack.providers import Providers
 from pytest_k8ssec.stack.servers import refuse_elsewhere
 from pytest_k8ssec.stack.source import Prepared, StackSource, prepare
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
-from pytest_k8ssec.stack.trouble import describe
+from pytest_k8ssec.stack.unready_pods import describe
 from pytest_k8ssec.stack.worker import OutOfTime, Worker
-
-Progress = Callable[[str], None]
 
 _LINES = 5
 """How many lines of progress a deployment prints."""
@@ -70,7 +69,7 @@ def deploy(
     cluster: Cluster,
     *,
     deadline: float = 180,
-    progress: Progress = lambda _: None,
+    progress: Tell = lambda _: None,
     passphrase: str = "",
 ) -> Stack:
     """Bring a stack up on a cluster that this run created.
@@ -101,8 +100,8 @@ def deploy(
     return operations.stack(deployed_resources(done.state), outputs, exposed)
 
 
-def read(
-    source: StackSource, engine: Engine, cluster: Cluster, *, deadline: float = 180, progress: Progress = lambda _: None
+def read_stack(
+    source: StackSource, engine: Engine, cluster: Cluster, *, deadline: float = 180, progress: Tell = lambda _: None
 ) -> Stack:
     """Learn by a preview which objects a stack declares, and find them on a cluster: nothing is changed there.
 
@@ -115,7 +114,7 @@ def read(
         preview, _ = operations.run("preview")
         operations.providers.tell_unused()
     declared = declared_resources(preview.steps.values())
-    return operations.stack(find(declared, cluster, source), {})
+    return operations.stack(find_existing(declared, cluster, source), {})
 
 
 class _Operations:
@@ -127,7 +126,7 @@ class _Operations:
         engine: Engine,
         cluster: Cluster,
         seconds: float,
-        progress: Progress,
+        progress: Tell,
         passphrase: str = "",
     ) -> None:
         self._prepared = prepared
@@ -166,7 +165,7 @@ class _Operations:
                     said = message.message
                 if isinstance(message, Diagnostic):
                     self.providers.hear(message)
-                if isinstance(message, Step):
+                if isinstance(message, EngineStep):
                     self._look_at(message, course, operation, total)
                 if course.failing:
                     self.worker.hurry(_GRACE)
@@ -177,7 +176,7 @@ class _Operations:
         if isinstance(message, Finished):
             return course, message
         after = self._seconds if late else None
-        raise explain(self._prepared.source, course, said, after=after, trouble=self._trouble)
+        raise explain_failure(self._prepared.source, course, said, after=after, trouble=self._trouble)
 
     def discard(self) -> None:
         """Remove the workspace."""
@@ -222,7 +221,7 @@ class _Operations:
             secrets=self._prepared.secrets,
         )
 
-    def _look_at(self, step: Step, course: Course, operation: str, total: int) -> None:
+    def _look_at(self, step: EngineStep, course: Course, operation: str, total: int) -> None:
         """Refuse a provider of another kind, or that points elsewhere, at its first appearance; report progress."""
         self.providers.look_at(step.type, step.urn, operation)
         if step.type == PROVIDER and step.state == "started":

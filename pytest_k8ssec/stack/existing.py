@@ -16,7 +16,7 @@ _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
 _FOUND: Final = 200
 
 
-def find(declared: Iterable[Resource], cluster: Cluster, source: StackSource) -> tuple[Resource, ...]:
+def find_existing(declared: Iterable[Resource], cluster: Cluster, source: StackSource) -> tuple[Resource, ...]:
     """The declared resources as they are called on the cluster: a preview invents the ends of automatic names.
 
     Raises:

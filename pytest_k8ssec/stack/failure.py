@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pytest_k8ssec.errors import K8ssecError, StackError
-from pytest_k8ssec.stack.messages import Diagnostic, Message, Step
+from pytest_k8ssec.stack.messages import Diagnostic, EngineStep, Message
 from pytest_k8ssec.stack.source import StackSource, missing_config
 
 _MISSING = (
@@ -30,7 +30,7 @@ _SHOWN = 4
 class Course:
     """What the engine has said so far during one operation."""
 
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, EngineStep] = field(default_factory=dict)
     """The last step of each resource, by URN."""
     errors: list[Diagnostic] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Course:
 
     def take(self, message: Message) -> None:
         """Take one message into account."""
-        if isinstance(message, Step):
+        if isinstance(message, EngineStep):
             before = self.steps.get(message.urn)
             if not (before and before.state == "failed"):
                 self.steps[message.urn] = message
@@ -55,7 +55,7 @@ class Course:
         """Whether something failed, so that the operation as a whole can't succeed any more."""
         return bool(self.errors) or any(step.state == "failed" for step in self.steps.values())
 
-    def objects(self, state: str) -> list[Step]:
+    def objects(self, state: str) -> list[EngineStep]:
         """The Kubernetes objects in a state, in the order in which they began."""
         return [one for one in self.steps.values() if one.state == state and one.type.startswith("kubernetes:")]
 
@@ -65,7 +65,7 @@ class Course:
         return len(self.objects("done"))
 
 
-def explain(
+def explain_failure(
     source: StackSource, course: Course, said: str, *, after: float | None, trouble: Callable[[list[str]], str]
 ) -> K8ssecError:
     """The error that tells a user why an operation failed.
@@ -147,12 +147,12 @@ def _failed(
     return StackError(message, fix=fix, details="\n".join(text for text in details if text))
 
 
-def _names(steps: list[Step]) -> str:
+def _names(steps: list[EngineStep]) -> str:
     rest = f" and {len(steps) - _SHOWN} more" if len(steps) > _SHOWN else ""
     return ", ".join(_name(one) for one in steps[:_SHOWN]) + rest
 
 
-def _name(step: Step) -> str:
+def _name(step: EngineStep) -> str:
     name = step.metadata.get("name") or step.urn.rsplit("::", 1)[-1]
     namespace = step.metadata.get("namespace")
     return f"{step.type.rsplit(':', 1)[-1]} {f'{namespace}/' if namespace else ''}{name}"

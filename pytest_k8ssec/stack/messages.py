@@ -35,7 +35,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EngineStep:
     """The engine begins, ends or fails an operation on one resource."""
 
     state: Literal["started", "done", "failed"]
@@ -78,9 +78,9 @@ class Failed:
     message: str
 
 
-Message = Step | Diagnostic | Finished | Failed
+Message = EngineStep | Diagnostic | Finished | Failed
 
-_KINDS: dict[str, type[Message]] = {one.__name__: one for one in (Step, Diagnostic, Finished, Failed)}
+_KINDS: dict[str, type[Message]] = {one.__name__: one for one in (EngineStep, Diagnostic, Finished, Failed)}
 
 
 def encode(message: Message) -> str:

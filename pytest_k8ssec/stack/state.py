@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from pytest_k8ssec.stack.messages import PROVIDERS, STACK, Step
+from pytest_k8ssec.stack.messages import PROVIDERS, STACK, EngineStep
 from pytest_k8ssec.stack.model import Resource, Secret
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -27,7 +27,7 @@ def _deployed(state: Iterable[Mapping[str, Any]]) -> Iterator[Resource]:
             )
 
 
-def declared_resources(steps: Iterable[Step]) -> tuple[Resource, ...]:
+def declared_resources(steps: Iterable[EngineStep]) -> tuple[Resource, ...]:
     """The resources that a preview would create, without providers and the stack itself, in the order of their URNs."""
     counting = (one for one in steps if _counts(one.type))
     found = (_resource(one.urn, one.type, one.metadata, "", external=one.op == "read") for one in counting)
@@ -81,13 +81,13 @@ def stack_outputs(
     return {name: _wrapped(value, marked.get(name), hide) for name, value in values.items()}
 
 
-def readable(properties: Any) -> Any:
+def readable_properties(properties: Any) -> Any:
     """Properties of the exported state as whoever has the state but not its key can read them: marked secrets left out."""
     if isinstance(properties, Mapping):
         if properties.get(_SIGNATURE) == _IS_SECRET:
             return None
-        return {key: readable(one) for key, one in properties.items()}
-    return [readable(one) for one in properties] if isinstance(properties, list) else properties
+        return {key: readable_properties(one) for key, one in properties.items()}
+    return [readable_properties(one) for one in properties] if isinstance(properties, list) else properties
 
 
 def _wrapped(value: Any, marked: Any, hide: Callable[[str], str]) -> Any:

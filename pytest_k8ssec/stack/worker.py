@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import IO, Self, cast
 
 from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.machine.end_session import end_session
 from pytest_k8ssec.stack.messages import Diagnostic, Failed, Finished, Job, Message, decode
-from pytest_k8ssec.stack.session import end_session
 
 _CHUNK = 1 << 16
 _TAIL = 40

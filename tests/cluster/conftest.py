@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec import docker, tools
 from pytest_k8ssec.errors import ToolMissing
+from pytest_k8ssec.machine import docker, tools
 from tests.cluster.harness import Place, decoys, running
 
 _HERE = Path(__file__).parent

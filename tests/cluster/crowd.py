@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.evidence import Source
-from pytest_k8ssec.probes.manifests import container_security
-from pytest_k8ssec.probes.policies import End, Peer
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.vantage import PodVantage
+from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.pods.manifests import container_security
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.measure import Dial
 
 PORTS = tuple(range(8000, 8010))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from pytest_k8ssec import belongings, docker, runs
+from pytest_k8ssec.machine import belongings, docker, ledger
 
 SECONDS = 180
 """Deadline of whatever a slow machine needs."""
@@ -101,16 +101,16 @@ class Place:
         """Start the real ``k8ssec``."""
         return self.start("pytest_k8ssec.cli", *arguments, environ=environ)
 
-    def run(self) -> runs.Recorded | None:
+    def run(self) -> ledger.Recorded | None:
         """The one run that is recorded here."""
-        found = runs.recorded(self.state)
+        found = ledger.recorded(self.state)
         return found[0] if found else None
 
     def containers(self) -> list[str]:
         """Names of the containers of all clusters and runs that are recorded here."""
         names: list[str] = []
-        for entry in runs.recorded(self.state):
-            names += docker.containers(docker.LABEL, entry.run.id)
+        for entry in ledger.recorded(self.state):
+            names += docker.containers(docker.RUN_LABEL, entry.run.id)
             for cluster in entry.clusters:
                 names += docker.containers(docker.KIND_LABEL, cluster)
         return names
@@ -146,7 +146,7 @@ class Place:
         self.kill_all()
         for started in self.started:
             started.wait(SECONDS)
-        for entry in runs.recorded(self.state):
+        for entry in ledger.recorded(self.state):
             docker.remove_all(lambda entry=entry: belongings.of_living(entry.run))  # type: ignore[misc]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec import runs, tools
+from pytest_k8ssec.machine import ledger, tools
 from tests.cluster.harness import ONE_NODE, Place, still_running
 
 FAILED, USAGE = 1, 4
@@ -113,7 +113,7 @@ def stack(place: Place, program: str, project: str = PULUMI_YAML) -> list[str]:
 
 def assert_nothing_left(place: Place) -> None:
     """No run is recorded, which it is until all of it is gone, and no process runs."""
-    assert [] == runs.recorded(place.state)
+    assert [] == ledger.recorded(place.state)
     assert [] == still_running(place)
 
 

@@ -11,14 +11,15 @@ from typing import Any
 
 from pytest_k8ssec.attack import baseline
 from pytest_k8ssec.attack.baseline import Baseline
-from pytest_k8ssec.attack.canary import shows_the_way
 from pytest_k8ssec.attack.findings import findings
 from pytest_k8ssec.attack.graph import Graph, Status
 from pytest_k8ssec.attack.radius import BlastRadius
+from pytest_k8ssec.attack.weak_pod import shows_the_way
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.blast.radius import node_taken
-from pytest_k8ssec.probes.grants import granted, rule
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.probes.rbac import rule
+from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from tests.cluster.harness import Place
 
@@ -74,7 +75,7 @@ def _reached(start: str, links: dict[str, dict[str, Any]], without: set[str]) ->
 
 def test_hardened_stack_stays_within_its_baseline(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
     """No workload has a way to cluster-admin, none is unknown, all are what the committed file says, in time."""
-    agreed = baseline.read(ROOT / "stacks" / "hardened" / baseline.NAME)
+    agreed = baseline.read_baseline(ROOT / "stacks" / "hardened" / baseline.NAME)
     assert agreed is not None
     started = time.monotonic()
     blast = BlastRadius(cluster, stack, pool, agreed)

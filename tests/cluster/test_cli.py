@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pytest_k8ssec import docker
+from pytest_k8ssec.machine import docker
 from tests.cluster.harness import Place, assert_nothing_left, everything
 
 pytestmark = pytest.mark.usefixtures("untouched")

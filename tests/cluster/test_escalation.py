@@ -6,15 +6,15 @@ import pytest
 
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.rbac.escalation import test_rbac_escalation as control
-from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace
-from pytest_k8ssec.probes.grants import granted
+from pytest_k8ssec.probes.escalation import WayUp, in_cluster, in_namespace
+from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Judge, Verdict
 
 _SOMEBODY = ServiceAccount("somewhere", "default")
 
 
-def _steps(account: ServiceAccount, image: str) -> dict[str, tuple[Step, str]]:
+def _steps(account: ServiceAccount, image: str) -> dict[str, tuple[WayUp, str]]:
     """Each way up by its words, and the namespace that the right for it is granted in."""
     inside = in_namespace(account, account.namespace, image)
     return {step.words: (step, account.namespace) for step in inside} | {
@@ -48,7 +48,7 @@ def test_one_right_is_noticed(cluster: KindCluster, stack: Stack, words: str) ->
     assert {f"{name}, {where}" for name in enough} == through
 
 
-def _has_a_name(step: Step) -> bool:
+def _has_a_name(step: WayUp) -> bool:
     """Whether the right can be granted on one object by its name: what is yet to be created has none."""
     creates = step.method == "POST" and "/" not in step.right[1] and step.right[0] == "create"
     return len(step.rules) == 1 and not creates

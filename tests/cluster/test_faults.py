@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_k8ssec.agent.tasks import Resolve
+from pytest_k8ssec.agent.vantage import NetworkVantage
 from pytest_k8ssec.attack.radius import BlastRadius
-from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.catalogue.control import Control
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.kind import KindCluster
-from pytest_k8ssec.control import Control
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.probes import pool as pool_module
-from pytest_k8ssec.probes import targets
+from pytest_k8ssec.facts import listening_ports
+from pytest_k8ssec.facts.node import hosts
+from pytest_k8ssec.pods import pool as pool_module
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import service_account
-from pytest_k8ssec.probes.manifests import LABEL
-from pytest_k8ssec.probes.nodefacts import hosts
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Resolve
-from pytest_k8ssec.probes.vantage import NetworkVantage
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -98,7 +98,7 @@ AT_NODES = {
 }
 PAST_THE_API = {"etcd-ca-isolation", "node-cred-files"}
 """What asks nodes only, and so needs neither the API server nor rights there."""
-ALL = {control.id for control in controls()} - PAST_THE_API
+ALL = {control.id for control in packaged_controls()} - PAST_THE_API
 
 
 @dataclass
@@ -148,7 +148,7 @@ class World:
 def room(world: World, pool: Pool) -> Iterator[None]:
     """Remove what each test made: a quota that is full, or a node, would break later probes by itself."""
     yield
-    api, others = world.cluster.api, f"{LABEL},{LABEL} notin ({world.pool.run_id}, {pool.run_id})"
+    api, others = world.cluster.api, f"{OBJECT_LABEL},{OBJECT_LABEL} notin ({world.pool.run_id}, {pool.run_id})"
     for namespace in world.stack.namespaces:
         pods = f"/api/v1/namespaces/{namespace}/pods"
         api.call("DELETE", pods, params={"labelSelector": others, "gracePeriodSeconds": "0"})
@@ -164,7 +164,7 @@ def world(cluster: KindCluster, stack: Stack, pool: Pool) -> Iterator[World]:
     made = World.of(cluster, stack)
     yield made
     made.pool.refresh()
-    for namespace in cluster.api.list("/api/v1/namespaces", labelSelector=f"{LABEL}={made.pool.run_id}"):
+    for namespace in cluster.api.list("/api/v1/namespaces", labelSelector=f"{OBJECT_LABEL}={made.pool.run_id}"):
         _remove(cluster.api, namespace["metadata"]["name"])
 
 
@@ -176,13 +176,15 @@ def _remove(api: KubeApi, namespace: str) -> None:
 
 def affected(ids: set[str]) -> pytest.MarkDecorator:
     """One test for each of the controls that a fault touches."""
-    return pytest.mark.parametrize("control", [each for each in controls() if each.id in ids], ids=lambda each: each.id)
+    return pytest.mark.parametrize(
+        "control", [each for each in packaged_controls() if each.id in ids], ids=lambda each: each.id
+    )
 
 
 @pytest.fixture(scope="module")
 def dead_pods(world: World) -> World:
     """Pods that were there when they were leased, and are gone when they are asked."""
-    for control in controls():
+    for control in packaged_controls():
         if control.id in WITH_PODS:
             assert (Verdict.HELD, "") == world.judge(control)
     for pod in world.pool._leased.values():
@@ -201,7 +203,7 @@ def test_dead_exec_is_inconclusive(dead_pods: World, control: Control) -> None:
 @affected(WITH_PODS)
 def test_no_python_is_inconclusive(world: World, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image without Python can't probe, and that is not an attack that failed."""
-    monkeypatch.setattr(pool_module, "START_SECONDS", 5)
+    monkeypatch.setattr(pool_module, "POD_START_SECONDS", 5)
     pause = world.cluster.on_node(world.cluster.nodes[0], ["ctr", "-n", "k8s.io", "images", "ls", "-q"]).text.split()
     broken = copy.copy(world.cluster)
     broken.__dict__["probe_image"] = next(name for name in pause if "/pause:" in name)
@@ -248,18 +250,18 @@ def test_no_listener_is_inconclusive(world: World, control: Control) -> None:
 
 def test_targets_that_do_not_listen_are_inconclusive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port of the stack that nothing listens on is not protected by a policy."""
-    real = targets.targets(world.cluster, world.stack)
-    module = inspect.getmodule(next(each for each in controls() if each.id == "net-ingress-deny").function)
+    real = listening_ports.targets(world.cluster, world.stack)
+    module = inspect.getmodule(next(each for each in packaged_controls() if each.id == "net-ingress-deny").function)
     moved = [dataclasses.replace(target, port=9) for target in real]
     monkeypatch.setattr(module, "targets", lambda *_: moved)
-    control = next(each for each in controls() if each.id == "net-ingress-deny")
+    control = next(each for each in packaged_controls() if each.id == "net-ingress-deny")
     verdict, reason = World.of(world.cluster, world.stack).judge(control)
     assert verdict is Verdict.INCONCLUSIVE, reason
 
 
 def test_no_answer_from_dns_is_inconclusive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A workload that is merely cut off is not held back by a policy."""
-    control = next(each for each in controls() if each.id == "net-egress-deny")
+    control = next(each for each in packaged_controls() if each.id == "net-egress-deny")
     monkeypatch.setattr(inspect.getmodule(control.function), "Resolve", lambda: Resolve("k8ssec.invalid"))
     verdict, reason = World.of(world.cluster, world.stack).judge(control)
     assert verdict is Verdict.INCONCLUSIVE, reason

@@ -18,9 +18,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_k8ssec import docker, runs, tools
 from pytest_k8ssec.clusters.api import KubeApi
-from pytest_k8ssec.process import run as run_command
+from pytest_k8ssec.machine import docker, ledger, tools
+from pytest_k8ssec.machine.process import run as run_command
 from tests.cluster.harness import LATE, Machine, Place, Running, assert_nothing_left, still_running
 
 KILLS = int(os.environ.get("K8SSEC_KILLS", "2"))
@@ -47,7 +47,7 @@ def test_all(cluster, stack, nodes):
 
 def kind(*arguments: str, deadline: float = 180) -> None:
     """Run kind as the user would, but for the kubeconfig."""
-    run_command([str(tools.find("kind").path), *arguments], deadline=deadline)
+    run_command([str(tools.find_tool("kind").path), *arguments], deadline=deadline)
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def indented(text: str) -> str:
 
 
 @contextmanager
-def strangers(entry: runs.Recorded) -> Iterator[None]:
+def strangers(entry: ledger.Recorded) -> Iterator[None]:
     """Things of the user's that are called and labelled as what a dead run wrote ahead."""
     image, cluster = tools.probe_image().reference, entry.run.name()
     name = f"{cluster}-worker7"
@@ -82,7 +82,9 @@ def strangers(entry: runs.Recorded) -> Iterator[None]:
         docker.docker(
             "create", "--name", name, "--label", f"{docker.KIND_LABEL}={cluster}", image, "true"
         ).text.strip(),
-        docker.docker("create", "--name", own, "--label", f"{docker.LABEL}={entry.run.id}", image, "true").text.strip(),
+        docker.docker(
+            "create", "--name", own, "--label", f"{docker.RUN_LABEL}={entry.run.id}", image, "true"
+        ).text.strip(),
     ]
     docker.docker("volume", "create", own)
     docker.docker("network", "create", own)
@@ -178,7 +180,7 @@ def test_nothing_of_ours_stays_and_nothing_of_theirs_goes(home: Place, number: i
     print(f"seed {SEED + number}: {moment.__name__}")  # noqa: T201 - shown where it fails
     before = Machine.now()
     kill(home, moment(home, chance), chance)
-    entries = runs.recorded(home.state)
+    entries = ledger.recorded(home.state)
     with strangers(entries[0]) if entries else no_strangers():
         beside = Machine.now()
         print(following(home, chance).output)  # noqa: T201 - as above
@@ -203,7 +205,7 @@ def no_strangers() -> Iterator[None]:
     yield
 
 
-def named(entries: list[runs.Recorded]) -> set[str]:
+def named(entries: list[ledger.Recorded]) -> set[str]:
     """Ids of the user's containers that stand beside a dead run's."""
     names = {name for one in entries for name in (f"{one.run.name()}-worker7", f"k8ssec-{one.run.id}-mine")}
     return {each.id for each in docker.listed() if each.name in names}
@@ -230,7 +232,7 @@ def test_what_a_kill_leaves_on_a_users_cluster_goes_by_its_uid(home: Place) -> N
     run.until((home.project / "probing").exists, "the probe")
     run.send(signal.SIGKILL)
     run.end()
-    (entry,) = runs.recorded(home.state)
+    (entry,) = ledger.recorded(home.state)
     api = KubeApi(home.root / f"users-{users}")
     mine = f"k8ssec-{entry.run.id}-mine"
     namespace = {"metadata": {"name": mine, "labels": {"io.k8ssec.run": entry.run.id}}}

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.probes.nodefacts import arguments, control_planes
+from pytest_k8ssec.facts.node import arguments, control_planes
 
 _SCRIPT = """
 setsid "$@" sh -c 'printf etcd >/proc/self/comm; sleep 60 & wait' >/dev/null 2>&1 &

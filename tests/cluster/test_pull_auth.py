@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.sup.pull_auth import test_sup_pull_auth as control
-from pytest_k8ssec.probes.nodefacts import arguments, control_planes
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.reconfigured import API_SERVER, await_leaders, rewritten, start_anew, until
+from pytest_k8ssec.facts.node import arguments, control_planes
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.propagation import await_policies
+from pytest_k8ssec.sabotages.node_config import API_SERVER_MANIFEST, await_leaders, rewritten, start_anew, until
 from pytest_k8ssec.verdict import Judge, Verdict
 
 _FLAG = "--enable-admission-plugins="
@@ -54,7 +54,7 @@ def _always_pulling(cluster: KindCluster) -> Iterator[None]:
         until(f"API server: did not come back {'with' if plugin else 'without'} {_PLUGIN}", told)
 
     try:
-        with rewritten(cluster, node, API_SERVER, lambda text: text.replace(_FLAG, f"{_FLAG}{_PLUGIN},")):
+        with rewritten(cluster, node, API_SERVER_MANIFEST, lambda text: text.replace(_FLAG, f"{_FLAG}{_PLUGIN},")):
             runs(plugin=True)
             yield
     finally:

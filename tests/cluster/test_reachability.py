@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.evidence import Outcome, Source
-from pytest_k8ssec.probes.cni import STOPPED, allow_all_ingress
-from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
-from pytest_k8ssec.probes.policies import Rules
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.targets import listening
-from pytest_k8ssec.probes.vantage import PodVantage
-from pytest_k8ssec.reach.census import census
+from pytest_k8ssec.evidence import STOPPED, Outcome, Source
+from pytest_k8ssec.facts.listening_ports import listening_ports
+from pytest_k8ssec.facts.policies import PolicyRules
+from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress
 from pytest_k8ssec.reach.difference import differences
+from pytest_k8ssec.reach.find_places import census
 from pytest_k8ssec.reach.intent import load
 from pytest_k8ssec.reach.job import sharded
 from pytest_k8ssec.reach.matrix import Reachability
-from pytest_k8ssec.reach.measure import MANNER, Dial, Row, measure, sweep
+from pytest_k8ssec.reach.measure import MANNER, Dial, Row, measure, measure_from
 from pytest_k8ssec.reach.places import Origin
 from pytest_k8ssec.reach.propagation import propagation
 from pytest_k8ssec.reach.survey import Survey, survey
@@ -124,8 +124,8 @@ def test_protocols_are_told_apart(cluster: KindCluster, pool: Pool) -> None:
     home = pool.namespace("reach")
     source, target = pool.lease(PodSpec(home, purpose="reach"), PodSpec(pool.namespace("canary"), purpose="canary"))
     pod = cluster.api.get(f"/api/v1/namespaces/{target.vantage.namespace}/pods/{target.vantage.pod}")
-    assert {(CANARY_PORT, "TCP"), (CANARY_PORT, "UDP")} == set(listening(cluster, [pod])[target.uid])
-    row = sweep(
+    assert {(CANARY_PORT, "TCP"), (CANARY_PORT, "UDP")} == set(listening_ports(cluster, [pod])[target.uid])
+    row = measure_from(
         source.vantage,
         [
             Dial(target.address, CANARY_PORT, "TCP"),
@@ -206,7 +206,7 @@ def test_a_hundred_pods_are_measured_behind_policies(
         },
     }
     with api.applied(policy):
-        rules = Rules([policy])
+        rules = PolicyRules([policy])
         _await(members, rules)
         rows, took = _measured(members)
         wrong = [
@@ -230,14 +230,14 @@ def _measured(members: list[Member]) -> tuple[dict[int, Row], str]:
     return rows, f"{took:.1f} s, {spent:.1f} s of the runner's CPU, load {os.getloadavg()[0]:.0f}"
 
 
-def _await(members: list[Member], rules: Rules) -> None:
+def _await(members: list[Member], rules: PolicyRules) -> None:
     """Until all nodes know the policy: one pod of each group on each node is as it should be."""
     probes = {(each.end.node, (each.end.pod or members[0].end.pod).labels["group"]): each for each in members}  # type: ignore[union-attr]
     targets = [(target, dial) for target in members for dial in target.dials]
     for each in probes.values():
         end = time.monotonic() + 30
         while True:
-            row = sweep(each.vantage, [dial for _, dial in targets])
+            row = measure_from(each.vantage, [dial for _, dial in targets])
             right = [
                 (row.outcome(number) is Outcome.OPEN) is rules.admits(each.end, target.end, dial.port)
                 for number, (target, dial) in enumerate(targets)

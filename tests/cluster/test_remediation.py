@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.node.cred_files import test_node_cred_files as cred_files
-from pytest_k8ssec.probes.nodefacts import control_planes
+from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests import snippets
 from tests.cluster.harness import Place
@@ -126,4 +126,4 @@ def test_each_control_is_proven_by_one_of_these() -> None:
     elsewhere = {"sup-pull-auth"}  # tests/cluster/test_pull_auth.py: it needs a cluster that pulls every image
     objects = {each.control for each in snippets.manifests()}
     proven = {*PASTED, *objects, *snippets.texts("python"), *snippets.texts("sh"), *elsewhere}
-    assert {each.id for each in controls()} == proven
+    assert {each.id for each in packaged_controls()} == proven

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec import ordering
-from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.catalogue.packaged import packaged_controls
+from pytest_k8ssec.plugin import ordering
 from pytest_k8ssec.secrecy import redact
 
 LAB = '''
@@ -55,7 +55,7 @@ def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put back what an inner run registers for the whole process."""
     monkeypatch.setattr(redact, "_known", redact.Redactor())
-    monkeypatch.setattr(ordering, "controls", controls)
+    monkeypatch.setattr(ordering, "packaged_controls", packaged_controls)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec.catalogue import ROOT, controls
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, packaged_controls
 
-IDS = sorted(control.id for control in controls())
+IDS = sorted(control.id for control in packaged_controls())
 
 
 class _Chosen:
@@ -38,7 +38,7 @@ def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
 def having(mark: str) -> list[str]:
     """Ids of the controls whose metadata say so."""
     found = []
-    for control in controls():
+    for control in packaged_controls():
         frameworks = [name for name, ids in control.mappings.items() if ids]
         marks = [control.family.id, f"severity_{control.severity}", *frameworks, *(["slow"] if control.slow else [])]
         if mark in marks:
@@ -90,12 +90,12 @@ def test_the_package_of_controls_can_be_named(pytester: pytest.Pytester) -> None
 def test_one_control_can_be_named_by_module_and_by_file(pytester: pytest.Pytester) -> None:
     """A single control is found once by either name."""
     assert ["etcd-client-auth"] == collected(pytester, "--pyargs", "pytest_k8ssec.controls.etcd.client_auth")
-    assert ["etcd-client-auth"] == collected(pytester, str(ROOT / "etcd" / "client_auth.py"))
+    assert ["etcd-client-auth"] == collected(pytester, str(CONTROLS_FOLDER / "etcd" / "client_auth.py"))
 
 
 def test_naming_the_folder_and_the_option_collects_once(pytester: pytest.Pytester) -> None:
     """The controls' own folder beside --k8ssec-controls doubles nothing."""
-    assert IDS == collected(pytester, "--k8ssec-controls", str(ROOT))
+    assert IDS == collected(pytester, "--k8ssec-controls", str(CONTROLS_FOLDER))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_user_can_import_a_control_into_a_test_file(pytester: pytest.Pytester)
 def test_other_files_among_the_controls_are_no_controls(pytester: pytest.Pytester) -> None:
     """Package files, and files elsewhere, are not collected as controls."""
     pytester.makepyfile(helper="def test_hidden(): pass")
-    assert [] == collected(pytester, str(ROOT / "__init__.py"), "-p", "no:k8ssec-nothing")
+    assert [] == collected(pytester, str(CONTROLS_FOLDER / "__init__.py"), "-p", "no:k8ssec-nothing")
     assert [] == collected(pytester)
 
 
@@ -218,9 +218,9 @@ def test_a_whole_sabotage_run_has_a_bystander_for_each_pair(pytester: pytest.Pyt
     """Of all pairs of a sabotage and another control only those are left out that have nothing to judge."""
     items = chosen(pytester, "--k8ssec-controls", "--k8ssec-sabotage")
     expected = 0
-    for control in controls():
+    for control in packaged_controls():
         expected += 1 + 2 * len(control.sabotages)
-        for other in controls():
+        for other in packaged_controls():
             if other is not control:
                 expected += sum(not (each.needs_cluster and control.subject == "stack") for each in other.sabotages)
     assert expected == len(items)

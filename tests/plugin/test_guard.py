@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import pytest_k8ssec
-from pytest_k8ssec import guard
-from pytest_k8ssec.catalogue import ROOT, controls
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, packaged_controls
+from pytest_k8ssec.plugin import guard
 
 MOCKS = """
 import pytest
@@ -29,9 +29,9 @@ def mock(name):
 for name in %(names)r:
     globals()[f"fixture_{name}"] = mock(name)
 """
-NAMES = (*sorted(guard.names()), "pytestconfig")
+NAMES = (*sorted(guard.guarded_names()), "pytestconfig")
 CHOICE = tuple(
-    str(ROOT / name)
+    str(CONTROLS_FOLDER / name)
     for name in (
         "etcd/client_auth.py",
         "rbac/secrets_read.py",
@@ -79,16 +79,16 @@ def here(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
 def test_all_fixtures_of_ours_are_known() -> None:
     """The names are found where the fixtures are defined."""
     assert {
-        "allowed", "attacker", "blast_radius", "cluster", "deployed", "judge", "k8ssec_phase", "k8ssec_site",
-        "k8ssec_sites", "nodes", "outside", "pool", "reachability", "stack", "twin",
-    } == guard.names()  # fmt: skip
+        "allowed", "attacker", "blast_radius", "cluster", "deployed", "judge", "k8ssec_phase", "k8ssec_testbed",
+        "k8ssec_testbeds", "nodes", "outside", "pool", "reachability", "stack", "twin",
+    } == guard.guarded_names()  # fmt: skip
 
 
 def test_our_fixtures_rest_on_nothing_that_others_may_define(request: pytest.FixtureRequest) -> None:
     """They ask for one another and for ``request``; each is found where the plugin registered it."""
     for name, found in guard.own_fixtures(request.session).items():
         (one,) = found
-        assert set(one.argnames) <= {*guard.names(), "request"}, name
+        assert set(one.argnames) <= {*guard.guarded_names(), "request"}, name
 
 
 @pytest.mark.parametrize("options", [["-n", "2"], ["--import-mode=importlib"]], ids=" ".join)
@@ -97,7 +97,7 @@ def test_mocks_in_a_root_conftest_change_no_verdict(here: pytest.Pytester, optio
     without = told(here, "--k8ssec-controls")
     here.makeconftest(mocks())
     assert without == told(here, "--k8ssec-controls", *options)
-    assert len(controls()) == len(without)
+    assert len(packaged_controls()) == len(without)
 
 
 def test_mocks_of_a_plugin_change_no_verdict(here: pytest.Pytester) -> None:
@@ -109,7 +109,7 @@ def test_mocks_of_a_plugin_change_no_verdict(here: pytest.Pytester) -> None:
     assert without == told(here, *CHOICE)
 
 
-@pytest.mark.parametrize("name", ["judge", "cluster", "k8ssec_site", "k8ssec_sites", "pytestconfig"])
+@pytest.mark.parametrize("name", ["judge", "cluster", "k8ssec_testbed", "k8ssec_testbeds", "pytestconfig"])
 def test_one_mock_changes_no_verdict(here: pytest.Pytester, name: str) -> None:
     """Each name by itself: the others are ours then, and rest on it."""
     without = told(here, *CHOICE)
@@ -130,9 +130,9 @@ def test_one_mock_changes_no_verdict(here: pytest.Pytester, name: str) -> None:
             "import pytest\n@pytest.fixture\ndef docker_client():\n    raise RuntimeError('theirs')\n"
             "@pytest.fixture\ndef cluster(docker_client): return docker_client\n"
         ),
-        "from pytest_k8ssec.fixtures import cluster, judge\n",
+        "from pytest_k8ssec.plugin.fixtures import cluster, judge\n",
         (
-            "import functools, pytest\nfrom pytest_k8ssec import fixtures\n"
+            "import functools, pytest\nfrom pytest_k8ssec.plugin import fixtures\n"
             "def mine(): return None\nmine.__module__ = fixtures.__name__\njudge = pytest.fixture(mine, name='judge')\n"
         ),
     ],
@@ -147,7 +147,7 @@ def test_other_ways_to_define_a_fixture_change_no_verdict(here: pytest.Pytester,
 
 def test_fixtures_that_the_ini_file_asks_for_change_no_verdict(here: pytest.Pytester) -> None:
     """``usefixtures`` of a project is about its own tests."""
-    anonymous = str(ROOT / "kubelet" / "anon.py")
+    anonymous = str(CONTROLS_FOLDER / "kubelet" / "anon.py")
     without = told(here, anonymous)
     here.makeini("[pytest]\nusefixtures = stack\n")
     assert without == told(here, anonymous)
@@ -161,7 +161,7 @@ def test_values_put_in_place_of_a_fixture_are_not_taken(here: pytest.Pytester, i
         answering=mocks()
         + f"""
 def pytest_generate_tests(metafunc):
-    asked = [name for name in {sorted(guard.names())!r} if name in metafunc.fixturenames]
+    asked = [name for name in {sorted(guard.guarded_names())!r} if name in metafunc.fixturenames]
     metafunc.parametrize(asked, [[MagicMock() for _ in asked] for _ in range(2)], indirect={indirect}, scope="session")
 """
     )
@@ -185,7 +185,7 @@ def test_values_put_in_place_of_what_a_fixture_gave_are_refused(here: pytest.Pyt
 
 def test_the_phases_of_a_sabotage_reach_each_control(here: pytest.Pytester) -> None:
     """Under --k8ssec-sabotage: a foreign ``judge`` knows nothing of phases, and must not hide them."""
-    options = (CHOICE[0], str(ROOT / "api" / "authz.py"), "--k8ssec-sabotage")
+    options = (CHOICE[0], str(CONTROLS_FOLDER / "api" / "authz.py"), "--k8ssec-sabotage")
     without = told(here, *options)
     here.makeconftest(mocks())
     assert without == told(here, *options)
@@ -214,7 +214,7 @@ def test_a_copy_inside_the_project_with_mocks_on_the_way(
     for folder in (here.path, here.path / ".venv" / "lib"):
         (folder / "conftest.py").write_text(mocks())
     assert without == told(here, "--k8ssec-controls", alone=True)
-    assert len(controls()) == len(without)
+    assert len(packaged_controls()) == len(without)
 
 
 def test_tests_and_controls_of_a_user_keep_theirs(here: pytest.Pytester) -> None:
@@ -222,7 +222,7 @@ def test_tests_and_controls_of_a_user_keep_theirs(here: pytest.Pytester) -> None
     here.makeconftest("import pytest\n@pytest.fixture\ndef cluster(): return 'theirs'\n")
     here.makepyfile(
         """
-        from pytest_k8ssec.control import Severity, control
+        from pytest_k8ssec.catalogue.control import Severity, control
 
         def test_mine(cluster): assert cluster == "theirs"
 
@@ -242,10 +242,10 @@ def test_a_packaged_sabotage_gets_ours_also_before_a_users_control(here: pytest.
     here.makepyfile(
         """
         import pytest
-        from pytest_k8ssec import guard
-        from pytest_k8ssec.catalogue import controls
-        from pytest_k8ssec.control import Severity, control, sabotage
-        from pytest_k8ssec.packs import Pack
+        from pytest_k8ssec.plugin import guard
+        from pytest_k8ssec.catalogue.packaged import packaged_controls
+        from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+        from pytest_k8ssec.sabotages.packs import Pack
 
         @control(severity=Severity.LOW, subject="cluster")
         def test_net_mine(judge, cluster): pass
@@ -254,7 +254,7 @@ def test_a_packaged_sabotage_gets_ours_also_before_a_users_control(here: pytest.
         def broken(cluster): yield
 
         def test_which(request, cluster):
-            ours = next(each for control in controls() for each in control.sabotages if each.live)
+            ours = next(each for control in packaged_controls() for each in control.sabotages if each.live)
             theirs = test_net_mine.__k8ssec_control__.sabotages[0]
             assert guard.resolver(request.node, Pack.alone(theirs))("cluster") == "theirs"
             resolve = guard.resolver(request.node, Pack.alone(ours))
@@ -268,9 +268,9 @@ def test_a_packaged_sabotage_gets_ours_also_before_a_users_control(here: pytest.
 
 def test_the_controls_lie_where_the_catalogue_says(tmp_path: Path) -> None:
     """Also by another way to the same place."""
-    from pytest_k8ssec.catalogue import is_control_file
+    from pytest_k8ssec.catalogue.packaged import is_control_file
 
     link = tmp_path / "controls"
-    link.symlink_to(ROOT)
+    link.symlink_to(CONTROLS_FOLDER)
     assert is_control_file(link / "etcd" / "client_auth.py")
     assert not is_control_file(tmp_path / "etcd" / "client_auth.py")

@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec import docker
-from pytest_k8ssec.releases import PROBE_IMAGE
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.machine.releases import PROBE_IMAGE
 from tests.plugin.conftest import Run
-from tests.unit.dockers import FakeDocker
+from tests.unit.machine.dockers import FakeDocker
 
 _GONE = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 _SITE = """
 import pytest
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
-from pytest_k8ssec.tools import Image
+from pytest_k8ssec.machine.tools import Image
 
 NODE = Node("n", "192.0.2.9", control_plane=True, container="n")
 
 @pytest.fixture(scope="session", autouse=True)
-def made(k8ssec_sites):
-    run = k8ssec_sites.run
+def made(k8ssec_testbeds):
+    run = k8ssec_testbeds.run
     run.will_create("cluster", "k8ssec-made")
-    k8ssec_sites.base.cluster = KindCluster(
+    k8ssec_testbeds.base.cluster = KindCluster(
         "k8ssec-made", run.directory / "kubeconfig", run.directory, True, "packaged", "", Image("probe", "1", "chosen"), run
     )
 """
@@ -206,8 +206,8 @@ def test_a_file_of_the_run_that_can_not_be_written_is_told_once(
 import pytest
 
 @pytest.fixture(scope="session", autouse=True)
-def in_the_way(k8ssec_sites):
-    (k8ssec_sites.run.directory / "base.lock").mkdir()
+def in_the_way(k8ssec_testbeds):
+    (k8ssec_testbeds.run.directory / "base.lock").mkdir()
 """
     )
     result = run(
@@ -236,7 +236,7 @@ def test_a_disk_that_fills_up_under_a_control_is_told_without_a_traceback(run: R
         f"""
 from pathlib import Path
 from lab import held
-from pytest_k8ssec.control import Severity, control
+from pytest_k8ssec.catalogue.control import Severity, control
 
 @control(severity=Severity.HIGH, subject="cluster")
 def test_net_door(judge):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.catalogue import ROOT
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
 
-AUTHZ = str(ROOT / "api" / "authz.py")
-TLS = str(ROOT / "api" / "tls.py")
+AUTHZ = str(CONTROLS_FOLDER / "api" / "authz.py")
+TLS = str(CONTROLS_FOLDER / "api" / "tls.py")
 NOTHING = "NO VERDICT: * controls were chosen, and none of them was judged"
 
 SETS_UP = """
@@ -173,7 +173,7 @@ def test_what_had_nothing_to_judge_got_a_verdict(here: pytest.Pytester) -> None:
     here.makepyfile(
         test_mine="""
         from lab import held
-        from pytest_k8ssec.control import Severity, control
+        from pytest_k8ssec.catalogue.control import Severity, control
 
         def test_door(judge): held(judge)
 

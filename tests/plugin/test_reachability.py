@@ -7,7 +7,7 @@ import pytest
 MEASURED = """
 import pytest
 from pytest_k8ssec.evidence import Outcome
-from tests.unit.reaching import destination, only, reach
+from tests.unit.reach.reaching import destination, only, reach
 
 @pytest.fixture
 def reachability():

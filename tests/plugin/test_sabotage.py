@@ -13,21 +13,21 @@ WORLD = '''
 import pytest
 from types import SimpleNamespace
 from lab import saw
-from pytest_k8ssec import ordering
-from pytest_k8ssec.control import Severity, control, control_of, sabotage
+from pytest_k8ssec.plugin import ordering
+from pytest_k8ssec.catalogue.control import Severity, control, control_of, sabotage
 
 WORLD = {"door": False, "window": False, "blind": False}
 EVENTS = []
 
 
 @pytest.fixture(scope="session")
-def k8ssec_site(request):
+def k8ssec_testbed(request):
     assert getattr(request, "param", None) is None
     return SimpleNamespace(refresh_pool=lambda: EVENTS.append("refresh"))
 
 
 @pytest.fixture(scope="session")
-def cluster(k8ssec_site):
+def cluster(k8ssec_testbed):
     return SimpleNamespace(name="fake", ours=%(ours)s)
 
 
@@ -62,7 +62,7 @@ def unlock(cluster):
     %(undoing)s
 
 
-ordering.controls = lambda: (control_of(test_net_door), control_of(test_net_window))
+ordering.packaged_controls = lambda: (control_of(test_net_door), control_of(test_net_window))
 '''
 DOOR = "WORLD.update(door=True)"
 BOTH = "WORLD.update(door=True, window=True)"

@@ -291,7 +291,7 @@ def test_no_ending_shows_a_secret(outputs: Outputs, ending: str, options: tuple[
 
 
 _PREPARES = """
-from pytest_k8ssec.session import SETTINGS
+from pytest_k8ssec.plugin.session import SETTINGS
 from pytest_k8ssec.stack import StackSource, prepare
 def test_it(request):
     settings = request.config.stash[SETTINGS]

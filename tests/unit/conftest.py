@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec import docker, tools
+from pytest_k8ssec.machine import docker, tools
 from pytest_k8ssec.secrecy import redact
-from tests.unit.dockers import FakeDocker
+from tests.unit.machine.dockers import FakeDocker
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.process import Completed
+from pytest_k8ssec.machine.process import Completed
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.catalogue import controls
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.errors import SettingsError
-from pytest_k8ssec.settings import OPTIONS, Option, Settings, check_places, resolve, table
+from pytest_k8ssec.settings import OPTIONS, Option, Settings, check_places, pyproject_table, resolve_settings
 
 BY_NAME = {option.name: option for option in OPTIONS}
 PLACES = ("cli", "env", "ini", "table")
@@ -44,7 +44,7 @@ def resolved(base: Path = Path("/base"), /, **places: Mapping[str, Any]) -> Sett
 
     environ = {BY_NAME[name].env: value for name, value in places.get("env", {}).items()}
     keys = {BY_NAME[name].key: raw for name, raw in places.get("table", {}).items()}
-    return resolve(source("cli"), environ, source("ini"), keys, base)
+    return resolve_settings(source("cli"), environ, source("ini"), keys, base)
 
 
 def refused(**places: Mapping[str, Any]) -> SettingsError:
@@ -163,7 +163,7 @@ def test_each_option_has_one_name_in_four_spellings(option: Option) -> None:
 def test_unknown_key_names_the_one_that_was_meant(key: str, fix: str) -> None:
     """A typo in the table is no setting that is silently ignored."""
     with pytest.raises(SettingsError) as caught:
-        resolve(lambda _: None, {}, lambda _: None, {key: "x"}, Path("/base"))
+        resolve_settings(lambda _: None, {}, lambda _: None, {key: "x"}, Path("/base"))
     found = caught.value
     assert f"[tool.k8ssec] {key}: no such setting" == found.message
     assert found.fix.startswith(fix)
@@ -294,7 +294,7 @@ def test_the_table_of_a_file(tmp_path: Path, text: str | None, expected: Mapping
     path = tmp_path / "pyproject.toml"
     if text is not None:
         path.write_text(text)
-    assert expected == table(path)
+    assert expected == pyproject_table(path)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_table_that_is_none(tmp_path: Path, text: bytes, expected: str) -> Non
     path = tmp_path / "pyproject.toml"
     path.write_bytes(text)
     with pytest.raises(SettingsError) as caught:
-        table(path)
+        pyproject_table(path)
     assert f"{path}: {expected}" == caught.value.message
 
 
@@ -339,8 +339,8 @@ def test_pages_have_examples() -> None:
 def test_an_example_can_be_copied(text: str, tmp_path: Path) -> None:
     """It is read without an error, and each exception is of a control that asks for exceptions, with a reason."""
     (tmp_path / "pyproject.toml").write_text(text)
-    found = resolve(lambda _: None, {}, lambda _: None, table(tmp_path / "pyproject.toml"), tmp_path)
-    known = {each.id: inspect.signature(each.function).parameters for each in controls()}
+    found = resolve_settings(lambda _: None, {}, lambda _: None, pyproject_table(tmp_path / "pyproject.toml"), tmp_path)
+    known = {each.id: inspect.signature(each.function).parameters for each in packaged_controls()}
     for control, subjects in found.allow.items():
         assert "allowed" in known[control]
         assert all(subject and reason for subject, reason in subjects.items())

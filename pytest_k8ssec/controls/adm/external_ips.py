@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.admission import admitted, offered
-from pytest_k8ssec.probes.nodefacts import without_plugin
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.sabotages.proofs import without_plugin
 from pytest_k8ssec.verdict import Judge
 
 _PLUGIN = "DenyServiceExternalIPs"

@@ -42,14 +42,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.admission import admitted, offered
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.podsecurity import pod
-from pytest_k8ssec.probes.withdrawn import withdrawn
+from pytest_k8ssec.probes.podsecurity import offered_pod
+from pytest_k8ssec.sabotages.withdrawal import withdrawn
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -67,7 +67,7 @@ def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mappi
             continue
         path = f"/api/v1/namespaces/{namespace}/pods"
         case = judge.case(f"namespace {namespace}")
-        fine, _ = offered(cluster, path, pod(cluster.probe_image))
+        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image))
         case.positive("the same pod with limits is let in", fine, succeeded=fine.status == 201)
         for without in (("cpu",), ("memory",), _BOUNDS):
             answer, made = offered(cluster, path, _unbounded(cluster.probe_image, without))
@@ -79,7 +79,7 @@ def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mappi
 
 def _unbounded(image: str, bounds: Sequence[str]) -> dict[str, Any]:
     """A pod without some limits; without any it asks for nothing either, as a quota may leave such pods out of its scope."""
-    offer = pod(image)
+    offer = offered_pod(image)
     resources = offer["spec"]["containers"][0]["resources"]
     for bound in bounds:
         del resources["limits"][bound]

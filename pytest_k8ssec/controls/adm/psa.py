@@ -30,14 +30,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.headers import MERGE_PATCH, MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.manifests import ENFORCE
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
 from pytest_k8ssec.probes.identities import api_evidence, service_account
-from pytest_k8ssec.probes.podsecurity import CHECKS, ENFORCE, LEVELS, Check, offer, pod
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.unrestricted import unrestricted_namespace
+from pytest_k8ssec.probes.podsecurity import CHECKS, LEVELS, Check, offer, offered_pod
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -56,7 +58,7 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
         judge.not_applicable("the stack has no namespace, and no workload in another one")
         return
     canary = unrestricted_namespace(pool)
-    admitted = {check: offer(cluster, canary, pod(cluster.probe_image, check)) for check in CHECKS}
+    admitted = {check: offer(cluster, canary, offered_pod(cluster.probe_image, check)) for check in CHECKS}
     for check, evidence in admitted.items():
         if evidence.status != 201:
             judge.note(f"{check.name}: not probed, as this API server admits such a pod nowhere: {evidence.detail}")
@@ -65,12 +67,12 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
         level = labels.get(ENFORCE, "privileged")
         case = judge.case(f"namespace {namespace} (enforces {level})")
-        fine = offer(cluster, namespace, pod(cluster.probe_image))
+        fine = offer(cluster, namespace, offered_pod(cluster.probe_image))
         case.positive("a compliant pod is let in", fine, succeeded=fine.status == 201)
         for check, elsewhere in admitted.items():
             if elsewhere.status == 201 and LEVELS.index(check.level) <= max(1, LEVELS.index(level)):
                 case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
-                answer = offer(cluster, namespace, pod(cluster.probe_image, check))
+                answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check))
                 through = _let_in(answer, check)
                 case.attack(f"{check.name}: create such a pod", answer, through=through)
                 table.put(check.name, namespace, answer, breach=through)
@@ -94,7 +96,7 @@ def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
         case.positive("its token is valid", known, succeeded=identity.is_itself(known))
         path = f"/api/v1/namespaces/{account.namespace}"
         for method, body, kind in (
-            ("PATCH", {"metadata": {"labels": {ENFORCE: "privileged"}}}, "application/merge-patch+json"),
+            ("PATCH", {"metadata": {"labels": {ENFORCE: "privileged"}}}, MERGE_PATCH_TYPE),
             ("PUT", _relabelled(cluster.api.get(path)), "application/json"),
         ):
             attempt = identity.attempt(
@@ -118,7 +120,7 @@ def _relabelled(namespace: Body) -> Body:
 def enforce_label_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """One of the stack's namespaces enforces no Pod Security level any more."""
     path = f"/api/v1/namespaces/{stack.pod_namespaces[0]}"
-    headers = {"Content-Type": "application/merge-patch+json"}
+    headers = MERGE_PATCH
     before = cluster.api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
     cluster.api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: None}}}, headers=headers)
     try:

@@ -45,19 +45,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.agent.tasks import Http
+from pytest_k8ssec.agent.vantage import NetworkVantage, probe
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import api_evidence, auditor
-from pytest_k8ssec.probes.nodefacts import unset
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Http
-from pytest_k8ssec.probes.vantage import NetworkVantage, probe
+from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
-_PORT = 6443
 _DATA = (
     "/api/v1/secrets?limit=1",
     "/api/v1/nodes?limit=1",
@@ -91,16 +91,16 @@ def test_api_anon_data(
             alive, authorised, *answers = probe(
                 vantage,
                 [
-                    Http(node.address, _PORT, "/livez", timeout=_TIMEOUT),
+                    Http(node.address, API_SERVER_PORT, "/livez", timeout=_TIMEOUT),
                     Http(
                         node.address,
-                        _PORT,
+                        API_SERVER_PORT,
                         _DATA[1],
                         headers={"Authorization": f"Bearer {token}"},
                         identity="as our auditor",
                         timeout=_TIMEOUT,
                     ),
-                    *(Http(node.address, _PORT, path, timeout=_TIMEOUT) for path in paths),
+                    *(Http(node.address, API_SERVER_PORT, path, timeout=_TIMEOUT) for path in paths),
                 ],
             )
             case = judge.case(f"API server on {node.name} from {vantage.source.kind}")

@@ -50,18 +50,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.agent.tasks import Http
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import auditor
-from pytest_k8ssec.probes.nodefacts import unset
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
-_PORT = 6443
 _VERSION = "/version"
 _TOLD = (_VERSION, "/api/v1/namespaces/kube-public/configmaps/cluster-info")
 _THROUGH = {200: True, 404: True, 401: False, 403: False}
@@ -79,9 +79,9 @@ def test_api_anon_minimal(
     bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
     for node in (node for node in cluster.nodes if node.control_plane):
         alive, authorised, *answers = attacker().probe(
-            Http(node.address, _PORT, "/livez"),
-            Http(node.address, _PORT, _VERSION, headers=bearer, identity="as our auditor"),
-            *(Http(node.address, _PORT, path) for path in _TOLD),
+            Http(node.address, API_SERVER_PORT, "/livez"),
+            Http(node.address, API_SERVER_PORT, _VERSION, headers=bearer, identity="as our auditor"),
+            *(Http(node.address, API_SERVER_PORT, path) for path in _TOLD),
         )
         case = judge.case(f"API server on {node.name} ({node.address})")
         case.positive("it answers", alive, succeeded=alive.outcome is Outcome.HTTP)

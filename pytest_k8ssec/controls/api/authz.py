@@ -32,12 +32,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.grants import everybody_may, rule
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity, api_evidence, nobody
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.rbac import rule
+from pytest_k8ssec.sabotages.grants import everybody_may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 

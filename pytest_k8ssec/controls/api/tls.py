@@ -33,20 +33,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
+from pytest_k8ssec.agent.client_hello import CURRENT, WEAK
+from pytest_k8ssec.agent.tasks import Hello, HelloHere
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.clusters import ports
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.facts.node import argument_evidence, arguments, control_planes
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes import kubelets
 from pytest_k8ssec.probes.certificates import foreign_certificate
-from pytest_k8ssec.probes.hello import CURRENT, WEAK
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Hello, HelloHere
 from pytest_k8ssec.verdict import Judge
 
-_PORT = 6443
 _THROUGH = {Outcome.OPEN: True, Outcome.TLS_ALERT: False, Outcome.CLOSED: False}
 _LOWEST = "VersionTLS10"
 _RSA_SUITE = "TLS_RSA_WITH_AES_128_GCM_SHA256"
@@ -55,8 +56,10 @@ _RSA_SUITE = "TLS_RSA_WITH_AES_128_GCM_SHA256"
 @control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.29", "4.2.12"), mitre=("T1557",), others=("C-0277",))
 def test_api_tls(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Offer each API server and kubelet what is weak, and nothing else, from a pod."""
-    servers = {f"API server on {node.name}": (node.address, _PORT) for node in cluster.nodes if node.control_plane}
-    servers |= {f"kubelet on {node.name}": (node.address, kubelets.PORT) for node in cluster.nodes}
+    servers = {
+        f"API server on {node.name}": (node.address, API_SERVER_PORT) for node in cluster.nodes if node.control_plane
+    }
+    servers |= {f"kubelet on {node.name}": (node.address, ports.KUBELET_PORT) for node in cluster.nodes}
     offers = (CURRENT, *WEAK)
     answers = iter(
         attacker().probe(

@@ -51,16 +51,16 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.auditlog import AuditLogs, audit_logs
+from pytest_k8ssec.facts.auditlog import AuditLogs, audit_logs
+from pytest_k8ssec.facts.node import argument_evidence, argument_file, arguments, control_planes
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import api_evidence, ourselves
-from pytest_k8ssec.probes.nodefacts import argument_evidence, argument_file, arguments, control_planes
-from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15

@@ -37,15 +37,16 @@ import secrets
 
 import yaml
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.headers import MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.auditlog import audit_logs
-from pytest_k8ssec.probes.nodefacts import argument_evidence, argument_file, control_planes
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.facts.auditlog import audit_logs
+from pytest_k8ssec.facts.node import argument_evidence, argument_file, control_planes
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.verdict import Judge
 
@@ -89,7 +90,7 @@ def _handle(cluster: Cluster, namespace: str, marker: str, canary: str) -> str:
         cluster.api.call("GET", path, **marked)
         cluster.api.call("GET", collection, params={"fieldSelector": f"metadata.name={marker}"}, **marked)
         cluster.api.call("PUT", path, body=secret, **marked)
-        merge = {**marked["headers"], "Content-Type": "application/merge-patch+json"}
+        merge = {**marked["headers"], "Content-Type": MERGE_PATCH_TYPE}
         cluster.api.call("PATCH", path, body={"stringData": secret["stringData"]}, headers=merge)
     finally:
         cluster.api.delete(path)

@@ -65,23 +65,24 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pytest_k8ssec.attack.findings import findings, narrower, shown
+from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.attack.findings import canary_positives, findings, narrower
 from pytest_k8ssec.attack.radius import BlastRadius
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.cni import allow_egress
-from pytest_k8ssec.probes.egress import let_out
+from pytest_k8ssec.facts.node import control_planes
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.etcd import CLIENTS
-from pytest_k8ssec.probes.grants import RBAC, binding, granted, may, rule
-from pytest_k8ssec.probes.nodefacts import control_planes
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.reconfigured import etcd_open, kubelet_open
-from pytest_k8ssec.probes.tasks import Tcp
-from pytest_k8ssec.probes.weakened import enforcing, weakened
+from pytest_k8ssec.probes.policy_enforcement import allow_egress
+from pytest_k8ssec.probes.rbac import RBAC, binding, rule
 from pytest_k8ssec.reach.propagation import await_policies
+from pytest_k8ssec.sabotages.egress import let_out
+from pytest_k8ssec.sabotages.grants import granted, may
+from pytest_k8ssec.sabotages.node_config import etcd_open, kubelet_open
+from pytest_k8ssec.sabotages.rollout import enforcing, weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -107,7 +108,7 @@ def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRad
     for name in narrower(_subject(workload), graph, agreed):
         judge.note(f"{_subject(workload)} reaches less than was agreed to, so write the baseline anew: {name}")
     for canary in blast_radius.shown(workload):
-        for what, evidence, succeeded in shown(canary):
+        for what, evidence, succeeded in canary_positives(canary):
             case.positive(what, evidence, succeeded=succeeded)
 
 

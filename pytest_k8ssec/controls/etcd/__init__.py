@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from pytest_k8ssec.agent.tasks import host_and_port
+from pytest_k8ssec.agent.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import blocked
+from pytest_k8ssec.evidence import Evidence, Outcome, blocked
+from pytest_k8ssec.facts.node import control_planes, heard_at
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.etcd import IN_PLAIN, OTHER_DOOR, Door, by_strangers, with_real_certificate
-from pytest_k8ssec.probes.nodefacts import control_planes, heard_at
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import authority
-from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.verdict import Judge
 
 _TALKED = {
@@ -40,7 +39,7 @@ def _knock(
     """Try all ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
     for (host, port), (connection, answers) in by_strangers(source, door, addresses).items():
         proof = with_real_certificate(cluster, node, door, host, port)
-        case = judge.case(f"{door.name} at {authority(host, port)} from {source.source}", required=False)
+        case = judge.case(f"{door.name} at {host_and_port(host, port)} from {source.source}", required=False)
         case.positive(f"{door.owner} certificate opens it", proof, succeeded=proof.status == 200)
         # Where TLS opens nothing, or the other door, plain text may be what opens this one.
         plain = answers.pop(IN_PLAIN)

@@ -27,19 +27,19 @@ Sources: CIS Kubernetes Benchmark 2.7; https://kubernetes.io/docs/setup/best-pra
 
 from __future__ import annotations
 
+from pytest_k8ssec.agent.tasks import host_and_port
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.certificates import authority as new_authority
+from pytest_k8ssec.facts.node import control_planes, heard_at, node_source
+from pytest_k8ssec.probes.certificates import certificate_authority as new_authority
 from pytest_k8ssec.probes.etcd import CLIENTS, OTHER_DOOR, PKI, Door, with_certificate, with_real_certificate
-from pytest_k8ssec.probes.kubelets import PORT
-from pytest_k8ssec.probes.nodefacts import control_planes, heard_at, node_source
-from pytest_k8ssec.probes.tasks import authority
 from pytest_k8ssec.verdict import Judge
 
-_KUBELETS = Door("kubelet", PORT, "GET", "/healthz", "", "apiserver-kubelet-client", "the API server's kubelet")
+_KUBELETS = Door("kubelet", KUBELET_PORT, "GET", "/healthz", "", "apiserver-kubelet-client", "the API server's kubelet")
 """Where the certificate that the cluster's CA signed is at home."""
 _THROUGH = {Outcome.HTTP: True, Outcome.TLS_ALERT: False, Outcome.CLOSED: False}
 
@@ -48,12 +48,12 @@ _THROUGH = {Outcome.HTTP: True, Outcome.TLS_ALERT: False, Outcome.CLOSED: False}
 def test_etcd_ca_isolation(judge: Judge, cluster: Cluster) -> None:
     """Show etcd a client certificate of the cluster's CA, at each of its addresses, on its own node."""
     for node in control_planes(cluster):
-        at_home = with_real_certificate(cluster, node, _KUBELETS, node.address, PORT)
+        at_home = with_real_certificate(cluster, node, _KUBELETS, node.address, KUBELET_PORT)
         for host, port in heard_at(cluster, node, "etcd"):
             proof = with_real_certificate(cluster, node, CLIENTS, host, port)
             if proof.status == OTHER_DOOR:
                 continue  # for peers, who are asked for certificates by another setting
-            case = judge.case(f"etcd at {authority(host, port)} on {node.name}", required=False)
+            case = judge.case(f"etcd at {host_and_port(host, port)} on {node.name}", required=False)
             case.positive("the real client certificate opens it", proof, succeeded=proof.status == 200)
             case.positive("a kubelet takes the other certificate", at_home, succeeded=at_home.status == 200 or None)
             answer = with_certificate(

@@ -31,14 +31,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.controls.etcd import strangers_knock
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.etcd import CLIENTS
-from pytest_k8ssec.probes.nodefacts import unset
-from pytest_k8ssec.probes.pool import Pod
+from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.verdict import Judge
 
 

@@ -34,20 +34,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.agent.tasks import Tcp, Trust
+from pytest_k8ssec.agent.vantage import NetworkVantage, Vantage, probe
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.facts.node import control_planes, listeners, node_source
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.etcd import CLIENTS, PEERS, own_ports
-from pytest_k8ssec.probes.nodefacts import control_planes, listeners, node_source
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Tcp, Trust
-from pytest_k8ssec.probes.vantage import NetworkVantage, Vantage, probe
 from pytest_k8ssec.verdict import Judge
-
-_API = 6443
 
 
 @control(severity=Severity.HIGH, subject="cluster", mitre=("T1133",), owasp=("K06:2025",))
@@ -60,18 +58,16 @@ def test_etcd_exposed(judge: Judge, cluster: Cluster, attacker: Callable[..., Po
         for source in sources:
             known, *answers = probe(
                 source,
-                [Trust(node.address, _API, ca, "the cluster's CA"), *(Tcp(node.address, port) for port in ports)],
+                [
+                    Trust(node.address, API_SERVER_PORT, ca, "the cluster's CA"),
+                    *(Tcp(node.address, port) for port in ports),
+                ],
             )
             case = judge.case(f"etcd on {node.name} ({node.address}) from {source.source}")
             reached = known.outcome is Outcome.OPEN
             case.positive("this node's API server answers at this address", known, succeeded=reached)
             for port, answer in zip(ports, answers, strict=True):
-                case.attack(f"connect to port {port}", answer, through=_connected(answer) if reached else None)
-
-
-def _connected(answer: Evidence) -> bool | None:
-    """Whether a connection to a node that is known to be ours opened."""
-    return True if answer.outcome is Outcome.OPEN else False if answer.outcome in STOPPED else None
+                case.attack(f"connect to port {port}", answer, through=got_through(answer) if reached else None)
 
 
 def _listens_everywhere(cluster: Cluster) -> Evidence:

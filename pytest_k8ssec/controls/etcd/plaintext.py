@@ -31,16 +31,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
+from pytest_k8ssec.agent.tasks import Http
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import STOPPED
+from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
+from pytest_k8ssec.facts.node import argument_evidence, arguments, control_planes
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.etcd import own_ports
-from pytest_k8ssec.probes.nodefacts import argument_evidence, arguments, control_planes
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.verdict import Judge
 
 _KNOWN = (2378, 2379, 2380, 2381, 2382, 4001)
@@ -58,7 +58,7 @@ def test_etcd_plaintext(judge: Judge, cluster: Cluster, pool: Pool, attacker: Ca
         tried = list(product(sorted({*_KNOWN, *own}), _PATHS))
         shown, tls, *answers = pod.probe(
             canary.plain_http,
-            Http(node.address, 6443, "/livez"),
+            Http(node.address, API_SERVER_PORT, "/livez"),
             *(Http(node.address, port, path, tls=False, identity="in plain text") for port, path in tried),
         )
         case = judge.case(f"etcd on {node.name} ({node.address})")

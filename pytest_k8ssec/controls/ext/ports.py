@@ -47,23 +47,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from pytest_k8ssec import docker
+from pytest_k8ssec.agent.tasks import Http, Tcp
+from pytest_k8ssec.agent.vantage import NetworkVantage, probe
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, NoAccess, SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.probes.cni import STOPPED
-from pytest_k8ssec.probes.exposure import API_SERVER, KUBELET, exposed, listening, on_node, opened_ports
-from pytest_k8ssec.probes.nodefacts import control_planes, node_source
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Http, Tcp
-from pytest_k8ssec.probes.vantage import NetworkVantage, probe
+from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, Source, got_through
+from pytest_k8ssec.facts.node import control_planes, node_source
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.probes.exposure import listener_here, on_node, opened_ports
+from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _KNOWN = (2379, 2380, 2381, 6443, 10248, 10249, 10250, 10255, 10256, 10257, 10258, 10259)
-_MEANT = {API_SERVER, KUBELET, 10256}
+_MEANT = {API_SERVER_PORT, KUBELET_PORT, 10256}
 _NETWORK = "kind"
 _TABLE = "port by where it was tried, from beside the nodes"
 _LOCAL = ("127.", "::1")
@@ -83,28 +84,22 @@ def test_ext_ports(
         judge.note(f"port {subject} is declared open: {reason}")
     meant = _MEANT | {int(port) for port in allowed if port.isdigit()}
     opened = opened_ports(cluster)
-    (api_server, *_) = [Tcp(node.address, API_SERVER) for node in cluster.nodes if node.control_plane]
+    (api_server, *_) = [Tcp(node.address, API_SERVER_PORT) for node in cluster.nodes if node.control_plane]
     table = judge.table(_TABLE)
     for node in cluster.nodes:
         asked_for = on_node(opened, node)
         ports = sorted({*_KNOWN, *asked_for} - meant)
         known, near, *answers = probe(
-            outside, [api_server, Tcp(node.address, KUBELET), *(Tcp(node.address, port) for port in ports)]
+            outside, [api_server, Tcp(node.address, KUBELET_PORT), *(Tcp(node.address, port) for port in ports)]
         )
         case = judge.case(f"node {node.name} ({node.address})")
         case.positive("the API server is in reach", known, succeeded=known.outcome is Outcome.OPEN)
         case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
         for port, answer in zip(ports, answers, strict=True):
             by = f" of {asked_for[port]}" if port in asked_for else ""
-            case.attack(f"connect to port {port}{by}", answer, through=_connected(answer))
-            table.put(f"{port}{by}", f"node {node.name}", answer, breach=_connected(answer))
+            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer))
+            table.put(f"{port}{by}", f"node {node.name}", answer, breach=got_through(answer))
     _published(judge, cluster, outside, allowed)
-
-
-def _connected(answer: Evidence) -> bool | None:
-    if answer.outcome is Outcome.OPEN:
-        return True
-    return False if answer.outcome in STOPPED else None
 
 
 def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed: Mapping[str, str]) -> None:
@@ -115,7 +110,7 @@ def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed:
         return
     tasks = [task for _, each in found for task in _asked(each, cluster.machine_address)]
     try:
-        with listening(cluster.machine_address) as ours:
+        with listener_here(cluster.machine_address) as ours:
             shown, *answers = probe(outside, [ours, *tasks])
     except NoAccess as error:  # then silence says nothing, but an answer still does
         shown = Evidence(Source("client", "this process"), "listen on this machine", Outcome.ERROR, str(error))
@@ -124,7 +119,7 @@ def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed:
     for (node, each), plain, tls in zip(found, answers[::2], answers[1::2], strict=True):
         case = judge.case(f"port {each.port} of this machine, published of {node.name}")
         # A firewall may hide our listener alone: that nothing is in reach here is never a reason to leave a port out.
-        case.positive("a listener of ours on this machine is in reach", shown, succeeded=_connected(shown) or None)
+        case.positive("a listener of ours on this machine is in reach", shown, succeeded=got_through(shown) or None)
         case.attack("get an answer in plain text", plain, through=_answered(plain))
         case.attack("get an answer over TLS", tls, through=_answered(tls))
         table.put(f"{each.port}, published of {node.name}", "this machine, plain text", plain, breach=_answered(plain))
@@ -153,7 +148,9 @@ def node_port(cluster: Cluster, pool: Pool) -> Iterator[Evidence]:
 
 def _published_to_others(cluster: Cluster) -> Evidence:
     (node, *_) = control_planes(cluster)
-    found = [each for each in cluster.published(node) if each.target == API_SERVER and not each.host.startswith(_LOCAL)]
+    found = [
+        each for each in cluster.published(node) if each.target == API_SERVER_PORT and not each.host.startswith(_LOCAL)
+    ]
     if not found:
         raise SabotageError("API server: is published to nobody but this machine")
     return Evidence(

@@ -37,14 +37,16 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
+from pytest_k8ssec.agent.tasks import Http, Tcp, host_and_port
+from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, ask, probe
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.exposure import API_SERVER, KUBELET, exposed, on_node, opened_ports
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.probes.exposure import on_node, opened_ports
 from pytest_k8ssec.probes.identities import auditor
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Http, Tcp, authority
-from pytest_k8ssec.probes.vantage import Answer, NetworkVantage, ask, probe
+from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -82,7 +84,7 @@ def test_ext_unauth_ui(
     given, plain = _proofs(cluster, pool, outside)
     for (host, port), by in _endpoints(cluster, allowed).items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
-        case = judge.case(f"{by} at {authority(host, port)}", required=False)
+        case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
         case.positive("it is open", there.evidence, succeeded=there.evidence.outcome is Outcome.OPEN)
         # Without these two nothing is known of any port: never a reason to leave one out.
         case.positive("a page that may be seen is seen from there", given, succeeded=given.status == 200 or None)
@@ -100,8 +102,8 @@ def _proofs(cluster: Cluster, pool: Pool, outside: NetworkVantage) -> list[Evide
     """What an authorised client gets from the API server, and what the same port says to plain HTTP."""
     bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
     host = next(node.address for node in cluster.nodes if node.control_plane)
-    version = Http(host, API_SERVER, "/version", headers=bearer, identity="as our auditor")
-    return probe(outside, [version, Http(host, API_SERVER, "/", tls=False)])
+    version = Http(host, API_SERVER_PORT, "/version", headers=bearer, identity="as our auditor")
+    return probe(outside, [version, Http(host, API_SERVER_PORT, "/", tls=False)])
 
 
 def _endpoints(cluster: Cluster, allowed: Mapping[str, str]) -> dict[tuple[str, int], str]:
@@ -109,9 +111,9 @@ def _endpoints(cluster: Cluster, allowed: Mapping[str, str]) -> dict[tuple[str, 
     opened = opened_ports(cluster)
     found: dict[tuple[str, int], str] = {}
     for node in cluster.nodes:
-        ports = {**on_node(opened, node), KUBELET: _KUBELET}
+        ports = {**on_node(opened, node), KUBELET_PORT: _KUBELET}
         if node.control_plane:
-            ports[API_SERVER] = "API server"
+            ports[API_SERVER_PORT] = "API server"
         found |= {(node.address, port): by for port, by in ports.items() if str(port) not in allowed}
     return found
 
@@ -134,7 +136,7 @@ def _onward(page: Http, answer: Answer) -> Http | None:
     """The page that a redirection names, where that is in the same place."""
     if answer.evidence.status not in _REDIRECTIONS:
         return None
-    here = f"{'https' if page.tls else 'http'}://{authority(page.host, page.port)}"
+    here = f"{'https' if page.tls else 'http'}://{host_and_port(page.host, page.port)}"
     target = urlsplit(urljoin(here + page.path, str(answer.raw.get("location", ""))))
     if f"{target.scheme}://{target.netloc}" != here:
         return None

@@ -26,18 +26,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import Http
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import PUBLIC_BOOTSTRAP_TOKEN, api_evidence, auditor, self_review
-from pytest_k8ssec.probes.partial import MANY
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Http
 from pytest_k8ssec.verdict import Judge
 
-_PORT = 6443
 _TYPE = "bootstrap.kubernetes.io/token"
 _OUR_TYPE = "k8ssec.dev/canary"
 _THROUGH = {201: True, 401: False}
@@ -57,8 +57,8 @@ def test_id_bootstrap_token(
     for node in (node for node in cluster.nodes if node.control_plane):
         public, valid = _until_refused(
             attacker(),
-            self_review(node.address, _PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token"),
-            self_review(node.address, _PORT, known.token, "as our auditor"),
+            self_review(node.address, API_SERVER_PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token"),
+            self_review(node.address, API_SERVER_PORT, known.token, "as our auditor"),
         )
         case = judge.case(f"API server on {node.name} ({node.address})")
         case.positive("a valid token is accepted from the same pod", valid, succeeded=valid.status == 201)
@@ -93,7 +93,7 @@ def _look_for_secrets(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mappi
 def _names(cluster: Cluster, namespace: str, kind: str) -> tuple[list[str], Evidence]:
     """The names of a namespace's Secrets of one type; their values never leave the API server."""
     path = f"/api/v1/namespaces/{namespace}/secrets"
-    answer = cluster.api.request("GET", path, params={"fieldSelector": f"type={kind}"}, headers=MANY)
+    answer = cluster.api.request("GET", path, params={"fieldSelector": f"type={kind}"}, headers=METADATA_OF_MANY)
     names = sorted(item["metadata"]["name"] for item in answer.body.get("items") or [])
     return names, api_evidence("", f"GET {path}, names of type {kind}", answer)
 

@@ -39,14 +39,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_k8ssec.agent.tasks import Tokens
+from pytest_k8ssec.agent.vantage import Answer
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.manifests import PodSpec, by_container
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence, holder
-from pytest_k8ssec.probes.manifests import PodSpec, by_container
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Tokens
-from pytest_k8ssec.probes.vantage import Answer
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -118,7 +119,7 @@ def default_account_automounts(cluster: Cluster, stack: Stack) -> Iterator[Evide
     """The default service account of one of the stack's namespaces mounts its token again."""
     path = f"/api/v1/namespaces/{stack.created_namespaces[0]}/serviceaccounts/default"
     before = cluster.api.get(path).get("automountServiceAccountToken")
-    headers = {"Content-Type": "application/merge-patch+json"}
+    headers = MERGE_PATCH
     cluster.api.call("PATCH", path, body={"automountServiceAccountToken": True}, headers=headers)
     try:
         yield api_evidence("", f"GET {path}: automountServiceAccountToken true", cluster.api.request("GET", path))

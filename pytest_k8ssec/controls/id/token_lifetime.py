@@ -29,15 +29,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pytest_k8ssec.agent.tasks import Tokens
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import holder
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.nodefacts import set_to
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Tokens
+from pytest_k8ssec.sabotages.proofs import set_to
 from pytest_k8ssec.verdict import Judge
 
 _FLAG = "service-account-extend-token-expiration"

@@ -32,14 +32,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity, holder, service_account
-from pytest_k8ssec.probes.nodefacts import set_to
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.sabotages.proofs import set_to
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 30

@@ -29,15 +29,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.agent.tasks import Http
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import auditor
-from pytest_k8ssec.probes.kubelets import PORT, configured, kubelet_request
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.probes.kubelets import configured, kubelet_request
 from pytest_k8ssec.verdict import Judge
 
 _THROUGH = {200: True, 403: True, 401: False}
@@ -55,7 +56,10 @@ def test_kubelet_anon(judge: Judge, cluster: Cluster, pool: Pool, attacker: Call
     tasks = [
         task
         for node in cluster.nodes
-        for task in (Http(node.address, PORT, "/pods"), kubelet_request(node, "/pods", reader, "as our auditor"))
+        for task in (
+            Http(node.address, KUBELET_PORT, "/pods"),
+            kubelet_request(node, "/pods", reader, "as our auditor"),
+        )
     ]
     answers = attacker().probe(*tasks)
     for node, anonymous, authorised in zip(cluster.nodes, answers[::2], answers[1::2], strict=True):

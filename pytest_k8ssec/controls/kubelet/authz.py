@@ -27,14 +27,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import auditor, nobody
 from pytest_k8ssec.probes.kubelets import configured, kubelet_request
-from pytest_k8ssec.probes.pool import Pod, Pool
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 

@@ -22,16 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.agent.tasks import Http, Tcp
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.clusters import ports
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes import kubelets
-from pytest_k8ssec.probes.cni import STOPPED
-from pytest_k8ssec.probes.nodefacts import listeners, node_source
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Http, Tcp
+from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
+from pytest_k8ssec.facts.node import listeners, node_source
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.verdict import Judge
 
 _PORT = 10255
@@ -43,7 +42,9 @@ def test_kubelet_readonly(judge: Judge, cluster: Cluster, attacker: Callable[...
     """Ask every node's kubelet for its pods on the read-only port, from a pod."""
     for node in cluster.nodes:
         answer, connection, shown = attacker().probe(
-            Http(node.address, _PORT, "/pods", tls=False), Tcp(node.address, _PORT), Tcp(node.address, kubelets.PORT)
+            Http(node.address, _PORT, "/pods", tls=False),
+            Tcp(node.address, _PORT),
+            Tcp(node.address, ports.KUBELET_PORT),
         )
         case = judge.case(f"kubelet on {node.name} ({node.address})")
         case.attack("GET /pods", answer, through=_THROUGH.get(answer.outcome))

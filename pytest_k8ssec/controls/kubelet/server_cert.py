@@ -32,18 +32,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_k8ssec.agent.tasks import Trust
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.certificates import foreign_certificate
-from pytest_k8ssec.probes.kubelets import PORT, configured
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Trust
+from pytest_k8ssec.probes.kubelets import configured
 from pytest_k8ssec.verdict import Judge
 
-_API = 6443
 _CONVINCED = {Outcome.OPEN: True, Outcome.ABSENT: False}
 
 
@@ -52,11 +52,12 @@ def test_kubelet_server_cert(judge: Judge, cluster: Cluster, attacker: Callable[
     """Shake hands with every kubelet as a client that trusts the cluster's CA only, from a pod."""
     ca, made_up = cluster.api.ca_file.read_text(), foreign_certificate().certificate
     shown = attacker().probe(
-        *(Trust(node.address, _API, ca, "the cluster's CA") for node in cluster.nodes if node.control_plane)
+        *(Trust(node.address, API_SERVER_PORT, ca, "the cluster's CA") for node in cluster.nodes if node.control_plane)
     )
     for node in cluster.nodes:
         answer, fooled = attacker().probe(
-            Trust(node.address, PORT, ca, "the cluster's CA"), Trust(node.address, PORT, made_up, "a made-up CA")
+            Trust(node.address, KUBELET_PORT, ca, "the cluster's CA"),
+            Trust(node.address, KUBELET_PORT, made_up, "a made-up CA"),
         )
         case = judge.case(f"kubelet on {node.name} ({node.address})")
         for each in shown:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import blocked, enforces, settle
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Task
-from pytest_k8ssec.probes.vantage import probe_all
+from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.agent.vantage import probe_all
+from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.policy_enforcement import enforces, settle
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class WorkloadSuspect:
     """One workload, seen from inside."""
 
     workload: Workload
@@ -29,16 +29,15 @@ class Suspect:
 
     def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence) -> None:
         """Record what came of leaving by one way, and what came of it from the pod for which no policy holds."""
-        held = blocked(answer)
-        case.attack(what, answer, through=None if held is None else not held)
-        case.positive(f"{what}: a pod of ours on the same node gets through", shown, succeeded=_open(shown))
+        case.attack(what, answer, through=got_through(answer))
+        case.positive(f"{what}: a pod of ours on the same node gets through", shown, succeeded=got_through(shown))
 
     def gated(self, case: Case) -> None:
         """Record that policies are enforced here."""
         case.positive("policies are enforced here", self.gate, succeeded=self.gate.outcome is Outcome.DONE)
 
 
-def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> list[Suspect]:
+def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> list[WorkloadSuspect]:
     """A twin of each workload that is not declared, taken up by the policy engine; none where it enforces nothing.
 
     Raises:
@@ -61,12 +60,14 @@ def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str])
     home = pool.namespace("attacker")
     free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
     pool.remember(f"settled: {[twin.uid for twin in twins]}", lambda: settle(twins, next(iter(free.values()))))
-    return [Suspect(each, twin, free[twin.source.node], gate) for each, twin in zip(workloads, twins, strict=True)]
+    return [
+        WorkloadSuspect(each, twin, free[twin.source.node], gate) for each, twin in zip(workloads, twins, strict=True)
+    ]
 
 
 def tried(
-    suspects: Sequence[Suspect], ways: Callable[[Suspect], Sequence[Task]]
-) -> Iterator[tuple[Suspect, list[Evidence], list[Evidence]]]:
+    suspects: Sequence[WorkloadSuspect], ways: Callable[[WorkloadSuspect], Sequence[Task]]
+) -> Iterator[tuple[WorkloadSuspect, list[Evidence], list[Evidence]]]:
     """What comes of each suspect's ways out, for itself and for the pod beside it; all go at the same time.
 
     Raises:
@@ -75,8 +76,3 @@ def tried(
     planned = [(suspect, ways(suspect)) for suspect in suspects]
     answers = probe_all([(pod.vantage, tasks) for each, tasks in planned for pod in (each.pod, each.free)])
     yield from zip(suspects, answers[::2], answers[1::2], strict=True)
-
-
-def _open(answer: Evidence) -> bool | None:
-    stopped = blocked(answer)
-    return None if stopped is None else not stopped

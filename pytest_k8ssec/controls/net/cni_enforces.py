@@ -24,14 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body, KubeApi
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import STOPPED, enforcement
+from pytest_k8ssec.evidence import Evidence, got_through
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.policy_enforcement import enforcement
 from pytest_k8ssec.verdict import Judge
 
 _SYSTEM = "/apis/apps/v1/namespaces/kube-system/daemonsets"
@@ -48,12 +49,10 @@ def test_net_cni_enforces(judge: Judge, pool: Pool) -> None:
     for step in steps:
         for path, evidence in step.attempts:
             what = f"{step.name}: {path} after {step.milliseconds:.0f} ms"
-            known = evidence.outcome is Outcome.OPEN or evidence.outcome in STOPPED
-            got_through = evidence.outcome is Outcome.OPEN if known else None
             if step.open_expected:
-                case.positive(what, evidence, succeeded=got_through)
+                case.positive(what, evidence, succeeded=got_through(evidence))
             else:
-                case.attack(what, evidence, through=got_through)
+                case.attack(what, evidence, through=got_through(evidence))
     judge.note("; ".join(f"{step.name}: {step.milliseconds:.0f} ms" for step in steps))
 
 
@@ -85,7 +84,7 @@ def _engine(api: KubeApi) -> str:
 def _place(api: KubeApi, engine: str, selector: dict[str, str] | dict[str, None]) -> None:
     """Change where the engine may run, and wait until its pods have followed."""
     patch = {"spec": {"template": {"spec": {"nodeSelector": selector}}}}
-    headers = {"Content-Type": "application/merge-patch+json"}
+    headers = MERGE_PATCH
     changed = api.call("PATCH", f"{_SYSTEM}/{engine}", body=patch, headers=headers)
 
     def settled(found: Body | None) -> bool:

@@ -39,19 +39,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import Suspect, on_trial, tried
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT, ETCD_PORT, KUBELET_PORT
+from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.cni import allow_egress
-from pytest_k8ssec.probes.egress import let_out
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Tcp
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.policy_enforcement import allow_egress
+from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
-
-_API, _KUBELET, _ETCD = 6443, 10250, 2379
 
 
 @control(severity=Severity.HIGH, subject="stack", others=("MS-TA9029",))
@@ -59,14 +58,14 @@ def test_net_controlplane(judge: Judge, cluster: Cluster, stack: Stack, pool: Po
     """Let a twin of each workload connect to each node's API server, kubelet and etcd."""
     clients = {str(account): account.api_client for account in stack.service_accounts if account.api_client}
 
-    def ways(suspect: Suspect) -> list[Tcp]:
+    def ways(suspect: WorkloadSuspect) -> list[Tcp]:
         account = f"{suspect.workload.namespace}/{suspect.workload.service_account}"
         if account in clients:
             judge.note(f"{account} is declared a client of the API: {clients[account]}")
-        ports = (_KUBELET, _ETCD) if account in clients else (_API, _KUBELET, _ETCD)
+        ports = (KUBELET_PORT, ETCD_PORT) if account in clients else (API_SERVER_PORT, KUBELET_PORT, ETCD_PORT)
         return [Tcp(node.address, port) for node in cluster.nodes for port in ports]
 
-    for suspect, answers, shown in tried(on_trial(judge, stack, pool, allowed), ways):
+    for suspect, answers, shown in tried(workloads_on_trial(judge, stack, pool, allowed), ways):
         for answer, known in zip(answers, shown, strict=True):
             case = judge.case(f"{suspect.workload}: {answer.request}", required=False)
             suspect.attack(case, "connect", answer, known)
@@ -81,5 +80,5 @@ def egress_allowed_to_nodes(cluster: Cluster, stack: Stack, twin: Callable[[Work
     def policy(namespace: str) -> Body:
         return allow_egress(namespace, *addresses)
 
-    with let_out(cluster.api, stack, twin, policy, lambda: Tcp(addresses[0], _KUBELET)) as proof:
+    with let_out(cluster.api, stack, twin, policy, lambda: Tcp(addresses[0], KUBELET_PORT)) as proof:
         yield proof

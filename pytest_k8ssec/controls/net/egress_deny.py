@@ -48,18 +48,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import Resolve, Task, Udp
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import Suspect, on_trial, tried
+from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import allow_egress
-from pytest_k8ssec.probes.egress import let_out
-from pytest_k8ssec.probes.manifests import CANARY_PORT, PodSpec
-from pytest_k8ssec.probes.outside import outside_listener
-from pytest_k8ssec.probes.policies import egress_ports
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.targets import Port
-from pytest_k8ssec.probes.tasks import Resolve, Task, Udp
+from pytest_k8ssec.facts.listening_ports import Port
+from pytest_k8ssec.facts.policies import egress_ports
+from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.outside_listener import outside_listener
+from pytest_k8ssec.probes.policy_enforcement import allow_egress
+from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
 
@@ -71,12 +71,12 @@ _FURTHER = 8
 @control(severity=Severity.HIGH, subject="stack", cis=("5.3.2",), others=("C-0030",))
 def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload reach for a pod of another namespace, and for the outside."""
-    suspects = on_trial(judge, stack, pool, allowed)
+    suspects = workloads_on_trial(judge, stack, pool, allowed)
     (canary,) = pool.lease(PodSpec(pool.namespace("canary"), purpose="canary"))
     named = {each: _named(cluster, each) for each in {suspect.workload.namespace for suspect in suspects}}
     outside = outside_listener(cluster, (*_ALWAYS, *(port for ports in named.values() for port in ports)))
 
-    def ways(suspect: Suspect) -> dict[str, Task]:
+    def ways(suspect: WorkloadSuspect) -> dict[str, Task]:
         further = dict.fromkeys((*_ALWAYS, *named[suspect.workload.namespace]))
         return {
             "a pod of another namespace, TCP": canary.canary,

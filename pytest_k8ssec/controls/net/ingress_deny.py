@@ -44,17 +44,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import STOPPED, allow_all_ingress, await_canary, enforces
-from pytest_k8ssec.probes.listening import prove_listening
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.policies import End, Peer, lets_in
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.targets import Target, named_ports, targets
-from pytest_k8ssec.probes.tasks import Tcp
+from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.facts.listening_ports import Target, named_ports, targets
+from pytest_k8ssec.facts.policies import End, Peer, lets_in
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress, await_canary, enforces
+from pytest_k8ssec.probes.prove_listening import prove_listening
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
 
@@ -84,8 +84,7 @@ def test_net_ingress_deny(
     for words, source in sources.items():
         canary_answer, *answers = source.probe(canary.canary, *(Tcp(target.address, target.port) for target in wanted))
         for target, answer in zip(wanted, answers, strict=True):
-            known = answer.outcome is Outcome.OPEN or answer.outcome in STOPPED
-            cases[target].attack(f"connect, {words}", answer, through=answer.outcome is Outcome.OPEN if known else None)
+            cases[target].attack(f"connect, {words}", answer, through=got_through(answer))
             reached = canary_answer.outcome is Outcome.OPEN
             cases[target].positive(f"the attacker, {words}, reaches a canary", canary_answer, succeeded=reached)
     for target, case in cases.items():

@@ -39,15 +39,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.net import on_trial, tried
+from pytest_k8ssec.controls.net import tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.cni import allow_egress
-from pytest_k8ssec.probes.egress import let_out
-from pytest_k8ssec.probes.metadata import ADDRESS, METADATA, served
-from pytest_k8ssec.probes.pool import Pod, Pool
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.cloud_metadata import ADDRESS, METADATA, served
+from pytest_k8ssec.probes.policy_enforcement import allow_egress
+from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
 
@@ -61,7 +61,7 @@ from pytest_k8ssec.verdict import Judge
 )
 def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload connect to the metadata service."""
-    suspects = on_trial(judge, stack, pool, allowed)
+    suspects = workloads_on_trial(judge, stack, pool, allowed)
     free = {suspect.free.source.node: suspect.free for suspect in suspects}
     with ExitStack() as services:
         for node in (node for node in cluster.nodes if node.name in free):

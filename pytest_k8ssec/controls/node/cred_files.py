@@ -26,11 +26,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.nodefacts import arguments, control_planes, node_source
+from pytest_k8ssec.facts.node import arguments, control_planes, node_source
 from pytest_k8ssec.verdict import Judge
 
 _ADMIN = "/etc/kubernetes/admin.conf"

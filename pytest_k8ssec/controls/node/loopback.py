@@ -36,20 +36,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.agent.vantage import NetworkVantage, probe
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.cni import STOPPED
-from pytest_k8ssec.probes.nodefacts import control_planes, listeners, node_source
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.tasks import Tcp
-from pytest_k8ssec.probes.vantage import NetworkVantage, probe
+from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.facts.node import control_planes, listeners, node_source
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.verdict import Judge
 
 _PORTS = {10248: "kubelet", 10249: "kube-proxy", 10257: "kube-controller-manager", 10259: "kube-scheduler"}
-_KUBELET = 10250
 
 
 @control(
@@ -63,7 +62,7 @@ def test_node_loopback(judge: Judge, cluster: Cluster, attacker: Callable[..., P
     """Connect to each of these ports at each node's address, from a pod."""
     pod = attacker()
     for node in cluster.nodes:
-        near, *answers = pod.probe(Tcp(node.address, _KUBELET), *(Tcp(node.address, port) for port in _PORTS))
+        near, *answers = pod.probe(Tcp(node.address, KUBELET_PORT), *(Tcp(node.address, port) for port in _PORTS))
         listening = _on_loopback(cluster, node)
         for (port, process), answer in zip(_PORTS.items(), answers, strict=True):
             case = judge.case(f"{process} on {node.name}, port {port}", required=False)
@@ -72,8 +71,7 @@ def test_node_loopback(judge: Judge, cluster: Cluster, attacker: Callable[..., P
             if port in listening:
                 shown = listening[port]
                 case.positive("it listens on loopback", shown, succeeded=shown.outcome is Outcome.OPEN)
-            known = answer.outcome is Outcome.OPEN or answer.outcome in STOPPED
-            case.attack("connect", answer, through=answer.outcome is Outcome.OPEN if known else None)
+            case.attack("connect", answer, through=got_through(answer))
 
 
 def _on_loopback(cluster: Cluster, node: Node) -> Mapping[int, Evidence]:

@@ -27,21 +27,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.headers import MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.nodefacts import without_plugin
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.sabotages.proofs import without_plugin
 from pytest_k8ssec.verdict import Judge
 
 _PLUGIN = "NodeRestriction"
 _RESERVED = "node-restriction.kubernetes.io/k8ssec"
 _FREE = "k8ssec.dev/canary"
 _THROUGH = {200: True, 403: False}
-_MERGE = "application/merge-patch+json"
 _NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -55,11 +55,13 @@ class _AsNode:
     def label(self, node: str, label: str) -> Evidence:
         """Put a label on a node, as a dry run."""
         change = {"metadata": {"labels": {label: "true"}}}
-        return self._send("PATCH", f"/api/v1/nodes/{node}", _MERGE, change, f"label node {node} {label} (dry run)")
+        return self._send(
+            "PATCH", f"/api/v1/nodes/{node}", MERGE_PATCH_TYPE, change, f"label node {node} {label} (dry run)"
+        )
 
     def read(self, path: str) -> Evidence:
         """Get an object's metadata."""
-        return self._send("GET", path, _MERGE, None, f"GET {path}, metadata only")
+        return self._send("GET", path, MERGE_PATCH_TYPE, None, f"GET {path}, metadata only")
 
     def _send(self, method: str, path: str, kind: str, body: Body | None, what: str) -> Evidence:
         user = f"system:node:{self.node}"

@@ -22,15 +22,15 @@ Sources: CIS Kubernetes Benchmark 4.2.14, 5.6.2; https://kubernetes.io/docs/tuto
 
 from __future__ import annotations
 
+from pytest_k8ssec.agent.tasks import Privileges
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Privileges
 from pytest_k8ssec.verdict import Judge
 
 _UNCONFINED, _FILTERED = 0, 2

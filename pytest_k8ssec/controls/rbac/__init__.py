@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import Step
-from pytest_k8ssec.probes.identities import Identity, Rules, service_account
+from pytest_k8ssec.probes.escalation import WayUp
+from pytest_k8ssec.probes.identities import Identity, RbacRules, service_account
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 
-def on_trial(
+def accounts_on_trial(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]
 ) -> Iterator[tuple[ServiceAccount, Identity, Case]]:
     """Each service account that is not declared, with a token of its own and a case that shows that the token is valid.
@@ -32,7 +32,7 @@ def on_trial(
         yield account, identity, case
 
 
-def by_change(identity: Identity, step: Step, namespace: str, rules: Rules) -> Evidence | None:
+def by_change(identity: Identity, step: WayUp, namespace: str, rules: RbacRules) -> Evidence | None:
     """Where it may make no new binding or role: the right to change one that is there to the same end, None if it has none.
 
     That is asked for: to try it, an object of somebody else's would have to be named.

@@ -40,12 +40,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import by_change, on_trial
+from pytest_k8ssec.controls.rbac import accounts_on_trial, by_change
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.escalation import to_cluster_admin
-from pytest_k8ssec.probes.grants import binding, may, rule
+from pytest_k8ssec.probes.rbac import binding, rule
+from pytest_k8ssec.sabotages.grants import may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -63,7 +64,7 @@ held``: with a long name that is cut off. Any other 403 is admission's, and says
 )
 def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account bind itself to cluster-admin, as a dry run."""
-    for account, identity, case in on_trial(judge, cluster, stack, allowed):
+    for account, identity, case in accounts_on_trial(judge, cluster, stack, allowed):
         attempt = identity.attempt(
             "POST", _BINDINGS, body=binding("k8ssec-dry-run", account, "cluster-admin"), params={"dryRun": "All"},
             what="create ClusterRoleBinding of itself to cluster-admin (dry run)",

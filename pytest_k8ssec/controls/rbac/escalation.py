@@ -47,13 +47,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import by_change, on_trial
+from pytest_k8ssec.controls.rbac import accounts_on_trial, by_change
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import Step, in_cluster, in_namespace, places
-from pytest_k8ssec.probes.grants import granted
+from pytest_k8ssec.probes.escalation import WayUp, in_cluster, in_namespace, places
 from pytest_k8ssec.probes.identities import Identity, administrator
+from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -69,7 +69,7 @@ _THROUGH = {200: True, 201: True, 404: True, 403: False}
 def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account try each way to further rights, in each namespace and in the cluster."""
     shown: dict[str, Evidence] = {}
-    for account, identity, case in on_trial(judge, cluster, stack, allowed):
+    for account, identity, case in accounts_on_trial(judge, cluster, stack, allowed):
         inside = {name: in_namespace(account, name, cluster.probe_image) for name in places(stack)}
         for namespace, steps in {**inside, "": in_cluster()}.items():
             where = f"in {namespace}" if namespace else "in the cluster"
@@ -91,7 +91,7 @@ def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: 
                     _by_name(case, identity, step, namespace, name)
 
 
-def _attack(case: Case, identity: Identity, steps: Sequence[Step], where: str) -> dict[str, Evidence]:
+def _attack(case: Case, identity: Identity, steps: Sequence[WayUp], where: str) -> dict[str, Evidence]:
     """Try each step; those that are refused, which are a great many, become one record that names them all.
 
     Returns:
@@ -113,7 +113,7 @@ def _attack(case: Case, identity: Identity, steps: Sequence[Step], where: str) -
     return answers
 
 
-def _administrator(cluster: Cluster, steps: Sequence[Step]) -> Evidence:
+def _administrator(cluster: Cluster, steps: Sequence[WayUp]) -> Evidence:
     """The first step that does not work for an administrator either, or the last one: all of them work."""
     for step in steps:
         answer = administrator(cluster, step.method, step.path, **_request(step))
@@ -122,7 +122,7 @@ def _administrator(cluster: Cluster, steps: Sequence[Step]) -> Evidence:
     return answer
 
 
-def _request(step: Step) -> dict[str, Any]:
+def _request(step: WayUp) -> dict[str, Any]:
     return {"body": step.body, "headers": step.headers, "params": step.params}
 
 
@@ -130,7 +130,7 @@ def _through(answer: Evidence) -> bool | None:
     return _THROUGH.get(answer.status or 0)
 
 
-def _by_name(case: Case, identity: Identity, step: Step, namespace: str, name: str) -> None:
+def _by_name(case: Case, identity: Identity, step: WayUp, namespace: str, name: str) -> None:
     """A right on one object: asked for, as to use it on that object would not be harmless."""
     verb, resource, group = step.right
     answer = identity.may(verb, resource, group=group, namespace=namespace, name=name)

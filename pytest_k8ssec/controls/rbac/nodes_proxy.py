@@ -36,18 +36,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import Http
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import on_trial
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
+from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.grants import granted, rule
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import Http
+from pytest_k8ssec.probes.rbac import rule
+from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
-_PORT = 10250
 _RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
 _THROUGH = {200: True, 400: True, 404: True, 403: False}
 
@@ -62,7 +63,7 @@ def test_rbac_nodes_proxy(
     allowed: Mapping[str, str],
 ) -> None:
     """Let each service account ask each kubelet to run a command, directly and through the API server."""
-    may, trials = auditor(pool), list(on_trial(judge, cluster, stack, allowed))
+    may, trials = auditor(pool), list(accounts_on_trial(judge, cluster, stack, allowed))
     ways = [(node, method) for node in cluster.nodes for method in ("GET", "POST")]
     everybody = [may, *(identity for _, identity, _ in trials)]
     answers = iter(attacker().probe(*(_directly(who, *way) for who in everybody for way in ways)))
@@ -86,7 +87,7 @@ def _proxied(case: Case, identity: Identity, may: Identity, node: Node) -> None:
 
 def _directly(identity: Identity, node: Node, method: str) -> Http:
     bearer = {"Authorization": f"Bearer {identity.token}"}
-    return Http(node.address, _PORT, _RUN, method=method, headers=bearer, identity=f"as {identity.user}")
+    return Http(node.address, KUBELET_PORT, _RUN, method=method, headers=bearer, identity=f"as {identity.user}")
 
 
 def _through(answer: Evidence) -> bool | None:

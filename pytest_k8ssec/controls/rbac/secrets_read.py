@@ -40,14 +40,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.headers import METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.rbac import on_trial
+from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.escalation import places
-from pytest_k8ssec.probes.grants import granted, rule
 from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
-from pytest_k8ssec.probes.partial import MANY, ONE
+from pytest_k8ssec.probes.rbac import rule
+from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -66,8 +67,10 @@ _THROUGH = {200: True, 404: True, 403: False}
 def test_rbac_secrets_read(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account list, watch and get Secrets, in its own namespace and in others."""
     paths = {name: f"/api/v1/namespaces/{name}/secrets" for name in places(stack)}
-    shown = {path: administrator(cluster, "GET", path, headers=MANY, params=_LIST) for path in paths.values()}
-    for _, identity, case in on_trial(judge, cluster, stack, allowed):
+    shown = {
+        path: administrator(cluster, "GET", path, headers=METADATA_OF_MANY, params=_LIST) for path in paths.values()
+    }
+    for _, identity, case in accounts_on_trial(judge, cluster, stack, allowed):
         for namespace, path in paths.items():
             case.positive("an administrator lists them", shown[path], succeeded=shown[path].status == 200)
             _attack(case, identity, path)
@@ -86,12 +89,14 @@ def _attack(case: Case, identity: Identity, path: str, name: str = "") -> None:
     only = {"fieldSelector": f"metadata.name={name}"} if name else {}
     for verb, params in (("list", _LIST), ("watch", _WATCH)):
         what = f"{verb} {path}{f', only {name}' if name else ''}"
-        answer = identity.attempt("GET", path, headers=MANY, params={**params, **only}, what=f"{what}, metadata only")
+        answer = identity.attempt(
+            "GET", path, headers=METADATA_OF_MANY, params={**params, **only}, what=f"{what}, metadata only"
+        )
         case.attack(what, answer, through=_through(answer))
 
 
 def _get(identity: Identity, path: str, name: str) -> Evidence:
-    return identity.attempt("GET", f"{path}/{name}", headers=ONE)
+    return identity.attempt("GET", f"{path}/{name}", headers=METADATA_OF_ONE)
 
 
 def _through(answer: Evidence) -> bool | None:

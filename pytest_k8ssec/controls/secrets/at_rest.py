@@ -47,14 +47,15 @@ from __future__ import annotations
 import base64
 import secrets
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.facts.node import control_planes
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.etcd import raw_prefixes, raw_value
-from pytest_k8ssec.probes.nodefacts import control_planes, unset
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.written import write_secret
+from pytest_k8ssec.probes.write_through import write_secret
+from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.verdict import Judge
 

@@ -49,14 +49,14 @@ import gzip
 import secrets
 from collections.abc import Iterator, Mapping
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.leakage import Search, found_all, in_base64, in_logs, in_objects, marked
-from pytest_k8ssec.probes.pool import Pool
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack import SAMPLE, Stack
 from pytest_k8ssec.verdict import Case, Judge

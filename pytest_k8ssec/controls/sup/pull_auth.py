@@ -31,14 +31,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.admission import offered
-from pytest_k8ssec.probes.nodefacts import without_plugin
-from pytest_k8ssec.probes.podsecurity import pod
-from pytest_k8ssec.probes.pool import Pool
+from pytest_k8ssec.probes.podsecurity import offered_pod
+from pytest_k8ssec.sabotages.proofs import without_plugin
 from pytest_k8ssec.verdict import Judge
 
 _PLUGIN = "AlwaysPullImages"
@@ -63,7 +63,7 @@ def test_sup_pull_auth(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mapp
 
 
 def _pod(image: str, policy: str) -> dict[str, Any]:
-    offer = pod(image)
+    offer = offered_pod(image)
     offer["spec"]["containers"][0]["imagePullPolicy"] = policy
     return offer
 

@@ -56,16 +56,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.manifests import container_security
+from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.admission import admitted, await_admission, offered
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.manifests import container_security
-from pytest_k8ssec.probes.podsecurity import pod
-from pytest_k8ssec.probes.pool import Pod
-from pytest_k8ssec.probes.withdrawn import withdrawn
+from pytest_k8ssec.probes.podsecurity import offered_pod
+from pytest_k8ssec.sabotages.withdrawal import withdrawn
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -88,7 +88,7 @@ def test_sup_registry(
             continue
         path = f"/api/v1/namespaces/{namespace}/pods"
         case = judge.case(f"namespace {namespace}")
-        fine, _ = offered(cluster, path, pod(cluster.probe_image))
+        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image))
         case.positive(f"an allowed image, {cluster.probe_image}, is let in", fine, succeeded=fine.status == 201)
         for words, manifest in _pods(cluster.probe_image).items():
             answer, _ = offered(cluster, path, manifest)
@@ -145,10 +145,12 @@ def _parts(image: str) -> tuple[str, str]:
 def _pods(image: str) -> dict[str, dict[str, Any]]:
     """Pods that differ from one that is let in by where an image comes from."""
     foreign = _foreign(image)
-    init = pod(image)
+    init = offered_pod(image)
     init["spec"]["initContainers"] = copy.deepcopy(init["spec"]["containers"])
     init["spec"]["initContainers"][0] |= {"name": "init", "image": foreign[0]}
-    return {f"a container of {each}": pod(each) for each in foreign} | {f"an init container of {foreign[0]}": init}
+    return {f"a container of {each}": offered_pod(each) for each in foreign} | {
+        f"an init container of {foreign[0]}": init
+    }
 
 
 @sabotage(test_sup_registry)
@@ -156,11 +158,11 @@ def registry_policy_unbound(cluster: Cluster, stack: Stack) -> Iterator[Evidence
     """The policy that names the allowed registries is bound to nothing any more."""
     path = f"/api/v1/namespaces/{stack.pod_namespaces[0]}/pods"
     foreign = _foreign(cluster.probe_image)[0]
-    answer, _ = offered(cluster, path, pod(foreign))
+    answer, _ = offered(cluster, path, offered_pod(foreign))
     if not (named := _BINDING.search(answer.detail)):
         raise SabotageError(f"{path}: no binding of a ValidatingAdmissionPolicy denies {foreign}: {answer}")
     binding = f"{_BINDINGS}/{named[1]}"
     with withdrawn(cluster.api, binding):
-        await_admission(cluster, path, pod(foreign), let_in=True)
+        await_admission(cluster, path, offered_pod(foreign), let_in=True)
         yield api_evidence("", f"GET {binding}", cluster.api.request("GET", binding))
-    await_admission(cluster, path, pod(foreign), let_in=False)
+    await_admission(cluster, path, offered_pod(foreign), let_in=False)

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.probes.containers import containers
-from pytest_k8ssec.probes.manifests import PodSpec
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.unrestricted import unrestricted_pods
+from pytest_k8ssec.facts.containers import container_templates
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class ContainerSuspect:
     """One container of a workload."""
 
     workload: Workload
@@ -33,7 +33,9 @@ class Suspect:
         return f"{self.workload.namespace}/{self.workload.name}"
 
 
-def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> Iterator[Suspect]:
+def containers_on_trial(
+    judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]
+) -> Iterator[ContainerSuspect]:
     """Each container of the stack's workloads that are not declared, all pods started side by side.
 
     Raises:
@@ -48,10 +50,10 @@ def on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str])
         (workload, name, template)
         for workload in stack.workloads()
         if f"{workload.namespace}/{workload.name}" not in allowed
-        for name, template in containers(pool.cluster, workload).items()
+        for name, template in container_templates(pool.cluster, workload).items()
     ]
     pods = pool.lease(*(PodSpec(each.namespace, template=template, purpose="twin") for each, _, template in found))
     free = unrestricted_pods(pool, (pod.source.node for pod in pods)) if pods else {}
     for (workload, name, template), pod in zip(found, pods, strict=True):
         case = judge.case(f"{workload}, container {name}")
-        yield Suspect(workload, template, case, pod, free[pod.source.node])
+        yield ContainerSuspect(workload, template, case, pod, free[pod.source.node])

@@ -28,14 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import HostFile, Namespaces, WhichFile
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.wl import Suspect, on_trial
+from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.planted import RUNTIME_SOCKETS, Planted, host_mounts, planted
-from pytest_k8ssec.probes.pool import Pod, Pool
-from pytest_k8ssec.probes.tasks import HostFile, Namespaces, WhichFile
-from pytest_k8ssec.probes.weakened import weakened
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted, host_mounts, planted
+from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -53,7 +53,7 @@ _REACHED = {**_FOUND, Outcome.DENIED: True}
 )
 def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""
-    suspects = list(on_trial(judge, stack, pool, allowed))
+    suspects = list(containers_on_trial(judge, stack, pool, allowed))
     mounted = sorted({path for suspect in suspects for path in host_mounts(suspect.template).values()})
     for name in sorted({suspect.pod.source.node for suspect in suspects}):
         node = next(node for node in cluster.nodes if node.name == name)
@@ -63,7 +63,7 @@ def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
                     _attack(suspect, traces)
 
 
-def _attack(suspect: Suspect, traces: Planted) -> None:
+def _attack(suspect: ContainerSuspect, traces: Planted) -> None:
     case = suspect.case
     file, socket, spaces = _look(suspect.pod, traces)
     shown_file, shown_socket, shown_spaces = _look(suspect.unrestricted, traces)

@@ -34,14 +34,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import Privileges, RawSocket
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.wl import on_trial
+from pytest_k8ssec.controls.wl import containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.capabilities import names
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Privileges, RawSocket
-from pytest_k8ssec.probes.weakened import weakened
+from pytest_k8ssec.facts.capabilities import names
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -59,7 +59,7 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
 )
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""
-    for suspect in on_trial(judge, stack, pool, allowed):
+    for suspect in containers_on_trial(judge, stack, pool, allowed):
         (seen, *answers), (free, *shown) = suspect.pod.probe(*_ALL), suspect.unrestricted.probe(*_ALL)
         for task, answer, known in zip(_TASKS, answers, shown, strict=True):
             suspect.case.attack(f"open a raw socket ({task.family})", answer, through=_THROUGH.get(answer.outcome))

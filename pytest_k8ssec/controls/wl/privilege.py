@@ -48,14 +48,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pytest_k8ssec.agent.tasks import Mount, Privileges, Task, Write
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.control import Severity, control, sabotage
-from pytest_k8ssec.controls.wl import Suspect, on_trial
+from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.capabilities import names
-from pytest_k8ssec.probes.pool import Pool
-from pytest_k8ssec.probes.tasks import Mount, Privileges, Task, Write
-from pytest_k8ssec.probes.weakened import weakened
+from pytest_k8ssec.facts.capabilities import names
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -72,7 +72,7 @@ _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
 )
 def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look at itself, mount a file system and write to its root."""
-    for suspect in on_trial(judge, stack, pool, allowed):
+    for suspect in containers_on_trial(judge, stack, pool, allowed):
         seen, mounted, *written = suspect.pod.probe(*_TASKS)
         _itself(suspect, seen, allowed)
         suspect.case.attack("mount a file system", mounted, through=_done(mounted))
@@ -82,7 +82,7 @@ def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[s
         _shown(suspect)
 
 
-def _itself(suspect: Suspect, seen: Evidence, allowed: Mapping[str, str]) -> None:
+def _itself(suspect: ContainerSuspect, seen: Evidence, allowed: Mapping[str, str]) -> None:
     known = seen.outcome is Outcome.DONE
     held = (
         [name for name in names(seen.facts["effective"]) if f"{suspect.subject}:{name}" not in allowed] if known else []
@@ -104,7 +104,7 @@ def _written(answer: Evidence) -> bool | None:
     return False if answer.outcome is Outcome.DENIED and answer.detail == "EROFS" else _done(answer) or None
 
 
-def _shown(suspect: Suspect) -> None:
+def _shown(suspect: ContainerSuspect) -> None:
     """The same attacks by a pod that may do everything, on the same node."""
     seen, mounted, written, *_ = suspect.unrestricted.probe(*_TASKS)
     free = seen.outcome is Outcome.DONE and seen.facts["uid"] == 0 and bool(seen.facts["effective"])

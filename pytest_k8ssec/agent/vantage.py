@@ -1,0 +1,162 @@
+"""Places to probe from, and the one way to run the agent there: one exec, all tasks in it, JSON back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.machine.process import Completed
+
+AGENT = Path(__file__).parent / "remote" / "agent.py"
+BOOT = ("python3", "-c", "import sys;s=sys.stdin.buffer;exec(compile(s.read(int(s.readline())),'agent','exec'))")
+"""The command that runs a program of ours from its standard input."""
+_WORKERS = 64
+
+
+class Vantage(Protocol):
+    """A place that can run Python."""
+
+    @property
+    def source(self) -> Source:
+        """How evidence names the place."""
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """Run a command there. Raises ProbeError."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodVantage:
+    """Inside a running pod's container."""
+
+    cluster: Cluster
+    namespace: str
+    pod: str
+    container: str
+    source: Source
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """See :class:`Vantage`."""
+        return self.cluster.api.exec(
+            self.namespace, self.pod, argv, container=self.container, stdin=stdin, deadline=deadline
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkVantage:
+    """A node's network namespace, or (``node`` None) a container beside the nodes: outside the cluster."""
+
+    cluster: Cluster
+    node: Node | None
+
+    @property
+    def source(self) -> Source:
+        """See :class:`Vantage`."""
+        if self.node is None:
+            return Source("outside", "container on the nodes' network")
+        return Source("node", self.node.name, self.node.address, self.node.name)
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """See :class:`Vantage`."""
+        return self.cluster.in_network_of(self.node, argv, deadline=deadline, stdin=stdin)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One task's evidence, and what came back beside it and may be secret: never put that into a report."""
+
+    evidence: Evidence
+    raw: dict[str, Any]
+
+
+def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
+    """Run all tasks from one place, in one exec, at once.
+
+    Returns:
+        one answer a task, in the tasks' order.
+
+    Raises:
+        ProbeError: the exec failed, there is no Python, or the agent did not come to its end. No single answer of such a
+            run may be used.
+    """
+    if not tasks:
+        return []
+    nonce = secrets.token_hex(8)
+    listed = [{"id": number, **task.specification()} for number, task in enumerate(tasks)]
+    # Each worker does its share one after the other; an HTTP task may wait once to connect and once to read.
+    slowest = sum(task.get("timeout", 5.0) * 2 for task in listed) / min(_WORKERS, len(listed))
+    deadline = 10 + max(slowest, *(task.get("timeout", 5.0) * 2 for task in listed))
+    stdin = program(AGENT, {"nonce": nonce, "workers": _WORKERS, "tasks": listed})
+    done = vantage.execute(BOOT, stdin, deadline)
+    answers = _answers(done, nonce, len(tasks), vantage.source)
+    return [Answer(_evidence(vantage.source, task, raw), raw) for task, raw in zip(tasks, answers, strict=True)]
+
+
+def program(file: Path, specification: Mapping[str, Any]) -> bytes:
+    """What goes to :data:`BOOT` on standard input: the program, then what it is to do; each after its length."""
+    code, told = file.read_bytes(), json.dumps(specification).encode()
+    return b"%d\n%b%d\n%b" % (len(code), code, len(told), told)
+
+
+def probe(vantage: Vantage, tasks: Sequence[Task]) -> list[Evidence]:
+    """Like :func:`ask`, where only the evidence is wanted."""
+    return [answer.evidence for answer in ask(vantage, tasks)]
+
+
+def probe_all(asked: Sequence[tuple[Vantage, Sequence[Task]]]) -> list[list[Evidence]]:
+    """Like :func:`probe`, from several places at the same time. Raises ProbeError."""
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        return list(pool.map(lambda one: probe(*one), asked))
+
+
+def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[dict[str, Any]]:
+    """The agent's answers by task, believed only if all are there and the closing line carries the nonce."""
+    found: dict[int, dict[str, Any]] = {}
+    ended = False
+    for line in done.text.splitlines():
+        answer = _answer(line, source)
+        if answer.get("end") == nonce:
+            ended = True
+            continue
+        number, outcome = answer.get("id", -1), answer.get("outcome")
+        if number not in range(count) or number in found or outcome not in list(Outcome):
+            raise ProbeError(f"{source}: the agent gave an answer to nothing that it was asked")
+        found[number] = answer
+    if done.code != 0 or not ended or len(found) != count:
+        raise ProbeError(
+            f"{source}: the agent did not come to its end (exit code {done.code}, {len(found)} of {count} answers)",
+            # Not what it answered, which may hold a token.
+            details=replace(done, stdout=b"").errors,
+        )
+    return [found[number] for number in range(count)]
+
+
+def _answer(line: str, source: Source) -> dict[str, Any]:
+    """One line of the agent's; never quoted, as it may hold a token. Raises ProbeError where it is none."""
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise ProbeError(f"{source}: the agent answered with something that is not JSON")
+    return answer
+
+
+def _evidence(source: Source, task: Task, raw: dict[str, Any]) -> Evidence:
+    return Evidence(
+        source,
+        str(task),
+        Outcome(raw["outcome"]),
+        detail=str(raw.get("detail", ""))[:300],
+        status=raw.get("status"),
+        latency_ms=raw.get("ms"),
+        facts=raw.get("facts", {}),
+    )

@@ -1,0 +1,69 @@
+"""Group 1 of the walk: what is mounted in a container, Secrets and tokens among it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_k8ssec.agent.tasks import Readable, Task, WhichFile
+from pytest_k8ssec.agent.vantage import Answer
+from pytest_k8ssec.attack.container import Answers, Container
+from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.meter import Meter
+from pytest_k8ssec.attack.placement import secret_volumes, variables
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.probes.identities import Identity, account_user, holder
+
+_FOUND = {Outcome.DONE: Status.PROVEN, Outcome.ABSENT: Status.REFUTED}
+
+
+def mount_tasks(container: Container) -> list[Task]:
+    """What the container is asked about its mounts."""
+    mounts = container.template["spec"]["containers"][0].get("volumeMounts") or ()
+    held = secret_volumes(container.template["spec"])
+    return [
+        container.tokens,
+        *(WhichFile(each["mountPath"]) for each in mounts),
+        *(Readable(each["mountPath"]) for each in mounts if each["name"] in held),  # no others: a node's hold devices
+    ]
+
+
+def volumes(container: Container, found: Answers) -> Iterator[Edge]:
+    """What is mounted, and which Secrets can be read in there or are variables."""
+    spec = container.template["spec"]
+    namespace, workload, _ = container.name.split("/")
+    held = secret_volumes(spec)
+    for mount in spec["containers"][0].get("volumeMounts") or ():
+        volume = Vertex(Kind.VOLUME, f"{namespace}/{workload}/{mount['name']}")
+        there = found[str(WhichFile(mount["mountPath"]))].evidence
+        status = {Outcome.DONE: Status.PROVEN, Outcome.DENIED: Status.REFUTED}.get(there.outcome, Status.UNKNOWN)
+        yield container.edge("volume-discover", volume, status, there)
+        for secret in held.get(mount["name"], ()):
+            opened = found[str(Readable(mount["mountPath"]))].evidence
+            known = Status.UNKNOWN if opened.broken else _FOUND.get(opened.outcome, Status.UNKNOWN)
+            yield Edge(KINDS["secret-volume"], volume, Vertex(Kind.SECRET, f"{namespace}/{secret}"), known, opened)
+    for secret in variables(spec["containers"][:1]):
+        told = container.scene.told(f"the pod template of {workload}", "a twin has none of its variables")
+        yield container.edge("secret-variable", Vertex(Kind.SECRET, f"{namespace}/{secret}"), Status.INFERRED, told)
+
+
+def stolen_tokens(
+    container: Container, answer: Answer, meter: Meter, identities: dict[str, Identity]
+) -> Iterator[Edge]:
+    """Each token that was found, shown to the API server, which says whom it makes us."""
+    account = str(container.template["spec"].get("serviceAccountName") or "default")
+    own = Vertex(Kind.IDENTITY, account_user(container.pod.vantage.namespace, account))
+    there = answer.raw.get("tokens", [])
+    if not there or answer.evidence.broken:
+        known = Status.REFUTED if answer.evidence.outcome is Outcome.ABSENT else Status.UNKNOWN
+        yield container.edge("token-steal", own, known, answer.evidence)
+    for token in there:
+        claimed = str(token["claims"].get("sub", ""))
+        meter.request()
+        identity = holder(container.scene.cluster.api, token["token"], claimed)
+        review = identity.who_am_i()
+        status = {201: Status.PROVEN, 401: Status.REFUTED}.get(review.status or 0, Status.UNKNOWN)
+        user = review.detail if status is Status.PROVEN else claimed
+        if status is Status.PROVEN:
+            identities[user] = identity
+        yield container.edge("token-steal", Vertex(Kind.IDENTITY, user), status, review)

@@ -1,0 +1,140 @@
+"""Groups 5 and 6 of the walk: which doors of the network a container gets through, and whether it could join as a node.
+
+At each door one connect, and one harmless question. Where neither the container nor a canary gets a connection, nothing is
+there, and that is no edge. Where a connection is made and the question has no answer, nothing can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_k8ssec.agent.tasks import Http, Task, Tcp
+from pytest_k8ssec.attack.container import Answers, Container
+from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.placement import Scene
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT, ETCD_PORT, KUBELET_PORT
+from pytest_k8ssec.evidence import Evidence, Outcome, blocked
+from pytest_k8ssec.probes.cloud_metadata import METADATA
+from pytest_k8ssec.probes.etcd import CLIENTS
+from pytest_k8ssec.probes.identities import NOBODY, PUBLIC_BOOTSTRAP_TOKEN, Identity, self_review
+
+_NO_TLS = "the peer does not speak TLS"
+"""In agent/remote/agent.py's own words."""
+_RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
+_BOOTSTRAP_USER = f"system:bootstrap:{PUBLIC_BOOTSTRAP_TOKEN.partition('.')[0]}"
+
+
+def network_tasks(scene: Scene) -> list[Task]:
+    """What containers and canaries are asked alike: control plane, kubelets and the metadata service."""
+    asked: list[Task] = [METADATA]
+    for node in scene.cluster.nodes:
+        asked += [Tcp(node.address, KUBELET_PORT), _kubelet(node)]
+        if node.control_plane:
+            asked += [Tcp(node.address, API_SERVER_PORT), _join(node), Tcp(node.address, ETCD_PORT)]
+            asked += [_etcd(node, tls=True), _etcd(node, tls=False)]
+    return asked
+
+
+def stack_listener_tasks(container: Container) -> list[Task]:
+    """The stack's own listeners, a connect each."""
+    return [Tcp(each.address, each.port) for each in container.targets]
+
+
+def _kubelet(node: Node) -> Http:
+    return Http(node.address, KUBELET_PORT, _RUN)
+
+
+def _etcd(node: Node, *, tls: bool) -> Http:
+    return Http(
+        node.address, ETCD_PORT, CLIENTS.path, tls=tls, method=CLIENTS.method, body=CLIENTS.body,
+        identity="without a certificate",
+    )  # fmt: skip
+
+
+def _join(node: Node) -> Http:
+    return self_review(node.address, API_SERVER_PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token")
+
+
+def network(container: Container, found: Answers, shown: Answers, identities: dict[str, Identity]) -> Iterator[Edge]:
+    """All edges through doors of the network.
+
+    Args:
+        identities: by user; who joins is added to them.
+    """
+    for node in container.scene.cluster.nodes:
+        short = container.scene.short(node.name)
+        yield from _door(container, Tcp(node.address, KUBELET_PORT), f"kubelet on {short}", found, shown)
+        answer = found[str(_kubelet(node))].evidence
+        through = {200: True, 400: True, 404: True, 401: False, 403: False}
+        connect = found[str(Tcp(node.address, KUBELET_PORT))].evidence
+        yield from _spoken(container, "kubelet-anonymous", Vertex(Kind.KUBELET, short), connect, answer, through)
+        if not node.control_plane:
+            continue
+        yield from _door(container, Tcp(node.address, ETCD_PORT), f"etcd on {short}", found, shown)
+        yield from _etcd_read(container, node, found)
+        yield from _door(container, Tcp(node.address, API_SERVER_PORT), f"API server on {short}", found, shown)
+        joined = found[str(_join(node))].evidence
+        who = Vertex(Kind.IDENTITY, _BOOTSTRAP_USER)
+        connect = found[str(Tcp(node.address, API_SERVER_PORT))].evidence
+        for edge in _spoken(container, "bootstrap-token", who, connect, joined, {201: True, 401: False}):
+            if edge.open:
+                api = container.scene.cluster.api
+                identities[who.name] = Identity(api, who.name, PUBLIC_BOOTSTRAP_TOKEN)
+            yield edge
+    for edge in _door(container, METADATA, "metadata service", found, shown):
+        yield Edge(KINDS["metadata"], edge.source, edge.target, edge.status, edge.evidence)
+    yield from _others(container, found)
+
+
+def _door(container: Container, task: Task, name: str, found: Answers, shown: Answers) -> Iterator[Edge]:
+    """One connection to what listens; where neither the container nor the canary gets one, there is nothing."""
+    answer, known = found[str(task)].evidence, shown[str(task)].evidence
+    stopped = blocked(answer)
+    if stopped is False:
+        yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), Status.PROVEN, answer)
+    elif blocked(known) is False:
+        status = Status.REFUTED if stopped else Status.UNKNOWN
+        yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), status, answer)
+    elif stopped is None:
+        yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), Status.UNKNOWN, answer)
+
+
+def _etcd_read(container: Container, node: Node, found: Answers) -> Iterator[Edge]:
+    """Whether etcd answers without a certificate, or in plain text; that it does not speak TLS is no refusal."""
+    target = Vertex(Kind.ETCD, container.scene.short(node.name))
+    connect = found[str(Tcp(node.address, ETCD_PORT))].evidence
+    answer, plain = (found[str(_etcd(node, tls=tls))].evidence for tls in (True, False))
+    if plain.status == 200:
+        yield container.edge("etcd-read", target, Status.PROVEN, plain)
+    elif answer.outcome in (Outcome.TLS_ALERT, Outcome.CLOSED):
+        status = Status.UNKNOWN if answer.detail == _NO_TLS else Status.REFUTED
+        yield container.edge("etcd-read", target, status, answer)
+    else:
+        yield from _spoken(container, "etcd-read", target, connect, answer, {200: True, 401: False})
+
+
+def _spoken(
+    container: Container, kind: str, target: Vertex, connect: Evidence, answer: Evidence, through: Mapping[int, bool]
+) -> Iterator[Edge]:
+    """What came of a question; nothing is told of it only where the connect beside it was stopped as well."""
+    if answer.outcome is Outcome.HTTP:
+        known = through.get(answer.status or 0)
+        status = Status.UNKNOWN if known is None else Status.PROVEN if known else Status.REFUTED
+        yield container.edge(kind, target, status, answer)
+    elif not (blocked(answer) and blocked(connect)):
+        yield container.edge(kind, target, Status.UNKNOWN, answer)
+
+
+def _others(container: Container, found: Answers) -> Iterator[Edge]:
+    """The stack's own listeners, shown to listen by their sockets: any pod of a workload that answers is enough."""
+    best: dict[Vertex, Edge] = {}
+    for target in container.targets:
+        answer = found[str(Tcp(target.address, target.port))].evidence
+        stopped = blocked(answer)
+        status = Status.UNKNOWN if stopped is None else Status.REFUTED if stopped else Status.PROVEN
+        edge = container.edge("endpoint", target.vertex, status, answer)
+        if target.vertex not in best or edge.open:
+            best[target.vertex] = edge
+    yield from best.values()

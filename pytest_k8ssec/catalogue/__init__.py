@@ -1,0 +1,1 @@
+"""What a control is: its decorator, families, frameworks, and where the packaged ones are found."""

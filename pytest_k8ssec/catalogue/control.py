@@ -1,0 +1,244 @@
+"""``@control`` and ``@sabotage``: they annotate a test function and return it.
+
+A control is a test function in ``controls/<family>/<slug>.py``; its id, family, title and text come from where it
+stands and from its module's docstring, so that nothing is written twice. The docstring is a title line, then paragraphs;
+those that begin with ``Remediation:`` and ``Sources:`` are kept apart, and so are fenced blocks: what can be pasted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pytest_k8ssec.catalogue.families import FAMILIES, Family
+from pytest_k8ssec.catalogue.frameworks import reference
+from pytest_k8ssec.evidence import Evidence
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.clusters.kindconfig import KindConfig
+
+_ATTRIBUTE = "__k8ssec_control__"
+_FENCED = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+TestFunction = TypeVar("TestFunction", bound=Callable[..., None])
+
+
+class Severity(StrEnum):
+    """How bad a breach is."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Sabotage:
+    """A way to break a control, and what it is expected to break.
+
+    ``live`` changes a running cluster and undoes it; ``mutate`` changes the configuration that a cluster of its own is
+    made from, and ``proof`` shows on that cluster that it took effect. Exactly one of ``live`` and ``mutate`` is set.
+    """
+
+    name: str
+    title: str
+    kills: frozenset[str]
+    """Ids of all controls that it is expected to breach, its own among them."""
+    blinds: frozenset[str]
+    """Ids of controls that can't tell any more while it is in force."""
+    live: Callable[..., Iterator[Evidence]] | None = None
+    mutate: Callable[[KindConfig], None] | None = None
+    proof: Callable[[Cluster], Evidence] | None = None
+    alone: bool = False
+    """Whether no other may be in force beside it."""
+    owner: str = ""
+    """Id of the control that it is made for."""
+    shows: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """By id of a control that it kills: what that one must name, each in an attack that got through."""
+
+    @property
+    def needs_cluster(self) -> bool:
+        """Whether it needs a cluster of its own."""
+        return self.mutate is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """What a team can paste to fix a breach."""
+
+    language: str
+    """``yaml``, ``python`` (a Pulumi program's) or ``sh``."""
+    text: str
+
+
+@dataclass(slots=True)
+class Control:
+    """What is known of a control besides its code."""
+
+    id: str
+    family: Family
+    severity: Severity
+    subject: Literal["cluster", "stack"]
+    mappings: Mapping[str, tuple[str, ...]]
+    slow: bool
+    function: Callable[..., None]
+    sabotages: list[Sabotage] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The first line of its module's docstring."""
+        return self._text[0].rstrip(".")
+
+    @property
+    def why(self) -> str:
+        """Why it matters: the docstring's paragraphs that have no heading."""
+        return "\n\n".join(part for part in self._paragraphs if not part.startswith(("Remediation:", "Sources:")))
+
+    @property
+    def remediation(self) -> str:
+        """What to do when it is breached."""
+        return self._section("Remediation:")
+
+    @property
+    def snippets(self) -> tuple[Snippet, ...]:
+        """The same, to paste: the docstring's fenced blocks."""
+        return tuple(Snippet(language, text) for language, text in _FENCED.findall("\n".join(self._text)))
+
+    @property
+    def sources(self) -> str:
+        """Where its rules come from."""
+        return self._section("Sources:")
+
+    @property
+    def _text(self) -> list[str]:
+        module = sys.modules[self.function.__module__]
+        return (inspect.getdoc(module) or self.id).splitlines()
+
+    @property
+    def _paragraphs(self) -> list[str]:
+        prose = _FENCED.sub("", "\n".join(self._text[1:]))
+        return [part.strip() for part in prose.split("\n\n") if part.strip()]
+
+    def _section(self, heading: str) -> str:
+        return "\n\n".join(part.removeprefix(heading).strip() for part in self._paragraphs if part.startswith(heading))
+
+
+def control(
+    *,
+    severity: Severity,
+    subject: Literal["cluster", "stack"],
+    cis: Sequence[str] = (),
+    mitre: Sequence[str] = (),
+    nsa: Sequence[str] = (),
+    owasp: Sequence[str] = (),
+    others: Sequence[str] = (),
+    slow: bool = False,
+) -> Callable[[TestFunction], TestFunction]:
+    """Make a test function a control; it stays the function that it is.
+
+    Args:
+        severity: how bad a breach is.
+        subject: whether it judges the cluster or what the stack put into it.
+        cis: recommendation numbers of the CIS Kubernetes Benchmark (edition: see frameworks.py).
+        mitre, nsa, owasp: references besides those of its family.
+        others: ids of other tools' checks for the same thing.
+        slow: whether it takes more than ten seconds.
+
+    Raises:
+        UnknownReference: an id that frameworks.py does not know.
+        ValueError: the function's name is not ``test_<family>_<slug>``.
+    """
+
+    def annotate(function: TestFunction) -> TestFunction:
+        identity = function.__name__.removeprefix("test_").replace("_", "-")
+        family = FAMILIES.get(identity.partition("-")[0])
+        if family is None or not function.__name__.startswith("test_"):
+            raise ValueError(
+                f"{function.__name__}: a control is named test_<family>_<slug>, family one of {list(FAMILIES)}"
+            )
+        mappings = {
+            "cis": tuple(cis),
+            "nsa": _together(family.nsa, nsa),
+            "mitre": _together(family.mitre, mitre),
+            "owasp": _together(family.owasp, owasp),
+            "others": tuple(others),
+        }
+        for framework, ids in mappings.items():
+            for each in ids:
+                reference(framework, each)
+        setattr(function, _ATTRIBUTE, Control(identity, family, severity, subject, mappings, slow, function))
+        return function
+
+    return annotate
+
+
+def sabotage(
+    of: Callable[..., None],
+    *,
+    shows: Sequence[str] = (),
+    kills: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    blinds: Sequence[str] = (),
+    proof: Callable[[Cluster], Evidence] | None = None,
+    alone: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a way to break a control; the function stays what it is.
+
+    Without ``proof`` the function is a generator that takes fixtures by name, breaks a live object, *yields the evidence
+    that it took effect*, and undoes it. With ``proof`` it takes a KindConfig and changes it: a cluster of its own is
+    made from that, and ``proof`` must return the evidence.
+
+    Args:
+        of: the control that must notice.
+        shows: words that the control must name, each in an attack that got through; ``*`` stands for anything. Breached
+            alone does not say by what; with words that nothing else brings about, several sabotages of one control may be in
+            force together and still be told apart.
+        kills: ids of further controls that are expected to be breached; a mapping gives their words too.
+        blinds: ids of controls that are expected to be inconclusive meanwhile.
+        alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
+
+    Raises:
+        ValueError: ``of`` is no control, or words are none.
+    """
+    owner = control_of(of)
+    if owner is None:
+        raise ValueError(f"{of.__name__}: is no control")
+
+    def annotate(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = function.__name__.replace("_", "-")
+        title = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
+        named = {owner.id: shows, **(kills if isinstance(kills, Mapping) else {})}
+        if any(isinstance(words, str) or not all(words) for words in named.values()):
+            raise ValueError(f"{name}: what must be named is a sequence of words, none of them empty")
+        live, mutate = (function, None) if proof is None else (None, function)
+        owner.sabotages.append(
+            Sabotage(
+                name,
+                title,
+                frozenset({owner.id, *kills}),
+                frozenset(blinds),
+                live=live,
+                mutate=mutate,
+                proof=proof,
+                alone=alone,
+                owner=owner.id,
+                shows={control_id: tuple(words) for control_id, words in named.items() if words},
+            )
+        )
+        return function
+
+    return annotate
+
+
+def control_of(function: object) -> Control | None:
+    """The control that a function is, or None."""
+    found = getattr(function, _ATTRIBUTE, None)
+    return found if isinstance(found, Control) else None
+
+
+def _together(shared: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*shared, *own)))

@@ -1,0 +1,36 @@
+"""All packaged controls, found where they stand: ``controls/<family>/<slug>.py``. No list is kept by hand."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from pathlib import Path
+
+from pytest_k8ssec.catalogue.control import Control, control_of
+
+CONTROLS_FOLDER = Path(__file__).parents[1] / "controls"
+
+
+def is_control_file(path: Path) -> bool:
+    """Whether a file holds a packaged control."""
+    if path.suffix != ".py" or path.name.startswith("_") or path.parent.parent.name != CONTROLS_FOLDER.name:
+        return False
+    return path.parent.parent == CONTROLS_FOLDER or path.resolve().parent.parent == CONTROLS_FOLDER.resolve()
+
+
+def packaged_control(function: object) -> Control | None:
+    """The packaged control that a function is, also where somebody imported it into a file of theirs; else None."""
+    found = control_of(function)
+    code = getattr(found.function, "__code__", None) if found else None
+    return found if code is not None and is_control_file(Path(code.co_filename)) else None
+
+
+@cache
+def packaged_controls() -> tuple[Control, ...]:
+    """Every packaged control, by family and file."""
+    found = []
+    for file in sorted(CONTROLS_FOLDER.glob("*/*.py")):
+        if is_control_file(file):
+            module = importlib.import_module(f"pytest_k8ssec.controls.{file.parent.name}.{file.stem}")
+            found += [control for control in map(control_of, vars(module).values()) if control]
+    return tuple(found)

@@ -1,0 +1,100 @@
+"""All that a cluster shows of some namespaces to who may read everything: objects of every kind, and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_k8ssec.clusters.api import Body, KubeApi, Response
+from pytest_k8ssec.errors import ProbeError, as_probe_error
+
+_DISCOVERY = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
+LOG_BYTES = 4 * 1024 * 1024
+"""No more is read of one log."""
+_PAGE = "500"
+
+
+def objects(api: KubeApi, namespaces: Sequence[str]) -> Iterator[Body]:
+    """Every object in these namespaces, and every one that is in none, with its ``kind``; events are among them.
+
+    Raises:
+        ProbeError: a kind could not be listed.
+    """
+    for root, plural, namespaced in _collections(api):
+        places = [f"{root}/namespaces/{name}/{plural}" for name in namespaces] if namespaced else [f"{root}/{plural}"]
+        for place in places:
+            yield from _listed(api, place)
+
+
+def logs(api: KubeApi, namespaces: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
+    """The log of every container of these namespaces that ever ran, the one before a restart too.
+
+    Yields whose it is (``namespace/pod container``), its first mebibytes, and whether that is all of it.
+
+    Raises:
+        ProbeError: a log could not be read.
+    """
+    for namespace in namespaces:
+        for pod in _listed(api, f"/api/v1/namespaces/{namespace}/pods"):
+            yield from _logs_of(api, pod)
+
+
+def _logs_of(api: KubeApi, pod: Body) -> Iterator[tuple[str, str, bool]]:
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}/log"
+    for container, before in _runs(pod.get("status", {})):
+        params = {"container": container, "limitBytes": str(LOG_BYTES), "previous": "true" if before else ""}
+        # A pod that is gone by now took its logs along; of the run before a restart the kubelet keeps it for a while.
+        answer = _asked(api, path, params, gone=(404, 400) if before else (404,))
+        if answer.ok:
+            # One that is as long as was asked for was cut there, as far as anybody knows.
+            whole = len(answer.data) < LOG_BYTES
+            yield f"{namespace}/{name} {container}", answer.data.decode(errors="replace"), whole
+
+
+def _runs(status: Body) -> Iterator[tuple[str, bool]]:
+    """Each container that has a log, and whether it is the one of the run before its last restart."""
+    for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        for one in status.get(kind, []):
+            if one.get("restartCount"):
+                yield one["name"], True
+            if any(one["state"].get(state) for state in ("running", "terminated")):
+                yield one["name"], False
+
+
+def _collections(api: KubeApi) -> Iterator[tuple[str, str, bool]]:
+    """Root path, plural, and whether it is in namespaces, of every kind that can be listed, each in one version.
+
+    That is the preferred one of its group where that has it: some kinds exist in another one only.
+    """
+    for place in ("/api", "/apis"):
+        for group in _asked(api, place, headers=_DISCOVERY).body.get("items", []):
+            name, told = group["metadata"].get("name", ""), set()
+            for version in group["versions"]:  # the preferred one comes first
+                root = f"{place}/{name}/{version['version']}" if name else f"{place}/{version['version']}"
+                for resource in version.get("resources", []):
+                    if "list" in resource["verbs"] and resource["resource"] not in told:
+                        told.add(resource["resource"])
+                        yield root, resource["resource"], resource["scope"] == "Namespaced"
+
+
+def _listed(api: KubeApi, place: str) -> Iterator[Body]:
+    more = ""
+    while True:
+        found = _asked(api, place, {"limit": _PAGE, "continue": more}).body
+        kind = str(found.get("kind", "")).removesuffix("List")
+        yield from ({"kind": kind, **item} for item in found.get("items") or [])
+        more = found.get("metadata", {}).get("continue", "")
+        if not more:
+            return
+
+
+def _asked(
+    api: KubeApi, path: str, params: Mapping[str, str] | None = None, *, gone: Sequence[int] = (), **options: Any
+) -> Response:
+    """An answer that is 200, or one of ``gone``; parameters that are "" are left out. Raises ProbeError."""
+    with as_probe_error():
+        answer = api.request("GET", path, params={key: text for key, text in (params or {}).items() if text}, **options)
+    if answer.status not in (200, *gone):
+        raise ProbeError(f"GET {path}: HTTP {answer.status}: {answer.message}")
+    return answer

@@ -1,0 +1,284 @@
+"""The stack's running pods and the ports that each really listens on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_k8ssec.agent.tasks import host_and_port
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.stack import Stack, Workload
+
+_LOOK = r"""
+look() {
+  whose=$1; shift
+  t=$("$@" ss -H -l -t -n) && u=$("$@" ss -H -l -u -n) && S=$("$@" ss -H -l -S -n) || return 1
+  echo "$whose -"
+  for kind in t u S; do
+    eval "told=\$$kind"
+    echo "$told" | while read -r _ _ _ local _; do [ -z "$local" ] || echo "$whose $kind $local"; done
+  done
+}
+"""
+"""Tells what listens where a command leads; of what could not be looked at it tells nothing at all."""
+_SOCKETS = (
+    _LOOK
+    + r"""
+for uid in "$@"; do
+  files=$(grep -lE "pod($uid|$(echo "$uid" | tr - _))" /proc/[0-9]*/cgroup 2>/dev/null | sort -t / -k 3 -n)
+  for file in $files; do
+    pid=${file#/proc/}
+    look "$uid" nsenter -t "${pid%/cgroup}" -n && break
+  done
+done
+exit 0
+"""
+)
+"""Each pod's listening sockets, seen from its node: a process of the pod is found by its cgroup, and its network
+namespace entered to look. The oldest comes first, which holds the namespace; one that ends meanwhile is passed over."""
+_NODE_SOCKETS = _LOOK + "look node\n"
+_PROTOCOLS = {"t": "TCP", "u": "UDP", "S": "SCTP"}
+_LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
+_EPHEMERAL = 32768
+"""From here on the kernel gives UDP ports to clients, which look like listeners while they wait for their answer."""
+
+ROLLOUT_SECONDS = 30
+"""How long a pod may take to start before its ports are given up: a rollout may be under way."""
+
+Port = tuple[int, str]
+"""Number and protocol."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One port that one pod of the stack listens on; each is itself and nothing else, so that it can be a key."""
+
+    workload: Workload
+    pod: str
+    address: str
+    port: int
+    node: str
+    subject: str
+    """``namespace/workload:port``, as a declaration of what is allowed names it."""
+
+    def __str__(self) -> str:
+        return f"{self.workload.namespace}/{self.pod} at {host_and_port(self.address, self.port)}"
+
+
+def targets(cluster: Cluster, stack: Stack) -> list[Target]:
+    """Every TCP port on which a running pod of the stack listens for others (loopback is left out).
+
+    Raises:
+        ProbeError: a pod does not run, or its ports can't be found out.
+    """
+    found: list[Target] = []
+    pods = [(workload, pod) for workload in stack.workloads() for pod in running(cluster, workload)]
+    ports = listening_ports(cluster, [pod for _, pod in pods])
+    for workload, pod in pods:
+        found += [
+            Target(
+                workload,
+                pod["metadata"]["name"],
+                pod["status"]["podIP"],
+                port,
+                pod["spec"]["nodeName"],
+                f"{workload.namespace}/{workload.name}:{port}",
+            )
+            for port, protocol in ports[pod["metadata"]["uid"]]
+            if protocol == "TCP"
+        ]
+    return found
+
+
+def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> list[Body]:
+    """The workload's own pods that run and have an address; a twin of ours is none of them.
+
+    A pod that has ended, or is being removed, is left out. One that is yet to start is waited for.
+
+    Args:
+        ready: wait for its containers to be ready too: what starts may listen later.
+
+    Raises:
+        ProbeError: a pod did not start, or a container of it does not run: nobody knows what it would listen on.
+    """
+    end = time.monotonic() + ROLLOUT_SECONDS
+    while True:
+        pods = [pod for pod in pods_of(cluster, workload) if not _over(pod)]
+        late = [words for pod in pods if (words := _absent(pod, ready=ready))]
+        if not late:
+            return pods
+        if time.monotonic() > end:
+            raise ProbeError(
+                f"{workload}: {late[0]}, so nobody knows what it would listen on",
+                fix="see why with `kubectl describe pod`; or scale it down",
+            )
+        time.sleep(1)  # several pods, some of which may be replaced meanwhile: asked anew, which is rare
+
+
+def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
+    """The workload's own pods, in whatever state; a twin of ours is none of them.
+
+    Raises:
+        ClusterError: the API server did not list them.
+    """
+    path = f"/api/v1/namespaces/{workload.namespace}/pods"
+    if workload.kind == "CronJob":
+        return _pods_of_jobs(cluster, workload)
+    if not workload.selector:
+        return [cluster.api.get(f"{path}/{workload.name}")]
+    # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
+    return [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
+
+
+def _over(pod: Body) -> bool:
+    if pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return True
+    # One that is being removed still counts for as long as all of it runs.
+    return bool(pod["metadata"].get("deletionTimestamp") and _absent(pod, ready=True))
+
+
+def _absent(pod: Body, *, ready: bool) -> str:
+    """What of a pod does not run, in words; "" where all of it does."""
+    name, status = pod["metadata"]["name"], pod["status"]
+    if status.get("phase") != "Running" or not status.get("podIP"):
+        return f"pod {name} is {status.get('phase', 'Pending')}"
+    told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    states = {each["name"]: each for each in told}
+    for container in lasting(pod):
+        state = states.get(container["name"], {})
+        if _done(pod, state):
+            continue
+        if "running" not in state.get("state", {}):
+            reasons = [each["reason"] for each in state.get("state", {}).values() if each.get("reason")]
+            why = "".join(reasons) or "not started"
+            return f"container {container['name']} of pod {name} does not run ({why})"
+        if ready and not state.get("ready"):
+            return f"container {container['name']} of pod {name} is not ready"
+    return ""
+
+
+def lasting(pod: Mapping[str, Any]) -> list[Body]:
+    """The containers that run as long as the pod does: those that start it up and end are none of them."""
+    beside = [each for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    return [*pod["spec"]["containers"], *beside]
+
+
+def _done(pod: Body, state: Body) -> bool:
+    """Whether a container has ended and is not started again."""
+    ended, policy = state.get("state", {}).get("terminated"), pod["spec"].get("restartPolicy", "Always")
+    return bool(ended) and (policy == "Never" or (policy == "OnFailure" and ended.get("exitCode") == 0))
+
+
+def _pods_of_jobs(cluster: Cluster, workload: Workload) -> list[Body]:
+    """Those of the Jobs that a CronJob has made: it has no selector, and often no pod."""
+    jobs = cluster.api.list(f"/apis/batch/v1/namespaces/{workload.namespace}/jobs")
+    made = {job["metadata"]["name"] for job in jobs if ("CronJob", workload.name) in _owners(job)}
+    pods = cluster.api.list(f"/api/v1/namespaces/{workload.namespace}/pods") if made else ()
+    return [pod for pod in pods if any(kind == "Job" and name in made for kind, name in _owners(pod))]
+
+
+def _owners(body: Body) -> set[tuple[str, str]]:
+    return {(owner["kind"], owner["name"]) for owner in body["metadata"].get("ownerReferences") or ()}
+
+
+def _selecting(selector: Mapping[str, Any]) -> str:
+    """A LabelSelector as the API server takes it in a query."""
+    wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or ():
+        key, values = each["key"], ",".join(each.get("values") or ())
+        words = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }
+        wanted.append(words[each["operator"]])
+    return ",".join(wanted)
+
+
+def _ours(pod: Body) -> bool:
+    return "k8ssec.dev/purpose" in pod["metadata"].get("annotations", {})
+
+
+def listening_ports(cluster: Cluster, pods: Sequence[Body]) -> dict[str, list[Port]]:
+    """Ports by pod uid: what listens where the node can be entered, else what the pod declares.
+
+    Raises:
+        ProbeError: a pod's ports can't be found out.
+    """
+    nodes = {node.name: node for node in cluster.nodes}
+    found: dict[str, list[Port]] = {}
+    by_node: dict[str, list[Body]] = {}
+    for pod in pods:
+        by_node.setdefault(pod["spec"]["nodeName"], []).append(pod)
+    for name, here in by_node.items():
+        if nodes[name].container:
+            seen = _listening(cluster, nodes[name], [pod["metadata"]["uid"] for pod in here])
+            for pod in here:
+                declared = declared_ports(pod)
+                found[pod["metadata"]["uid"]] = sorted(
+                    port for port in seen[pod["metadata"]["uid"]] if _serves(port) or port in declared
+                )
+        else:
+            found |= {pod["metadata"]["uid"]: _declared(pod) for pod in here}
+    return found
+
+
+def node_ports(cluster: Cluster, node: Node) -> list[Port]:
+    """What listens on a node itself, loopback left out. Raises ProbeError."""
+    done = cluster.on_node(node, ["sh", "-c", _NODE_SOCKETS])
+    return sorted(port for port in _sockets(done.text).get("node", ()) if _serves(port))
+
+
+def _serves(port: Port) -> bool:
+    number, protocol = port
+    return protocol != "UDP" or number < _EPHEMERAL
+
+
+def _listening(cluster: Cluster, node: Node, uids: list[str]) -> dict[str, set[Port]]:
+    found = _sockets(cluster.on_node(node, ["sh", "-c", _SOCKETS, "sockets", *uids], deadline=60).text)
+    if missing := [uid for uid in uids if uid not in found]:
+        raise ProbeError(f"node {node.name}: no process of pod {missing[0]} was found, so its ports are unknown")
+    return found
+
+
+def _sockets(told: str) -> dict[str, set[Port]]:
+    """Ports by whose they are, from lines of ``whose - `` and ``whose kind local-address``."""
+    found: dict[str, set[Port]] = {}
+    for line in told.splitlines():
+        whose, kind, *local = line.split()
+        ports = found.setdefault(whose, set())
+        host, colon, port = "".join(local).rpartition(":")
+        if colon and port.isdigit() and not host.startswith(_LOOPBACK):
+            ports.add((int(port), _PROTOCOLS[kind]))
+    return found
+
+
+def declared_ports(pod: Body) -> set[Port]:
+    """What a pod says that it listens on, whether it does or not."""
+    return {
+        (port["containerPort"], port.get("protocol", "TCP"))
+        for container in lasting(pod)
+        for port in container.get("ports") or ()
+    }
+
+
+def named_ports(pod: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """A pod's ports, or those of a pod template, by name and protocol: what a policy's named port stands for."""
+    return {
+        (port["name"], port.get("protocol", "TCP")): int(port["containerPort"])
+        for container in lasting(pod)
+        for port in container.get("ports") or ()
+        if port.get("name")
+    }
+
+
+def _declared(pod: Body) -> list[Port]:
+    ports = declared_ports(pod)
+    if not any(protocol == "TCP" for _, protocol in ports):
+        raise ProbeError(f"pod {pod['metadata']['name']}: declares no TCP port, and its node can't be entered to look")
+    return sorted(ports)

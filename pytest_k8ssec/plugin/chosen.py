@@ -1,0 +1,54 @@
+"""Which controls a run was to judge: a run in which none of them got a verdict must not look like one that passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from pytest_k8ssec.catalogue.control import control_of
+
+CHOSEN = "k8ssec_chosen"
+
+
+class Chosen:
+    """A pytest plugin of its own: the controls that were collected, and not deselected by anybody who said so.
+
+    Under xdist each worker has its own; the controller, which collects nothing, is told.
+
+    Args:
+        judges: whether our judge decides on a test; a team's control may have one of its own.
+    """
+
+    def __init__(self, judges: Callable[[pytest.Item], bool]) -> None:
+        self._judges = judges
+        self.ids: set[str] = set()
+        """Node ids."""
+        self.begun = False
+        """Whether tests were to run, instead of only being listed or planned."""
+        self._done = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """One more."""
+        if control_of(getattr(item, "function", None)) is not None and self._judges(item):
+            self.ids.add(item.nodeid)
+
+    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
+        """Somebody wants fewer; once tests run, that is no choice any more."""
+        if not self._done:
+            self.ids.difference_update(item.nodeid for item in items)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """What was deselected and brought back, as a sabotage's intact phase is, was chosen too."""
+        self._done = True
+        for item in session.items:
+            self.pytest_itemcollected(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> object:
+        """Seen whoever runs the tests in the end."""
+        option = session.config.option
+        self.begun = not (option.collectonly or option.setuponly or option.setupplan)
+        return (yield)

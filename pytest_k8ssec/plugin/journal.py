@@ -1,0 +1,93 @@
+"""Results that are written down as they come, so that a long run goes on where it was interrupted.
+
+What an earlier run found counts only where nothing that decides a verdict has changed since: the package, the stack, the
+kind configuration, the settings. Only results that were as they must be are taken over; the rest is run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_k8ssec.machine.disks import as_disk_error
+from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.secrecy.redact import redacted
+from pytest_k8ssec.settings import Settings
+
+_PACKAGE = Path(__file__).parents[1]
+_SKIPPED = {"__pycache__", ".venv", "node_modules"}
+
+
+class Journal:
+    """One file, a line a result, under a first line that tells what it was made with.
+
+    Args:
+        file: its place.
+        fingerprint: of all that decides a verdict.
+
+    Raises:
+        DiskError: it can't be written.
+    """
+
+    def __init__(self, file: Path, fingerprint: str) -> None:
+        self._file = file
+        self._header = {"fingerprint": fingerprint}
+        self.earlier = self._read()
+        """Test to its result, of the interrupted run."""
+        lines = [self._header, *({"test": test, "entry": entry} for test, entry in self.earlier.items())]
+        write_whole(file, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def add(self, test: str, entry: dict[str, Any]) -> None:
+        """Write down that a test ended as it must. Raises DiskError where that can't be written."""
+        with as_disk_error(self._file), self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(json.dumps({"test": test, "entry": redacted(entry)}) + "\n")
+
+    def end(self) -> None:
+        """There is nothing left to go on with."""
+        self._file.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, Any]:
+        """What was written under the same fingerprint; a line that was cut off is left out."""
+        try:
+            lines = [_parsed(line) for line in self._file.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError):
+            return {}
+        if lines[:1] != [self._header]:
+            return {}
+        return {line["test"]: line["entry"] for line in lines[1:] if line}
+
+
+def fingerprint(settings: Settings) -> str:
+    """A hash of the package's files, the stack's, those of Python packages beside it, the kind configuration, the settings."""
+    digest = hashlib.sha256(repr(settings).encode())
+    stack = settings.stack
+    beside = sorted(path.parent for path in stack.parent.glob("*/__init__.py")) if stack else []
+    for root in (_PACKAGE, stack, *beside, settings.kind_config):
+        for file in _files(root):
+            digest.update(str(file).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(root: Path | None) -> Iterator[Path]:
+    if root is None:
+        return
+    if root.is_file():
+        yield root
+        return
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and path.name not in _SKIPPED and not path.is_symlink():
+            yield from _files(path)
+        elif path.is_file():
+            yield path
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

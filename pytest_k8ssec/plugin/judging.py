@@ -1,0 +1,118 @@
+"""From a test that ran, or could not, to its result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_k8ssec.catalogue.control import control_of
+from pytest_k8ssec.catalogue.packaged import packaged_control
+from pytest_k8ssec.errors import NoAccess
+from pytest_k8ssec.plugin import session
+from pytest_k8ssec.reports.result import Result
+from pytest_k8ssec.sabotages.phases import Expectation, Phase, expect
+from pytest_k8ssec.verdict import Judge, Verdict
+
+_FIXTURES = "pytest_k8ssec.plugin.fixtures"
+RESULT = pytest.StashKey["Result"]()
+BASELINE = pytest.StashKey[dict[str, Verdict]]()
+
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def result_of_test(
+    item: pytest.Function, judge: Judge, phase: Phase, ended_by: BaseException | None, seconds: float
+) -> Result:
+    """The result of a test that ran.
+
+    Whatever ended the body early can only lower the verdict: an attack that got through stays a breach, and anything else
+    is inconclusive, or not-applicable where access was lacking before anything was tried.
+
+    Args:
+        ended_by: the exception that the test's body ended with.
+    """
+    gave_up = isinstance(ended_by, (NoAccess, pytest.skip.Exception))
+    if gave_up:
+        judge.not_applicable(str(ended_by))
+    verdict, why = judge.verdict()
+    told = verdict is Verdict.BREACHED or (verdict is Verdict.NOT_APPLICABLE and gave_up)
+    if ended_by is not None and not told:
+        said = f"{type(ended_by).__name__}: {ended_by}"
+        if verdict is Verdict.HELD and isinstance(ended_by, AssertionError) and not _ours(ended_by):
+            # The test's own assertion says more than its records: it found something that must not be.
+            verdict, why = Verdict.BREACHED, said
+        else:
+            verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{why}".rstrip()
+    return Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether an error was raised by this package's code: an assertion that fails there is a bug, and no finding."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE)
+
+
+def given_up(error: BaseException) -> bool:
+    """Whether a set-up was given up by our own fixtures, and not skipped by a mark, a hook or somebody else's fixture."""
+    frames, frame = [], error.__traceback__
+    while frame is not None:
+        frames.append(Path(frame.tb_frame.f_code.co_filename))
+        frame = frame.tb_next
+    said = [each for each in frames if each.parent.name != "_pytest"]
+    return bool(said) and said[-1].is_relative_to(_PACKAGE)
+
+
+def not_run(item: pytest.Item, phase: Phase, reason: str, *, skipped: bool) -> Result:
+    """The result of a test whose set-up failed: nothing was tried, so nothing is known."""
+    verdict = Verdict.NOT_APPLICABLE if skipped else Verdict.INCONCLUSIVE
+    function = getattr(item, "function", None)
+    return Result.of(control_of(function), item.name, phase, verdict, reason, 0.0, Judge())
+
+
+def current_phase(item: pytest.Item) -> Phase:
+    """In which state of the cluster a test runs."""
+    from pytest_k8ssec.plugin.ordering import phase_of
+
+    return phase_of(item) or Phase()
+
+
+def note_result(item: pytest.Item, result: Result) -> None:
+    """Keep a result for the test's report, and what the intact cluster was like for the phases that follow."""
+    item.stash[RESULT] = result
+    if result.verdict is Verdict.INCONCLUSIVE and stands_on_docker(item):
+        from pytest_k8ssec.machine import docker
+
+        docker.notice_daemon()
+    if result.phase.name == "intact":
+        item.config.stash[BASELINE][result.control] = result.verdict
+
+
+def expectation_for(config: pytest.Config, result: Result) -> Expectation:
+    """What the result means for pytest, under this run's settings."""
+    settings = config.stash[session.SETTINGS]
+    return expect(
+        result.control,
+        result.phase,
+        result.verdict,
+        strict=settings.strict == "on" or (settings.strict == "auto" and settings.cluster is None),
+        declared=settings.not_applicable.get(result.control),
+        missing=result.missing,
+    )
+
+
+def judges(item: pytest.Item) -> bool:
+    """Whether the test's ``judge`` is ours, as others may have a fixture of that name; asked before there is one."""
+    if packaged_control(getattr(item, "function", None)) is not None:
+        return True
+    # Which fixture a name stands for at an item can't be asked in a public way.
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(each.func.__module__ == _FIXTURES for each in known.get("judge", ())[-1:])
+
+
+def stands_on_docker(item: pytest.Item) -> bool:
+    """Whether a test works on a cluster that was made, or found, by this process."""
+    return "k8ssec_testbed" in getattr(item, "fixturenames", ()) and session.begun_testbeds(item.config) is not None

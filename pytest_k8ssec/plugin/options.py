@@ -1,0 +1,93 @@
+"""The plugin's options, and what it does as pytest begins and ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_k8ssec.catalogue.control import Severity
+from pytest_k8ssec.catalogue.families import FAMILIES
+from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
+from pytest_k8ssec.errors import DiskError, SettingsError
+from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.chosen import CHOSEN, Chosen
+from pytest_k8ssec.plugin.judging import BASELINE, judges
+from pytest_k8ssec.plugin.reporting import TOLD
+from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
+from pytest_k8ssec.plugin.summary import SUMMARY, Summary
+from pytest_k8ssec.plugin.xdist import Xdist
+from pytest_k8ssec.secrecy.redact import redact
+from pytest_k8ssec.settings import OPTIONS
+from pytest_k8ssec.verdict import Verdict
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Each setting as an option and as an ini value."""
+    group = parser.getgroup("k8ssec", "Kubernetes security (pytest-k8ssec)")
+    for option in OPTIONS:
+        common: dict[str, Any] = {"dest": option.ini, "default": None, "help": option.help}
+        if option.kind == "flag":
+            group.addoption(option.flag, action="store_true", **common)
+        elif option.repeatable:
+            group.addoption(option.flag, action="append", metavar=option.metavar, **common)
+        elif option.name == "strict":
+            group.addoption(option.flag, nargs="?", const="on", metavar=option.metavar, **common)
+        else:
+            group.addoption(option.flag, metavar=option.metavar, **common)
+        described = f"{option.help} (also {option.flag}, {option.env})"
+        if option.repeatable:
+            parser.addini(option.ini, described, type="linelist", default=None)
+        else:
+            parser.addini(option.ini, described, type="string", default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Merge the settings, register the markers, add the packaged controls to what is collected."""
+    try:
+        settings = session.configure(config)
+        if settings.sabotage and _is_distributed(config):
+            raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
+    except (SettingsError, DiskError) as error:
+        raise pytest.UsageError(redact(str(error))) from None
+    journal = session.journal(config)
+    earlier = journal.earlier.values() if journal else ()
+    config.stash[BASELINE] = {
+        entry["control"]: Verdict(entry["verdict"]) for entry in earlier if entry["phase"] == "intact"
+    }
+    config.stash[TOLD] = set()
+    for family in FAMILIES.values():
+        config.addinivalue_line("markers", f"{family.id}: controls of the family {family.title}")
+    for framework in FRAMEWORKS.values():
+        config.addinivalue_line("markers", f"{framework.key}: controls with a reference to {framework.name}")
+    for severity in Severity:
+        config.addinivalue_line("markers", f"severity_{severity}: controls of severity {severity}")
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    chosen = Chosen(judges)
+    config.pluginmanager.register(chosen, CHOSEN)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Summary(config, chosen), SUMMARY)
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(Xdist(), "k8ssec-xdist")
+    if settings.controls and str(CONTROLS_FOLDER) not in config.args:
+        config.args.append(str(CONTROLS_FOLDER))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Progress of a sabotage run, once there is a terminal to tell it to."""
+    config = session.config
+    if config.stash[SETTINGS].sabotage:
+        from pytest_k8ssec.plugin.progress import Progress
+
+        config.pluginmanager.register(Progress(terminal_teller(config)), "k8ssec-progress")
+
+
+def _is_distributed(config: pytest.Config) -> bool:
+    """Whether xdist runs the tests in several processes."""
+    return bool(getattr(config.option, "numprocesses", None)) or getattr(config.option, "dist", "no") != "no"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Whatever is still there goes, also where the session broke off; after its regular end there is nothing left."""
+    session.close(config, failed=True)

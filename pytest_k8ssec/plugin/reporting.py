@@ -1,0 +1,142 @@
+"""From a result to pytest's report and its words; no secret leaves in either."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_k8ssec.catalogue.packaged import packaged_control
+from pytest_k8ssec.plain import shown
+from pytest_k8ssec.plugin import curtain, guard
+from pytest_k8ssec.plugin.judging import RESULT, current_phase, expectation_for, judges, note_result
+from pytest_k8ssec.sabotages.phases import PytestOutcome
+from pytest_k8ssec.secrecy.redact import redacted
+from pytest_k8ssec.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.reports.result import Result
+
+TOLD = pytest.StashKey[set[str]]()
+_HOLLOW = "the test passed without a verdict: a hook or a plugin answered in its place, so nothing was judged"
+_WORDS = {
+    Verdict.HELD: (".", "HELD"),
+    Verdict.BREACHED: ("B", "BREACHED"),
+    Verdict.INCONCLUSIVE: ("I", "INCONCLUSIVE"),
+    Verdict.NOT_APPLICABLE: ("n", "NOT-APPLICABLE"),
+}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach the result to the report, for this process's summary and across xdist; no secret leaves in a traceback."""
+    report = yield
+    result = item.stash.get(RESULT, None)
+    tried = report.when == "call"
+    if report.when == "setup" and not report.passed and judges(item):
+        from pytest_k8ssec.plugin import judging
+
+        assert call.excinfo is not None
+        result = judging.not_run(item, current_phase(item), str(call.excinfo.value), skipped=report.skipped)
+        note_result(item, result)
+        _shorten_repeated(item.config, report)
+        tried = report.failed or judging.given_up(call.excinfo.value)
+        if report.skipped and not _skipped_by_mark(call.excinfo.value):
+            _hold_to_strict(item.config, report, result)
+    elif report.when != "call":
+        result = None
+    elif report.passed:
+        result = _earned(item, report, result)
+    if result is not None:
+        from pytest_k8ssec.reports.junit import properties
+
+        entry = redacted(result.to_json())
+        report.k8ssec = entry  # type: ignore[attr-defined]
+        report.k8ssec_tried = tried  # type: ignore[attr-defined]
+        told = properties(entry)
+        item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
+        report.user_properties = [*report.user_properties, *told]
+    curtain.hide(report)
+    if not guard.guarded_names().isdisjoint(getattr(item, "fixturenames", ())):
+        _make_plain(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """No secret leaves in the traceback of a module that can't be imported."""
+    report = yield
+    curtain.hide(report)
+    return report
+
+
+def _make_plain(report: pytest.TestReport) -> None:
+    """What a test of ours says is safe to show; what a user's own test prints is theirs, and pytest's colours are pytest's."""
+    if isinstance(report.longrepr, tuple):
+        path, number, reason = report.longrepr
+        report.longrepr = (path, number, shown(reason).replace("\n", "\n    "))  # pytest lists it among others
+    elif report.longrepr is not None and (safe := shown(report.longreprtext)) != report.longreprtext:
+        report.longrepr = safe
+
+
+def _earned(item: pytest.Item, report: pytest.TestReport, result: Result | None) -> Result | None:
+    """Only a verdict lets a control pass: whatever answered in our place, or kept quiet about what we said, does not."""
+    from pytest_k8ssec.plugin import judging
+    from pytest_k8ssec.reports.terminal import explain_result
+
+    if result is None and packaged_control(getattr(item, "function", None)) is None:
+        return None
+    if result is None:
+        result = judging.not_run(item, current_phase(item), _HOLLOW, skipped=False)
+        note_result(item, result)
+        failed = "INCONCLUSIVE"
+    else:
+        expected = expectation_for(item.config, result)
+        failed = expected.headline if expected.outcome is not PytestOutcome.PASSED else ""
+    if failed:
+        report.outcome = "failed"
+        report.longrepr = explain_result(result.to_json(), failed)
+    return result
+
+
+def _skipped_by_mark(error: BaseException) -> bool:
+    """Whether a ``skip`` or ``skipif`` mark did it: its author has said why. A fixture that skips is something else."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "_pytest.skipping"
+
+
+def _hold_to_strict(config: pytest.Config, report: pytest.TestReport, result: Result) -> None:
+    """A set-up that skips is a test that was not applicable: where that fails, it fails here too."""
+    from pytest_k8ssec.reports.terminal import explain_result
+
+    expected = expectation_for(config, result)
+    if expected.outcome is PytestOutcome.FAILED:
+        report.outcome = "failed"
+        report.longrepr = explain_result(result.to_json(), expected.headline)
+
+
+def _shorten_repeated(config: pytest.Config, report: pytest.TestReport) -> None:
+    """A cluster that can't be made fails every test in the same words: say them once."""
+    text = report.longreprtext
+    if text in config.stash[TOLD]:
+        first = next((line.strip() for line in text.splitlines() if line.strip()), "set-up failed")
+        report.longrepr = f"the same set-up error as above: {first}"
+    config.stash[TOLD].add(text)
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Say the verdict where pytest would say passed or failed."""
+    entry = getattr(report, "k8ssec", None)
+    if entry is None or hasattr(report, "wasxfail"):
+        return None
+    letter, word = _WORDS[Verdict(entry["verdict"])]
+    if report.when == "setup" and report.failed:
+        return "error", "E", word
+    if entry["phase"] == "sabotaged" and report.passed:
+        return "passed", ".", f"{word}, as expected"
+    return report.outcome, letter, word

@@ -1,0 +1,146 @@
+"""A test that judges: what is put in force before it, and how its verdict lets it pass or fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_k8ssec.catalogue.control import control_of
+from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.plain import shown
+from pytest_k8ssec.plugin import guard, session
+from pytest_k8ssec.plugin.judging import BASELINE, RESULT, current_phase, expectation_for, note_result, stands_on_docker
+from pytest_k8ssec.sabotages.phases import Phase, PytestOutcome
+from pytest_k8ssec.verdict import Judge, Verdict
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.reports.result import Result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Undo a sabotage that the coming test does not run under, before any of its fixtures is made."""
+    if RESULT in item.stash:  # of an earlier try of the same test
+        del item.stash[RESULT]
+    guard.insist(item)
+    _stop_without_docker(item)
+    saboteur = session.begun_saboteur(item.config)
+    if saboteur is None:
+        return
+    try:
+        if saboteur.in_force != current_phase(item).active:
+            saboteur.leave()
+        saboteur.check()
+    except K8ssecError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _stop_without_docker(item: pytest.Item) -> None:
+    """Once docker went away, nothing is known of its clusters any more: no test waits for them until its deadlines."""
+    if stands_on_docker(item):
+        from pytest_k8ssec.machine import docker
+
+        if (lost := docker.gone()) is not None:
+            raise pytest.fail.Exception(str(lost), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Run a test that uses ``judge`` and let its verdict decide, not its return."""
+    judge = pyfuncitem.funcargs.get("judge")
+    strange = guard.replaced(pyfuncitem)
+    if not isinstance(judge, Judge) and not strange:  # none, or a fixture of somebody else's
+        return (yield)
+    from pytest_k8ssec.plugin import judging
+
+    phase = current_phase(pyfuncitem)
+    _prepare(pyfuncitem, phase, strange)
+    assert isinstance(judge, Judge)
+    started = time.monotonic()
+    ended_by: BaseException | None = None
+    try:
+        yield
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as error:  # noqa: BLE001 - judged below, and raised again if it is no error of ours
+        ended_by = _in_our_words(error, pyfuncitem)
+    _conclude(
+        pyfuncitem, judging.result_of_test(pyfuncitem, judge, phase, ended_by, time.monotonic() - started), ended_by
+    )
+    return True
+
+
+def _in_our_words(error: BaseException, item: pytest.Function) -> BaseException:
+    """The error; where a disk of ours filled up under a control, that, as the control's traceback tells a user nothing."""
+    if control_of(item.function) is None:
+        return error
+    from pytest_k8ssec.machine.disks import of_disk
+
+    return of_disk(error) or error
+
+
+def _prepare(item: pytest.Function, phase: Phase, strange: Sequence[str]) -> None:
+    """What comes before a phase; where that fails the report says so, as it does of a set-up that failed.
+
+    Args:
+        strange: what a packaged control was given that is not ours.
+    """
+    from pytest_k8ssec.plugin import judging
+
+    try:
+        if strange:
+            pytest.fail(f"{', '.join(strange)}: not what our fixtures gave, so nothing is judged on it", pytrace=False)
+        _check_baseline(item, phase)
+        _put_in_force(item, phase)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as error:
+        note_result(item, judging.not_run(item, phase, str(error), skipped=isinstance(error, pytest.skip.Exception)))
+        raise
+
+
+def _check_baseline(item: pytest.Function, phase: Phase) -> None:
+    """A control that does not hold on the intact cluster can't be shown to notice anything."""
+    control = control_of(item.function)
+    if control is None or phase.name in (None, "intact"):
+        return
+    intact = item.config.stash[BASELINE].get(control.id)
+    if intact is not None and intact is not Verdict.HELD:
+        message = f"not run: {control.id} was {intact} on the intact cluster, so it can't be shown to notice anything"
+        if intact is Verdict.NOT_APPLICABLE:
+            pytest.skip(message)
+        pytest.fail(message, pytrace=False)
+
+
+def _put_in_force(item: pytest.Function, phase: Phase) -> None:
+    """Apply the phase's live sabotage; one with a cluster of its own came with the cluster."""
+    if phase.active is None or phase.active.needs_cluster:
+        return
+    resolve = guard.resolver(item, phase.active)
+    try:
+        refresh = resolve("k8ssec_testbed").refresh_pool
+        saboteur = session.saboteur(item.config, refresh)
+        if saboteur.in_force != phase.active:
+            refresh()  # what a sabotage rolls out needs the room that our own pods have taken of a quota
+        saboteur.enter(phase.active, resolve("cluster"), resolve)
+    except K8ssecError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | None) -> None:
+    """Pass, fail or skip the test by its verdict."""
+    from pytest_k8ssec.reports.terminal import explain_result
+
+    note_result(item, result)
+    expected = expectation_for(item.config, result)
+    if expected.outcome is PytestOutcome.SKIPPED:
+        pytest.skip(f"{expected.headline}: {shown(result.reason)}")
+    if expected.outcome is PytestOutcome.FAILED:
+        if ended_by is not None and not isinstance(ended_by, (K8ssecError, pytest.skip.Exception)):
+            if result.verdict is Verdict.BREACHED:
+                item.add_report_section("call", "k8ssec", explain_result(result.to_json(), expected.headline))
+            raise ended_by  # its traceback shows where in the test
+        pytest.fail(explain_result(result.to_json(), expected.headline), pytrace=False)

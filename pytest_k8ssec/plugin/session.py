@@ -1,0 +1,208 @@
+"""One pytest process's settings, run and testbeds: found, begun at their first use, and ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_k8ssec.plain import progress_line
+from pytest_k8ssec.secrecy import given
+from pytest_k8ssec.settings import Lookup, Option, Settings, check_places, pyproject_table, resolve_settings
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.machine.ledger import Run
+    from pytest_k8ssec.plugin.journal import Journal
+    from pytest_k8ssec.sabotages.saboteur import Saboteur
+    from pytest_k8ssec.testbed.testbeds import Testbeds
+
+SETTINGS = pytest.StashKey[Settings]()
+_JOURNAL = pytest.StashKey["Journal"]()
+_RUN = pytest.StashKey["Run"]()
+_TESTBEDS = pytest.StashKey["Testbeds"]()
+_SABOTEUR = pytest.StashKey["Saboteur"]()
+_SIGTERM = pytest.StashKey[Callable[[], None]]()
+_CLOSED = pytest.StashKey[bool]()
+_WORKER_KEY = "k8ssec_run"
+
+
+def configure(config: pytest.Config) -> Settings:
+    """Merge all settings once. Raises SettingsError."""
+    settings = _settings(config, lambda option: config.getoption(option.ini, None))
+    config.stash[SETTINGS] = settings
+    if settings.resume and settings.report and _lent(config) is None:
+        from pytest_k8ssec.plugin.journal import Journal, fingerprint
+
+        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings))
+    return settings
+
+
+def foresee(config: pytest.Config) -> None:
+    """Register the secrets that the settings give, before the first conftest is imported. Raises SettingsError."""
+    _settings(config, lambda option: getattr(config.known_args_namespace, option.ini, None))
+
+
+def _settings(config: pytest.Config, cli: Lookup) -> Settings:
+    """All settings, once the secrets among them are registered."""
+    given.environment(os.environ)
+    settings = resolve_settings(
+        cli=cli,
+        environ=os.environ,
+        ini=lambda option: _ini(config, option),
+        table=pyproject_table(config.rootpath / "pyproject.toml"),
+        base=config.inipath.parent if config.inipath else config.rootpath,
+    )
+    check_places(settings)
+    given.project(settings.stack, settings.stack_name, settings.config_file, settings.config)
+    return settings
+
+
+def _ini(config: pytest.Config, option: Option) -> Any:
+    return config.getini(option.ini)
+
+
+def lend_to_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
+    """Let an xdist worker join the controller's run."""
+    from pytest_k8ssec.errors import SettingsError
+
+    _obey_sigterm(config)
+    with suppress(SettingsError):  # the worker will meet the same error, if it needs a run at all
+        run = _run(config)
+        workerinput[_WORKER_KEY] = {"directory": str(run.directory), "passphrase": run.passphrase}
+
+
+def testbeds(config: pytest.Config) -> Testbeds:
+    """The process's testbeds; at the first call the run begins, and what dead runs left behind is removed.
+
+    Raises:
+        ToolMissing: no docker daemon answers.
+    """
+    if _TESTBEDS not in config.stash:
+        from pytest_k8ssec.testbed import testbeds as module
+
+        _obey_sigterm(config)
+        lent = _lent(config)
+        config.stash[_TESTBEDS] = module.begin(
+            config.stash[SETTINGS], progress=terminal_teller(config), joined=_run(config) if lent else None
+        )
+        config.stash[_RUN] = config.stash[_TESTBEDS].run
+    return config.stash[_TESTBEDS]
+
+
+def journal(config: pytest.Config) -> Journal | None:
+    """Where results are written down as they come, or None where no run is to be resumed."""
+    return config.stash.get(_JOURNAL, None)
+
+
+def begun_testbeds(config: pytest.Config) -> Testbeds | None:
+    """The process's testbeds, or None where nothing asked for them."""
+    return config.stash.get(_TESTBEDS, None)
+
+
+def saboteur(config: pytest.Config, changed: Callable[[], None]) -> Saboteur:
+    """Who holds a live sabotage in force on the base testbed; ``changed`` is told when that is no longer what it was."""
+    if _SABOTEUR not in config.stash:
+        from pytest_k8ssec.sabotages.saboteur import Saboteur
+
+        config.stash[_SABOTEUR] = Saboteur(changed)
+    return config.stash[_SABOTEUR]
+
+
+def begun_saboteur(config: pytest.Config) -> Saboteur | None:
+    """The saboteur, or None where no sabotage was put in force."""
+    return config.stash.get(_SABOTEUR, None)
+
+
+def run_id(config: pytest.Config) -> str:
+    """The run's id, "" where none has begun."""
+    return config.stash[_RUN].id if _RUN in config.stash else ""
+
+
+def close(config: pytest.Config, *, failed: bool) -> list[str]:
+    """End what was begun. Returns lines for the user about what was kept."""
+    try:
+        lines = _close(config, failed=failed)
+    except KeyboardInterrupt:
+        raise  # what was interrupted is tried again
+    except BaseException:
+        _forget(config)  # what resists now will again: it is left to the next sweep
+        raise
+    _forget(config)
+    return lines
+
+
+def _close(config: pytest.Config, *, failed: bool) -> list[str]:
+    if _CLOSED in config.stash:
+        return []
+    held = config.stash.get(_TESTBEDS, None)
+    if held is not None:
+        return held.close(failed=failed)
+    if _RUN in config.stash and _lent(config) is None:
+        return _close_for_workers(config, failed=failed)
+    return []
+
+
+def _forget(config: pytest.Config) -> None:
+    """There is nothing left to close, and SIGTERM is what it was."""
+    config.stash.get(_SIGTERM, lambda: None)()
+    if _TESTBEDS in config.stash:
+        del config.stash[_TESTBEDS]
+    config.stash[_CLOSED] = True
+
+
+def _close_for_workers(config: pytest.Config, *, failed: bool) -> list[str]:
+    """The controller's part under xdist: its workers created what its run recorded."""
+    from pytest_k8ssec.testbed.testbeds import Testbeds
+
+    run = config.stash[_RUN]
+    if not run.directory.exists():
+        return []
+    shared = Testbeds(config.stash[SETTINGS], run, owner=True, progress=terminal_teller(config))
+    shared.adopt()
+    return shared.close(failed=failed)
+
+
+def _run(config: pytest.Config) -> Run:
+    if _RUN not in config.stash:
+        from pytest_k8ssec.machine.ledger import Run
+
+        lent = _lent(config)
+        config.stash[_RUN] = Run.join(**lent) if lent else Run.begin()
+    return config.stash[_RUN]
+
+
+def _lent(config: pytest.Config) -> dict[str, Any] | None:
+    """What the controller lends a worker of xdist: all that makes it join its run."""
+    given = getattr(config, "workerinput", {})
+    if (lent := given.get(_WORKER_KEY)) is None:
+        return None
+    return {**lent, "directory": Path(lent["directory"]), "worker": str(given["workerid"])}
+
+
+def _obey_sigterm(config: pytest.Config) -> None:
+    """From here on SIGTERM cleans up, until all is closed."""
+    if _SIGTERM not in config.stash:
+        from pytest_k8ssec.machine.signals import obey_sigterm
+
+        config.stash[_SIGTERM] = obey_sigterm()
+
+
+def terminal_teller(config: pytest.Config) -> Callable[[str], None]:
+    """Prints a line of progress at once, past pytest's capture; an xdist worker has no terminal and stays silent."""
+    started = time.monotonic()
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+
+    def tell(line: str) -> None:
+        if terminal is None or terminal.no_summary:
+            return
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            terminal.ensure_newline()
+            terminal.write_line(progress_line(time.monotonic() - started, line), cyan=True)
+
+    return tell

@@ -1,0 +1,213 @@
+"""Collects the results of a run, from all xdist workers too; at the end tells them, writes report.json, cleans up."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.machine import signals
+from pytest_k8ssec.plain import shown
+from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.chosen import Chosen
+from pytest_k8ssec.secrecy.redact import redact
+from pytest_k8ssec.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.plugin.journal import Journal
+
+SUMMARY = "k8ssec-summary"
+
+
+_PATIENCE = 3
+"""So many further Ctrl-C are held off; a fixture of the user's that hangs as it is torn down can be left by more."""
+
+
+class Summary:
+    """A pytest plugin of its own, so that it can hold what it collects.
+
+    Args:
+        config: of the process that has the terminal.
+        chosen: the controls that were to be judged.
+    """
+
+    def __init__(self, config: pytest.Config, chosen: Chosen) -> None:
+        self._config = config
+        self._chosen = chosen
+        self._started = time.time()
+        self._journal = session.journal(config)
+        self._entries: list[dict[str, Any]] = list(self._journal.earlier.values()) if self._journal else []
+        self._judged = any(map(_of_control, self._entries))
+        self._lines: list[str] = []
+        self._puzzling = False
+        self._ended_badly = False
+        self._about: dict[str, Any] = {}
+        self._held = ExitStack()
+
+    def describe(self, about: dict[str, Any]) -> None:
+        """Take what is known of the cluster and the stack; of two xdist workers, one may know more than the other."""
+        for part, facts in about.items():
+            self._about.setdefault(part, {}).update(facts)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        """The impatient second Ctrl-C must not cut the clean-up off, which the first one has led to."""
+        if session.run_id(self._config):
+            self._held.enter_context(signals.held(_PATIENCE))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the result that a report carries."""
+        entry = getattr(report, "k8ssec", None)
+        if entry is not None:
+            self._entries.append(entry)
+            self._judged = self._judged or (_of_control(entry) and bool(getattr(report, "k8ssec_tried", False)))
+            if self._journal and not report.failed:
+                self._write_down(self._journal, report.nodeid, entry)
+        if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
+            self._puzzling = True
+
+    def _write_down(self, journal: Journal, test: str, entry: dict[str, Any]) -> None:
+        """Keep a result for a later run; where that can't be written, this run goes on without, and does not pass."""
+        try:
+            journal.add(test, entry)
+        except K8ssecError as error:
+            self._lines.append(f"this run can't be resumed: {error}")
+            self._ended_badly = True
+            self._journal = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """After all fixtures are torn down: a run that proved nothing fails, logs are saved, clusters go."""
+        failed = session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        with self._held, signals.held() as came:
+            self._finish(failed=failed)
+        if came and not failed:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        if self._journal and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._journal.end()
+        nothing_proven = bool(self._entries) and not self._proven
+        if session.exitstatus == pytest.ExitCode.OK and (nothing_proven or self._unjudged or self._ended_badly):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Signals are what they were, also where the session's end broke off."""
+        self._held.close()
+
+    @property
+    def _unjudged(self) -> str:
+        """One line where controls were to be judged and none was, else ""."""
+        if self._judged or not self._chosen.begun or not self._chosen.ids:
+            return ""
+        return f"NO VERDICT: {len(self._chosen.ids)} controls were chosen, and none of them was judged"
+
+    @property
+    def _proven(self) -> bool:
+        return any(entry["verdict"] == Verdict.HELD for entry in self._entries)
+
+    def _finish(self, *, failed: bool) -> None:
+        """One step after the other, whatever becomes of those before it."""
+        testbeds = session.begun_testbeds(self._config)
+        if testbeds is not None:
+            self.describe(testbeds.describe())
+            if self._puzzling:  # a breach explains itself; anything else may need the logs
+                self._attempt("logs could not be saved", testbeds.save_diagnostics)
+        self._attempt("sabotage", self._leave)
+        self._attempt("clean-up failed", lambda: session.close(self._config, failed=failed))
+        self._attempt("report could not be written", self._write_report)
+
+    def _attempt(self, what: str, step: Callable[[], list[str]]) -> None:
+        """Take a step and keep its lines; where it fails that is said, and the run does not pass."""
+        from pytest_k8ssec.machine.disks import unwritable
+
+        try:
+            self._lines += step()
+        except (K8ssecError, OSError) as error:
+            told = unwritable(error) if isinstance(error, OSError) else error
+            self._lines.append(f"{what}: {told}")
+            self._ended_badly = True
+
+    def _leave(self) -> list[str]:
+        """Undo the sabotage that is still in force."""
+        saboteur = session.begun_saboteur(self._config)
+        if saboteur is not None:
+            saboteur.leave()
+        return []
+
+    def _write_report(self) -> list[str]:
+        directory = self._config.stash[session.SETTINGS].report
+        if directory is None or not self._entries:
+            return []
+        from pytest_k8ssec.reports import json, matrix
+
+        lines = [f"report: {json.write_report(directory, json.report_document(self._run(), self._entries))}"]
+        if any(entry["sabotage"] for entry in self._entries):
+            lines.append(f"matrix: {matrix.write_matrix(directory, matrix.matrix(self._entries))}")
+        return lines
+
+    def _run(self) -> dict[str, Any]:
+        """The ``run`` part of report.json."""
+        packages = ("pytest-k8ssec", "pytest", "pulumi", "pulumi-kubernetes", "kubernetes")
+        return {
+            "id": session.run_id(self._config),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
+            "seconds": round(time.time() - self._started, 1),
+            "cluster": self._about.get("cluster", {}),
+            "stack": self._about.get("stack", {}),
+            "versions": {
+                **{name: metadata.version(name) for name in packages},
+                **self._about.get("versions", {}),
+                "python": platform.python_version(),
+            },
+            "host": {
+                "system": platform.system(),
+                "release": platform.release(),
+                "machine": platform.machine(),
+                "cpus": os.cpu_count(),
+            },
+        }
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The table of verdicts, and below each that is not held what was seen."""
+        if not self._entries and not self._lines and not self._unjudged:
+            return
+
+        def tell(line: str, **markup: bool) -> None:
+            terminalreporter.write_line(shown(redact(line)), **markup)
+
+        terminalreporter.section("Kubernetes security", cyan=True)
+        self._tell_results(tell)
+        if self._unjudged:
+            tell(self._unjudged, red=True, bold=True)
+        for line in self._lines:
+            tell(line)
+
+    def _tell_results(self, tell: Callable[..., None]) -> None:
+        from pytest_k8ssec.reports import terminal
+
+        for line, colour in terminal.run_summary(self._entries, verbose=self._config.option.verbose > 0):
+            tell(line, **({colour: True} if colour else {}))
+        if mutations := terminal.mutation_summary(self._entries):
+            tell("")
+            tell("sabotage: intact -> sabotaged -> restored", bold=True)
+            for line, colour in mutations:
+                tell(line, **{colour: True})
+        if self._entries:
+            tell("")
+            if self._about.get("cluster", {}).get("origin") == "packaged":
+                tell("controls of the cluster judged the packaged cluster, not yours", yellow=True)
+            tell(terminal.tally_verdicts(self._entries), bold=True)
+            if not self._proven:
+                tell("NOTHING PROVEN: no control was shown to hold", red=True, bold=True)
+
+
+def _of_control(entry: dict[str, Any]) -> bool:
+    """Whether a result is a control's, and not that of another test with ``judge``."""
+    return bool(entry["subject"])

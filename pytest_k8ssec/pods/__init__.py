@@ -1,0 +1,1 @@
+"""Pods of ours: their manifests, the pool that shares them, unrestricted ones."""

@@ -1,0 +1,153 @@
+"""Manifests of the pods that we probe from: bare ones, and twins of a workload."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+CANARY_PORT = 8980
+"""Where a pod of ours listens, TCP and UDP."""
+
+OBJECT_LABEL = "k8ssec.dev/run"
+"""Label of every object of ours; its value is the run's id."""
+
+CANARY = (Path(__file__).parents[1] / "agent" / "remote" / "pod_listener.py").read_text()
+"""The program of a listener of ours; its arguments are a nonce and ports."""
+_UID = 65532
+_CONTAINER = "probe"
+_KEPT_OF_A_WORKLOAD = (
+    "serviceAccountName", "automountServiceAccountToken", "volumes", "securityContext", "hostNetwork", "hostPID", "hostIPC",
+    "hostUsers", "shareProcessNamespace", "nodeSelector", "nodeName", "affinity", "tolerations", "runtimeClassName",
+    "dnsPolicy", "dnsConfig", "topologySpreadConstraints", "priorityClassName",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PodSpec:
+    """One pod to probe from.
+
+    By default it meets Pod Security ``restricted`` and mounts no token, so that it can be placed in any namespace.
+    """
+
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = "default"
+    automount: bool | None = False
+    """None leaves it to the service account, as a pod that does not mention it does."""
+    node: str = ""
+    """Place it on this node, past the scheduler; "" lets the scheduler choose."""
+    seccomp: str = "RuntimeDefault"
+    """Type of the seccomp profile that it asks for; "" asks for none."""
+    template: Mapping[str, Any] | None = None
+    """Pod template of the workload whose twin it is; its labels, account and placement win over those above."""
+    purpose: str = "probe"
+    """Part of the pod's name, for a reader of ``kubectl get pods``."""
+
+    def key(self) -> str:
+        """Equal for equal pods."""
+        return repr((self.namespace, sorted(self.labels.items()), self.service_account, self.automount, self.node,
+                     self.seccomp, self.template, self.purpose))  # fmt: skip
+
+
+def by_container(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """A pod template for each container of a workload, init containers too, in which that one is the main container."""
+    spec = template["spec"]
+    main, *others = spec["containers"]
+    found = {main["name"]: template}
+    for container in (*others, *spec.get("initContainers", ())):
+        found[container["name"]] = {**template, "spec": {**spec, "containers": [container]}}
+    return found
+
+
+def container_security(seccomp: str = "RuntimeDefault") -> dict[str, Any]:
+    """A container security context that meets Pod Security ``restricted``, with that profile ("" asks for none)."""
+    profile = {"seccompProfile": {"type": seccomp}} if seccomp else {}
+    return {
+        **profile,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "runAsUser": _UID,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def probe_pod(
+    spec: PodSpec, name: str, image: str, nonce: str, run_id: str, owner: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The manifest of a pod that runs our canary.
+
+    Args:
+        nonce: what its listeners answer with.
+        owner: a controller reference to an object of ours, for a twin.
+    """
+    body = _bare(spec) if spec.template is None else _twin(spec.template)
+    (container,) = body["containers"]
+    container |= {
+        "name": _CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", CANARY, nonce, str(CANARY_PORT)],
+        "resources": {
+            "requests": {"cpu": "5m", "memory": "16Mi"},
+            "limits": {"cpu": "500m", "memory": "96Mi"},
+        },
+    }
+    body |= {"restartPolicy": "Always", "terminationGracePeriodSeconds": 0, "enableServiceLinks": False}
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": spec.namespace,
+        "labels": {**_labels(spec), OBJECT_LABEL: run_id},
+        "annotations": {"k8ssec.dev/purpose": spec.purpose},
+    }
+    if owner is not None:
+        metadata["ownerReferences"] = [owner]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body}
+
+
+def _labels(spec: PodSpec) -> dict[str, str]:
+    if spec.template is None:
+        return dict(spec.labels)
+    labels = dict(spec.template.get("metadata", {}).get("labels", {}))
+    # With its hash a ReplicaSet would count the twin as one of its own and delete a real replica.
+    labels.pop("pod-template-hash", None)
+    return labels
+
+
+def _bare(spec: PodSpec) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "serviceAccountName": spec.service_account,
+        "securityContext": {"runAsNonRoot": True},
+        "containers": [{"securityContext": container_security(spec.seccomp)}],
+    }
+    if spec.automount is not None:
+        body["automountServiceAccountToken"] = spec.automount
+    if spec.node:
+        body["nodeName"] = spec.node
+        body["tolerations"] = [{"operator": "Exists"}]
+    return body
+
+
+def _twin(template: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a workload's template that decides what its process may do; nothing of what it runs."""
+    original = template["spec"]
+    body = {key: copy.deepcopy(original[key]) for key in _KEPT_OF_A_WORKLOAD if key in original}
+    main = original["containers"][0]
+    container = {
+        key: copy.deepcopy(main[key]) for key in ("securityContext", "volumeMounts", "volumeDevices") if key in main
+    }
+    known = {volume["name"] for volume in body.get("volumes", [])}
+    for mount in container.get("volumeMounts", []):
+        if mount["name"] not in known:  # a StatefulSet's claim: the twin gets an empty volume in its place
+            body.setdefault("volumes", []).append({"name": mount["name"], "emptyDir": {}})
+            known.add(mount["name"])
+    body["containers"] = [container]
+    # A gate that nobody ever sets: the twin is never ready, so no Service sends it traffic.
+    body["readinessGates"] = [{"conditionType": "k8ssec.dev/never-ready"}]
+    return body

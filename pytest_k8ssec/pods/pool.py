@@ -1,0 +1,245 @@
+"""A session's pods to probe from: made when first asked for, shared after that, so that a control costs only its probe."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pytest_k8ssec.agent.tasks import Http, Task, Tcp
+from pytest_k8ssec.agent.vantage import Answer, PodVantage, ask
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
+from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.pods import manifests
+from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.stack import Workload
+
+POD_START_SECONDS = 60
+_TRIES = 20
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A running pod of ours: a place to probe from, and a listener that others can be pointed at."""
+
+    vantage: PodVantage
+    uid: str
+    nonce: str
+    since: float = field(default_factory=time.monotonic)
+    """When it was seen to run, by this process's monotonic clock."""
+
+    @property
+    def source(self) -> Source:
+        """How evidence names it."""
+        return self.vantage.source
+
+    @property
+    def address(self) -> str:
+        """Its pod address."""
+        return self.vantage.source.address
+
+    @property
+    def canary(self) -> Tcp:
+        """The task that reaches its TCP listener and makes sure that it was this pod that answered."""
+        return Tcp(self.address, CANARY_PORT, expect=self.nonce)
+
+    @property
+    def plain_http(self) -> Http:
+        """The task that gets an HTTP answer from its listener."""
+        return Http(self.address, CANARY_PORT, "/", tls=False, identity="of our own canary")
+
+    def ask(self, *tasks: Task) -> list[Answer]:
+        """Do tasks from within it, all in one exec. Raises ProbeError."""
+        return ask(self.vantage, tasks)
+
+    def probe(self, *tasks: Task) -> list[Evidence]:
+        """Like :meth:`ask`, only the evidence. Raises ProbeError."""
+        return [answer.evidence for answer in self.ask(*tasks)]
+
+
+class Pool:
+    """Makes and keeps pods of ours in one cluster.
+
+    Pods go into namespaces of our own, and into a stack's namespaces only where this run deployed the stack.
+
+    Args:
+        run_id: part of every name.
+        stack_namespaces: tells where pods may be placed besides our own namespaces; asked only when it matters.
+    """
+
+    def __init__(self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]]) -> None:
+        self._cluster = cluster
+        self._run_id = run_id
+        self._stack_namespaces = stack_namespaces
+        self._namespaces: dict[str, str] = {}
+        self._outside: list[str] = []
+        self._owners: dict[str, Body] = {}
+        self._leased: dict[str, Pod] = {}
+        self._remembered: dict[str, Any] = {}
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that its pods are in."""
+        return self._cluster
+
+    @property
+    def run_id(self) -> str:
+        """Part of every name that it gives."""
+        return self._run_id
+
+    def namespace(self, purpose: str, labels: Mapping[str, str] | None = None) -> str:
+        """A namespace of our own, created when first asked for.
+
+        Args:
+            purpose: tells it apart from our others.
+            labels: of the namespace; count only when it is created.
+        """
+        if purpose not in self._namespaces:
+            name = f"k8ssec-{self._run_id}-{purpose}"
+            manifest = {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": name, "labels": {**(labels or {}), manifests.OBJECT_LABEL: self._run_id}},
+            }
+            made = self._cluster.api.request("POST", "/api/v1/namespaces", body=manifest)
+            # There already: made by an earlier call, that waited for its account in vain. Nobody else has its name.
+            if not made.ok and made.reason != "AlreadyExists":
+                raise ClusterError(f"namespace {name}: not created: HTTP {made.status}: {made.message or made.reason}")
+            # The default account comes a moment after its namespace; until then no pod is admitted.
+            accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+            self._cluster.api.wait(accounts, "default", lambda found: found is not None, deadline=60,
+                                   what=f"namespace {name}: no default service account")  # fmt: skip
+            self._namespaces[purpose] = name
+        return self._namespaces[purpose]
+
+    def lease(self, *specs: PodSpec) -> list[Pod]:
+        """One running pod a spec, those that are there already or new ones, started side by side.
+
+        Raises:
+            NoAccess: a pod would have to be placed where we may not write.
+            ProbeError: a pod was refused or did not start.
+        """
+        fresh = {spec.key(): spec for spec in specs if spec.key() not in self._leased}
+        started = {key: self._start(spec) for key, spec in fresh.items()}
+        for key, (name, nonce) in started.items():
+            self._leased[key] = self._running(fresh[key], name, nonce)
+        return [self._leased[spec.key()] for spec in specs]
+
+    def attacker(self, namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:
+        """A bare pod to probe from; without a namespace it stands in one of our own. Further options: ``PodSpec``."""
+        where = namespace or self.namespace("attacker")
+        return self.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
+
+    def twin(self, workload: Workload) -> Pod:
+        """A pod with a workload's labels, account, volumes and security context that runs our probe."""
+        return self.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
+
+    def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:
+        """Something that was found out about the cluster, once, until the cluster changes."""
+        if what not in self._remembered:
+            self._remembered[what] = find_out()
+        found: _Found = self._remembered[what]
+        return found
+
+    def refresh(self) -> None:
+        """Give up all pods, and forget what was found out: what they were made under has changed."""
+        for pod in self._leased.values():
+            self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
+        self._leased.clear()
+        self._remembered.clear()
+
+    def owns(self, path: str) -> None:
+        """Note something that is about to be made outside of our namespaces, so that :meth:`close` removes it."""
+        self._outside.append(path)
+
+    def close(self) -> None:
+        """Remove what was made, where the cluster outlives the run."""
+        if not self._cluster.ours:
+            for path in (
+                *reversed(self._outside),
+                *(f"/api/v1/namespaces/{name}" for name in self._namespaces.values()),
+            ):
+                self._cluster.api.delete(path)
+
+    def _start(self, spec: PodSpec) -> tuple[str, str]:
+        if spec.namespace not in self._namespaces.values() and spec.namespace not in self._stack_namespaces():
+            raise NoAccess(f"namespace {spec.namespace}: this run did not deploy it, so no pod of ours is placed there")
+        name = f"k8ssec-{spec.purpose}-{secrets.token_hex(3)}"
+        nonce = secrets.token_hex(8)
+        owner = self._owner(spec.namespace) if spec.template is not None else None
+        manifest = manifests.probe_pod(spec, name, self._cluster.probe_image, nonce, self._run_id, owner)
+        try:
+            self._cluster.api.create(manifest)
+        except ClusterError as error:
+            raise ProbeError(f"pod {spec.namespace}/{name}: was refused: {error.message}") from error
+        return name, nonce
+
+    def _running(self, spec: PodSpec, name: str, nonce: str) -> Pod:
+        pods = f"/api/v1/namespaces/{spec.namespace}/pods"
+        try:
+            found = self._cluster.api.wait(pods, name, _runs, deadline=POD_START_SECONDS,
+                                           what=f"pod {spec.namespace}/{name}: is not running")  # fmt: skip
+        except ClusterError as error:
+            raise ProbeError(error.message, details=_why(self._cluster, spec.namespace, name)) from error
+        assert found is not None
+        source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], found["spec"]["nodeName"])
+        vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
+        pod = Pod(vantage, found["metadata"]["uid"], nonce)
+        _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values() else ())
+        return pod
+
+    def _owner(self, namespace: str) -> dict[str, Any]:
+        """A controller reference to a ConfigMap of ours, so that no controller of the stack adopts a twin."""
+        if namespace not in self._owners:
+            name = f"k8ssec-{self._run_id}"
+            manifest = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": name, "namespace": namespace, "labels": {manifests.OBJECT_LABEL: self._run_id}},
+            }
+            try:
+                self._owners[namespace] = self._cluster.api.create(manifest)
+            except ClusterError as error:
+                raise ProbeError(f"configmap {namespace}/{name}: was refused: {error.message}") from error
+        made = self._owners[namespace]["metadata"]
+        return {"apiVersion": "v1", "kind": "ConfigMap", "name": made["name"], "uid": made["uid"], "controller": True}
+
+
+def _runs(pod: Body | None) -> bool:
+    status = (pod or {}).get("status", {})
+    states = status.get("containerStatuses", [])
+    return bool(status.get("podIP")) and bool(states) and all("running" in state["state"] for state in states)
+
+
+def _listens(pod: Pod, reaches: Sequence[Node]) -> None:
+    """Wait until the pod's own listener answers the pod itself, and until its network is there.
+
+    A container is running a moment before its listener listens, and in a young cluster a node can be ready a moment before
+    its pods' packets find their way to other nodes: nobody announces either, so it is tried.
+
+    Args:
+        reaches: nodes whose kubelets nothing keeps the pod from. Patience with them ends without an error: positive
+            controls tell what did not work.
+
+    Raises:
+        ProbeError: its own listener does not answer.
+    """
+    for _ in range(_TRIES):
+        own, *others = pod.probe(pod.canary, *(Tcp(node.address, KUBELET_PORT, timeout=1) for node in reaches))
+        if own.outcome is Outcome.OPEN and all(other.outcome is Outcome.OPEN for other in others):
+            return
+        time.sleep(0.2)
+    if own.outcome is not Outcome.OPEN:
+        raise ProbeError(f"{pod.source}: its own listener does not answer it: {own}")
+
+
+def _why(cluster: Cluster, namespace: str, name: str) -> str:
+    """A pod's events, for the error that it did not start."""
+    events = cluster.api.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector=f"involvedObject.name={name}")
+    return "\n".join(f"{event.get('reason')}: {event.get('message')}" for event in events)

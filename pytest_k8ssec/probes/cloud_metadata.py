@@ -1,0 +1,85 @@
+"""The cloud's metadata service, or on nodes that this run made a listener of ours in its place.
+
+A node of kind reaches its host's real metadata service where there is one. That is no part of the cluster, so on such nodes
+the listener takes its place, whatever else would answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock
+
+from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import NoAccess
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.pods.pool import Pod
+
+ADDRESS = "169.254.169.254"
+METADATA = Tcp(ADDRESS, 80)
+"""Connects there, and asks for nothing."""
+
+_SECONDS = 300
+
+_SERVE = f"""
+set -e
+ip netns list | grep -q k8ssec-metadata && echo there && exit
+ip netns add k8ssec-metadata
+ip link add k8ssec-meta type veth peer name service netns k8ssec-metadata
+ip addr add 169.254.168.1/30 dev k8ssec-meta
+ip link set k8ssec-meta up
+in_service() {{ ip netns exec k8ssec-metadata "$@"; }}
+in_service ip addr add 169.254.168.2/30 dev service
+in_service ip addr add {ADDRESS}/32 dev service
+in_service ip link set service up
+in_service ip route add default via 169.254.168.1
+ip route add {ADDRESS}/32 via 169.254.168.2
+in_service setsid socat TCP-LISTEN:80,fork,reuseaddr SYSTEM:'echo k8ssec' >/dev/null 2>&1 </dev/null &
+for _ in $(seq 50); do in_service ss -H -l -t -n | grep -q :80 && exit 0; sleep 0.1; done
+exit 1
+"""
+"""A network namespace of its own, as the service is reached by way of the node and is no address of it."""
+_STOP = """
+for pid in $(ip netns pids k8ssec-metadata 2>/dev/null); do kill "$pid"; done
+ip netns del k8ssec-metadata 2>/dev/null
+ip link del k8ssec-meta 2>/dev/null
+true
+"""
+
+
+@contextmanager
+def served(cluster: Cluster, node: Node, pod: Pod) -> Iterator[str]:
+    """Make sure that something answers at the address on a node: a listener of ours, else what is there already.
+
+    Args:
+        pod: one on that node for which no policy holds.
+
+    Yields:
+        which of the two it is.
+
+    Raises:
+        NoAccess: nothing answers, and the cluster is not ours to plant something there.
+        ProbeError: nothing could be planted.
+        filelock.Timeout: another worker of xdist keeps it for minutes.
+    """
+    if not cluster.ours or not node.container:
+        if pod.probe(METADATA)[0].outcome is not Outcome.OPEN:
+            raise NoAccess(f"node {node.name}: nothing answers at {ADDRESS}, and nothing may be planted there")
+        yield f"{node.name}: a metadata service answers"
+        return
+    there = False
+    with _alone(cluster, node):
+        try:
+            there = cluster.on_node(node, ["sh", "-c", _SERVE]).text.strip() == "there"
+            yield f"{node.name}: a listener of ours stands in for the metadata service"
+        finally:
+            if not there:  # else it is somebody else's: a sabotage's that is in force
+                cluster.on_node(node, ["sh", "-c", _STOP])
+
+
+def _alone(cluster: Cluster, node: Node) -> FileLock:
+    """No other worker of xdist meanwhile: it would take the listener for its own, or away. In this process no matter."""
+    path = cluster.workdir / f"metadata-{node.name}.lock"
+    return FileLock(path, timeout=_SECONDS, thread_local=False, is_singleton=True)

@@ -1,0 +1,171 @@
+"""Does the cluster's network enforce NetworkPolicies at all? Found out once, and every control of the network rests on it.
+
+A policy object is accepted by every API server, whether or not anything enforces it, so two canary namespaces of ours are
+cut off from each other and joined again, and traffic is sent at each step, over TCP and UDP, on each node and from each
+node to the next, for ingress and for egress: the engine runs on every node by itself, and one may have stopped.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_k8ssec.agent.tasks import Task, Udp
+from pytest_k8ssec.agent.vantage import probe_all
+from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+
+ENFORCE_SECONDS = 30
+"""How long enforcement may take."""
+SETTLE_SECONDS = 10
+"""How long all new pods of one request may be ahead of the rules for them."""
+_TIMEOUT = 0.6
+"""Seconds that one attempt waits: both ends are pods of ours on one machine or one network."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStep:
+    """One state of the policies, and what came of each attempt in it."""
+
+    name: str
+    open_expected: bool
+    attempts: tuple[tuple[str, Evidence], ...]
+    """(path, evidence) of the last attempts; the path reads ``TCP, same node``."""
+    milliseconds: float
+    """From the policy's creation until all attempts were as expected, or until patience ended."""
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether every attempt was."""
+        return all(got_through(evidence) is self.open_expected for _, evidence in self.attempts)
+
+
+def enforcement(pool: Pool) -> tuple[PolicyStep, ...]:
+    """Apply and remove policies between canaries of ours, and watch the traffic; found out once.
+
+    Raises:
+        ProbeError: a canary did not start, or an exec broke.
+    """
+    return pool.remember("cni", lambda: tuple(_steps(pool)))
+
+
+def enforces(pool: Pool) -> Evidence:
+    """Whether policies are enforced, as one piece of evidence for controls that rest on it. Raises ProbeError."""
+    steps = enforcement(pool)
+    failed = [step for step in steps if not step.as_expected]
+    first = (failed or list(steps))[0]
+    words = "enforced" if not failed else f"{first.name}: not as expected"
+    return replace(
+        first.attempts[0][1],
+        request="NetworkPolicies between two canary namespaces",
+        outcome=Outcome.ABSENT if failed else Outcome.DONE,
+        detail=words,
+        status=None,
+        latency_ms=first.milliseconds,
+    )
+
+
+def _steps(pool: Pool) -> Iterable[PolicyStep]:
+    target_ns, source_ns = pool.namespace("cni-target"), pool.namespace("cni-source")
+    nodes = [node.name for node in pool.cluster.nodes]
+    pods = pool.lease(*(PodSpec(where, node=name, purpose="cni") for where in (target_ns, source_ns) for name in nodes))
+    targets, sources = pods[: len(nodes)], pods[len(nodes) :]
+    ring = [(source, _near(targets, number)) for number, source in enumerate(sources)]
+    api = pool.cluster.api
+
+    def attempts() -> tuple[tuple[str, Evidence], ...]:
+        tasks = [(source.vantage, [task for target in near for task in _tasks(target)]) for source, near in ring]
+        words = [words for source, near in ring for target in near for words in _words(source, target)]
+        return tuple(zip(words, (each for answers in probe_all(tasks) for each in answers), strict=True))
+
+    yield _await("no policy", attempts, open_expected=True)
+    with api.applied(_policy("k8ssec-deny-ingress", target_ns, "Ingress")):
+        yield _await("deny all ingress", attempts, open_expected=False)
+        admit = {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": source_ns}}}]}
+        with api.applied(_policy("k8ssec-admit", target_ns, "Ingress", ingress=[admit])):
+            yield _await("admit the source's namespace", attempts, open_expected=True)
+    with api.applied(_policy("k8ssec-deny-egress", source_ns, "Egress")):
+        yield _await("deny all egress", attempts, open_expected=False)
+    yield _await("no policy again", attempts, open_expected=True)
+
+
+def _near(targets: Sequence[Pod], number: int) -> Sequence[Pod]:
+    """The target on one node, and the one on the node beside it where there is another."""
+    return [targets[number], targets[number - 1]] if len(targets) > 1 else targets
+
+
+def _tasks(target: Pod) -> tuple[Task, Task]:
+    return replace(target.canary, timeout=_TIMEOUT), Udp(target.address, CANARY_PORT, timeout=_TIMEOUT)
+
+
+def _words(source: Pod, target: Pod) -> tuple[str, str]:
+    near = "same node" if source.source.node == target.source.node else "across nodes"
+    return f"TCP, {near}", f"UDP, {near}"
+
+
+def _await(name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], *, open_expected: bool) -> PolicyStep:
+    """Try again until all attempts are as expected, or patience ends: enforcement takes its time, and that is measured."""
+    started = time.monotonic()
+    while True:
+        tried = attempts()
+        spent = time.monotonic() - started
+        step = PolicyStep(name, open_expected, tried, round(spent * 1000, 1))
+        if step.as_expected or spent > ENFORCE_SECONDS:
+            return step
+
+
+def await_canary(source: Pod, target: Pod, *, reachable: bool) -> Evidence:
+    """Try to reach a pod of ours from another one until that is as it should be, or patience ends.
+
+    Returns:
+        the last attempt's evidence.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    return await_task(source, target.canary, reachable=reachable)
+
+
+def await_task(source: Pod, task: Task, *, reachable: bool) -> Evidence:
+    """Do a task from a pod until it gets through, or no longer does, or patience ends; returns the last evidence.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    return _await("", lambda: (("", source.probe(task)[0]),), open_expected=reachable).attempts[0][1]
+
+
+def settle(sources: Sequence[Pod], target: Pod) -> None:
+    """Give the policy engine time to take up new pods: until none of them reaches the target, or patience ends.
+
+    Nothing follows from how it ends: pods that are free to go stay free.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    end = time.monotonic() + SETTLE_SECONDS
+    for source in sources:
+        while got_through(source.probe(replace(target.canary, timeout=_TIMEOUT))[0]) and time.monotonic() < end:
+            pass
+
+
+def _policy(name: str, namespace: str, direction: str, **rules: Any) -> Body:
+    spec: Body = {"podSelector": {}, "policyTypes": [direction], **rules}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def allow_all_ingress(namespace: str) -> Body:
+    """The policy that opens a namespace to everybody, whatever other policies say: policies add up."""
+    return _policy(f"k8ssec-allow-all-ingress-{secrets.token_hex(3)}", namespace, "Ingress", ingress=[{}])
+
+
+def allow_egress(namespace: str, *addresses: str) -> Body:
+    """The policy that lets all pods of a namespace out, to these addresses or (none) to everywhere."""
+    to = {"to": [{"ipBlock": {"cidr": f"{address}/{128 if ':' in address else 32}"}} for address in addresses]}
+    return _policy(f"k8ssec-allow-egress-{secrets.token_hex(3)}", namespace, "Egress", egress=[to if addresses else {}])

@@ -1,0 +1,107 @@
+"""One control's run, as the report has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_k8ssec.catalogue.control import Control, Snippet
+from pytest_k8ssec.plain import lines_of
+from pytest_k8ssec.reports.json import TEXTS
+from pytest_k8ssec.sabotages.phases import Phase
+from pytest_k8ssec.secrecy.redact import redacted
+from pytest_k8ssec.verdict import Judge, Verdict
+
+Entry = Mapping[str, Any]
+"""One result, as in report.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run of one control, or of a user's own test with ``judge``."""
+
+    control: str
+    title: str
+    test: str
+    subject: str
+    phase: Phase
+    verdict: Verdict
+    severity: str
+    seconds: float
+    reason: str
+    judge: Judge
+    remediation: str = ""
+    mappings: dict[str, list[str]] = field(default_factory=dict)
+    snippets: tuple[Snippet, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        control: Control | None,
+        test: str,
+        phase: Phase,
+        verdict: Verdict,
+        reason: str,
+        seconds: float,
+        judge: Judge,
+    ) -> Result:
+        """Put together what the control says of itself and what came of it."""
+        if control is None:
+            return cls(test, test, test, "", phase, verdict, "", seconds, reason, judge)
+        mappings = {name: list(ids) for name, ids in control.mappings.items()}
+        return cls(
+            control.id, control.title, test, control.subject, phase, verdict, control.severity, seconds, reason, judge,
+            control.remediation, mappings, control.snippets,
+        )  # fmt: skip
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """What the sabotages in force should have made it name, and it did not, by sabotage."""
+        return self.phase.missing(self.control, self.judge.attacks)
+
+    @property
+    def summary(self) -> str:
+        """One line: how much was tried, and what came of it."""
+        attacks, positives = self.judge.attacks, self.judge.positives
+        through = sum(attack.through is True for attack in attacks)
+        shown = sum(positive.succeeded is True for positive in positives)
+        if not attacks and not positives:
+            return self.reason.partition("\n")[0]
+        return (
+            f"{len(attacks)} attacks on {len(self.judge.cases)} targets, {through} got through; "
+            f"{shown} of {len(positives)} positive controls succeeded"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as an entry of report.json, schema 1: redacted and safe to show, for whoever shows it."""
+        entry = redacted(self._entry())
+        return dict(lines_of(entry, texts=TEXTS))
+
+    def _entry(self) -> dict[str, Any]:
+        return {
+            "control": self.control,
+            "title": self.title,
+            "test": self.test,
+            "subject": self.subject,
+            "phase": self.phase.name,
+            "sabotage": self.phase.sabotage(self.control),
+            "bystander": self.phase.bystander,
+            "sabotages": [each.name for each in self.phase.pack.touching(self.control)] if self.phase.pack else [],
+            "own_sabotages": [each.name for each in self.phase.pack.made_for(self.control)] if self.phase.pack else [],
+            "missing": self.missing,
+            "pack": self.phase.pack.name if self.phase.pack else None,
+            "expected": str(self.phase.expected(self.control)),
+            "verdict": str(self.verdict),
+            "severity": str(self.severity),
+            "seconds": round(self.seconds, 3),
+            "summary": self.summary,
+            "reason": self.reason,
+            "attacks": [attack.to_json() for attack in self.judge.attacks],
+            "positives": [positive.to_json() for positive in self.judge.positives],
+            "notes": list(self.judge.notes),
+            "tables": [table.to_json() for table in self.judge.tables],
+            "remediation": self.remediation,
+            "snippets": [{"language": each.language, "text": each.text} for each in self.snippets],
+            "mappings": self.mappings,
+        }

@@ -1,0 +1,120 @@
+"""A workload of the stack that a sabotage makes weaker, rolled out for real, and rolled back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_k8ssec.clusters.api import Body, KubeApi
+from pytest_k8ssec.clusters.headers import JSON_PATCH, MERGE_PATCH
+from pytest_k8ssec.errors import ClusterError, SabotageError
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.manifests import ENFORCE
+from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.stack import Stack, Workload
+
+_SECONDS = 90
+
+
+@contextmanager
+def weakened(
+    api: KubeApi,
+    stack: Stack,
+    *,
+    container: Mapping[str, Any] | None = None,
+    pod: Mapping[str, Any] | None = None,
+    volume: tuple[Mapping[str, Any], str] | None = None,
+    variable: Mapping[str, Any] | None = None,
+    level: str = "privileged",
+    of: Callable[[Workload], bool] = lambda _: True,
+) -> Iterator[Evidence]:
+    """Change one Deployment of the stack, and what its namespace enforces, for a while.
+
+    Args:
+        container: fields of its first container's securityContext.
+        pod: fields of its pods.
+        volume: a volume, and where it is mounted.
+        variable: an environment variable of its first container, as in its ``env``.
+        level: the Pod Security level that its namespace enforces meanwhile; "" leaves it.
+        of: which Deployments may be chosen; the first one is.
+
+    Yields:
+        the evidence that pods of it run so.
+
+    Raises:
+        SabotageError: the stack has no Deployment.
+        ClusterError: it did not roll out.
+    """
+    found = [each for each in stack.workloads() if each.kind == "Deployment" and of(each)]
+    if not found:
+        raise SabotageError("stack: has no Deployment that could be changed so")
+    workload = found[0]
+    path = api.path("apps/v1", "Deployment", workload.namespace, workload.name)
+    before = api.get(path)["spec"]["template"]
+    with enforcing(api, workload.namespace, level):
+        try:
+            _roll_out(api, path, _weaker(before, container, pod, volume, variable))
+            yield api_evidence("", f"GET {path}: {container or pod or volume or variable}", api.request("GET", path))
+        finally:
+            _roll_out(api, path, before)
+
+
+def _weaker(
+    template: Body,
+    container: Mapping[str, Any] | None,
+    pod: Mapping[str, Any] | None,
+    volume: tuple[Mapping[str, Any], str] | None,
+    variable: Mapping[str, Any] | None,
+) -> Body:
+    changed = copy.deepcopy(template)
+    spec = changed["spec"]
+    first = spec["containers"][0]
+    first.setdefault("securityContext", {}).update(container or {})
+    spec.update(pod or {})
+    if volume:
+        spec.setdefault("volumes", []).append(dict(volume[0]))
+        first.setdefault("volumeMounts", []).append({"name": volume[0]["name"], "mountPath": volume[1]})
+    if variable:
+        first.setdefault("env", []).append(dict(variable))
+    return changed
+
+
+@contextmanager
+def enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
+    """Have a namespace enforce another Pod Security level for a while; "" leaves it."""
+    path = f"/api/v1/namespaces/{namespace}"
+    before = api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
+    if level:
+        api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: level}}}, headers=MERGE_PATCH)
+    try:
+        yield
+    finally:
+        if level:
+            api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: before}}}, headers=MERGE_PATCH)
+
+
+def _roll_out(api: KubeApi, path: str, template: Body) -> None:
+    """Give a Deployment this template, and wait until all its pods follow it and the others are gone.
+
+    Raises:
+        ClusterError: they did not in time.
+    """
+    patch = [{"op": "replace", "path": "/spec/template", "value": template}]
+    changed = api.call("PATCH", path, body=patch, headers=JSON_PATCH)
+    collection, _, name = path.rpartition("/")
+
+    def follows(found: Body | None) -> bool:
+        status, wanted = (found or {}).get("status", {}), changed["spec"]["replicas"]
+        if status.get("observedGeneration", 0) < changed["metadata"]["generation"]:
+            return False
+        return all(status.get(key, 0) == wanted for key in ("replicas", "updatedReplicas", "availableReplicas"))
+
+    api.wait(collection, name, follows, deadline=_SECONDS, what=f"{path}: did not roll out")
+    pods = api.path("v1", "Pod", changed["metadata"]["namespace"])
+    labels = ",".join(f"{key}={value}" for key, value in changed["spec"]["selector"]["matchLabels"].items())
+    for _ in api.watch(pods, deadline=_SECONDS, labelSelector=labels):
+        if not any("deletionTimestamp" in pod["metadata"] for pod in api.list(pods, labelSelector=labels)):
+            return
+    raise ClusterError(f"{path}: its former pods are still there")

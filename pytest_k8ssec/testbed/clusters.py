@@ -1,0 +1,132 @@
+"""The clusters of a run: created, found where the settings name one, or shared between xdist's workers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from pytest_k8ssec.machine import docker, tools
+from pytest_k8ssec.machine.disks import as_disk_error
+from pytest_k8ssec.machine.ledger import Run
+from pytest_k8ssec.machine.process import Tell
+from pytest_k8ssec.sabotages.packs import Pack
+from pytest_k8ssec.sabotages.saboteur import checked
+from pytest_k8ssec.settings import Settings
+from pytest_k8ssec.testbed.stacks import Stacks
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.kind import KindCluster
+
+_SHARED = "base.json"
+
+
+class Clusters:
+    """Makes the clusters that testbeds stand on.
+
+    Args:
+        run: the run that they belong to.
+        stacks: what will be deployed, as that is looked at before a cluster is made.
+        progress: told each longer step.
+        name: of the base cluster, "" for the run's own.
+    """
+
+    def __init__(self, settings: Settings, run: Run, stacks: Stacks, *, progress: Tell, name: str = "") -> None:
+        self._settings = settings
+        self._run = run
+        self._stacks = stacks
+        self._progress = progress
+        self._name = name
+
+    def make(self, variant: Pack | None) -> KindCluster:
+        """Create a cluster, or find the one that the settings name."""
+        from pytest_k8ssec.clusters import kind
+
+        docker.check_daemon()
+        binary, probe = tools.find_tool("kind"), tools.probe_image()
+        if variant is not None:
+            with as_disk_error(what="a file of this run"):
+                return self._create(variant)
+        with as_disk_error(what="a file of this run"), FileLock(self._run.directory / "base.lock"):
+            if self._settings.cluster:
+                return kind.attach(self._settings.cluster, self._run, kind=binary, probe_image=probe)
+            if (shared := self.shared()) is not None:
+                return shared
+            cluster = self._create(None)
+            self._entry.write_text(json.dumps({"name": cluster.name, "origin": cluster.origin}))
+            return cluster
+
+    def shared(self) -> KindCluster | None:
+        """The base cluster that a process of this run has created, None where there is none."""
+        from pytest_k8ssec.clusters.kind import KindCluster
+
+        if not self._entry.exists():
+            return None
+        entry = json.loads(self._entry.read_text())
+        workdir = self._run.folder("cluster")
+        return KindCluster(
+            entry["name"], workdir / "kubeconfig", workdir, True, entry["origin"], "", tools.probe_image(), self._run
+        )
+
+    @property
+    def diagnostics(self) -> Path:
+        """Where logs go when something fails; outlives the run."""
+        from pytest_k8ssec.clusters.diagnostics import default_root
+
+        return (self._settings.diagnostics or default_root()) / self._run.id
+
+    @property
+    def _entry(self) -> Path:
+        return self._run.directory / _SHARED
+
+    def _create(self, variant: Pack | None) -> KindCluster:
+        from pytest_k8ssec.clusters import kind
+        from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+
+        path, origin = self._kind_config()
+        config = KindConfig.load(path or PACKAGED)
+        if variant is None:
+            self._stacks.check()  # what is wrong with it is known now, not once a cluster stands
+        else:
+            config = config.copy()
+            for sabotage in variant.members:
+                assert sabotage.mutate is not None
+                sabotage.mutate(config)
+        cluster = kind.create(
+            config,
+            self._run,
+            kind=tools.find_tool("kind"),
+            node_image=tools.node_image(self._settings.node_image, self._settings.kubernetes_version),
+            probe_image=tools.probe_image(),
+            origin=origin,
+            variant=variant.name if variant else "",
+            suffix=variant.name if variant else "",
+            kept_name="" if variant else self._name,
+            progress=self._progress,
+            logs=self.diagnostics,
+        )
+        if variant is not None:
+            _prove(variant, cluster)
+        return cluster
+
+    def _kind_config(self) -> tuple[Path | None, Any]:
+        """The user's kind configuration where there is one, and whose it is."""
+        if self._settings.kind_config:
+            return self._settings.kind_config, "user"
+        beside = self._settings.stack / "kind.yaml" if self._settings.stack else None
+        if beside and beside.exists():
+            return beside, "user"
+        return None, "packaged"
+
+
+def _prove(variant: Pack, cluster: KindCluster) -> None:
+    """Raises SabotageError unless each sabotage took effect on its cluster."""
+    try:
+        for sabotage in variant.members:
+            assert sabotage.proof is not None
+            checked(sabotage, sabotage.proof(cluster))
+    except BaseException:
+        cluster.close()
+        raise

@@ -1,0 +1,103 @@
+"""The stack that the settings name: looked at early, deployed to a cluster of ours, read on another one."""
+
+from __future__ import annotations
+
+import shlex
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.machine import tools
+from pytest_k8ssec.machine.disks import as_disk_error
+from pytest_k8ssec.machine.ledger import Run
+from pytest_k8ssec.machine.process import Tell
+from pytest_k8ssec.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.kind import KindCluster
+    from pytest_k8ssec.stack import Stack, StackSource
+
+STACK_SECONDS = 300
+"""How long a stack's deployment may take."""
+
+
+class Stacks:
+    """Puts the stack onto clusters.
+
+    Args:
+        run: the run that it belongs to.
+        progress: told each longer step.
+    """
+
+    def __init__(self, settings: Settings, run: Run, *, progress: Tell) -> None:
+        self._settings = settings
+        self._run = run
+        self._progress = progress
+
+    @property
+    def named(self) -> bool:
+        """Whether the settings name a stack."""
+        return bool(self._settings.stack)
+
+    @cached_property
+    def source(self) -> StackSource:
+        """What the settings say of the stack.
+
+        Raises:
+            SettingsError: they name none.
+        """
+        from pytest_k8ssec.stack import StackSource
+
+        chosen = self._settings
+        if chosen.stack is None:
+            raise SettingsError("stack: none was named", fix="name its directory with --k8ssec-stack DIR")
+        return StackSource(
+            chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret, chosen.allow_provider
+        )
+
+    def check(self) -> None:
+        """Look at the stack before there is a cluster; nothing where none was named.
+
+        Raises:
+            SettingsError, StackError: it can't be deployed as it is.
+        """
+        from pytest_k8ssec.stack import prepare
+
+        if self.named:
+            prepare(self.source)
+
+    def make(self, cluster: KindCluster) -> Stack:
+        """Deploy the stack, or read it where the cluster is not ours."""
+        from pytest_k8ssec.stack import Engine, deploy, read_stack
+
+        source = self.source
+        found = tools.find_provider()
+        # Where nothing is to be fetched, the cache need not be one that can be written.
+        cache = tools.cache_root() / "pulumi-plugins" if found is None or source.providers else None
+        engine = Engine(tools.find_tool("pulumi").path, found.path.parent if found else None, cache)
+        if not cluster.ours:
+            with as_disk_error(what="a file of this run"):
+                return read_stack(source, engine, cluster, deadline=STACK_SECONDS, progress=self._progress)
+        with as_disk_error(what="a file of this run"), FileLock(self._run.directory / f"stack-{cluster.name}.lock"):
+            shared = self._run.passphrase if self._run.worker else ""
+            return deploy(source, engine, cluster, deadline=STACK_SECONDS, progress=self._progress, passphrase=shared)
+
+    @property
+    def flags(self) -> str:
+        """What names the same stack again; a secret is named by its variable, never by its value."""
+        chosen = self._settings
+        if not chosen.stack:
+            return ""
+        flags = ["--k8ssec-stack", str(chosen.stack), "--k8ssec-stack-name", chosen.stack_name]
+        if chosen.config_file:
+            flags += ["--k8ssec-config-file", str(chosen.config_file)]
+        for flag, pairs in (
+            ("--k8ssec-config", chosen.config),
+            ("--k8ssec-secret", chosen.secret),
+            ("--k8ssec-allow-provider", chosen.allow_provider),
+        ):
+            for key, value in pairs.items():
+                flags += [flag, f"{key}={value}"]
+        return f" {shlex.join(flags)}"

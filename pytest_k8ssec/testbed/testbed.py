@@ -1,0 +1,97 @@
+"""One cluster, and what this run put on it; each part is made when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.kind import KindCluster
+    from pytest_k8ssec.machine.ledger import Run
+    from pytest_k8ssec.pods.pool import Pool
+    from pytest_k8ssec.sabotages.packs import Pack
+    from pytest_k8ssec.stack import Stack
+    from pytest_k8ssec.testbed.clusters import Clusters
+    from pytest_k8ssec.testbed.stacks import Stacks
+
+
+class Testbed:
+    """One cluster, and the stack and the pods of ours on it.
+
+    Args:
+        run: the run that everything belongs to.
+        clusters: makes the cluster, or finds it.
+        stacks: deploys the stack, or reads it.
+        variant: the sabotages that the cluster is made with, None for the base.
+    """
+
+    __test__ = False  # pytest takes a class of such a name for tests
+
+    def __init__(self, run: Run, clusters: Clusters, stacks: Stacks, variant: Pack | None) -> None:
+        self._run = run
+        self._clusters = clusters
+        self._stacks = stacks
+        self.variant = variant
+
+    @cached_property
+    def cluster(self) -> KindCluster:
+        """The cluster, created or found now if need be.
+
+        Raises:
+            ToolMissing, ClusterError: it can't be had.
+        """
+        return self._clusters.make(self.variant)
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The stack, deployed now if need be; on a cluster that is not ours it is only read.
+
+        Raises:
+            SettingsError: no stack was named.
+            StackError: it can't be deployed.
+        """
+        _ = self._stacks.source  # where none was named, that is known before a cluster is made
+        return self._stacks.make(self.cluster)
+
+    @property
+    def expected_stack(self) -> Stack | None:
+        """The stack where one was named and this is the base, else None."""
+        return self.stack if self._stacks.named and self.variant is None else None
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The pods to probe from; only where this run deployed the stack may they be placed among the stack's."""
+        from pytest_k8ssec.pods.pool import Pool
+
+        def among() -> tuple[str, ...]:
+            stack = self.expected_stack
+            return stack.namespaces if stack and stack.deployed else ()
+
+        return Pool(self.cluster, self._run.own, among)
+
+    @property
+    def has_cluster(self) -> bool:
+        """Whether the cluster was made already."""
+        return "cluster" in self.__dict__
+
+    @property
+    def has_stack(self) -> bool:
+        """Whether the stack was deployed or read already."""
+        return "stack" in self.__dict__
+
+    def refresh_pool(self) -> None:
+        """Give up all pods, where there are some."""
+        if "pool" in self.__dict__:
+            self.pool.refresh()
+
+    def close_pool(self) -> None:
+        """Remove what our pods needed, where the cluster outlives the run."""
+        if "pool" in self.__dict__:
+            self.pool.close()
+
+    def close(self) -> None:
+        """Remove what was made, as far as it is ours."""
+        self.close_pool()
+        if self.has_cluster:
+            self.cluster.close()
+        self.__dict__.pop("cluster", None)

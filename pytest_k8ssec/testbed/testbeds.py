@@ -1,0 +1,157 @@
+"""All that one pytest process holds: its run, its testbeds, and how they end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_k8ssec.clusters.sweep import remove_recorded, sweep
+from pytest_k8ssec.machine import docker, preflight, tools
+from pytest_k8ssec.machine.ledger import Run
+from pytest_k8ssec.machine.process import Tell
+from pytest_k8ssec.machine.signals import uninterrupted
+from pytest_k8ssec.machine.terminate import end_marked
+from pytest_k8ssec.sabotages.packs import Pack
+from pytest_k8ssec.settings import Settings
+from pytest_k8ssec.testbed.clusters import Clusters
+from pytest_k8ssec.testbed.description import describe_testbed
+from pytest_k8ssec.testbed.stacks import Stacks
+from pytest_k8ssec.testbed.testbed import Testbed
+
+
+def begin(settings: Settings, *, progress: Tell, joined: Run | None = None, name: str = "") -> Testbeds:
+    """Begin a run, once a docker daemon answers and what dead runs left behind is removed.
+
+    Args:
+        joined: the run of another process of ours that this one shares, instead of one of its own.
+        name: of the base cluster, "" for the run's own.
+
+    Raises:
+        ToolMissing: no docker daemon answers.
+        SettingsError: the state directory is not ours, or a folder can't be written or has too little room.
+    """
+    docker.check_daemon()
+    for swept in sweep():  # first, as it makes room
+        progress(str(swept))
+    preflight.check(settings)
+    run = joined or Run.begin()
+    run.uses(docker.endpoint(), docker.daemon())
+    return Testbeds(settings, run, owner=joined is None, progress=progress, name=name)
+
+
+class Testbeds:
+    """The testbeds of one pytest process; under xdist all workers share the base.
+
+    Args:
+        run: the run that everything belongs to; an xdist worker has joined it.
+        owner: whether this process began the run, and so removes what it created.
+        progress: told each longer step.
+        name: of the base cluster, "" for the run's own.
+    """
+
+    __test__ = False  # pytest takes a class of such a name for tests
+
+    def __init__(self, settings: Settings, run: Run, *, owner: bool, progress: Tell, name: str = "") -> None:
+        self.settings = settings
+        self.run = run
+        self._owner = owner
+        self._stacks = Stacks(settings, run, progress=progress)
+        self._clusters = Clusters(settings, run, self._stacks, progress=progress, name=name)
+        self.base = self._testbed(None)
+        self._variants: dict[str, Testbed] = {}
+
+    def _testbed(self, variant: Pack | None) -> Testbed:
+        return Testbed(self.run, self._clusters, self._stacks, variant)
+
+    def testbed(self, variant: Pack | None) -> Testbed:
+        """The base, or the one of sabotages that need a cluster of their own."""
+        if variant is None:
+            return self.base
+        if variant.name not in self._variants:
+            # One at a time: what the last variant needed is gone before the next one is made.
+            self.close_variants()
+            self._variants[variant.name] = self._testbed(variant)
+        return self._variants[variant.name]
+
+    def close_variants(self) -> None:
+        """Remove the clusters of sabotages."""
+        for testbed in self._variants.values():
+            testbed.close()
+        self._variants.clear()
+
+    def adopt(self) -> None:
+        """Take over the base cluster that xdist workers created."""
+        if (shared := self._clusters.shared()) is not None:
+            self.base.cluster = shared
+
+    def describe(self) -> dict[str, Any]:
+        """The cluster, the stack and the versions, for a report; only what is known without asking anybody."""
+        return describe_testbed(self.base, self.settings)
+
+    def save_diagnostics(self) -> list[str]:
+        """Save the base cluster's logs before it goes. Returns a line that says where they are."""
+        from pytest_k8ssec.clusters import kind
+
+        if not (self._owner and self.base.has_cluster and self.base.cluster.ours):
+            return []
+        saved = kind.export_logs(self.base.cluster, tools.find_tool("kind"), self._clusters.diagnostics)
+        return [f"logs of the cluster: {saved}"] if saved else []
+
+    def close(self, *, failed: bool) -> list[str]:
+        """Remove what this process created, unless it is to be kept.
+
+        Args:
+            failed: whether a test failed.
+
+        Returns:
+            lines for the user: what was kept, and how to use and remove it.
+
+        Raises:
+            DaemonGone: docker does not answer any more; the text says what is left, and what removes it.
+        """
+        try:
+            return self._close(failed=failed)
+        except docker.DaemonGone as error:
+            end_marked(self.run.id)
+            raise self._left(error) from error
+
+    def _close(self, *, failed: bool) -> list[str]:
+        self.close_variants()
+        if not self._owner:
+            self.base.close_pool()
+            return []
+        keep = self.settings.keep == "always" or (self.settings.keep == "on-failure" and failed)
+        if keep and self.base.has_cluster and self.base.cluster.ours:
+            return self.keep()
+        self.remove()
+        return []
+
+    def keep(self) -> list[str]:
+        """Leave the base cluster where it is, and end the run. Returns lines that say how to use and remove it."""
+        with uninterrupted():
+            self.base.cluster.close_vantages()
+            self.run.keep()
+        name = self.base.cluster.name
+        return [
+            f"kept cluster {name}; kubeconfig {self.base.cluster.kubeconfig}",
+            f"run again on it:  pytest --k8ssec-controls --k8ssec-cluster {name}" + self._stacks.flags,
+            f"remove it:        k8ssec down {name}",
+        ]
+
+    def remove(self) -> None:
+        """Remove all that this run created, and end it."""
+        with uninterrupted():
+            self.base.close()
+            self.run.dismiss_recorder()
+            end_marked(self.run.id)
+            remove_recorded(self.run)
+            self.run.end()
+
+    def _left(self, error: docker.DaemonGone) -> docker.DaemonGone:
+        """What to tell of things that can't be removed now."""
+        cluster = (
+            f"cluster {self.base.cluster.name}" if self.base.has_cluster and self.base.cluster.ours else "what it made"
+        )
+        return docker.DaemonGone(
+            f"{error.message}: {cluster} and its containers may be left (run {self.run.id})",
+            fix=f"{error.fix}; then `k8ssec sweep` removes them, as the next run does",
+        )

@@ -1,0 +1,124 @@
+"""What a cluster's creation waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_k8ssec.clusters import kind
+from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+from pytest_k8ssec.errors import ClusterError
+from pytest_k8ssec.machine import docker
+from pytest_k8ssec.machine.ledger import Run, read_run
+from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.machine.tools import Image, Tool
+from tests.unit.machine.dockers import FakeDocker
+
+
+def node(name: str) -> dict[str, Any]:
+    """A node that is ready."""
+    addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "addresses": addresses}
+    return {"metadata": {"name": name}, "status": status}
+
+
+class LateApi:
+    """An API server where the second node registers only while the nodes are watched."""
+
+    late: tuple[str, ...] = ("worker",)
+
+    def __init__(self, _kubeconfig: Path, **_: object) -> None:
+        self.there = ["control-plane"]
+
+    def list(self, _path: str) -> list[dict[str, Any]]:
+        """The nodes that are there."""
+        return [node(name) for name in self.there]
+
+    def watch(self, _path: str, **_: object) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Those that are there, and those that come."""
+        yield from (("ADDED", node(name)) for name in self.there)
+        for name in self.late:
+            self.there.append(name)
+            yield "ADDED", node(name)
+
+    def get(self, _path: str) -> dict[str, Any]:
+        """The version."""
+        return {"gitVersion": "v1.36.3"}
+
+
+@pytest.fixture
+def creation(monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker) -> Iterator[Run]:
+    """A run under which creation finds a docker without containers, and a kind that says yes to everything."""
+    monkeypatch.setattr(docker, "_LOOK_AGAIN", (0.0, 0.01))
+    monkeypatch.setattr(kind, "_kind", lambda *_, **__: Completed(("kind",), 0, b"", b""))
+    monkeypatch.setattr(kind, "_load_probe_image", lambda cluster, _: cluster.nodes)
+    monkeypatch.setattr(kind, "KubeApi", LateApi)
+    run = Run.begin()
+    yield run
+    run.end()
+
+
+def made(run: Run) -> kind.KindCluster:
+    """A cluster of the packaged configuration, which has two nodes."""
+    config = KindConfig.load(PACKAGED)
+    config.after.clear()
+    tool, image = Tool(Path("kind"), "v0", "PATH"), Image("image", "v1", "release")
+    return kind.create(config, run, kind=tool, node_image=image, probe_image=image, origin="packaged")
+
+
+def test_a_node_that_registers_late_is_one_of_the_nodes(creation: Run) -> None:
+    """One that is missing from them would be judged by nobody, and everything would hold."""
+    assert ["control-plane", "worker"] == [each.name for each in made(creation).nodes]
+
+
+def test_a_node_that_never_comes_is_an_error(creation: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer nodes than the configuration asks for are not a cluster to judge."""
+    monkeypatch.setattr(LateApi, "late", ())
+    monkeypatch.setattr(kind, "READY_SECONDS", 0)
+    with pytest.raises(ClusterError, match="nodes not ready within 0 s"):
+        made(creation)
+
+
+def test_nodes_are_recorded_by_their_ids(
+    creation: Run, monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
+) -> None:
+    """Those that kind made for this run: each has the run's folder mounted, where nothing can write to it."""
+    ids: list[str] = []
+
+    def kinds_work(*arguments: object, **_: object) -> Completed:
+        if "create" in arguments:
+            written = yaml.safe_load(Path(str(arguments[arguments.index("--config") + 1])).read_text())
+            for number, each in enumerate(written["nodes"]):
+                (mark,) = (one for one in each["extraMounts"] if one["containerPath"] == "/kind/k8ssec-run")
+                assert mark["readOnly"]
+                name = f"{written['name']}-{'worker' if number else 'control-plane'}"
+                binds = [mark["hostPath"]]
+                ids.append(fake_docker.container(name, docker.KIND_LABEL, written["name"], binds=binds))
+        return Completed(("kind",), 0, b"", b"")
+
+    monkeypatch.setattr(kind, "_kind", kinds_work)
+    cluster = made(creation)
+    assert sorted(ids) == sorted(each.id for each in read_run(creation.directory).made)
+    cluster.close()
+    assert [] == fake_docker.containers
+
+
+def test_a_cluster_that_somebody_makes_meanwhile_is_left(
+    creation: Run, monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
+) -> None:
+    """Of our name, after the name was written down: kind refuses then, and nothing of theirs goes."""
+
+    def kinds_refusal(*arguments: object, **_: object) -> Completed:
+        if "create" in arguments:
+            fake_docker.container(f"{creation.name()}-control-plane", docker.KIND_LABEL, creation.name())
+            raise ClusterError("kind: node(s) already exist for a cluster with the name")
+        return Completed(("kind",), 0, b"", b"")
+
+    monkeypatch.setattr(kind, "_kind", kinds_refusal)
+    with pytest.raises(ClusterError, match="already exist"):
+        made(creation)
+    assert [f"{creation.name()}-control-plane"] == fake_docker.containers

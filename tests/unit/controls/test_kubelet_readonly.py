@@ -1,0 +1,60 @@
+"""The kubelet's read-only port: what is let in, what is kept out, and what says neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_k8ssec.agent.vantage import probe
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.controls.kubelet.readonly import test_kubelet_readonly as readonly
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import FakeVantage
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.agent.tasks import Task
+    from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.evidence import Evidence
+    from pytest_k8ssec.pods.pool import Pod
+
+
+@dataclass
+class World:
+    """A cluster of one node, whose port 10250 is open; it is its own attacker."""
+
+    http: str
+    tcp: str
+    nodes: tuple[Node, ...] = (Node("node", "10.0.0.2", control_plane=True),)
+
+    def probe(self, *tasks: Task) -> list[Evidence]:
+        """What comes back."""
+        return probe(FakeVantage(self._said), tasks)
+
+    def _said(self, task: dict[str, Any]) -> dict[str, Any]:
+        if task["port"] == 10250:
+            return {"outcome": "open"}
+        if task["op"] == "tcp":
+            return {"outcome": self.tcp}
+        return {"outcome": self.http, "status": 200 if self.http == "http" else None}
+
+
+@pytest.mark.parametrize(
+    ("http", "tcp", "expected"),
+    [
+        ("refused", "refused", Verdict.HELD),
+        ("no-answer", "no-answer", Verdict.HELD),
+        ("unreachable", "unreachable", Verdict.HELD),
+        ("http", "open", Verdict.BREACHED),
+        ("no-answer", "open", Verdict.BREACHED),
+        ("closed", "open", Verdict.BREACHED),
+        ("no-answer", "error", Verdict.INCONCLUSIVE),
+        ("closed", "refused", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_port_that_takes_connections_is_open(http: str, tcp: str, expected: Verdict) -> None:
+    """Silence keeps nobody out who could connect."""
+    judge, world = Judge(), World(http, tcp)
+    readonly(judge, cast("Cluster", world), lambda: cast("Pod", world))
+    assert expected is judge.verdict()[0]

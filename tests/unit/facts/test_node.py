@@ -1,0 +1,91 @@
+"""What a node tells about itself, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.facts.node import Listener, arguments, listeners
+from pytest_k8ssec.machine.process import Completed
+
+NODE = Node("control-plane", "10.0.0.1", control_plane=True, container="control-plane")
+SOCKETS = b"""\
+LISTEN 0 4096 127.0.0.1:10248 0.0.0.0:* users:(("kubelet",pid=7,fd=3))
+LISTEN 0 4096 [::1]:2379 [::]:* users:(("etcd",pid=8,fd=3))
+LISTEN 0 4096 *:10257 *:* users:(("kube-controller",pid=9,fd=3))
+LISTEN 0 4096 127.0.0.11:41000 0.0.0.0:*
+"""
+
+
+class FakeCluster:
+    """A node with some listening sockets, and one process."""
+
+    def __init__(self, told: bytes = b"", pgrep: tuple[int, bytes] = (0, b"7\n")) -> None:
+        self.told = told
+        self.pgrep = pgrep
+        self.asked: list[Sequence[str]] = []
+
+    def on_node(self, _node: Node, argv: Sequence[str], **_: bool) -> Completed:
+        """What ``ss`` says, the process's id, and what it was told at its start."""
+        self.asked.append(argv)
+        code, said = {"ss": (0, SOCKETS), "pgrep": self.pgrep, "cat": (0, self.told)}[argv[0]]
+        return Completed(tuple(argv), code, said, b"why")
+
+
+def heard(process: str) -> list[Listener]:
+    """Where a process listens."""
+    return listeners(cast("Cluster", FakeCluster()), NODE, process)
+
+
+def test_a_process_is_found_by_its_name() -> None:
+    """Loopback keeps its address, without brackets; what belongs to another process is left out."""
+    assert heard("kubelet") == [Listener("kubelet", "127.0.0.1", 10248)]
+    assert heard("etcd") == [Listener("etcd", "::1", 2379)]
+    assert heard("kube") == []
+
+
+def test_a_long_name_is_found_although_the_kernel_cuts_it() -> None:
+    """The kernel tells fifteen characters of a process's name."""
+    assert heard("kube-controller-manager") == [Listener("kube-controller-manager", "*", 10257)]
+
+
+def test_a_process_tells_its_arguments() -> None:
+    """Words without a value are none."""
+    told = cast("Cluster", FakeCluster(b"etcd\0--client-cert-auth=true\0--name=\0--debug\0"))
+    assert {"client-cert-auth": "true", "name": ""} == arguments(told, NODE, "etcd")
+
+
+def test_a_process_that_is_ending_is_not_one_without_arguments() -> None:
+    """A zombie's command line is empty: whoever looks for a flag that must not be there would be content."""
+    with pytest.raises(ProbeError, match="process etcd has no command line"):
+        arguments(cast("Cluster", FakeCluster()), NODE, "etcd")
+
+
+def test_only_processes_of_the_node_itself_are_asked() -> None:
+    """Not those of pods, which have network namespaces of their own; by as much of the name as the kernel keeps."""
+    cluster = FakeCluster(b"kube-controller-manager\0--a=b\0")
+    arguments(cast("Cluster", cluster), NODE, "kube-controller-manager")
+    assert [
+        ["pgrep", "--ns", "1", "--nslist", "net", "-x", "kube-controller"],
+        ["cat", "/proc/7/cmdline"],
+    ] == cluster.asked
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ((1, b""), "no processes etcd run, not one"),
+        ((0, b"7\n8\n"), "2 processes etcd run, not one"),
+        ((3, b""), "can't look for process etcd"),
+        ((127, b""), "can't look for process etcd"),
+    ],
+    ids=["none", "two", "broken", "no-pgrep"],
+)
+def test_no_process_is_guessed(said: tuple[int, bytes], message: str) -> None:
+    """With two of a name nobody knows which one is the cluster's."""
+    with pytest.raises(ProbeError, match=message):
+        arguments(cast("Cluster", FakeCluster(b"etcd\0--a=b\0", said)), NODE, "etcd")

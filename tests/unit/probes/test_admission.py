@@ -1,0 +1,211 @@
+"""What an answer of admission counts for: let in, refused by a policy, or neither."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec.agent.vantage import PodVantage
+from pytest_k8ssec.clusters.api import KubeApi, Response
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.controls.adm import limits, psa
+from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
+from pytest_k8ssec.controls.adm.psa import _relabel
+from pytest_k8ssec.controls.sup.registry import _change, _foreign
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.pods.manifests import ENFORCE
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.admission import admitted
+from pytest_k8ssec.stack import Resource, Stack
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import POD, evidence
+
+
+def _stack(*resources: Resource) -> Stack:
+    return Stack("dev", "shop", {}, resources, True, 1.0, cast("KubeApi", None))
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        (201, "", True),
+        (200, "", True),
+        (403, "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no", False),
+        (422, 'admission webhook "x" denied the request: no', False),
+        (403, "Use of external IPs is denied by admission control", False),
+        (403, 'User "x" cannot create resource "pods"', None),
+        (422, "spec.containers[0].image: Required value", None),
+        (500, "denied", None),
+        (429, "", None),
+    ],
+)
+def test_only_a_policy_refuses(status: int, words: str, expected: bool | None) -> None:
+    """A 403 of RBAC and a 422 of validation are no denials."""
+    assert expected is admitted(evidence(Outcome.HTTP, status=status, detail=words))
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, ["cpu", "memory"]),
+        ({"limits": {"cpu": "1"}}, ["memory"]),
+        ({"requests": {"cpu": "1", "memory": "1Gi"}}, ["cpu", "memory"]),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, []),
+    ],
+)
+def test_limits_are_looked_for_in_what_comes_back(resources: dict[str, dict[str, str]], expected: list[str]) -> None:
+    """Requests bound nothing."""
+    bounded = {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
+    assert expected == _lacking({"spec": {"containers": [bounded, {"resources": resources}]}})
+
+
+@pytest.mark.parametrize(
+    ("words", "without", "expected"),
+    [
+        ("failed quota: team: must specify limits.cpu for: probe", ("cpu",), False),
+        ("failed quota: team: must specify limits.cpu for: probe", ("memory",), None),
+        ("failed quota: limits.cpu: must specify requests.cpu for: probe", ("cpu",), None),
+        ("failed quota: team: must specify limits.cpu for: probe; limits.memory for: probe", ("cpu", "memory"), False),
+        (
+            "exceeded quota: team, requested: limits.cpu=50m, used: limits.cpu=12, limited: limits.cpu=12",
+            ("cpu",),
+            None,
+        ),
+        ("exceeded quota: team, requested: pods=1, used: pods=24", ("cpu",), None),
+    ],
+)
+def test_a_quota_that_asks_for_the_missing_limit_is_a_bound(
+    words: str, without: tuple[str, ...], expected: bool | None
+) -> None:
+    """Its refusal names what is missing; one for too many pods, or for another limit, says nothing of this one."""
+    assert expected is _unbound(evidence(Outcome.HTTP, status=403, detail=words), without, [])
+
+
+@dataclass
+class _Quota:
+    """An API server with a quota on the limits of memory alone."""
+
+    probe_image: str = "python:3.13"
+
+    @property
+    def api(self) -> _Quota:
+        return self
+
+    def request(self, method: str, path: str, *, body: Any, **_: Any) -> Response:
+        assert (method, path) == ("POST", "/api/v1/namespaces/web/pods")
+        if "memory" in body["spec"]["containers"][0]["resources"].get("limits", {}):
+            return Response(201, body, 1)
+        return Response(403, {"message": "failed quota: team: must specify limits.memory for: probe"}, 1)
+
+
+def test_a_quota_on_memory_bounds_no_cpu() -> None:
+    """What refuses a pod that lacks both limits may let in one that lacks the other."""
+    judge = Judge()
+    stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
+    limits.test_adm_limits(judge, cast("Cluster", _Quota()), stack, {})
+    assert Verdict.BREACHED is judge.verdict()[0]
+    assert ["create a pod without limits on cpu"] == [each.what for each in judge.attacks if each.got_through]
+
+
+def test_labels_alone_say_nothing_of_pods() -> None:
+    """A stack that has nowhere to run a pod is not held because its accounts can't relabel other people's namespaces."""
+    stack = _stack(Resource("urn", "kubernetes:core/v1:ServiceAccount", "shop", "default"))
+    judge = Judge()
+    psa.test_adm_psa(judge, cast("Cluster", None), stack, cast("Pool", None))
+    assert Verdict.NOT_APPLICABLE is judge.verdict()[0]
+
+
+@dataclass
+class _Accounts:
+    """An API server that lets an account update its namespace, and not patch it."""
+
+    @property
+    def api(self) -> _Accounts:
+        return self
+
+    def call(self, *_: Any, **__: Any) -> dict[str, Any]:
+        return {"status": {"token": "relabelling-token-of-nobody"}}
+
+    def get(self, _path: str) -> dict[str, Any]:
+        return {"kind": "Namespace", "metadata": {"name": "web", "resourceVersion": "7", "labels": {"team": "web"}}}
+
+    def request(self, method: str, path: str, *, body: Any, token: str, **more: Any) -> Response:
+        assert "relabelling-token-of-nobody" == token
+        if method == "POST":
+            return Response(201, {"status": {"userInfo": {"username": "system:serviceaccount:web:default"}}}, 1)
+        assert ("/api/v1/namespaces/web", {"dryRun": "All"}) == (path, more["params"])
+        if method == "PATCH":
+            return Response(403, {"message": "cannot patch"}, 1)
+        labels = {"team": "web", ENFORCE: "privileged"}
+        return Response(
+            200 if body == {"kind": "Namespace", "metadata": {"name": "web", "labels": labels}} else 409, {}, 1
+        )
+
+
+def test_who_may_replace_its_namespace_needs_no_patch() -> None:
+    """Two rights that lead to the same label: one is enough."""
+    stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
+    judge = Judge()
+    _relabel(judge, cast("Cluster", _Accounts()), stack)
+    assert [("PATCH", False), ("PUT", True)] == [(each.what.split()[-1], each.through) for each in judge.attacks]
+    assert Verdict.BREACHED is judge.verdict()[0]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (
+            "docker.io/library/python:3.13-slim@sha256:00",
+            [
+                "registry.invalid/library/python:3.13-slim@sha256:00",
+                "registry.invalid/docker.io/library/python:3.13-slim@sha256:00",
+                "docker.io.registry.invalid/library/python:3.13-slim@sha256:00",
+            ],
+        ),
+        ("python:3.13", ["registry.invalid/python:3.13", "docker.io.registry.invalid/python:3.13"]),
+        ("python/python", ["registry.invalid/python/python", "docker.io.registry.invalid/python/python"]),
+        (
+            "localhost/probe:1",
+            ["registry.invalid/probe:1", "registry.invalid/localhost/probe:1", "localhost.registry.invalid/probe:1"],
+        ),
+        (
+            "registry.example:5000/a/b:1",
+            [
+                "registry.invalid/a/b:1",
+                "registry.invalid/registry.example/a/b:1",
+                "registry.example.registry.invalid/a/b:1",
+            ],
+        ),
+    ],
+)
+def test_a_foreign_image_differs_in_its_registry_alone(image: str, expected: list[str]) -> None:
+    """A rule on tags, digests or paths refuses none of them; what names no registry is docker.io's."""
+    assert expected == _foreign(image)
+
+
+@dataclass
+class _Pods:
+    """An API server that lets no foreign image in as an ephemeral container, and every one in place of another."""
+
+    probe_image: str = "python:3.13"
+
+    @property
+    def api(self) -> _Pods:
+        return self
+
+    def request(self, method: str, path: str, *, body: Any, params: dict[str, str], **_: Any) -> Response:
+        assert (method, params) == ("PATCH", {"dryRun": "All"})
+        foreign = path.endswith("/ephemeralcontainers") and "registry.invalid" in json.dumps(body)
+        return Response(403, {"message": "denied"}, 1) if foreign else Response(200, {}, 1)
+
+
+def test_another_image_for_a_running_pod_is_a_way_in() -> None:
+    """Even where nothing comes in when a pod is created, or by an ephemeral container."""
+    cluster, judge = cast("Cluster", _Pods()), Judge()
+    pod = Pod(PodVantage(cluster, "web", "twin", "probe", POD), "uid", "nonce")
+    _change(judge.case("namespace web"), cluster, pod)
+    verdict, why = judge.verdict()
+    assert (Verdict.BREACHED, True) == (verdict, "give a running pod registry.invalid/python:3.13" in why)

@@ -1,0 +1,180 @@
+"""What is open to the outside: which ports are asked for, and what counts as a page that everybody sees."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec.agent.tasks import Http
+from pytest_k8ssec.agent.vantage import Answer, NetworkVantage
+from pytest_k8ssec.clusters.interface import Cluster, Node, Published
+from pytest_k8ssec.controls.ext.ports import _published
+from pytest_k8ssec.controls.ext.unauth_ui import _NO_PAGE, _onward, _seen
+from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.probes.exposure import listener_here, on_node, opened_ports
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import evidence
+
+PAGE = Http("10.0.0.1", 30080, "/", tls=False)
+LOGIN = '<form><input name="p" type="password"></form>'
+
+
+class FakeApi:
+    """Lists what it was given."""
+
+    def __init__(self, **items: list[dict[str, Any]]) -> None:
+        self.items = items
+
+    def list(self, path: str) -> list[dict[str, Any]]:
+        """Items by the path's last word."""
+        return self.items[path.rpartition("/")[2]]
+
+
+class FakeCluster:
+    """A cluster that only has an API."""
+
+    def __init__(self, **items: list[dict[str, Any]]) -> None:
+        self.api = FakeApi(**items)
+
+
+@dataclass
+class Silent:
+    """A cluster of which one port is published; nothing that is asked from beside its nodes answers."""
+
+    machine_address: str
+
+    def published(self, _node: Node) -> list[Published]:
+        """The same of each node."""
+        return [Published("127.0.0.1", 40001, 6443)]
+
+    @property
+    def nodes(self) -> list[Node]:
+        """One."""
+        return [Node("worker", "10.0.0.1", control_plane=False)]
+
+    def in_network_of(self, _node: Node | None, argv: Sequence[str], *, deadline: float, stdin: bytes) -> Completed:
+        """What an agent says that heard nothing."""
+        told = json.loads(stdin.splitlines()[-1])
+        said = [{"id": each["id"], "outcome": "no-answer"} for each in told["tasks"]] + [{"end": told["nonce"]}]
+        return Completed(tuple(argv), 0, "\n".join(map(json.dumps, said)).encode(), b"")
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("127.0.0.1", "a listener of ours on this machine is in reach"), ("192.0.2.1", "can't be listened on here")],
+    ids=["hidden", "elsewhere"],
+)
+def test_what_is_published_is_not_closed_where_our_own_listener_is_not_in_reach(address: str, why: str) -> None:
+    """Neither where a firewall hides it, nor where docker runs on another machine; what held besides changes nothing."""
+    cluster, judge = cast("Cluster", Silent(address)), Judge()
+    case = judge.case("node worker")
+    case.attack("connect", evidence(), through=False)
+    case.positive("the kubelet is in reach", evidence(Outcome.OPEN), succeeded=True)
+    _published(judge, cluster, NetworkVantage(cluster, None), {})
+    verdict, reason = judge.verdict()
+    assert (Verdict.INCONCLUSIVE, True) == (verdict, why in reason)
+
+
+def http(status: int, body: str = "", location: str = "") -> Answer:
+    """An HTTP answer."""
+    return Answer(evidence(Outcome.HTTP, status=status), {"body": body, "location": location})
+
+
+def named(name: str, **rest: Any) -> dict[str, Any]:
+    """An object in namespace web."""
+    return {"metadata": {"namespace": "web", "name": name}, **rest}
+
+
+def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> None:
+    """UDP, Services without a node port and pods that run nowhere open nothing that a TCP connection could find.
+
+    Nor does an init container that ends; one that goes on beside the others does.
+    """
+    services = [
+        named(
+            "shop",
+            spec={"ports": [{"port": 80, "nodePort": 30080}, {"port": 53, "nodePort": 30053, "protocol": "UDP"}]},
+        ),
+        named("inside", spec={"ports": [{"port": 80}]}),
+    ]
+    container = {"ports": [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]}
+    beside = {"restartPolicy": "Always", "ports": [{"containerPort": 90, "hostPort": 8090}]}
+    first = {"ports": [{"containerPort": 70, "hostPort": 8070}]}
+    pods = [
+        named("edge", spec={"nodeName": "worker", "containers": [container], "initContainers": [first, beside]}),
+        named("pending", spec={"containers": [container]}),
+    ]
+    opened = opened_ports(cast("Cluster", FakeCluster(services=services, pods=pods)))
+    assert on_node(opened, Node("worker", "10.0.0.1", control_plane=False)) == {
+        30080: "Service web/shop",
+        8080: "Pod web/edge",
+        8090: "Pod web/edge",
+    }
+    assert on_node(opened, Node("other", "10.0.0.2", control_plane=False)) == {30080: "Service web/shop"}
+
+
+def test_a_kubelet_has_no_page_at_its_root() -> None:
+    """There 404 is all that it says; elsewhere the page may be at another path."""
+    nothing = http(404)
+    assert _seen(PAGE, nothing, _NO_PAGE) is False
+    assert _seen(PAGE, nothing) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        (http(200, "<h1>all pods</h1>"), True),
+        (http(200, LOGIN), False),
+        (http(401), False),
+        (http(403), False),
+        (http(404), None),
+        (http(405), None),
+        (http(429), None),
+        (http(400, "Client sent an HTTP request to an HTTPS server.\n"), False),
+        (http(400, "<center>The plain HTTP request was sent to HTTPS port</center>"), False),
+        (http(400, "malformed Host header"), None),
+        (http(302, location="https://login.example/"), False),
+        (http(302, location="/more"), None),
+        (http(503), None),
+        (Answer(evidence(Outcome.CLOSED), {}), False),
+        (Answer(evidence(Outcome.NO_ANSWER), {}), None),
+    ],
+)
+def test_a_page_is_seen_unless_it_refuses_asks_or_sends_elsewhere(answer: Answer, seen: bool | None) -> None:
+    """What answers in no way that says anything leaves it open."""
+    assert _seen(PAGE, answer) is seen
+
+
+def test_over_tls_nobody_is_told_to_speak_tls() -> None:
+    """A 400 there, whatever its words, is no refusal."""
+    answer = http(400, "Client sent an HTTP request to an HTTPS server.")
+    assert _seen(replace(PAGE, tls=True), answer) is None
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/ui/?a=1", "/ui/?a=1"),
+        ("http://10.0.0.1:30080/ui", "/ui"),
+        ("https://10.0.0.1:30080/ui", None),
+        ("//elsewhere.example/ui", None),
+    ],
+)
+def test_redirections_are_followed_only_within_the_same_place(location: str, path: str | None) -> None:
+    """Nothing is ever sent to where an answer points, but to the place that was to be asked."""
+    onward = _onward(PAGE, http(301, location=location))
+    assert path == (onward.path if onward else None)
+
+
+def test_a_listener_of_ours_greets_with_its_nonce() -> None:
+    """Whoever connects reads the nonce that the task expects; afterwards nothing listens any more."""
+    with listener_here("127.0.0.1") as task, socket.create_connection((task.host, task.port), timeout=60) as connection:
+        assert connection.recv(64).decode() == task.expect
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((task.host, task.port), timeout=60)

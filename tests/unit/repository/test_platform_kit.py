@@ -1,0 +1,190 @@
+"""The example platforms as programs: what they declare in each posture, found by running them without an engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_STACKS = Path(__file__).resolve().parents[3] / "stacks"
+_TEAMS = {"web", "payments", "batch"}
+_KEY = "made-up-key"
+_SECRET = "4dabf18193072939515e22adb298388d"
+"""Key of the mark itself."""
+
+_RUN = """
+import json, os, runpy, sys
+import pulumi
+from pulumi.runtime import mocks, set_all_config, test
+
+found = []
+
+class Mocks(mocks.Mocks):
+    def new_resource(self, args):
+        found.append({"type": args.typ, "name": args.name, "inputs": args.inputs})
+        extra = {"endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [{"port": 6443}]}
+        return args.name, {**args.inputs, **(extra if args.typ.endswith(":EndpointSlice") else {})}
+    def call(self, args):
+        return {}
+
+pulumi.runtime.set_mocks(Mocks(), project="platform", stack="test", preview=True)
+image, key = sys.argv[2:]
+set_all_config({"platform:image": image, "platform:paymentsApiKey": key}, ["platform:paymentsApiKey"])
+test(lambda: runpy.run_path(sys.argv[1], run_name="__main__"))()
+json.dump(found, sys.stdout)
+"""
+
+
+@cache
+def _declared(stack: str, image: str = "registry.example:5000/team/python:3.13") -> list[dict[str, Any]]:
+    """What a stack declares: type, name and inputs of each resource."""
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, str(_STACKS / stack / "__main__.py"), image, _KEY],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return list(json.loads(done.stdout, object_hook=_revealed))
+
+
+def _revealed(value: dict[str, Any]) -> Any:
+    """What Pulumi marks as secret, without the mark."""
+    return value["value"] if _SECRET in value else value
+
+
+def _all(stack: str, kind: str) -> list[dict[str, Any]]:
+    """The inputs of all objects of one kind."""
+    return [one["inputs"] for one in _declared(stack) if one["type"].endswith(f":{kind}")]
+
+
+def _pods(stack: str) -> list[dict[str, Any]]:
+    """The pod specs of all workloads."""
+    workloads = _all(stack, "Deployment") + _all(stack, "StatefulSet")
+    return [one["spec"]["template"]["spec"] for one in workloads]
+
+
+def test_both_stacks_run_the_same_workloads() -> None:
+    """What differs between the stacks is their posture, not who runs what and answers where."""
+    hardened, insecure = (
+        {pod["serviceAccountName"]: pod["containers"][0]["ports"] for pod in _pods(stack)}
+        for stack in ("hardened", "insecure")
+    )
+    assert set(hardened) == {"storefront", "api", "ledger", "reporter"}
+    assert hardened == insecure
+    services = [sorted(one["metadata"]["name"] for one in _all(stack, "Service")) for stack in ("hardened", "insecure")]
+    assert services == [["api", "ledger", "storefront"]] * 2
+
+
+def test_every_hardened_namespace_enforces_restricted() -> None:
+    """Each team's namespace enforces, audits and warns at the strictest Pod Security level."""
+    namespaces = {one["metadata"]["name"]: one["metadata"]["labels"] for one in _all("hardened", "Namespace")}
+    assert set(namespaces) == _TEAMS
+    for labels in namespaces.values():
+        assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {"restricted"}
+
+
+def test_only_the_insecure_shop_opens_a_port_on_every_node() -> None:
+    """A hardened platform leaves the way in to an ingress controller."""
+    open_to_all = {
+        stack: [one["metadata"]["name"] for one in _all(stack, "Service") if one["spec"].get("type") == "NodePort"]
+        for stack in ("hardened", "insecure")
+    }
+    assert open_to_all == {"hardened": [], "insecure": ["storefront"]}
+
+
+def test_every_hardened_namespace_denies_all_traffic_both_ways() -> None:
+    """Each team has a policy that selects all pods, names both directions and allows nothing."""
+    denying = [
+        one["metadata"]["namespace"]
+        for one in _all("hardened", "NetworkPolicy")
+        if one["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    ]
+    assert sorted(denying) == sorted(_TEAMS)
+
+
+def test_every_hardened_container_meets_restricted() -> None:
+    """No root, no capability, no escalation, a seccomp profile, and a root file system that is read-only."""
+    for pod in _pods("hardened"):
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_only_the_declared_client_gets_a_token_when_hardened() -> None:
+    """No account gives a token by itself, and the one pod that asks for one is declared with a reason."""
+    accounts = _all("hardened", "ServiceAccount")
+    assert not any(one["automountServiceAccountToken"] for one in accounts)
+    asking = {pod["serviceAccountName"] for pod in _pods("hardened") if pod["automountServiceAccountToken"]}
+    declared = {
+        one["metadata"]["name"]
+        for one in accounts
+        if one["metadata"].get("annotations", {}).get("k8ssec.dev/api-client")
+    }
+    assert asking == declared == {"reporter"}
+
+
+def test_the_hardened_reporter_may_read_one_object() -> None:
+    """The only grant of the platform is one verb on one named ConfigMap, and nothing is bound cluster-wide."""
+    (role,) = _all("hardened", "Role")
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["report-settings"], "verbs": ["get"]}
+    ]
+    assert _all("hardened", "ClusterRoleBinding") == []
+
+
+def test_the_reporter_reaches_the_api_server_s_addresses_only() -> None:
+    """Egress to the Kubernetes API names the servers' own addresses and port."""
+    (policy,) = [one for one in _all("hardened", "NetworkPolicy") if one["metadata"]["name"] == "reporter"]
+    assert {"to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "ports": [{"port": 6443}]} in policy["spec"]["egress"]
+
+
+def test_the_payments_key_is_in_a_secret_only_when_hardened() -> None:
+    """The key stands in a Secret that is mounted, and in no pod template; in the insecure stack it is the reverse."""
+    assert [one["stringData"] for one in _all("hardened", "Secret")] == [{"key": _KEY}]
+    assert _KEY not in json.dumps(_pods("hardened"))
+    assert _all("insecure", "Secret") == []
+    assert _KEY in json.dumps(_pods("insecure"))
+
+
+@pytest.mark.parametrize(
+    ("image", "allowed"),
+    [
+        ("registry.example:5000/team/python:3.13", "registry.example:5000/team/python"),
+        ("docker.io/library/python@sha256:abc", "docker.io/library/python"),
+        ("python", "python"),
+    ],
+)
+def test_the_image_s_own_repository_is_allowed_by_default(image: str, allowed: str) -> None:
+    """Tag, digest and a registry's port are told apart where the allowed registries are derived from the image."""
+    (policy,) = [one for one in _declared("hardened", image) if one["type"].endswith(":ValidatingAdmissionPolicy")]
+    (validation,) = policy["inputs"]["spec"]["validations"]
+    assert json.dumps([allowed, "registry.k8s.io"]) in validation["expression"]
+
+
+def test_the_insecure_stack_has_none_of_the_rails() -> None:
+    """No policy of any sort, tokens for everybody, an administrator and a look for anybody."""
+    for kind in (
+        "NetworkPolicy",
+        "ResourceQuota",
+        "LimitRange",
+        "ValidatingAdmissionPolicy",
+        "MutatingAdmissionPolicy",
+    ):
+        assert _all("insecure", kind) == []
+    assert all(one["automountServiceAccountToken"] for one in _all("insecure", "ServiceAccount"))
+    granted = {one["roleRef"]["name"] for one in _all("insecure", "ClusterRoleBinding")}
+    assert granted == {"cluster-admin", "view"}
+    labels = [one["metadata"]["labels"] for one in _all("insecure", "Namespace")]
+    assert not any("pod-security" in key for one in labels for key in one)

@@ -1,0 +1,148 @@
+"""The child process: what it is given, and that nothing of it survives. Pulumi's command line is a stand-in here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.stack.messages import Failed, Job
+from pytest_k8ssec.stack.worker import OutOfTime, Worker
+from tests.unit.machine.processes import gone
+
+_HANGING = """
+import os, subprocess, sys
+if "version" in sys.argv:
+    print("v3.250.0")
+    sys.exit()
+# As Pulumi does with a plugin: a process group of its own.
+plugin = subprocess.Popen(["sleep", "600"], process_group=0)
+with open(os.environ["PIDS"], "a") as file:
+    file.write(f"{os.getpid()} {plugin.pid} ")
+plugin.wait()
+"""
+_RECORDING = """
+import os, sys
+if "version" in sys.argv:
+    print("v3.250.0")
+with open(os.environ["PIDS"], "a") as file:
+    file.write(" ".join([*sys.argv[1:], "<", sys.stdin.read(), "\\n"]))
+if "config" in sys.argv:
+    sys.exit("enough")
+"""
+_FAILING = """
+import sys
+print("v3.250.0") if "version" in sys.argv else sys.exit("error: no backend for hush")
+"""
+
+
+def _env(folder: Path, command: str) -> dict[str, str]:
+    """An environment in which ``pulumi`` is this Python script."""
+    script = folder / "pulumi"
+    script.write_text(f"#!{sys.executable}\n{command}")
+    script.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "PIDS": str(folder / "pids"), "HOME": str(folder)}
+
+
+def _job(folder: Path) -> Job:
+    return Job("preview", "dev", str(folder), str(folder), "", False)
+
+
+def _pids(folder: Path) -> list[int]:
+    """The stand-in's processes, once it has written them down."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if (folder / "pids").exists() and (found := (folder / "pids").read_text().split()):
+            return [int(pid) for pid in found]
+        time.sleep(0.05)
+    raise AssertionError("the stand-in was not started")
+
+
+def _gone(pids: list[int]) -> bool:
+    """Whether none of these runs any more, or soon."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if all(gone(pid) for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_deadline_ends_pulumi_and_its_plugins(tmp_path: Path) -> None:
+    """A child that does not come to an end is OutOfTime, and its plugin, a group of its own, ends with it."""
+    worker = Worker(env=_env(tmp_path, _HANGING), deadline=time.monotonic() + 12)
+    with pytest.raises(OutOfTime), worker:
+        list(worker.run(_job(tmp_path)))
+    assert _gone(_pids(tmp_path))
+
+
+def test_hurry_brings_the_deadline_forward_only(tmp_path: Path) -> None:
+    """The rest gets less time once something failed, never more."""
+    worker = Worker(env=_env(tmp_path, _HANGING), deadline=time.monotonic() + 600)
+    started = time.monotonic()
+    with pytest.raises(OutOfTime), worker:
+        worker.hurry(0.2)
+        worker.hurry(500)
+        list(worker.run(_job(tmp_path)))
+    assert time.monotonic() - started < 60
+
+
+def test_pulumi_ends_when_the_parent_is_killed(tmp_path: Path) -> None:
+    """After SIGKILL of the process that started it, the child takes down everything by itself."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(tmp_path)],
+        env={**os.environ, **_env(tmp_path, _HANGING)},
+    )
+    try:
+        pids = _pids(tmp_path)
+    finally:
+        parent.kill()
+        parent.wait(timeout=30)
+    assert _gone(pids)
+
+
+_PARENT = """
+import os, sys, time
+from pytest_k8ssec.stack.messages import Job
+from pytest_k8ssec.stack.worker import Worker
+with Worker(env=dict(os.environ), deadline=time.monotonic() + 600) as worker:
+    list(worker.run(Job("preview", "dev", sys.argv[1], sys.argv[1], "", False)))
+"""
+
+
+def test_a_failing_command_line_is_told_in_its_words_without_secrets(tmp_path: Path) -> None:
+    """What pulumi printed comes as the last message, secret values taken out."""
+    with Worker(
+        env=_env(tmp_path, _FAILING), deadline=time.monotonic() + 20, hide=lambda text: text.replace("hush", "[secret]")
+    ) as worker:
+        (said,) = worker.run(_job(tmp_path))
+    assert said == Failed("error: no backend for [secret]")
+
+
+def test_a_child_that_dies_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+    """A child that ends without a last message is a StackError, with the end of its standard error."""
+    env = _env(tmp_path, _FAILING) | {"PYTHONPATH": str(tmp_path)}
+    (tmp_path / "pulumi.py").write_text("raise SystemExit('no pulumi today')")
+    with (
+        pytest.raises(StackError, match="broke off with exit code 1") as caught,
+        Worker(env=env, deadline=time.monotonic() + 20) as worker,
+    ):
+        list(worker.run(_job(tmp_path)))
+    assert "no pulumi today" in caught.value.details
+
+
+def test_a_secret_value_goes_to_pulumi_over_standard_input_only(tmp_path: Path) -> None:
+    """No argument of any command holds a secret value: others on the machine can read those."""
+    job = Job("preview", "dev", str(tmp_path), str(tmp_path), "", False, {"shop:key": "hush"})
+    with Worker(env=_env(tmp_path, _RECORDING), deadline=time.monotonic() + 20) as worker:
+        (said,) = worker.run(job)
+    calls = (tmp_path / "pids").read_text()
+    assert "config value shop:key: enough" in said.message  # type: ignore[union-attr]
+    assert "config set --non-interactive --secret --stack dev shop:key < hush" in calls
+    assert "hush" not in calls.replace("< hush", "")
+    assert "hush" not in repr(job)
