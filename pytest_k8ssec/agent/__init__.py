@@ -1,1 +1,1 @@
-"""Tasks that are sent to a place in or beside the cluster, and the answers that come back."""
+"""This room sends tasks to a program of ours in or beside the cluster, and reads that program's answers."""

@@ -1,4 +1,4 @@
-"""The attack graph of a workload, walked with probes. Sends no request that changes something.
+"""The attack graph of a workload, walked with probes. The walk changes nothing; its positive control creates objects of ours.
 
 More than twelve files: one walk, and a file for each group of edges that it follows.
 """

@@ -1,1 +1,1 @@
-"""One control a file: text, attack, sabotage. None knows another."""
+"""One control a file: text, attack, sabotage. No control imports another."""

@@ -1,1 +1,1 @@
-"""Only looks: what is in a cluster, what its nodes hold, which ports listen. Sends nothing, changes nothing."""
+"""This room reads a cluster's objects, its nodes and its listening ports. It attacks nothing and changes nothing."""

@@ -1,4 +1,4 @@
-"""The pytest hooks, by what they are about. pytest loads it in every run, so what is heavy is imported late.
+"""The pytest hooks: each file has those for one purpose. pytest imports this room in every run, so heavy modules come late.
 
 More than twelve files: one for each thing that a hook can be about, and most know nothing but the session.
 """

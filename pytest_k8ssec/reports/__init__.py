@@ -1,1 +1,1 @@
-"""From results to text: terminal, JSON, JUnit, pages. Pure functions."""
+"""This room turns results into text (terminal, JSON, JUnit, pages), and writes the report's files."""

@@ -1,1 +1,1 @@
-"""Whatever changes a cluster on purpose, and the proof that it took effect."""
+"""A sabotage breaks a cluster on purpose, proves that it did, and undoes it."""

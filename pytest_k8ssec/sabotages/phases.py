@@ -1,4 +1,4 @@
-"""One control's run as the report has it, and what that run's verdict means for pytest."""
+"""The phases of a control, and what decides whether a verdict passes, fails or skips a test."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is secret: how a secret may be written, how it is cut out of what leaves, and how it is found elsewhere."""
+"""This room hides known secrets in all text that leaves, in each form they can take, and finds them in documents."""

@@ -1,1 +1,1 @@
-"""What runs there: one file each, the standard library alone, Python 3.9."""
+"""The programs that run inside pods and on nodes' networks: one file each, standard library only, Python 3.9."""
