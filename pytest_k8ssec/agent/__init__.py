@@ -1,1 +1,1 @@
-"""This room sends tasks to a program of ours in or beside the cluster, and reads that program's answers."""
+"""Sends tasks to a program of ours in or beside the cluster, and reads that program's answers."""

@@ -1,1 +1,1 @@
-"""This room reads a cluster's objects, its nodes and its listening ports. It attacks nothing and changes nothing."""
+"""Reads a cluster's objects, its nodes and its listening ports. It attacks nothing and changes nothing."""

@@ -1,1 +1,1 @@
-"""This room turns results into text (terminal, JSON, JUnit, pages), and writes the report's files."""
+"""Turns results into text (terminal, JSON, JUnit, pages), and writes the report's files."""

@@ -1,1 +1,1 @@
-"""This room hides known secrets in all text that leaves, in each form they can take, and finds them in documents."""
+"""Hides known secrets in all text that leaves, in each form they can take, and finds them in documents."""
