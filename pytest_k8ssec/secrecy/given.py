@@ -34,6 +34,8 @@ _OTHERS = (
 _FILES = ("PULUMI_CONFIG_PASSPHRASE_FILE",)
 _NAME = re.compile(r"(?=.{1,64}$)[A-Z]+(_[A-Z]+|_?\d{1,3})*")
 """A variable's name as everybody writes it. What looks otherwise may be the secret itself, given by mistake."""
+_KEY_ALONE = re.compile(r"[a-z]+([A-Z][a-z]+)*([.:_-][a-z]+([A-Z][a-z]+)*)*=")
+"""A config key without a variable: an error must say which. What looks otherwise may be base64, with its own end."""
 _PROJECTS = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 
 
@@ -58,7 +60,7 @@ def register_variables(texts: Iterable[Any], environ: Mapping[str, str]) -> None
         name = (name or str(text)).strip()
         if environ.get(name):
             _register([environ[name]])
-        elif not looks_like_name(name):
+        elif not looks_like_name(name) and not _KEY_ALONE.fullmatch(str(text).strip()):
             _register([name, str(text).strip()])
 
 

@@ -57,6 +57,15 @@ def test_what_is_no_variables_name_is_taken_for_a_secret(text: str) -> None:
     assert MARK in redact(f"say {text.partition('=')[2] or text}")
 
 
+@pytest.mark.parametrize(
+    ("text", "is_shown"), [("password=", True), ("lab:dbPassword=", True), ("c2VjcmV0cw1=", False)]
+)
+def test_a_key_without_a_variable_may_be_shown(text: str, is_shown: bool) -> None:
+    """An error must say which; base64 has the same end, and is no key."""
+    given.register_variables([text], {})
+    assert (text == redact(text)) is is_shown
+
+
 @pytest.mark.parametrize("name", ["DB_PASSWORD", "TOKEN", "KEY_2", "API_KEY1"])
 def test_a_variables_name_may_be_shown(name: str) -> None:
     """An error must say what to set."""
