@@ -10,8 +10,9 @@ from pytest_k8ssec.catalogue.control import control_of
 from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.pass_or_fail import Expectation, expect
 from pytest_k8ssec.reports.result import Result
-from pytest_k8ssec.sabotages.phases import Expectation, Phase, expect
+from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
 
 _FIXTURES = "pytest_k8ssec.plugin.fixtures"

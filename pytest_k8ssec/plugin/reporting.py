@@ -11,7 +11,7 @@ from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import curtain, guard
 from pytest_k8ssec.plugin.judging import RESULT, current_phase, expectation_for, judges, note_result
-from pytest_k8ssec.sabotages.phases import PytestOutcome
+from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
 from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.verdict import Verdict
 

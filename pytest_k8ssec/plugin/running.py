@@ -13,7 +13,8 @@ from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import guard, session
 from pytest_k8ssec.plugin.judging import BASELINE, RESULT, current_phase, expectation_for, note_result, stands_on_docker
-from pytest_k8ssec.sabotages.phases import Phase, PytestOutcome
+from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
+from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
 
 if TYPE_CHECKING:

@@ -145,11 +145,11 @@ class Summary:
         directory = self._config.stash[session.SETTINGS].report
         if directory is None or not self._entries:
             return []
-        from pytest_k8ssec.reports import json, matrix
+        from pytest_k8ssec.reports import json, sabotage_matrix
 
         lines = [f"report: {json.write_report(directory, json.report_document(self._run(), self._entries))}"]
         if any(entry["sabotage"] for entry in self._entries):
-            lines.append(f"matrix: {matrix.write_matrix(directory, matrix.matrix(self._entries))}")
+            lines.append(f"matrix: {sabotage_matrix.write_matrix(directory, sabotage_matrix.matrix(self._entries))}")
         return lines
 
     def _run(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.reports import matrix
+from pytest_k8ssec.reports import sabotage_matrix
 
 
 def entry(control: str, phase: str, verdict: str, sabotage: str | None = None, **more: Any) -> dict[str, Any]:
@@ -53,20 +53,20 @@ RUN = [
 )
 def test_what_a_pair_says(expected: str, verdict: str, result: str) -> None:
     """Nothing but a breach kills, and nothing unexpected is well."""
-    assert result == matrix.cell(entry("door", "sabotaged", verdict, "unlock", expected=expected))
-    assert result in matrix.MEANING
+    assert result == sabotage_matrix.cell(entry("door", "sabotaged", verdict, "unlock", expected=expected))
+    assert result in sabotage_matrix.MEANING
 
 
 def test_what_had_nothing_to_judge_on_the_intact_cluster_survives_nothing() -> None:
     """It is proven elsewhere, or nowhere; its row says so. What was judged there, and no more is, survived."""
     there = entry("door", "sabotaged", "not-applicable", "unlock", expected="breached")
-    assert "not-applicable" == matrix.cell(there, "not-applicable")
-    assert "survived" == matrix.cell(there, "held")
+    assert "not-applicable" == sabotage_matrix.cell(there, "not-applicable")
+    assert "survived" == sabotage_matrix.cell(there, "held")
 
 
 def test_a_pack_gives_each_of_its_sabotages_a_row() -> None:
     """Its bystanders stand beside all of them; whom one of them touches stands beside none of the others."""
-    found = matrix.matrix(RUN)
+    found = sabotage_matrix.matrix(RUN)
     assert ["door", "roof", "wall"] == found["controls"]
     rows = {row["sabotage"]: row for row in found["sabotages"]}
     assert {"intact": "held", "sabotaged": "breached", "restored": "held"} == rows["unlock"]["verdicts"]
@@ -82,7 +82,7 @@ def test_a_pack_gives_each_of_its_sabotages_a_row() -> None:
 def test_a_control_that_another_ones_sabotage_kills_stands_in_its_row() -> None:
     """A further kill that was announced."""
     further = entry("wall", "sabotaged", "breached", "unlock", pack="live-pack-1", own_sabotages=[])
-    rows = matrix.matrix([*RUN[:5], further])["sabotages"]
+    rows = sabotage_matrix.matrix([*RUN[:5], further])["sabotages"]
     assert [{"door", "wall"}, {"roof"}] == [set(row["cells"]) for row in rows]
 
 
@@ -90,7 +90,7 @@ def test_one_run_tells_of_each_sabotage_that_moves_the_control() -> None:
     """What it named is killed; what it was breached without naming has survived."""
     both: dict[str, Any] = {"pack": "live-pack-1", "sabotages": ["unlock", "pick"], "own_sabotages": ["unlock", "pick"]}
     ran = entry("door", "sabotaged", "breached", missing={"pick": ["the lock"]}, **both)
-    rows = matrix.matrix([RUN[0], ran, entry("door", "restored", "held", **both)])["sabotages"]
+    rows = sabotage_matrix.matrix([RUN[0], ran, entry("door", "restored", "held", **both)])["sabotages"]
     assert {"unlock": "killed", "pick": "survived"} == {row["sabotage"]: row["cells"]["door"]["result"] for row in rows}
     assert [{"intact": "held", "sabotaged": "breached", "restored": "held"}] * 2 == [row["verdicts"] for row in rows]
 
@@ -99,10 +99,10 @@ def test_the_picture_shows_what_went_wrong(tmp_path: Path) -> None:
     """One page by itself; names are text in it."""
     keys = ("sabotages", "own_sabotages")
     named = [{**one, **{key: [f"<{name}>" for name in one[key]] for key in keys}} for one in RUN]
-    path = matrix.write_matrix(tmp_path, matrix.matrix(named))
+    path = sabotage_matrix.write_matrix(tmp_path, sabotage_matrix.matrix(named))
     page = path.read_text()
     assert "1 cells are not as they must be" in page
     assert "&lt;unlock&gt;" in page
     assert "<unlock>" not in page
     assert "http" not in page
-    assert 8 == json.loads((tmp_path / "matrix.json").read_text())["schema"] * len(matrix.MEANING)
+    assert 8 == json.loads((tmp_path / "matrix.json").read_text())["schema"] * len(sabotage_matrix.MEANING)

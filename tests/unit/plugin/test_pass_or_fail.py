@@ -8,9 +8,10 @@ import pytest
 
 from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.evidence import Outcome as Answer
+from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome, expect
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.packs import Pack
-from pytest_k8ssec.sabotages.phases import Phase, PhaseName, PytestOutcome, expect
+from pytest_k8ssec.sabotages.phases import Phase, PhaseName
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
