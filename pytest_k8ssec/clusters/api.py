@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL, WSClient
 from websocket import WebSocketException
@@ -81,6 +82,8 @@ class KubeApi:
             config.load_kube_config(str(kubeconfig), context, self._configuration, persist_config=False)
         except (config.ConfigException, OSError) as error:
             raise ClusterError(f"kubeconfig {kubeconfig}: {error}") from error
+        except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+            raise ClusterError(f"kubeconfig {kubeconfig}: is not valid") from error  # its words may be a key's
         _choose_way(self._configuration)
         self._client = client.ApiClient(self._configuration)
         self._paths: dict[tuple[str, str], tuple[str, bool]] = {}
@@ -163,8 +166,17 @@ class KubeApi:
         if self._made and method == "POST" and response.status == 201 and "dryRun" not in (params or {}):
             meta = response.body.get("metadata") or {}
             if meta.get("uid"):  # a review has none: nothing came to be
-                self._made(f"{path}/{meta['name']}", meta["uid"])
+                self._tell_made(f"{path}/{meta['name']}", meta["uid"])
         return response
+
+    def _tell_made(self, path: str, uid: str) -> None:
+        """Tell of an object; what nobody could write down is taken back."""
+        assert self._made is not None
+        try:
+            self._made(path, uid)
+        except BaseException:
+            self.delete(path, uid=uid, grace=0)
+            raise
 
     def call(self, method: str, path: str, **options: Any) -> Body:
         """Like :meth:`request`, but any status other than 2xx is a ClusterError.

@@ -34,8 +34,6 @@ _REFUSED = re.compile(
     r"ERROR: failed to create cluster: (?P<why>\[?(unable to decode config|invalid|unknown apiVersion).*)", re.DOTALL
 )
 """What kind says of a configuration before it makes anything."""
-_MARK = "/kind/k8ssec-run"
-"""Where the run's own folder is on a node: nothing is in it, but it tells whose node that is."""
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -132,7 +130,8 @@ class KindCluster:
 
     def _vantage(self, place: str) -> str:
         """A container of ours to probe from; it holds nothing of the cluster but its network, and hardly a capability."""
-        name = "-".join(filter(None, (self.name, "from", place.removeprefix(f"{self.name}-"), self.run.worker)))
+        beside = self.name if self.ours else self.run.name()
+        name = "-".join(filter(None, (beside, "from", place.removeprefix(f"{self.name}-"), self.run.worker)))
         network = f"container:{place}" if place != "outside" else self._network
         # Listeners of ours outside stand where others would: at 53, 80 and 443.
         added = ("--cap-add", "NET_BIND_SERVICE") if place == "outside" else ()
@@ -220,7 +219,7 @@ def create(
     if docker.docker("info", "--format", "{{.CgroupVersion}}").text.strip() == "1":
         # From Kubernetes 1.35 on the kubelet refuses cgroup v1 unless told otherwise.
         prepared.kubelet(failCgroupV1=False)
-    prepared.mount(owner.folder(owner.mark.name), _MARK)
+    prepared.mount(owner.folder(owner.mark.name), belongings.MARK)
     file = prepared.write(workdir, name)
     cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, variant, probe_image, owner)
     attend(owner)
@@ -236,7 +235,7 @@ def create(
             )  # fmt: skip
         except ClusterError as error:
             raise _refusal(config.source, error.details) or error from None
-        owner.made(each for each in belongings.of_living(owner) if _is_node(each, name))
+        _record_nodes(owner, name, config.node_count)
         # First of all: a node that registers late would be missing from `nodes` for good, and be judged by nobody.
         _await_nodes(cluster, config.node_count)
         _load_probe_image(cluster, kind)
@@ -289,6 +288,17 @@ def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> Path | Non
     except CommandError:
         return None  # the error that led here matters more than that its logs could not be saved
     return diagnostics.save(cluster.run, directory, export, lambda: diagnostics.secrets_of(lambda: cluster.api))
+
+
+def _record_nodes(owner: Run, name: str, count: int) -> None:
+    """Write down the nodes by their ids. Raises ClusterError where they can't be told from somebody else's."""
+    nodes = [each for each in belongings.of_living(owner) if _is_node(each, name)]
+    if len(nodes) < count:
+        raise ClusterError(
+            f"cluster {name}: of {count} nodes {len(nodes)} have the folder of this run, so the rest can't be told from others'",
+            fix=f"look at them with `docker ps --all`; if they are this run's: kind delete cluster --name {name}",
+        )
+    owner.made(nodes)
 
 
 def _is_node(container: docker.DockerContainer, cluster: str) -> bool:

@@ -101,8 +101,8 @@ def clear(entry: Recorded) -> Swept:
         removed = [*take_back(known), *_remove(known)]
         others = belongings.of(known).others if known.announced else ()
         entry.run.end()
-    except K8ssecError as error:
-        return Swept(entry, failure=str(error))
+    except (K8ssecError, OSError, ValueError, LookupError, TypeError) as error:  # a file of its may be half written
+        return Swept(entry, failure=str(error) or type(error).__name__)
     return Swept(entry, tuple(removed), tuple(each.name for each in others), processes)
 
 

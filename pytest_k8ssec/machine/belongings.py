@@ -2,9 +2,13 @@
 
 A name or a label proves nothing: a run that was killed may have written ahead a name that somebody gives to a cluster of
 their own a week later. Only a kill in the instant between a container's making and the writing down of its id leaves one
-that is nowhere recorded. It is the run's if all of this is so: it bears a name that was written ahead, it was made between
-that entry and the last sign of life of whoever writes the record, and it has what nothing else has: the run's own folder
-mounted (a node), or the run's label (any other). Whatever else has such a name or label is told of, and left.
+that is nowhere recorded. It is the run's if it bears a name that was written ahead, and
+
+- a node has the run's own folder mounted, which nothing else has;
+- any other has the run's label, and was made between that entry and the last sign of life of whoever writes the record;
+- a load balancer, in which kind mounts nothing, was made in that time too, and all nodes of its cluster are the run's.
+
+Whatever else has such a name or label is told of, and left.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from pytest_k8ssec.machine import docker, ledger
 from pytest_k8ssec.machine.docker import DockerContainer
 from pytest_k8ssec.machine.ledger import Announced, Recorded, Run
 
+MARK = "/kind/k8ssec-run"
+"""Where the run's own folder is on a node: nothing is in it, but it tells whose node that is."""
 _NODE = re.compile(r"-(control-plane|worker)\d*")
 _BALANCER = "-external-load-balancer"
 """What kind puts before several control planes; no folder is mounted into it."""
@@ -49,6 +55,7 @@ def of(entry: Recorded) -> Belongings:
         if each.id in made or each.run == entry.run.id or each.cluster in clusters or each.name in names
     )
     ours = [each for each in found if each.id in made or _unrecorded(each, entry)]
+    ours += [each for each in found if each not in ours and _balances(each, entry, found, ours)]
     return Belongings(tuple(ours), tuple(each for each in found if each not in ours))
 
 
@@ -63,17 +70,42 @@ def of_living(run: Run) -> tuple[DockerContainer, ...]:
 
 def _unrecorded(container: DockerContainer, entry: Recorded) -> bool:
     """Whether a container whose id nobody wrote down is the run's all the same."""
+    for announced in entry.announced:
+        if announced.kind == "cluster":
+            role = container.name.removeprefix(announced.name)
+            if _is_of(container, announced) and _NODE.fullmatch(role) and _has_mark(container, entry.run):
+                return True
+        elif (
+            container.name == announced.name
+            and container.labels.get(docker.RUN_LABEL) == entry.run.id
+            and _in_time(container, announced, entry)
+        ):
+            return True
+    return False
+
+
+def _balances(
+    container: DockerContainer, entry: Recorded, found: list[DockerContainer], ours: list[DockerContainer]
+) -> bool:
+    """Whether a container is the load balancer of a cluster whose nodes are all the run's."""
     return any(
-        announced.at <= container.created <= entry.last_sign and _bears(container, announced, entry.run)
+        _is_of(container, announced)
+        and container.name == announced.name + _BALANCER
+        and _in_time(container, announced, entry)
+        and all(each in ours for each in found if _is_of(each, announced) and not each.name.endswith(_BALANCER))
+        and any(_is_of(each, announced) for each in ours)
         for announced in entry.announced
+        if announced.kind == "cluster"
     )
 
 
-def _bears(container: DockerContainer, announced: Announced, run: Run) -> bool:
-    """Whether a container has a name that was written ahead, and what only the run gives."""
-    if announced.kind != "cluster":
-        return container.name == announced.name and container.labels.get(docker.RUN_LABEL) == run.id
-    if container.labels.get(docker.KIND_LABEL) != announced.name:
-        return False
-    role = container.name.removeprefix(announced.name)
-    return role == _BALANCER or bool(_NODE.fullmatch(role) and str(run.mark) in container.binds)
+def _is_of(container: DockerContainer, announced: Announced) -> bool:
+    return container.labels.get(docker.KIND_LABEL) == announced.name
+
+
+def _has_mark(container: DockerContainer, run: Run) -> bool:
+    return any(bind.split(":")[:2] == [str(run.mark), MARK] for bind in container.binds)
+
+
+def _in_time(container: DockerContainer, announced: Announced, entry: Recorded) -> bool:
+    return announced.at <= container.created <= entry.last_sign

@@ -51,7 +51,7 @@ class DockerContainer:
     """When, in seconds since the epoch, by the daemon's clock."""
     labels: Mapping[str, str]
     binds: tuple[str, ...]
-    """Folders of the daemon's machine that are mounted, as they were asked for."""
+    """What is mounted, as it was asked for: ``SOURCE:TARGET`` or ``SOURCE:TARGET:OPTIONS``."""
     volumes: tuple[str, ...]
     """Names of its anonymous volumes, which are nobody else's."""
 
@@ -190,9 +190,14 @@ def listed() -> list[Listed]:
     Raises:
         ToolMissing, CommandError: docker did not answer.
     """
-    columns = "\t".join(("{{.ID}}", "{{.Names}}", f'{{{{.Label "{RUN_LABEL}"}}}}', f'{{{{.Label "{KIND_LABEL}"}}}}'))
-    told = docker("ps", "--all", "--no-trunc", "--format", columns).text
-    return [Listed(*line.split("\t")) for line in told.splitlines()]
+    columns = (
+        "{{json .ID}}",
+        "{{json .Names}}",
+        *(f'{{{{json (.Label "{one}")}}}}' for one in (RUN_LABEL, KIND_LABEL)),
+    )
+    told = docker("ps", "--all", "--no-trunc", "--format", f"[{','.join(columns)}]").text
+    # Not by str.splitlines: a label may have any character in it.
+    return [Listed(*json.loads(line)) for line in told.split("\n") if line]
 
 
 def described(ids: Iterable[str]) -> list[DockerContainer]:
@@ -208,10 +213,17 @@ def described(ids: Iterable[str]) -> list[DockerContainer]:
     if not wanted:
         return []
     told = docker("container", "inspect", *wanted, check=False)
+    refused = f"docker container inspect: exit code {told.code}"
     try:
-        return [_container(one) for one in json.loads(told.stdout)]
+        found = [_container(one) for one in json.loads(told.stdout)]
     except (ValueError, LookupError, TypeError) as error:
-        raise CommandError(f"docker container inspect: exit code {told.code}", details=told.errors) from error
+        raise CommandError(refused, details=told.errors) from error
+    # It prints an empty list for whatever went wrong: only what it calls gone is gone.
+    said = told.stderr.decode(errors="replace").lower()
+    there = {each.id for each in found}
+    if any(one not in there and f"no such container: {one}" not in said for one in wanted):
+        raise CommandError(refused, details=told.errors)
+    return found
 
 
 def _container(told: Mapping[str, Any]) -> DockerContainer:
@@ -220,7 +232,7 @@ def _container(told: Mapping[str, Any]) -> DockerContainer:
         told["Name"].removeprefix("/"),
         dt.datetime.fromisoformat(told["Created"]).timestamp(),
         told["Config"]["Labels"] or {},
-        tuple(bind.partition(":")[0] for bind in told["HostConfig"]["Binds"] or ()),
+        tuple(told["HostConfig"]["Binds"] or ()),
         tuple(
             mount["Name"]
             for mount in told["Mounts"] or ()

@@ -42,6 +42,8 @@ _RECORD = "record.jsonl"
 _LOCK = "lock"
 _KEPT = "kept"
 _SIGNS = "signs"
+_NEW = ".new-"
+"""Begins the name of a folder that is not a run's yet: nothing was created for it."""
 _GONE = ".gone-"
 """Begins the name of a folder that only waits to be deleted."""
 _ID = re.compile(r"[0-9a-f]{8}")
@@ -57,7 +59,10 @@ def state_root() -> Path:
     """Where runs are recorded: ``K8SSEC_STATE``, else the XDG state directory."""
     if chosen := os.environ.get("K8SSEC_STATE"):
         return Path(chosen).absolute()
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "k8ssec"
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "k8ssec"
+    except RuntimeError as error:  # no HOME, and nobody of this user's id
+        raise SettingsError(f"state directory: {error}", fix="name one of your own in K8SSEC_STATE") from error
 
 
 class Attendant(Protocol):
@@ -100,11 +105,12 @@ class Run:
         """
         identity = secrets.token_hex(4)
         with _ledger(root or state_root()) as folder:
-            directory = folder / identity
-            directory.mkdir(mode=0o700)
-            lock = locks.take(directory / _LOCK)
-        run = cls(identity, directory, passphrase=register(secrets.token_urlsafe(32)), _lock=lock)
-        run._append({"started": time.time(), "pid": os.getpid(), "docker": docker})
+            new, directory = folder / f"{_NEW}{identity}", folder / identity
+            new.mkdir(mode=0o700)
+            lock = locks.take(new / _LOCK)
+            run = cls(identity, new, passphrase=register(secrets.token_urlsafe(32)), _lock=lock)
+            run._append({"started": time.time(), "pid": os.getpid(), "docker": docker})
+            run.directory = new.rename(directory)  # by its first line it is known as a run's
         return run
 
     @classmethod
@@ -153,6 +159,10 @@ class Run:
             path: of its URL.
         """
         self._append({"object": path, "uid": uid, "on": cluster})
+
+    def signs(self) -> list[Path]:
+        """The signs of life of all its recorders."""
+        return sorted((self.directory / _SIGNS).glob("*"))
 
     def sign_file(self, recorder: int) -> Path:
         """Where a recorder says that it lives."""
@@ -381,23 +391,41 @@ def _directories(root: Path | None) -> list[Path]:
     runs = (root or state_root()) / "runs"
     if not runs.is_dir():
         return []
-    ours = sorted(path for path in runs.iterdir() if _is_ours(path))
-    for half in ours:
-        if half.name.startswith(_GONE):
-            _delete(half)
-    return [path for path in ours if not path.name.startswith(_GONE)]
+    with _ledger(root or state_root()):  # nobody is just beginning
+        ours = sorted(path for path in runs.iterdir() if _is_ours(path))
+        halves = [path for path in ours if not _ID.fullmatch(path.name)]
+    for half in halves:
+        _delete(half)
+    return [path for path in ours if path not in halves]
 
 
 def _is_ours(path: Path) -> bool:
     """Whether a folder is a run's: ``runs`` may be a folder of the user's, with folders of the user's in it."""
-    if path.is_symlink() or not path.is_dir() or not _ID.fullmatch(path.name.removeprefix(_GONE)):
+    identity = path.name.removeprefix(_NEW).removeprefix(_GONE)
+    if path.is_symlink() or not path.is_dir() or not _ID.fullmatch(identity):
         return False
     with suppress(OSError):  # its run has just ended, or it is not ours to look into
-        if (path / _RECORD).is_file():
-            with (path / _RECORD).open("rb") as record:
-                return b'"started"' in record.read(_BEGINNING)
-        return {each.name for each in path.iterdir()} <= {_LOCK}  # killed before it wrote anything down
+        if path.name.startswith(_NEW):  # killed before it wrote anything down
+            return {each.name for each in path.iterdir()} <= {_LOCK, _RECORD}
+        if path.name.startswith(_GONE) and not any(path.iterdir()):
+            return True
+        with (path / _RECORD).open("rb") as record:
+            return _begins_a_run(record.read(_BEGINNING))
     return False
+
+
+def _begins_a_run(text: bytes) -> bool:
+    """Whether a file's first line is that of a record: it says when its run started, in which process."""
+    try:
+        first = json.loads(text.strip().split(b"\n")[0])
+    except ValueError:
+        return False
+    return (
+        isinstance(first, dict)
+        and {"started", "pid", "docker"} <= first.keys()
+        and isinstance(first["started"], float)
+        and isinstance(first["pid"], int)
+    )
 
 
 def _delete(directory: Path) -> None:

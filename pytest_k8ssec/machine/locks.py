@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,21 @@ from pathlib import Path
 _PAUSE = 0.01
 
 
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
 class Lock:
     """A lock that is held. Take one with :func:`take`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        _held.add(self)
+
+    def forget(self) -> None:
+        """Close it in a process that was forked off; whoever holds it goes on holding it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def release(self) -> None:
         """Let it go; a second time does nothing."""
@@ -28,6 +39,15 @@ class Lock:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock.forget()
+
+
+# Else a child of a test's own, that outlives us, would keep what is ours locked, or let it go.
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def take(path: Path) -> Lock | None:

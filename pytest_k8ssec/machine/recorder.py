@@ -19,12 +19,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from pytest_k8ssec.errors import ClusterError, K8ssecError
-from pytest_k8ssec.machine import belongings, docker, locks
+from pytest_k8ssec.machine import belongings, locks
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.terminate import BY, RUN_VARIABLE, end_marked
 
 _PULSE = 0.2
 """Seconds between two signs of life."""
+_PATIENCE = 1
+"""Seconds until a daemon that is gone is looked for again."""
+_CLOCKS_SECONDS = 5
+"""How far the daemon's clock may be behind: what it told before is told again, and does no harm."""
 _START_SECONDS = 20
 _END_SECONDS = 5
 _SETTLE_SECONDS = 90
@@ -37,6 +41,7 @@ class Recorder:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._parent = os.getpid()
 
     @property
     def lives(self) -> bool:
@@ -44,7 +49,9 @@ class Recorder:
         return self._process.poll() is None
 
     def dismiss(self) -> None:
-        """Let it go: all that was made is written down."""
+        """Let it go: all that was made is written down. A process that was forked off has none to let go."""
+        if os.getpid() != self._parent:
+            return
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):  # it was killed, or was dismissed before
             self._process.stdin.write(_DONE)
@@ -66,7 +73,8 @@ def attend(run: Run) -> None:
         return
     env = {key: value for key, value in os.environ.items() if key not in (RUN_VARIABLE, BY)}
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(run.directory), str(os.getpid())],
+        # -P: what lies where pytest was started is not ours to import.
+        [sys.executable, "-P", "-m", __name__, str(run.directory), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -95,7 +103,7 @@ def await_recorders(run: Run) -> None:
     Raises:
         ClusterError: one of them does not end.
     """
-    for sign in sorted(run.sign_file(0).parent.glob("*")):
+    for sign in run.signs():
         try:
             with locks.waited_for(sign, _SETTLE_SECONDS):
                 pass
@@ -145,7 +153,7 @@ def _say_alive(sign: Path) -> None:
 
 def _listen(run: Run, parent: int) -> bool:
     """Write down each container as it comes to be. Returns whether the parent said that it is done."""
-    since = time.time()
+    since = time.time() - _CLOCKS_SECONDS
     while os.getppid() == parent:
         with _events(run, since) as events, selectors.DefaultSelector() as selector:
             assert events.stdout is not None
@@ -161,7 +169,7 @@ def _listen(run: Run, parent: int) -> bool:
                             raise _Deaf
                         _write_down(run)
             except _Deaf:
-                time.sleep(_PULSE)  # the daemon is gone and may come back; nobody tells when
+                time.sleep(_PATIENCE)  # the daemon is gone and may come back; nobody tells when
             finally:
                 events.kill()
     return False
@@ -175,7 +183,7 @@ def _events(run: Run, since: float) -> subprocess.Popen[bytes]:
     """Docker's word of each container that was made since; it bears the run's mark, so that a sweep finds it."""
     return subprocess.Popen(
         [
-            *(str(docker.client()), "events", "--since", f"{since:.9f}", "--filter", "type=container"),
+            *("docker", "events", "--since", f"{since:.9f}", "--filter", "type=container"),
             *("--filter", "event=create", "--format", "{{.ID}}"),
         ],
         stdin=subprocess.DEVNULL,

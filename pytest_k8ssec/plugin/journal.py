@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.machine.disks import as_disk_error
 from pytest_k8ssec.reports.files import write_whole
 from pytest_k8ssec.secrecy.redact import redacted
@@ -30,10 +31,13 @@ class Journal:
 
     Raises:
         DiskError: it can't be written.
+        SettingsError: a file of somebody else's has that name.
     """
 
     def __init__(self, file: Path, fingerprint: str) -> None:
         self._file = file
+        if file.is_file() and file.stat().st_size and not _is_journal(file):
+            raise SettingsError(f"{file}: is no journal of ours", fix="name another directory with --k8ssec-report")
         self._header = {"fingerprint": fingerprint}
         self.earlier = self._read()
         """Test to its result, of the interrupted run."""
@@ -58,6 +62,11 @@ class Journal:
         if lines[:1] != [self._header]:
             return {}
         return {line["test"]: line["entry"] for line in lines[1:] if line}
+
+
+def _is_journal(file: Path) -> bool:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return "fingerprint" in _parsed(lines.readline())
 
 
 def fingerprint(settings: Settings) -> str:

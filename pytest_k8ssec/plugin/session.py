@@ -27,6 +27,7 @@ _RUN = pytest.StashKey["Run"]()
 _TESTBEDS = pytest.StashKey["Testbeds"]()
 _SABOTEUR = pytest.StashKey["Saboteur"]()
 _SIGTERM = pytest.StashKey[Callable[[], None]]()
+_PROCESS = pytest.StashKey[int]()
 _CLOSED = pytest.StashKey[bool]()
 _WORKER_KEY = "k8ssec_run"
 
@@ -35,6 +36,7 @@ def configure(config: pytest.Config) -> Settings:
     """Merge all settings once. Raises SettingsError."""
     settings = _settings(config, lambda option: config.getoption(option.ini, None))
     config.stash[SETTINGS] = settings
+    config.stash[_PROCESS] = os.getpid()
     if settings.resume and settings.report and _lent(config) is None:
         from pytest_k8ssec.plugin.journal import Journal, fingerprint
 
@@ -137,8 +139,8 @@ def close(config: pytest.Config, *, failed: bool) -> list[str]:
 
 
 def _close(config: pytest.Config, *, failed: bool) -> list[str]:
-    if _CLOSED in config.stash:
-        return []
+    if _CLOSED in config.stash or os.getpid() != config.stash.get(_PROCESS, os.getpid()):
+        return []  # a test's own child that went on through pytest has nothing to end
     held = config.stash.get(_TESTBEDS, None)
     if held is not None:
         return held.close(failed=failed)

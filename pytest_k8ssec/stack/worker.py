@@ -42,7 +42,7 @@ class Worker:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pytest_k8ssec.stack.child"],
+            [sys.executable, "-P", "-m", "pytest_k8ssec.stack.child"],  # -P: nothing of where pytest was started
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -161,7 +161,7 @@ def test_ctrl_c_during_deployment(place: Place) -> None:
 
 def test_sweep_removes_folders_of_runs_that_never_began(place: Place) -> None:
     """A folder without a record, left by kill -9 as a run began or ended, goes without a word about docker."""
-    for name in (".gone-0123abcd", "0123abcd"):
+    for name in (".gone-0123abcd", ".new-0123abcd"):
         (place.state / "runs" / name).mkdir(parents=True)
     sweep = place.k8ssec("sweep", environ={"DOCKER_HOST": "unix:///nonexistent"})
     assert 0 == sweep.end(), sweep.output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,33 @@ class LateApi:
         return {"gitVersion": "v1.36.3"}
 
 
+def kinds_work(fake_docker: FakeDocker, ids: list[str], lacking: int = 0) -> Callable[..., Completed]:
+    """A kind that makes the containers of a configuration.
+
+    Args:
+        ids: of those that it made.
+        lacking: how many of the nodes have nothing mounted.
+    """
+
+    def work(*arguments: object, **_: object) -> Completed:
+        if "create" in arguments:
+            written = yaml.safe_load(Path(str(arguments[arguments.index("--config") + 1])).read_text())
+            for number, each in enumerate(written["nodes"]):
+                (mark,) = (one for one in each["extraMounts"] if one["containerPath"] == "/kind/k8ssec-run")
+                assert mark["readOnly"]
+                name = f"{written['name']}-{'worker' if number else 'control-plane'}"
+                binds = [mark["hostPath"]] if number >= lacking else []
+                ids.append(fake_docker.container(name, docker.KIND_LABEL, written["name"], binds=binds))
+        return Completed(("kind",), 0, b"", b"")
+
+    return work
+
+
 @pytest.fixture
 def creation(monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker) -> Iterator[Run]:
     """A run under which creation finds a docker without containers, and a kind that says yes to everything."""
     monkeypatch.setattr(docker, "_LOOK_AGAIN", (0.0, 0.01))
-    monkeypatch.setattr(kind, "_kind", lambda *_, **__: Completed(("kind",), 0, b"", b""))
+    monkeypatch.setattr(kind, "_kind", kinds_work(fake_docker, []))
     monkeypatch.setattr(kind, "_load_probe_image", lambda cluster, _: cluster.nodes)
     monkeypatch.setattr(kind, "KubeApi", LateApi)
     run = Run.begin()
@@ -88,19 +110,7 @@ def test_nodes_are_recorded_by_their_ids(
 ) -> None:
     """Those that kind made for this run: each has the run's folder mounted, where nothing can write to it."""
     ids: list[str] = []
-
-    def kinds_work(*arguments: object, **_: object) -> Completed:
-        if "create" in arguments:
-            written = yaml.safe_load(Path(str(arguments[arguments.index("--config") + 1])).read_text())
-            for number, each in enumerate(written["nodes"]):
-                (mark,) = (one for one in each["extraMounts"] if one["containerPath"] == "/kind/k8ssec-run")
-                assert mark["readOnly"]
-                name = f"{written['name']}-{'worker' if number else 'control-plane'}"
-                binds = [mark["hostPath"]]
-                ids.append(fake_docker.container(name, docker.KIND_LABEL, written["name"], binds=binds))
-        return Completed(("kind",), 0, b"", b"")
-
-    monkeypatch.setattr(kind, "_kind", kinds_work)
+    monkeypatch.setattr(kind, "_kind", kinds_work(fake_docker, ids))
     cluster = made(creation)
     assert sorted(ids) == sorted(each.id for each in read_run(creation.directory).made)
     cluster.close()
@@ -121,4 +131,15 @@ def test_a_cluster_that_somebody_makes_meanwhile_is_left(
     monkeypatch.setattr(kind, "_kind", kinds_refusal)
     with pytest.raises(ClusterError, match="already exist"):
         made(creation)
+    assert [f"{creation.name()}-control-plane"] == fake_docker.containers
+
+
+def test_nodes_that_can_not_be_told_from_others_are_an_error(
+    creation: Run, monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
+) -> None:
+    """Nobody would remove them: that is told at once, and what to do."""
+    monkeypatch.setattr(kind, "_kind", kinds_work(fake_docker, [], lacking=1))
+    with pytest.raises(ClusterError, match="of 2 nodes 1 have the folder of this run") as caught:
+        made(creation)
+    assert f"kind delete cluster --name {creation.name()}" in caught.value.fix
     assert [f"{creation.name()}-control-plane"] == fake_docker.containers

@@ -45,11 +45,12 @@ match words:
                 and value in ("", c["Config"]["Labels"][key])), sep="\\n")
     case ["ps", "--all", "--no-trunc", "--format", columns]:
         for c in there:
-            line = columns.replace("{{{{.ID}}}}", c["Id"]).replace("{{{{.Names}}}}", c["Name"][1:])
-            print(re.sub(r'{{{{.Label "(.*?)"}}}}', lambda m: c["Config"]["Labels"].get(m[1], ""), line))
+            labels = re.findall(r'json [(].Label "(.*?)"', columns)
+            print(json.dumps([c["Id"], c["Name"][1:], *(c["Config"]["Labels"].get(label, "") for label in labels)]))
     case ["container", "inspect", *ids]:
         print(json.dumps([c for c in there if c["Id"] in ids]))
-        sys.exit(0 if {{c["Id"] for c in there}} >= set(ids) else 1)
+        gone = set(ids) - {{c["Id"] for c in there}}
+        sys.exit("\\n".join(f"Error response from daemon: No such container: {{id}}" for id in gone) or 0)
     case ["events", *_]:
         known = set()
         while not (here / "broken").exists():
@@ -125,7 +126,7 @@ class FakeDocker:
             "Name": f"/{name}",
             "Created": at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "789Z",
             "Config": {"Labels": {label: value}},
-            "HostConfig": {"Binds": [f"{bind}:/somewhere:ro" for bind in binds] or None},
+            "HostConfig": {"Binds": [f"{bind}:/kind/k8ssec-run:ro" for bind in binds] or None},
             "Mounts": [{"Type": "volume", "Name": volume} for volume in volumes],
         }
         half = self._here / identity

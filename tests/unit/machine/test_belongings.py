@@ -31,8 +31,9 @@ def dead() -> ledger.Recorded:
         ("dev-worker3", 1.0, True, True),
         ("dev-external-load-balancer", 1.0, False, True),
         ("dev-control-plane", 1.0, False, False),
-        ("dev-control-plane", -1.0, True, False),
-        ("dev-control-plane", MINUTE + 1, True, False),
+        ("dev-control-plane", -1.0, True, True),  # the daemon's clock is behind
+        ("dev-control-plane", MINUTE + 1, True, True),  # or ahead
+        ("dev-control-plane", MINUTE + 1, False, False),
         ("dev-external-load-balancer", MINUTE + 1, False, False),
         ("dev-external-load-balancer", -1.0, False, False),
         ("my-dev-control-plane", 1.0, True, False),
@@ -45,11 +46,27 @@ def test_a_node_that_nobody_recorded(
 ) -> None:
     """It is the run's by its name, its time and the run's folder in it together; else it is told of and left."""
     binds = ["/etc", str(dead.run.mark)] if marked else ["/etc"]
+    if name.endswith("balancer"):
+        node = fake_docker.container("dev-control-plane", docker.KIND_LABEL, "dev", binds=[str(dead.run.mark)])
+        dead.run.made(docker.described([node]))
+        dead = replace(ledger.read_run(dead.run.directory), last_sign=dead.last_sign)
     created = dead.announced[0].at + after
     identity = fake_docker.container(name, docker.KIND_LABEL, "dev", created=created, binds=binds)
     found = belongings.of(dead)
-    assert ([identity] if is_ours else []) == [each.id for each in found.ours]
-    assert ([] if is_ours else [identity]) == [each.id for each in found.others]
+    assert (identity in {each.id for each in found.ours}) is is_ours
+    assert (identity in {each.id for each in found.others}) is not is_ours
+
+
+@pytest.mark.parametrize("theirs", [0, 1, 2])
+def test_a_load_balancer_before_nodes_of_somebody_elses_is_theirs(
+    fake_docker: FakeDocker, dead: ledger.Recorded, theirs: int
+) -> None:
+    """Nothing is mounted into it: whose it is, its nodes tell; where there is none, nobody can."""
+    created = dead.announced[0].at + 1
+    for number in range(theirs):
+        fake_docker.container(f"dev-control-plane{number}", docker.KIND_LABEL, "dev", created=created)
+    fake_docker.container("dev-external-load-balancer", docker.KIND_LABEL, "dev", created=created)
+    assert () == belongings.of(dead).ours
 
 
 @pytest.mark.parametrize(
@@ -89,7 +106,7 @@ def test_a_record_of_before_times_were_written_down_names_nothing(
     """An older version's: by names alone nothing is removed."""
     record = dead.run.directory / "record.jsonl"
     record.write_text('{"started": 1, "pid": 1}\n{"kind": "cluster", "name": "dev"}\n')
-    fake_docker.container("dev-control-plane", docker.KIND_LABEL, "dev", binds=[str(dead.run.mark)])
+    fake_docker.container("dev-external-load-balancer", docker.KIND_LABEL, "dev")
     found = belongings.of(replace(ledger.read_run(dead.run.directory), last_sign=dead.last_sign + 1e6))
     assert ((), 1) == (found.ours, len(found.others))
 

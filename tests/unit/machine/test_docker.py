@@ -120,8 +120,25 @@ def test_containers_as_docker_lists_and_describes_them(fake_docker: FakeDocker) 
     other = fake_docker.container("b", RUN_LABEL, "1")
     assert {Listed(node, "a", "", "dev"), Listed(other, "b", "1", "")} == set(docker.listed())
     (found,) = docker.described([node, "f" * 64])
-    assert DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, ("/mark",), ("0" * 64,)) == found
+    assert DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, ("/mark:/kind/k8ssec-run:ro",), ("0" * 64,)) == found
     assert [] == docker.described([])
+
+
+@pytest.mark.parametrize(
+    "said", ["Cannot connect to nothing", "context deadline exceeded", "500 Internal Server Error"]
+)
+def test_a_look_that_failed_is_not_taken_for_nothing_there(scripted: Callable[[str], None], said: str) -> None:
+    """The client prints an empty list then, too: what is there would be called gone, and stay for good."""
+    scripted(f"echo '[]'; echo '{said}' >&2; exit 1")
+    with pytest.raises(CommandError, match="docker container inspect: exit code 1") as caught:
+        docker.described(["a" * 64])
+    assert said == caught.value.details
+
+
+def test_a_label_may_have_any_character_in_it(fake_docker: FakeDocker) -> None:
+    """A stranger's must not keep us from our own."""
+    fake_docker.container("a", KIND_LABEL, "x\ty\u2028z\n")
+    assert ["x\ty\u2028z\n"] == [each.cluster for each in docker.listed()]
 
 
 def test_volumes_are_removed_by_name(fake_docker: FakeDocker) -> None:

@@ -171,24 +171,31 @@ def test_a_record_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> No
 def test_folders_of_runs_that_never_began_go_without_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was killed as it began or ended has a folder and nothing else."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    for name in (".gone-0123abcd", "0123abcd", "4567abcd"):
+    for name in (".gone-0123abcd", ".new-0123abcd", ".new-4567abcd"):
         (ledger.state_root() / "runs" / name).mkdir(parents=True)
-    (ledger.state_root() / "runs" / "4567abcd" / "lock").touch()
-    assert ["", ""] == [swept.failure for swept in sweep.sweep()]
+    for name in ("lock", "record.jsonl"):
+        (ledger.state_root() / "runs" / ".new-4567abcd" / name).touch()
+    assert [] == list(sweep.sweep())
     assert [] == folders()
 
 
-@pytest.mark.parametrize("name", ["report", "0123abcd", ".gone-0123abcd", ".gone-mine", "deadbeef"])
+@pytest.mark.parametrize(
+    "name", ["report", "20261126", ".gone-0123abcd", ".new-0123abcd", ".gone-mine", "deadbeef", "20261125"]
+)
 def test_folders_of_the_users_own_are_never_deleted(tmp_path: Path, name: str) -> None:
     """The state directory may be one that has a folder `runs` with something else in it, whatever that is called."""
     theirs = ledger.state_root() / "runs" / name
     theirs.mkdir(parents=True)
     (theirs / "thesis.txt").write_text("years of work")
+    (theirs.parent / "20261124").mkdir()  # a date, of which nothing is there yet
     if name == "deadbeef":
         (theirs / "record.jsonl").write_text('{"song": "mine"}\n')
+    if name == "20261125":
+        (theirs / "record.jsonl").write_text('{"event": "started", "pid": 1}\n')
     assert [] == list(sweep.sweep())
     assert [] == ledger.recorded()
     assert "years of work" == (theirs / "thesis.txt").read_text()
+    assert (theirs.parent / "20261124").is_dir()
 
 
 def test_what_is_half_deleted_is_deleted_by_the_next(tmp_path: Path) -> None:

@@ -174,3 +174,24 @@ def test_many_threads_take_turns(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert "20" == count.read_text()
+
+
+def test_a_process_that_was_forked_off_has_no_lock(tmp_path: Path) -> None:
+    """It neither lets ours go nor keeps it: a test of the user's may fork, and its child may outlive us."""
+    lock = take(tmp_path / "lock")
+    assert lock is not None
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        lock.release()
+        os.read(reading, 1)
+        os._exit(0)
+    try:
+        assert take(tmp_path / "lock") is None, "let go by the child"
+        lock.release()
+        again = take(tmp_path / "lock")
+        assert again is not None, "kept by the child"
+        again.release()
+    finally:
+        os.write(writing, b"x")
+        os.waitpid(child, 0)

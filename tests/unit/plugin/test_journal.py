@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.plugin.journal import Journal, fingerprint
 from pytest_k8ssec.settings import Settings
 
@@ -31,9 +32,19 @@ def test_results_of_something_else_do_not_count(tmp_path: Path) -> None:
     assert {"two": ENTRY} == Journal(file, "b").earlier
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "[]\n", '"a"\n{}\n', '{"fingerprint": "z"}\n'])
-def test_a_file_that_is_no_journal_is_none(tmp_path: Path, text: str) -> None:
-    """Whatever is in it."""
+@pytest.mark.parametrize("text", ["garbage", "[]\n", '"a"\n{}\n', '{"event": "mine"}\n'])
+def test_a_file_of_somebody_elses_is_left(tmp_path: Path, text: str) -> None:
+    """It would be written over, and removed at the end."""
+    file = tmp_path / "journal.jsonl"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"journal.jsonl: is no journal of ours"):
+        Journal(file, "a")
+    assert text == file.read_text()
+
+
+@pytest.mark.parametrize("text", ["", '{"fingerprint": "z"}\n'])
+def test_an_empty_or_an_older_one_is_begun_anew(tmp_path: Path, text: str) -> None:
+    """Nothing of it counts."""
     file = tmp_path / "journal.jsonl"
     file.write_text(text)
     journal = Journal(file, "a")
