@@ -86,7 +86,8 @@ def excerpt(output: str, names: Sequence[str]) -> list[str]:
         output: all that was printed.
         names: controls; what the summary says of them is kept. Without any: the summary, or else the last lines.
     """
-    lines = [line.rstrip() for line in output.rstrip().splitlines()]
+    at_home = output.replace(str(Path.home()), "~")  # a page names no path of the machine that it was played on
+    lines = [line.rstrip() for line in at_home.rstrip().splitlines()]
     begin = next((number for number, line in enumerate(lines) if _SUMMARY.fullmatch(line)), None)
     kept = _of(lines[begin:], names) if names else lines[-_LAST:] if begin is None else lines[begin:]
     return [line if len(line) <= _WIDTH else f"{line[: _WIDTH - 4]} ..." for line in kept]

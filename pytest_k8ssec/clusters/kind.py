@@ -219,7 +219,7 @@ def create(
     if docker.docker("info", "--format", "{{.CgroupVersion}}").text.strip() == "1":
         # From Kubernetes 1.35 on the kubelet refuses cgroup v1 unless told otherwise.
         prepared.kubelet(failCgroupV1=False)
-    prepared.mount(owner.folder(owner.mark.name), belongings.MARK)
+    prepared.mount(owner.folder(owner.mark.name), belongings.FOLDER_ON_NODE)
     file = prepared.write(workdir, name)
     cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, variant, probe_image, owner)
     attend(owner)

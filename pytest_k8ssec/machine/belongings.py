@@ -21,7 +21,7 @@ from pytest_k8ssec.machine import docker, ledger
 from pytest_k8ssec.machine.docker import DockerContainer
 from pytest_k8ssec.machine.ledger import Announced, Recorded, Run
 
-MARK = "/kind/k8ssec-run"
+FOLDER_ON_NODE = "/kind/k8ssec-run"
 """Where the run's own folder is on a node: nothing is in it, but it tells whose node that is."""
 _NODE = re.compile(r"-(control-plane|worker)\d*")
 _BALANCER = "-external-load-balancer"
@@ -104,7 +104,7 @@ def _is_of(container: DockerContainer, announced: Announced) -> bool:
 
 
 def _has_mark(container: DockerContainer, run: Run) -> bool:
-    return any(bind.split(":")[:2] == [str(run.mark), MARK] for bind in container.binds)
+    return any(bind.split(":")[:2] == [str(run.mark), FOLDER_ON_NODE] for bind in container.binds)
 
 
 def _in_time(container: DockerContainer, announced: Announced, entry: Recorded) -> bool:

@@ -72,3 +72,9 @@ def test_a_reader_sees_each_file_s_name() -> None:
     text = (Path(__file__).parents[3] / "docs" / "tutorial" / "README.md").read_text(encoding="utf-8")
     for path, _ in play.files(text):
         assert f"`{path}`:\n\n<!-- file: {path} -->" in text
+
+
+def test_no_path_of_the_machine_gets_into_a_page() -> None:
+    """What lies at home is shown as anybody's."""
+    found = play.excerpt(f"{OUTPUT}\nlogs of the cluster: {Path.home()}/.local/state/x", [])
+    assert "logs of the cluster: ~/.local/state/x" == found[-1]
