@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.machine.disks import as_disk_error
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.settings import Settings
 

@@ -13,8 +13,8 @@ from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
 from pytest_k8ssec.errors import DiskError, SettingsError
 from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.chosen import CHOSEN, Chosen
-from pytest_k8ssec.plugin.judging import BASELINE, judges
 from pytest_k8ssec.plugin.reporting import TOLD
+from pytest_k8ssec.plugin.result_of_test import INTACT, judges
 from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
 from pytest_k8ssec.plugin.summary import SUMMARY, Summary
 from pytest_k8ssec.plugin.xdist import Xdist
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(redact(str(error))) from None
     journal = session.journal(config)
     earlier = journal.earlier.values() if journal else ()
-    config.stash[BASELINE] = {
+    config.stash[INTACT] = {
         entry["control"]: Verdict(entry["verdict"]) for entry in earlier if entry["phase"] == "intact"
     }
     config.stash[TOLD] = set()

@@ -1,4 +1,4 @@
-"""Whether a verdict lets its test pass, fail or skip: plainly, and under a sabotage."""
+"""A verdict, turned into pytest's outcome: passed, failed or skipped, plainly and under a sabotage."""
 
 from __future__ import annotations
 

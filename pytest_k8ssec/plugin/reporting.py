@@ -1,4 +1,4 @@
-"""From a result to pytest's report and its words; no secret leaves in either."""
+"""A result, put into pytest's report, and told in its words; no secret leaves in either."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ import pytest
 from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import curtain, guard
-from pytest_k8ssec.plugin.judging import RESULT, current_phase, expectation_for, judges, note_result
 from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
+from pytest_k8ssec.plugin.result_of_test import (
+    RESULT,
+    current_phase,
+    expectation_for,
+    given_up,
+    judges,
+    not_run,
+    note_result,
+)
 from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.verdict import Verdict
 
@@ -37,13 +45,11 @@ def pytest_runtest_makereport(
     result = item.stash.get(RESULT, None)
     tried = report.when == "call"
     if report.when == "setup" and not report.passed and judges(item):
-        from pytest_k8ssec.plugin import judging
-
         assert call.excinfo is not None
-        result = judging.not_run(item, current_phase(item), str(call.excinfo.value), skipped=report.skipped)
+        result = not_run(item, current_phase(item), str(call.excinfo.value), skipped=report.skipped)
         note_result(item, result)
         _shorten_repeated(item.config, report)
-        tried = report.failed or judging.given_up(call.excinfo.value)
+        tried = report.failed or given_up(call.excinfo.value)
         if report.skipped and not _skipped_by_mark(call.excinfo.value):
             _hold_to_strict(item.config, report, result)
     elif report.when != "call":
@@ -84,13 +90,12 @@ def _make_plain(report: pytest.TestReport) -> None:
 
 def _earned(item: pytest.Item, report: pytest.TestReport, result: Result | None) -> Result | None:
     """Only a verdict lets a control pass: whatever answered in our place, or kept quiet about what we said, does not."""
-    from pytest_k8ssec.plugin import judging
     from pytest_k8ssec.reports.terminal import explain_result
 
     if result is None and packaged_control(getattr(item, "function", None)) is None:
         return None
     if result is None:
-        result = judging.not_run(item, current_phase(item), _HOLLOW, skipped=False)
+        result = not_run(item, current_phase(item), _HOLLOW, skipped=False)
         note_result(item, result)
         failed = "INCONCLUSIVE"
     else:

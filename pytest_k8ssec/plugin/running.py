@@ -12,8 +12,17 @@ from pytest_k8ssec.catalogue.control import control_of
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import guard, session
-from pytest_k8ssec.plugin.judging import BASELINE, RESULT, current_phase, expectation_for, note_result, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
+from pytest_k8ssec.plugin.result_of_test import (
+    INTACT,
+    RESULT,
+    current_phase,
+    expectation_for,
+    not_run,
+    note_result,
+    result_of_test,
+    stands_on_docker,
+)
 from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -55,7 +64,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     strange = guard.replaced(pyfuncitem)
     if not isinstance(judge, Judge) and not strange:  # none, or a fixture of somebody else's
         return (yield)
-    from pytest_k8ssec.plugin import judging
 
     phase = current_phase(pyfuncitem)
     _prepare(pyfuncitem, phase, strange)
@@ -68,9 +76,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         raise
     except BaseException as error:  # noqa: BLE001 - judged below, and raised again if it is no error of ours
         ended_by = _in_our_words(error, pyfuncitem)
-    _conclude(
-        pyfuncitem, judging.result_of_test(pyfuncitem, judge, phase, ended_by, time.monotonic() - started), ended_by
-    )
+    _conclude(pyfuncitem, result_of_test(pyfuncitem, judge, phase, ended_by, time.monotonic() - started), ended_by)
     return True
 
 
@@ -89,26 +95,24 @@ def _prepare(item: pytest.Function, phase: Phase, strange: Sequence[str]) -> Non
     Args:
         strange: what a packaged control was given that is not ours.
     """
-    from pytest_k8ssec.plugin import judging
-
     try:
         if strange:
             pytest.fail(f"{', '.join(strange)}: not what our fixtures gave, so nothing is judged on it", pytrace=False)
-        _check_baseline(item, phase)
+        _check_intact(item, phase)
         _put_in_force(item, phase)
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:
-        note_result(item, judging.not_run(item, phase, str(error), skipped=isinstance(error, pytest.skip.Exception)))
+        note_result(item, not_run(item, phase, str(error), skipped=isinstance(error, pytest.skip.Exception)))
         raise
 
 
-def _check_baseline(item: pytest.Function, phase: Phase) -> None:
+def _check_intact(item: pytest.Function, phase: Phase) -> None:
     """A control that does not hold on the intact cluster can't be shown to notice anything."""
     control = control_of(item.function)
     if control is None or phase.name in (None, "intact"):
         return
-    intact = item.config.stash[BASELINE].get(control.id)
+    intact = item.config.stash[INTACT].get(control.id)
     if intact is not None and intact is not Verdict.HELD:
         message = f"not run: {control.id} was {intact} on the intact cluster, so it can't be shown to notice anything"
         if intact is Verdict.NOT_APPLICABLE:

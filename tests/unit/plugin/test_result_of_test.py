@@ -12,7 +12,7 @@ from pytest_k8ssec.catalogue.control import Sabotage, control_of
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.plugin.judging import not_run, result_of_test
+from pytest_k8ssec.plugin.result_of_test import not_run, result_of_test
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase
@@ -27,7 +27,7 @@ def checks_ports() -> None:
 
 @dataclass
 class Item:
-    """As much of a pytest item as judging needs."""
+    """As much of a pytest item as its result needs."""
 
     function: Callable[..., None] = checks_ports
     name: str = "test_ports"
@@ -44,7 +44,7 @@ def judge(case: str = "") -> Judge:
 
 
 def result(records: Judge, ended_by: BaseException | None, item: Item | None = None) -> Result:
-    """What judging makes of it."""
+    """What comes of it."""
     return result_of_test(cast("pytest.Function", item or Item()), records, Phase(), ended_by, 1.5)
 
 

@@ -1,4 +1,7 @@
-"""From a test that ran, or could not, to its result."""
+"""A test's records and its ending, turned into its ``Result``.
+
+Whether that passes, fails or skips is said in ``pass_or_fail``; pytest's report gets it in ``reporting``.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from pytest_k8ssec.verdict import Judge, Verdict
 
 _FIXTURES = "pytest_k8ssec.plugin.fixtures"
 RESULT = pytest.StashKey["Result"]()
-BASELINE = pytest.StashKey[dict[str, Verdict]]()
-
-
+"""Of an item: what came of its test."""
+INTACT = pytest.StashKey[dict[str, Verdict]]()
+"""Of the session: each control's verdict on the intact cluster, by its id."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -89,7 +92,7 @@ def note_result(item: pytest.Item, result: Result) -> None:
 
         docker.notice_daemon()
     if result.phase.name == "intact":
-        item.config.stash[BASELINE][result.control] = result.verdict
+        item.config.stash[INTACT][result.control] = result.verdict
 
 
 def expectation_for(config: pytest.Config, result: Result) -> Expectation:
