@@ -19,7 +19,7 @@ from bench.peers.interface import Report
 from bench.table import SCHEMA, page
 from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
 from pytest_k8ssec.machine import tools
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 from toolchain.errors import ToolchainError
 
 _REPOSITORY = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ that was made safe stays as it is. Secrets are cut out before: see ``redaction``
 
 Where what leaves passes through here: results as they become JSON (``results``), the text of errors (``errors``), reports of
 pytest about tests of ours (``plugin``), the run's summary and progress (``summary``, ``session``), what commands say
-(``cli/say``), and every file that is written (``reports/files``).
+(``cli/say``), and every file that is written (``reports/write_whole``).
 """
 
 from __future__ import annotations

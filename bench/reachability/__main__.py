@@ -20,7 +20,7 @@ from bench.reachability.run import SIZES, runs
 from bench.reachability.scene import give_image, pods
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.machine import tools
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 from pytest_k8ssec.settings import resolve_settings
 from toolchain.errors import ToolchainError
 

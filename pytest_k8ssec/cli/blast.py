@@ -20,7 +20,7 @@ from pytest_k8ssec.errors import K8ssecError, ProbeError, SabotageError, Setting
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports import attack as pictures
 from pytest_k8ssec.reports.attack_svg import svg
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 from pytest_k8ssec.secrecy.redact import redact, redacted
 from pytest_k8ssec.settings import Settings
 from pytest_k8ssec.stack import Workload

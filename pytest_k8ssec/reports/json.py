@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.plain import lines_of
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 from pytest_k8ssec.secrecy.redact import redacted
 
 REPORT_SCHEMA = 1

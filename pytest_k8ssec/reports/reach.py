@@ -16,7 +16,7 @@ from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.difference import DIFFERENCE_MEANING, Difference, kind_of
 from pytest_k8ssec.reach.intent import Intent
 from pytest_k8ssec.reach.matrix import Reachability
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 
 REACH_SCHEMA = 1
 _COLUMNS_MAX = 36

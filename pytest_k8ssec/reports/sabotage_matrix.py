@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.reports.files import write_whole
 from pytest_k8ssec.reports.result import Entry
+from pytest_k8ssec.reports.write_whole import write_whole
 
 MATRIX_SCHEMA = 1
 

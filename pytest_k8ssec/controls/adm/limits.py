@@ -49,7 +49,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.admission import admitted, offered
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.podsecurity import offered_pod
-from pytest_k8ssec.sabotages.withdrawal import withdrawn
+from pytest_k8ssec.sabotages.deleted_object import deleted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -111,5 +111,5 @@ def limits_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     with ExitStack() as undo:
         for path in paths:
             for item in cluster.api.list(path):
-                undo.enter_context(withdrawn(cluster.api, f"{path}/{item['metadata']['name']}"))
+                undo.enter_context(deleted(cluster.api, f"{path}/{item['metadata']['name']}"))
         yield api_evidence("", f"GET {paths[0]}", cluster.api.request("GET", paths[0]))

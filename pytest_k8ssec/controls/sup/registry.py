@@ -65,7 +65,7 @@ from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.admission import admitted, await_admission, offered
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.podsecurity import offered_pod
-from pytest_k8ssec.sabotages.withdrawal import withdrawn
+from pytest_k8ssec.sabotages.deleted_object import deleted
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -162,7 +162,7 @@ def registry_policy_unbound(cluster: Cluster, stack: Stack) -> Iterator[Evidence
     if not (named := _BINDING.search(answer.detail)):
         raise SabotageError(f"{path}: no binding of a ValidatingAdmissionPolicy denies {foreign}: {answer}")
     binding = f"{_BINDINGS}/{named[1]}"
-    with withdrawn(cluster.api, binding):
+    with deleted(cluster.api, binding):
         await_admission(cluster, path, offered_pod(foreign), let_in=True)
         yield api_evidence("", f"GET {binding}", cluster.api.request("GET", binding))
     await_admission(cluster, path, offered_pod(foreign), let_in=False)

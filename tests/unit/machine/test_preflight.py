@@ -15,7 +15,7 @@ from pytest_k8ssec.errors import DiskError, SettingsError
 from pytest_k8ssec.machine import preflight, releases, tools
 from pytest_k8ssec.machine.disks import as_disk_error, unwritable
 from pytest_k8ssec.machine.preflight import Place, check, try_place
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 from pytest_k8ssec.settings import Settings
 from pytest_k8ssec.testbed.testbeds import begin
 from tests.unit.machine.dockers import FakeDocker

@@ -15,7 +15,7 @@ from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.plain import line, lines_of, progress_line, shown
 from pytest_k8ssec.reports.attack import mermaid
-from pytest_k8ssec.reports.files import write_whole
+from pytest_k8ssec.reports.write_whole import write_whole
 from pytest_k8ssec.secrecy.redact import redact, register
 from pytest_k8ssec.verdict import Judge
 

@@ -1,4 +1,4 @@
-"""An object of the stack that a sabotage takes away, and puts back as it was."""
+"""An object of the stack that a sabotage deletes, and creates again as it was."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = 30
 
 
 @contextmanager
-def withdrawn(api: KubeApi, path: str) -> Iterator[None]:
+def deleted(api: KubeApi, path: str) -> Iterator[None]:
     """Delete an object, and create it again in every ending; a quota is waited for until it counts again.
 
     Raises:
