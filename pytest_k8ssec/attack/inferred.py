@@ -8,16 +8,15 @@ from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.placement import Placed, Scene
 from pytest_k8ssec.attack.rights import ANY_NODE, ANYBODY
+from pytest_k8ssec.clusters.rbac_objects import RBAC, REVIEWS, access_review, rule
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence, attributes
-from pytest_k8ssec.probes.rbac import REVIEWS, access_review, rule
 
-_RBAC = "rbac.authorization.k8s.io"
 _POWERS = (
     rule("*", "*", group="*"),
-    rule("escalate", "clusterroles", group=_RBAC),
-    rule("bind", "clusterroles", group=_RBAC),
+    rule("escalate", "clusterroles", group=RBAC),
+    rule("bind", "clusterroles", group=RBAC),
     rule("impersonate", "users"),
 )
 """Any of these is as good as cluster-admin."""

@@ -13,12 +13,12 @@ from pytest_k8ssec.attack.meter import Bounds
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.walk import Walker, start_of
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace, unrestricted_template
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
-from pytest_k8ssec.probes.rbac import rule
 from pytest_k8ssec.sabotages.grants import lent
 from pytest_k8ssec.stack import ServiceAccount, Workload
 

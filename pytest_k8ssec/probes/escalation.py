@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
+from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.identities import NOBODY
-from pytest_k8ssec.probes.rbac import RBAC, binding, rule
 from pytest_k8ssec.stack import ServiceAccount, Stack
 
 _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -57,7 +57,7 @@ def to_cluster_admin(account: ServiceAccount) -> WayUp:
     return WayUp(
         "bind itself to cluster-admin",
         (rule("create", "clusterrolebindings", group=RBAC), rule("bind", "clusterroles", group=RBAC)),
-        "POST", f"/apis/{RBAC}/v1/clusterrolebindings", binding(NOBODY, account, "cluster-admin"),
+        "POST", f"/apis/{RBAC}/v1/clusterrolebindings", binding(NOBODY, account_subject(account.namespace, account.name), "cluster-admin"),
     )  # fmt: skip
 
 
@@ -67,12 +67,13 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[W
     Args:
         image: of the pods that are offered; nothing runs it.
     """
+    itself = account_subject(account.namespace, account.name)
     core, rbac = f"/api/v1/namespaces/{namespace}", f"/apis/{RBAC}/v1/namespaces/{namespace}"
     return (
         WayUp(
             "bind itself to cluster-admin",
             (rule("create", "rolebindings", group=RBAC), rule("bind", "clusterroles", group=RBAC)),
-            "POST", f"{rbac}/rolebindings", binding(NOBODY, account, "cluster-admin", namespace=namespace),
+            "POST", f"{rbac}/rolebindings", binding(NOBODY, itself, "cluster-admin", namespace=namespace),
         ),
         WayUp(
             "write a Role with rights that it does not have",

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.clusters.api import Body, KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding
 from pytest_k8ssec.errors import ClusterError, ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.pods import manifests
@@ -30,7 +31,6 @@ _AUTHORIZATION = "authorization.k8s.io"
 _RULES = f"/apis/{_AUTHORIZATION}/v1/selfsubjectrulesreviews"
 _ACCESS = f"/apis/{_AUTHORIZATION}/v1/selfsubjectaccessreviews"
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +238,10 @@ def _grant(pool: Pool, namespace: str, name: str) -> str:
         {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["nodes/proxy", "nodes/pods"], "verbs": ["get"]},
     )
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
     for path, body in (
         (f"/api/v1/namespaces/{namespace}/serviceaccounts", {"kind": "ServiceAccount", "apiVersion": "v1"}),
-        (f"{_RBAC}/clusterroles", {"rules": list(rules)}),
-        (f"{_RBAC}/clusterrolebindings", {"roleRef": role, "subjects": [subject]}),
+        (f"/apis/{RBAC}/v1/clusterroles", {"rules": list(rules)}),
+        (f"/apis/{RBAC}/v1/clusterrolebindings", binding(name, account_subject(namespace, name), name)),
     ):
         pool.owns(f"{path}/{name}")
         answer = pool.cluster.api.request("POST", path, body={**body, "metadata": {"name": name, "labels": labels}})

@@ -10,10 +10,10 @@ from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import RBAC, REVIEWS, access_review, account_subject, binding
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence, attributes
-from pytest_k8ssec.probes.rbac import RBAC, REVIEWS, access_review, binding
 from pytest_k8ssec.stack import ServiceAccount
 
 _SECONDS = 10
@@ -53,7 +53,8 @@ def lent(
     name = f"k8ssec-grant-{secrets.token_hex(3)}"  # several grants may be in force at a time
     kind, place = ("Role", {"namespace": namespace}) if namespace else ("ClusterRole", {})
     role = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name, **place}, "rules": list(rules)}
-    with cluster.api.applied(role, binding(name, account, name, kind=kind, namespace=namespace)):
+    bound = binding(name, account_subject(account.namespace, account.name), name, kind=kind, namespace=namespace)
+    with cluster.api.applied(role, bound):
         yield may(cluster, account, rules[-1], namespace)
 
 

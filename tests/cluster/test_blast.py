@@ -16,9 +16,9 @@ from pytest_k8ssec.attack.graph import Graph, Status
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.attack.weak_pod import shows_the_way
 from pytest_k8ssec.clusters.kind import KindCluster
+from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.blast.radius import node_taken
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.rbac import rule
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from tests.cluster.harness import Place

@@ -51,6 +51,7 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
+from pytest_k8ssec.clusters.rbac_objects import binding, named_subject
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import api_evidence, auditor
@@ -120,17 +121,9 @@ def _given(answer: Evidence) -> bool | None:
 
 def _anonymous_may_view(cluster: Cluster) -> Evidence:
     """Bind the role, as the sabotage's second half that no configuration can say, and show that both are there."""
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
-    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:anonymous"}
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "k8ssec-anonymous-view"},
-        "roleRef": role,
-        "subjects": [subject],
-    }
-    cluster.api.create(binding)
-    read = cluster.api.request("GET", cluster.api.path_of(binding))
+    bound = binding("k8ssec-anonymous-view", named_subject("User", "system:anonymous"), "view")
+    cluster.api.create(bound)
+    read = cluster.api.request("GET", cluster.api.path_of(bound))
     flags = unset(cluster, "kube-apiserver", "authentication-config")
     return api_evidence("", f"{flags.detail}; read the binding of view to system:anonymous", read)
 

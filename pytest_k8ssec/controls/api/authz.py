@@ -34,16 +34,15 @@ from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import RBAC, binding, named_subject, rule
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity, api_evidence, nobody
-from pytest_k8ssec.probes.rbac import rule
 from pytest_k8ssec.sabotages.grants import everybody_may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _NAME = "k8ssec-nope"
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _NAMES_ONLY = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
 _SECRET = f"/api/v1/namespaces/kube-system/secrets/{_NAME}"
 _THROUGH = {200: True, 201: True, 404: True, 403: False}
@@ -77,6 +76,7 @@ def _writes(what: str, method: str, path: str, body: dict[str, Any] | None = Non
 
 def _attempts(user: str) -> tuple[_Attempt, ...]:
     """What an account without rights must not be able to do."""
+    bound = binding(_NAME, named_subject("User", user), "cluster-admin")
     return (
         _lists("Secrets", "/api/v1/secrets"),
         _lists("ConfigMaps", "/api/v1/configmaps"),
@@ -85,7 +85,7 @@ def _attempts(user: str) -> tuple[_Attempt, ...]:
         _Attempt("read a Secret that does not exist", "GET", _SECRET),
         _writes("delete a Secret that does not exist", "DELETE", _SECRET),
         _writes("create a namespace", "POST", "/api/v1/namespaces", {"metadata": {"name": _NAME}}),
-        _writes("bind itself to cluster-admin", "POST", f"{_RBAC}/clusterrolebindings", _binding(_NAME, "User", user)),
+        _writes("bind itself to cluster-admin", "POST", f"/apis/{RBAC}/v1/clusterrolebindings", bound),
     )
 
 
@@ -114,17 +114,6 @@ def test_api_authz(
         case.attack(attempt.what, answer, through=_THROUGH.get(answer.status or 0))
 
 
-def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
-    group = "rbac.authorization.k8s.io"
-    return {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"apiGroup": group, "kind": kind, "name": subject}],
-    }
-
-
 @sabotage(
     test_api_authz,
     kills=(
@@ -140,8 +129,8 @@ def _binding(name: str, kind: str, subject: str) -> dict[str, Any]:
 )
 def everybody_is_admin(cluster: Cluster) -> Iterator[Evidence]:
     """The group that everybody with a token is in is bound to cluster-admin."""
-    everything = rule("*", "*", group="*")
+    everything, everybody = rule("*", "*", group="*"), named_subject("Group", "system:authenticated")
     everybody_may(cluster, everything, no_more=True)  # else nobody could tell when it is undone
-    with cluster.api.applied(_binding("k8ssec-everybody-is-admin", "Group", "system:authenticated")):
+    with cluster.api.applied(binding("k8ssec-everybody-is-admin", everybody, "cluster-admin")):
         yield everybody_may(cluster, everything)
     everybody_may(cluster, everything, no_more=True)

@@ -55,6 +55,7 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.clusters.rbac_objects import account_subject, binding
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.auditlog import AuditLogs, audit_logs
@@ -64,7 +65,6 @@ from pytest_k8ssec.probes.identities import api_evidence, ourselves
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15
-_RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +146,9 @@ def _run_a_command(cluster: Cluster, pod: Pod, marker: str, user: str) -> _Deed:
 
 
 def _give_a_role_away(cluster: Cluster, namespace: str, marker: str, user: str) -> _Deed:
-    binding: Body = {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": marker, "namespace": namespace},
-        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "view"},
-        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
-    }
-    path = cluster.api.path_of(binding, collection=True)
-    answer = cluster.api.request("POST", path, body=binding, params={"dryRun": "All"}, headers={"User-Agent": marker})
+    bound = binding(marker, account_subject(namespace, "default"), "view", namespace=namespace)
+    path = cluster.api.path_of(bound, collection=True)
+    answer = cluster.api.request("POST", path, body=bound, params={"dryRun": "All"}, headers={"User-Agent": marker})
     done = api_evidence(user, f"POST {path} (dry run)", answer)
     return _Deed("give a role away", done, answer.status == 201, ("create",), "rolebindings", namespace, user=user)
 

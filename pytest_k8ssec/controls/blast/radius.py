@@ -71,13 +71,13 @@ from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.etcd import CLIENTS
 from pytest_k8ssec.probes.policy_enforcement import allow_egress
-from pytest_k8ssec.probes.rbac import RBAC, binding, rule
 from pytest_k8ssec.reach.propagation import await_policies
 from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.sabotages.grants import granted, may
@@ -137,7 +137,9 @@ def _grant(cluster: Cluster, stack: Stack, *rights: Mapping[str, Any], inside: b
 def client_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The account of the stack's client of the API is bound to cluster-admin."""
     account, everything = _client(stack), rule("*", "*", group="*")
-    with cluster.api.applied(binding("k8ssec-client-is-admin", account, "cluster-admin")):
+    with cluster.api.applied(
+        binding("k8ssec-client-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
+    ):
         yield may(cluster, account, everything)
     may(cluster, account, everything, no_more=True)
 

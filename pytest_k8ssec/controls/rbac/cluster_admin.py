@@ -42,15 +42,15 @@ from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial, by_change
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.escalation import to_cluster_admin
-from pytest_k8ssec.probes.rbac import binding, rule
 from pytest_k8ssec.sabotages.grants import may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
-_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+_BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
 _REFUSED = re.compile(r'is forbidden: (User "[^"]+" cannot create resource|user "[^"]+" \(groups=)')
 """The words of the authorizer, and of RBAC's own check, which end ``is attempting to grant RBAC permissions not currently
 held``: with a long name that is cut off. Any other 403 is admission's, and says nothing of who is cluster-admin already."""
@@ -65,8 +65,9 @@ held``: with a long name that is cut off. Any other 403 is admission's, and says
 def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account bind itself to cluster-admin, as a dry run."""
     for account, identity, case in accounts_on_trial(judge, cluster, stack, allowed):
+        itself = account_subject(account.namespace, account.name)
         attempt = identity.attempt(
-            "POST", _BINDINGS, body=binding("k8ssec-dry-run", account, "cluster-admin"), params={"dryRun": "All"},
+            "POST", _BINDINGS, body=binding("k8ssec-dry-run", itself, "cluster-admin"), params={"dryRun": "All"},
             what="create ClusterRoleBinding of itself to cluster-admin (dry run)",
         )  # fmt: skip
         through = _bound(attempt)
@@ -87,6 +88,8 @@ def _bound(attempt: Evidence) -> bool | None:
 def default_account_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces is bound to cluster-admin."""
     account = next(each for each in stack.service_accounts if each.name == "default")
-    with cluster.api.applied(binding("k8ssec-default-is-admin", account, "cluster-admin")):
+    with cluster.api.applied(
+        binding("k8ssec-default-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
+    ):
         yield may(cluster, account, rule("*", "*", group="*"))
     may(cluster, account, rule("*", "*", group="*"), no_more=True)

@@ -40,11 +40,11 @@ from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
+from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
-from pytest_k8ssec.probes.rbac import rule
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge

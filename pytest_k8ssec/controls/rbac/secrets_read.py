@@ -43,11 +43,11 @@ from collections.abc import Iterator, Mapping
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.headers import METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.escalation import places
 from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
-from pytest_k8ssec.probes.rbac import rule
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge

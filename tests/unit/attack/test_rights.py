@@ -10,9 +10,9 @@ from pytest_k8ssec.attack import inferred
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.rights import _status, edges_by_rights
 from pytest_k8ssec.clusters.api import Response
+from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
-from pytest_k8ssec.probes.rbac import rule
 from pytest_k8ssec.stack import ServiceAccount
 from tests.unit.attack.graphs import ACCOUNT, INFERRED, KEY, NODE, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster, named
 from tests.unit.fakes import evidence
