@@ -110,7 +110,7 @@ def _of_cluster(name: str) -> Recorded:
     if mine:
         return mine[-1]
     docker.check_daemon()
-    if docker.containers(docker.KIND_LABEL, name):
+    if docker.of_cluster(name):
         raise _not_ours(name)
     known = [known for entry in ledger.recorded() if entry.kept for known in entry.clusters]
     raise ClusterError(

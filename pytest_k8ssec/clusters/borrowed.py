@@ -37,5 +37,5 @@ def take_back(entry: Recorded) -> list[str]:
 
 def _is_there(cluster: str, entry: Recorded) -> bool:
     """Whether the cluster is still the one that the run used: it may have been made anew under its name since."""
-    nodes = docker.described(each.id for each in docker.listed() if each.cluster == cluster)
+    nodes = docker.described(each.id for each in docker.of_cluster(cluster))
     return any(node.created < entry.started for node in nodes)

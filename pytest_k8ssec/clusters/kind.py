@@ -62,7 +62,7 @@ class KindCluster:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, control plane first."""
-        containers = set(docker.containers(docker.KIND_LABEL, self.name))
+        containers = {each.name for each in docker.of_cluster(self.name)}
         found = []
         for item in self.api.list("/api/v1/nodes"):
             name = item["metadata"]["name"]
@@ -211,7 +211,7 @@ def create(
         ClusterError: kind refused, or the nodes were not ready in time; nothing is left behind then.
     """
     name = kept_name or owner.name(suffix)
-    if docker.containers(docker.KIND_LABEL, name):
+    if docker.of_cluster(name):
         # Noted down, it would be removed as ours.
         raise ClusterError(f"kind cluster {name!r}: exists already", fix="choose another name, or remove it first")
     workdir = owner.folder(f"cluster-{suffix}" if suffix else "cluster")

@@ -166,12 +166,6 @@ def _confirm() -> None:
         raise lost from error
 
 
-def containers(label: str, value: str = "") -> list[str]:
-    """Names of all containers, running or not, with a label."""
-    chosen = f"label={label}={value}" if value else f"label={label}"
-    return docker("ps", "--all", "--filter", chosen, "--format", "{{.Names}}").text.split()
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A container in docker's list."""
@@ -198,6 +192,15 @@ def listed() -> list[Listed]:
     told = docker("ps", "--all", "--no-trunc", "--format", f"[{','.join(columns)}]").text
     # Not by str.splitlines: a label may have any character in it.
     return [Listed(*json.loads(line)) for line in told.split("\n") if line]
+
+
+def of_cluster(name: str) -> list[Listed]:
+    """The containers, running or not, of the kind cluster of that name: its nodes, and a load balancer where it has one.
+
+    Raises:
+        ToolMissing, CommandError: docker did not answer.
+    """
+    return [each for each in listed() if each.cluster == name]
 
 
 def described(ids: Iterable[str]) -> list[DockerContainer]:

@@ -108,12 +108,10 @@ class Place:
 
     def containers(self) -> list[str]:
         """Names of the containers of all clusters and runs that are recorded here."""
-        names: list[str] = []
-        for entry in ledger.recorded(self.state):
-            names += docker.containers(docker.RUN_LABEL, entry.run.id)
-            for cluster in entry.clusters:
-                names += docker.containers(docker.KIND_LABEL, cluster)
-        return names
+        entries = ledger.recorded(self.state)
+        runs = {entry.run.id for entry in entries}
+        clusters = {name for entry in entries for name in entry.clusters}
+        return [each.name for each in docker.listed() if each.run in runs or each.cluster in clusters]
 
     def processes(self) -> list[psutil.Process]:
         """Whatever was started here, or by what was started here, and still runs."""

@@ -39,10 +39,6 @@ match words:
         print((here / "info").read_text())
     case ["context", *_]:
         print((here / "endpoint").read_text())
-    case ["ps", "--all", "--filter", chosen, "--format", "{{{{.Names}}}}"]:
-        key, _, value = chosen.removeprefix("label=").partition("=")
-        print(*(c["Name"][1:] for c in there if key in c["Config"]["Labels"]
-                and value in ("", c["Config"]["Labels"][key])), sep="\\n")
     case ["ps", "--all", "--no-trunc", "--format", columns]:
         for c in there:
             labels = re.findall(r'json [(].Label "(.*?)"', columns)

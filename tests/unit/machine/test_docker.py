@@ -103,15 +103,13 @@ def test_input_mark_and_deadline_are_handed_on(scripted: Callable[[str], None]) 
         docker.docker("exec", deadline=0.2)
 
 
-def test_containers_are_found_by_label(fake_docker: FakeDocker) -> None:
-    """One run's, or those of all."""
-    fake_docker.container("a", RUN_LABEL, "1")
-    fake_docker.container("b", RUN_LABEL, "2")
-    fake_docker.container("c", KIND_LABEL, "1")
-    assert ["a"] == docker.containers(RUN_LABEL, "1")
-    assert [] == docker.containers(RUN_LABEL, "3")
-    docker.containers(RUN_LABEL)
-    assert f"ps --all --filter label={RUN_LABEL} --format {{{{.Names}}}}" == fake_docker.asked[-1]
+def test_a_cluster_s_containers_are_found(fake_docker: FakeDocker) -> None:
+    """By kind's label and the whole name; a run of ours that is called so is none."""
+    fake_docker.container("a", KIND_LABEL, "dev")
+    fake_docker.container("b", KIND_LABEL, "dev-2")
+    fake_docker.container("c", RUN_LABEL, "dev")
+    assert ["a"] == [each.name for each in docker.of_cluster("dev")]
+    assert [] == docker.of_cluster("de")
 
 
 def test_containers_as_docker_lists_and_describes_them(fake_docker: FakeDocker) -> None:
