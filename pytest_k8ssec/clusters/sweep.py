@@ -108,14 +108,13 @@ def clear(entry: Recorded) -> Swept:
 
 def _elsewhere(entry: Recorded) -> str:
     """Why what a run made can't be looked for here, "" where it can: another docker daemon has it."""
-    if entry.daemon and entry.daemon == docker.daemon():
-        return ""
-    here = docker.endpoint()
     if entry.daemon:
+        if entry.daemon == docker.daemon():
+            return ""
         return (
             f"it used another docker daemon, at {entry.docker}: set DOCKER_HOST to that, or start that one; "
             f"if it is gone for good: rm -r {entry.run.directory}"
         )
-    if entry.docker and here not in ("", entry.docker):
+    if entry.docker and (here := docker.endpoint()) not in ("", entry.docker):
         return f"it used docker at {entry.docker}, this is {here}: set DOCKER_HOST to that"
     return ""
