@@ -116,6 +116,9 @@ def started(place: Place) -> Running:
     return place.pytest("test_it.py", *flags)
 
 
+# The pauses are random on purpose. Between any two steps of a run a kill may leave something that nobody wrote down; which two
+# those are is what we don't know, so each run of these tests looks elsewhere. What a pause was drawn from is printed where a
+# test fails (the seed), and a passing one rests on no pause: whenever the kill came, the same must be true afterwards.
 def creating(place: Place, chance: random.Random) -> Running:
     """Killed while a cluster is made."""
     run = started(place)
