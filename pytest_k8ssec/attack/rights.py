@@ -6,7 +6,6 @@ complete. So the many that have none cost a handful of requests.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,14 @@ from pytest_k8ssec.clusters.headers import METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.admission import admitted
-from pytest_k8ssec.probes.escalation import WayUp, in_cluster, in_namespace, to_cluster_admin
+from pytest_k8ssec.probes.escalation import (
+    WayUp,
+    by_change,
+    in_cluster,
+    in_namespace,
+    lacks_the_right,
+    to_cluster_admin,
+)
 from pytest_k8ssec.probes.identities import NOBODY, Identity, RbacRules
 from pytest_k8ssec.stack import ServiceAccount
 
@@ -56,9 +62,6 @@ _IN_CLUSTER = {
     "volume-create": Vertex(Kind.NODE, "any"),
 }
 """What a right in the whole cluster leads to."""
-_REFUSED = re.compile(r'cannot \S+ (resource|path) |user "[^"]*" \(groups=|violates PodSecurity')
-"""A 403 that is a denial: the authorizer's, that of an escalation, and Pod Security's. Behind any other one the right is
-there, and another offer may be let in: one that wears a label, or takes the room that our twins take now."""
 _TEMPLATE = "a pod of its own template"
 _BY_VERB = {"get": "GET", "create": "POST"}
 """By what a right on nodes/proxy is called, the method that it lets through; the kubelet's health takes either."""
@@ -104,6 +107,11 @@ class IdentitySuspect:
         self.meter.request()
         return self.identity.attempt("GET", path, **options)
 
+    def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
+        """Whether it has a right, by the API server's own word. Raises BoundReached, ProbeError."""
+        self.meter.request()
+        return self.identity.may(verb, resource, group=group, namespace=namespace, name=name)
+
     def edge(self, kind: str, target: Vertex, evidence: Evidence, status: Status | None = None) -> Edge:
         """An edge that leaves from its rights, with what the answer's status says of it."""
         known = status if status is not None else _status(evidence)
@@ -111,7 +119,9 @@ class IdentitySuspect:
 
 
 def _status(answer: Evidence) -> Status:
-    if answer.status == 403 and _REFUSED.search(answer.detail):
+    # Pod Security refuses each such pod. Behind any other 403 of admission another offer may be let in: one that wears a
+    # label, or takes the room that our twins take now.
+    if lacks_the_right(answer) or (answer.status == 403 and "violates PodSecurity" in answer.detail):
         return Status.REFUTED
     return _THROUGH.get(answer.status or 0, Status.UNKNOWN)
 
@@ -165,28 +175,12 @@ def _listed(step: WayUp, rules: RbacRules) -> bool:
 def _or_by_change(
     suspect: IdentitySuspect, step: WayUp, place: str, rules: RbacRules, answer: Evidence
 ) -> tuple[Evidence, Status]:
-    """What an answer says; where a new object was refused, whether one that is there may be changed to the same end.
-
-    That is asked for: to try it, an object of somebody else's would have to be named.
-    """
-    status, right = _status(answer), step.right
-    if status is Status.PROVEN or right[0] not in ("bind", "escalate") or not _listed(step, rules):
-        return answer, status
-    asked = _asked(suspect, right, place)
-    if asked.outcome is Outcome.DONE:
-        made = step.rules[0]
-        for verb in ("update", "patch"):
-            changes = (verb, made["resources"][0], made["apiGroups"][0])
-            if (known := _asked(suspect, changes, place)).outcome is Outcome.DONE:
-                return known, Status.INFERRED
+    """What an answer says; where a new object was refused, whether one that is there may be changed to the same end."""
+    status, (verb, resource, group) = _status(answer), step.right
+    listed = _listed(step, rules) or rules.names(verb, resource, group=group)
+    if status is not Status.PROVEN and listed and (known := by_change(suspect, step, place, rules)):
+        return known, Status.INFERRED
     return answer, status
-
-
-def _asked(suspect: IdentitySuspect, right: tuple[str, str, str], place: str, name: str = "") -> Evidence:
-    """Whether it has a right, by the API server's own word. Raises BoundReached, ProbeError."""
-    verb, resource, group = right
-    suspect.meter.request()
-    return suspect.identity.may(verb, resource, group=group, namespace=place, name=name)
 
 
 def _in_cluster(suspect: IdentitySuspect, rules: RbacRules) -> Iterator[Edge]:
@@ -288,7 +282,7 @@ def _by_name(
     """
     verb, resource, group = step.right
     for name in rules.names(verb, resource, group=group):
-        answer = _asked(suspect, step.right, place, name)
+        answer = suspect.may(verb, resource, group=group, namespace=place, name=name)
         allowed = Status.INFERRED if targets or len(step.rules) > 1 else Status.PROVEN
         status = allowed if answer.outcome is Outcome.DONE else Status.REFUTED
         for target in targets or _targets(suspect.scene, step, place, only=name):

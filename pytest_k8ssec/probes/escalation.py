@@ -1,18 +1,21 @@
 """The ways from a few rights to all, each a request that changes nothing: a dry run, or a name that is not there.
 
-Sources: https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks
+Sources: https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks;
+what the API server says to who may not: apimachinery's errors.NewForbidden, and its RBAC registry's escalation check
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
+from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes import podsecurity
-from pytest_k8ssec.probes.identities import NOBODY
+from pytest_k8ssec.probes.identities import NOBODY, RbacRules
 from pytest_k8ssec.stack import ServiceAccount, Stack
 
 _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -25,6 +28,9 @@ _WEBSOCKET = {
     "Sec-WebSocket-Key": "azhzc2VjLWs4c3NlYy1rOA==", "Sec-WebSocket-Protocol": "v5.channel.k8s.io",
 }  # fmt: skip
 _COMMAND = {"command": "true", "stdout": "true"}
+_LACKING = re.compile(r'forbidden: (User "[^"]*" cannot \S+ (resource|path) |user "[^"]*" \(groups=)')
+"""The authorizer's words, and those of RBAC's own check, which end ``is attempting to grant RBAC permissions not currently
+held``: with a long name that is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,50 @@ def in_cluster() -> tuple[WayUp, ...]:
             "POST", "/api/v1/persistentvolumes", _object("PersistentVolume", "v1", spec=volume),
         ),
     )  # fmt: skip
+
+
+class Asker(Protocol):
+    """Who can ask the API server what it may do itself: an identity, or a look at one that counts its requests."""
+
+    def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
+        """``Outcome.DONE`` if it may; see ``Identity.may``."""
+
+
+def by_change(who: Asker, step: WayUp, namespace: str, rules: RbacRules) -> Evidence | None:
+    """Where it may make no new binding or role: the right to change one that is there to the same end, None if it has none.
+
+    That is asked for: to try it, an object of somebody else's would have to be named.
+
+    Args:
+        who: whose rights these are.
+        step: the way up that was refused; only one that binds or escalates has another that leads by a change.
+        namespace: where, "" for the cluster.
+        rules: its rules there, which name the single objects that it may change.
+
+    Raises:
+        ProbeError: no HTTP answer came, or one that says nothing.
+    """
+    verb, resource, group = step.right
+    if verb not in ("bind", "escalate"):
+        return None
+    name = "cluster-admin" if verb == "bind" else ""
+    if who.may(verb, resource, group=group, namespace=namespace, name=name).outcome is not Outcome.DONE:
+        return None
+    made, of = step.rules[0]["resources"][0], step.rules[0]["apiGroups"][0]
+    for change in ("update", "patch"):
+        for one in ("", *rules.names(change, made, group=of)):
+            known = who.may(change, made, group=of, namespace=namespace, name=one)
+            if known.outcome is Outcome.DONE:
+                return known
+    return None
+
+
+def lacks_the_right(answer: Evidence) -> bool:
+    """Whether an answer is a 403 that says that who asked has not the right, or would give away more than they have.
+
+    Any other 403 is admission's: behind it the right is there, and another object may be let in.
+    """
+    return answer.status == 403 and _LACKING.search(answer.detail) is not None
 
 
 def _object(kind: str, version: str, **more: Any) -> dict[str, Any]:

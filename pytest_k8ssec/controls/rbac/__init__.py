@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import WayUp
-from pytest_k8ssec.probes.identities import Identity, RbacRules, service_account
+from pytest_k8ssec.probes.identities import Identity, service_account
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -30,26 +28,3 @@ def accounts_on_trial(
         known = identity.who_am_i()
         case.positive("its token is valid", known, succeeded=identity.is_itself(known))
         yield account, identity, case
-
-
-def by_change(identity: Identity, step: WayUp, namespace: str, rules: RbacRules) -> Evidence | None:
-    """Where it may make no new binding or role: the right to change one that is there to the same end, None if it has none.
-
-    That is asked for: to try it, an object of somebody else's would have to be named.
-
-    Raises:
-        ProbeError: no HTTP answer came, or one that says nothing.
-    """
-    verb, resource, group = step.right
-    if verb not in ("bind", "escalate"):
-        return None
-    name = "cluster-admin" if verb == "bind" else ""
-    if identity.may(verb, resource, group=group, namespace=namespace, name=name).outcome is not Outcome.DONE:
-        return None
-    made = step.rules[0]["resources"][0]
-    for change in ("update", "patch"):
-        for one in ("", *rules.names(change, made, group=group)):
-            known = identity.may(change, made, group=group, namespace=namespace, name=one)
-            if known.outcome is Outcome.DONE:
-                return known
-    return None

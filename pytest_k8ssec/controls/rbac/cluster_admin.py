@@ -37,23 +37,19 @@ https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalati
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
-from pytest_k8ssec.controls.rbac import accounts_on_trial, by_change
+from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.escalation import to_cluster_admin
+from pytest_k8ssec.probes.escalation import by_change, lacks_the_right, to_cluster_admin
 from pytest_k8ssec.sabotages.grants import may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
-_REFUSED = re.compile(r'is forbidden: (User "[^"]+" cannot create resource|user "[^"]+" \(groups=)')
-"""The words of the authorizer, and of RBAC's own check, which end ``is attempting to grant RBAC permissions not currently
-held``: with a long name that is cut off. Any other 403 is admission's, and says nothing of who is cluster-admin already."""
 
 
 @control(
@@ -81,7 +77,8 @@ def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowe
 def _bound(attempt: Evidence) -> bool | None:
     if attempt.status == 201:
         return True
-    return False if attempt.status == 403 and _REFUSED.search(attempt.detail) else None
+    # Admission's 403 says nothing of who is cluster-admin already.
+    return False if lacks_the_right(attempt) else None
 
 
 @sabotage(test_rbac_cluster_admin, kills=("adm-psa", "rbac-escalation", "rbac-nodes-proxy", "rbac-secrets-read"))

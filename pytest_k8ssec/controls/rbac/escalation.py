@@ -49,9 +49,9 @@ from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.rbac import accounts_on_trial, by_change
+from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import WayUp, in_cluster, in_namespace, places
+from pytest_k8ssec.probes.escalation import WayUp, by_change, in_cluster, in_namespace, places
 from pytest_k8ssec.probes.identities import Identity, administrator
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack

@@ -73,7 +73,7 @@ class FakeApi:
     messages: dict[str, str] = field(default_factory=dict)
     """What it says besides, by ``METHOD path``."""
     may: tuple[str, ...] = ()
-    """Rights, as verb and resource, that any review says are granted."""
+    """Rights, as verb, resource and (where it is not every one) the object's name, that any review says are granted."""
     sent: list[str] = field(default_factory=list)
 
     def request(self, method: str, path: str, *, body: Any = None, token: str | None = None, **_: Any) -> Response:
@@ -84,9 +84,9 @@ class FakeApi:
         if path.endswith("selfsubjectrulesreviews"):
             return Response(201, {"status": {"resourceRules": self.rules, "incomplete": self.incomplete}}, 1.0)
         if path.endswith("selfsubjectaccessreviews"):
-            return Response(201, {"status": {"allowed": self.default != 403 or _right(body) in self.may}}, 1.0)
+            return Response(201, {"status": {"allowed": self.default != 403 or self._grants(body)}}, 1.0)
         if path.endswith("/subjectaccessreviews"):
-            allowed = body["spec"]["user"] in self.powerful or _right(body) in self.may
+            allowed = body["spec"]["user"] in self.powerful or self._grants(body)
             return Response(201, {"status": {"allowed": allowed}}, 1.0)
         if ours and method == "GET":
             everywhere = [each for name, items in self.lists.items() if name.endswith("/pods") for each in items]
@@ -95,11 +95,11 @@ class FakeApi:
         body = {"kind": "Status", "message": self.messages.get(f"{method} {path}", _RBAC_SAYS)}
         return Response(statuses.get(f"{method} {path}", self.default), body, 1.0)
 
-
-def _right(review: Any) -> str:
-    wanted = review["spec"]["resourceAttributes"]
-    subresource = f"/{wanted['subresource']}" if wanted["subresource"] else ""
-    return f"{wanted['verb']} {wanted['resource']}{subresource}"
+    def _grants(self, review: Any) -> bool:
+        wanted = review["spec"]["resourceAttributes"]
+        subresource = f"/{wanted['subresource']}" if wanted["subresource"] else ""
+        right = f"{wanted['verb']} {wanted['resource']}{subresource}"
+        return bool({right, f"{right} {wanted['name']}"} & {*self.may})
 
 
 @dataclass

@@ -181,8 +181,19 @@ def test_to_change_what_is_there_is_as_good_as_to_create(verb: str, matters: str
     right = rule(*matters.split(), group=_RBAC)
     found, _ = walked(right, rule(verb, what, group=_RBAC), may=(matters, f"{verb} {what}"))
     assert [(CLUSTER_ADMIN, INFERRED)] == [(edge.target, edge.status) for edge in found[kind] if edge.open]
+    named_ = {**rule(verb, what, group=_RBAC), "resourceNames": ["that"]}
+    found, _ = walked(right, named_, may=(matters, f"{verb} {what} that"))
+    assert [(CLUSTER_ADMIN, INFERRED)] == [(edge.target, edge.status) for edge in found[kind] if edge.open]
     found, _ = walked(right, may=(matters,))
     assert {REFUTED} == statuses(found[kind])
+
+
+def test_a_right_to_bind_one_role_is_enough() -> None:
+    """It is listed by the role's name, and cluster-admin is the one that leads up."""
+    bind = {**rule("bind", "clusterroles", group=_RBAC), "resourceNames": ["cluster-admin"]}
+    may = ("bind clusterroles cluster-admin", "update clusterrolebindings")
+    found, _ = walked(bind, rule("update", "clusterrolebindings", group=_RBAC), may=may)
+    assert (CLUSTER_ADMIN, INFERRED) in [(edge.target, edge.status) for edge in found["role-bind"]]
 
 
 @pytest.mark.parametrize(
@@ -212,6 +223,7 @@ def test_only_who_refuses_the_right_or_any_such_pod_refutes(words: str, expected
         f'roles.rbac.authorization.k8s.io "x" is forbidden: user "{ACCOUNT.name}" (groups=["system:serviceaccounts" "system:',
         f'users "k8ssec-no-such" is forbidden: User "{ACCOUNT.name}" cannot impersonate resource "users" in API group "" at',
         f'clusterroles.rbac.authorization.k8s.io is forbidden: User "{ACCOUNT.name}" cannot create resource "clusterroles" in',
+        f'forbidden: User "{ACCOUNT.name}" cannot get path "/logs"',
     ],
 )
 def test_the_authorizer_refutes(words: str) -> None:

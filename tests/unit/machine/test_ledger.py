@@ -151,7 +151,9 @@ def test_sweep_asks_no_other_daemon_at_the_same_address(fake_docker: FakeDocker,
     before = len(fake_docker.asked)
     (swept,) = sweep.sweep()
     assert "it used another docker daemon, at unix:///fake.sock" in swept.failure
-    assert not [each for each in fake_docker.asked[before:] if each.startswith("context")], "where it is tells nothing here"
+    assert not [each for each in fake_docker.asked[before:] if each.startswith("context")], (
+        "where it is tells nothing here"
+    )
     assert [dead_run] == folders()
     fake_docker.daemon, fake_docker.endpoint = "a-daemon", "tcp://forwarded:2376"
     (swept,) = sweep.sweep()
