@@ -41,13 +41,13 @@ class Scene:
     """Asks the API server once for each thing, and remembers it.
 
     Args:
-        places: namespaces that rights are tried in.
+        namespaces: those that rights are tried in.
         ours: whether pods of ours count, too: only where a canary of ours is walked.
     """
 
-    def __init__(self, cluster: Cluster, places: tuple[str, ...], *, ours: bool = False) -> None:
+    def __init__(self, cluster: Cluster, namespaces: tuple[str, ...], *, ours: bool = False) -> None:
         self.cluster = cluster
-        self.places = tuple(dict.fromkeys(places))
+        self.namespaces = tuple(dict.fromkeys(namespaces))
         self._ours = ours
         self._lists: dict[str, list[Body]] = {}
 

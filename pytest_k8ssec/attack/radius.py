@@ -12,7 +12,7 @@ from pytest_k8ssec.attack.walk import Walker, start_of
 from pytest_k8ssec.attack.weak_pod import Canary
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.escalation import places
+from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.stack import Stack, Workload
 
 
@@ -72,6 +72,6 @@ class BlastRadius:
     @property
     def _walker(self) -> Walker:
         if self._made is None:
-            scene = Scene(self._cluster, places(self._stack))
+            scene = Scene(self._cluster, tried_namespaces(self._stack))
             self._made = Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)
         return self._made

@@ -135,9 +135,9 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     """
     own = Vertex(Kind.IDENTITY, suspect.identity.user)
     rules: dict[str, RbacRules] = {}
-    for place in suspect.scene.places:
+    for namespace in suspect.scene.namespaces:
         suspect.meter.request()
-        rules[place] = suspect.identity.rules(place)
+        rules[namespace] = suspect.identity.rules(namespace)
     first = next(iter(rules.values()))
     read = all(each.evidence.status == 201 for each in rules.values())
     status = Status.PROVEN if read else Status.UNKNOWN
@@ -154,8 +154,8 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     yield from _kubelets(suspect, first)
     refused: dict[EdgeKind, Evidence] = {}
     opened: set[EdgeKind] = set()
-    for place, granted in rules.items():
-        for edge in (*_secrets(suspect, place, granted), *_in_namespace(suspect, place, granted)):
+    for namespace, granted in rules.items():
+        for edge in (*_secrets(suspect, namespace, granted), *_in_namespace(suspect, namespace, granted)):
             if edge.status is Status.REFUTED:
                 refused.setdefault(edge.kind, edge.evidence)
             else:
@@ -173,12 +173,12 @@ def _listed(step: WayUp, rules: RbacRules) -> bool:
 
 
 def _or_by_change(
-    suspect: IdentitySuspect, step: WayUp, place: str, rules: RbacRules, answer: Evidence
+    suspect: IdentitySuspect, step: WayUp, namespace: str, rules: RbacRules, answer: Evidence
 ) -> tuple[Evidence, Status]:
     """What an answer says; where a new object was refused, whether one that is there may be changed to the same end."""
     status, (verb, resource, group) = _status(answer), step.right
     listed = _listed(step, rules) or rules.names(verb, resource, group=group)
-    if status is not Status.PROVEN and listed and (known := by_change(suspect, step, place, rules)):
+    if status is not Status.PROVEN and listed and (known := by_change(suspect, step, namespace, rules)):
         return known, Status.INFERRED
     return answer, status
 
@@ -215,9 +215,9 @@ def _on(node: str, verb: str, rules: RbacRules) -> bool:
     return not rules.complete or rules.grants(verb, "nodes/proxy") or node in rules.names(verb, "nodes/proxy")
 
 
-def _secrets(suspect: IdentitySuspect, place: str, rules: RbacRules) -> Iterator[Edge]:
-    path = f"/api/v1/namespaces/{place}/secrets"
-    there = suspect.scene.secrets(place)
+def _secrets(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iterator[Edge]:
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    there = suspect.scene.secrets(namespace)
     for kind, verbs, ask in (
         ("secrets-list", ("list", "watch"), (path, {"headers": METADATA_OF_MANY, "params": {"limit": "1"}})),
         ("secrets-get", ("get",), (f"{path}/{NOBODY}", {"headers": METADATA_OF_ONE})),
@@ -236,30 +236,30 @@ def _secrets(suspect: IdentitySuspect, place: str, rules: RbacRules) -> Iterator
             else:
                 only = {"limit": "1", "fieldSelector": f"metadata.name={name}"}
                 answer = suspect.get(path, headers=METADATA_OF_MANY, params=only)
-            yield suspect.edge(kind, Vertex(Kind.SECRET, f"{place}/{name}"), answer)
+            yield suspect.edge(kind, Vertex(Kind.SECRET, f"{namespace}/{name}"), answer)
 
 
-def _in_namespace(suspect: IdentitySuspect, place: str, rules: RbacRules) -> Iterator[Edge]:
+def _in_namespace(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iterator[Edge]:
     proven: set[tuple[str, str]] = set()
     offered: set[bool] = set()
-    for step in in_namespace(suspect.account, place, suspect.scene.cluster.probe_image):
+    for step in in_namespace(suspect.account, namespace, suspect.scene.cluster.probe_image):
         kind, end = _kind_of(step), _end_of(step)
         if (kind, end) in proven:
             continue  # another way to the same end
         if _listed(step, rules):
-            answer = suspect.attempt(step, f"in {place}")
-            answer, status = _or_by_change(suspect, step, place, rules, answer)
-            edges = [suspect.edge(kind, target, answer, status) for target in _targets(suspect.scene, step, place)]
+            answer = suspect.attempt(step, f"in {namespace}")
+            answer, status = _or_by_change(suspect, step, namespace, rules, answer)
+            edges = [suspect.edge(kind, target, answer, status) for target in _targets(suspect.scene, step, namespace)]
             if any(edge.open for edge in edges):
                 proven.add((kind, end))
         else:
             edges = [suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)]
-        edges += _by_name(suspect, step, place, rules)
+        edges += _by_name(suspect, step, namespace, rules)
         yield from edges
         itself = step.right[:2] == ("create", "pods")
         if end == _TEMPLATE and itself not in offered and any(edge.open for edge in edges):
             offered.add(itself)
-            yield from _privileged(suspect, place, itself=itself)
+            yield from _privileged(suspect, namespace, itself=itself)
 
 
 def _end_of(step: WayUp) -> str:
@@ -273,7 +273,7 @@ def _end_of(step: WayUp) -> str:
 
 
 def _by_name(
-    suspect: IdentitySuspect, step: WayUp, place: str, rules: RbacRules, targets: Sequence[Vertex] = ()
+    suspect: IdentitySuspect, step: WayUp, namespace: str, rules: RbacRules, targets: Sequence[Vertex] = ()
 ) -> Iterator[Edge]:
     """Rights on single objects: asked for, as to use them there would not be harmless.
 
@@ -282,14 +282,14 @@ def _by_name(
     """
     verb, resource, group = step.right
     for name in rules.names(verb, resource, group=group):
-        answer = suspect.may(verb, resource, group=group, namespace=place, name=name)
+        answer = suspect.may(verb, resource, group=group, namespace=namespace, name=name)
         allowed = Status.INFERRED if targets or len(step.rules) > 1 else Status.PROVEN
         status = allowed if answer.outcome is Outcome.DONE else Status.REFUTED
-        for target in targets or _targets(suspect.scene, step, place, only=name):
+        for target in targets or _targets(suspect.scene, step, namespace, only=name):
             yield suspect.edge(_kind_of(step), target, answer, status)
 
 
-def _privileged(suspect: IdentitySuspect, place: str, *, itself: bool) -> Iterator[Edge]:
+def _privileged(suspect: IdentitySuspect, namespace: str, *, itself: bool) -> Iterator[Edge]:
     """Whether a pod that takes its node would be let in.
 
     Args:
@@ -300,10 +300,10 @@ def _privileged(suspect: IdentitySuspect, place: str, *, itself: bool) -> Iterat
     def offered(check: podsecurity.Check | None) -> Evidence:
         offer = podsecurity.offered_pod(suspect.scene.cluster.probe_image, check)
         if not itself:
-            return podsecurity.offer(suspect.scene.cluster, place, offer)
+            return podsecurity.offer(suspect.scene.cluster, namespace, offer)
         suspect.meter.request()
-        path = f"/api/v1/namespaces/{place}/pods"
-        what = f"create a {check.name if check else 'compliant'} pod, in {place} (dry run)"
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        what = f"create a {check.name if check else 'compliant'} pod, in {namespace} (dry run)"
         return suspect.identity.attempt("POST", path, body=offer, params={"dryRun": "All"}, what=what)
 
     answer = offered(next(each for each in podsecurity.CHECKS if each.name == "privileged"))
@@ -317,15 +317,15 @@ def _privileged(suspect: IdentitySuspect, place: str, *, itself: bool) -> Iterat
         yield suspect.edge("pod-privileged", suspect.scene.node(node), answer, status)
 
 
-def _targets(scene: Scene, step: WayUp, place: str, *, only: str = "") -> list[Vertex]:
+def _targets(scene: Scene, step: WayUp, namespace: str, *, only: str = "") -> list[Vertex]:
     """What one right in a namespace leads to."""
     resource = step.right[1]
     if resource in ("pods/exec", "pods/ephemeralcontainers"):
-        found = [pod.vertex for pod in scene.pods(place) if not only or pod.name == only]
+        found = [pod.vertex for pod in scene.pods(namespace) if not only or pod.name == only]
     elif resource in ("serviceaccounts/token", "serviceaccounts"):
-        found = [one for one in scene.identities(place) if not only or one.name.endswith(f":{only}")]
+        found = [one for one in scene.identities(namespace) if not only or one.name.endswith(f":{only}")]
     else:
-        found = [Vertex(Kind.NAMESPACE, place)]
+        found = [Vertex(Kind.NAMESPACE, namespace)]
     return list(dict.fromkeys(found))
 
 

@@ -53,7 +53,7 @@ class WayUp:
         return last["verbs"][0], last["resources"][0], last["apiGroups"][0]
 
 
-def places(stack: Stack) -> tuple[str, ...]:
+def tried_namespaces(stack: Stack) -> tuple[str, ...]:
     """Namespaces that rights are tried in: the stack's, and two that every cluster has."""
     return tuple(dict.fromkeys((*stack.namespaces, "default", "kube-system")))
 

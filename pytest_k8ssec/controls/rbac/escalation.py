@@ -51,7 +51,7 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import WayUp, by_change, in_cluster, in_namespace, places
+from pytest_k8ssec.probes.escalation import WayUp, by_change, in_cluster, in_namespace, tried_namespaces
 from pytest_k8ssec.probes.identities import Identity, administrator
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack
@@ -70,7 +70,7 @@ def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: 
     """Let each service account try each way to further rights, in each namespace and in the cluster."""
     shown: dict[str, Evidence] = {}
     for account, identity, case in accounts_on_trial(judge, cluster, stack, allowed):
-        inside = {name: in_namespace(account, name, cluster.probe_image) for name in places(stack)}
+        inside = {name: in_namespace(account, name, cluster.probe_image) for name in tried_namespaces(stack)}
         for namespace, steps in {**inside, "": in_cluster()}.items():
             where = f"in {namespace}" if namespace else "in the cluster"
             if namespace not in shown:

@@ -46,7 +46,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.escalation import places
+from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import Stack
@@ -66,7 +66,7 @@ _THROUGH = {200: True, 404: True, 403: False}
 )
 def test_rbac_secrets_read(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account list, watch and get Secrets, in its own namespace and in others."""
-    paths = {name: f"/api/v1/namespaces/{name}/secrets" for name in places(stack)}
+    paths = {name: f"/api/v1/namespaces/{name}/secrets" for name in tried_namespaces(stack)}
     shown = {
         path: administrator(cluster, "GET", path, headers=METADATA_OF_MANY, params=_LIST) for path in paths.values()
     }

@@ -83,10 +83,10 @@ def test_secrets_canary_leak(
         return
     pod, marker = pool.attacker(), secrets.token_hex(16)
     ours = pod.vantage.namespace
-    places = (*stack.namespaces, ours)
+    namespaces = (*stack.namespaces, ours)
     with cluster.api.applied(*marked(ours, marker)):
-        written = in_objects(cluster.api, places, {**values, _MARKER: marker})
-    logged = in_logs(cluster.api, places, {**values, _NONCE: pod.nonce})
+        written = in_objects(cluster.api, namespaces, {**values, _MARKER: marker})
+    logged = in_logs(cluster.api, namespaces, {**values, _NONCE: pod.nonce})
     home = {f"Secret {one.namespace}/{one.name}" for one in stack.objects if one.type == "kubernetes:core/v1:Secret"}
     for name in values:
         case = judge.case(f"configuration value {name}")

@@ -114,9 +114,9 @@ class FakeCluster:
         Node("k8ssec-1-worker", "10.0.0.3", control_plane=False, container="w"),
     )
 
-    def scene(self, *places: str) -> Scene:
+    def scene(self, *namespaces: str) -> Scene:
         """What is where on it."""
-        return Scene(cast("Cluster", self), places or ("web",))
+        return Scene(cast("Cluster", self), namespaces or ("web",))
 
     def suspect(self, **options: Any) -> IdentitySuspect:
         """An account of the shop's on it, that nothing slows down."""

@@ -45,7 +45,7 @@ class Api:
     """Rights, as verb, resource, and (where it is not all of them) the object's name."""
     rules: list[dict[str, Any]] = field(default_factory=list)
     message: str = _UNAUTHORIZED
-    places: frozenset[str] = frozenset(("", "web", "default", "kube-system"))
+    namespaces: frozenset[str] = frozenset(("", "web", "default", "kube-system"))
     """Where it may; "" is everywhere at once."""
 
     def call(self, *_: object, **__: object) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Api:
         if path.endswith("selfsubjectaccessreviews"):
             asked = body["spec"]["resourceAttributes"]
             right = f"{asked['verb']} {asked['resource']}"
-            allowed = asked["namespace"] in self.places and bool({right, f"{right} {asked['name']}"} & self.may)
+            allowed = asked["namespace"] in self.namespaces and bool({right, f"{right} {asked['name']}"} & self.may)
             return Response(201, {"status": {"allowed": allowed}}, 1.0)
         return Response(201 if token is None else 403, {"kind": "Status", "message": self.message}, 1.0)
 
@@ -93,7 +93,9 @@ def test_a_binding_that_is_there_may_be_changed_instead(change: str) -> None:
     for bind in ("bind clusterroles", "bind clusterroles cluster-admin"):
         verdict, _ = judged(cluster_admin, Api(frozenset((bind, f"{change} clusterrolebindings"))))
         assert Verdict.BREACHED is verdict
-        verdict, _ = judged(escalation, Api(frozenset((bind, f"{change} rolebindings")), places=frozenset(("web",))))
+        verdict, _ = judged(
+            escalation, Api(frozenset((bind, f"{change} rolebindings")), namespaces=frozenset(("web",)))
+        )
         assert Verdict.BREACHED is verdict
         assert Verdict.HELD is judged(cluster_admin, Api(frozenset((bind,))))[0]
     assert Verdict.HELD is judged(cluster_admin, Api(frozenset((f"{change} clusterrolebindings",))))[0]
