@@ -13,7 +13,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, REVIEWS, access_review, account_subject, binding
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.identities import api_evidence, attributes
+from pytest_k8ssec.probes.identities import account_user, api_evidence, attributes
 from pytest_k8ssec.stack import ServiceAccount
 
 _SECONDS = 10
@@ -69,7 +69,7 @@ def may(
         SabotageError: it did not come to that.
     """
     who = {
-        "user": f"system:serviceaccount:{account.namespace}:{account.name}",
+        "user": account_user(account.namespace, account.name),
         "groups": ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", _EVERYBODY],
     }
     return _reviewed(cluster, f"service account {account}", who, right, namespace, no_more=no_more)
