@@ -1,4 +1,20 @@
 """A probe sends something from a place and returns evidence. It judges nothing, and changes only objects of ours.
 
+- ``admission``: an object to the API server, as a dry run; its answer.
+- ``certificates``: nothing; makes certificates that nobody trusts, for others to show.
+- ``cloud_metadata``: nothing; has something answer at the cloud's metadata address on a node, and says where.
+- ``escalation``: access reviews, whether a change leads up; the answer that it does. The requests that lead up are data.
+- ``etcd``: requests to etcd's API, from a place or by root on its node; each answer, and of values only what may be shown.
+- ``exposure``: nothing to the cluster; tells which ports it asks its nodes to open, and opens one of ours on this machine.
+- ``identities``: requests to the API server with a service account's own token; each answer.
+- ``kubelets``: a kubelet's configuration, asked for through the API server; one field of it, and the answer.
+- ``leakage``: reads of every object and log; where a secret value was found, and how much was searched.
+- ``outside_listener``: starts a listener of ours beside the nodes; the tasks that reach it.
+- ``planted_files``: writes a file of ours on a node and removes it; the paths that pods look for it at.
+- ``podsecurity``: a pod that breaks one rule of the Pod Security Standards, as a dry run; the answer.
+- ``policy_enforcement``: TCP and UDP between canaries of ours, policies on and off; what came of each attempt.
+- ``prove_listening``: a TCP connection to each target from where it is allowed; which targets listen.
+- ``write_through``: a Secret of ours through one API server; what it reads back.
+
 More than twelve files: each is one thing that is asked, none knows many others, and a sub-room would only repeat its name.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -98,6 +99,14 @@ def test_a_room_is_small_or_says_why(folder: Path) -> None:
     told = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert files <= FILES_MAX
     assert files <= FILES_WITHOUT_REASON or REASON in told
+
+
+@pytest.mark.parametrize("name", ["facts", "probes"])
+def test_a_room_that_lists_its_modules_lists_them_all(name: str) -> None:
+    """One line each, in the order of their names: who looks for something opens this file and one more."""
+    told = ast.get_docstring(ast.parse((PACKAGE / name / "__init__.py").read_text(encoding="utf-8"))) or ""
+    there = sorted(path.stem for path in (PACKAGE / name).glob("*.py") if path.name != "__init__.py")
+    assert there == re.findall(r"^- ``(\w+)``: ", told, re.MULTILINE)
 
 
 def test_no_public_name_is_defined_twice() -> None:
