@@ -1,4 +1,4 @@
-"""What a probe can be asked to do: typed tasks, and how each reads in evidence."""
+"""What the agent can be asked to do: typed tasks, and how each reads in evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places to probe from, and the one way to run the agent there: one exec, all tasks in it, JSON back."""
+"""The places that tasks are sent from, and the one way to run the agent there: one exec, all tasks in it, JSON back."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Container:
         return Tokens(tuple(host_mounts(self.template)))
 
     def edge(self, kind: str, target: Vertex, status: Status, evidence: Evidence) -> Edge:
-        """An edge that leaves from it; what a broken probe says is unknown."""
+        """An edge that leaves from it; what a task that broke says is unknown."""
         known = Status.UNKNOWN if evidence.broken else status
         return Edge(KINDS[kind], self.vertex, target, known, evidence)
 

@@ -61,7 +61,7 @@ class Cluster(Protocol):
 
     @property
     def probe_image(self) -> str:
-        """Image reference, present on every node, that carries a Python 3 to run the probe."""
+        """Image reference, present on every node, that carries a Python 3 to run the agent."""
 
     @property
     def machine_address(self) -> str:

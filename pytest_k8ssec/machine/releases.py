@@ -83,7 +83,7 @@ NODE_IMAGES: dict[str, str] = {
 """kind v0.33.0's node images, newest first: the first is the default."""
 
 PROBE_IMAGE = "python:3.13-slim@sha256:8d9d0b8bcf6506481eae4907c18f5e3e7902e629f5f6d684f9e7c32e85e3ddf0"
-"""Carries a Python 3 with its standard library: all that the probe needs."""
+"""Carries a Python 3 with its standard library: all that the agent needs."""
 
 
 def location(name: str, cache: Path) -> Path:

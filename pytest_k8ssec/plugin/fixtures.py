@@ -103,7 +103,7 @@ def attacker(pool: Pool) -> Callable[..., Pod]:
 
 @pytest.fixture
 def twin(pool: Pool) -> Callable[[Workload], Pod]:
-    """``twin(workload)``: a pod with the workload's labels, account, volumes and security context that runs our probe."""
+    """``twin(workload)``: a pod with the workload's labels, account, volumes and security context that runs our listener."""
     return pool.twin
 
 

@@ -1,4 +1,4 @@
-"""A session's pods to probe from: made when first asked for, shared after that, so that a control costs only its probe."""
+"""A session's pods to probe from: made when first asked for, shared after that, so that a control costs only its tasks."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Pool:
         return self.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
 
     def twin(self, workload: Workload) -> Pod:
-        """A pod with a workload's labels, account, volumes and security context that runs our probe."""
+        """A pod with a workload's labels, account, volumes and security context that runs our listener."""
         return self.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
 
     def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:

@@ -1,6 +1,6 @@
 """Connects from many places to many addresses: one exec a place, places side by side, each place's answers as it ends.
 
-Nothing here knows a stack or a policy; whoever has vantages and addresses can measure.
+Nothing here knows a stack or a policy; whoever has places and addresses can measure.
 """
 
 from __future__ import annotations

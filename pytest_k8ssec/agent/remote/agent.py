@@ -1,4 +1,4 @@
-"""The probe: one file of standard-library Python that is sent over exec and runs where an attacker would stand.
+"""The agent: one file of standard-library Python that is sent over exec and runs where an attacker would stand.
 
 It reads a length line and a JSON specification from standard input, does all tasks at once with a bounded number of
 threads, and writes one JSON line a task as it ends, then a closing line that repeats the run's nonce. Without that
@@ -39,7 +39,7 @@ PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debu
 
 
 def failed(error: BaseException) -> Json:
-    """Tell a network error's outcome: what the network said, told apart from a probe that broke."""
+    """Tell a network error's outcome: what the network said, told apart from a task that broke."""
     if isinstance(error, (socket.timeout, TimeoutError)):
         return {"outcome": "no-answer", "detail": "timed out"}
     if isinstance(error, ConnectionRefusedError):
@@ -309,7 +309,7 @@ def tokens(task: Json) -> Json:
 
 
 def denied(error: OSError) -> Json:
-    """The kernel's own refusal; any other error is one of the probe."""
+    """The kernel's own refusal; any other error is one of the task."""
     if error.errno in DENIALS:
         return {"outcome": "denied", "detail": errno.errorcode[error.errno]}
     return {"outcome": "error", "detail": "%s: %s" % (type(error).__name__, error)}

@@ -44,7 +44,7 @@ Handler = Callable[[socket.socket], None]
 
 
 class ThisMachine:
-    """A vantage: the machine that the test runs on."""
+    """A place: the machine that the test runs on."""
 
     source = Source("client", "this machine")
 
@@ -499,7 +499,7 @@ def test_plain_http_to_a_tls_port_is_no_answer_of_http(listen: Listeners, pki: M
 
 
 def test_tls_to_a_plain_port_is_told_as_such(listen: Listeners) -> None:
-    """It is neither an alert, which would look like a wanted certificate, nor an error of the probe."""
+    """It is neither an alert, which would look like a wanted certificate, nor an error of the task."""
     found = probed(Http(HERE, listen(answers(page("400 Bad Request"))), "/", timeout=LONG))
     assert (Outcome.CLOSED, "the peer does not speak TLS") == (found.outcome, found.detail)
 

@@ -32,7 +32,7 @@ QUICK = Manner(timeout=0.3, execs=4, resolve=2.0)
 
 
 class ThisMachine:
-    """A vantage: the machine that the test runs on."""
+    """A place: the machine that the test runs on."""
 
     source = Source("client", "this machine")
 
@@ -247,7 +247,7 @@ def _with_error(monkeypatch: pytest.MonkeyPatch, code: int) -> tuple[socket.sock
 
 @dataclass
 class Scripted:
-    """A vantage whose sweeper says what it is told to."""
+    """A place whose sweeper says what it is told to."""
 
     lines: Callable[[str], Sequence[Any]]
     code: int = 0

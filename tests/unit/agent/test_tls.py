@@ -1,4 +1,4 @@
-"""TLS probes against servers of this test: what is taken, what is refused, and what is no TLS at all."""
+"""TLS tasks against servers of this test: what is taken, what is refused, and what is no TLS at all."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_nobody_who_listens_refuses_nothing(closed: int) -> None:
 
 
 def test_a_certificate_of_another_authority_does_not_convince(server: ssl.SSLContext) -> None:
-    """That is an answer, and not a probe that broke; where TLS is not spoken there is none."""
+    """That is an answer, and not a task that broke; where TLS is not spoken there is none."""
     with serving(speaking(server)) as port:
         found = perform(Trust(HERE, port, foreign_certificate().certificate, "a made-up CA"))
     assert "absent" == found["outcome"]

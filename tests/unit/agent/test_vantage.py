@@ -27,7 +27,7 @@ Lines = Callable[[str], Sequence[Any]]
 
 @dataclass
 class Scripted:
-    """A vantage whose agent says what it is told to."""
+    """A place whose agent says what it is told to."""
 
     lines: Lines
     code: int = 0
@@ -226,7 +226,7 @@ class Recorder:
 
 
 def test_a_pod_is_entered_by_its_container() -> None:
-    """Namespace, pod and container are those of the vantage."""
+    """Namespace, pod and container are those of the place."""
     cluster = Recorder()
     PodVantage(cast("Cluster", cluster), "ns", "pod", "main", HERE).execute(["x"], b"in", 3)
     assert [(("ns", "pod", ["x"]), {"container": "main", "stdin": b"in", "deadline": 3})] == cluster.calls
