@@ -15,8 +15,8 @@ from pytest_k8ssec.attack.document import node_link
 from pytest_k8ssec.attack.findings import Attempt, canary_positives, findings
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.cli.say import say, say_text
-from pytest_k8ssec.cli.setup import settings_of, stderr_teller
-from pytest_k8ssec.errors import K8ssecError, ProbeError, SabotageError, SettingsError
+from pytest_k8ssec.cli.setup import passing_testbed, settings_of, stderr_teller
+from pytest_k8ssec.errors import ProbeError, SabotageError, SettingsError
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports import attack as pictures
 from pytest_k8ssec.reports.attack_svg import svg
@@ -62,12 +62,9 @@ def blast(arguments: argparse.Namespace) -> int:
 def _walked(arguments: argparse.Namespace, settings: Settings) -> tuple[dict[str, Graph], list[str]]:
     """The graphs by workload, and the positive controls that failed, in words: where there are any, nothing can be told."""
     from pytest_k8ssec.attack.radius import BlastRadius
-    from pytest_k8ssec.testbed.testbeds import begin
 
     tell = stderr_teller()
-    testbeds = begin(settings, progress=tell)
-    testbed = testbeds.base
-    try:
+    with passing_testbed(settings, tell) as testbed:
         stack = testbed.stack
         chosen = _chosen(stack.workloads(), arguments.workload)
         walk = BlastRadius(testbed.cluster, stack, testbed.pool)
@@ -80,12 +77,6 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> tuple[dict[str
             graphs[name] = walk(workload)
         tell("walking from a canary of ours")
         return graphs, _unseen(walk, chosen)
-    finally:
-        tell("removing what was made")
-        try:
-            testbeds.remove()
-        except K8ssecError as error:  # what was found, or why it was not, matters more
-            tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
 
 
 def _unseen(walk: BlastRadius, workloads: Sequence[Workload]) -> list[str]:

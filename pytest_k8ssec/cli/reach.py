@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_k8ssec.cli.say import say, say_text
-from pytest_k8ssec.cli.setup import settings_of, stderr_teller
-from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.cli.setup import passing_testbed, settings_of, stderr_teller
+from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import Intent, load
@@ -68,12 +68,9 @@ def _intent(named: Path | None, settings: Settings) -> Intent | None:
 def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability:
     from pytest_k8ssec.reach.propagation import propagation
     from pytest_k8ssec.reach.survey import survey
-    from pytest_k8ssec.testbed.testbeds import begin
 
     tell = stderr_teller()
-    testbeds = begin(settings, progress=tell)
-    testbed = testbeds.base
-    try:
+    with passing_testbed(settings, tell) as testbed:
         cluster, stack = testbed.cluster, testbed.stack
         tell("measuring who reaches whom")
         found = survey(
@@ -87,12 +84,6 @@ def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability
             tell("measuring how long a policy takes")
             found = replace(found, propagation=propagation(testbed.pool, arguments.propagation))
         return found
-    finally:
-        tell("removing what was made")
-        try:
-            testbeds.remove()
-        except K8ssecError as error:  # what was measured, or why it was not, matters more
-            tell(f"clean-up failed, `k8ssec sweep` tries again: {error}")
 
 
 def _but(broken: str) -> str:
