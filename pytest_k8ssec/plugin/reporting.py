@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,10 +110,7 @@ def _earned(item: pytest.Item, report: pytest.TestReport, result: Result | None)
 
 def _skipped_by_mark(error: BaseException) -> bool:
     """Whether a ``skip`` or ``skipif`` mark did it: its author has said why. A fixture that skips is something else."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "_pytest.skipping"
+    return [frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__)][-1:] == ["_pytest.skipping"]
 
 
 def _hold_to_strict(config: pytest.Config, report: pytest.TestReport, result: Result) -> None:

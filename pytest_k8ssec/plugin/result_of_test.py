@@ -6,6 +6,7 @@ Whether that passes, fails or skips is said in ``pass_or_fail``; pytest's report
 from __future__ import annotations
 
 from pathlib import Path
+from traceback import walk_tb
 
 import pytest
 
@@ -52,22 +53,20 @@ def result_of_test(
     return Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
 
 
+def _files_of(error: BaseException) -> list[Path]:
+    """The files whose code an error came through: who raised it is the last."""
+    return [Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)]
+
+
 def _ours(error: BaseException) -> bool:
     """Whether an error was raised by this package's code: an assertion that fails there is a bug, and no finding."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE)
+    return any(each.is_relative_to(_PACKAGE) for each in _files_of(error)[-1:])
 
 
 def given_up(error: BaseException) -> bool:
     """Whether a set-up was given up by our own fixtures, and not skipped by a mark, a hook or somebody else's fixture."""
-    frames, frame = [], error.__traceback__
-    while frame is not None:
-        frames.append(Path(frame.tb_frame.f_code.co_filename))
-        frame = frame.tb_next
-    said = [each for each in frames if each.parent.name != "_pytest"]
-    return bool(said) and said[-1].is_relative_to(_PACKAGE)
+    said = [each for each in _files_of(error) if each.parent.name != "_pytest"]
+    return any(each.is_relative_to(_PACKAGE) for each in said[-1:])
 
 
 def not_run(item: pytest.Item, phase: Phase, reason: str, *, skipped: bool) -> Result:
