@@ -77,9 +77,13 @@ class NoAccess(K8ssecError):
 
 
 @contextmanager
-def as_probe_error() -> Iterator[None]:
-    """A request that failed was a probe: what raises ClusterError within raises ProbeError."""
+def as_probe_error(creating: str = "") -> Iterator[None]:
+    """A request that failed was a probe: what raises ClusterError within raises ProbeError.
+
+    Args:
+        creating: the object that is created within, such as ``pod web/shop``; the error says that it was refused.
+    """
     try:
         yield
     except ClusterError as error:
-        raise ProbeError(str(error)) from error
+        raise ProbeError(f"{creating}: was refused: {error.message}" if creating else str(error)) from error

@@ -398,21 +398,19 @@ class KubeApi:
             for start in range(0, len(stdin), _STDIN_CHUNK):
                 socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
             out, err = bytearray(), bytearray()
-            while socket.is_open():
-                if (left := end - time.monotonic()) <= 0:
-                    raise ProbeError(f"{where}: no end after {deadline:g} s")
-                socket.update(timeout=left)
+            ended = False
+            while not ended:
+                # Reading one channel takes in what has come for all: the end, too, and what came before it for the other.
+                # So both are read once more after the end was seen.
+                if not (ended := not socket.is_open()):
+                    if (left := end - time.monotonic()) <= 0:
+                        raise ProbeError(f"{where}: no end after {deadline:g} s")
+                    socket.update(timeout=left)
                 came = socket.read_channel(STDOUT_CHANNEL)
                 out += came
                 if heard and came:
                     heard(came)
                 err += socket.read_channel(STDERR_CHANNEL)
-            # Reading one channel takes in what has come for all: the end, too, and what came before it for the other.
-            came = socket.read_channel(STDOUT_CHANNEL)
-            out += came
-            if heard and came:
-                heard(came)
-            err += socket.read_channel(STDERR_CHANNEL)
             status = json.loads(socket.read_channel(ERROR_CHANNEL) or b"{}")
         except (WebSocketException, OSError, ValueError) as error:
             raise ProbeError(f"{where}: broke off: {error}") from error

@@ -13,7 +13,7 @@ from pytest_k8ssec.agent.vantage import Answer, PodVantage, ask
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
-from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
+from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
@@ -174,10 +174,8 @@ class Pool:
         nonce = secrets.token_hex(8)
         owner = self._owner(spec.namespace) if spec.template is not None else None
         manifest = manifests.probe_pod(spec, name, self._cluster.probe_image, nonce, self._run_id, owner)
-        try:
+        with as_probe_error(creating=f"pod {spec.namespace}/{name}"):
             self._cluster.api.create(manifest)
-        except ClusterError as error:
-            raise ProbeError(f"pod {spec.namespace}/{name}: was refused: {error.message}") from error
         return name, nonce
 
     def _running(self, spec: PodSpec, name: str, nonce: str) -> Pod:
@@ -203,10 +201,8 @@ class Pool:
                 "kind": "ConfigMap",
                 "metadata": {"name": name, "namespace": namespace, "labels": {manifests.OBJECT_LABEL: self._run_id}},
             }
-            try:
+            with as_probe_error(creating=f"configmap {namespace}/{name}"):
                 self._owners[namespace] = self._cluster.api.create(manifest)
-            except ClusterError as error:
-                raise ProbeError(f"configmap {namespace}/{name}: was refused: {error.message}") from error
         made = self._owners[namespace]["metadata"]
         return {"apiVersion": "v1", "kind": "ConfigMap", "name": made["name"], "uid": made["uid"], "controller": True}
 

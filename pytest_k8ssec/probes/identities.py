@@ -203,10 +203,8 @@ def nobody(pool: Pool) -> Identity:
     """
     name, namespace = f"k8ssec-{secrets.token_hex(3)}", pool.namespace("nobody")
     manifest = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
-    try:
+    with as_probe_error(creating=f"service account {namespace}/{name}"):
         pool.cluster.api.create(manifest)
-    except ClusterError as error:
-        raise ProbeError(f"service account {namespace}/{name}: was refused: {error.message}") from error
     return service_account(pool.cluster, namespace, name)
 
 
