@@ -44,6 +44,11 @@ class Identity:
     def __repr__(self) -> str:
         return f"Identity({self.user})"
 
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header by which a task shows the token: to be sent, and never to be shown."""
+        return {"Authorization": f"Bearer {self.token}"}
+
     def attempt(self, method: str, path: str, *, body: Any = None, what: str = "", **options: Any) -> Evidence:
         """Send one request with the token.
 

@@ -18,7 +18,7 @@ def kubelet_request(node: Node, path: str, identity: Identity, words: str) -> Ht
     Args:
         words: as whom, for the report: ``as our auditor``.
     """
-    return Http(node.address, KUBELET_PORT, path, headers={"Authorization": f"Bearer {identity.token}"}, identity=words)
+    return Http(node.address, KUBELET_PORT, path, headers=identity.bearer, identity=words)
 
 
 def configured(cluster: Cluster, node: Node, *keys: str) -> tuple[Any, Evidence]:

@@ -14,11 +14,16 @@ from pytest_k8ssec.clusters.rbac_objects import RBAC, REVIEWS, access_review, ac
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import account_user, api_evidence, attributes
-from pytest_k8ssec.stack import ServiceAccount
+from pytest_k8ssec.stack import ServiceAccount, Stack
 
 _SECONDS = 10
 _PAUSE = 0.1
 _EVERYBODY = "system:authenticated"
+
+
+def default_account(stack: Stack) -> ServiceAccount:
+    """The ``default`` service account of one of the stack's namespaces: whom sabotages give what nobody gave it."""
+    return next(each for each in stack.service_accounts if each.name == "default")
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def test_api_anon_data(
     outside: NetworkVantage,
 ) -> None:
     """Ask each API server for data without credentials, from a pod and from beside the nodes."""
-    token = auditor(pool).token
+    bearer = auditor(pool).bearer
     namespaces = [each["metadata"]["name"] for each in cluster.api.list("/api/v1/namespaces")]
     inside = (f"/api/v1/namespaces/{name}/{kind}?limit=1" for name in namespaces for kind in _IN_EACH_NAMESPACE)
     paths = (*_DATA, *inside)
@@ -97,7 +97,7 @@ def test_api_anon_data(
                         node.address,
                         API_SERVER_PORT,
                         _DATA[1],
-                        headers={"Authorization": f"Bearer {token}"},
+                        headers=bearer,
                         identity="as our auditor",
                         timeout=_TIMEOUT,
                     ),

@@ -76,7 +76,7 @@ def test_api_anon_minimal(
     attacker: Callable[..., Pod],
 ) -> None:
     """Ask each API server what it is without credentials, from a pod."""
-    bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
+    bearer = auditor(pool).bearer
     for node in (node for node in cluster.nodes if node.control_plane):
         alive, authorised, *answers = attacker().probe(
             Http(node.address, API_SERVER_PORT, "/livez"),

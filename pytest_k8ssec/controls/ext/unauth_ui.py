@@ -100,7 +100,7 @@ def test_ext_unauth_ui(
 
 def _proofs(cluster: Cluster, pool: Pool, outside: NetworkVantage) -> list[Evidence]:
     """What an authorised client gets from the API server, and what the same port says to plain HTTP."""
-    bearer = {"Authorization": f"Bearer {auditor(pool).token}"}
+    bearer = auditor(pool).bearer
     host = next(node.address for node in cluster.nodes if node.control_plane)
     version = Http(host, API_SERVER_PORT, "/version", headers=bearer, identity="as our auditor")
     return probe(outside, [version, Http(host, API_SERVER_PORT, "/", tls=False)])

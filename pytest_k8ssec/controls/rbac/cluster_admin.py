@@ -45,7 +45,7 @@ from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, 
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.escalation import by_change, lacks_the_right, to_cluster_admin
-from pytest_k8ssec.sabotages.grants import may
+from pytest_k8ssec.sabotages.grants import default_account, may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -84,7 +84,7 @@ def _bound(attempt: Evidence) -> bool | None:
 @sabotage(test_rbac_cluster_admin, kills=("adm-psa", "rbac-escalation", "rbac-nodes-proxy", "rbac-secrets-read"))
 def default_account_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces is bound to cluster-admin."""
-    account = next(each for each in stack.service_accounts if each.name == "default")
+    account = default_account(stack)
     with cluster.api.applied(
         binding("k8ssec-default-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
     ):

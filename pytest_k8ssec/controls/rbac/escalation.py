@@ -53,7 +53,7 @@ from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.escalation import WayUp, by_change, in_cluster, in_namespace, tried_namespaces
 from pytest_k8ssec.probes.identities import Identity, administrator
-from pytest_k8ssec.sabotages.grants import granted
+from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -143,7 +143,7 @@ def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Ev
 
     That each of them is noticed by itself is shown in tests/cluster/test_escalation.py.
     """
-    account = next(each for each in stack.service_accounts if each.name == "default")
+    account = default_account(stack)
     rules = [rule for step in in_namespace(account, account.namespace, cluster.probe_image) for rule in step.rules]
     with granted(cluster, account, *rules, namespace=account.namespace) as proof:
         yield proof
@@ -152,6 +152,6 @@ def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Ev
 @sabotage(test_rbac_escalation)
 def may_escalate_in_the_cluster(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces may impersonate, approve certificates, and more."""
-    account = next(each for each in stack.service_accounts if each.name == "default")
+    account = default_account(stack)
     with granted(cluster, account, *(rule for step in in_cluster() for rule in step.rules)) as proof:
         yield proof

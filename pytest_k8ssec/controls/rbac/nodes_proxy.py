@@ -45,7 +45,7 @@ from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
-from pytest_k8ssec.sabotages.grants import granted
+from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -86,8 +86,9 @@ def _proxied(case: Case, identity: Identity, may: Identity, node: Node) -> None:
 
 
 def _directly(identity: Identity, node: Node, method: str) -> Http:
-    bearer = {"Authorization": f"Bearer {identity.token}"}
-    return Http(node.address, KUBELET_PORT, _RUN, method=method, headers=bearer, identity=f"as {identity.user}")
+    return Http(
+        node.address, KUBELET_PORT, _RUN, method=method, headers=identity.bearer, identity=f"as {identity.user}"
+    )
 
 
 def _through(answer: Evidence) -> bool | None:
@@ -97,6 +98,6 @@ def _through(answer: Evidence) -> bool | None:
 @sabotage(test_rbac_nodes_proxy)
 def default_account_reaches_kubelets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces may `get` nodes/proxy."""
-    account = next(each for each in stack.service_accounts if each.name == "default")
+    account = default_account(stack)
     with granted(cluster, account, rule("get", "nodes/proxy")) as proof:
         yield proof

@@ -48,7 +48,7 @@ from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
-from pytest_k8ssec.sabotages.grants import granted
+from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -106,7 +106,7 @@ def _through(answer: Evidence) -> bool | None:
 @sabotage(test_rbac_secrets_read)
 def default_account_reads_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces may get and list its Secrets."""
-    account = next(each for each in stack.service_accounts if each.name == "default")
+    account = default_account(stack)
     rules = rule("get", "secrets"), rule("list", "secrets")
     with granted(cluster, account, *rules, namespace=account.namespace) as proof:
         yield proof
