@@ -310,5 +310,5 @@ def test_only_a_control_can_be_sabotaged() -> None:
     def stranger() -> None:
         """Stand for a function that is no control."""
 
-    with pytest.raises(ValueError, match="stranger: is no control"):
+    with pytest.raises(ValueError, match="stranger: is not a control"):
         sabotage(stranger)
