@@ -1,4 +1,4 @@
-"""From a result to pytest's report and its words; no secret leaves in either."""
+"""Turns a result into pytest's report and status words; no secret leaves in either."""
 
 from __future__ import annotations
 
