@@ -1,4 +1,4 @@
-"""What the subcommands that need a cluster share: the settings, and how progress is told."""
+"""What the subcommands that need a cluster share: the settings, and how progress is shown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def stderr_teller() -> Callable[[str], None]:
-    """Progress goes to standard error: standard output is for what came of it."""
+    """Progress goes to standard error: standard output is for results."""
     started = time.monotonic()
 
     def tell(line: str) -> None:
