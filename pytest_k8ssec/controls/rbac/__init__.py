@@ -33,9 +33,9 @@ def accounts_on_trial(
 
 
 def by_change(identity: Identity, step: WayUp, namespace: str, rules: RbacRules) -> Evidence | None:
-    """Where it may make no new binding or role: the right to change one that is there to the same end, None if it has none.
+    """For an account that may make no binding or role: its right to change an existing one to the same end, else None.
 
-    That is asked for: to try it, an object of somebody else's would have to be named.
+    The API server is asked for this right: to try it, somebody else's object would have to be named.
 
     Raises:
         ProbeError: no HTTP answer came, or one that says nothing.
