@@ -140,7 +140,7 @@ def test_error_tells_culprit_cause_and_fix(ends_with: Callable[[BaseException, i
 @pytest.mark.parametrize(
     ("ended_by", "code", "expected"),
     [
-        (SettingsError("--keep: 'maybe' is not one of never, always"), 2, "k8ssec: --keep: 'maybe' is none of"),
+        (SettingsError("--keep: 'maybe' is not one of never, always"), 2, "k8ssec: --keep: 'maybe' is not one of"),
         (KeyboardInterrupt(), 130, "k8ssec: interrupted"),
         (Terminated(), 143, "k8ssec: ended by SIGTERM"),
         (PermissionError(13, "Permission denied", "kubeconfig"), 1, "k8ssec: kubeconfig: Permission denied"),
