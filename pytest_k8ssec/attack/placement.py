@@ -18,7 +18,7 @@ from pytest_k8ssec.probes.identities import account_user
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A running pod that is not ours."""
+    """A running pod, whoever made it."""
 
     vertex: Vertex
     """Named after what made it, as its own name differs between runs."""

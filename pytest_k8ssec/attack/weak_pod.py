@@ -42,7 +42,7 @@ SHOWN_BY_RIGHTS = (
     "pod-privileged", "pod-patch", "pod-exec", "token-request", "impersonate", "certificate-approve", "webhook-create",
     "volume-create", "kubelet-exec",
 )  # fmt: skip
-"""Kinds of edges that it proves by its rights."""
+"""Kinds of edges that it finds by its rights."""
 
 
 class Canary:

@@ -195,11 +195,11 @@ def sabotage(
     Args:
         of: the control that must notice.
         shows: words that the control must name, each in an attack that got through; ``*`` stands for anything. A breach
-        alone does not say which sabotage caused it. With words that nothing else brings about, several sabotages of one
-        control may be in force together and still be told apart. kills: ids of further controls that are expected to be
-        breached; a mapping gives their words too. blinds: ids of controls that are expected to be inconclusive
-        meanwhile. alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or
-        proven by.
+            alone does not say which sabotage caused it. With words that nothing else brings about, several sabotages of
+            one control may be in force together and still be told apart.
+        kills: ids of further controls that are expected to be breached; a mapping gives their words too.
+        blinds: ids of controls that are expected to be inconclusive meanwhile.
+        alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
 
     Raises:
         ValueError: ``of`` is not a control, or words are missing.

@@ -264,7 +264,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
             f"kind cluster {name!r}: does not exist",
             fix=f"known: {', '.join(known)}"
             if known
-            else f"there is not a kind cluster: `kind create cluster --name {name}`",
+            else f"there is no kind cluster: `kind create cluster --name {name}`",
         )
     workdir = owner.folder("cluster")
     kubeconfig = workdir / "kubeconfig"

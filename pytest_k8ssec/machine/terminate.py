@@ -1,8 +1,8 @@
 """Ends commands, and all that they have started; a command that is making a container may finish that first.
 
 Killing `docker run` does not undo it: the daemon goes on, and seconds later there is a container that nobody looks for
-any more. That takes a while, as the daemon copies a node's files. If the command may finish, its container can be found
-and removed.
+any more. Making it takes a while, as the daemon copies a node's files. If the command may finish, its container can be
+found and removed.
 """
 
 from __future__ import annotations

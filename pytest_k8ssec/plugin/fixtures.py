@@ -132,7 +132,7 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.Fix
     """What is within reach of whoever gets into a container of a workload.
 
     ``graph = blast_radius(workload)`` walks the attack graph from a twin of it. Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
-    ``blast_radius.baseline`` is the agreed radius, from blast-radius.yaml beside Pulumi.yaml. Each test looks anew; one
+    ``blast_radius.baseline`` is the agreed radius, from blast-radius.yaml beside Pulumi.yaml. Each test walks anew; one
     that changes the cluster between two walks calls ``blast_radius.forget()``.
     """
     from pytest_k8ssec.attack import baseline

@@ -18,8 +18,8 @@ _SHOWN = 40
 class Finding:
     """The answer to a question; made for ``assert``.
 
-    It is true only if every connection is known and as it must be. It is false if a connection was seen that is not as
-    it must be, and names that. Otherwise, if a connection is unknown, asking for its truth is an error.
+    It is true only if every connection is known and as it must be. It is false if a connection is known not to be as it
+    must be, and names that one. Otherwise, if a connection is unknown, asking for its truth is an error.
     """
 
     words: str

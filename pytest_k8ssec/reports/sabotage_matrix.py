@@ -42,7 +42,7 @@ def cell(entry: Entry, intact: str | None = None, sabotage: str = "") -> str:
 
     Args:
         intact: the control's verdict on the intact cluster; a control that had nothing to judge there can't miss a
-        sabotage.
+            sabotage.
         sabotage: which of several sabotages in force; the control must name this one, as others may have breached it.
     """
     expected, verdict = entry["expected"], entry["verdict"]

@@ -78,7 +78,7 @@ def deploy(
         deadline: seconds for all of it, until each workload is ready.
         progress: called with a few words that say how far it is.
         passphrase: of the stack's state. Processes that deploy the stack to the same cluster with the same passphrase,
-        one after the other, share its state; without a passphrase the state is this process's alone.
+            one after the other, share its state; without a passphrase the state is this process's alone.
 
     Raises:
         SettingsError: a setting is wrong, or a value that the program requires was not given.
