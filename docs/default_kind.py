@@ -35,7 +35,7 @@ REASONED: Mapping[str, str] = {**dict.fromkeys(_HELD, "held"), **dict.fromkeys(_
 
 WHY: Mapping[str, str] = {
     "aud-no-secret-body": "nothing is audited, so there is no log to search: it can't hold, and is no breach either",
-    "ext-unauth-ui": "nothing of the cluster is shown to the outside but the API server, which asks who is there",
+    "ext-unauth-ui": "nothing of the cluster is shown to the outside but the API server, which asks for credentials",
     "net-metadata": "nothing stops a pod; a listener of ours stands in for the service, which kind's nodes do not have",
     "secrets-canary-leak": "the stack was given no secret to look for",
 }

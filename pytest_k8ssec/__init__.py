@@ -1,7 +1,8 @@
 """pytest-k8ssec: security properties of a Kubernetes cluster and of a Pulumi stack, asserted by active probes.
 
-What a test or a control of yours names is here, and stays; every other module is private, and may change in any release.
-Each name is imported from where it stands once it is first asked for, as every pytest run imports this package::
+The names that your tests and controls may import are here, and stay; every other module is private, and may change
+in any release. A name's module is imported only when the name is first used, because every pytest run imports this
+package::
 
     from pytest_k8ssec import Judge, Severity, Tcp, blocked, control
 """

@@ -1,7 +1,7 @@
-"""Every error that a user may see: who is to blame, why, and what fixes it.
+"""Every error that a user may see: what failed, why, and what fixes it.
 
 An error's text is lower case, subject first: ``kind cluster "dev": does not exist``. ``fix`` is a command or a change
-that the reader can make at once; it is printed on a line of its own. No secret value may be put into either.
+that the reader can make at once; it is printed on a line of its own. Neither may hold a secret value.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class DiskError(K8ssecError):
 
 
 class ToolMissing(K8ssecError):
-    """A tool or an image that is needed is not to be had; ``fix`` names the command that gets it."""
+    """A tool or an image that is needed was neither found nor fetched; ``fix`` names the command that gets it."""
 
 
 class CommandError(K8ssecError):
@@ -73,12 +73,12 @@ class NotUndone(SabotageError):
 
 
 class NoAccess(K8ssecError):
-    """What a control needs may not be touched here, or does not exist: the verdict is not-applicable."""
+    """A control needs something that this run may not touch, or that does not exist: the verdict is not-applicable."""
 
 
 @contextmanager
 def as_probe_error(creating: str = "") -> Iterator[None]:
-    """A request that failed was a probe: what raises ClusterError within raises ProbeError.
+    """Within this context the requests are probes, so a ClusterError is raised as a ProbeError.
 
     Args:
         creating: the object that is created within, such as ``pod web/shop``; the error says that it was refused.

@@ -1,12 +1,13 @@
-r"""What others name and answer, made safe to show: in a terminal, on a page, in a file.
+r"""Makes names and answers from others safe to show: in a terminal, on a page, in a file.
 
-A name, an answer or a log may hold what moves the cursor, hides or reorders letters, or begins a line of its own. Each such
-character is written as what it is: ``\\x1b``, ``\\u202e``. Nothing of the rest changes, a backslash neither, so that a text
-that was made safe stays as it is. Secrets are cut out before: see ``redaction``, which knows them written like this too.
+A name, an answer or a log may hold characters that move the cursor, hide or reorder letters, or begin a new line. Each
+such character is replaced by its escape sequence: ``\\x1b``, ``\\u202e``. No other character changes, not even a
+backslash, so that a text that was made safe stays as it is. Secrets are cut out before: see ``redaction``, which also
+finds them in this escaped form.
 
-Where what leaves passes through here: results as they become JSON (``results``), the text of errors (``errors``), reports of
-pytest about tests of ours (``plugin``), the run's summary and progress (``summary``, ``session``), what commands say
-(``cli/say``), and every file that is written (``reports/write_whole``).
+The texts that leave pass through here: results as they become JSON (``results``), the text of errors (``errors``),
+reports of pytest about tests of ours (``plugin``), the run's summary and progress (``summary``, ``session``), what
+commands say (``cli/say``), and every file that is written (``reports/write_whole``).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def line(text: str) -> str:
 
 
 def progress_line(seconds: float, text: str) -> str:
-    """A line of progress; further lines, as an error has them, stand below its words and can't pass for another one."""
+    """A line of progress. Further lines, as an error has, are indented: none can pass for a line of its own."""
     mark = f"k8ssec {seconds:5.0f}s  "
     return mark + shown(text).replace("\n", "\n" + " " * len(mark))
 

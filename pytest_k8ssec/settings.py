@@ -1,7 +1,7 @@
 """Every setting, once: command line > environment > ini > ``[tool.k8ssec]``, merged into one frozen object.
 
-``OPTIONS`` is the single list from which the command line, the ini names, the environment names and the table's keys
-are made. Nothing here touches docker or the network, and nothing heavy is imported: each pytest run pays for it.
+The options, the ini names, the environment names and the table's keys are all made from one list, ``OPTIONS``. Nothing
+here touches docker or the network, and nothing heavy is imported: each pytest run pays for it.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Settings:
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     """Control id to the reason why it may be not-applicable under ``strict``."""
     allow_provider: Mapping[str, str] = field(default_factory=dict)
-    """Provider of another kind than Kubernetes' that the stack may use, to the reason why."""
+    """Provider other than Kubernetes that the stack may use, to the reason why."""
     diagnostics: Path | None = None
     """Where a cluster's logs go when something fails; None for the state directory."""
     allow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Control id to subject to the reason why that subject is allowed what the control forbids."""
+    """Control id to subject to the reason why that subject may do what the control forbids."""
 
     def allowed(self, control: str) -> Mapping[str, str]:
-        """Subject to reason, of what is declared as allowed for one control."""
+        """The exceptions that are declared for one control: subject to reason."""
         return self.allow.get(control, {})
 
 
@@ -99,26 +99,26 @@ class Option:
 OPTIONS: tuple[Option, ...] = (
     Option("controls", "flag", "", "also run the packaged controls"),
     Option("sabotage", "flag", "", "run each control [intact], [sabotaged] and [restored]: proof that it notices"),
-    Option("packed", "flag", "", "with --k8ssec-sabotage: as many sabotages in force together as can be told apart"),
-    Option("resume", "flag", "", "go on where an interrupted run with the same --k8ssec-report ended"),
+    Option("packed", "flag", "", "with --k8ssec-sabotage: put as many in force together as can be told apart"),
+    Option("resume", "flag", "", "continue an interrupted run that had the same --k8ssec-report"),
     Option("stack", "path", "DIR", "directory of the Pulumi stack to deploy"),
     Option("stack_name", "text", "NAME", "name of the stack (default: k8ssec)"),
-    Option("config_file", "path", "FILE", "Pulumi config file to take values from (as Pulumi.NAME.yaml)"),
-    Option("config", "pairs", "KEY=VALUE", "a config value of the stack; {probe_image} names the probe's image"),
+    Option("config_file", "path", "FILE", "Pulumi config file to take values from (like Pulumi.NAME.yaml)"),
+    Option("config", "pairs", "KEY=VALUE", "a config value of the stack; {probe_image} stands for the probe's image"),
     Option("secret", "pairs", "KEY=ENVVAR", "a secret config value of the stack, from an environment variable"),
-    Option("allow_provider", "pairs", "NAME=REASON", "a provider of another kind, which acts for real (as aws)"),
-    Option("cluster", "text", "NAME", "a kind cluster that is there (default: an ephemeral one)"),
+    Option("allow_provider", "pairs", "NAME=REASON", "a provider other than Kubernetes, which acts for real (aws)"),
+    Option("cluster", "text", "NAME", "an existing kind cluster (default: an ephemeral one)"),
     Option("kind_config", "path", "FILE", "kind configuration (default: kind.yaml beside Pulumi.yaml, else hardened)"),
     Option("node_image", "text", "IMAGE", "image of the cluster's nodes"),
     Option("kubernetes_version", "text", "VERSION", "Kubernetes version, chooses the node image (1.36 or v1.36.3)"),
     Option("keep", "choice", "WHEN", "keep the cluster after the run: never, on-failure, always", KEEP),
-    Option("strict", "choice", "WHEN", "not-applicable fails: auto (where we made the cluster), on, off", STRICT),
+    Option("strict", "choice", "WHEN", "whether not-applicable fails: auto (if we made the cluster), on, off", STRICT),
     Option("report", "path", "DIR", "write report.json into this directory"),
     Option(
         "diagnostics", "path", "DIR", "where the cluster's logs go when something fails (default: below K8SSEC_STATE)"
     ),
     Option("not_applicable", "pairs", "CONTROL=REASON", "a control that may be not-applicable although strict"),
-    Option("allow", "allow", "CONTROL:SUBJECT=REASON", "a subject that is allowed what a control forbids"),
+    Option("allow", "allow", "CONTROL:SUBJECT=REASON", "a subject that may do what a control forbids"),
 )
 
 _BY_KEY = {option.key: option for option in OPTIONS}
@@ -178,7 +178,7 @@ def resolve_settings(
 
 
 def check_places(settings: Settings) -> None:
-    """Look whether what the settings name in the file system is there, as only its user can tell what was meant.
+    """Check that the files and directories exist which the settings name; only the user can correct a wrong name.
 
     Raises:
         SettingsError: a file or a directory is missing, or is not what it should be.
@@ -206,7 +206,7 @@ def pyproject_table(pyproject: Path) -> Mapping[str, Any]:
     """``[tool.k8ssec]`` of a file; it is parsed only if it has such a table.
 
     Raises:
-        SettingsError: the file is no TOML.
+        SettingsError: the file is not valid TOML.
     """
     try:
         text = pyproject.read_text(encoding="utf-8", errors="replace")
@@ -248,9 +248,9 @@ def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
     if option.kind == "choice" and raw not in option.choices:
         close = difflib.get_close_matches(raw, option.choices, n=1)
         hint = f"did you mean {close[0]!r}?" if close else ""
-        raise SettingsError(f"{where}: {raw!r} is none of {', '.join(option.choices)}", fix=hint)
+        raise SettingsError(f"{where}: {raw!r} is not one of {', '.join(option.choices)}", fix=hint)
     if option.name == "kubernetes_version" and not re.fullmatch(r"v?\d+\.\d+(\.\d+)?", raw):
-        raise SettingsError(f"{where}: {raw!r} is no Kubernetes version", fix="write it as 1.36 or v1.36.3")
+        raise SettingsError(f"{where}: {raw!r} is not a Kubernetes version", fix="write it as 1.36 or v1.36.3")
     return (start / Path(raw).expanduser()).absolute() if option.kind == "path" else raw
 
 

@@ -1,4 +1,4 @@
-"""The judge: turns recorded attacks and positive controls into a verdict, and never gives *held* away.
+"""The judge: turns recorded attacks and positive controls into a verdict. *Held* has to be earned.
 
 A *case* is one thing that can be attacked: an address, a service account, a namespace. It holds the attacks that were
 made on it and the positive controls which show that those attacks would have been seen to succeed. The rules:
@@ -8,9 +8,10 @@ made on it and the positive controls which show that those attacks would have be
   that failed: the case is **inconclusive**;
 - every attack was stopped and every positive control succeeded: the case **held**.
 
-An optional case whose positive control plainly failed is left out, unless it is breached; one of which nothing is
-known is not. The test's verdict is the worst of its cases (breached, then inconclusive, then held). No case at all is
-inconclusive, unless the control said that there is nothing to attack: then it is not-applicable.
+An optional case whose positive control failed beyond doubt is left out, unless it is breached. An optional case whose
+positive control is missing or unknown is not left out. The test's verdict is the worst of its cases (breached, then
+inconclusive, then held). No case at all is inconclusive, unless the control said that there is nothing to attack: then
+it is not-applicable.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pytest_k8ssec.plain import line
 
 
 class Verdict(StrEnum):
-    """What a control's run amounts to."""
+    """The result of a control's run."""
 
     HELD = "held"
     BREACHED = "breached"
@@ -115,7 +116,7 @@ class Case:
 
     @property
     def counts(self) -> bool:
-        """Whether it bears on the verdict: not, where it is optional and was shown to be no target, and not breached."""
+        """Whether it counts for the verdict: not if it is optional, was shown to be no target, and was not breached."""
         if self.required or any(attack.got_through for attack in self.attacks):
             return True
         return not any(positive.refuted for positive in self.positives)
@@ -143,7 +144,7 @@ class Case:
 
 @dataclass(slots=True)
 class Table:
-    """Answers by row and column, for who wants to see all of them at once; it bears on no verdict. Made by :meth:`Judge.table`."""
+    """Answers by row and column, to be seen all at once; no verdict depends on it. Made by :meth:`Judge.table`."""
 
     title: str
     cells: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -153,7 +154,7 @@ class Table:
         """Enter an answer.
 
         Args:
-            breach: as ``through`` of :meth:`Case.attack`; False as well for what is open on purpose.
+            breach: as ``through`` of :meth:`Case.attack`; False also for what is open on purpose.
         """
         said = str(evidence.outcome if evidence.status is None else evidence.status)
         self.cells[row, column] = said + _MARKS[_outcome("breach", breach, evidence)]
@@ -187,23 +188,23 @@ class Judge:
         Args:
             name: what is attacked, as the report shall name it.
             required: False for one of several equivalent places where a failed positive control is evidence only
-                (a port that nothing listens on). At least one case must still be proven, and one whose positive
-                control is missing or unknown is not let off.
+                (a port that nothing listens on). At least one case must still be proven, and a case whose positive
+                control is missing or unknown still counts.
         """
         made = Case(name, required)
         self.cases.append(made)
         return made
 
     def not_applicable(self, reason: str) -> None:
-        """Say that there is nothing to attack, or that the access to do it is lacking; counts only without cases."""
+        """Say that there is nothing to attack, or no access to do it. This counts only if there is no case."""
         self._nothing = reason
 
     def note(self, text: str) -> None:
-        """Add a line to the report that bears on no verdict."""
+        """Add a line to the report; no verdict depends on it."""
         self._notes.append(text)
 
     def table(self, title: str) -> Table:
-        """The table of that title, a new one where there is none: shown with the result, and in report.json."""
+        """The table of that title, made if there is none. It is shown with the result, and stands in report.json."""
         return self._tables.setdefault(title, Table(title))
 
     @property

@@ -1,7 +1,7 @@
-"""TLS ClientHellos, byte by byte: what a TLS library of today would refuse to send can't be asked for with one.
+"""Builds TLS ClientHellos by hand, as modern TLS libraries refuse to offer the weak versions that we must try.
 
-Only the first record of the answer counts: a ServerHello takes the offer, an alert refuses it. So no handshake is brought
-to its end, and no key is needed. The layout is that of RFC 5246 and RFC 8446, sections 4.1.2 and 4.2.
+Only the first record of the answer counts: a ServerHello accepts the offer, an alert refuses it. So no handshake is
+completed, and no key is needed. The layout is that of RFC 5246 and RFC 8446, sections 4.1.2 and 4.2.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ WEAK = (
     Offer("TLS 1.1 only", TLS_1_1, _EPHEMERAL_OLD + _RSA),
     Offer("RSA key exchange only (TLS 1.2)", TLS_1_2, _RSA),
 )
-"""What nobody should take."""
+"""Offers that no server should accept."""
 
 
 def _number(value: int, size: int = 2) -> bytes:

@@ -99,7 +99,7 @@ class Http:
 class Trust:
     """A TLS handshake as a client that trusts one CA only, and insists that the certificate names the peer.
 
-    ``Outcome.OPEN``: the certificate verified; ``Outcome.ABSENT``: the peer has none that does.
+    ``Outcome.OPEN``: the certificate verified; ``Outcome.ABSENT``: the peer has no certificate that does.
     """
 
     host: str
@@ -144,7 +144,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class HelloHere:
-    """The same, to a server that the agent itself starts, and that takes every offer which is one."""
+    """The same, to a server that the agent itself starts, and that accepts every valid offer."""
 
     offer: Offer
     certificate: str = field(repr=False)
@@ -192,7 +192,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """A look at what the kernel lets the process do: its user, capabilities, way to more of them, and seccomp mode."""
+    """A look at what the kernel lets the process do: user, capabilities, whether it can gain more, seccomp mode."""
 
     def specification(self) -> dict[str, Any]:
         """See :class:`Task`."""

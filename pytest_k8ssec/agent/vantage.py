@@ -84,7 +84,7 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
         one answer a task, in the tasks' order.
 
     Raises:
-        ProbeError: the exec failed, there is no Python, or the agent did not come to its end. No single answer of such a
+        ProbeError: the exec failed, there is no Python, or the agent did not finish. No single answer of such a
             run may be used.
     """
     if not tasks:
@@ -128,11 +128,11 @@ def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[di
             continue
         number, outcome = answer.get("id", -1), answer.get("outcome")
         if number not in range(count) or number in found or outcome not in list(Outcome):
-            raise ProbeError(f"{source}: the agent gave an answer to nothing that it was asked")
+            raise ProbeError(f"{source}: the agent answered a task that it was not given")
         found[number] = answer
     if done.code != 0 or not ended or len(found) != count:
         raise ProbeError(
-            f"{source}: the agent did not come to its end (exit code {done.code}, {len(found)} of {count} answers)",
+            f"{source}: the agent did not finish (exit code {done.code}, {len(found)} of {count} answers)",
             # Not what it answered, which may hold a token.
             details=replace(done, stdout=b"").errors,
         )

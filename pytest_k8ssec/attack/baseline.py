@@ -1,7 +1,7 @@
-"""The file that a team commits: how far each workload may reach, and over which edges it is known to.
+"""The file that a team commits: how far each workload may reach, and over which edges it is known to do so.
 
-A wider radius than the file's fails, with the edges that are new; a narrower one is told, so that the file follows. It is kept
-beside the stack's Pulumi.yaml, and written by ``k8ssec blast WORKLOAD --write-baseline``.
+A radius wider than the file's fails, and the new edges are named. A narrower one is reported, so that the team can
+update the file. It is kept beside the stack's Pulumi.yaml, and written by ``k8ssec blast WORKLOAD --write-baseline``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.errors import SettingsError
 
 NAME = "blast-radius.yaml"
-"""Of the file, beside Pulumi.yaml."""
+"""Name of the file, beside Pulumi.yaml."""
 _HEAD = """\
 # How far whoever gets into one of these workloads may reach: `k8ssec blast WORKLOAD --write-baseline` writes it.
 # A wider radius fails the control blast-radius, which names the edges that are new. Review changes as you would code.
@@ -27,7 +27,7 @@ _HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most so many of each; None for as many as there are. Cluster-admin is never within budget."""
+    """The most that may be reached of each; None for no limit. Cluster-admin is never within budget."""
 
     identities: int | None = None
     namespaces: int | None = None
@@ -35,7 +35,7 @@ class Budget:
     nodes: int | None = 0
 
     def exceeded(self, metrics: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-        """What is more than allowed: by name, how many there are and how many may be."""
+        """What exceeds the budget: by name, how many are reached and how many may be."""
         limits = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             name: (metrics[name], limit)
@@ -51,7 +51,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What differs between a graph and its baseline: ids of edges."""
+    """The difference between a graph and its baseline: ids of edges."""
 
     wider: tuple[str, ...]
     narrower: tuple[str, ...]
@@ -62,25 +62,25 @@ class Baseline:
     """What a team has agreed to."""
 
     budget: Budget = field(default_factory=Budget)
-    """Of workloads that have none of their own."""
+    """The budget of workloads that have none of their own."""
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     """By ``namespace/workload``."""
     edges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By ``namespace/workload``, the ids of the edges that it is known to walk over."""
+    """By ``namespace/workload``, the ids of the edges that were agreed to."""
 
     def budget_of(self, workload: str) -> Budget:
-        """What holds for one workload."""
+        """The budget of one workload."""
         return self.budgets.get(workload, self.budget)
 
     def change(self, workload: str, graph: Graph) -> Change | None:
-        """What is new and what is gone, None where nothing was ever agreed for this workload."""
+        """The edges that are new and those that are gone; None if nothing was ever agreed for this workload."""
         if workload not in self.edges:
             return None
         known, now = set(self.edges[workload]), {edge.id for edge in graph.gains}
         return Change(tuple(sorted(now - known)), tuple(sorted(known - now)))
 
     def with_graph(self, workload: str, graph: Graph) -> Baseline:
-        """The same, with what a workload reaches now as what is agreed."""
+        """The same baseline, with what a workload reaches now as agreed."""
         budgets = {**self.budgets, workload: Budget(**graph.metrics)}
         edges = {**self.edges, workload: tuple(edge.id for edge in graph.gains)}
         return Baseline(self.budget, budgets, edges)
@@ -137,7 +137,7 @@ def _mapping(body: Any, where: str, known: Iterable[str] = ()) -> dict[str, Any]
     allowed = tuple(known)
     for key in body:
         if not isinstance(key, str) or (allowed and key not in allowed):
-            raise SettingsError(f"{where}: {key!r} is none of {', '.join(allowed) or 'the workloads'}", fix=_fix())
+            raise SettingsError(f"{where}: {key!r} is not one of {', '.join(allowed) or 'the workloads'}", fix=_fix())
     return body
 
 
@@ -145,7 +145,9 @@ def _budget(body: Any, where: str) -> Budget:
     limits = _mapping(body or {}, where, (each.name for each in fields(Budget)))
     for name, limit in limits.items():
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-            raise SettingsError(f"{where}: {name}: {limit!r} is no number of 0 or more", fix=f"write it as {name}: 1")
+            raise SettingsError(
+                f"{where}: {name}: {limit!r} is not a number of 0 or more", fix=f"write it as {name}: 1"
+            )
     return Budget(**limits)
 
 
@@ -155,7 +157,7 @@ def _edges(body: Any, where: str) -> tuple[str, ...]:
     for each in body:
         kind = each.partition(": ")[0] if isinstance(each, str) else ""
         if kind not in KINDS or " -> " not in each:
-            raise SettingsError(f"{where}: {each!r} is no edge", fix=_fix())
+            raise SettingsError(f"{where}: {each!r} is not an edge", fix=_fix())
     return tuple(body)
 
 

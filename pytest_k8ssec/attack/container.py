@@ -1,4 +1,4 @@
-"""One container to look round in, and what came of looking: the data of groups 1, 5, 6 and 7."""
+"""One container to look round in, and what was found there: the data of groups 1, 5, 6 and 7."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Container:
 
     @property
     def vertex(self) -> Vertex:
-        """Where its edges leave from."""
+        """The vertex that its edges leave from."""
         return Vertex(Kind.CONTAINER, self.name)
 
     @property
@@ -51,22 +51,22 @@ class Container:
 
     @property
     def tokens(self) -> Tokens:
-        """The search for tokens; those in the node's own files are told by another edge."""
+        """The search for tokens; tokens in the node's own files belong to another edge."""
         return Tokens(tuple(host_mounts(self.template)))
 
     def edge(self, kind: str, target: Vertex, status: Status, evidence: Evidence) -> Edge:
-        """An edge that leaves from it; what a task that broke says is unknown."""
+        """An edge that leaves from the container; a broken task makes it unknown."""
         known = Status.UNKNOWN if evidence.broken else status
         return Edge(KINDS[kind], self.vertex, target, known, evidence)
 
 
 Answers = dict[str, Answer]
-"""By the task's own words: a task may hold what can't be a key."""
+"""By the task's words, as a task may hold values that can't be keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What came of looking round in one container."""
+    """What was found in one container."""
 
     container: Container
     found: Answers

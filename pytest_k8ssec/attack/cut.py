@@ -11,9 +11,9 @@ _UNCUTTABLE = 1 << 20
 
 
 def smallest_cut(graph: Graph) -> tuple[Edge, ...]:
-    """The smallest set of edges that have a fix and lie on every way to cluster-admin; empty where there is no way.
+    """The smallest set of edges with a fix that cuts every way to cluster-admin; empty if there is no way.
 
-    Edges without a fix are never in it. Where such edges alone lead there, nothing can be cut, and it is empty too.
+    Edges without a fix are never in it. If a way has only such edges, nothing can be cut, and the set is empty too.
     """
     edges = [edge for edge in graph.radius if edge.source != edge.target]
     residual = [_UNCUTTABLE if not edge.fix else 1 for edge in edges] + [0] * len(edges)

@@ -1,4 +1,4 @@
-"""What a graph says when it is held against what was agreed: attacks that got through, or did not, or can't be told."""
+"""Compares a graph with its baseline: attacks that got through, or did not, or can't be told."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Attempt:
 
 
 def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[Attempt]:
-    """What there is to say of one workload's graph.
+    """The attempts that one workload's graph stands for.
 
     Args:
         workload: ``namespace/name``.
-        agreed: the baseline; None holds it to what holds everywhere: no way to cluster-admin, and no node.
+        agreed: the baseline; None for the general rule: no way to cluster-admin, and no node.
     """
     yield _admin(graph)
     yield from _unknown(graph)
@@ -42,13 +42,13 @@ def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[A
 
 
 def narrower(workload: str, graph: Graph, agreed: Baseline | None) -> tuple[str, ...]:
-    """Edges that were agreed to and are open no more, so that the file could follow."""
+    """Edges that were agreed to and are no longer open, so that they can be taken out of the file."""
     change = agreed.change(workload, graph) if agreed else None
     return change.narrower if change else ()
 
 
 def canary_positives(graph: Graph) -> Iterator[tuple[str, Evidence, bool | None]]:
-    """The walk's positive controls, of a canary's graph: in words, by what, and whether it succeeded."""
+    """The walk's positive controls, from a canary's graph: in words, with evidence, and whether each succeeded."""
     path = graph.path()
     words = " -> ".join(str(edge.kind) for edge in path) or "no way was found"
     evidence = replace(path[-1].evidence, detail=words) if path else _told(graph, words)

@@ -1,6 +1,6 @@
 """The attack graph: what was reached from a start, over which edges, and how each of them is known. Pure data.
 
-Names hold nothing that differs between runs (no pod's name, no address, no run's id), so that two graphs can be compared.
+Names hold nothing that differs between runs (pod names, addresses, run ids), so that two graphs can be compared.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Kind(StrEnum):
     ETCD = "etcd"
     KUBELET = "kubelet"
     CLUSTER_ADMIN = "cluster-admin"
-    """The sink: whoever is here has the cluster."""
+    """The goal: whoever is here has the cluster."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Vertex:
-    """One thing that an attacker may have or stand in."""
+    """One thing that an attacker may have, or be in."""
 
     kind: Kind
     name: str = ""
@@ -77,11 +77,11 @@ class Status(StrEnum):
     REFUTED = "refuted"
     """It was tried, and refused, by something that was shown to let others through."""
     UNKNOWN = "unknown"
-    """It could not be told. Unknown is not refuted."""
+    """It can't be told. Unknown is not refuted."""
 
 
 OPEN = frozenset({Status.PROVEN, Status.INFERRED})
-"""What an attacker is taken to walk over."""
+"""The statuses of edges that an attacker is assumed to be able to use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Edge:
 
     @property
     def open(self) -> bool:
-        """Whether an attacker is taken to walk over it."""
+        """Whether an attacker is assumed to be able to use it."""
         return self.status in OPEN
 
     @property
@@ -123,7 +123,7 @@ class Edge:
 
 @dataclass(slots=True)
 class Graph:
-    """What a walk found. ``add`` fills it; all else only asks."""
+    """What a walk found. ``add`` fills it; all other methods only read."""
 
     start: Vertex
     edges: dict[str, Edge] = field(default_factory=dict)
@@ -131,11 +131,11 @@ class Graph:
     bounds: list[str] = field(default_factory=list)
     """Bounds that the walk reached: behind them there may be more."""
     requests: int = 0
-    """Requests with found credentials."""
+    """How many requests were sent with found credentials."""
     seconds: float = 0.0
 
     def add(self, edge: Edge) -> None:
-        """Take an edge in; of two with the same ends and kind the one that says more stays."""
+        """Add an edge; of two with the same ends and kind the one that says more stays."""
         known = self.edges.get(edge.id)
         if known is None or _STRENGTH[edge.status] > _STRENGTH[known.status]:
             self.edges[edge.id] = edge
@@ -165,7 +165,7 @@ class Graph:
 
     @property
     def unknown(self) -> tuple[Edge, ...]:
-        """Edges from what was reached of which nothing can be told, by id."""
+        """Edges that leave from what was reached and that are unknown, by id."""
         reached = self.reached
         return tuple(
             self.edges[key]

@@ -1,6 +1,6 @@
 """Group 7 of the walk: which ways lead out of a container to its node.
 
-What a container does not get is refuted only where a canary on the same node got it at the same time.
+If a container does not get something, the edge is refuted only if a canary on the same node got it at the same time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BY_CAPABILITY = {"privileged-mount": "SYS_ADMIN", "module-load": "SYS_MODULE", 
 
 
 def host_tasks(scene: Scene, node: str, traces: Planted) -> list[Task]:
-    """What containers and canaries on a node, by its name, are asked alike of it."""
+    """What containers and canaries on a node, given by its name, are both asked about it."""
     return [Privileges(), *_files(scene, node, traces), RUNTIME_SOCKETS, Namespaces(), Writable(_CORE)]
 
 

@@ -1,4 +1,4 @@
-"""Group 8 of the walk: what follows from where things are. Computed, so inferred; nothing is tried."""
+"""Group 8 of the walk: edges that follow from where things are. They are computed and so inferred; nothing is tried."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JOINED = Vertex(Kind.NODE, "of its own")
 
 
 def of_node(scene: Scene, node: Vertex) -> Iterator[Edge]:
-    """What who has a node has: its pods, its own identity, and on a control plane the keys of the cluster."""
+    """Edges from a node: whoever controls it has its pods, its identity, and on a control plane the cluster's keys."""
     if node.name == "any":
         for each in scene.cluster.nodes:
             yield _inferred("placement", node, scene.node(each), scene.told("a volume may name any node"))
@@ -39,37 +39,37 @@ def of_node(scene: Scene, node: Vertex) -> Iterator[Edge]:
 
 
 def of_kubelet(scene: Scene, kubelet: Vertex) -> Iterator[Edge]:
-    """What who commands a kubelet has: every container on its node."""
+    """Edges from a kubelet: whoever commands it has every container on its node."""
     yield from _pods(scene, kubelet, scene.pods_on(kubelet.name))
 
 
 def of_etcd(scene: Scene, etcd: Vertex) -> Iterator[Edge]:
-    """Who writes to etcd writes bindings."""
+    """Edges from etcd: whoever writes to it can write role bindings."""
     told = scene.told(f"{etcd}: holds every object", "what lets read without a certificate lets write")
     yield _inferred("control-plane", etcd, CLUSTER_ADMIN, told)
 
 
 def of_api_server(scene: Scene, server: Vertex) -> Iterator[Edge]:
-    """Who changes every write changes the next administrator's."""
+    """Edges from a mutating webhook: it can change the next administrator's writes, such as role bindings."""
     told = scene.told("a mutating webhook changes role bindings as they are written")
     yield _inferred("powerful", server, CLUSTER_ADMIN, told)
 
 
 def of_namespace(scene: Scene, namespace: Vertex) -> Iterator[Edge]:
-    """What who runs pods in a namespace has: its accounts and its Secrets, as any pod of it may mount them."""
+    """Edges from a namespace: whoever runs pods in it has its accounts and Secrets, as any pod in it may mount them."""
     told = scene.told(f"what is in namespace {namespace.name}", "any pod of a namespace mounts all that is in it")
     for target in (*scene.identities(namespace.name), *scene.secrets(namespace.name)):
         yield _inferred("namespace-owns", namespace, target, told)
 
 
 def of_secret(scene: Scene, secret: Vertex) -> Iterator[Edge]:
-    """Whose token a Secret holds."""
+    """Edges from a Secret: whose token it holds."""
     for target in scene.held_by(secret):
         yield _inferred("secret-holds", secret, target, scene.told(f"the annotations of {secret}"))
 
 
 def inferred_from_pod(scene: Scene, pod: Vertex) -> Iterator[Edge]:
-    """What a pod that is not of the stack has, its node among it where nothing keeps it apart from that."""
+    """Edges from a pod that is not of the stack, to its node too if nothing isolates the pod from the node."""
     for each in scene.pods(pod.namespace):
         if pod in (each.vertex, scene.that_one(each)):
             told = scene.told(f"the specification of a pod of {pod.name}")
@@ -79,9 +79,10 @@ def inferred_from_pod(scene: Scene, pod: Vertex) -> Iterator[Edge]:
 
 
 def inferred_from_identity(scene: Scene, identity: Vertex) -> Iterator[Edge]:
-    """What an identity that is not of the stack may do, as it has no token here.
+    """Edges from an identity that is not of the stack, by what it may do: no token of it is held here.
 
-    An account's power is told by our administrator's review, a kubelet's follows from the pods that are bound to its node.
+    What an account may do comes from access reviews by our administrator; what a kubelet may do follows from the pods
+    that are bound to its node.
     """
     if identity == ANYBODY:
         told = scene.told("any user may be acted as", "some may do everything, as kubeadm's administrators do")

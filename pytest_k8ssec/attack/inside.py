@@ -33,18 +33,18 @@ def look(container: Container, shown: Answers) -> Look:
 
 
 def look_as_canary(pod: Pod, scene: Scene, traces: Planted) -> Answers:
-    """What a pod of ours that may do everything finds where containers on its node look, too. Raises ProbeError."""
+    """What a pod of ours that may do everything finds where containers on its node look. Raises ProbeError."""
     return _asked(pod, _alike(pod, scene, traces))
 
 
 def of_look(looked: Look, meter: Meter, identities: dict[str, Identity]) -> Iterator[Edge]:
-    """All edges that leave a container by what is in it and around it.
+    """All edges that leave a container because of what is in it and around it.
 
     Args:
         identities: by user, those whose tokens were found; filled as they are.
 
     Raises:
-        BoundReached: the walk may not go on; what came so far stands.
+        BoundReached: the walk may not go on; the edges so far stand.
         ProbeError: no HTTP answer came.
     """
     container, found, shown = looked.container, looked.found, looked.shown

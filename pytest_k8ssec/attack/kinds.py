@@ -22,7 +22,7 @@ class EdgeKind:
     technique: str
     """MITRE ATT&CK."""
     controls: tuple[str, ...] = ()
-    """Ids of the controls that breach where it is open, and that would cut it."""
+    """Ids of the controls that are breached while it is open; what fixes them cuts it."""
     fix: str = ""
     """The smallest change that cuts it; ``{source}`` and ``{target}`` are the two ends' names."""
 

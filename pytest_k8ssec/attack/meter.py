@@ -1,4 +1,4 @@
-"""The bounds of a walk, and the meter that keeps to them: what was not tried for want of them is never called refuted."""
+"""The bounds of a walk, and the meter that enforces them. What was skipped because of a bound is never refuted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Bounds:
     """How far one walk goes."""
 
     depth: int = 4
-    """Positions (pods, identities, nodes, namespaces) behind each other."""
+    """How many positions (pods, identities, nodes, namespaces) may follow one another."""
     requests: int = 200
-    """With found credentials."""
+    """How many requests may be sent with found credentials."""
     per_second: float = 5
     endpoints: int = 64
-    """That one position connects to."""
+    """How many endpoints one position connects to."""
     seconds: float = 120
 
 
@@ -41,7 +41,7 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Since the walk began."""
+        """Seconds since the walk began."""
         return self.clock() - self._started
 
     def request(self) -> None:
@@ -56,6 +56,6 @@ class Meter:
         self.requests += 1
 
     def check(self) -> None:
-        """Raises BoundReached where the time is over."""
+        """Raises BoundReached if the time is up."""
         if self.seconds > self.bounds.seconds:
             raise BoundReached(f"{self.bounds.seconds:g} seconds")

@@ -29,7 +29,7 @@ def mount_tasks(container: Container) -> list[Task]:
 
 
 def volumes(container: Container, found: Answers) -> Iterator[Edge]:
-    """What is mounted, and which Secrets can be read in there or are variables."""
+    """Edges to what is mounted, and to the Secrets that can be read there or are environment variables."""
     spec = container.template["spec"]
     namespace, workload, _ = container.name.split("/")
     held = secret_volumes(spec)
@@ -50,7 +50,7 @@ def volumes(container: Container, found: Answers) -> Iterator[Edge]:
 def stolen_tokens(
     container: Container, answer: Answer, meter: Meter, identities: dict[str, Identity]
 ) -> Iterator[Edge]:
-    """Each token that was found, shown to the API server, which says whom it makes us."""
+    """Edges for each token that was found; the API server says whose token it is."""
     account = str(container.template["spec"].get("serviceAccountName") or "default")
     own = Vertex(Kind.IDENTITY, account_user(container.pod.vantage.namespace, account))
     there = answer.raw.get("tokens", [])

@@ -1,7 +1,7 @@
-"""Groups 5 and 6 of the walk: which doors of the network a container gets through, and whether it could join as a node.
+"""Groups 5 and 6 of the walk: which network services accept a container, and whether it could join as a node.
 
-At each door one connect, and one harmless question. Where neither the container nor a canary gets a connection, nothing is
-there, and that is no edge. Where a connection is made and the question has no answer, nothing can be told.
+Each service gets one connect and one harmless question. If neither the container nor a canary gets a connection,
+nothing is there, and there is no edge. If a connection is made but the question gets no answer, the edge is unknown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BOOTSTRAP_USER = f"system:bootstrap:{PUBLIC_BOOTSTRAP_TOKEN.partition('.')[0]}"
 
 
 def network_tasks(scene: Scene) -> list[Task]:
-    """What containers and canaries are asked alike: control plane, kubelets and the metadata service."""
+    """What containers and canaries are both asked: control plane, kubelets and the metadata service."""
     asked: list[Task] = [METADATA]
     for node in scene.cluster.nodes:
         asked += [Tcp(node.address, KUBELET_PORT), _kubelet(node)]
@@ -38,7 +38,7 @@ def network_tasks(scene: Scene) -> list[Task]:
 
 
 def stack_listener_tasks(container: Container) -> list[Task]:
-    """The stack's own listeners, a connect each."""
+    """The stack's own listeners, one connect each."""
     return [Tcp(each.address, each.port) for each in container.targets]
 
 
@@ -58,7 +58,7 @@ def _join(node: Node) -> Http:
 
 
 def network(container: Container, found: Answers, shown: Answers, identities: dict[str, Identity]) -> Iterator[Edge]:
-    """All edges through doors of the network.
+    """All edges to network services.
 
     Args:
         identities: by user; who joins is added to them.

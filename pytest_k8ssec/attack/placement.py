@@ -1,4 +1,4 @@
-"""What is where, as our administrator sees it: the names behind an edge, and what follows from placement. No credential found."""
+"""What runs on which node, read with our own administrator credentials, never with credentials that the walk found."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from pytest_k8ssec.probes.identities import account_user
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A running pod of somebody's."""
+    """A running pod, whoever made it."""
 
     vertex: Vertex
     """Named after what made it, as its own name differs between runs."""
     name: str
     node: str
     account: str
-    """Its user, "" where it mounts no token."""
+    """Its service account's user, "" if it mounts no token."""
     secrets: tuple[str, ...]
     """Names of the Secrets that it mounts or has as variables."""
     owns_node: bool
-    """Whether it is privileged, among its node's processes, or has files of it: inferred to be as good as the node."""
+    """Whether it is privileged, among its node's processes, or has files of it: so it is taken to control the node."""
 
     @property
     def namespace(self) -> str:
-        """Where it is."""
+        """The namespace that it is in."""
         return self.vertex.namespace
 
 
@@ -42,7 +42,7 @@ class Scene:
 
     Args:
         namespaces: those that rights are tried in.
-        ours: whether pods of ours count, too: only where a canary of ours is walked.
+        ours: whether pods of ours count too; only for a walk from our canary.
     """
 
     def __init__(self, cluster: Cluster, namespaces: tuple[str, ...], *, ours: bool = False) -> None:
@@ -89,7 +89,7 @@ class Scene:
         return tuple(pod for pod in self._running("/api/v1/pods") if self.short(pod.node) == node)
 
     def that_one(self, pod: Placed) -> Vertex:
-        """A pod as one finds it on its node: where it owns that, it is told apart from its like on other nodes."""
+        """The vertex of a pod on its node: a pod that controls its node is told apart from its like on other nodes."""
         if not pod.owns_node:
             return pod.vertex
         return Vertex(Kind.POD, f"{pod.vertex.name} on {self.short(pod.node)}")

@@ -1,4 +1,4 @@
-"""The blast radius of workloads: what the fixture, the control and the command all ask."""
+"""The blast radius of workloads, for the fixture, the control and the command."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pytest_k8ssec.stack import Stack, Workload
 class BlastRadius:
     """``blast_radius(workload)``: the attack graph of whoever gets into one of its pods.
 
-    What one workload's walk found out serves those of others, until :meth:`forget`. The twins outlive that.
+    What one workload's walk found out is reused by the walks of others, until :meth:`forget`, which keeps the twins.
 
     Args:
-        baseline: what was agreed for the stack's workloads, None where nothing was.
+        baseline: what was agreed for the stack's workloads, None if nothing was.
         bounds: how far a walk goes.
     """
 
@@ -66,7 +66,7 @@ class BlastRadius:
         return tuple(self._canary.walked(node) for node in nodes)
 
     def forget(self) -> None:
-        """Find out anew what was found out: something on the cluster has changed since."""
+        """Forget what was found out, because something on the cluster has changed."""
         self._made = None
 
     @property

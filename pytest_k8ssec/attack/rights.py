@@ -1,7 +1,7 @@
 """Groups 2 to 4 of the walk: what an identity may do at the API server, each right shown by a request that changes nothing.
 
-The API server lists an identity's rights; what it lists is tried, what it does not list is refuted by that list, where it is
-complete. So the many that have none cost a handful of requests.
+The API server lists an identity's rights. A listed right is tried; a right that is not listed is refuted, if the list
+is complete. So the many identities without rights cost a handful of requests.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _KINDS = {
 ANYBODY = Vertex(Kind.IDENTITY, "any user")
 ANY_NODE = Vertex(Kind.IDENTITY, "any node")
 EVERYWHERE = Vertex(Kind.NAMESPACE, "any")
-"""Stands for all namespaces that were tried, where a right was refuted in all of them."""
+"""Stands for all namespaces that were tried, if a right was refuted in all of them."""
 _IN_CLUSTER = {
     "role-escalate": CLUSTER_ADMIN,
     "impersonate": ANYBODY,
@@ -70,13 +70,13 @@ _TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccount
 
 @dataclass(slots=True)
 class IdentitySuspect:
-    """One identity, and where and how carefully it is tried."""
+    """One identity, and where and how thoroughly its rights are tried."""
 
     identity: Identity
     scene: Scene
     meter: Meter
     thorough: bool = False
-    """Whether to go on although it was shown to be cluster-admin already."""
+    """Whether to go on once it was shown to be cluster-admin."""
 
     @property
     def permissions(self) -> Vertex:
@@ -113,7 +113,7 @@ class IdentitySuspect:
         return self.identity.may(verb, resource, group=group, namespace=namespace, name=name)
 
     def edge(self, kind: str, target: Vertex, evidence: Evidence, status: Status | None = None) -> Edge:
-        """An edge that leaves from its rights, with what the answer's status says of it."""
+        """An edge that leaves from its rights, with the status that the answer gives it."""
         known = status if status is not None else _status(evidence)
         return Edge(KINDS[kind], self.permissions, target, known, evidence)
 
@@ -130,7 +130,7 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     """All edges that leave an identity by its rights.
 
     Raises:
-        BoundReached: the walk may not go on; what came so far stands.
+        BoundReached: the walk may not go on; the edges so far stand.
         ProbeError: no HTTP answer came.
     """
     own = Vertex(Kind.IDENTITY, suspect.identity.user)

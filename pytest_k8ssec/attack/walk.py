@@ -1,7 +1,7 @@
 """The walk: breadth-first from a twin of one workload, position by position, within bounds.
 
-A *position* is a place or an identity from which an attacker goes on. What leaves from one does not depend on who got there, so
-it is found out once and shared between the workloads of a run.
+A *position* is a place or an identity from which an attacker goes on. The edges that leave from a position do not
+depend on who got there, so they are found out once and shared between the workloads of a run.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ def start_of(workload: Workload) -> Vertex:
 
 @dataclass(slots=True)
 class Walker:
-    """Walks from workloads of one stack, and remembers what leaves from each position."""
+    """Walks from workloads of one stack, and remembers the edges that leave from each position."""
 
     cluster: Cluster
     pool: Pool
     scene: Scene
     workloads: Mapping[Vertex, Sequence[Workload]]
-    """By where their walks begin: a Deployment and a CronJob may have one name, and are walked as one."""
+    """By the start of their walk: a Deployment and a CronJob may have the same name, and are walked as one."""
     free: Free
     namespaces: frozenset[str] = frozenset()
-    """Those whose accounts our administrator asks tokens of, once they are within reach."""
+    """Namespaces for whose accounts our administrator requests tokens, once these accounts are within reach."""
     bounds: Bounds = field(default_factory=Bounds)
     listening: Sequence[StackListener] = ()
     thorough: bool = False
@@ -69,7 +69,7 @@ class Walker:
 
     @classmethod
     def of(cls, cluster: Cluster, stack: Stack, pool: Pool, scene: Scene, free: Free, bounds: Bounds) -> Walker:
-        """A walker over a stack, with all that listens there.
+        """A walker for a stack, with all listeners of the stack.
 
         Raises:
             ProbeError: what listens can't be found out.
@@ -84,7 +84,7 @@ class Walker:
         return cls(cluster, pool, scene, workloads, free, frozenset(stack.namespaces), bounds, listening)
 
     def walk(self, start: Vertex) -> Graph:
-        """All that is within reach of who has a workload's pod.
+        """Everything within reach of whoever has a workload's pod.
 
         Raises:
             NoAccess: no pod of ours may be placed there.

@@ -36,13 +36,13 @@ ALWAYS_SHOWN = (
     "core-pattern",
     "endpoint",
 )
-"""Kinds that every canary finds live from inside its container."""
+"""Kinds of edges that every canary proves live from inside its container."""
 SHOWN_BY_RIGHTS = (
     "token-steal", "permission-discover", "secrets-list", "secrets-get", "role-bind", "role-escalate", "pod-create",
     "pod-privileged", "pod-patch", "pod-exec", "token-request", "impersonate", "certificate-approve", "webhook-create",
     "volume-create", "kubelet-exec",
 )  # fmt: skip
-"""Kinds that it finds by its rights."""
+"""Kinds of edges that it finds by its rights."""
 
 
 class Canary:
@@ -53,7 +53,7 @@ class Canary:
         self._pool = pool
 
     def pod(self, node: str) -> Pod:
-        """The one on a node.
+        """The canary on a node.
 
         Raises:
             ProbeError: it was refused, or did not start.
@@ -61,7 +61,7 @@ class Canary:
         return self._pool.lease(self._spec(node))[0]
 
     def walked(self, node: str) -> Graph:
-        """What the walk finds from it; found out once.
+        """The graph that the walk finds from it; walked once.
 
         Raises:
             ProbeError: its pod did not start, or a probe broke.

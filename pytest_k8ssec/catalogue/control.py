@@ -50,7 +50,7 @@ class Sabotage:
     kills: frozenset[str]
     """Ids of all controls that it is expected to breach, its own among them."""
     blinds: frozenset[str]
-    """Ids of controls that can't tell any more while it is in force."""
+    """Ids of controls that are inconclusive while it is in force."""
     live: Callable[..., Iterator[Evidence]] | None = None
     mutate: Callable[[KindConfig], None] | None = None
     proof: Callable[[Cluster], Evidence] | None = None
@@ -59,7 +59,7 @@ class Sabotage:
     owner: str = ""
     """Id of the control that it is made for."""
     shows: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    """By id of a control that it kills: what that one must name, each in an attack that got through."""
+    """By id of a control that it breaches: the words that it must name, each in an attack that got through."""
 
     @property
     def needs_cluster(self) -> bool:
@@ -139,7 +139,7 @@ def control(
     others: Sequence[str] = (),
     slow: bool = False,
 ) -> Callable[[TestFunction], TestFunction]:
-    """Make a test function a control; it stays the function that it is.
+    """Make a test function a control, and return the same function.
 
     Args:
         severity: how bad a breach is.
@@ -186,7 +186,7 @@ def sabotage(
     proof: Callable[[Cluster], Evidence] | None = None,
     alone: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare a way to break a control; the function stays what it is.
+    """Declare a way to break a control, and return the same function.
 
     Without ``proof`` the function is a generator that takes fixtures by name, breaks a live object, *yields the evidence
     that it took effect*, and undoes it. With ``proof`` it takes a KindConfig and changes it: a cluster of its own is
@@ -194,26 +194,26 @@ def sabotage(
 
     Args:
         of: the control that must notice.
-        shows: words that the control must name, each in an attack that got through; ``*`` stands for anything. Breached
-            alone does not say by what; with words that nothing else brings about, several sabotages of one control may be in
-            force together and still be told apart.
+        shows: words that the control must name, each in an attack that got through; ``*`` stands for anything. A breach
+            alone does not say which sabotage caused it. With words that nothing else brings about, several sabotages of
+            one control may be in force together and still be told apart.
         kills: ids of further controls that are expected to be breached; a mapping gives their words too.
         blinds: ids of controls that are expected to be inconclusive meanwhile.
         alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
 
     Raises:
-        ValueError: ``of`` is no control, or words are none.
+        ValueError: ``of`` is not a control, or words are missing.
     """
     owner = control_of(of)
     if owner is None:
-        raise ValueError(f"{of.__name__}: is no control")
+        raise ValueError(f"{of.__name__}: is not a control")
 
     def annotate(function: Callable[..., Any]) -> Callable[..., Any]:
         name = function.__name__.replace("_", "-")
         title = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
         named = {owner.id: shows, **(kills if isinstance(kills, Mapping) else {})}
         if any(isinstance(words, str) or not all(words) for words in named.values()):
-            raise ValueError(f"{name}: what must be named is a sequence of words, none of them empty")
+            raise ValueError(f"{name}: the words to be named must be a sequence of texts that are not empty")
         live, mutate = (function, None) if proof is None else (None, function)
         owner.sabotages.append(
             Sabotage(

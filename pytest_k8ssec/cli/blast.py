@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def blast(arguments: argparse.Namespace) -> int:
-    """Walk, compare with the baseline, show; 1 where a radius is wider or can't be told, or our canary's is not seen.
+    """Walk, compare with the baseline, show. Returns 1 if a radius is wider or unknown, or our canary's is not found.
 
     Raises:
         SettingsError: the stack, the baseline, the workload's name or a setting is wrong.
-        K8ssecError: it can't be walked; nothing is left behind then.
+        K8ssecError: the walk failed; nothing is left behind then.
     """
     settings = replace(settings_of(arguments), cluster=None)
     if settings.stack is None:
@@ -100,7 +100,7 @@ def _chosen(workloads: Sequence[Workload], wanted: str | None) -> list[Workload]
     found = [each for each in workloads if wanted in (each.name, _name(each))]
     known = ", ".join(sorted({_name(each) for each in workloads}))
     if len({_name(each) for each in found}) != 1:
-        why = "is no workload of the stack" if not found else "is the name of several"
+        why = "is not a workload of the stack" if not found else "is the name of several"
         raise SettingsError(f"workload {wanted!r}: {why}", fix=f"name one of {known}")
     return found
 

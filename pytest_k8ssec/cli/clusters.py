@@ -19,7 +19,7 @@ def up(arguments: argparse.Namespace) -> int:
     """Make a cluster, deploy the stack if one is named, and keep both.
 
     Raises:
-        K8ssecError: it can't be done; nothing is left behind then, as after a signal.
+        K8ssecError: it failed; nothing is left behind then, nor after a signal.
     """
     from pytest_k8ssec.testbed.testbeds import begin
 
@@ -62,7 +62,7 @@ def down(arguments: argparse.Namespace) -> int:
 
 
 def list_runs(_: argparse.Namespace) -> int:
-    """Print each run, with what is there of it."""
+    """Print each run, with its containers."""
     found = ledger.recorded()
     if not found:
         say("no run is recorded on this machine")
@@ -82,7 +82,7 @@ def list_runs(_: argparse.Namespace) -> int:
 
 
 def sweep_dead(_: argparse.Namespace) -> int:
-    """Remove what dead runs left; 1 if some of it resisted."""
+    """Remove what dead runs left. Returns 1 if something could not be removed."""
     swept = []
     for each in sweep.sweep():
         say_text(str(each))

@@ -13,7 +13,7 @@ _WIDTH = 34
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print each finding as it comes; 1 if one is an error."""
+    """Print each finding as it comes. Returns 1 if one is an error."""
     found = []
     for finding in examine():
         found.append(finding)

@@ -1,4 +1,4 @@
-"""What ``k8ssec`` understands, and the help that teaches it."""
+"""The options of ``k8ssec``, and its help."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 
 _EXAMPLES = """\
 examples:
-  k8ssec doctor                         is this machine fit? each finding with the command that fixes it
+  k8ssec doctor                         can tests run here? each finding with the command that fixes it
   k8ssec controls                       what is tested; `k8ssec controls etcd-client-auth` explains one
   k8ssec up --name dev --stack infra    a cluster with your stack, to try tests on quickly
   pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls
-  k8ssec down dev                       and away with it
+  k8ssec down dev                       and remove it
   k8ssec reach --stack infra            who can really talk to whom, compared with what is declared
   k8ssec blast web/shop --stack infra   what is within reach of whoever gets into web/shop
 
@@ -61,11 +61,11 @@ _REACH = """\
 Measure who can really talk to whom, and compare it with what the NetworkPolicies should give and with what an intent file
 declares. A pod of ours with the network identity of each workload of the stack connects to every port that really
 listens: at pod addresses, Service addresses, Service names and nodes; so do a pod without labels in each namespace, one
-of a foreign namespace, the nodes, and a container outside. "Blocked" is said only where somebody else reached the same
-listener at that moment.
+of a foreign namespace, the nodes, and a container outside. "Blocked" is reported only if another source reached the
+same listener at that moment.
 
-Without --cluster an ephemeral cluster is made, the stack deployed, and both removed. On a cluster that is there, no pod of
-ours is placed among the stack's: it is measured from a foreign namespace, from the nodes and from outside.
+Without --cluster an ephemeral cluster is made, the stack deployed, and both removed. On an existing cluster no pod of
+ours is placed among the stack's: sources are a foreign namespace, the nodes and the outside.
 """
 
 _REACH_EXAMPLES = """\
@@ -86,21 +86,21 @@ exit codes: 0 all agree, 1 they differ or it can't be told, 2 wrong usage
 """
 
 _BLAST = """\
-Walk the attack graph of one workload: what is within reach of whoever gets into one of its containers. A twin of it finds
-tokens, Secrets, doors of the network and ways out to its node; what it finds is tried harmlessly, by dry runs and by names
-that don't exist, and goes on from there. Each edge is proven live, inferred, refuted or unknown. An ephemeral cluster is
-made, the stack deployed, and both removed: a twin may only stand where this run deployed.
+Walk the attack graph of one workload: what is within reach of whoever gets into one of its containers. A twin of it
+finds tokens, Secrets, network services and ways out to its node. What it finds is tried harmlessly, by dry runs and by
+names that don't exist, and the walk goes on from there. Each edge is proven live, inferred, refuted or unknown. An
+ephemeral cluster is made, the stack deployed, and both removed: a twin may only stand where this run deployed.
 """
 
 _BLAST_EXAMPLES = """\
 examples:
   k8ssec blast web/shop --stack infra
   k8ssec blast web/shop --stack infra --html build/blast.html --json build/blast.json
-  k8ssec blast web/shop --stack infra --write-baseline    agree to what it reaches now: infra/blast-radius.yaml
+  k8ssec blast web/shop --stack infra --write-baseline    accept what it reaches now: infra/blast-radius.yaml
   k8ssec blast --all --stack infra --html build/blast.html
 
-A workload is NAMESPACE/NAME, or NAME where only one is called so. The radius is compared with the baseline where there is
-one (blast-radius.yaml beside Pulumi.yaml); without one it must not hold a way to cluster-admin, nor a node.
+A workload is NAMESPACE/NAME, or NAME if only one has that name. The radius is compared with the baseline if there is
+one (blast-radius.yaml beside Pulumi.yaml); without one it must hold neither a way to cluster-admin nor a node.
 
 exit codes: 0 within its baseline, 1 wider, or it can't be told, 2 wrong usage
 """
@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
         prog="k8ssec",
-        description="Beside pytest-k8ssec: look at the machine, at the controls, and at clusters that were kept.",
+        description="Goes with pytest-k8ssec: look at the machine, at the controls, and at clusters that were kept.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -128,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _doctor(commands: Subparsers) -> None:
     made = _command(
-        commands, "doctor", "is this machine fit, and what makes it so",
+        commands, "doctor", "whether tests can run on this machine, and what fixes it",
         "Look at docker, the kernel, disk, memory, tools and images. Changes nothing. Exit code 1 if tests can't run.",
         "examples:\n  k8ssec doctor\n  k8ssec doctor --json | jq '.findings[] | select(.level != \"ok\")'\n",
     )  # fmt: skip
@@ -171,10 +171,12 @@ def _reach(commands: Subparsers) -> None:
     made = _command(commands, "reach", "measure who can really talk to whom", _REACH, _REACH_EXAMPLES)
     _settings(made, REACH_OPTIONS)
     made.add_argument("--intent", type=Path, metavar="FILE", help="who may talk to whom, as YAML (default: intent.yaml "
-                      "beside Pulumi.yaml, where it is there)")  # fmt: skip
+                      "beside Pulumi.yaml, if there is one)")  # fmt: skip
     made.add_argument("--html", type=Path, metavar="FILE", help="write a heat map, one self-contained page")
     made.add_argument(
-        "--json", metavar="FILE", help="write all that was measured; - for standard output, instead of the table"
+        "--json",
+        metavar="FILE",
+        help="write all cells as JSON; - for standard output, instead of the table",
     )
     made.add_argument("--timeout", type=_seconds, default=1.0, metavar="S",
                       help="seconds that one connection may take (default: 1)")  # fmt: skip
@@ -191,10 +193,10 @@ def _blast(commands: Subparsers) -> None:
     _settings(made, BLAST_OPTIONS)
     made.add_argument("--json", type=Path, metavar="FILE", help="write the graph as node-link JSON (with --all a list)")
     made.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page with pictures")
-    made.add_argument("--svg", type=Path, metavar="FILE", help="write the picture of one workload alone")
+    made.add_argument("--svg", type=Path, metavar="FILE", help="write a picture of one workload, as SVG")
     made.add_argument("--mermaid", action="store_true", help="print the graph as Mermaid, instead of the summary")
     made.add_argument("--baseline", type=Path, metavar="FILE", help="compare with this file (default: blast-radius.yaml "
-                      "beside Pulumi.yaml, where it is there)")  # fmt: skip
+                      "beside Pulumi.yaml, if there is one)")  # fmt: skip
     made.add_argument("--write-baseline", action="store_true", help="write what is reached now into that file")
     made.set_defaults(run=_later("blast", "blast"))
 
@@ -224,7 +226,7 @@ def _sweep(commands: Subparsers) -> None:
     made = _command(
         commands, "sweep", "remove what killed runs left behind",
         "Remove clusters, containers and folders of runs that were killed. Each pytest run does so by itself; running and "
-        "kept ones are not touched, and nothing that no run recorded.",
+        "kept ones are not touched, nor is anything that no run recorded.",
         "",
     )  # fmt: skip
     made.set_defaults(run=_later("clusters", "sweep_dead"))
@@ -251,7 +253,7 @@ def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
 
 def _times(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
     return int(text)
 
 
@@ -261,13 +263,13 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0.05 <= seconds <= 60:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.05 to 60")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 60")
     return seconds
 
 
 def _name(text: str) -> str:
     if not _CLUSTER_NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no cluster name: up to 40 small letters, digits, '-' and '.', a letter or digit at each end"
+            f"{text!r} is not a cluster name: up to 40 small letters, digits, '-', '.', a letter or digit at each end"
         )
     return text

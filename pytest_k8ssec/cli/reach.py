@@ -23,11 +23,11 @@ DEFAULT_INTENT = "intent.yaml"
 
 
 def reach(arguments: argparse.Namespace) -> int:
-    """Measure, compare, show; 1 where they differ or it can't be told.
+    """Measure, compare, show. Returns 1 if there are differences or unknown cells.
 
     Raises:
         SettingsError: the stack, the intent file or a setting is wrong.
-        K8ssecError: it can't be measured; nothing is left behind then.
+        K8ssecError: the measurement failed; nothing is left behind then.
     """
     settings = settings_of(arguments)
     if settings.stack is None:

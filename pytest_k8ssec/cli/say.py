@@ -9,7 +9,7 @@ from pytest_k8ssec.secrecy.redact import redact
 
 
 def say(*lines: str) -> None:
-    """Print lines to standard output, at once; whatever a name in them holds, each stays one line."""
+    """Print lines to standard output, at once; whatever characters a name in them holds, each stays one line."""
     _print(*map(line, map(redact, lines)), error=False)
 
 
@@ -17,7 +17,7 @@ def say_text(text: str, *, error: bool = False) -> None:
     """Print a text of several lines; the names in it are safe already, or stand between quotes.
 
     Args:
-        error: whether it goes to standard error, as all does that is not what came of a command.
+        error: whether it goes to standard error, as everything does but a command's result.
     """
     _print(shown(redact(text)), error=error)
 

@@ -1,4 +1,4 @@
-"""What the subcommands that need a cluster share: the settings, how progress is told, and a cluster that goes at the end."""
+"""What the subcommands that need a cluster share: the settings, how progress is shown, and a cluster that goes at the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def stderr_teller() -> Callable[[str], None]:
-    """Progress goes to standard error: standard output is for what came of it."""
+    """Progress goes to standard error: standard output is for results."""
     started = time.monotonic()
 
     def tell(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What can't be said in a kind configuration and is done once the nodes have joined: ``kind-after.yaml`` names them."""
+"""Steps that a kind configuration can't express, done once the nodes have joined: ``kind-after.yaml`` names them."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class KubeApi:
     Args:
         kubeconfig: the file; the user's own one and ``KUBECONFIG`` are never read.
         context: name of the context, or None for the file's current one.
-        made: told the path and the uid of each object that a request has created.
+        made: called with the path and the uid of each object that a request has created.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class KubeApi:
         """Delete an object, and its dependents in the background; one that is gone already is no error.
 
         Args:
-            uid: of the object that is meant; another one of that name stays. "" for whichever bears the name.
+            uid: of the object that is meant; another one of that name stays. "" for whichever has the name.
 
         Returns:
             whether it was there.
@@ -268,7 +268,7 @@ class KubeApi:
         """The objects of a collection as they are, then each change, until the deadline.
 
         Yields ``("ADDED" | "MODIFIED" | "DELETED", object)``; ends silently at the deadline, so the caller decides
-        what that means. A watch that the server ends early is taken up again.
+        what that means. A watch that the server ends early is continued.
 
         Raises:
             ClusterError: the list or the watch was refused.
@@ -321,7 +321,7 @@ class KubeApi:
 
         Args:
             path: the collection's path.
-            ready: asked with the object at each change, and with None once it is deleted or not there at first.
+            ready: called with the object at each change, and with None once it is deleted or not there at first.
             what: completes the error, ``pod web/x: not ready``.
 
         Raises:
@@ -358,7 +358,7 @@ class KubeApi:
         threading.Thread(target=connect, daemon=True, name="k8ssec-exec").start()
         wait([opened], deadline)
         if opened.cancel():
-            raise ProbeError(f"{where}: not begun after {deadline:g} s")
+            raise ProbeError(f"{where}: did not begin within {deadline:g} s")
         return opened.result()
 
     def exec(
@@ -377,7 +377,7 @@ class KubeApi:
         Standard input is not closed at its end: the command must know how much to read.
 
         Args:
-            heard: told what comes on standard output, as it comes.
+            heard: called with what comes on standard output, as it comes.
 
         Raises:
             ProbeError: the exec was refused, broke off, or did not end before its deadline.
@@ -404,7 +404,7 @@ class KubeApi:
                 # So both are read once more after the end was seen.
                 if not (ended := not socket.is_open()):
                     if (left := end - time.monotonic()) <= 0:
-                        raise ProbeError(f"{where}: no end after {deadline:g} s")
+                        raise ProbeError(f"{where}: did not end within {deadline:g} s")
                     socket.update(timeout=left)
                 came = socket.read_channel(STDOUT_CHANNEL)
                 out += came

@@ -1,4 +1,4 @@
-"""What a run that was killed left on a cluster which is not its own: it goes by its uids, and nothing else does."""
+"""Removes what a killed run left on a cluster that is not its own: objects with the recorded uids, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def take_back(entry: Recorded) -> list[str]:
     """Delete the objects that a dead run had made on somebody else's cluster, as far as they are there.
 
     Returns:
-        their paths, those left out that went with a namespace.
+        their paths, without those that were deleted with their namespace.
 
     Raises:
         ToolMissing, CommandError: docker did not answer.
-        ClusterError: the cluster is there and did not do it.
+        ClusterError: the cluster exists, and did not delete one.
     """
     removed = []
     for cluster in dict.fromkeys(each.cluster for each in entry.objects):

@@ -1,7 +1,7 @@
 """What is kept of a cluster's logs when something failed: redacted, for its owner's eyes only, and not for ever.
 
-Logs are written into the run's own private folder, which goes with the run however that ends; only once no secret is
-in them any more do they move to where they stay.
+Logs are written into the run's own private folder, which is removed with the run in every ending. Only when no secret
+is in them any more are they moved to where they stay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_k8ssec.machine.ledger import Run, state_root
 from pytest_k8ssec.secrecy.redact import redactor
 
 KEPT = 10
-"""So many runs' logs stay below the state directory; the oldest go."""
+"""The logs of so many runs are kept below the state directory; older ones are removed."""
 _LARGE = 100_000
 """Characters. What is larger is a packed archive, as Helm's releases are, rather than a password."""
 _GZIP = b"\x1f\x8b"
@@ -41,8 +41,8 @@ def save(run: Run, target: Path, export: Callable[[Path], object], secrets: Call
 
     Args:
         run: in whose folder they are written at first.
-        target: the directory that is to hold them; where it is taken, one beside it.
-        export: writes into the directory that it is given; what it wrote is kept though it fails.
+        target: the directory that is to hold them; if it exists, one beside it.
+        export: writes into the directory that it is given; what it wrote is kept even if it fails.
         secrets: gives values to hide beside those that are registered.
 
     Returns:

@@ -108,7 +108,7 @@ class KindCluster:
     ) -> Completed:
         """Run a command on a node as root."""
         if not node.container:
-            raise ProbeError(f"node {node.name}: no access: it is no container of this docker daemon")
+            raise ProbeError(f"node {node.name}: no access: not a container of this docker daemon")
         return self._exec(node.container, argv, deadline=deadline, stdin=stdin, check=check)
 
     def in_network_of(
@@ -117,7 +117,7 @@ class KindCluster:
         """Run a command of the probe image in a node's network namespace, or beside the nodes on their network."""
         place = "outside" if node is None else node.container
         if not place:
-            raise ProbeError(f"node {node.name if node else ''}: no access: it is no container of this docker daemon")
+            raise ProbeError(f"node {node.name if node else ''}: no access: not a container of this docker daemon")
         if place not in self._vantages:
             self._vantages[place] = self._vantage(place)
         return self._exec(self._vantages[place], argv, deadline=deadline, stdin=stdin, check=False)
@@ -151,7 +151,7 @@ class KindCluster:
         return name
 
     def close(self) -> None:
-        """Remove what stands beside the nodes to probe from, and the nodes where the cluster is ours.
+        """Remove our containers beside the nodes, and the nodes if the cluster is ours.
 
         Raises:
             CommandError: docker refused.
@@ -161,7 +161,7 @@ class KindCluster:
             _remove(self.run, lambda each: _is_node(each, self.name))
 
     def close_vantages(self) -> None:
-        """Remove what stands beside the nodes to probe from.
+        """Remove our containers beside the nodes.
 
         Raises:
             CommandError: docker refused.
@@ -199,12 +199,12 @@ def create(
     """Make a cluster and wait until its nodes are ready.
 
     Args:
-        config: what it shall be.
+        config: its configuration.
         owner: the run whose ledger notes it first.
         variant: name of the sabotage that ``config`` carries, "" for none.
         suffix: tells apart several clusters of one run.
         kept_name: a name that the user chose, instead of the run's.
-        progress: told each step.
+        progress: called with each step in words.
         logs: where the nodes' logs go when creation fails.
 
     Raises:
@@ -253,7 +253,7 @@ def create(
 
 
 def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindCluster:
-    """A kind cluster that is there already; it will never be changed in its configuration, sabotaged or deleted.
+    """An existing kind cluster; its configuration is never changed, and it is never sabotaged or deleted.
 
     Raises:
         ClusterError: there is none of that name, or it does not answer.
@@ -264,7 +264,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
             f"kind cluster {name!r}: does not exist",
             fix=f"known: {', '.join(known)}"
             if known
-            else f"no kind cluster is there: `kind create cluster --name {name}`",
+            else f"there is no kind cluster: `kind create cluster --name {name}`",
         )
     workdir = owner.folder("cluster")
     kubeconfig = workdir / "kubeconfig"
@@ -277,7 +277,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
 
 
 def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> Path | None:
-    """Save the logs of a cluster's nodes, without its secrets, as far as they are to be had. Returns where they are."""
+    """Save the logs of a cluster's nodes, without its secrets, as far as they can be read. Returns where they are."""
 
     def export(folder: Path) -> None:
         _kind(kind, "export", "logs", str(folder), "--name", cluster.name, deadline=60, what="kind", owner=cluster.run)

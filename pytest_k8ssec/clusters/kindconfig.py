@@ -18,7 +18,7 @@ from pytest_k8ssec.clusters.after import STEPS
 from pytest_k8ssec.errors import ClusterError
 
 PACKAGED = Path(__file__).parent / "hardened" / "kind.yaml"
-"""The configuration of a hardened cluster that is used where the user has none."""
+"""The configuration of a hardened cluster that is used if the user has none."""
 
 _API_VERSION = "kind.x-k8s.io/v1alpha4"
 _RANDOM = re.compile(r"\$\{random:(\d+)\}")
@@ -42,13 +42,13 @@ class KindConfig:
         """Read and check a configuration, and ``kind-after.yaml`` beside it where there is one.
 
         Raises:
-            ClusterError: the file is missing, is no YAML, or is no kind cluster.
+            ClusterError: the file is missing, is not YAML, or is not a kind cluster.
         """
         real = path.resolve()
         document = _read(real, "kind config")
         if document.get("kind") != "Cluster" or document.get("apiVersion") != _API_VERSION:
             raise ClusterError(
-                f"kind config {path}: is no kind cluster",
+                f"kind config {path}: is not a kind cluster",
                 fix=f"begin it with `kind: Cluster` and `apiVersion: {_API_VERSION}`",
             )
         nodes = document.get("nodes") or [{"role": "control-plane"}]
@@ -116,7 +116,7 @@ class KindConfig:
                 _add_mount(node, {"hostPath": file, "containerPath": place})
 
     def mount(self, folder: Path, place: str) -> None:
-        """Mount a folder of this machine into every node, where it can't be written to.
+        """Mount a folder of this machine into every node, read-only.
 
         Args:
             folder: absolute; it must outlive the cluster.

@@ -1,4 +1,4 @@
-"""Cleaning up: what a run made goes, in every ending; what dead runs left behind goes too, and nothing else."""
+"""Clean-up: removes what a run made, in every ending, and what dead runs left behind, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Swept:
     others: tuple[str, ...] = ()
     """Names of containers that only have a name or a label of the run's: they were not touched."""
     processes: int = 0
-    """How many commands of its still ran."""
+    """How many of its commands were still running."""
     failure: str = ""
     """Why it is still there, "" where it is gone."""
 
@@ -41,8 +41,8 @@ class Swept:
 
 
 def left_alone(names: tuple[str, ...]) -> str:
-    """What to say of containers that are nobody's to touch, "" for none."""
-    return f"; left {', '.join(names)}: called or labelled as the run's, but not made by it" if names else ""
+    """What to say of containers that were not touched, "" for none."""
+    return f"; left {', '.join(names)} alone: named or labelled as the run's, but not made by it" if names else ""
 
 
 def remove_recorded(run: Run) -> list[str]:
@@ -86,7 +86,7 @@ def sweep() -> Iterator[Swept]:
 
 
 def clear(entry: Recorded) -> Swept:
-    """Remove all of a run that the caller has claimed. One that resists is told of, and nothing raised."""
+    """Remove all of a run that the caller has claimed. A failure is reported, not raised."""
     try:
         if entry.announced or entry.objects:
             docker.check_daemon()

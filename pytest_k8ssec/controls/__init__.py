@@ -1,1 +1,1 @@
-"""One control a file: text, attack, sabotage. No control imports another."""
+"""One control in each file: text, attack, sabotage. No control imports another."""

@@ -1,4 +1,4 @@
-"""Whether this machine is fit, and what would make it so."""
+"""Whether tests can run on this machine, and what fixes it if not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Diagnosis", "Level", "examine"]
 
 
 def examine() -> Iterator[Diagnosis]:
-    """Look at everything, each look with a deadline; what rests on something that is not there is left out."""
+    """Look at everything, each look with a deadline. A look that needs something missing is left out."""
     client = examine_client()
     yield client
     info = None

@@ -32,12 +32,12 @@ def examine_client() -> Diagnosis:
     except ToolMissing as missing:
         return error("docker client", missing.message, missing.fix)
     except CommandError as failed:
-        return error("docker client", failed.message, "install docker anew")
+        return error("docker client", failed.message, "reinstall docker")
     return ok("docker client", f"{said.removeprefix('Docker version ').partition(',')[0]} at {path}")
 
 
 def examine_daemon() -> tuple[Diagnosis, Info | None]:
-    """Whether a daemon answers this user, and what it tells; None where it tells nothing."""
+    """Whether a daemon answers this user, and what it reports; None if it reports nothing."""
     try:
         version = docker.check_daemon()
         info = json.loads(docker.docker("info", "--format", "{{json .}}", deadline=15).text)

@@ -48,19 +48,19 @@ LIMITS = (
 
 
 def examine_kernel(info: Info) -> Iterator[Diagnosis]:
-    """Compare the limits with what several nodes need, where docker runs on this kernel."""
+    """Compare the limits with what several nodes need, if docker runs on this kernel."""
     if is_here(info):
         yield from compare(_read)
     else:
-        yield ok("kernel limits", "not looked at: docker runs on another kernel than this one")
+        yield ok("kernel limits", "not looked at: docker runs on another kernel")
 
 
 def compare(read: Read) -> Iterator[Diagnosis]:
-    """One finding a limit."""
+    """One finding for each limit."""
     for limit in LIMITS:
         value = read(limit.name)
         if value is None:
-            yield ok(limit.name, "is not to be read here")
+            yield ok(limit.name, "can't be read here")
         elif value < limit.enough:
             told = f"{value}, should be {limit.enough} or more: {limit.why}"
             yield warning(limit.name, told, f"sysctl -w {limit.set_to}")

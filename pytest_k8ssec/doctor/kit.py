@@ -41,7 +41,7 @@ def _tool(name: str) -> Diagnosis:
     told = f"{_where(found)}"
     new_enough = at_least(found.version, _MINIMUM[name])
     if new_enough is None:
-        return warning(name, f"{told}: does not tell its version", f"make sure that it is {_MINIMUM[name]} or newer")
+        return warning(name, f"{told}: does not report its version", f"make sure that it is {_MINIMUM[name]} or newer")
     if not new_enough:
         return warning(name, f"{told}: is older than {_MINIMUM[name]}", f"update it, or take it off PATH and {GET}")
     return ok(name, told)

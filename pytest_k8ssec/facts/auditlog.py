@@ -45,7 +45,7 @@ class AuditLogs:
         return [line for node, path in self.places if path for line in self._lines(node, path, texts)]
 
     def events(self, marker: str, complete: Callable[[list[Body]], bool], *, deadline: float) -> list[Body]:
-        """The events that carry a marker, once they are complete or patience has ended.
+        """The events that carry a marker, once they are complete or the time to wait is over.
 
         Raises:
             ProbeError: a log could not be searched.
@@ -73,14 +73,14 @@ class AuditLogs:
         wanted = "".join(f"{text}\n" for text in texts).encode()
         done = self.cluster.on_node(node, ["sh", "-c", _SEARCH, "search", path], stdin=wanted, check=False)
         if done.code == _NO_PROCESS:
-            raise ProbeError(f"audit log on {node.name}: can't be searched, as not one process {_PROCESS} runs")
+            raise ProbeError(f"audit log on {node.name}: can't be searched: not exactly one {_PROCESS} runs")
         if done.code not in (0, 1, _NO_FILE):
             raise ProbeError(f"audit log on {node.name}: can't be searched", details=done.errors)
         return done.text.splitlines()
 
 
 def audit_logs(cluster: Cluster) -> AuditLogs:
-    """Where the API servers write to.
+    """Where the API servers write their audit events.
 
     Raises:
         NoAccess: no control-plane node can be entered, or the events go to where we can't look.
@@ -91,6 +91,6 @@ def audit_logs(cluster: Cluster) -> AuditLogs:
         given = arguments(cluster, node, _PROCESS)
         path = given.get("audit-log-path", "")
         if path == "-" or (not path and "audit-webhook-config-file" in given):
-            raise NoAccess(f"{_PROCESS} on {node.name}: sends its audit events to where they can't be looked for")
+            raise NoAccess(f"{_PROCESS} on {node.name}: sends its audit events to a place that can't be searched")
         places.append((node, path))
     return AuditLogs(cluster, places)

@@ -1,4 +1,4 @@
-"""All that a cluster shows of some namespaces to who may read everything: objects of every kind, and logs."""
+"""Everything in some namespaces that an administrator can read: objects of every kind, and logs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def objects(api: KubeApi, namespaces: Sequence[str]) -> Iterator[Body]:
 
 
 def logs(api: KubeApi, namespaces: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
-    """The log of every container of these namespaces that ever ran, the one before a restart too.
+    """The log of every container of these namespaces that ever ran, and the log from before its last restart.
 
     Yields whose it is (``namespace/pod container``), its first mebibytes, and whether that is all of it.
 

@@ -55,7 +55,7 @@ Port = tuple[int, str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """One port that one pod of the stack listens on; each is itself and nothing else, so that it can be a key."""
+    """One port that one pod of the stack listens on; targets are compared by identity, so that one can be a key."""
 
     workload: Workload
     pod: str
@@ -95,7 +95,7 @@ def targets(cluster: Cluster, stack: Stack) -> list[Target]:
 
 
 def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> list[Body]:
-    """The workload's own pods that run and have an address; a twin of ours is none of them.
+    """The workload's own pods that run and have an address, without our twins.
 
     A pod that has ended, or is being removed, is left out. One that is yet to start is waited for.
 
@@ -120,7 +120,7 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
 
 
 def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
-    """The workload's own pods, in whatever state; a twin of ours is none of them.
+    """The workload's own pods, in whatever state, without our twins.
 
     Raises:
         ClusterError: the API server did not list them.
@@ -162,7 +162,7 @@ def _absent(pod: Body, *, ready: bool) -> str:
 
 
 def lasting(pod: Mapping[str, Any]) -> list[Body]:
-    """The containers that run as long as the pod does: those that start it up and end are none of them."""
+    """The containers that run as long as the pod does: sidecars are among them, other init containers are not."""
     beside = [each for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy") == "Always"]
     return [*pod["spec"]["containers"], *beside]
 

@@ -94,7 +94,7 @@ def _process_id(cluster: Cluster, node: Node, process: str) -> int:
         raise ProbeError(f"node {node.name}: can't look for process {process}", details=done.errors)
     found = [int(word) for word in done.text.split()]
     if len(found) != 1:
-        raise ProbeError(f"node {node.name}: {len(found) or 'no'} processes {process} run, not one")
+        raise ProbeError(f"node {node.name}: {len(found) or 'no'} processes {process} run, instead of one")
     return found[0]
 
 
@@ -102,8 +102,8 @@ def arguments(cluster: Cluster, node: Node, process: str) -> dict[str, str]:
     """The ``--name=value`` arguments of a running process.
 
     Raises:
-        ProbeError: no such process runs, or several do, or it is just ending: what it was told can no longer be read,
-            and must not be taken for nothing (``proc(5)``: the command line of a zombie is empty).
+        ProbeError: no such process runs, or several do, or it is just ending: its arguments can no longer be read,
+            which must not be taken for none (``proc(5)``: the command line of a zombie is empty).
     """
     line = cluster.on_node(node, ["cat", f"/proc/{_process_id(cluster, node, process)}/cmdline"]).text
     if not line:

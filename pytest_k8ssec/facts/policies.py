@@ -126,7 +126,7 @@ class PolicyRules:
         return entered and left
 
     def isolated(self, end: End, direction: str) -> bool:
-        """Whether some policy selects this end for a direction: only then anything is forbidden there."""
+        """Whether some policy selects this end for a direction: only then is anything forbidden there."""
         return bool(self._holding(direction, end))
 
     def _permits(self, direction: str, subject: End, other: End, target: End, port: int, protocol: str) -> bool:

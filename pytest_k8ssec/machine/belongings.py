@@ -1,14 +1,15 @@
-"""Whose is a container? A run's are those that its record names by their ids, and hardly any other.
+"""Which containers belong to a run: those that its record names by id, with one exception.
 
-A name or a label proves nothing: a run that was killed may have written ahead a name that somebody gives to a cluster of
-their own a week later. Only a kill in the instant between a container's making and the writing down of its id leaves one
-that is nowhere recorded. It is the run's if it bears a name that was written ahead, and
+A name or a label proves nothing: a killed run may have recorded a name in advance, and a week later somebody gives that
+name to a cluster of their own. A container is unrecorded only if the run was killed between the container's creation
+and the recording of its id. Such a container is the run's if its name was recorded in advance, and
 
-- a node has the run's own folder mounted, which nothing else has;
-- any other has the run's label, and was made between that entry and the last sign of life of whoever writes the record;
-- a load balancer, in which kind mounts nothing, was made in that time too, and all nodes of its cluster are the run's.
+- a node: the run's own folder is mounted into it, as into nothing else;
+- any other: it has the run's label, and was made between that entry and the recorder's last sign of life;
+- a load balancer, into which kind mounts nothing: it was made in that time too, and all nodes of its cluster are the
+  run's.
 
-Whatever else has such a name or label is told of, and left.
+Any other container with such a name or label is reported, and left alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pytest_k8ssec.machine.docker import DockerContainer
 from pytest_k8ssec.machine.ledger import Announced, Recorded, Run
 
 FOLDER_ON_NODE = "/kind/k8ssec-run"
-"""Where the run's own folder is on a node: nothing is in it, but it tells whose node that is."""
+"""Where the run's own folder is mounted on a node. The folder is empty: it only shows whose node that is."""
 _NODE = re.compile(r"-(control-plane|worker)\d*")
 _BALANCER = "-external-load-balancer"
 """What kind puts before several control planes; no folder is mounted into it."""
@@ -30,7 +31,7 @@ _BALANCER = "-external-load-balancer"
 
 @dataclass(frozen=True, slots=True)
 class Belongings:
-    """The containers that are there and have to do with a run."""
+    """The existing containers that are related to a run."""
 
     ours: tuple[DockerContainer, ...]
     """Those that the run made."""
@@ -39,7 +40,7 @@ class Belongings:
 
 
 def of(entry: Recorded) -> Belongings:
-    """What is there of a run.
+    """The existing containers of a run.
 
     Raises:
         ToolMissing, CommandError: docker did not answer.
@@ -60,7 +61,7 @@ def of(entry: Recorded) -> Belongings:
 
 
 def of_living(run: Run) -> tuple[DockerContainer, ...]:
-    """What is there of a run that this process belongs to, whoever of it made it.
+    """The existing containers of the run that this process belongs to, whichever of its processes made them.
 
     Raises:
         ToolMissing, CommandError: docker did not answer.

@@ -1,4 +1,4 @@
-"""What to tell where a file can't be written: which, why, and what fixes it; and whether a folder takes one at all."""
+"""Errors for files that can't be written: which, why, and what fixes it; and a test whether a folder can be written."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def unwritable(error: OSError, path: Path | None = None, *, what: str = "", fix:
 
     Args:
         error: what the system said.
-        path: what it was about, where the system does not say that more closely.
+        path: the file or folder, if the system's error does not name it more exactly.
         what: what we keep there.
-        fix: how to name another place; "" where there is no choice.
+        fix: how to choose another place; "" if there is no choice.
     """
     named = error.filename if isinstance(error.filename, str) else None
     where = " ".join(filter(None, [what, str(path or named or "").strip()])) or "a file"
@@ -34,13 +34,13 @@ def unwritable(error: OSError, path: Path | None = None, *, what: str = "", fix:
 
 
 def of_disk(error: BaseException) -> DiskError | None:
-    """The error in our words where it can only be a disk's, whatever raised it; else None."""
+    """The error in our words if only a disk can have caused it, whatever raised it; else None."""
     return unwritable(error) if isinstance(error, OSError) and error.errno in _OF_DISKS else None
 
 
 @contextmanager
 def as_disk_error(path: Path | None = None, *, what: str = "", fix: str = "") -> Iterator[None]:
-    """Say clearly what can't be written inside: arguments as for :func:`unwritable`.
+    """Turn an OSError of this context into an error that says what can't be written. Arguments: :func:`unwritable`.
 
     Raises:
         DiskError: instead of any OSError.
@@ -52,10 +52,10 @@ def as_disk_error(path: Path | None = None, *, what: str = "", fix: str = "") ->
 
 
 def try_out(folder: Path) -> None:
-    """Make a folder if need be, and really write a file into it, which goes again.
+    """Make a folder if there is none, write a real file into it, and remove the file.
 
     Raises:
-        OSError: one of that does not go.
+        OSError: one of these steps failed.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(prefix=".k8ssec-", dir=folder)
@@ -85,7 +85,7 @@ def _why(error: OSError) -> str:
     if error.errno in _FULL:
         return f"there is no space left ({error.strerror})"
     if error.errno == errno.EROFS:
-        return "is on a file system that can only be read"
+        return "is on a read-only file system"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"this user may not write there ({error.strerror})"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
@@ -99,7 +99,7 @@ def _remedy(error: OSError) -> str:
     if error.errno in _FULL:
         return "make room there"
     if error.errno == errno.EROFS:
-        return "let it be written"
+        return "remount it writable"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "give this user the right"
     if error.errno == errno.EISDIR:

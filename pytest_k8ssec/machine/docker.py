@@ -42,13 +42,13 @@ _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class DockerContainer:
-    """A container that is there, as docker describes it."""
+    """An existing container, as docker describes it."""
 
     id: str
-    """The whole one, 64 hexadecimal digits: no other container ever has it."""
+    """The full id, 64 hexadecimal digits: no other container ever has it."""
     name: str
     created: float
-    """When, in seconds since the epoch, by the daemon's clock."""
+    """When it was created, in seconds since the epoch, by the daemon's clock."""
     labels: Mapping[str, str]
     binds: tuple[str, ...]
     """What is mounted, as it was asked for: ``SOURCE:TARGET`` or ``SOURCE:TARGET:OPTIONS``."""
@@ -57,7 +57,7 @@ class DockerContainer:
 
 
 class DaemonGone(CommandError):
-    """The daemon that answered before does not any more."""
+    """A daemon that answered before does not answer any more."""
 
 
 _gone: list[DaemonGone] = []
@@ -124,7 +124,7 @@ def docker(*arguments: str, deadline: float = 30, stdin: bytes = b"", check: boo
     """Run ``docker ARGUMENTS``.
 
     Args:
-        mark: id of the run whose sweep waits for its end; given wherever it makes a container.
+        mark: id of the run, so that the run's sweep waits for this command; given whenever it makes a container.
 
     Raises:
         CommandError: it failed or ran past its deadline.
@@ -150,7 +150,7 @@ def gone() -> DaemonGone | None:
 
 
 def notice_daemon() -> None:
-    """Notice whether the daemon has gone, where that would explain what was seen."""
+    """Check whether the daemon has gone, if that would explain an error."""
     if not _gone:
         with suppress(DaemonGone):
             _confirm()
@@ -204,10 +204,10 @@ def of_cluster(name: str) -> list[Listed]:
 
 
 def described(ids: Iterable[str]) -> list[DockerContainer]:
-    """Those of the containers that are there.
+    """Descriptions of those containers that exist.
 
     Args:
-        ids: whole ones.
+        ids: full ids.
 
     Raises:
         CommandError: docker did not answer.
@@ -245,17 +245,17 @@ def _container(told: Mapping[str, Any]) -> DockerContainer:
 
 
 def remove_all(find: Callable[[], Sequence[DockerContainer]], *, patient: bool = False) -> list[str]:
-    """Remove containers with their anonymous volumes, until no more turn up; those that are gone already are no error.
+    """Remove containers with their anonymous volumes, until no more turn up; one that is gone already is no error.
 
     Args:
-        find: tells those that are there now; asked again, as another process may be removing some too.
-        patient: whether the daemon may still be making one, so that nothing found is no reason to end.
+        find: returns the containers that exist now; called again, as another process may be removing some too.
+        patient: whether the daemon may still be making one, so that finding nothing is no reason to stop.
 
     Returns:
         the names of all that were there.
 
     Raises:
-        CommandError: docker refused, or says that it did it, and some are there all the same.
+        CommandError: docker refused, or reported success although some still exist.
     """
     removed: dict[str, None] = {}
     refused: CommandError | None = None
@@ -278,8 +278,8 @@ def remove_all(find: Callable[[], Sequence[DockerContainer]], *, patient: bool =
         raise refused
     if left := find():
         raise CommandError(
-            f"containers {', '.join(each.name for each in left)}: are there after {len(pauses)} removals",
-            fix="find out what makes it, then `k8ssec sweep`",
+            f"containers {', '.join(each.name for each in left)}: still exist after {len(pauses)} removals",
+            fix="find out what makes them, then run `k8ssec sweep`",
         )
     return list(removed)
 

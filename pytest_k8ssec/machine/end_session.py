@@ -16,7 +16,7 @@ _PAUSE = 0.02
 def end_session(leader: int, *, but: int | None = None) -> None:
     """Kill every process of a session, and those that they start meanwhile.
 
-    Killed and not asked: what they were doing is thrown away with the cluster, and asking Pulumi means waiting for it.
+    They are killed, not asked to end: their work is thrown away with the cluster, and Pulumi ends slowly when asked.
 
     Args:
         leader: process id of the session's leader, which we started; it may have ended already.

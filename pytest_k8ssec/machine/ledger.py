@@ -1,15 +1,16 @@
 """The ledger of runs: what a run is about to create is written down first, under a lock that lives as long as the run.
 
-What came of it is written down by its id as soon as it has one. By a name alone nothing is ever taken for a run's own:
-the same name may be somebody else's by the time that anybody looks. :mod:`belongings` has the rule.
+A container is recorded by its id as soon as it has one. Nothing is ever taken for a run's own because of its name
+alone: the same name may be somebody else's by the time that anybody looks. :mod:`belongings` has the rule.
 
-A run's folder holds its lock, its record, its kubeconfigs and Pulumi state. The lock is the kernel's (flock): it goes
-with the process, however that ends. So a run whose lock is free is dead, and what it recorded may be removed; a run
-whose lock is held lives, and nobody touches what is its own. A run that was *kept* on purpose is marked so, and only
-``k8ssec down`` removes it.
+A run's folder holds its lock, its record, its kubeconfigs and Pulumi state. The lock is the kernel's (flock): it is
+released when the process ends, in whatever way. So a run whose lock is free is dead, and what it recorded may be
+removed; a run whose lock is held lives, and nobody touches what is its own. A run that was *kept* on purpose is marked
+so, and only ``k8ssec down`` removes it.
 
-Making a folder and taking its lock are two steps, so whoever does the one or looks at the other holds the ledger's own
-lock meanwhile, for milliseconds: a folder without a holder is always a dead run's, never one that is just beginning.
+Making a folder and taking its lock are two steps. Whoever makes a folder, or looks whether its lock is held, holds the
+ledger's own lock for those milliseconds. So a folder whose lock nobody holds is a dead run's, never one that is just
+beginning.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ _BEGINNING = 4096
 _LEDGER_SECONDS = 10
 
 AnnouncedKind = Literal["cluster", "container"]
-"""What a name that was written ahead is to name."""
+"""What kind of thing a name is for that was recorded in advance."""
 
 
 def state_root() -> Path:
@@ -74,7 +75,7 @@ class Attendant(Protocol):
         ...
 
     def dismiss(self) -> None:
-        """Let it go."""
+        """Tell it that nothing more is made, so that it ends."""
         ...
 
 
@@ -89,7 +90,7 @@ class Run:
     passphrase: str = field(default="", repr=False)
     """What the state of stacks that workers share is encrypted with; never written down."""
     recorder: Attendant | None = field(default=None, repr=False)
-    """Who writes down what this process makes, once there is one."""
+    """The recorder that writes down what this process makes, once there is one."""
     _lock: Lock | None = field(default=None, repr=False)
 
     @classmethod
@@ -98,7 +99,7 @@ class Run:
 
         Args:
             root: where runs are recorded; None for :func:`state_root`.
-            docker: the daemon's address, so that a sweep looks for what this run created where it is.
+            docker: the daemon's address, so that a sweep looks on that daemon for what this run created.
 
         Raises:
             SettingsError: the state directory is not ours to write into.
@@ -120,7 +121,7 @@ class Run:
 
     @property
     def own(self) -> str:
-        """Part of the names of what no other worker shares: the run's id, and which worker this is."""
+        """Begins the names of what no other worker shares: the run's id, and which worker this is."""
         return f"{self.id}-{self.worker}" if self.worker else self.id
 
     def name(self, suffix: str = "") -> str:
@@ -133,7 +134,7 @@ class Run:
         return self.directory / "mark"
 
     def uses(self, docker: str, daemon: str) -> None:
-        """Write down which docker daemon the run creates things with, where it was not known as it began.
+        """Write down which docker daemon the run creates things with, if that was not known when the run began.
 
         Args:
             docker: the daemon's address.
@@ -146,7 +147,7 @@ class Run:
         self._append({"kind": kind, "name": name, "at": time.time()})
 
     def made(self, containers: Iterable[DockerContainer]) -> None:
-        """Write down containers of this run by their ids, with their anonymous volumes; those that are known are not."""
+        """Write down containers of this run by id, with their anonymous volumes; recorded ones are skipped."""
         known = {each.id for each in read_run(self.directory).made}
         for each in containers:
             if each.id not in known:
@@ -156,7 +157,7 @@ class Run:
         """Write down an object that was made on a cluster which is not this run's.
 
         Args:
-            path: of its URL.
+            path: the path of the object's URL.
         """
         self._append({"object": path, "uid": uid, "on": cluster})
 
@@ -180,19 +181,19 @@ class Run:
         self._append({"settled": recorder})
 
     def dismiss_recorder(self) -> None:
-        """Let the recorder of this process go, if there is one: nothing is made any more."""
+        """End the recorder of this process, if there is one: this process makes nothing more."""
         if self.recorder is not None:
             self.recorder.dismiss()
             self.recorder = None
 
     def keep(self) -> None:
-        """Mark the run as kept on purpose, and let its lock go."""
+        """Mark the run as kept on purpose, and release its lock."""
         self.dismiss_recorder()
         (self.directory / _KEPT).touch()
         self.release()
 
     def end(self) -> None:
-        """Forget the run: what it created is gone."""
+        """Delete the run's record: what it created is gone."""
         self.dismiss_recorder()
         if self.directory.exists():
             # Renamed first: half a folder would look like a dead run to others.
@@ -202,7 +203,7 @@ class Run:
         self.release()
 
     def release(self) -> None:
-        """Let the lock go, if it is held."""
+        """Release the lock, if it is held."""
         if self._lock is not None:
             self._lock.release()
 
@@ -224,12 +225,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A name that was written down before anything bore it."""
+    """A name that was recorded before anything had it."""
 
     kind: str
     name: str
     at: float
-    """When, in seconds since the epoch; infinite in a record of before times were written down."""
+    """When it was recorded, in seconds since the epoch; infinite in a record of a version that wrote no times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +244,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class MadeObject:
-    """An object that a run made on a cluster of somebody else's."""
+    """An object that a run made on somebody else's cluster."""
 
     path: str
     uid: str
@@ -268,11 +269,11 @@ class Recorded:
     made: tuple[Made, ...]
     """All that it is known to have created, oldest first."""
     objects: tuple[MadeObject, ...]
-    """What it made on clusters that are not its own, oldest first; most of it is gone again."""
+    """What it made on clusters that are not its own, oldest first; most of them are removed already."""
     last_sign: float
-    """When whoever writes this record last said that it lives, in seconds since the epoch; 0 where it never did."""
+    """When a recorder last gave a sign of life, in seconds since the epoch; 0 if none ever did."""
     settled: bool
-    """Whether all who write it have recorded what there was, before they went."""
+    """Whether every recorder had recorded everything before it ended."""
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -319,7 +320,7 @@ def claim(directory: Path) -> Recorded | None:
     """Take over a run that no process holds, dead or kept; the caller releases it or ends it.
 
     Returns:
-        what it recorded, or None where it lives or is gone.
+        what the run recorded, or None if the run lives or is gone.
     """
     lock = _take(directory)
     if lock is None:

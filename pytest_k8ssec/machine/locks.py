@@ -1,6 +1,6 @@
-"""A lock on a file that is the kernel's: it goes with the process that holds it, however that ends.
+"""File locks of the kernel (flock): one is released when the process that holds it ends, in whatever way.
 
-Unlike filelock, this never makes a folder that is gone come back, and what was locked may be renamed.
+Unlike filelock, this never recreates a folder that was removed, and a locked file may be renamed.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Lock:
         _held.add(self)
 
     def forget(self) -> None:
-        """Close it in a process that was forked off; whoever holds it goes on holding it."""
+        """Close it in a forked process; the process that holds it goes on holding it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def release(self) -> None:
-        """Let it go; a second time does nothing."""
+        """Release it; a second call does nothing."""
         if self._descriptor >= 0:
             # Said outright: closing alone would leave it with children that were forked meanwhile.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -69,7 +69,7 @@ def take(path: Path) -> Lock | None:
 
 @contextmanager
 def waited_for(path: Path, deadline: float) -> Iterator[None]:
-    """Hold a lock, once whoever has it lets it go.
+    """Wait until a lock is free, then hold it.
 
     Raises:
         TimeoutError: that took too long.

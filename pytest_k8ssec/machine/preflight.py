@@ -1,7 +1,7 @@
-"""What can be known before a cluster is made: that all folders take what a run writes, and that there is room for it.
+"""Checks before a cluster is made that all folders which a run writes into can be written and have enough room.
 
-A disk that fills up in the middle costs minutes and leaves half a cluster. So each folder gets a real file, which goes
-again, and docker's own is asked for its free space where that is on this machine.
+A disk that fills up in the middle costs minutes and leaves half a cluster. So a real file is written into each folder
+and removed. Docker's own folder is asked for its free space, if it is on this machine.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class Place:
     what: str
     path: Path
     enough: int
-    """Bytes."""
+    """Bytes that a run needs there."""
     fix: str
-    """How to name another one."""
+    """How to choose another one."""
 
 
 def check(settings: Settings) -> None:
     """Look at all places that a run with these settings needs.
 
     Raises:
-        SettingsError: one can't be written, or has too little room; the first is told.
+        SettingsError: one can't be written, or has too little room; only the first is reported.
         ToolMissing: there is no docker client.
     """
     for place in places_written(settings):

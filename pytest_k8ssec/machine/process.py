@@ -55,12 +55,12 @@ def run(
     """Run ``argv`` to its end in a process group of its own.
 
     Args:
-        argv: command and arguments; secrets belong into ``stdin`` or ``env``, as errors quote the arguments.
+        argv: command and arguments; secrets belong in ``stdin`` or ``env``, as errors quote the arguments.
         deadline: seconds until the whole group is ended.
         env: the complete environment, or None for the present one; loopback is excepted from its proxies.
         stdin: what the command reads; empty means end of file at once.
         check: whether an exit code other than 0 is an error.
-        mark: id of the run that it belongs to, where a sweep must be able to end it once this process was killed.
+        mark: id of the run that it belongs to, if a sweep must be able to end it after this process was killed.
 
     Raises:
         CommandError: it could not be started, ran past its deadline, or (with ``check``) failed.
@@ -88,7 +88,7 @@ def run(
         if isinstance(error, subprocess.TimeoutExpired):
             # Not what is on standard output, which may be half of a secret.
             said = Completed(tuple(argv), -1, b"", stderr).errors
-            raise CommandError(f"{_show(argv)}: no end after {deadline:g} s", details=said) from error
+            raise CommandError(f"{_show(argv)}: did not end within {deadline:g} s", details=said) from error
         raise
     done = Completed(tuple(argv), process.returncode, stdout, stderr)
     if check and done.code != 0:

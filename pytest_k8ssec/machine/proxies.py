@@ -1,7 +1,7 @@
-"""Which addresses no proxy of the user's may stand before: loopback, and the cluster under test.
+"""Addresses that must be reached without the user's proxy: loopback, and the cluster under test.
 
-A proxy for the way out is no way to this machine, nor to containers on it, and whoever runs it must not see the requests
-of a cluster's administrator. Downloads keep the proxy: they go elsewhere.
+A proxy for the internet does not lead to this machine or to containers on it, and its operator must not see the
+requests of a cluster's administrator. Downloads keep the proxy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 LOOPBACK = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1", "[::1]", "0.0.0.0")  # noqa: S104 - compared, never bound
-"""As tools compare them: some know networks, some only texts, and some ask for brackets."""
+"""In every notation that tools compare: some know networks, some compare text only, and some ask for brackets."""
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy", "socks_proxy", "ws_proxy", "wss_proxy")
 _EXCEPTIONS = ("NO_PROXY", "no_proxy")
 _OF_GRPC = "no_grpc_proxy"
@@ -33,7 +33,7 @@ def is_loopback(host: str) -> bool:
 def direct(env: Mapping[str, str], hosts: Iterable[str] = ()) -> dict[str, str]:
     """An environment for a child, in which loopback and some hosts are reached without a proxy.
 
-    What the user excepted stays excepted, in whichever case it was written; without a proxy nothing changes.
+    The user's own exceptions stay, from ``NO_PROXY`` and from ``no_proxy``. Without a proxy nothing changes.
 
     Args:
         env: the environment that it would get otherwise.

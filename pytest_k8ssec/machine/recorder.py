@@ -1,9 +1,10 @@
 """The recorder: a small process beside each process of a run that makes containers. It outlives a kill of that process.
 
-What kind makes has an id only once it is made, and whoever waits for it may be killed in that instant. So the recorder
-listens to docker, and writes down each container of the run by its id as it comes to be. All the while it says that it
-lives. When its parent is gone without a word it ends what the parent had started, lets docker finish what it was asked
-for, writes that down too, and goes. See :mod:`belongings` for what follows from that.
+A container that kind makes has an id only once it exists, and the process that waits for the id may be killed in that
+instant. So the recorder listens to docker, and writes down the id of each container of the run as soon as it exists.
+Meanwhile it gives signs of life. When its parent ends without a word, the recorder ends what the parent had started,
+lets docker finish what docker was asked for, writes that down too, and ends. See :mod:`belongings` for what follows
+from that.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Recorder:
         return self._process.poll() is None
 
     def dismiss(self) -> None:
-        """Let it go: all that was made is written down. A process that was forked off has none to let go."""
+        """End it: all that was made is written down. In a forked process this does nothing."""
         if os.getpid() != self._parent:
             return
         assert self._process.stdin is not None
@@ -64,7 +65,7 @@ class Recorder:
 
 
 def attend(run: Run) -> None:
-    """Have a recorder for this process, from now until the run is over; called before a name is written ahead.
+    """Start a recorder for this process, until the run is over. Called before a name is recorded in advance.
 
     Raises:
         ClusterError: it does not start.
@@ -109,13 +110,13 @@ def await_recorders(run: Run) -> None:
                 pass
         except TimeoutError as error:
             raise ClusterError(
-                f"recorder {sign.name} of run {run.id}: still works",
+                f"recorder {sign.name} of run {run.id}: has not ended yet",
                 fix=f"try again later, or end it: kill {sign.name}",
             ) from error
 
 
 def keep_record(directory: Path, parent: int) -> None:
-    """Record what a process's containers are, until it says that it is done, or is gone."""
+    """Record a process's containers, until the process says that it is done, or is gone."""
     run = Run.join(directory)
     over = threading.Event()
     sign = run.sign_file(os.getpid())

@@ -92,7 +92,7 @@ def location(name: str, cache: Path) -> Path:
 
 
 def reaches(host: str, port: int = 443) -> bool:
-    """Whether a host takes a connection within seconds; behind a proxy that can't be told, and is taken for granted."""
+    """Whether a host accepts a connection within seconds; behind a proxy this can't be tested, and is assumed."""
     if any(name.lower() in ("https_proxy", "all_proxy") for name in os.environ):
         return True
     answered = threading.Event()

@@ -1,4 +1,4 @@
-"""Signals: an end that was asked for must still clean up, and a clean-up must not be cut off."""
+"""Signals: a run that is asked to end must still clean up, and a clean-up must not be interrupted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def interrupt(number: int, _: FrameType | None = None) -> None:
 
 
 def obey_sigterm() -> Callable[[], None]:
-    """Have SIGTERM end this process in good order. Returns what puts back how it was."""
+    """Make SIGTERM end this process in good order. Returns a function that restores what was before."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None  # only the main thread may say what a signal does
     before = signal.signal(signal.SIGTERM, interrupt)

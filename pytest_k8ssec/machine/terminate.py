@@ -1,7 +1,8 @@
-"""Ends commands that were started, and all that they have started; one that makes a container is let finish that.
+"""Ends commands, and all that they have started; a command that is making a container may finish that first.
 
-A `docker run` that is cut off is not undone: the daemon goes on, and seconds later a container is there that nobody
-looks for any more. It copies a node's files meanwhile, so it lasts. Waited for, its container can be found and removed.
+Killing `docker run` does not undo it: the daemon goes on, and seconds later there is a container that nobody looks for
+any more. Making it takes a while, as the daemon copies a node's files. If the command may finish, its container can be
+found and removed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import psutil
 
 RUN_VARIABLE = "K8SSEC_RUN"
-"""Environment variable by which a run's long-lived commands, and all that these start, are known again."""
+"""Environment variable by which a run's long-lived commands, and all that these start, are recognised."""
 BY = "K8SSEC_BY"
 """Environment variable that tells which process of the run started them, by its id."""
 
@@ -35,9 +36,9 @@ def end_group(leader: int) -> int:
 
 
 def end_marked(run_id: str, *, by: int | None = None) -> int:
-    """Kill what a run started under its mark and did not end itself, as it was killed; nothing else bears that mark.
+    """Kill what a killed run had started under its mark and left behind; nothing else has that mark.
 
-    Killed and not asked: what they were making is removed next.
+    They are killed, not asked to end: what they were making is removed next.
 
     Args:
         by: the process of the run whose commands they are; None for all of the run.

@@ -1,4 +1,4 @@
-"""Frozen cgroups of containers that are to go.
+"""Thaws frozen cgroups of containers that are to be removed.
 
 With cgroup v1, runc freezes a container's cgroup for a moment whenever it changes the devices there. A node that is
 killed in that moment leaves processes of its pods frozen, and a frozen process does not die: docker then says for good
@@ -16,13 +16,13 @@ FREEZER_ROOT = Path("/sys/fs/cgroup/freezer/docker")
 
 
 def thaw(containers: Iterable[str], root: Path = FREEZER_ROOT) -> list[Path]:
-    """Thaw whatever is frozen below these containers; where that is not ours to do, nothing happens.
+    """Thaw all frozen cgroups of these containers; without the right to do so, nothing happens.
 
     Args:
         containers: docker's ids, not names.
 
     Returns:
-        the states that were changed.
+        the state files that were changed.
     """
     thawed = []
     for container in containers:

@@ -1,7 +1,7 @@
 """Finds docker, kind, pulumi, the Kubernetes provider plugin and the images; never installs, starts or compiles.
 
 Each is looked for on PATH (images: in docker's local store), then in the cache that ``make tools`` fills, then as a
-pinned public release with its checksum. What can't be had is an error that names the command which gets it.
+pinned public release with its checksum. If it is in none of these places, the error names the command that gets it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def find_tool(name: str) -> Tool:
     """``kind``, ``pulumi`` or ``kubectl``.
 
     Raises:
-        ToolMissing: it is not to be had; the text tells what was tried.
+        ToolMissing: it was not found and could not be fetched; the message says what was tried.
     """
     if here := installed(name):
         return here
@@ -124,7 +124,7 @@ def probe_image() -> Image:
     """The image that probes run in, in the local store.
 
     Raises:
-        ToolMissing: it is neither there nor can it be pulled.
+        ToolMissing: it is not there and can't be pulled.
     """
     chosen = choose_probe_image()
     _fetch(chosen)

@@ -49,7 +49,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """No control that was asked for is missed."""
+    """Add the packaged controls that pytest would skip because of the folder that they lie in."""
     report = yield
     if isinstance(collector, pytest.Session) and report.passed and collector.config.stash[SETTINGS].controls:
         report.result = [*report.result, *_hidden_controls(collector)]

@@ -24,9 +24,9 @@ from pytest_k8ssec.secrecy.stream import draw_curtain
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
-    """Before any code of the user's runs: its secrets are known, and standard output and error shut to them.
+    """Before any code of the user's runs, register its secrets, and redact standard output and error.
 
-    A wrapper, as pytest's capture is one: what stands outside of it are the real streams.
+    It is a wrapper, as pytest's capture is one: outside of the capture are the real streams.
     """
     draw_curtain(sys.stdout, sys.stderr)
     with suppress(SettingsError, pytest.UsageError):  # told once all is configured
@@ -77,7 +77,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A test whose name holds a secret, by an id that its author gave, is called otherwise, in pytest's cache too."""
+    """Rename a test whose name holds a secret, by an id that its author gave; in pytest's cache too."""
     hidden = redact(item.name)
     if hidden != item.name and item.parent is not None:
         item.name = hidden
@@ -89,7 +89,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """What is logged to a file passes redaction."""
+    """Redact what is logged to a file."""
     logs = session.config.pluginmanager.get_plugin("logging-plugin")
     handler = getattr(logs, "log_file_handler", None)
     if isinstance(handler, logging.Handler):
@@ -109,7 +109,7 @@ class _Redacted(logging.Formatter):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
-    """A worker of xdist sends it to a controller that does not know the worker's secrets."""
+    """Redact a warning: a worker of xdist sends it to a controller that does not know the worker's secrets."""
     text = str(warning_message.message)
     hidden = redact(text)
     if hidden != text:
@@ -118,14 +118,14 @@ def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_internalerror(excrepr: Any) -> None:
-    """An error within pytest, which each reporter takes from the same object."""
+    """Redact an error within pytest: each reporter takes it from the same object."""
     text = redact(str(excrepr))
     vars(excrepr)["toterminal"] = lambda writer: writer.line(text)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """JUnit XML also has properties of the suite, and attributes that tests add past their reports."""
+    """Redact what JUnit XML has beside reports: properties of the suite, and attributes that tests add."""
     yield
     target = session.config.getoption("xmlpath", None)
     if target and not hasattr(session.config, "workerinput"):

@@ -1,6 +1,6 @@
-"""The fixtures that tests ask for. Thin: each one is a line of a testbed, or a factory of probes.
+"""The fixtures that tests ask for. Each one returns a part of a testbed, or makes probes.
 
-They ask for nothing but one another and ``request``, which nobody can define anew: see ``guard``.
+They use only one another and ``request``, which nobody can override: see ``guard``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Made = TypeVar("_Made")
 
 @pytest.fixture(scope="session")
 def k8ssec_testbeds(request: pytest.FixtureRequest) -> Testbeds:
-    """Internal: all that this process holds; begun at its first use."""
+    """Internal: the testbeds of this process, begun at their first use."""
     from pytest_k8ssec.plugin import session
 
     return _or_fail(lambda: session.testbeds(request.config))
@@ -71,7 +71,7 @@ def stack(k8ssec_testbed: Testbed) -> Stack:
 
 @pytest.fixture(scope="session")
 def deployed(k8ssec_testbed: Testbed) -> Stack | None:
-    """The stack where one was named, else None: for tests of the cluster that a stack's objects can influence."""
+    """The stack if one was named, else None: for tests of the cluster that a stack's objects can influence."""
     return _or_fail(lambda: k8ssec_testbed.expected_stack)
 
 
@@ -132,8 +132,8 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.Fix
     """What is within reach of whoever gets into a container of a workload.
 
     ``graph = blast_radius(workload)`` walks the attack graph from a twin of it. Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
-    ``blast_radius.baseline`` is what blast-radius.yaml beside Pulumi.yaml agrees to. Each test looks anew; one that changes the
-    cluster between two walks calls ``blast_radius.forget()``.
+    ``blast_radius.baseline`` is the agreed radius, from blast-radius.yaml beside Pulumi.yaml. Each test walks anew; one
+    that changes the cluster between two walks calls ``blast_radius.forget()``.
     """
     from pytest_k8ssec.attack import baseline
     from pytest_k8ssec.attack.radius import BlastRadius
@@ -145,7 +145,7 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.Fix
 
 @pytest.fixture
 def allowed(request: pytest.FixtureRequest) -> Mapping[str, str]:
-    """Subject to reason, of what ``[tool.k8ssec.allow]`` declares for the control that asks."""
+    """The exceptions that ``[tool.k8ssec.allow]`` declares for the control that asks: subject to reason."""
     from pytest_k8ssec.catalogue.control import control_of
 
     control = control_of(request.function)

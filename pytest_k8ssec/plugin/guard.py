@@ -1,8 +1,8 @@
 """Packaged controls get our fixtures, whatever a conftest or another plugin defines under those names.
 
-A control whose ``cluster`` is somebody's mock holds against nothing. In tests of users, and in controls of their own, the
-nearest fixture of a name wins, as everywhere in pytest; in ours only ours do. Both ask the same fixtures of the session,
-so that they share one cluster.
+A control whose ``cluster`` is a mock proves nothing. In users' tests and in their own controls the nearest fixture of a
+name wins, as everywhere in pytest; in packaged controls our fixtures always win. Both use the same session fixtures, so
+that they share one cluster.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def guarded_names() -> frozenset[str]:
 
 
 def install(session: pytest.Session) -> None:
-    """From here on a packaged control that is collected is given our fixtures."""
+    """From here on, give our fixtures to each packaged control that is collected."""
     # Which fixture a name stands for can't be said in a public way. pytest (8.3 to 9.2) asks this one method, once for each
     # test function, before anybody parametrizes it; should it ask another one some day, `replaced` fails each control.
     manager: Any = session._fixturemanager  # noqa: SLF001 - as above
@@ -47,7 +47,7 @@ def install(session: pytest.Session) -> None:
 
 
 def own_fixtures(session: pytest.Session) -> dict[str, tuple[Any, ...]]:
-    """Our definition of each name, as the plugin registered it; none where somebody took it away."""
+    """Our definition of each name, as the plugin registered it; none if somebody removed it."""
     manager: Any = session._fixturemanager  # noqa: SLF001 - see install
     return {
         name: tuple(each for each in manager.getfixturedefs(name, session) or () if _is_ours(each))[:1]
@@ -56,7 +56,7 @@ def own_fixtures(session: pytest.Session) -> dict[str, tuple[Any, ...]]:
 
 
 def insist(item: pytest.Item) -> None:
-    """Give a packaged control our fixtures once more: who parametrizes a test puts values in their place."""
+    """Give a packaged control our fixtures once more: parametrizing a test may have put values in their place."""
     if packaged_control(getattr(item, "function", None)) is None:
         return
     given: Any = item
@@ -65,7 +65,7 @@ def insist(item: pytest.Item) -> None:
 
 
 def replaced(item: pytest.Function) -> list[str]:
-    """What a packaged control was given that did not come from our fixtures, by whatever means; [] for other tests."""
+    """Names of fixtures whose value a packaged control did not get from us, by whatever means; [] for other tests."""
     if packaged_control(item.function) is None:
         return []
     own = own_fixtures(item.session)
@@ -78,7 +78,7 @@ def replaced(item: pytest.Function) -> list[str]:
 
 
 def resolver(item: pytest.Function, pack: Pack) -> Callable[[str], Any]:
-    """What gives a sabotage the fixtures that it names: ours where it is a packaged one, whichever test it runs before."""
+    """Gives a sabotage the fixtures that it names: ours if it is packaged, whichever test it runs before."""
     # A sabotage names fixtures as a test does; there is no public way to ask an item for one.
     request: Any = item._request  # noqa: SLF001 - as above
     if packaged_control(item.function) is None and all(is_control_file(_file(each.live)) for each in pack.members):

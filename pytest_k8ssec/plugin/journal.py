@@ -1,6 +1,6 @@
 """Results that are written down as they come, so that a long run goes on where it was interrupted.
 
-What an earlier run found counts only where nothing that decides a verdict has changed since: the package, the stack, the
+What an earlier run found counts only if nothing that decides a verdict has changed since: the package, the stack, the
 kind configuration, the settings. Only results that were as they must be are taken over; the rest is run again.
 """
 
@@ -23,7 +23,7 @@ _SKIPPED = {"__pycache__", ".venv", "node_modules"}
 
 
 class Journal:
-    """One file, a line a result, under a first line that tells what it was made with.
+    """One file, one line for each result, below a first line that says what it was made with.
 
     Args:
         file: its place.
@@ -31,13 +31,13 @@ class Journal:
 
     Raises:
         DiskError: it can't be written.
-        SettingsError: a file of somebody else's has that name.
+        SettingsError: another file has that name.
     """
 
     def __init__(self, file: Path, fingerprint: str) -> None:
         self._file = file
         if file.is_file() and file.stat().st_size and not _is_journal(file):
-            raise SettingsError(f"{file}: is no journal of ours", fix="name another directory with --k8ssec-report")
+            raise SettingsError(f"{file}: is not a journal of ours", fix="name another directory with --k8ssec-report")
         self._header = {"fingerprint": fingerprint}
         self.earlier = self._read()
         """Test to its result, of the interrupted run."""
@@ -50,7 +50,7 @@ class Journal:
             file.write(json.dumps({"test": test, "entry": redacted(entry)}) + "\n")
 
     def end(self) -> None:
-        """There is nothing left to go on with."""
+        """Remove the file: there is nothing left to resume."""
         self._file.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Any]:

@@ -89,5 +89,5 @@ def _is_distributed(config: pytest.Config) -> bool:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Whatever is still there goes, also where the session broke off; after its regular end there is nothing left."""
+    """Remove what is still there, also if the session broke off; after its regular end nothing is left."""
     session.close(config, failed=True)

@@ -1,8 +1,8 @@
-"""``--k8ssec-sabotage``: each control becomes [intact], [sabotaged] and [restored], and stands by the others' sabotages.
+"""``--k8ssec-sabotage``: a control becomes [intact], [sabotaged] and [restored], and runs beside others' sabotages.
 
 First every control runs on the intact cluster. After that the phases of one pack of sabotages stay next to each other, so
-that it is put in force once: the controls that must notice, then every other control as a bystander, which must not; then
-the controls again on what was restored.
+that it is put in force once: the controls that must notice, then every other control as a bystander, which must not
+notice; then the controls again after the sabotage was undone.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def ordered_phases(
 ) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """The chosen items in the order that sabotages need, and those that are left out.
 
-    Every [intact] comes first: a control is judged beside a sabotage by what it said without. A chosen phase brings its
-    control's [intact] along; a bystander stays only where a [sabotaged] of its pack was chosen.
+    Every [intact] comes first: what a control says beside a sabotage is compared with what it said without. A chosen
+    phase brings its control's [intact] along; a bystander stays only where a [sabotaged] of its pack was chosen.
     """
     chosen = list(chosen)
     phases = {item: phase for item in chosen if (phase := phase_of(item)) and _control_id(item)}

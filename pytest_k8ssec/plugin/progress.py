@@ -15,7 +15,7 @@ class Progress:
 
     Args:
         tell: prints a line.
-        clock: seconds that only grow.
+        clock: returns the seconds of a monotonic clock.
     """
 
     def __init__(self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,7 +45,7 @@ class Progress:
             self._tell(f"sabotage {self._packs.index(name) + 1} of {len(self._packs)}: {name}{rest}")
 
     def pytest_runtest_logfinish(self) -> None:
-        """One less."""
+        """Count a test that has ended."""
         self._left -= 1
         self._done += 1
 

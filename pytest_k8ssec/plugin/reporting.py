@@ -1,4 +1,4 @@
-"""A result, put into pytest's report, and told in its words; no secret leaves in either."""
+"""Turns a result into pytest's report and status words; no secret leaves in either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A test's records and its ending, turned into its ``Result``.
+"""Turns a test that ran, or that could not run, into its ``Result``.
 
 Whether that passes, fails or skips is said in ``pass_or_fail``; pytest's report gets it in ``reporting``.
 """
@@ -108,7 +108,7 @@ def expectation_for(config: pytest.Config, result: Result) -> Expectation:
 
 
 def judges(item: pytest.Item) -> bool:
-    """Whether the test's ``judge`` is ours, as others may have a fixture of that name; asked before there is one."""
+    """Whether the test's ``judge`` is ours, as others may have a fixture of that name; asked before it is made."""
     if packaged_control(getattr(item, "function", None)) is not None:
         return True
     # Which fixture a name stands for at an item can't be asked in a public way.
@@ -117,5 +117,5 @@ def judges(item: pytest.Item) -> bool:
 
 
 def stands_on_docker(item: pytest.Item) -> bool:
-    """Whether a test works on a cluster that was made, or found, by this process."""
+    """Whether a test uses a cluster that this process made or found."""
     return "k8ssec_testbed" in getattr(item, "fixturenames", ()) and session.begun_testbeds(item.config) is not None

@@ -1,4 +1,4 @@
-"""A test that judges: what is put in force before it, and how its verdict lets it pass or fail."""
+"""Runs a test that judges: puts its sabotage in force first, and lets its verdict decide whether it passes."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def begun_testbeds(config: pytest.Config) -> Testbeds | None:
 
 
 def saboteur(config: pytest.Config, changed: Callable[[], None]) -> Saboteur:
-    """Who holds a live sabotage in force on the base testbed; ``changed`` is told when that is no longer what it was."""
+    """The saboteur of the base testbed; ``changed`` is called when the testbed is no longer what it was."""
     if _SABOTEUR not in config.stash:
         from pytest_k8ssec.sabotages.saboteur import Saboteur
 

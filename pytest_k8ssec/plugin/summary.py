@@ -1,4 +1,4 @@
-"""Collects the results of a run, from all xdist workers too; at the end tells them, writes report.json, cleans up."""
+"""Collects the results of a run, from all xdist workers too; at the end prints them, writes report.json, cleans up."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class Summary:
         self._held = ExitStack()
 
     def describe(self, about: dict[str, Any]) -> None:
-        """Take what is known of the cluster and the stack; of two xdist workers, one may know more than the other."""
+        """Note what is known of the cluster and the stack; of two xdist workers, one may know more than the other."""
         for part, facts in about.items():
             self._about.setdefault(part, {}).update(facts)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
-        """The impatient second Ctrl-C must not cut the clean-up off, which the first one has led to."""
+        """Keep an impatient second Ctrl-C from interrupting the clean-up that the first one began."""
         if session.run_id(self._config):
             self._held.enter_context(signals.held(_PATIENCE))
 
@@ -98,7 +98,7 @@ class Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Signals are what they were, also where the session's end broke off."""
+        """Restore the signal handlers, also if the session's end broke off."""
         self._held.close()
 
     @property
@@ -175,7 +175,7 @@ class Summary:
         }
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The table of verdicts, and below each that is not held what was seen."""
+        """Print the table of verdicts, and below each that is not held the evidence."""
         if not self._entries and not self._lines and not self._unjudged:
             return
 

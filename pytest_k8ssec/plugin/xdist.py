@@ -22,7 +22,7 @@ class Xdist:
         session.lend_to_worker(node.config, node.workerinput)
 
     def pytest_testnodedown(self, node: Any) -> None:
-        """The controller has no cluster of its own to describe in the report: its workers' is theirs together."""
+        """The controller has no cluster of its own: the report describes the one that its workers share."""
         summary: Summary | None = node.config.pluginmanager.get_plugin(SUMMARY)
         told = getattr(node, "workeroutput", {})
         if summary is not None and told.get(_ABOUT):

@@ -70,7 +70,7 @@ class Pool:
 
     Args:
         run_id: part of every name.
-        stack_namespaces: tells where pods may be placed besides our own namespaces; asked only when it matters.
+        stack_namespaces: returns where pods may be placed besides our own namespaces; called only when needed.
     """
 
     def __init__(self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]]) -> None:
@@ -98,7 +98,7 @@ class Pool:
 
         Args:
             purpose: tells it apart from our others.
-            labels: of the namespace; count only when it is created.
+            labels: of the namespace; used only when it is created.
         """
         if purpose not in self._namespaces:
             name = f"k8ssec-{self._run_id}-{purpose}"
@@ -119,7 +119,7 @@ class Pool:
         return self._namespaces[purpose]
 
     def lease(self, *specs: PodSpec) -> list[Pod]:
-        """One running pod a spec, those that are there already or new ones, started side by side.
+        """One running pod for each spec: one that exists already, or a new one. New ones are started side by side.
 
         Raises:
             NoAccess: a pod would have to be placed where we may not write.
@@ -141,14 +141,14 @@ class Pool:
         return self.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
 
     def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:
-        """Something that was found out about the cluster, once, until the cluster changes."""
+        """Find something out about the cluster once, and remember it until the cluster changes."""
         if what not in self._remembered:
             self._remembered[what] = find_out()
         found: _Found = self._remembered[what]
         return found
 
     def refresh(self) -> None:
-        """Give up all pods, and forget what was found out: what they were made under has changed."""
+        """Give up all pods, and forget what was found out: the cluster has changed."""
         for pod in self._leased.values():
             self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
         self._leased.clear()
@@ -159,7 +159,7 @@ class Pool:
         self._outside.append(path)
 
     def close(self) -> None:
-        """Remove what was made, where the cluster outlives the run."""
+        """Remove what was made, if the cluster outlives the run."""
         if not self._cluster.ours:
             for path in (
                 *reversed(self._outside),

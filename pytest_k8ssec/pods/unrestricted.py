@@ -1,4 +1,4 @@
-"""Pods of ours that may do everything, in a namespace that forbids nothing: what attacks look like that succeed."""
+"""Pods of ours that may do everything, in a namespace that forbids nothing: what a successful attack looks like."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unrestricted_namespace(pool: Pool) -> str:
 
 
 def unrestricted_template(node: str, account: str = "") -> dict[str, Any]:
-    """The pod template of such a pod on a node, which mounts an account's token where one is named."""
+    """The pod template of such a pod on a node. It mounts an account's token if an account is named."""
     with_token = {"serviceAccountName": account, "automountServiceAccountToken": True} if account else {}
     return {"spec": {**_TEMPLATE, **with_token, "nodeName": node}}
 

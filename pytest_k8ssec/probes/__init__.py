@@ -16,5 +16,6 @@
 - ``prove_listening``: a TCP connection to each target from where it is allowed; which targets listen.
 - ``write_through``: a Secret of ours through one API server; what it reads back.
 
-More than twelve files: each is one thing that is asked, none knows many others, and a sub-room would only repeat its name.
+More than twelve files: each probes one thing, imports few of the others, and a folder of its own would only repeat its
+name.
 """

@@ -1,4 +1,4 @@
-"""Objects that are offered to the API server as dry runs, to see what admission makes of them."""
+"""Offers objects to the API server as dry runs, to see what admission makes of them."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def admitted(answer: Evidence) -> bool | None:
 
 
 def await_admission(cluster: Cluster, path: str, manifest: dict[str, Any], *, let_in: bool) -> Evidence:
-    """Offer an object until admission treats it as it should: a policy takes a moment, and nobody announces it.
+    """Offer an object until admission decides as expected: a new policy takes a moment, and nothing announces it.
 
     Raises:
-        ProbeError: it did not come to that, or no HTTP answer came.
+        ProbeError: that did not happen in time, or no HTTP answer came.
     """
     end = time.monotonic() + _POLICY_SECONDS
     while True:

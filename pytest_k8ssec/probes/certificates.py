@@ -1,4 +1,4 @@
-"""Certificates of our own making: what anybody can make for themselves, and nobody has a reason to trust.
+"""Makes certificates that anybody could make, and that nobody has a reason to trust.
 
 Cryptography is imported where it is needed, as most runs need none of it.
 """
@@ -25,7 +25,7 @@ class Pair:
 
 @cache
 def foreign_certificate() -> Pair:
-    """A client certificate of a CA that nobody trusts, in the name that etcd's best client has."""
+    """A client certificate of a CA that nobody trusts, in the name of etcd's own client, the API server."""
     return _issue("kube-apiserver-etcd-client", "etcd-ca", signed_by_itself=False)
 
 

@@ -1,7 +1,7 @@
-"""The cloud's metadata service, or on nodes that this run made a listener of ours in its place.
+"""Probes the cloud's metadata service; on nodes that this run made, a listener of ours takes its place.
 
-A node of kind reaches its host's real metadata service where there is one. That is no part of the cluster, so on such nodes
-the listener takes its place, whatever else would answer.
+A kind node reaches the real metadata service of its host, if there is one. That service is not part of the cluster. So
+on nodes that this run made the listener takes its place, whatever else would answer.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def served(cluster: Cluster, node: Node, pod: Pod) -> Iterator[str]:
     Raises:
         NoAccess: nothing answers, and the cluster is not ours to plant something there.
         ProbeError: nothing could be planted.
-        filelock.Timeout: another worker of xdist keeps it for minutes.
+        filelock.Timeout: another worker of xdist holds the address for minutes.
     """
     if not cluster.ours or not node.container:
         if pod.probe(METADATA)[0].outcome is not Outcome.OPEN:

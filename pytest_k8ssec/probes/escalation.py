@@ -1,4 +1,4 @@
-"""The ways from a few rights to all, each a request that changes nothing: a dry run, or a name that is not there.
+"""Ways of privilege escalation, each a request that changes nothing: a dry run, or a name that does not exist.
 
 Sources: https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks;
 what the API server says to who may not: apimachinery's errors.NewForbidden, and its RBAC registry's escalation check

@@ -1,7 +1,7 @@
 """etcd through its v3 API: with the client certificate that stays on the node, or with what an attacker would have.
 
-The v2 API is gone since etcd 3.6: ``/v2/keys`` sees nothing and proves nothing. Requests go to the gRPC gateway
-(https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/), and ask for a count only unless a key of ours is read.
+The v2 API is gone since etcd 3.6: a request to ``/v2/keys`` finds nothing and proves nothing. Requests go to the gRPC
+gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/), and ask for a count only unless a key of ours is read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COUNT_ALL = json.dumps({"key": _bytes("\0"), "range_end": _bytes("\0"), "count_o
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One of etcd's two services, and the harmless request that shows whether it talks to somebody."""
+    """One of etcd's two services, and the harmless request that shows whether it accepts a client."""
 
     name: str
     port: int
@@ -55,10 +55,10 @@ CLIENTS = Door("etcd", ETCD_PORT, "POST", RANGE, COUNT_ALL, "apiserver-etcd-clie
 PEERS = Door("etcd's peers' door", 2380, "GET", "/members", "", "etcd/peer", "etcd's own peer")
 
 OTHER_DOOR = 404
-"""What either service says to the other one's path: with the real certificate, it tells which one listens at an address."""
+"""How each service answers to the other's path: with the real certificate, it shows which one listens at an address."""
 
 IN_PLAIN = "in plain text"
-"""The stranger who does not even speak TLS: one socket may take both."""
+"""A client that does not even speak TLS: one socket may accept both."""
 _MADE_UP = "with a certificate of a made-up CA"
 _STRANGERS = (IN_PLAIN, "without a certificate", _MADE_UP)
 
@@ -75,7 +75,7 @@ def own_ports(cluster: Cluster, node: Node) -> set[int]:
 def by_strangers(
     source: Vantage, door: Door, addresses: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], tuple[Evidence, dict[str, Evidence]]]:
-    """Knock at each address in plain text, without a certificate, and with one of a CA made up on the spot; one exec for all.
+    """Try each address in plain text, without a certificate, and with one of a made-up CA; one exec for all.
 
     Returns:
         by address, what came of a bare connection, and the evidence by as whom it was sent.
@@ -100,7 +100,7 @@ def by_strangers(
 
 
 def with_real_certificate(cluster: Cluster, node: Node, door: Door, host: str, port: int) -> Evidence:
-    """Knock with the certificate that opens the door, used on the node by root: it never leaves it.
+    """Send the request with the service's real certificate, which root uses on the node: it never leaves the node.
 
     Raises:
         ProbeError: the node could not be asked.
@@ -111,7 +111,7 @@ def with_real_certificate(cluster: Cluster, node: Node, door: Door, host: str, p
 def with_certificate(
     cluster: Cluster, node: Node, door: Door, host: str, port: int, *, name: str, owner: str
 ) -> Evidence:
-    """Knock with a certificate that lies on a control-plane node, used there by root: it never leaves it.
+    """Send the request with a control-plane node's certificate, which root uses there: it never leaves the node.
 
     Args:
         name: of the certificate and its key, below kubeadm's PKI directory and without their endings.
@@ -214,5 +214,5 @@ def _json(body: bytes, node: Node) -> dict[str, Any]:
     except ValueError:
         raise ProbeError(f"etcd on {node.name}: answered with something that is not JSON") from None
     if not isinstance(found, dict):
-        raise ProbeError(f"etcd on {node.name}: answered with something that is no object")
+        raise ProbeError(f"etcd on {node.name}: answered with something that is not a JSON object")
     return found

@@ -1,4 +1,4 @@
-"""What a cluster opens to the outside at this moment, and how to open something of ours."""
+"""Which ports a cluster opens to the outside at this moment, and a listener that proves an address to be in reach."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
 
 
 def on_node(opened: list[Opened], node: Node) -> dict[int, str]:
-    """By whom which ports of one node were asked for."""
+    """The ports of one node that were asked for, and by whom."""
     return {each.port: each.by for each in opened if each.node in ("", node.name)}
 
 
@@ -62,7 +62,7 @@ def listener_here(address: str) -> Iterator[Tcp]:
         the task that reaches it.
 
     Raises:
-        NoAccess: this machine has no such address, as where docker runs on another one.
+        NoAccess: this machine has no such address, for example because docker runs on another one.
     """
     nonce = secrets.token_hex(8)
     try:

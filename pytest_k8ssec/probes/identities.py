@@ -22,7 +22,7 @@ TOKEN_SECONDS = 600
 """The shortest life that the API server grants."""
 
 NOBODY = "k8ssec-no-such"
-"""Name of an object that does not exist: who may touch it is told 404, who may not is told 403."""
+"""Name of an object that does not exist: whoever may access it gets 404, whoever may not gets 403."""
 
 PUBLIC_BOOTSTRAP_TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - everybody knows it
 """Not a secret: it is in kind's source, and in kubeadm's documentation."""
@@ -63,7 +63,7 @@ class Identity:
         return api_evidence(self.user, what or f"{method} {path}", answer)
 
     def who_am_i(self) -> Evidence:
-        """Ask the API server whom the token makes us (SelfSubjectReview): 201, and the user's name as the detail.
+        """Ask the API server whom the token stands for (SelfSubjectReview): 201, and the user's name as the detail.
 
         Raises:
             ProbeError: no HTTP answer came.
@@ -76,7 +76,7 @@ class Identity:
         )  # fmt: skip
 
     def rules(self, namespace: str) -> RbacRules:
-        """What RBAC grants it in a namespace, told by the API server itself (SelfSubjectRulesReview).
+        """What RBAC grants the identity in a namespace, according to the API server itself (SelfSubjectRulesReview).
 
         Raises:
             ProbeError: no HTTP answer came.
@@ -95,7 +95,7 @@ class Identity:
         )
 
     def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
-        """Ask the API server whether it may (SelfSubjectAccessReview): ``Outcome.DONE`` if so, ``ABSENT`` if not.
+        """Ask the API server for one right (SelfSubjectAccessReview): ``Outcome.DONE`` if so, ``ABSENT`` if not.
 
         Raises:
             ProbeError: no HTTP answer came, or one that says nothing.
@@ -122,7 +122,7 @@ class Identity:
 
 
 def self_review(host: str, port: int, token: str, identity: str) -> Http:
-    """The task that asks an API server, from wherever it is sent, whom a token makes us; 201 where it is accepted."""
+    """The task that asks an API server, from wherever it is sent, whom a token stands for; 201 if it is accepted."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     return Http(host, port, _REVIEW, method="POST", body=json.dumps(_review()), headers=headers, identity=identity)
 
@@ -142,7 +142,7 @@ class RbacRules:
         return any(not rule.get("resourceNames") for rule in self._covering(verb, resource, group))
 
     def names(self, verb: str, resource: str, *, group: str = "") -> list[str]:
-        """Objects that a right is granted on by their names: what asking for a made-up name can't find out."""
+        """Names of objects that a right is granted on by name: asking for a made-up name can't find these out."""
         return sorted(
             {name for rule in self._covering(verb, resource, group) for name in rule.get("resourceNames", ())}
         )
@@ -254,7 +254,7 @@ def _grant(pool: Pool, namespace: str, name: str) -> str:
 
 
 def administrator(cluster: Cluster, method: str, path: str, **options: Any) -> Evidence:
-    """What our own credentials are told: that it is anything but 403 shows that a request is as it should be.
+    """The answer to our own credentials: any status but 403 shows that the request itself is correct.
 
     Raises:
         ProbeError: no HTTP answer came.

@@ -1,4 +1,4 @@
-"""Looks for secret values in all that a cluster shows, and plants a marker by which such a search proves itself."""
+"""Looks for secret values in everything that a cluster shows, and plants a marker that such a search must find."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Search:
     where: str
     finds: tuple[tuple[str, Leak], ...]
     cut: tuple[str, ...] = ()
-    """Documents of which the beginning only was looked at."""
+    """Documents of which only the beginning was searched."""
 
     def of(self, name: str) -> Search:
         """What was found of one value."""
@@ -54,7 +54,7 @@ class Search:
 
 
 def in_objects(api: KubeApi, namespaces: Sequence[str], values: Mapping[str, str]) -> Search:
-    """Look for values, by name, in every object of these namespaces and of none.
+    """Look for values, by name, in every object of these namespaces, and in every object outside of namespaces.
 
     A document's name is ``Kind namespace/name``.
 

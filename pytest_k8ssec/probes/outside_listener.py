@@ -41,12 +41,12 @@ else:
     sys.exit("no listener")
 print(nonce, socket.gethostbyname(socket.gethostname()))
 """
-"""It goes on when the command has ended, and with its container; asked again, it tells what is there, and adds ports."""
+"""The listener outlives this command and ends with its container. Run again, it reports the listener and adds ports."""
 _KNOWN = "/tmp/k8ssec-listener"  # noqa: S108 - in a container of ours
 
 
 def outside_listener(cluster: Cluster, ports: Iterable[Port]) -> dict[Port, Task]:
-    """The tasks that reach a listener of ours beside the nodes, by port; by TCP it is made sure that it was that one.
+    """The tasks that reach a listener of ours beside the nodes, by port; the TCP answer proves that it was this one.
 
     Raises:
         ProbeError: there is none.

@@ -1,4 +1,4 @@
-"""Files of ours on a node, for pods to look for; gone again in every ending."""
+"""Files of ours on a node, for pods to look for; removed again in every ending."""
 
 from __future__ import annotations
 

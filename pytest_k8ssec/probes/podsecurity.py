@@ -1,4 +1,4 @@
-"""Pods that break one rule of the Pod Security Standards each, and a compliant one, to offer to admission as dry runs.
+"""Pods that each break one rule of the Pod Security Standards, and a compliant one, offered to admission as dry runs.
 
 Rules and levels: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """

@@ -23,7 +23,7 @@ from pytest_k8ssec.pods.pool import Pod, Pool
 ENFORCE_SECONDS = 30
 """How long enforcement may take."""
 SETTLE_SECONDS = 10
-"""How long all new pods of one request may be ahead of the rules for them."""
+"""How long new pods of one request may run before the rules for them are in force."""
 _TIMEOUT = 0.6
 """Seconds that one attempt waits: both ends are pods of ours on one machine or one network."""
 
@@ -37,11 +37,11 @@ class PolicyStep:
     attempts: tuple[tuple[str, Evidence], ...]
     """(path, evidence) of the last attempts; the path reads ``TCP, same node``."""
     milliseconds: float
-    """From the policy's creation until all attempts were as expected, or until patience ended."""
+    """From the policy's creation until all attempts were as expected, or until time was up."""
 
     @property
     def as_expected(self) -> bool:
-        """Whether every attempt was."""
+        """Whether every attempt was as expected."""
         return all(got_through(evidence) is self.open_expected for _, evidence in self.attempts)
 
 
@@ -120,7 +120,7 @@ def _await(name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], 
 
 
 def await_canary(source: Pod, target: Pod, *, reachable: bool) -> Evidence:
-    """Try to reach a pod of ours from another one until that is as it should be, or patience ends.
+    """Try to reach a pod of ours from another one until the result is as expected, or time is up.
 
     Returns:
         the last attempt's evidence.
@@ -132,7 +132,7 @@ def await_canary(source: Pod, target: Pod, *, reachable: bool) -> Evidence:
 
 
 def await_task(source: Pod, task: Task, *, reachable: bool) -> Evidence:
-    """Do a task from a pod until it gets through, or no longer does, or patience ends; returns the last evidence.
+    """Do a task from a pod until it gets through, or no longer does, or time is up; returns the last evidence.
 
     Raises:
         ProbeError: an exec broke.
@@ -141,9 +141,9 @@ def await_task(source: Pod, task: Task, *, reachable: bool) -> Evidence:
 
 
 def settle(sources: Sequence[Pod], target: Pod) -> None:
-    """Give the policy engine time to take up new pods: until none of them reaches the target, or patience ends.
+    """Give the policy engine time to take up new pods: until none of them reaches the target, or time is up.
 
-    Nothing follows from how it ends: pods that are free to go stay free.
+    Nothing is concluded from how it ends: pods that no policy blocks go on reaching the target.
 
     Raises:
         ProbeError: an exec broke.

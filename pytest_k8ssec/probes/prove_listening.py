@@ -1,4 +1,4 @@
-"""Proof that targets listen at this moment: by whom the policies let in, else from the target's own node."""
+"""Proves that targets listen at this moment: from a workload that the policies let in, else from the target's node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def prove_listening(
     clients: Mapping[Target, Workload],
     twin: Callable[[Workload], Pod],
 ) -> dict[Target, Evidence]:
-    """Connect to each target from where that is allowed; one exec a place.
+    """Connect to each target from where that is allowed; one exec for each place.
 
     Args:
         clients: a workload that the policies let in, for the targets that have one.

@@ -18,7 +18,7 @@ def write_secret(cluster: Cluster, node: Node, namespace: str, name: str, value:
     """Write a Secret through the API server of one control-plane node, and read it back through the same.
 
     Returns:
-        evidence with status 200 where what came back is what was written, 0 bytes of it shown.
+        evidence with status 200 if the value read back equals the value written. The evidence never holds the value.
 
     Raises:
         ProbeError: the node could not be asked, or the API server refused.

@@ -1,4 +1,4 @@
-"""Measures who reaches whom, and compares that with what is declared. Knows no pytest and no control.
+"""Measures who reaches whom, and compares that with what is declared. Imports neither pytest nor a control.
 
-More than twelve files: one measurement from places to matrix, a step a file, and each step knows the one before.
+More than twelve files: one measurement from places to matrix, one step in each file.
 """

@@ -1,7 +1,7 @@
-"""One source, one destination, and what may be said of them.
+"""One source, one destination, and what is known about the connection between them.
 
 *Open* was seen. *Blocked* is concluded: the source got no connection, its own network is shown to work, and somebody else
-reached the same listener at that moment. All else is *unknown*, and no question is answered with it.
+reached the same listener at that moment. All else is *unknown*, and an unknown cell answers no question.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class Cell:
     outcome: Outcome
     detail: str
     latency: float | None
-    """Milliseconds."""
+    """Milliseconds that the answer took."""
     at: float
     proof: str
-    """Who reached the same listener at that moment; "" for nobody, and where it is open."""
+    """Who reached the same listener at that moment; "" for nobody, and for an open cell."""
     doubt: str = ""
-    """Why no answer from this source may be read as a wall; "" where it may."""
+    """Why "no answer" from this source may not be taken for blocked; "" if it may."""
     expected: bool | None = None
-    """What the policies should give; None where they leave it open."""
+    """What the policies should give; None if they do not decide it."""
 
     @property
     def verdict(self) -> Passage:
-        """What is known."""
+        """Open, blocked or unknown."""
         if self.outcome is Outcome.OPEN:
             return "open"
         return "blocked" if self.outcome in STOPPED and self.proof and not self.doubt else "unknown"
@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def why(self) -> str:
-        """What speaks for the verdict, in words."""
+        """The reasons for the verdict, in words."""
         if self.verdict == "blocked":
             return f"while {self.proof} reached it"
         if self.verdict == "open":
@@ -60,7 +60,7 @@ class Cell:
 
     @property
     def evidence(self) -> Evidence:
-        """As a judge takes it. A broken probe, or one that nothing was proven beside, is an error there."""
+        """The cell as evidence for a judge. A broken probe, or an answer without a witness, is an error there."""
         known = self.verdict != "unknown"
         return Evidence(
             self.origin.vantage.source,

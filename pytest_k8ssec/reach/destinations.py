@@ -1,4 +1,4 @@
-"""What a survey points its sources at: every port that listens, by each way that leads to it."""
+"""What the sources of a survey connect to: every port that listens, by each way that leads to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pods_to_reach(
 
 
 def addresses_of(pod: Body) -> list[str]:
-    """All that a pod has: two, where the network has both families."""
+    """All addresses of a pod: two, if the network has both address families."""
     status = pod["status"]
     return list(dict.fromkeys([status["podIP"], *(each["ip"] for each in status.get("podIPs") or ())]))
 
@@ -67,7 +67,7 @@ def _host_ports(pod: Body, name: str, node: str, end: End, notes: list[str]) -> 
 
 
 def dialled(host: str, port: int, protocol: str) -> Dial:
-    """One port, as an API object names it."""
+    """One port of an address, as an API object names it."""
     assert protocol in ("TCP", "UDP", "SCTP"), protocol
     return Dial(host, port, protocol)  # type: ignore[arg-type]  # asserted above
 

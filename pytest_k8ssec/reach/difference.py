@@ -1,4 +1,4 @@
-"""Where what is declared, what the policies should give, and what was measured are not the same."""
+"""Differences between what is declared, what the policies should give, and what was measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIFFERENCE_MEANING: dict[DifferenceKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One source and one listener on which they disagree, over all the ways that lead there."""
+    """One source and one listener for which they differ, over all the ways that lead there."""
 
     kind: DifferenceKind
     origin: str
@@ -46,7 +46,7 @@ def differences(reachability: Reachability, intent: Intent | None = None) -> lis
         intent: what is declared; None compares the policies and the measurement only.
 
     Raises:
-        SettingsError: the intent names what is not there.
+        SettingsError: the intent names something that does not exist.
     """
     if intent is not None:
         intent.check(reachability.places)
@@ -65,7 +65,7 @@ def differences(reachability: Reachability, intent: Intent | None = None) -> lis
 
 
 def kind_of(cell: Cell, intent: Intent | None) -> DifferenceKind | None:
-    """How a cell disagrees, None where it does not."""
+    """How a cell differs, None if it does not."""
     declared = intent.declares(cell) if intent is not None else None
     if cell.verdict == "open" and intent is not None and declared is None and not cell.exempt:
         return "undeclared"

@@ -21,7 +21,7 @@ def census(cluster: Cluster, stack: Stack, pool: Pool) -> Places:
 
     Raises:
         ClusterError, StackError: the API server did not answer as it should.
-        ProbeError: what listens can't be found out, or a pod of the stack is not there to listen.
+        ProbeError: what listens can't be found out, or a pod of the stack does not run.
     """
     workloads = stack.workloads()
     labels = {name: labels_of(cluster, name) for name in stack.namespaces}

@@ -1,4 +1,4 @@
-"""The answer to a question about reachability: true, false with the culprits, or an error where it is not known."""
+"""The answer to a question about reachability: true, false with the culprits, or an error if it is not known."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of a question; made for ``assert``.
+    """The answer to a question; made for ``assert``.
 
-    It is true only where everything is known. Where something that was seen speaks against it, it is false, and names
-    that. Where nothing does, but something is not known, asking for its truth is an error.
+    It is true only if every connection is known and as it must be. It is false if a connection is known not to be as it
+    must be, and names that one. Otherwise, if a connection is unknown, asking for its truth is an error.
     """
 
     words: str
@@ -28,7 +28,7 @@ class Finding:
     unknown: tuple[Cell, ...]
 
     def __bool__(self) -> bool:
-        """Raises ProbeError where it can't be told, or nothing was asked: about nothing, everything is true."""
+        """Raises ProbeError if it can't be told, or if no connection was asked about: that would always be true."""
         if not self.asked:
             raise ProbeError(f"{self.words}: no connection was tried that could tell")
         if not self.culprits and self.unknown:
@@ -56,7 +56,7 @@ class Finding:
 
 
 def judge_cells(words: str, cells: Iterable[Cell], as_it_must_be: Callable[[Cell], bool]) -> Finding:
-    """Tell the cells apart: as they must be, plainly not, and unknown."""
+    """Tell the cells apart: as they must be, known not to be, and unknown."""
     asked = 0
     culprits, unknown = [], []
     for cell in cells:

@@ -1,4 +1,4 @@
-"""Who may talk to whom, as people declare it: a YAML file, read with the line of everything that is wrong in it.
+"""Reads the YAML file in which people declare who may talk to whom; an error names the line that is wrong.
 
 ::
 
@@ -37,17 +37,17 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One connection, or some, that may be made."""
+    """One rule: connections that may be made."""
 
     line: int
     source: str
     target: str
     ports: tuple[Port, ...]
-    """The listener's own, with their protocols; none is every port that it listens on."""
+    """The listener's own ports, with their protocols; empty means every port that it listens on."""
     reason: str
 
     def covers(self, cell: Cell) -> bool:
-        """Whether it speaks of a cell."""
+        """Whether the rule is about a cell."""
         return (
             matches(self.source, cell.origin.name)
             and matches(self.target, cell.destination.name)
@@ -55,7 +55,7 @@ class Rule:
         )
 
     def untried(self, places: Places) -> str:
-        """What of it no cell can answer, as words for it; "" where all of it is tried."""
+        """The part of the rule that no cell tries, in words; "" if all of it is tried."""
         tried = {
             _port(places.destinations[number])
             for origin in places.origins
@@ -76,20 +76,20 @@ def _port(destination: Destination) -> Port:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """All that may be; nothing else may."""
+    """All connections that are allowed; no other one is."""
 
     source: str
     """The file, for messages."""
     rules: tuple[Rule, ...]
 
     def declares(self, cell: Cell) -> Rule | None:
-        """The first rule that speaks of a cell."""
+        """The first rule that is about a cell."""
         return next((rule for rule in self.rules if rule.covers(cell)), None)
 
     def check(self, places: Places) -> None:
-        """Raises SettingsError, with the line, where a rule names what is not there, or what no way leads to from there.
+        """Raises SettingsError, with the line, if a rule names what does not exist, or what is not tried from there.
 
-        It would forbid and allow nothing, and count as fulfilled.
+        Such a rule would allow nothing, and count as fulfilled.
         """
         origins = list(dict.fromkeys(origin.name for origin in places.origins))
         targets = list(dict.fromkeys(each.name for each in places.destinations))
@@ -128,14 +128,14 @@ def load(path: Path) -> Intent:
 
 
 def parse(text: str, source: str) -> Intent:
-    """The same, of text. Raises SettingsError."""
+    """Read an intent from text. Raises SettingsError."""
     try:
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(f"{source}, line {line}: is no YAML: {error.problem}") from None
+        raise SettingsError(f"{source}, line {line}: is not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: is no YAML: {error}") from None
+        raise SettingsError(f"{source}: is not valid YAML: {error}") from None
     reader = _Reader(source)
     if root is None:
         raise SettingsError(f"{source}: is empty", fix=f"begin with `version: {VERSION}` and `allow:`")
@@ -172,7 +172,7 @@ class _Reader:
         text = self.text(node, "a port")
         match = _PORT.fullmatch(text)
         if not match or not 0 < int(match[1]) <= _MAX_PORT:
-            raise self.wrong(node, f"{text!r} is no port: such as 8080/TCP")
+            raise self.wrong(node, f"{text!r} is not a port: such as 8080/TCP")
         return int(match[1]), match[2] or "TCP"
 
     def mapping(self, node: yaml.Node, allowed: Sequence[str], what: str) -> Mapping[str, yaml.Node]:

@@ -1,7 +1,7 @@
-"""The same sweep as an Indexed Job in the cluster: each of its pods takes a share of the targets.
+"""Runs a sweep as an Indexed Job in the cluster: each of its pods takes a share of the targets.
 
 For more targets than one exec should carry. The program and the targets go into a ConfigMap, the answers come back as the
-pods' logs, one pod at a time, as each ends; each share is believed, or not, by itself.
+pods' logs, one pod at a time, as each ends; each share is believed, or not, independently of the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_k8ssec.reach.measure import MANNER, SWEEPER, Dial, Manner, Row, allo
 from pytest_k8ssec.stack.unready_pods import why_unready
 
 PER_SHARD = 500
-"""Targets of one pod."""
+"""How many targets one pod takes."""
 SHARDS_MAX = 64
 TOGETHER = 8
 """Pods that measure at the same time."""
@@ -40,7 +40,7 @@ _BOOT = (
 def sharded(
     pool: Pool, spec: PodSpec, targets: Sequence[Dial], manner: Manner = MANNER, *, per_shard: int = PER_SHARD
 ) -> Row:
-    """All targets from pods of one identity; the same row that one exec would have given.
+    """Connect to all targets from pods of one identity. Returns the row that one exec would have given.
 
     A share whose pod breaks, or hears nothing from anybody, is unknown, with the reason; the others stand.
 

@@ -1,4 +1,4 @@
-"""What was measured, and the questions that may be asked of it; who reached which listener when, as their proof."""
+"""The measured connections, and the questions that may be asked of them; who reached which listener when, as proof."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Cells:
         return judge_cells(f"{self.words} is open", self.chosen, lambda cell: cell.verdict == "open")
 
     def only_from(self, *sources: str) -> Finding:
-        """Whether each of these sources gets through, and no other one.
+        """Whether each of these sources gets through, and no other source.
 
         A node that reaches the pods it runs counts for neither: no policy can forbid it.
         """
@@ -68,20 +68,20 @@ class Reachability:
 
     places: Places
     rows: tuple[Row, ...]
-    """By origin: one answer for each destination that it was asked about."""
+    """One for each origin: its answers, one for each destination that it tried."""
     links: tuple[str, ...]
-    """By origin: who shows that its network works, "" for nobody."""
+    """One for each origin: who shows that its network works, "" for nobody."""
     witnesses: Witnesses
     seconds: float
     execs: int
     notes: tuple[str, ...] = ()
     propagation: Propagation | None = None
-    """How long policies take here, where that was measured too."""
+    """How long policies take here, if that was measured too."""
     unshown: frozenset[Route] = frozenset()
-    """Ways between nodes that nothing got along."""
+    """Routes between nodes on which nothing was seen to get through."""
 
     def cells(self) -> Iterator[Cell]:
-        """All of them, made as they are asked for."""
+        """All cells, made when they are asked for."""
         for number, origin in enumerate(self.places.origins):
             yield from self._row(number, origin)
 
@@ -124,15 +124,16 @@ class Reachability:
         return tuple(dict.fromkeys(each.name for each in self.places.destinations))
 
     def between(self, source: str, target: str, port: int | None = None, protocol: str = "") -> Cells:
-        """What was sent from one to the other.
+        """The cells from one source to one target.
 
         Args:
             source: ``web/storefront``, ``web`` or ``web/*`` (all of it), ``elsewhere``, ``node``, ``outside``, ``*``.
             target: likewise.
-            port: the listener's own; none is all.
+            port: the listener's own; None means all.
 
         Raises:
-            SettingsError: nothing is called so, or nothing listens there: about nothing, everything is true.
+            SettingsError: nothing has that name, or nothing listens there: an answer about nothing would always be
+                true.
         """
         sources = matching(source, self.origins, "source")
         targets = matching(target, self.subjects, "target")
@@ -154,14 +155,14 @@ class Reachability:
         return Cells(words, chosen)
 
     def to(self, target: str, port: int | None = None, protocol: str = "") -> Cells:
-        """What was sent there, from everywhere. Raises SettingsError, as :meth:`between`."""
+        """The cells from every source to one target. Raises SettingsError as :meth:`between` does."""
         return self.between("*", target, port, protocol)
 
     def nothing_else_than(self, intent: Intent | Path | str) -> Finding:
-        """Whether what an intent, or its file, declares is open, and nothing else.
+        """Whether exactly the connections are open that an intent, or its file, declares.
 
         Raises:
-            SettingsError: the file is wrong, or it names what is not there.
+            SettingsError: the file is wrong, or it names something that does not exist.
         """
         if not isinstance(intent, Intent):
             intent = load(Path(intent))
@@ -173,7 +174,7 @@ class Reachability:
         )
 
     def as_policies_say(self) -> Finding:
-        """Whether each connection comes out as the NetworkPolicies should have it, where they leave nothing open."""
+        """Whether each connection is as the NetworkPolicies should have it, wherever they decide it."""
         return judge_cells(
             "reachability is as the NetworkPolicies say",
             [cell for cell in self.cells() if cell.expected is not None],
@@ -183,12 +184,12 @@ class Reachability:
 
 @dataclass(slots=True)
 class Witnesses:
-    """Who reached which listener, and when: what makes "no connection" a wall."""
+    """Who reached which listener, and when: this makes "no connection" mean blocked."""
 
     seen: dict[Dial, list[tuple[float, float, str]]] = field(default_factory=dict)
-    """Beginning and end of the row that it is in, and whose row that is."""
+    """For each address: beginning and end of each row that reached it, and whose row that is."""
     gone: set[Dial] = field(default_factory=set)
-    """What did not listen any more in the end, or is another one by then: a row is long, and nobody knows since when."""
+    """What no longer listened at the end, or was replaced by then: a row takes long, and nobody knows since when."""
 
     def saw(self, dials: Sequence[Dial], row: Row, who: str) -> None:
         """Note all that a row reached."""
@@ -197,14 +198,14 @@ class Witnesses:
                 self.seen.setdefault(dial, []).append((row.started, row.ended, who))
 
     def looked_last(self, dials: Sequence[Dial], row: Row, who: str) -> None:
-        """Note all that the last look of one who had reached it before reaches, and what it does not."""
+        """Note what a source's last look reaches, and what it no longer reaches although it did before."""
         self.saw(dials, row, who)
         self.gone |= {dial for number, dial in enumerate(dials) if row.outcome(number) is not Outcome.OPEN}
 
     def of(self, destination: Destination, row: Row) -> str:
         """Who reached a destination while a row was measured: before its end and after its beginning; "" for nobody.
 
-        A Service is also shown to have been there by all that stand behind it; and by nobody, where one of them is gone.
+        For a Service, all of its listeners together are a proof too; if one of them is gone, there is no proof.
         """
         if not self.gone.isdisjoint(destination.listeners):
             return ""

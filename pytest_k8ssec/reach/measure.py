@@ -1,6 +1,6 @@
 """Connects from many places to many addresses: one exec a place, places side by side, each place's answers as it ends.
 
-Nothing here knows a stack or a policy; whoever has places and addresses can measure.
+Nothing here knows a stack or a policy: places and addresses are enough to measure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNKNOWN = OUTCOMES.index(Outcome.ERROR)
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """What is connected to."""
+    """One address to connect to."""
 
     host: str
     """An address, or a name that the source itself looks up."""
@@ -47,12 +47,12 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a measurement is made: how long it waits, and how polite it is."""
+    """How a measurement is made: how long it waits, and how much load it makes."""
 
     timeout: float = 1.2
     """Seconds that one connection may take; after one, the kernel sends a TCP connection's first packet again."""
     attempts: int = 2
-    """How often a silent target is tried, in all: a lost packet is not a wall."""
+    """How often a silent target is tried, in all: a lost packet does not mean blocked."""
     execs: int = 24
     """Places that measure at the same time."""
     rate: float = 6000.0
@@ -62,7 +62,7 @@ class Manner:
     resolve: float = 5.0
     """Seconds that a place has to look up all names."""
     exec_targets: int = 5000
-    """With more of them, a pod's targets are shared out to an Indexed Job of its like, instead of one exec."""
+    """With more targets than this, an Indexed Job of pods like the source measures, instead of one exec."""
 
 
 MANNER = Manner()
@@ -78,12 +78,12 @@ class Row:
     """Milliseconds, NaN for none."""
     details: dict[int, str]
     started: float
-    """This process's monotonic clock."""
+    """When it began, by this process's monotonic clock."""
     ended: float
     broken: str = ""
-    """Why nothing is known from this place, "" where all is well."""
+    """Why nothing is known from this place, "" if all is well."""
     at: float = field(default_factory=time.time)
-    """When it ended, wall clock."""
+    """When it ended, by the wall clock."""
 
     @classmethod
     def unknown(cls, count: int, why: str, started: float) -> Row:
@@ -92,11 +92,11 @@ class Row:
         return cls(bytearray([_UNKNOWN]) * count, nothing, {}, started, time.monotonic(), why)
 
     def outcome(self, number: int) -> Outcome:
-        """What came of one target."""
+        """The outcome of one target."""
         return OUTCOMES[self.codes[number]]
 
     def forget(self, number: int, why: str) -> None:
-        """Take an answer back: something is known now that makes it worthless."""
+        """Take an answer back, because something was learnt that makes it worthless."""
         self.codes[number] = _UNKNOWN
         self.details[number] = why
 
@@ -107,13 +107,13 @@ def measure(
     """Connect from every source to every target.
 
     Yields:
-        the source's index and its row, as each source comes to its end; as many rows as sources, in all.
+        the source's index and its row, when the source is done; each source gets exactly one row.
     """
     yield from run_plan([(source, targets) for source in sources], replace(manner, timeout=timeout))
 
 
 def run_plan(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MANNER) -> Iterator[tuple[int, Row]]:
-    """Like :func:`measure`, with targets for each source of its own. A source without targets costs no exec."""
+    """Like :func:`measure`, but each source has its own targets. A source without targets costs no exec."""
     together = max(1, min(manner.execs, len(plan)))
     todo = iter(enumerate(plan))
     with ThreadPoolExecutor(max_workers=together) as threads:
@@ -133,7 +133,7 @@ def run_plan(plan: Sequence[tuple[Vantage, Sequence[Dial]]], manner: Manner = MA
 
 
 def measure_from(source: Vantage, targets: Sequence[Dial], manner: Manner = MANNER, together: int = 1) -> Row:
-    """All targets from one place. A place that breaks answers nothing: each of its targets is unknown, with the reason.
+    """Connect to all targets from one place. If the exec breaks, each target is unknown, with the reason.
 
     Args:
         together: how many places share the rate.
@@ -151,7 +151,7 @@ def measure_from(source: Vantage, targets: Sequence[Dial], manner: Manner = MANN
 
 
 def specification(targets: Sequence[Dial], manner: Manner, nonce: str, together: int) -> dict[str, Any]:
-    """What the sweeper is told.
+    """What the sweeper is to do, as it reads it.
 
     Args:
         together: how many places share the rate.
@@ -189,7 +189,7 @@ def believed(done: Completed, nonce: str, count: int, source: Source, started: f
                 raise ValueError(number)
             row.codes[number] = _CODES[outcome]
         except (ValueError, KeyError, TypeError, IndexError):
-            raise ProbeError(f"{source}: answered with something that is no answer") from None
+            raise ProbeError(f"{source}: answered with something that is not an answer") from None
         answered.add(number)
         if milliseconds is not None:
             row.latencies[number] = milliseconds
@@ -197,7 +197,7 @@ def believed(done: Completed, nonce: str, count: int, source: Source, started: f
             row.details[number] = str(detail)[:300]
     if done.code != 0 or not ended or answered != set(range(count)):
         raise ProbeError(
-            f"{source}: did not come to its end (exit code {done.code}, {len(answered)} of {count} answers): "
+            f"{source}: did not finish (exit code {done.code}, {len(answered)} of {count} answers): "
             f"{''.join(done.stderr.decode(errors='replace').strip().splitlines()[-1:]) or 'no word why'}"
         )
     row.at = time.time()

@@ -16,7 +16,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def matching(pattern: str, names: Iterable[str], what: str) -> set[str]:
-    """All names that are meant. Raises SettingsError where none is: about nothing, everything is true."""
+    """All names that are meant. Raises SettingsError if there is none: an answer about nothing would always be true."""
     known = list(names)
     found = {name for name in known if matches(pattern, name)}
     if not found:
@@ -25,8 +25,8 @@ def matching(pattern: str, names: Iterable[str], what: str) -> set[str]:
 
 
 def unknown(pattern: str, known: Sequence[str], what: str, where: str = "") -> SettingsError:
-    """The error that nothing is called so, with what is."""
+    """The error that nothing has that name; its fix lists the names that exist."""
     spaces = dict.fromkeys(name.partition("/")[0] for name in known)
     close = difflib.get_close_matches(pattern, dict.fromkeys([*known, *spaces]), n=2)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
-    return SettingsError(f"{where}{what} {pattern!r}: nothing is called so", fix=hint)
+    return SettingsError(f"{where}{what} {pattern!r}: nothing has that name", fix=hint)

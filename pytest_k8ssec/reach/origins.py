@@ -20,7 +20,7 @@ from pytest_k8ssec.stack import Stack, Workload
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A place that could not be had: nothing is known from there."""
+    """A place where no probe can run: nothing is known from there."""
 
     source: Source
     why: str
@@ -37,9 +37,9 @@ def pods_to_send_from(
     labels: Mapping[str, Mapping[str, str]],
     notes: list[str],
 ) -> Iterator[Origin]:
-    """Twins of the workloads and bare pods beside them, where this run deployed the stack; a pod of a foreign namespace.
+    """Twins of the workloads and bare pods beside them, if this run deployed the stack; a pod in a foreign namespace.
 
-    One that can't be had is noted, and nothing is known from there.
+    A pod that can't be made is noted, and nothing is known from there.
     """
     home = pool.namespace(PURPOSE)
     wanted: list[tuple[str, PodSpec, Peer]] = []
@@ -92,7 +92,7 @@ def machines(cluster: Cluster) -> Iterator[Origin]:
 
 
 def workload_name(workload: Workload) -> str:
-    """``namespace/name``: how the places of a survey call it."""
+    """``namespace/name``: its name in a survey."""
     return f"{workload.namespace}/{workload.name}"
 
 

@@ -1,4 +1,4 @@
-"""What the kernel lost: a packet dropped for want of room looks like a policy, and is none."""
+"""What the kernel lost: a packet that is dropped because a table is full looks as if a policy had blocked it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Counts = Mapping[str, int | None]
 
 
 def losses(cluster: Cluster | None = None, directory: Path = _STAT) -> dict[str, int | None]:
-    """The counters as they stand, over all processors: this machine's, and of each node that can be entered its own."""
+    """The counters now, summed over all processors: this machine's, and those of each node that can be entered."""
     found: dict[str, int | None] = {}
     for file, columns in COUNTED.items():
         try:

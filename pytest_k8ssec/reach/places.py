@@ -1,4 +1,4 @@
-"""Who stands where: the places that can send, and what each of them can be pointed at."""
+"""The places that can send, and the destinations that each of them connects to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ELSEWHERE = "elsewhere"
 OUTSIDE = "outside"
 NODE = "node"
 PURPOSE = "reach"
-"""Of our own namespace, which no policy of the stack is about, and of the pods in it."""
+"""Purpose of a namespace of ours, which no policy of the stack selects, and of the pods in it."""
 
 Way = Literal["pod", "service", "name", "node"]
 
@@ -32,15 +32,15 @@ class Origin:
     """As policies see it."""
     vantage: Vantage
     listener: Dial | None = None
-    """Its own, by which its node shows that its network works."""
+    """Its own listener: its node connects to it, to show that its network works."""
     spec: PodSpec | None = None
-    """What makes more pods of its like."""
+    """How to make more pods like it."""
     since: float = float("-inf")
-    """When it was seen to run, where it is a pod of ours; this process's monotonic clock."""
+    """When it was seen to run, if it is a pod of ours; by this process's monotonic clock."""
 
     @property
     def namespace(self) -> str:
-        """Of the stack, or what it is grouped under where it is in none."""
+        """Its namespace, or the name of its group if it is in none."""
         return self.name.partition("/")[0]
 
 
@@ -55,11 +55,11 @@ class Destination:
     port: int
     """The listener's own: a Service may give it another number."""
     words: str
-    """Which of them: ``pod api-7d9f``, ``Service payments/api``."""
+    """Which way this is: ``pod api-7d9f``, ``Service payments/api``."""
     ends: tuple[End, ...]
     """Where it can lead to."""
     listeners: tuple[Dial, ...] = ()
-    """What stands behind a Service; empty for what is dialled directly."""
+    """The addresses behind a Service; empty for what is dialled directly."""
 
     @property
     def namespace(self) -> str:
@@ -84,16 +84,17 @@ class Places:
     lives: Mapping[Dial, frozenset[str]] = field(default_factory=dict)
     """The pods that listen at an address, each as :func:`pytest_k8ssec.reach.pod_identity.life` tells it."""
     born: float = float("-inf")
-    """When the newest pod, or policy, came to be; this process's monotonic clock."""
+    """When the newest pod or policy was created, by this process's monotonic clock."""
 
     @cached_property
     def _rules(self) -> PolicyRules:
         return PolicyRules(self.policies)
 
     def asked(self, origin: Origin) -> list[int]:
-        """Indices of the destinations that an origin is pointed at.
+        """Indices of the destinations that an origin connects to.
 
-        From outside only nodes: nobody sends to pod addresses from there. A node has another resolver than pods.
+        The outside connects to nodes only: nobody sends to pod addresses from there. A node has another resolver than
+        pods.
         """
         ways: tuple[Way, ...] = ("pod", "service", "name", "node")
         if origin.name == OUTSIDE:
@@ -103,7 +104,7 @@ class Places:
         return [number for number, each in enumerate(self.destinations) if each.way in ways]
 
     def expected(self, origin: Origin, destination: Destination) -> bool | None:
-        """What the policies should give; None where they leave it open, or where a Service leads to both."""
+        """What the policies should give; None if they do not decide it, or if a Service leads to both."""
         if destination.way == "node" and destination.namespace != NODE:
             # By a Service's port of a node: whose address arrives at the pod is the proxy's business.
             held = self._rules.isolated(origin.end, "Egress")

@@ -11,7 +11,7 @@ from pytest_k8ssec.clusters.api import Body, KubeApi
 
 
 def life(pod: Body) -> str:
-    """What is another one as soon as the pod, its address, or the run of one of its containers is."""
+    """A fingerprint that changes when the pod is replaced, gets another address, or restarts a container."""
     status = pod["status"]
     addresses = [status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ())]
     told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
@@ -23,14 +23,14 @@ def life(pod: Body) -> str:
 
 
 def lives(api: KubeApi, namespaces: Iterable[str]) -> frozenset[str]:
-    """Those of all pods that are in some namespaces now. Raises ClusterError."""
+    """The fingerprints of all pods that are in some namespaces now. Raises ClusterError."""
     return frozenset(life(pod) for name in namespaces for pod in api.list(f"/api/v1/namespaces/{name}/pods"))
 
 
 def newest(bodies: Iterable[Body]) -> float:
-    """When the newest of some objects came to be, on this process's monotonic clock; long ago where there is none.
+    """When the newest of some objects was created, by this process's monotonic clock; long ago if there is none.
 
-    By the API server's clock: one that is ahead of this machine's makes nothing newer than now.
+    The times are the API server's. If its clock is ahead of this machine's, nothing counts as newer than now.
     """
     texts = [text for body in bodies if (text := body["metadata"].get("creationTimestamp"))]
     made = [dt.datetime.fromisoformat(text).timestamp() for text in texts]

@@ -1,9 +1,9 @@
-"""How long a policy takes from the API server's word to the wire, in milliseconds.
+"""Measures in milliseconds how long a policy takes from the API server's answer until it is enforced.
 
-A pod of ours connects to another one every few milliseconds, in one exec whose answers come as they are given. Once the
-old state has been seen the change is made, and nobody sleeps: the first connection after the last one of the old kind is
-where it took effect. All moments are of this process's clock. The agent's own is only used for what lay between two of
-its lines: it is set against ours by the line that was on its way for the shortest time.
+A pod of ours connects to another one every few milliseconds, in one exec whose answers are streamed. Once the old state
+has been seen the change is made. The change took effect with the first connection after the last one of the old kind.
+All moments are by this process's clock. The agent's own clock is used only for the time between two of its lines. The
+line that took the shortest time to arrive relates the agent's clock to ours.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TIMEOUT = 0.5
 _SEEN = 5
 """Connections of the old kind before the change is made."""
 _SETTLED = 20
-"""Connections in a row of the new kind that make it so."""
+"""How many connections of the new kind in a row show that the change is in effect."""
 _START_SECONDS = 10
 _PAUSE = 0.5
 """Between two tries on a cluster that comes back, in seconds: a pod whose node is not yet heard of refuses at once."""
@@ -46,8 +46,7 @@ class Delay:
 
     became: State
     milliseconds: float
-    """From the API server's answer to the beginning of the first connection that came out as the change has it. Below
-    zero where the network was quicker than the answer."""
+    """From the API server's answer to the start of the first new connection; below 0 if the network was quicker."""
     uncertainty: float
     """Milliseconds between that connection and the last one of the old kind, both at their beginning."""
     connections: int
@@ -58,13 +57,13 @@ class Delay:
 
 @dataclass(slots=True)
 class Stream:
-    """The agent's lines as they come, each with the moment at which it came."""
+    """The agent's lines as they arrive, each with the moment at which it arrived."""
 
     pending: bytes = b""
     tries: list[tuple[float, State | None]] = field(default_factory=list)
-    """When it began, by the agent's clock in seconds, and what it came to; None for a broken one."""
+    """When each try began, by the agent's clock in seconds, and its state; None for a broken one."""
     offset: float = float("inf")
-    """What makes the agent's clock ours: that of the line that came quickest."""
+    """Seconds to add to the agent's clock to get ours, from the line that arrived quickest."""
     nonce: str = ""
     """Of the closing line."""
     old: State = "open"
@@ -72,7 +71,7 @@ class Stream:
     """Set once the old state was seen often enough."""
 
     def hear(self, chunk: bytes) -> None:
-        """Take in what came now."""
+        """Take in text that has just arrived."""
         moment = time.monotonic()
         *lines, self.pending = (self.pending + chunk).split(b"\n")
         for line in lines:
@@ -85,7 +84,7 @@ class Stream:
                 state = _state(Outcome(outcome))
                 self.offset = min(self.offset, moment - ended / 1000)
             except (ValueError, KeyError, TypeError):
-                raise ProbeError("watch: the agent answered with something that is no answer") from None
+                raise ProbeError("watch: the agent answered with something that is not an answer") from None
             self.tries.append((began / 1000, state))
         if sum(state == self.old for _, state in self.tries) >= _SEEN:
             self.arrived.set()
@@ -98,10 +97,10 @@ def _state(outcome: Outcome) -> State | None:
 
 
 def delay(source: Pod, target: Pod, change: Callable[[], object], became: State) -> Delay:
-    """Make a change while one pod connects to another, and tell how long it took until it was so.
+    """Make a change while one pod connects to another, and measure how long it took to take effect.
 
     Raises:
-        ProbeError: it was so before, it never came to be so, or the agent broke.
+        ProbeError: the new state held before, the change never took effect, or the agent broke.
     """
     stream = Stream(old="blocked" if became == "open" else "open")
     nonce = secrets.token_hex(8)
@@ -128,12 +127,12 @@ def delay(source: Pod, target: Pod, change: Callable[[], object], became: State)
         changed = time.monotonic()
         running.result()
     if stream.nonce != nonce:
-        raise ProbeError(f"{source.source}: the watch did not come to its end")
+        raise ProbeError(f"{source.source}: the watch did not finish")
     return measured(stream, changed, became)
 
 
 def measured(stream: Stream, changed: float, became: State) -> Delay:
-    """What a whole stream says of a change at a moment of our clock. Raises ProbeError where it never came to be so."""
+    """The delay of a change made at a moment of our clock. Raises ProbeError if it never took effect."""
     old = max(began for began, state in stream.tries if state == stream.old)
     new = [began for began, state in stream.tries if state == became and began > old]
     if not new:
@@ -149,7 +148,7 @@ def measured(stream: Stream, changed: float, became: State) -> Delay:
 
 @dataclass(frozen=True, slots=True)
 class Propagation:
-    """What some rounds of applying and removing a policy took."""
+    """How long some rounds of applying and removing a policy took."""
 
     applied: tuple[Delay, ...]
     removed: tuple[Delay, ...]
@@ -186,7 +185,7 @@ def propagation(pool: Pool, rounds: int = 3) -> Propagation:
 
 
 def await_policies(pool: Pool, seconds: float = 120) -> None:
-    """Wait until policies are followed: after an outage of the API server a network plugin may take its time.
+    """Wait until policies are enforced: after an outage of the API server a network plugin may take a while.
 
     Raises:
         ProbeError: they are not in time, or nothing enforces them here.

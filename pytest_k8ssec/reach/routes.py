@@ -1,6 +1,7 @@
-"""Whether packets get from one node to another at all: where nothing does, silence between the two is no wall.
+"""Whether packets get from one node to another at all: if none does, silence between the two does not mean blocked.
 
-Whoever reached something that way shows it. Where nobody did, pods of ours that no policy holds are sent along it.
+A connection that was made between two nodes proves their route. If there is none, unrestricted pods of ours test the
+route.
 """
 
 from __future__ import annotations
@@ -46,17 +47,17 @@ class Route:
     source: Side
     target: Side
     v6: bool = False
-    """Whether by IPv6: one family may get along where the other does not."""
+    """Whether it is by IPv6: one address family may get through where the other does not."""
 
     def __str__(self) -> str:
         return f"from {self.source} to {self.target}{' by IPv6' if self.v6 else ''}"
 
 
 def taken(origin: Origin, destination: Destination, nodes: Mapping[str, str]) -> frozenset[Route]:
-    """Ways between nodes that a connection may take; none where it stays on its node.
+    """Routes between nodes that a connection may take; none if it stays on its node.
 
     Args:
-        nodes: names by address. What is dialled at a node's address goes there first.
+        nodes: names by address. A connection to a node's address goes to that node first.
     """
     source = Side.of(origin.end)
     through = nodes.get(destination.dial.host)
@@ -76,10 +77,10 @@ def addresses(places: Places) -> dict[str, str]:
 
 
 class Routes:
-    """The ways of a measurement, and which of them something gets along.
+    """The routes of a measurement, and on which of them something gets through.
 
     Args:
-        beacon: gives a pod of ours, on a node, that no policy of the stack holds.
+        beacon: gives a pod of ours on a node, one that no policy of the stack selects.
     """
 
     def __init__(self, places: Places, beacon: Callable[[str], Pod] | None) -> None:
@@ -90,9 +91,9 @@ class Routes:
         self._pods: dict[str, Pod | None] = {}
 
     def lacking(self, rows: Mapping[int, Row]) -> dict[Route, set[int]]:
-        """The ways on which silence was the answer, and that nobody got along; each with the origins that it met.
+        """The routes with unanswered connections that no connection proves; each with the origins that got no answer.
 
-        Only what is dialled directly shows a way: behind a Service, or a node's port, another one may have answered.
+        Only a direct connection proves a route: behind a Service, or a node's port, another node may have answered.
         """
         silent: dict[Route, set[int]] = {}
         shown: set[Route] = set()
@@ -107,7 +108,7 @@ class Routes:
         return {route: origins for route, origins in silent.items() if route not in shown}
 
     def walked(self, routes: Iterable[Route], manner: Manner) -> frozenset[Route]:
-        """Those that something of ours gets along now, one connection each."""
+        """The routes on which a pod of ours gets through now, one connection each."""
         plan = [
             (route, source, dial)
             for route in sorted(routes)

@@ -1,7 +1,7 @@
 """One survey of a cluster: places found, measured in three steps, and what may be concluded from it.
 
-First the machines send, which shows what listens; then the pods; then the machines once more, to what somebody could not
-reach. So each "no connection" stands between two moments at which the listener was there.
+First the machines send, which shows what listens; then the pods; then the machines once more, to what some source could
+not reach. So each "no connection" lies between two moments at which the listener answered.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pytest_k8ssec.reach.routes import SILENT, Route, Routes
 from pytest_k8ssec.stack import Stack
 
 Heard = Callable[[Origin, Row], None]
-"""Told each origin's row as it comes."""
+"""Called with each origin's row as it comes."""
 
 
 def survey(
@@ -40,7 +40,7 @@ def survey(
     """Measure who reaches whom now.
 
     Raises:
-        K8ssecError: what there is to measure can't be found out.
+        K8ssecError: it can't be found out what there is to measure.
     """
     share_out = partial(sharded, pool, manner=manner)
 

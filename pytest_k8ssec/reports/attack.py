@@ -12,7 +12,7 @@ _ARROWS = {"proven-live": "-->", "inferred": "-.->", "refuted": "-.-x", "unknown
 
 
 def graph_summary(body: GraphBody) -> str:
-    """What a person wants to know first."""
+    """What a reader wants to know first."""
     about = body["graph"]
     counts = ", ".join(f"{number} {name}" for name, number in about["metrics"].items())
     lines = [f"{about['start']}: reaches {counts}"]

@@ -1,4 +1,4 @@
-"""The attack graph as one picture: what is how many steps away stands in one column."""
+"""The attack graph as one picture: each column holds what is equally many steps from the start."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pytest_k8ssec.secrecy.redact import redacted
 
 REPORT_SCHEMA = 1
 TEXTS = ("reason", "remediation", "text")
-"""Keys of what may have several lines; anything else is one."""
+"""Keys whose values may have several lines; any other value is one line."""
 
 
 def report_document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def report_document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> d
 
     Args:
         run: id, started, seconds, cluster, stack, versions, host.
-        results: one entry a control's run.
+        results: one entry for each control's run.
     """
     whole: dict[str, Any] = redacted({"schema": REPORT_SCHEMA, "run": run, "results": list(results)})
     return dict(lines_of(whole, texts=TEXTS))

@@ -1,6 +1,6 @@
-"""What was measured of reachability, for eyes: a table for few places, a page with a heat map for many, and JSON.
+"""Measured reachability for readers: a table for few places, a page with a heat map for many, and JSON.
 
-Pure functions of what was measured. The page is one file without scripts; each square tells its evidence to whoever
+Pure functions of what was measured. The page is one file without scripts; each square shows its evidence when one
 points at it.
 """
 
@@ -33,7 +33,7 @@ STATES = {
 
 @dataclass(slots=True)
 class Square:
-    """All that one source tried of one target."""
+    """All connections that one source tried to one target."""
 
     opened: int = 0
     blocked: int = 0
@@ -81,7 +81,7 @@ def squares(found: Reachability, intent: Intent | None, *, by_port: bool = False
 
 
 def terminal(found: Reachability, intent: Intent | None, differing: Sequence[Difference]) -> Iterator[str]:
-    """A matrix where it can be read, else the namespaces; then what disagrees."""
+    """A matrix if it is small enough to be read, else the namespaces; then the differences."""
     subjects = list(dict.fromkeys(each.subject for each in found.places.destinations))
     if len(subjects) <= _COLUMNS_MAX and len(found.origins) <= _ROWS_MAX:
         made = squares(found, intent, by_port=True)
@@ -159,7 +159,7 @@ def counted(differing: Sequence[Difference]) -> str:
 
 
 def differences_table(differing: Sequence[Difference]) -> Iterator[str]:
-    """What disagrees, as rows of declared, expected and measured, each with its first evidence."""
+    """The differences as rows of declared, expected and measured, each with its first evidence."""
     if not differing:
         return
     rows = [("", "from", "to", "declared", "policies", "measured")]

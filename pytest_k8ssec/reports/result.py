@@ -46,7 +46,7 @@ class Result:
         seconds: float,
         judge: Judge,
     ) -> Result:
-        """Put together what the control says of itself and what came of it."""
+        """Combine what a control says of itself with the outcome of its run."""
         if control is None:
             return cls(test, test, test, "", phase, verdict, "", seconds, reason, judge)
         mappings = {name: list(ids) for name, ids in control.mappings.items()}
@@ -57,12 +57,12 @@ class Result:
 
     @property
     def missing(self) -> dict[str, list[str]]:
-        """What the sabotages in force should have made it name, and it did not, by sabotage."""
+        """By sabotage in force: the words that the control should have named because of it, and did not."""
         return self.phase.missing(self.control, self.judge.attacks)
 
     @property
     def summary(self) -> str:
-        """One line: how much was tried, and what came of it."""
+        """One line: how much was tried, and how much of it succeeded."""
         attacks, positives = self.judge.attacks, self.judge.positives
         through = sum(attack.through is True for attack in attacks)
         shown = sum(positive.succeeded is True for positive in positives)
@@ -74,7 +74,7 @@ class Result:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The result as an entry of report.json, schema 1: redacted and safe to show, for whoever shows it."""
+        """The result as an entry of report.json, schema 1: redacted and safe to show."""
         entry = redacted(self._entry())
         return dict(lines_of(entry, texts=TEXTS))
 

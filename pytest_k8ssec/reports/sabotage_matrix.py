@@ -1,4 +1,4 @@
-"""matrix.json and matrix.html: which sabotage killed which control, and which ones nobody noticed."""
+"""matrix.json and matrix.html: which sabotage breached which control, and which sabotages no control noticed."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def cell(entry: Entry, intact: str | None = None, sabotage: str = "") -> str:
     """What one result under sabotage says of the pair.
 
     Args:
-        intact: the control's verdict on the intact cluster; what had nothing to judge there can't survive anything.
-        sabotage: which of several in force; breached by others, it has to be named.
+        intact: the control's verdict on the intact cluster; a control that had nothing to judge there can't miss a
+            sabotage.
+        sabotage: which of several sabotages in force; the control must name this one, as others may have breached it.
     """
     expected, verdict = entry["expected"], entry["verdict"]
     if intact == verdict == "not-applicable":

@@ -1,4 +1,4 @@
-"""What a person reads: a table of verdicts, and below it, for each that is not held, what was seen and what fixes it."""
+"""What a person reads: a table of verdicts, and below it, for each that is not held, the evidence and the fix."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def run_summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tupl
     """The table of all results: (line, colour) each; worst first.
 
     Args:
-        entries: results as in report.json; those under sabotage are left to :func:`mutation_summary`.
-        verbose: whether a result's own tables are shown whole, instead of what is marked in those of a breach.
+        entries: results as in report.json; results under sabotage are left out: :func:`mutation_summary` shows them.
+        verbose: whether a result's own tables are shown whole; else only what is marked in those of a breach.
     """
     plain = [entry for entry in entries if entry["phase"] in (None, "intact")]
     if not plain:
@@ -107,7 +107,7 @@ def tally_verdicts(entries: Iterable[Entry]) -> str:
 
 
 def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
-    """One line a sabotage: what its own control said intact, sabotaged and restored, and which others it moved."""
+    """A line for each sabotage: its control's verdicts intact, sabotaged and restored, and others it changed."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     others: dict[str, list[str]] = {}
     intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}

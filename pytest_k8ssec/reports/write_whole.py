@@ -12,7 +12,7 @@ from pytest_k8ssec.plain import shown
 def write_whole(target: Path, text: str) -> Path:
     """Write a text file in one step, its directory too; what was there before stays until then.
 
-    What is not safe to show, is not written either: a page and a document are opened by somebody.
+    Characters that are not safe to show are not written either, as somebody will open the file.
 
     Returns:
         its path.

@@ -1,4 +1,4 @@
-"""An object of the stack that a sabotage deletes, and creates again as it was."""
+"""Deletes an object of the stack for a while, and creates it again as it was."""
 
 from __future__ import annotations
 

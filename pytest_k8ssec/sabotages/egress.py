@@ -32,7 +32,7 @@ def let_out(
         the evidence that it is in force.
 
     Raises:
-        SabotageError: it is not, or it still is after it was removed.
+        SabotageError: the policy is not in force, or it still is after it was removed.
     """
     workloads = {workload.namespace: workload for workload in stack.workloads()}
 

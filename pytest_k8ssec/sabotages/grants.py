@@ -66,12 +66,12 @@ def lent(
 def may(
     cluster: Cluster, account: ServiceAccount, right: Mapping[str, Any], namespace: str = "", *, no_more: bool = False
 ) -> Evidence:
-    """Wait until an account may (or no more) do what the first words of a rule say, to the first object that it names.
+    """Wait until an account may (or no longer may) use a rule's first verb on its first resource and object.
 
-    The API server's authorizer follows its store by a moment, which nobody announces.
+    The API server's authorizer is a moment behind its store, and nothing announces when it has caught up.
 
     Raises:
-        SabotageError: it did not come to that.
+        SabotageError: that did not happen in time.
     """
     who = {
         "user": account_user(account.namespace, account.name),
@@ -84,7 +84,7 @@ def everybody_may(cluster: Cluster, right: Mapping[str, Any], *, no_more: bool =
     """Like :func:`may`, for whoever has a token, everywhere.
 
     Raises:
-        SabotageError: it did not come to that.
+        SabotageError: that did not happen in time.
     """
     who = {"user": "anybody", "groups": [_EVERYBODY]}
     return _reviewed(cluster, f"group {_EVERYBODY}", who, right, "", no_more=no_more)

@@ -1,4 +1,4 @@
-"""Parts of a node that a sabotage has run with other settings for a while, on a cluster that is up."""
+"""Runs parts of a node with other settings for a while, on a running cluster."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rewritten(cluster: Cluster, node: Node, path: str, change: Callable[[str], s
     before = cluster.on_node(node, ["cat", path]).stdout
     changed = change(before.decode()).encode()
     if changed == before:
-        raise SabotageError(f"node {node.name}: {path} has nothing that could be changed so")
+        raise SabotageError(f"node {node.name}: {path} has nothing that this change would alter")
     try:
         # Within: what is given up for its deadline may have been written.
         cluster.on_node(node, ["tee", path], stdin=changed)
@@ -59,7 +59,7 @@ def _undoing() -> Iterator[None]:
 
 @contextmanager
 def kubelet_open(cluster: Cluster, node: Node) -> Iterator[Evidence]:
-    """A node's kubelet lets everybody in, and anybody do anything, for a while.
+    """For a while, a node's kubelet accepts anonymous requests and authorizes all of them.
 
     Yields:
         the evidence that it runs so.
@@ -144,9 +144,9 @@ def start_anew(cluster: Cluster, node: Node, process: str) -> None:
     """Let the kubelet of a control-plane node start a process from its changed manifest, in seconds.
 
     A kubelet left to itself takes a minute or two: before it starts the new pod it asks the API server to delete the
-    old one's mirror, and an API server without etcd answers only when its patience ends. So the API server is ended
-    too, which then refuses at once, and the kubelet is started anew: it then knows of no mirror, and of no crash whose
-    back-off it would have to wait for.
+    old one's mirror, and an API server without etcd answers only after a timeout. So the API server is killed too,
+    which then refuses at once, and the kubelet is restarted: it then knows of no mirror, and of no crash whose back-off
+    it would have to wait for.
 
     Raises:
         ProbeError: the node could not be asked.
@@ -158,7 +158,7 @@ def start_anew(cluster: Cluster, node: Node, process: str) -> None:
 
 
 def await_leaders(cluster: Cluster) -> None:
-    """Wait until scheduler and controllers work, who may have lost their leases meanwhile.
+    """Wait until the scheduler and the controllers work: they may have lost their leases meanwhile.
 
     Raises:
         SabotageError: they don't in time.
@@ -174,7 +174,7 @@ def await_leaders(cluster: Cluster) -> None:
 
 
 def until(what: str, ask: Callable[[], Told | None]) -> Told:
-    """Ask until there is an answer; whoever is being started anew may refuse meanwhile.
+    """Ask until there is an answer; a server that is being restarted may refuse meanwhile.
 
     Raises:
         SabotageError: there was none in time.

@@ -1,8 +1,8 @@
 """Sabotages that are in force together, so that one run of the controls shows what each of them did.
 
-Alone a sabotage says most: whatever moves, it was this one. But each one costs a run of all controls, and many a cluster
-besides. Those that can't be mistaken for each other are put in force together: no control is touched by two of them,
-unless it must name what each of them did, in other words; and no two change the same place.
+One sabotage at a time is clearest: whatever changes, this one caused it. But each one costs a run of all controls, and
+many cost a cluster as well. So sabotages whose effects can be told apart are put in force together: no control is
+affected by two of them, unless the control must name different words for each; and no two change the same place.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Pack:
         return self.members[0].needs_cluster
 
     def touching(self, control_id: str) -> tuple[Sabotage, ...]:
-        """Those that are expected to breach this control, or the one that is expected to make it unable to tell."""
+        """The sabotages that are expected to breach this control, or the one expected to make it inconclusive."""
         return tuple(each for each in self.members if control_id in each.kills | each.blinds)
 
     def made_for(self, control_id: str) -> tuple[Sabotage, ...]:
-        """Those that are this control's own."""
+        """The sabotages that are made for this control."""
         return tuple(each for each in self.members if each.owner == control_id)
 
     @classmethod
@@ -44,7 +44,7 @@ class Pack:
 
 
 def packed(sabotages: Iterable[Sabotage], base: KindConfig) -> tuple[Pack, ...]:
-    """As few packs as go without search: each sabotage joins the first pack that has no quarrel with it.
+    """Few packs, chosen greedily: each sabotage joins the first pack that it does not conflict with.
 
     Args:
         base: the configuration that sabotages with clusters of their own change.

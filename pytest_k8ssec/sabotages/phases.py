@@ -1,4 +1,4 @@
-"""In which state of the cluster a control runs, and what its sabotages then ask of it."""
+"""In which state of the cluster a control runs, and which verdict is expected of it there."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Phase:
         return (touching[0] if len(touching) == 1 else self.pack).name
 
     def expected(self, control_id: str) -> Verdict:
-        """The verdict that it asks of a control."""
+        """The verdict that is expected of a control in this phase."""
         touching = self.active.touching(control_id) if self.active else ()
         if not touching:
             return Verdict.HELD
         return Verdict.BREACHED if control_id in touching[0].kills else Verdict.INCONCLUSIVE
 
     def missing(self, control_id: str, attacks: Iterable[Attack]) -> dict[str, list[str]]:
-        """What the sabotages in force should have made a control name, and it did not, by sabotage."""
+        """By sabotage in force: the words that a control should have named because of it, and did not."""
         said = [attack.what for attack in attacks if attack.got_through]
         found = {
             each.name: [

@@ -38,7 +38,7 @@ def weakened(
         volume: a volume, and where it is mounted.
         variable: an environment variable of its first container, as in its ``env``.
         level: the Pod Security level that its namespace enforces meanwhile; "" leaves it.
-        of: which Deployments may be chosen; the first one is.
+        of: whether a Deployment may be chosen; the first such one is.
 
     Yields:
         the evidence that pods of it run so.
@@ -49,7 +49,7 @@ def weakened(
     """
     found = [each for each in stack.workloads() if each.kind == "Deployment" and of(each)]
     if not found:
-        raise SabotageError("stack: has no Deployment that could be changed so")
+        raise SabotageError("stack: has no Deployment that could be changed like this")
     workload = found[0]
     path = api.path("apps/v1", "Deployment", workload.namespace, workload.name)
     before = api.get(path)["spec"]["template"]
@@ -83,7 +83,7 @@ def _weaker(
 
 @contextmanager
 def enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
-    """Have a namespace enforce another Pod Security level for a while; "" leaves it."""
+    """Have a namespace enforce another Pod Security level for a while; "" changes nothing."""
     path = f"/api/v1/namespaces/{namespace}"
     before = api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
     if level:

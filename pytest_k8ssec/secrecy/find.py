@@ -1,7 +1,7 @@
-"""Finds known secret values in any document: as they are or escaped, in base64, twice in it, compressed. Nothing is asked.
+"""Finds known secret values in any document: as they are, escaped, in base64, twice in base64, compressed.
 
-Helm keeps its releases as base64 of gzip, in a Secret whose values are base64 once more, so what is packed is unpacked as
-deep as that. What is found is told by place and form, never by value.
+Helm keeps its releases as base64 of gzip, in a Secret whose values are base64 once more, so packed data is unpacked
+that deep. What is found is reported by place and form, never by value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_k8ssec.secrecy import forms
 from pytest_k8ssec.secrecy.redact import Redactor
 
 SAMPLE = "a sample of our own"
-"""Where a search that proves itself puts the values beside what it searches."""
+"""Key under which a search that proves itself puts the values beside the document that it searches."""
 _SHORTEST = 8
 """What is made of a value, and is shorter, stands in innocent words as well."""
 _DEPTH = 4

@@ -1,4 +1,4 @@
-"""Every form that a secret can take in a text: the one list, from which secrets are cut out, and by which they are found."""
+"""Every form that a secret can take in a text: one list, both for cutting secrets out and for finding them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LINE = re.compile(r"(?=\S*[a-z])(?=\S*[A-Z])(?=\S*\d)(?!b3BlbnNzaC1rZXktdjE)[\w
 _CONNECTION = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s/@]*@[^\s]*")
 _SECRET_FIELD = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
 LONG = 20_000
-"""Characters. What is longer is not looked for in each way of quoting it: its pieces and lines are enough."""
+"""Characters. A longer value is not looked for in every way of quoting: its pieces and lines are enough."""
 
 
 def written(value: str) -> set[str]:
@@ -61,7 +61,7 @@ def parts(value: str) -> set[str]:
 
 
 def key_lines(value: str) -> set[str]:
-    """The lines of a longer key, none of which anybody else has."""
+    """The lines of a key of several lines that stand in no other key."""
     lines = [line.strip() for line in _PUBLIC_BLOCK.sub("", value).splitlines()]
     return {line for line in lines if len(lines) > 1 and _LINE.fullmatch(line)}
 

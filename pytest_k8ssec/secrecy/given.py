@@ -1,4 +1,4 @@
-"""Registers what a run is given as secret, before anything else happens: by settings, by variables, by Pulumi.yaml.
+"""Registers the secrets that a run is given (settings, variables, Pulumi.yaml), before anything else happens.
 
 Each pytest run asks here, so nothing is read or imported unless something was given.
 """
@@ -49,7 +49,7 @@ def environment(environ: Mapping[str, str]) -> None:
 
 
 def register_variables(texts: Iterable[Any], environ: Mapping[str, str]) -> None:
-    """Register the values of variables that a setting names, and what can't be the name of one.
+    """Register the values of the variables that a setting names, and any text there that can't be a variable's name.
 
     Args:
         texts: ``KEY=ENVVAR``, or what stands there by mistake.
@@ -73,7 +73,7 @@ def project(directory: Path | None, stack: str, file: Path | None, plain: Mappin
     """Register what a Pulumi project declares as secret and yet gives in plain: it is refused, or used, but never shown.
 
     Args:
-        directory: holds Pulumi.yaml; what is wrong with it is told by whoever reads it for use. None where there is none.
+        directory: holds Pulumi.yaml; None if there is none. The code that uses the file reports what is wrong with it.
         stack: its name.
         file: the stack's config file; None for the one beside Pulumi.yaml, which need not be there.
         plain: values that the settings give.

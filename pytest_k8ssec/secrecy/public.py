@@ -1,4 +1,4 @@
-"""What of a secret is no secret: frames of keys, hosts of URLs, dates, and words that this package itself publishes.
+"""The public parts of a secret: frames of keys, hosts of URLs, dates, and words that this package publishes.
 
 Without this, a kubeconfig that is given as a secret would cut each ``apiVersion`` out of a report.
 """
@@ -74,7 +74,7 @@ def is_random(value: str) -> bool:
 
 
 def is_public(piece: str) -> bool:
-    """Whether a piece of a secret says nothing: one character again and again, blanks, or words of our own text."""
+    """Whether a piece of a secret reveals nothing: one character again and again, blanks, or words of our own text."""
     if len(set(piece)) == 1 or len("".join(piece.split()).replace(r"\n", "")) < 4:
         return True
     text, blocks = _published()

@@ -1,8 +1,9 @@
 """The last line of defence: whatever leaves this process as text goes through here first.
 
 Nothing that is recorded should hold a secret in the first place. Values that must not be shown are registered the moment
-they come into this process; on top of that, anything that looks like a JWT or a private key is cut out. Reprs, diffs and
-tracebacks cut values up: so any eight characters in a row of one go, in each form that it can take.
+they come into this process; on top of that, anything that looks like a JWT or a private key is cut out. Reprs, diffs
+and tracebacks cut values into pieces. So any eight consecutive characters of a value are cut out, in each form that it
+can take.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _PATTERNS = (
 SHORTEST = 6
 """Shorter values would cut holes into innocent words."""
 PIECE = 8
-"""Fewer characters in a row than this say too little to be hidden."""
+"""Fewer consecutive characters than this reveal too little to be hidden."""
 _BLOCK = 4
 _STRIDE = PIECE - _BLOCK + 1
 """Any piece has a block that begins at a multiple of this: only there does a text have to be looked at."""
@@ -51,14 +52,14 @@ class Redactor:
             self.add(value)
 
     def add(self, value: str) -> str:
-        """Hide a value from now on, in each of its forms, and give it back; one that is too short is let be."""
+        """Hide a value from now on, in each of its forms, and return it; a value that is too short is not hidden."""
         if len(value) >= SHORTEST and value not in self._values:
             self._add(value)
             self._values.add(value)
         return value
 
     def with_values(self, values: Iterable[str]) -> Redactor:
-        """One that hides further values beside these."""
+        """A redactor that also hides further values."""
         return Redactor([*self._values, *values], whole=self._only_whole)
 
     def __call__(self, text: str) -> str:
@@ -133,7 +134,7 @@ _known = Redactor()
 
 
 def register(value: str) -> str:
-    """Note a value that must never be shown, in no form, and give it back."""
+    """Register a value that must never be shown in any form, and return it."""
     return _known.add(value)
 
 
@@ -143,7 +144,7 @@ def redact(text: str) -> str:
 
 
 def redactor(*values: str) -> Redactor:
-    """What takes registered values, and some more, out of a text: others may go on showing those."""
+    """A redactor for the registered values and some more; only this redactor hides those."""
     return _known.with_values(values)
 
 

@@ -1,4 +1,4 @@
-"""Text streams that no registered secret passes: for what is written past all reports."""
+"""Redacts text streams: no registered secret leaves in what is written past all reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def draw_curtain(*streams: Any) -> None:
     """Have each text that is written to these streams redacted from now on, for as long as they exist.
 
     A stream stays the object that it is, so that whoever has taken hold of it is covered, and whoever looks at its type
-    or its file descriptor sees what was there. It is not undone: pytest tells its last errors after all else has ended.
+    or its file descriptor sees what was there. It is not undone: pytest prints its last errors after all else has
+    ended.
     """
     for stream in streams:
         if stream is not None and hasattr(stream, "__dict__") and not hasattr(stream, _MARK):

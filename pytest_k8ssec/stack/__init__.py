@@ -1,6 +1,6 @@
 """Deploys a Pulumi stack to a cluster, and shows it to tests. Pulumi itself is imported in a child process only.
 
-More than twelve files: one deployment, on both sides of a process boundary, a step a file.
+More than twelve files: one deployment, on both sides of a process boundary, one step in each file.
 """
 
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks

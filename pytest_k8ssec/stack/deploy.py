@@ -55,7 +55,7 @@ class Engine:
 
     @property
     def old_provider(self) -> bool:
-        """Whether the provider is v2, the only one that can be had offline. It is told by its own build information."""
+        """Whether the provider is v2, the only one available offline. Its own build information says so."""
         path = self.plugin_dir / "pulumi-resource-kubernetes" if self.plugin_dir else None
         if path is None or not path.is_file() or not path.stat().st_size:
             return False
@@ -76,9 +76,9 @@ def deploy(
 
     Args:
         deadline: seconds for all of it, until each workload is ready.
-        progress: told in a few words how far it is.
-        passphrase: of the stack's state. Who deploys the stack to the same cluster with the same one, one after the
-            other, finds it as it is; without one its state is nobody else's.
+        progress: called with a few words that say how far it is.
+        passphrase: of the stack's state. Processes that deploy the stack to the same cluster with the same passphrase,
+            one after the other, share its state; without a passphrase the state is this process's alone.
 
     Raises:
         SettingsError: a setting is wrong, or a value that the program requires was not given.
@@ -148,7 +148,7 @@ class _Operations:
         """Run one operation to its end.
 
         Args:
-            total: how many objects there are to be created, for the progress.
+            total: how many objects are to be created, for the progress.
 
         Raises:
             K8ssecError: it failed, or ran past the deadline.

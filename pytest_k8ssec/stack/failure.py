@@ -71,8 +71,8 @@ def explain_failure(
     """The error that tells a user why an operation failed.
 
     Args:
-        said: what Pulumi's command line printed, for want of anything better.
-        after: the seconds that passed, where it was the deadline that ended the operation.
+        said: what Pulumi's command line printed, used if nothing better is known.
+        after: the seconds that passed, if the deadline ended the operation.
         trouble: gives the pods' states and warning events of some namespaces.
     """
     texts = [one.message.strip() for one in course.errors]

@@ -1,4 +1,4 @@
-"""What a stack puts onto the cluster without telling: objects that none of its resources stands for."""
+"""Objects made by Helm Releases, which Pulumi does not list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HERE = Source("client", "this process")
 def tell_unseen(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Keep a verdict on the stack from being held while nobody has looked at what its Helm Releases made.
 
-    A Release is one resource to Pulumi; its objects are Helm's. A Chart's are resources, and seen.
+    A Release is one resource to Pulumi; its objects are Helm's. The objects of a Chart are resources, and are judged.
 
     Args:
         allowed: ``Release NAME`` to the reason why its objects need not be judged.
@@ -26,7 +26,7 @@ def tell_unseen(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> None:
         if subject in allowed:
             judge.note(f"what {subject} made is not judged: {allowed[subject]}")
             continue
-        why = "its objects are Helm's, and no resources of the stack: use helm.sh/v4:Chart, or declare it with a reason"
+        why = "its objects are Helm's, not resources of the stack: use helm.sh/v4:Chart, or declare it with a reason"
         nothing = Evidence(_HERE, f"look for objects of {release.urn}", Outcome.ERROR, why)
         case = judge.case(f"what {subject} made")
         case.positive("it is known", nothing, succeeded=None)

@@ -143,7 +143,7 @@ class Stack:
     exposed: tuple[Leak, ...] = ()
     """Where its exported state, and a sample beside it, hold one of ``secrets`` readably; empty where it was only read."""
     providers: Mapping[str, str] = field(default_factory=dict)
-    """Providers of other kinds than Kubernetes' that it used, to the reason why it may."""
+    """Providers other than Kubernetes that it used, to the reason why it may."""
 
     @property
     def objects(self) -> tuple[Resource, ...]:

@@ -1,8 +1,9 @@
 """Which plugins Pulumi finds: those of providers that are allowed, so that no other is started before it is refused.
 
-The engine starts a provider before it tells of it, and an invoke of it may be over by then. A plugin comes from one of four
-places, and each is closed to the others: ``PATH`` and the folder of Pulumi itself by stand-ins that end at once, which
-stand first on ``PATH``; the cache by being one of these providers alone; the internet by a rule that leads nowhere.
+The engine starts a provider before it reports it, and an invoke of it may be over by then. Pulumi takes a plugin from
+one of four places, and each place is closed to all other providers: ``PATH`` and Pulumi's own folder by stand-ins,
+which stand first on ``PATH`` and end at once; the cache, as it holds the plugins of allowed providers alone; the
+internet, by a download rule that leads nowhere.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from pytest_k8ssec.errors import ToolMissing
 
 REFUSES = "k8ssec-refuses"
-"""In what Pulumi says where it was kept from fetching a plugin."""
+"""Stands in what Pulumi says when it was kept from fetching a plugin."""
 _PREFIX = "pulumi-resource-"
 _OURS = "kubernetes"
 _OFFICIAL = "github://api.github.com/pulumi/pulumi-"
@@ -58,10 +59,10 @@ def cache_of(cache: Path, allowed: Collection[str]) -> Path:
 
 
 def download_rules(allowed: Collection[str]) -> str:
-    """For ``PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES``: what nobody allowed is looked for where there is nothing.
+    """For ``PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES``: a plugin that nobody allowed is looked for where there is nothing.
 
-    With something allowed that Pulumi does not publish itself, it can't be told what comes from elsewhere; then only
-    official providers are kept out.
+    If a provider is allowed that Pulumi does not publish itself, the rules can't tell what comes from elsewhere; then
+    only official providers are kept out.
     """
     open_to = [_OFFICIAL + name for name in (_OURS, *allowed)]
     places = [*open_to, _SECOND]

@@ -1,7 +1,8 @@
 """Which providers a program may use: Kubernetes' own, and those that the settings allow by name, each with a reason.
 
-Anything else is done for real: a bucket is made, a command run, an account asked. The engine tells of a provider as soon as
-a resource or an invoke needs it, a preview first; :mod:`pytest_k8ssec.stack.plugins` keeps it from being started before.
+Any other provider acts for real: it makes a bucket, runs a command, asks an account. The engine reports a provider as
+soon as a resource or an invoke needs it, first in a preview; :mod:`pytest_k8ssec.stack.plugins` keeps it from being
+started before that.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Providers:
 
     Args:
         allowed: name to reason.
-        tell: told of each as it is first used.
+        tell: called with words about each when it is first used.
     """
 
     def __init__(self, allowed: Mapping[str, str], tell: Callable[[str], None]) -> None:
@@ -40,7 +41,7 @@ class Providers:
         self._astray = False
 
     def hear(self, said: Diagnostic) -> None:
-        """Take note where Pulumi says that a download led nowhere."""
+        """Take note if Pulumi says that a download led nowhere."""
         self._astray = self._astray or REFUSES in said.message
 
     def look_at(self, type_: str, urn: str, operation: str) -> None:
@@ -62,10 +63,10 @@ class Providers:
         self._tell(f"stack: provider {name} is allowed: {self._allowed[name]}")
 
     def kept_out(self, errors: Iterable[Diagnostic], operation: str) -> StackError | None:
-        """The refusal where a provider that nobody allowed is in trouble: it was kept from its plugin.
+        """The refusal, if errors are about a provider that nobody allowed: it was kept from its plugin.
 
         Args:
-            errors: what Pulumi calls errors; None of them about such a provider gives None.
+            errors: what Pulumi calls errors; the result is None if none of them is about such a provider.
             operation: which one they came in.
         """
         for error in errors:
@@ -75,7 +76,7 @@ class Providers:
             if found["name"] == _OWN:
                 if self._astray:
                     return StackError(
-                        f"provider {_OWN} ({error.urn}): is to come from a place of its own, and only Pulumi's is open",
+                        f"provider {_OWN} ({error.urn}): names a download place of its own, and only Pulumi's is open",
                         fix=f"put pulumi-resource-{_OWN} on PATH, or name no place in a test",
                         details=error.message,
                     )
@@ -85,7 +86,7 @@ class Providers:
             below = _PLUGIN.search(error.message)
             if below and below["name"] not in (_OWN, *self._allowed):
                 return StackError(
-                    f"provider {found['name']} ({error.urn}): is allowed, but rests on {below['name']}, which is not",
+                    f"provider {found['name']} ({error.urn}): is allowed, but needs {below['name']}, which is not",
                     fix=f"allow that too: {_FLAG} {below['name']}=REASON",
                     details=error.message,
                 )
@@ -113,12 +114,14 @@ def check_allowed(allowed: Mapping[str, str], project: Mapping[str, object], pat
         path: the directory that it is in.
 
     Raises:
-        SettingsError: a name is none, or needs no allowance.
+        SettingsError: a name is not that of a provider, or needs no allowance.
         StackError: the project names a plugin of its own that is not allowed.
     """
     for name in allowed:
         if not _NAME.fullmatch(name):
-            raise SettingsError(f"{_FLAG}: {name!r} is no provider's name", fix=f"name its package: {_FLAG} aws=REASON")
+            raise SettingsError(
+                f"{_FLAG}: {name!r} is not the name of a provider", fix=f"name its package: {_FLAG} aws=REASON"
+            )
         if name in (_OWN, BUILT_IN):
             raise SettingsError(
                 f"{_FLAG} {name}=...: needs no allowance",
@@ -144,7 +147,7 @@ def _brought_along(project: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 def _refusal(name: str, where: str, operation: str) -> StackError:
     made = "nothing was created" if operation == "preview" else "nothing of it was created"
     return StackError(
-        f"provider {name} ({where}): is none of Kubernetes', so it acts on something else than the cluster under test; {made}",
+        f"provider {name} ({where}): is not a Kubernetes provider, so it acts on something else than the cluster under test; {made}",
         fix=f"leave it out of what is tested, by a config value that the program asks for, or let it act for real: "
         f"{_FLAG} {name}=REASON",
     )

@@ -1,4 +1,4 @@
-"""From what Pulumi says about a stack's state to our own data. Pure: nothing here asks anybody."""
+"""Turns what Pulumi says about a stack's state into our own data, by pure functions."""
 
 from __future__ import annotations
 

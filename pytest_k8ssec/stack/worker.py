@@ -63,7 +63,7 @@ class Worker:
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def run(self, job: Job) -> Iterator[Message]:
-        """Have a job done. Yields what the child says, up to and with ``Finished`` or ``Failed``.
+        """Run a job. Yields what the child says, up to and with ``Finished`` or ``Failed``.
 
         Raises:
             OutOfTime: the deadline came first.

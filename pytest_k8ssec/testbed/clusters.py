@@ -1,4 +1,4 @@
-"""The clusters of a run: created, found where the settings name one, or shared between xdist's workers."""
+"""The clusters of a run: created, found if the settings name one, or shared between xdist's workers."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Clusters:
 
     Args:
         run: the run that they belong to.
-        stacks: what will be deployed, as that is looked at before a cluster is made.
-        progress: told each longer step.
+        stacks: what will be deployed; checked before a cluster is made.
+        progress: called with each longer step in words.
         name: of the base cluster, "" for the run's own.
     """
 
@@ -59,7 +59,7 @@ class Clusters:
             return cluster
 
     def shared(self) -> KindCluster | None:
-        """The base cluster that a process of this run has created, None where there is none."""
+        """The base cluster that a process of this run has created, None if there is none."""
         from pytest_k8ssec.clusters.kind import KindCluster
 
         if not self._entry.exists():

@@ -1,4 +1,4 @@
-"""What a report says of a testbed; only what is known without asking anybody."""
+"""What a report says of a testbed; only what is known without a request."""
 
 from __future__ import annotations
 

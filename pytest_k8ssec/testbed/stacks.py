@@ -1,4 +1,4 @@
-"""The stack that the settings name: looked at early, deployed to a cluster of ours, read on another one."""
+"""The stack that the settings name: checked early, deployed to a cluster of ours, only read on another one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stacks:
 
     Args:
         run: the run that it belongs to.
-        progress: told each longer step.
+        progress: called with each longer step in words.
     """
 
     def __init__(self, settings: Settings, run: Run, *, progress: Tell) -> None:
@@ -58,7 +58,7 @@ class Stacks:
         )
 
     def check(self) -> None:
-        """Look at the stack before there is a cluster; nothing where none was named.
+        """Check the stack before there is a cluster; nothing if none was named.
 
         Raises:
             SettingsError, StackError: it can't be deployed as it is.
@@ -69,7 +69,7 @@ class Stacks:
             prepare(self.source)
 
     def make(self, cluster: KindCluster) -> Stack:
-        """Deploy the stack, or read it where the cluster is not ours."""
+        """Deploy the stack, or read it if the cluster is not ours."""
         from pytest_k8ssec.stack import Engine, deploy, read_stack
 
         source = self.source
@@ -86,7 +86,7 @@ class Stacks:
 
     @property
     def flags(self) -> str:
-        """What names the same stack again; a secret is named by its variable, never by its value."""
+        """Options that name the same stack again; a secret is named by its variable, never by its value."""
         chosen = self._settings
         if not chosen.stack:
             return ""

@@ -35,16 +35,16 @@ class Testbed:
 
     @cached_property
     def cluster(self) -> KindCluster:
-        """The cluster, created or found now if need be.
+        """The cluster; created or found now, if that was not done yet.
 
         Raises:
-            ToolMissing, ClusterError: it can't be had.
+            ToolMissing, ClusterError: it can't be created or found.
         """
         return self._clusters.make(self.variant)
 
     @cached_property
     def stack(self) -> Stack:
-        """The stack, deployed now if need be; on a cluster that is not ours it is only read.
+        """The stack; deployed now, if that was not done yet. On a cluster that is not ours it is only read.
 
         Raises:
             SettingsError: no stack was named.
@@ -55,7 +55,7 @@ class Testbed:
 
     @property
     def expected_stack(self) -> Stack | None:
-        """The stack where one was named and this is the base, else None."""
+        """The stack if one was named and this is the base, else None."""
         return self.stack if self._stacks.named and self.variant is None else None
 
     @cached_property
@@ -80,12 +80,12 @@ class Testbed:
         return "stack" in self.__dict__
 
     def refresh_pool(self) -> None:
-        """Give up all pods, where there are some."""
+        """Give up all pods, if there are some."""
         if "pool" in self.__dict__:
             self.pool.refresh()
 
     def close_pool(self) -> None:
-        """Remove what our pods needed, where the cluster outlives the run."""
+        """Remove what our pods needed, if the cluster outlives the run."""
         if "pool" in self.__dict__:
             self.pool.close()
 

@@ -1,4 +1,4 @@
-"""All that one pytest process holds: its run, its testbeds, and how they end."""
+"""What one pytest process holds: its run and its testbeds, and how they end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Testbeds:
     Args:
         run: the run that everything belongs to; an xdist worker has joined it.
         owner: whether this process began the run, and so removes what it created.
-        progress: told each longer step.
+        progress: called with each longer step in words.
         name: of the base cluster, "" for the run's own.
     """
 
@@ -63,7 +63,7 @@ class Testbeds:
         return Testbed(self.run, self._clusters, self._stacks, variant)
 
     def testbed(self, variant: Pack | None) -> Testbed:
-        """The base, or the one of sabotages that need a cluster of their own."""
+        """The base testbed, or that of sabotages that need a cluster of their own."""
         if variant is None:
             return self.base
         if variant.name not in self._variants:
@@ -84,11 +84,11 @@ class Testbeds:
             self.base.cluster = shared
 
     def describe(self) -> dict[str, Any]:
-        """The cluster, the stack and the versions, for a report; only what is known without asking anybody."""
+        """The cluster, the stack and the versions, for a report; only what is known without a request."""
         return describe_testbed(self.base, self.settings)
 
     def save_diagnostics(self) -> list[str]:
-        """Save the base cluster's logs before it goes. Returns a line that says where they are."""
+        """Save the base cluster's logs before it is removed. Returns a line that says where they are."""
         from pytest_k8ssec.clusters import kind
 
         if not (self._owner and self.base.has_cluster and self.base.cluster.ours):

@@ -25,7 +25,7 @@ ON_STACK = "def test_it(stack): pass\n"
 INTERNAL = ("Traceback", "pytest_k8ssec/", "site-packages", "INTERNALERROR", "_pytest", "subprocess.")
 """What a user must never be shown."""
 
-FIXES = ("fix: ", "is none of ", "is not of the form ")
+FIXES = ("fix: ", "is not one of ", "is not of the form ")
 """What tells a user how to go on: a line of its own, or the cause itself where that says what is right."""
 
 NO_RIGHTS = """
@@ -128,9 +128,9 @@ def no_cluster_was_begun(output: str) -> bool:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--k8ssec-keep=sometimes"], "--k8ssec-keep: 'sometimes' is none of never, on-failure, always"),
+        (["--k8ssec-keep=sometimes"], "--k8ssec-keep: 'sometimes' is not one of never, on-failure, always"),
         (["--k8ssec-strict=onn"], "did you mean 'on'?"),
-        (["--k8ssec-kubernetes-version=newest"], "--k8ssec-kubernetes-version: 'newest' is no Kubernetes version"),
+        (["--k8ssec-kubernetes-version=newest"], "--k8ssec-kubernetes-version: 'newest' is not a Kubernetes version"),
         (["--k8ssec-config=region"], "--k8ssec-config: 'region' is not of the form KEY=VALUE"),
         (["--k8ssec-secret=password="], "--k8ssec-secret: 'password=' is not of the form KEY=ENVVAR"),
         (["--k8ssec-sabotage", "--k8ssec-cluster=dev"], "--k8ssec-sabotage with --k8ssec-cluster dev: refused"),
@@ -200,7 +200,7 @@ def test_docker_without_rights(place: Place) -> None:
     ("text", "expected"),
     [
         ("kind: [Cluster\n", "is not valid YAML"),
-        ("kind: Pod\napiVersion: v1\n", "is no kind cluster"),
+        ("kind: Pod\napiVersion: v1\n", "is not a kind cluster"),
         ("- kind: Cluster\n", "must be a mapping, is list"),
         (f"{ONE_NODE}nodes: 3\n", "`nodes` must be a list"),
         (

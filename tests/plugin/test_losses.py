@@ -131,7 +131,7 @@ def test_after(judge, cluster):
 """
     )
     result.assert_outcomes(passed=1, failed=2, errors=1)
-    result.stdout.fnmatch_lines(["*no end after 0.2 s*"])
+    result.stdout.fnmatch_lines(["*did not end within 0.2 s*"])
     result.stdout.fnmatch_lines(["*ERROR at setup of test_after*", "docker daemon: none answers"])
 
 

@@ -46,4 +46,4 @@ def test_a_plain_assert_names_the_culprit(shown: pytest.RunResult) -> None:
     ])  # fmt: skip
     shown.stdout.fnmatch_lines(["*batch/job to pay/db is blocked: can't be told: 1 of 1 connections are unknown*"])
     shown.stdout.fnmatch_lines(["*batch/job: exec was refused*"])
-    shown.stdout.fnmatch_lines(["*source 'web/shp': nothing is called so*", "*fix: did you mean web/shop*"])
+    shown.stdout.fnmatch_lines(["*source 'web/shp': nothing has that name*", "*fix: did you mean web/shop*"])

@@ -172,15 +172,15 @@ def test_unknown_key_names_the_one_that_was_meant(key: str, fix: str) -> None:
 @pytest.mark.parametrize(
     ("places", "where", "why"),
     [
-        ({"cli": {"keep": "allways"}}, "--k8ssec-keep", "'allways' is none of never, on-failure, always"),
-        ({"env": {"strict": "maybe"}}, "K8SSEC_STRICT", "'maybe' is none of auto, on, off"),
+        ({"cli": {"keep": "allways"}}, "--k8ssec-keep", "'allways' is not one of never, on-failure, always"),
+        ({"env": {"strict": "maybe"}}, "K8SSEC_STRICT", "'maybe' is not one of auto, on, off"),
         ({"table": {"keep": True}}, "[tool.k8ssec] keep", "must be text, is bool"),
         ({"table": {"strict": False}}, "[tool.k8ssec] strict", "must be text, is bool"),
         ({"table": {"cluster": 0}}, "[tool.k8ssec] cluster", "must be text, is int"),
         ({"table": {"stack": ["infra"]}}, "[tool.k8ssec] stack", "must be text, is list"),
         ({"table": {"kubernetes_version": 1.36}}, "[tool.k8ssec] kubernetes-version", "must be text, is float"),
         *(
-            ({"cli": {"kubernetes_version": each}}, "--k8ssec-kubernetes-version", "is no Kubernetes version")
+            ({"cli": {"kubernetes_version": each}}, "--k8ssec-kubernetes-version", "is not a Kubernetes version")
             for each in ("1", "latest", "v1.36.3-rc.1", "1.36.", " 1.36", "1.36\n")
         ),
         ({"env": {"controls": "maybe"}}, "K8SSEC_CONTROLS", "'maybe' is neither true nor false"),

@@ -1,9 +1,9 @@
 """The agent: one file of standard-library Python that is sent over exec and runs where an attacker would stand.
 
 It reads a length line and a JSON specification from standard input, does all tasks at once with a bounded number of
-threads, and writes one JSON line a task as it ends, then a closing line that repeats the run's nonce. Without that
-closing line nothing it wrote may be believed. It never judges, never exits non-zero on purpose, and imports nothing that
-a minimal Python lacks. It must run on Python 3.9 and later.
+threads, and writes one JSON line for each task when it ends, then a closing line that repeats the run's nonce. Without
+that closing line nothing it wrote may be believed. It never judges, never exits non-zero on purpose, and imports
+nothing that a minimal Python lacks. It must run on Python 3.9 and later.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debu
 
 
 def failed(error: BaseException) -> Json:
-    """Tell a network error's outcome: what the network said, told apart from a task that broke."""
+    """The outcome of a network error: the network's answer is told apart from a task that broke."""
     if isinstance(error, (socket.timeout, TimeoutError)):
         return {"outcome": "no-answer", "detail": "timed out"}
     if isinstance(error, ConnectionRefusedError):
@@ -154,7 +154,7 @@ def hello(task: Json) -> Json:
 
 
 def exactly(sock: socket.socket, size: int) -> bytes:
-    """So many bytes, or b"" where the peer ends before."""
+    """Exactly so many bytes, or b"" if the peer ends before."""
     heard = b""
     while len(heard) < size:
         chunk = sock.recv(size - len(heard))
@@ -165,7 +165,7 @@ def exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def hello_here(task: Json) -> Json:
-    """Send the ClientHello to a server of our own that takes every offer which can be taken at all."""
+    """Send the ClientHello to a server of our own, which accepts every offer that a server can accept at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -213,7 +213,7 @@ def http_request(task: Json) -> Json:
 
 
 def beginning(answer: http.client.HTTPResponse, size: int, end: float) -> bytes:
-    """The first bytes of a body, as many as come: the status is known already, so one that stalls takes nothing back."""
+    """The first bytes of a body, as many as come. A body that stalls is no error: the status is known already."""
     body = b""
     try:
         while len(body) < size and time.monotonic() < end:
@@ -245,7 +245,7 @@ def unescaped(point: str) -> str:
 
 
 def mounts() -> List[str]:
-    """Mount points that can carry a token, the root file system's own files apart from the usual place."""
+    """Mount points that can hold a token; of the root file system only the usual folders."""
     places = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
@@ -269,11 +269,11 @@ def files(places: List[str]) -> Iterator[str]:
 def tokens(task: Json) -> Json:
     """Find every readable service account token in any mount, but in those that are to be skipped.
 
-    Whatever stands round it in its file: a kubeconfig and a list of variables have tokens too. Where files were passed over
-    the search is an error, with what was found in the others.
+    A token counts whatever surrounds it: a kubeconfig and a list of variables hold tokens too. If files were skipped,
+    the outcome is an error, with what was found in the others.
 
     The token itself goes back over the exec's own encrypted stream and nowhere else: the caller asks the API server
-    whether it lives.
+    whether the token is still valid.
     """
     found: Dict[str, str] = {}
     looked = unread = passed = 0
@@ -309,7 +309,7 @@ def tokens(task: Json) -> Json:
 
 
 def denied(error: OSError) -> Json:
-    """The kernel's own refusal; any other error is one of the task."""
+    """The kernel's own refusal; any other error means that the task broke."""
     if error.errno in DENIALS:
         return {"outcome": "denied", "detail": errno.errorcode[error.errno]}
     return {"outcome": "error", "detail": "%s: %s" % (type(error).__name__, error)}
@@ -337,7 +337,7 @@ def privileges(_task: Json) -> Json:
 
 
 def mount(_task: Json) -> Json:
-    """Mount an empty tmpfs in a mount namespace of a child's own, which is gone when the child is."""
+    """Mount an empty tmpfs in a child process's own mount namespace, which ends with the child."""
     libc = ctypes.CDLL(None, use_errno=True)
     child = os.fork()
     if child == 0:
@@ -380,7 +380,7 @@ def raw_socket(task: Json) -> Json:
 
 
 def seen_through_mounts(path: str) -> Iterator[str]:
-    """Where a file of the node would be seen, whichever of the folders above it is mounted, and wherever."""
+    """Every path at which a file of the node would be seen, whichever folder above it is mounted, and wherever."""
     parts = path.strip("/").split("/")
     tails = ["/".join(parts[start:]) for start in range(len(parts))]
     for place in mounts() + ["/", "/proc/1/root"]:
@@ -391,7 +391,7 @@ def seen_through_mounts(path: str) -> Iterator[str]:
 def host_file(task: Json) -> Json:
     """Look for a file that was planted on the node: one of the given paths that holds the nonce.
 
-    Of several places one is told whose folder could be written, where there is one.
+    Of several places, one whose folder could be written is reported, if there is one.
     """
     places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
     found = [place for place in places if begins_with(place, task["nonce"])]

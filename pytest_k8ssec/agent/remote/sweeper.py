@@ -1,12 +1,12 @@
 """Connects to many addresses from one place: sent over exec as the agent is, and believed by the same rule.
 
 One thread, sockets that don't block: 1,000 targets cost one small process. It reads a length line and a JSON
-specification from standard input. A *sweep* tries each target once, and once more beside that where nothing has answered
-for half of its time, as both tries have all of theirs; it writes one JSON line a target as it ends,
-``[number, outcome, milliseconds, detail]``. A *watch* connects to one target every few milliseconds until that has
-changed its mind; it writes ``[milliseconds at start, outcome, milliseconds at end]``. Both end with a line that repeats
-the nonce; without that line nothing may be believed. It never judges. Standard library, Python 3.9 and later; what the
-agent imports beside it would cost more than the sweep itself.
+specification from standard input. A *sweep* tries each target once. A target that has not answered after half of its
+time gets a second try beside the first, and both tries have their full time. For each target that is done it writes one
+JSON line, ``[number, outcome, milliseconds, detail]``. A *watch* connects to one target every few milliseconds until
+the target's answer has changed; it writes ``[milliseconds at start, outcome, milliseconds at end]``. Both end with a
+line that repeats the nonce; without that line nothing may be believed. It never judges. Standard library, Python 3.9
+and later; what the agent imports beside it would cost more than the sweep itself.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN}
 LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EAGAIN}
-"""What this machine ran short of: it says nothing of the target, which is tried again a little later, with fewer at once."""
+"""The machine ran short of something. The target is tried again a little later, with fewer at once."""
 SHORTAGES = 40
-"""How often one target may meet a shortage before it is an error."""
+"""How often one target may meet such a shortage before its outcome is an error."""
 PAUSE = 0.05
 FIRST_WINDOW = 64
 SCTP = getattr(socket, "IPPROTO_SCTP", 132)
@@ -247,7 +247,7 @@ def literal(host: str) -> bool:
 
 
 class Watch:
-    """One target, again and again, until as many answers in a row as are wanted are the wanted ones, or time is up."""
+    """Tries one target again and again, until enough answers in a row are the wanted one, or time is up."""
 
     def __init__(self, specification: Dict[str, Any], say: Callable[[Any], None]) -> None:
         (self.host, self.port), self.wanted = specification["target"], specification["wanted"]

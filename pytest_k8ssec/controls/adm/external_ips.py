@@ -1,9 +1,10 @@
 """No Service may claim an address that is not its own.
 
-`externalIPs` makes every node send what goes to an address of the author's choice to the author's pods: whoever may
-write a Service gets other people's traffic, that to a database or to the internet included (CVE-2020-8554, which has no
-other fix). A Service with such an address, out of a range for documentation, is offered as a dry run; the same one
-without it must be let in. A warning that the field is deprecated is no denial.
+With `externalIPs` the author of a Service chooses an address, and every node then sends traffic for that address to the
+author's pods. So whoever may write a Service can get other people's traffic, even that to a database or to the internet
+(CVE-2020-8554, which has no other fix). A Service with such an address, from a range reserved for documentation, is
+offered as a dry run; the same Service without the address must be let in. A warning that the field is deprecated is not
+a denial.
 
 Remediation: start the API server with `--enable-admission-plugins=...,DenyServiceExternalIPs`, or refuse the field by a
 ValidatingAdmissionPolicy.

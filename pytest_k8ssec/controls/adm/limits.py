@@ -2,9 +2,9 @@
 
 A container without limits takes what its node has: one leak, one loop or one miner starves its neighbours, the kubelet
 among them. A pod without a limit on CPU, one without a limit on memory, and one that asks for nothing at all are offered to
-each namespace that the stack declares or runs a workload in, as dry runs. Each must be refused for that very limit, or come
-back with limits that a LimitRange put in: the object that the API server returns is looked at, no policy. The same pod with
-both limits must be let in.
+each namespace that the stack declares or runs a workload in, as dry runs. Each must be refused for that very limit, or
+come back with limits that a LimitRange put in. The check looks at the object that the API server returns, not at
+policies. The same pod with both limits must be let in.
 
 Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
 and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as
@@ -59,7 +59,7 @@ _QUOTA_SAYS = "must specify "
 
 @control(severity=Severity.MEDIUM, subject="stack", mitre=("T1496",), nsa=("N2",), others=("C-0270", "C-0271"))
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
-    """Offer each namespace pods that lack a limit, and look at what they are made into."""
+    """Offer each namespace pods that lack a limit, and look at what admission makes of them."""
     judge.not_applicable("the stack has no namespace that is not declared unbounded")
     for namespace in stack.pod_namespaces:
         if namespace in allowed:

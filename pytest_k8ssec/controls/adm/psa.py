@@ -2,16 +2,16 @@
 
 A pod that is privileged, mounts the host's file system or shares its namespaces *is* root on its node. What keeps it out is
 one label on the namespace. For each check of the Pod Security Standards a pod that differs from a compliant one in that
-single field is offered to each namespace, as a dry run; the refusal must be admission's own, naming the policy, as a 403
-from RBAC or a 422 from validation proves nothing. The same bad pod is offered to a namespace of ours without restrictions,
-where it must be let in, and the compliant pod to the stack's, where it must be let in too. And no service account of the
-stack may change its namespace's labels.
+single field is offered to each namespace, as a dry run. The refusal must come from admission and name the policy: a 403
+from RBAC or a 422 from validation proves nothing. The same bad pod is offered to a namespace of ours without
+restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in too. And no service
+account of the stack may change its namespace's labels.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
 
-Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give nobody
-who runs in a pod the verbs `update` and `patch` on namespaces.
+Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give no
+service account the verbs `update` and `patch` on namespaces.
 
 ```yaml
 apiVersion: v1

@@ -1,6 +1,6 @@
 """The API server gives no data to anybody without credentials.
 
-Anonymous requests are let in by default, for health checks, and carry the user system:anonymous. One binding of a role to
+Anonymous requests are let in by default, for health checks, as the user system:anonymous. One binding of a role to
 that user, or to the group system:unauthenticated, gives the cluster to everybody who can reach the API server: such
 bindings are made by hand, by old installers and by charts. Lists of Secrets, nodes, pods and ConfigMaps, metrics, node
 logs and profiles are asked for without credentials, from a pod and from outside; no body is ever read. Secrets, ConfigMaps

@@ -1,9 +1,9 @@
 """The API server tells nobody without credentials more than that it is alive.
 
-By default everybody who reaches the API server learns its exact version, and so which published holes are open, and in a
-cluster made by kubeadm the ConfigMap `cluster-info`, which names the API server and its CA for those who join. No health
-check needs either. Both are asked for without credentials, from a pod: 401 and 403 are refusals, 200 is a breach, and so is
-404, which only somebody who was let in is told.
+By default everybody who reaches the API server learns its exact version, and so its published vulnerabilities. In a
+cluster made by kubeadm everybody also gets the ConfigMap `cluster-info`, which names the API server and its CA for
+nodes that join. No health check needs either. Both are asked for without credentials, from a pod: 401 and 403 are
+refusals, 200 is a breach, and so is 404, which only a request that was let in gets.
 
 Anonymous requests can't simply be turned off: kubeadm's own probes, and nodes that join, come without credentials.
 

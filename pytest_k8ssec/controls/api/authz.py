@@ -3,11 +3,11 @@
 One binding to system:authenticated or system:serviceaccounts, or an authorization mode of AlwaysAllow, makes every token of
 the cluster an administrator's, and every pod that mounts one a way in. A service account that was made on the spot, and
 that nobody gave any right, tries to list what is worth stealing (names only, one of each kind), to read and delete what
-does not exist, and to create what would give it more; what writes is a dry run. An authorised request for a name that does
-not exist is answered 404, a refused one 403, so nothing has to be read to know.
+does not exist, and to create what would give it more rights; writes are dry runs. An authorised request for a name that
+does not exist is answered 404, a refused one 403, so nothing has to be read to know.
 
-That this is so is shown at the same moment by our own credentials, which are told 404; and that the account's token is
-valid by the API server, which names its owner.
+Our own credentials show this at the same moment: they get 404. The API server shows that the account's token is valid:
+it names the token's owner.
 
 Remediation: set `--authorization-mode=Node,RBAC`, and remove what binds roles to groups that everybody is in (`kubectl get
 clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(authenticated|serviceaccounts)'`; Kubernetes' own

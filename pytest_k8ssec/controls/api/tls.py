@@ -3,11 +3,11 @@
 TLS 1.0 and 1.1 rest on MD5 and SHA-1 and on block ciphers whose padding leaks (RFC 8996 forbids them); with RSA key exchange,
 whoever once gets the server's key reads all that was ever recorded. Tokens, Secrets and exec sessions go over these
 connections. Each of the three is offered, and nothing else with it, to every API server and kubelet from a pod, by a
-ClientHello made byte by byte: a TLS library of today might itself refuse, and that would look like the server's refusal. A
-ServerHello is a breach; an alert, or an end without one, is a refusal.
+ClientHello that is built by hand: a modern TLS library might itself refuse, and that would look like the server's
+refusal. A ServerHello is a breach; an alert, or an end without one, is a refusal.
 
-The offers are shown to be good ones by a server in the same pod that takes everything, and each port to be a TLS server's by a
-current offer at the same moment, which it must take.
+A server in the same pod that accepts everything shows that the offers are valid. A current offer at the same moment,
+which each port must accept, shows that a TLS server listens there.
 
 Remediation: `--tls-min-version=VersionTLS12` (or 13) for the API server, `tlsMinVersion` for kubelets, and no `TLS_RSA_`
 suites in `--tls-cipher-suites` and `tlsCipherSuites`: unset is fine.

@@ -1,9 +1,9 @@
 """Who did what to which object is written down.
 
 After a break-in the audit log is what tells which Secrets were read and which rights were given away; without it every
-Secret counts as read. Four things that an intruder does are done, marked so that they can be found again: read a Secret, run
-a command in a pod, give away a role (a dry run), and ask without credentials. Each must be in the log of an API server
-within fifteen seconds, with its verb, its object, and whoever did it.
+Secret counts as read. The control does four things that an intruder does, each marked so that it can be found again: it
+reads a Secret, runs a command in a pod, gives away a role (a dry run), and sends a request without credentials. Each
+must be in the log of an API server within fifteen seconds, with its verb, its object, and whoever did it.
 
 Remediation: give every API server an audit policy that names these at level Metadata or above, by `--audit-policy-file`,
 and a place to write to, by `--audit-log-path`.

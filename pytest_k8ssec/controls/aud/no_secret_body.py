@@ -1,9 +1,9 @@
 """No Secret's value, and no token, is in the audit log.
 
 Audit logs are shipped, kept for years, and read by many who may not read Secrets. A policy that logs bodies of Secrets, or
-of token requests and reviews, writes down each value that is created, changed or read. A canary Secret is created, read,
-listed, replaced and patched, a token is asked for, and reviewed as kubelets and webhooks have it; once these events are in
-the log, it is searched for their values, as they are and in base64.
+of token requests and reviews, writes down each value that is created, changed or read. A canary Secret is created,
+read, listed, replaced and patched. A token is requested, and reviewed as kubelets and webhooks do. Once these events
+are in the log, the log is searched for both values, as they are and in base64.
 
 Remediation: log `secrets`, `configmaps`, `serviceaccounts/token` and `tokenreviews` at level Metadata, in a rule before any
 that logs bodies; replace the values that were written down.

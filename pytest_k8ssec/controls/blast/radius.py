@@ -4,10 +4,10 @@ Each weakness by itself may look bearable: a token that nobody uses, a right tha
 network. What matters is where they lead together. From a twin of each workload the attack graph is walked as an attacker
 would: tokens and Secrets in its mounts, doors of the control plane, ways out to its node, and from each identity that is
 found whatever it may do. Each step is proven by a request that changes nothing, a dry run or a name that does not exist;
-found credentials serve for that alone. What is reached must not hold a way to cluster-admin, and must stay within the
-budget and the edges that blast-radius.yaml beside Pulumi.yaml agrees to; without that file, it must not hold a node
+found credentials are used for that alone. What is reached must not hold a way to cluster-admin, and must stay within
+the budget and the edges that blast-radius.yaml beside Pulumi.yaml agrees to; without that file, it must not hold a node
 either. The same walk from a canary of ours that has every weakness must find its way to cluster-admin, and each kind of
-edge. A bound that was reached, or an edge of which nothing can be told, makes it inconclusive.
+edge. A bound that was reached, or an unknown edge, makes it inconclusive.
 
 A workload that has to be able to do everything is declared in `[tool.k8ssec.allow.blast-radius]` as
 `"namespace/workload" = "reason"`.
@@ -259,7 +259,7 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     ),
 )
 def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """A workload of the stack mounts one Secret more, which holds an account's token, and has another in a variable."""
+    """A workload of the stack mounts one more Secret, which holds an account's token, and has another in a variable."""
     workload = next(each for each in stack.workloads() if each.kind == "Deployment")
     token, key = (f"k8ssec-{what}-{secrets.token_hex(3)}" for what in ("token", "key"))
     of_default = {"kubernetes.io/service-account.name": "default"}
@@ -325,7 +325,7 @@ def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     ),
 )
 def nodes_ask_nobody(cluster: Cluster, stack: Stack, pool: Pool, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
-    """A kubelet and etcd let everybody in, and a policy lets the stack's pods get there."""
+    """A kubelet and etcd let everybody in, and a policy lets the stack's pods reach them."""
     (plane, *_), node = control_planes(cluster), cluster.nodes[-1]
     addresses = [each.address for each in cluster.nodes]
 

@@ -1,4 +1,4 @@
-"""Controls of the family etcd, and what they share: strangers knock at one of its doors."""
+"""Controls of the family etcd, and what they share: requests without valid credentials to one of its services."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_IN_PLAIN = (400, OTHER_DOOR)
 
 
 def strangers_knock(judge: Judge, cluster: Cluster, door: Door, pod: Pod) -> None:
-    """Knock at each of etcd's addresses from its own node, and at the node's address from a pod.
+    """Try each of etcd's addresses from its own node, and the node's address from a pod, without valid credentials.
 
     Raises:
         ProbeError: a probe broke.

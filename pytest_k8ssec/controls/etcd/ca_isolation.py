@@ -1,11 +1,12 @@
 """etcd trusts no certificate that the cluster's own CA signed.
 
-The cluster's CA signs a certificate for every node, and for everybody whose request is approved. If etcd takes the same
-CA's word, each of those certificates reads and writes the whole cluster past RBAC, so etcd has a CA of its own. On each
-control-plane node the client certificate by which the API server talks to kubelets, which the cluster's CA signed, is shown
-to every address that etcd listens on. Keys stay on the node: they are used there, and nothing of them comes back.
+The cluster's CA signs a certificate for every node, and for everybody whose request is approved. If etcd trusts the
+same CA, each of those certificates can read and write the whole cluster past RBAC. So etcd needs a CA of its own. On
+each control-plane node the client certificate by which the API server talks to kubelets, which the cluster's CA signed,
+is shown to every address that etcd listens on. Keys stay on the node: they are used there, and nothing of them comes
+back.
 
-An address counts where etcd answers the certificate of its real client at the same moment.
+An address counts only if etcd answers the certificate of its real client at the same moment.
 
 Remediation: give etcd a CA that signs nothing but etcd's own members and clients, and name only that one in its
 `--trusted-ca-file` (kubeadm does so by itself: /etc/kubernetes/pki/etcd/ca.crt).

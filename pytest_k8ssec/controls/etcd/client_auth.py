@@ -3,9 +3,10 @@
 Whoever can read etcd reads every Secret; whoever can write it is cluster-admin, past RBAC, admission and audit. etcd has
 no other lock than the client's certificate, so each address that it listens on is tried as an attacker would: in plain
 text, over TLS without a certificate, and with one of a CA made up on the spot. Any HTTP answer over TLS, whatever its
-status, means that etcd talked to a stranger; so does one in plain text, but for that of a TLS port (400) or of another
-service (404): a socket may take both, and one for plain metrics gives no keys. With TLS 1.3 the handshake seems to
-succeed and the refusal comes with the first read, so a request is sent and its answer read before anything is concluded.
+status, means that etcd talked to a stranger. So does an answer in plain text, except that of a TLS port (400) or of
+another service (404): one socket may accept both, and a port for plain metrics gives no keys. With TLS 1.3 the
+handshake seems to succeed and the refusal comes with the first read, so a request is sent and its answer read before
+anything is concluded.
 
 `--client-cert-auth=false` alone changes nothing: while `--trusted-ca-file` is set, etcd still asks for a certificate.
 

@@ -6,9 +6,9 @@ whole internet where nodes have public addresses. TCP connections to etcd's clie
 that its process listens on, are tried from a pod on each node and from a container beside the nodes. A connection that
 opens is a breach, whatever etcd would have asked for next.
 
-What opens or does not open counts because at that moment the same source finds the node's API server at the same address,
-known by the cluster's CA: there are networks on which a proxy accepts connections to any address. A port that docker
-publishes is not asked here, as docker's proxy accepts before it knows whether somebody listens behind it.
+The results count because at that moment the same source finds the node's API server at the same address, and recognises
+it by the cluster's CA: in some networks a proxy accepts connections to any address. A port that docker publishes is not
+tried here, as docker's proxy accepts before it knows whether something listens behind it.
 
 Remediation: with one control plane let etcd listen on loopback only (`listen-client-urls`, `listen-peer-urls`); with
 several, put a firewall before 2379 and 2380 that lets control-plane nodes through and nobody else.

@@ -1,10 +1,10 @@
 """etcd lets no other member in without a certificate of its own CA.
 
-Members talk to each other on port 2380, past all that clients are asked for: who is taken for a member takes part in the
-consensus, and gets every key by a snapshot. Each address that etcd listens on is asked for the list of members, as an
+Members talk to each other on port 2380, past all checks of clients: whoever is taken for a member takes part in the
+consensus, and gets every key in a snapshot. Each address that etcd listens on is asked for the list of members, as an
 attacker would: in plain text, over TLS without a certificate, and with one of a CA made up on the spot. Any HTTP answer
-over TLS, whatever its status, means that etcd talked to a stranger; so does one in plain text, but for that of a TLS port
-(400) or of another service (404). As with clients, the refusal comes with the first read.
+over TLS, whatever its status, means that etcd talked to a stranger. So does an answer in plain text, except that of a
+TLS port (400) or of another service (404). As with clients, the refusal comes with the first read.
 
 `--peer-client-cert-auth=false` alone changes nothing: while `--peer-trusted-ca-file` is set, etcd still asks for a
 certificate.

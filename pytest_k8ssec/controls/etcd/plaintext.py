@@ -1,10 +1,10 @@
 """etcd serves nothing over plain HTTP.
 
-Plain HTTP knows no certificates: whoever can connect is let in, and what is sent can be read on the way. That is also true
-of the metrics port, which tells the names of keys and the shape of the cluster. All ports that etcd is known for, and each
-further one that its process listens on, are asked for `/version` and `/metrics` in plain text from a pod. A TLS port
-answers plain HTTP with status 400; anything else is a plain service. Loopback is left out: kubeadm's health probes use
-plain metrics on 127.0.0.1:2381.
+Plain HTTP knows no certificates: whoever can connect is let in, and traffic can be read on the way. That is also true
+of the metrics port, which reveals the names of keys and the shape of the cluster. All ports that etcd is known for, and
+each further one that its process listens on, are asked for `/version` and `/metrics` in plain text from a pod. A TLS
+port answers plain HTTP with status 400; anything else is a plain service. Loopback is left out: kubeadm's health probes
+use plain metrics on 127.0.0.1:2381.
 
 Remediation: list only `https://` in etcd's `--listen-client-urls`, `--listen-peer-urls`, and keep
 `--listen-metrics-urls` on 127.0.0.1 or on `https://`.

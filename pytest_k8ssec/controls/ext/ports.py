@@ -1,16 +1,16 @@
-"""From outside, the nodes open no port but those that are meant to be.
+"""To the outside, nodes open only the ports that are meant to be open.
 
 What is reached from outside is found from outside: search engines list etcds, kubelets and dashboards by the thousand. Each
 node's address is tried from a container beside the nodes, on the ports that control planes and nodes are known for, and on
-each that a Service or a pod of the cluster asks to be opened. Ranges are not scanned. Open may be 6443 (the API server),
-10250 (the kubelet, which API servers call; kubelet-* judge what it answers) and 10256 (kube-proxy's health). And what this
-machine publishes of the nodes is tried at the address that it has for others: docker accepts such a connection before it
-has one to the node, so only an answer from behind counts as open.
+each that a Service or a pod of the cluster asks to be opened. Ranges are not scanned. These may be open: 6443 (the API
+server), 10250 (the kubelet, which API servers call; kubelet-* judge what it answers) and 10256 (kube-proxy's health).
+Nodes' ports that this machine publishes are tried too, at the address that this machine has for others. Docker accepts
+such a connection before it has one to the node, so only an answer from the node counts as open.
 
 What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`.
 
-Remediation: bind what only its own node needs to 127.0.0.1, give Services type ClusterIP, take `hostPort` out of pods, and
-let a firewall drop what is left. In a kind configuration, leave `networking.apiServerAddress` at 127.0.0.1.
+Remediation: bind to 127.0.0.1 what only its own node needs, give Services type ClusterIP, take `hostPort` out of pods,
+and let a firewall drop what is left. In a kind configuration, leave `networking.apiServerAddress` at 127.0.0.1.
 
 ```yaml
 # kind.yaml

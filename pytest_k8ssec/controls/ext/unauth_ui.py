@@ -1,17 +1,18 @@
-"""What the cluster shows to the outside asks who is there.
+"""No page that the cluster opens to the outside can be seen without a login.
 
 Dashboards without a login, opened by a node port for a moment and then forgotten, have been the way in more often than
 any exploit: who finds the page has the rights of its service account. The start page of every port that Services and pods
 open on the nodes, of each API server and of each kubelet is asked for without credentials, in plain text and over TLS, from
-a container beside the nodes. A page counts as open; a refusal (401, 403), a form for a password, a redirection to somewhere
-else, and the words that plain HTTP was sent to a port that speaks TLS do not. Of any other answer, such as 404, it can't be
-told what the other pages show; but for a kubelet, which has no page at its root. Redirections to the same place are followed.
+a container beside the nodes. A page counts as open. These do not: a refusal (401, 403), a form for a password, a
+redirection to another place, and the message that plain HTTP was sent to a TLS port. After any other answer, such as
+404, it can't be told what other pages show; a kubelet is the exception, as it has no page at its root. Redirections to
+the same place are followed.
 
 A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`. Addresses
 of load balancers are not asked: they may be out on the internet.
 
-Remediation: put a proxy that authenticates before what has no login of its own, give its Service type ClusterIP, and look
-at it with `kubectl port-forward`.
+Remediation: put an authenticating proxy before a page that has no login of its own, give its Service type ClusterIP,
+and look at it with `kubectl port-forward`.
 
 ```yaml
 # look at it with: kubectl port-forward service/dashboard 8080:80

@@ -3,8 +3,8 @@
 A bootstrap token lets a new node join: whoever holds one asks for a kubelet's certificate and becomes a node. It is needed
 for minutes and often stays for good, and kind joins the nodes of every cluster with one and the same public token. That
 token, and no other, is shown to each API server. Tokens of other values are never guessed: their Secrets are looked for by
-their type, and only their names are read. API servers remember for ten seconds that they accepted a token, so it counts as
-accepted only if it is for longer than that.
+their type, and only their names are read. API servers remember for ten seconds that they accepted a token, so the token
+counts as accepted only if it is accepted for longer than that.
 
 A cluster that is growing right now is declared, with the reason, in `[tool.k8ssec.allow.id-bootstrap-token]` as
 `"kube-system/bootstrap-token-abc123" = "reason"`.

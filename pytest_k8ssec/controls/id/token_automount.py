@@ -1,8 +1,8 @@
-"""A pod that does not ask for the API gets no token of it.
+"""A pod that does not ask for the API gets no token for it.
 
 By default every pod finds a service account's token in its file system, and whoever gets into its container finds it too:
 it is the first step from one process to the cluster. A bare pod on each of the stack's default service accounts, and a twin
-of each container of the workloads, look through every file in every mount of theirs, projected volumes among them, for
+of each container of the workloads, look through every file in each of their mounts, projected volumes among them, for
 tokens, kubeconfigs and whatever else holds one. What is found is shown to the API server: a token that it accepts is a
 breach.
 
@@ -10,8 +10,8 @@ Workloads that do need the API are declared, with the reason: by the annotation 
 account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
 
 Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
-needs the API give it an account of its own, with the rights that it needs. Kubernetes makes `default` as soon as there is
-a namespace: a Pulumi program that makes both has it changed on its way in (see stacks/platform_kit/admission.py).
+needs the API give it an account of its own, with the rights that it needs. Kubernetes makes `default` as soon as there
+is a namespace, so a Pulumi program changes it by a mutating admission policy (see stacks/platform_kit/admission.py).
 
 ```yaml
 # kubectl apply -n NAMESPACE -f accounts.yaml

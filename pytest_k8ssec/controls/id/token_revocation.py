@@ -1,9 +1,10 @@
-"""A service account's token dies with what it was made for.
+"""A service account's token ends with the object that it was made for.
 
 A token that leaked is revoked by deleting something: the pod that it is bound to, its service account, or, for tokens of
-the old kind, the Secret that holds it. Its signature stays good, so that works only where API servers look it up
-each time. Three tokens of ours are made, used, revoked, and used again until they are refused; API servers remember a
-token for ten seconds. One that was not revoked must be accepted to the end: else a refusal says nothing.
+the old kind, the Secret that holds it. The token's signature stays valid, so revocation works only if API servers look
+that object up each time. Three tokens of ours are made, used, revoked, and used again until they are refused; API
+servers remember a token for ten seconds. A further token that is not revoked must be accepted to the end: otherwise a
+refusal says nothing.
 
 `--service-account-lookup=false` brings only tokens of the old kind back to life: bound ones are looked up whatever it says.
 And the token of a pod that is being deleted lives for another minute, so what counts is the moment the object is gone.

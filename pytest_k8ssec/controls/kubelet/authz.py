@@ -3,10 +3,11 @@
 A kubelet that authorises every authenticated request (`authorization.mode: AlwaysAllow`) lists the pods of its node and
 runs commands in each of their containers for whoever holds any token of the cluster: every pod that mounts one. On every
 node the token of a service account without any right asks for the list of pods, and to run `true` in a container that does
-not exist: 403 comes before the kubelet looks for it, 404 or 400 after it had already agreed.
+not exist: 403 comes before the kubelet looks for the container, 404 or 400 after the kubelet has authorised the
+request.
 
-Only 403 is a refusal. 401 would mean that the kubelet can't check tokens at all, so it is no verdict; that it can is shown
-from the same pod at the same moment, by an identity that may read the list and gets it.
+Only 403 is a refusal. 401 would mean that the kubelet can't check tokens at all, so it gives no verdict. An identity
+that may read the list, and gets it from the same pod at the same moment, shows that the kubelet can check them.
 
 Remediation: set `authorization.mode: Webhook` in every node's KubeletConfiguration, and bind nothing that grants
 `nodes/proxy` to groups such as system:authenticated or system:serviceaccounts.

@@ -1,9 +1,9 @@
 """The kubelet serves nothing without credentials on its read-only port.
 
-Port 10255 speaks plain HTTP and knows no credentials: it tells every pod of its node, with names, images, environment
-and service accounts, to whoever asks. On every node it is asked for the pods, from a pod; any HTTP answer is a breach, and
-so is a connection that opens: a kubelet may be slow to answer. A refused connection is believed because the same pod reaches
-the same node's port 10250 at that moment.
+Port 10255 speaks plain HTTP and knows no credentials: it lists every pod of its node, with names, images, environment
+and service accounts, to whoever asks. On every node a pod asks this port for the pods. Any HTTP answer is a breach. So
+is a connection that opens, as a kubelet may be slow to answer. A refused connection is believed because the same pod
+reaches the same node's port 10250 at that moment.
 
 Remediation: set `readOnlyPort: 0` in every node's KubeletConfiguration.
 

@@ -5,9 +5,10 @@ between the API server and a node reads what `exec`, `logs` and `port-forward` c
 client that trusts the cluster's CA and nothing else, and insists on the address it called, shakes hands with every kubelet
 from a pod. A certificate that does not convince it is a breach.
 
-That this client can be convinced is shown at the API server of the same cluster at the same moment; and that it does look,
-by a client that trusts a made-up CA, which must not be convinced by the same kubelet. Whether the API server itself checks
-(`--kubelet-certificate-authority`, CIS 1.2.5) is not shown by this: it can't before kubelets have such certificates.
+The API server of the same cluster must convince this client at the same moment, which shows that it can be convinced.
+The same kubelet must not convince a client that trusts a made-up CA, which shows that certificates are checked. Whether
+the API server itself checks (`--kubelet-certificate-authority`, CIS 1.2.5) is not shown by this: it can't before
+kubelets have such certificates.
 
 Remediation: set `serverTLSBootstrap: true` in every node's KubeletConfiguration, and have something approve the nodes'
 requests (signer kubernetes.io/kubelet-serving): until then logs and exec do not work.

@@ -1,14 +1,15 @@
-"""A workload of the stack can send nothing to where it has no business.
+"""A workload of the stack can send nothing to places that it has no need to reach.
 
-What gets into a container wants out again: to fetch tools, to carry data away, to look round the cluster. Without a
-default deny of egress nothing keeps it. A twin of each workload, for which the same policies hold, tries a pod of ours
+An attacker in a container needs a way out: to fetch tools, to carry data away, to look round the cluster. Without a
+default deny of egress nothing blocks it. A twin of each workload, for which the same policies hold, tries a pod of ours
 in another namespace, over TCP and UDP, and a listener of ours outside the cluster: at a port of its own, at 53, 80 and
-443, and at the first eight ports that an egress rule of its namespace names, as a policy may let out to everywhere by one
-port. A pod of ours on the same node, for which no policy holds, must reach all of them at that moment, and the twin must
-get an answer from DNS: so it is not merely cut off.
+443, and at the first eight ports that an egress rule of its namespace names, as a policy may allow egress to everywhere
+on one port. A pod of ours on the same node, for which no policy holds, must reach all of them at that moment, and the
+twin must get an answer from DNS: so it is not merely cut off.
 
-A twin is a new pod, and engines take a moment to know it: it is given that moment. The listener has a private address, so
-what is let out to public ones only (`0.0.0.0/0` with the private ones under `except`) is not noticed.
+A twin is a new pod, and policy engines take a moment to know it: the control waits for that. The listener has a private
+address, so a policy that allows egress to public addresses only (`0.0.0.0/0` with the private ones under `except`) is
+not noticed.
 
 Remediation: give each namespace a NetworkPolicy that selects all pods and lists `Egress` without any rule, and name the
 exceptions, DNS among them, by namespace and pod labels. Policies add up: one that allows all egress undoes all others.

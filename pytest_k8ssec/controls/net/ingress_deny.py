@@ -1,9 +1,10 @@
 """A pod of a foreign namespace reaches no port of the stack's pods.
 
 Without a default deny every pod of the cluster can talk to every other, so one compromised container has the whole
-platform in reach. Each port that a pod of the stack really listens on is tried from a namespace that is none of the
+platform in reach. Each port that a pod of the stack really listens on is tried from a namespace that is not the
 stack's, twice: by a bare pod, and by one that wears the labels of a client that the policies let in, as a policy that
-forgets to name the namespace lets such a pod in. Pod addresses are tried, not Services, which an attacker has no need of.
+forgets to name the namespace lets such a pod in. Pod addresses are tried, not Services, which an attacker does not
+need.
 
 A refused connection and no answer both mean blocked once the listener is proven, and neither does before. Proven means:
 at that moment a twin of an allowed client, or else the pod's own node, got through to the same port.
@@ -68,7 +69,7 @@ def test_net_ingress_deny(
     twin: Callable[[Workload], Pod],
     allowed: Mapping[str, str],
 ) -> None:
-    """Try each listening port of each pod from a foreign namespace, bare and in the clothes of an allowed client."""
+    """Try each listening port of each pod from a foreign namespace, bare and with the labels of an allowed client."""
     wanted = [target for target in targets(cluster, stack) if target.subject not in allowed]
     for subject, reason in allowed.items():
         judge.note(f"{subject} is declared open to everybody: {reason}")

@@ -1,13 +1,13 @@
 """A workload of the stack does not reach the cloud's metadata service.
 
-At 169.254.169.254 most clouds tell whoever asks from a machine what that machine is, and give out the machine's own
-credentials: a node's, if a pod asks. One request turns a container into the cloud account's problem. A twin of each
-workload, for which the same policies hold, connects there; nothing is asked. Where a pod of ours on the same node, for
-which no policy holds, does not get through at that moment, nothing is known.
+At 169.254.169.254 most clouds describe a machine to every process on it, and give out the machine's own credentials: a
+pod gets those of its node. One request leads from a container to the cloud account. A twin of each workload, for which
+the same policies hold, connects there; nothing is asked. Where a pod of ours on the same node, for which no policy
+holds, does not get through at that moment, nothing is known.
 
 On clusters that the run made a listener of ours stands in for the service while the control runs, as kind's nodes have
-none, or reach that of their host, which is no part of the cluster. On others the control is not applicable where nothing
-answers.
+none, or reach that of their host, which is not part of the cluster. On others the control is not applicable where
+nothing answers.
 
 Remediation: deny egress by default (see net-egress-deny), with no exception that holds 169.254.169.254, and have the
 cloud answer machines only (on AWS: IMDSv2 with a hop limit of 1), or give pods identities of their own.

@@ -1,4 +1,4 @@
-"""Nobody but root reads what a node keeps its credentials in.
+"""Nobody but root reads the files that hold a node's credentials.
 
 Kubeconfigs, private keys, etcd's data, the key that encrypts Secrets and the socket of the container runtime lie on nodes as
 files, and each alone is worth the node or the cluster. What keeps an unprivileged process of the node, or of a container

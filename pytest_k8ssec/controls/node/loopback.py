@@ -1,9 +1,9 @@
 """What a node's components say to each other on loopback can't be heard from pods.
 
-The health endpoint of the kubelet, and the metrics of kube-proxy, the controller manager and the scheduler, tell of a
-cluster's inside and are made for their own node: 10248 and 10249 ask for no credentials at all. A pod connects to these
-ports at each node's address. A refused connection counts only where the same pod reaches the same node's kubelet, and
-where nodes can be entered, only for a port that answers on that node's own loopback at the same time.
+The health endpoint of the kubelet, and the metrics of kube-proxy, the controller manager and the scheduler, reveal a
+cluster's internals, and are meant for their own node: 10248 and 10249 ask for no credentials at all. A pod connects to
+these ports at each node's address. A refused connection counts only where the same pod reaches the same node's kubelet,
+and where nodes can be entered, only for a port that answers on that node's own loopback at the same time.
 
 Port 10256, kube-proxy's health, is open to all by design: load balancers ask it.
 

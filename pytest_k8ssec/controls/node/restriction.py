@@ -1,8 +1,8 @@
 """A node can change and read only what is its own.
 
-Whoever breaks out of a container has its node's credentials. They must not reach further than that node: not change
-another node, so as to draw its pods away; not give itself a label by which pods that nobody else may run are placed; not
-read a Secret that no pod of its own uses. The Node authorizer sees to the last, the admission plugin NodeRestriction to the
+Whoever breaks out of a container has its node's credentials. These must not reach further than that node. With them
+nobody may change another node, to draw its pods away; or give the node a label that places reserved pods on it; or read
+a Secret that none of its pods uses. The Node authorizer prevents the last, the admission plugin NodeRestriction the
 others. Each node is impersonated, as its credentials never leave it; every change is a dry run.
 
 Remediation: start kube-apiserver with `--authorization-mode=Node,RBAC` and with NodeRestriction among

@@ -1,9 +1,9 @@
 """A pod that asks for no seccomp profile runs under one.
 
-Without a profile a container may make every system call there is, and most ways out of a container begin with one that no
-service needs. Kubernetes starts pods that ask for nothing unconfined, unless the kubelet is told to give them the runtime's
-profile. On each node a pod of ours without a profile reads from the kernel what it runs under (`Seccomp: 2` in
-/proc/self/status means a filter); another one, which asks to be unconfined, must be seen to be so.
+Without a profile a container may make every system call there is, and most ways out of a container begin with a call
+that no service needs. Kubernetes starts a pod that asks for no profile without one, unless the kubelet is told to give
+it the runtime's profile. On each node a pod of ours without a profile reads from the kernel what it runs under
+(`Seccomp: 2` in /proc/self/status means a filter); another one, which asks to be unconfined, must be seen to be so.
 
 Privileged containers are never confined, whatever the kubelet does: admission keeps those out.
 

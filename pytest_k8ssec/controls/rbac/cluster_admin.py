@@ -3,9 +3,10 @@
 The shortest way from a container to the whole cluster is a token whose owner may bind cluster-admin: charts and quick fixes
 give it away. Each of the stack's service accounts tries, with a token of its own, to bind itself to cluster-admin. The
 attempt is a dry run: the API server goes through authentication, authorization, the check against privilege escalation and
-admission, and stores nothing. One that may make no binding is asked whether it may bind roles and change a binding that is
-there: to try that, somebody else's would have to be named. A 403 counts as refused by the words of authorization and of
-that check only: a webhook or a policy that refuses new bindings says nothing of who is cluster-admin already.
+admission, and stores nothing. For an account that may make no binding, the API server is asked whether it may bind
+roles and change an existing binding: to try that, somebody else's binding would have to be named. A 403 counts as a
+refusal only in the words of authorization or of that check: a webhook or a policy that refuses new bindings says
+nothing of who is cluster-admin already.
 
 Remediation: find the binding (`kubectl get clusterrolebindings,rolebindings -A -o wide`), and give the account a Role with
 the verbs and resources that it uses; grant `bind`, `escalate` and `*` to nobody who runs in a pod.

@@ -1,12 +1,12 @@
 """No service account of the stack has a right that leads to further rights.
 
-Some verbs are worth more than they look: who may create pods has every account and every volume of the namespace, who
-may `bind`, `escalate` or `impersonate` has whatever there is, and a webhook sees every Secret that is written. Each of
-the stack's service accounts tries each of these, with a token of its own, in its namespace and in the others: as a dry
-run, or on a name that does not exist, where 404 means that it might and 403 that it may not. What is granted on single
-objects by their names is read from its rules and asked for by name, and so is whether who may make no binding or role may
-change one that is there. An administrator sends the same requests, which shows that nothing but the account's rights is
-in the way.
+Some verbs are worth more than they look: whoever may create pods has every account and every volume of the namespace,
+whoever may `bind`, `escalate` or `impersonate` can get every right, and a webhook sees every Secret that is written.
+Each of the stack's service accounts tries each of these, with a token of its own, in its namespace and in the others:
+as a dry run, or on a name that does not exist, where 404 means that it might and 403 that it may not. Rights on single
+objects are read from the account's rules and asked for by name. If an account may make no binding or role, the API
+server is asked whether it may change an existing one. An administrator sends the same requests, which shows that
+nothing but the account's rights is in the way.
 
 A command over a WebSocket is a GET: up to Kubernetes 1.34 `get` on pods/exec was enough for it, later ones ask for
 `create` too.

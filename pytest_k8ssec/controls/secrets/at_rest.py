@@ -9,7 +9,7 @@ The provider is in the evidence: a key in a file on the node's disk (secretbox, 
 that disk; a KMS does.
 
 Remediation: give every API server an EncryptionConfiguration whose first provider for `secrets` is `kms`, `secretbox` or
-`aescbc`, and rewrite what is there: `kubectl get secrets --all-namespaces -o json | kubectl replace -f -`.
+`aescbc`, and rewrite the Secrets that are there: `kubectl get secrets --all-namespaces -o json | kubectl replace -f -`.
 
 ```yaml
 # kind.yaml

@@ -1,16 +1,17 @@
-"""What the stack was given as a secret stands nowhere but in its own Secrets.
+"""What the stack was given as a secret is nowhere but in its own Secrets.
 
-A password that is also in a variable of a pod template, in a ConfigMap, an annotation, an event or a log is read by everybody
-who may look at pods: that is `view`. One that the program took for plain text is in the stack's state as plain text too, for
-everybody who may read the state. The values by which this run configured the stack (`--k8ssec-secret`) are looked for in
-every object, of every kind, of the stack's namespaces and of the cluster, events among them; in every log of its containers;
-and in the exported state: as they are, in base64, several times in it, and compressed, as Helm keeps its releases. So are they
-in hex, as a URL and as Go's JSON escape them, without a newline at their end, and a longer key line by line. The Secrets that
-the stack declares are where they belong. Of a log of more than four mebibytes, the rest is not read, and nothing is known.
+A password that is also in a variable of a pod template, in a ConfigMap, an annotation, an event or a log can be read by
+everybody who may look at pods, as the role `view` allows. One that the program took for plain text is in the stack's
+state as plain text too, for everybody who may read the state. The values by which this run configured the stack
+(`--k8ssec-secret`) are looked for in every object, of every kind, of the stack's namespaces and of the cluster, events
+among them; in every log of its containers; and in the exported state: as they are, in base64, several times in base64,
+and compressed, as Helm keeps its releases; also in hex, as URLs and Go's JSON escape them, without a newline at their
+end, and a key of several lines line by line. The Secrets that the stack declares are where they belong. A log is read
+up to four mebibytes; of the rest nothing is known.
 
 The same search must find what we plant in a namespace of ours: a value of our own in plain, packed and in an event, and
 what a pod of ours writes into its log. And it must find the real value in a declared Secret, or else nothing shows that it ever
-arrived. Only names, paths and forms are told.
+arrived. Only names, paths and forms are reported.
 
 An object that may hold a value is declared in `[tool.k8ssec.allow.secrets-canary-leak]` as `"Secret namespace/name" =
 "reason"`, and a value that goes to no Secret by its configuration key.

@@ -1,16 +1,17 @@
 """A pod runs no image that its own credentials could not have pulled.
 
-What one team's node pulled with that team's credentials lies on the node's disk, and with `IfNotPresent` any pod that
-is scheduled there runs it without having been asked for credentials: private images, and what is built into them, are
-everybody's. A pod that asks for `IfNotPresent` is offered as a dry run; with AlwaysPullImages it comes back with
-`Always`, so that the registry is asked each time.
+An image that a node pulled with one team's credentials stays on the node's disk. With `IfNotPresent` any pod that is
+scheduled there runs it without credentials: private images, and what is built into them, are open to everybody. A pod
+that asks for `IfNotPresent` is offered as a dry run; with AlwaysPullImages it comes back with `Always`, so that the
+registry is asked each time.
 
-That plugin also keeps from starting what is only preloaded: images that kind loads onto its nodes, and the network
-plugin's on a cluster without a registry in reach. Such a cluster declares it, `[tool.k8ssec.allow.sup-pull-auth]` with
+That plugin also keeps preloaded images from starting: those that kind loads onto its nodes, and the network plugin's on
+a cluster without a registry in reach. Such a cluster is declared, `[tool.k8ssec.allow.sup-pull-auth]` with
 `"preloaded-images" = "reason"`, and is then not applicable.
 
 Remediation: start the API server with `--enable-admission-plugins=...,AlwaysPullImages`; from Kubernetes 1.35 on the
-kubelets' `imagePullCredentialsVerificationPolicy` is a milder way to the same, which this control does not see.
+kubelets' `imagePullCredentialsVerificationPolicy` is a milder measure for the same purpose, which this control does not
+see.
 
 ```yaml
 # kind.yaml
@@ -48,7 +49,7 @@ _THROUGH = {"Always": False, "IfNotPresent": True, "Never": True}
 
 @control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.11",), others=("C-0123", "MS-TA9037"))
 def test_sup_pull_auth(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mapping[str, str]) -> None:
-    """Offer a pod that would run an image which is there already, and look at what it is made into."""
+    """Offer a pod that would run an image which is there already, and look at what admission makes of it."""
     if _PRELOADED in allowed:
         judge.not_applicable(f"preloaded images are declared: {allowed[_PRELOADED]}")
         return

@@ -1,11 +1,11 @@
 """No process of the stack reaches its node's files, processes, network or container runtime.
 
-A hostPath volume, a shared process or network namespace or the runtime's socket is a door out of the container: with
-any of them, who gets into the pod is soon root on its node. Small files are planted on each node: in its root, in
+A hostPath volume, a shared process or network namespace or the runtime's socket is a way out of the container: with any
+of them, whoever gets into the pod is soon root on its node. Small files are planted on each node: in its root, in
 folders that hostPath volumes usually name, and in those that the stack's own name. A twin of each container looks for
-them under each of its mounts and under /proc/1/root, looks for the container runtime's socket, and tells which kernel
-namespaces it is in, which must be none of its node's. What it mounts by a hostPath is compared with the node's own: a
-file can't be planted in a file. A pod of ours on the same node that may do everything must find all of them.
+them under each of its mounts and under /proc/1/root, looks for the container runtime's socket, and reports its kernel
+namespaces, none of which may be its node's. A path that it mounts by a hostPath is compared with the node's own, as
+nothing can be planted in a file. A pod of ours on the same node that may do everything must find all of them.
 
 Remediation: no `hostPath` volumes, no `hostPID`, `hostIPC`, `hostNetwork`; Pod Security `baseline` refuses them all. An
 agent that needs one is declared in `[tool.k8ssec.allow.wl-host-access]` as `"namespace/workload" = "reason"`.

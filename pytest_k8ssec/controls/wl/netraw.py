@@ -3,9 +3,9 @@
 With a raw socket a process writes packets that claim to come from others: ARP and DNS answers by which it gets its
 neighbours' traffic. Runtimes give the capability for it, NET_RAW, to every container that does not drop it, though
 hardly anything but ping uses it. A twin of each container of the stack opens a packet socket and a raw ICMP socket;
-nothing is sent. And where the kernel lets its programs gain privileges, none may gain NET_RAW by being started, as a
-setuid ping does for whoever is not root. A pod of ours on the same node that may do everything does the same, and must
-get through.
+nothing is sent. And if the kernel lets the twin's programs gain privileges, none of them may gain NET_RAW when it is
+started, as a setuid ping does for a user who is not root. A pod of ours on the same node that may do everything does
+the same, and must get through.
 
 Remediation: `capabilities.drop: [ALL]` (or `[NET_RAW]`) in each container's securityContext. A workload that needs it
 is declared in `[tool.k8ssec.allow.wl-netraw]` as `"namespace/workload" = "reason"`.

@@ -300,7 +300,7 @@ def test_a_sabotage_says_what_must_be_named() -> None:
 @pytest.mark.parametrize("shows", ["front", ("",)])
 def test_words_that_stand_in_everything_are_none(shows: str | tuple[str]) -> None:
     """A bare string is as many words as it has letters, and the empty one is everywhere."""
-    with pytest.raises(ValueError, match="a sequence of words, none of them empty"):
+    with pytest.raises(ValueError, match="a sequence of texts that are not empty"):
         sabotage(annotated().function, shows=shows)(lambda: iter(()))
 
 
@@ -310,5 +310,5 @@ def test_only_a_control_can_be_sabotaged() -> None:
     def stranger() -> None:
         """Stand for a function that is no control."""
 
-    with pytest.raises(ValueError, match="stranger: is no control"):
+    with pytest.raises(ValueError, match="stranger: is not a control"):
         sabotage(stranger)

@@ -140,7 +140,7 @@ def test_error_tells_culprit_cause_and_fix(ends_with: Callable[[BaseException, i
 @pytest.mark.parametrize(
     ("ended_by", "code", "expected"),
     [
-        (SettingsError("--keep: 'maybe' is none of never, always"), 2, "k8ssec: --keep: 'maybe' is none of"),
+        (SettingsError("--keep: 'maybe' is not one of never, always"), 2, "k8ssec: --keep: 'maybe' is not one of"),
         (KeyboardInterrupt(), 130, "k8ssec: interrupted"),
         (Terminated(), 143, "k8ssec: ended by SIGTERM"),
         (PermissionError(13, "Permission denied", "kubeconfig"), 1, "k8ssec: kubeconfig: Permission denied"),
@@ -242,7 +242,7 @@ def test_paragraphs_are_wrapped_and_addresses_left_whole(says: Callable[..., str
         (["--stack", "."], "has no Pulumi.yaml"),
         (["--kind-config", "nowhere.yaml"], "nowhere.yaml: does not exist"),
         (["--config", "region"], "'region' is not of the form KEY=VALUE"),
-        (["--kubernetes-version", "newest"], "'newest' is no Kubernetes version"),
+        (["--kubernetes-version", "newest"], "'newest' is not a Kubernetes version"),
         (["--k8ssec-config", "region"], "'region' is not of the form KEY=VALUE"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
@@ -290,7 +290,7 @@ def test_up_without_docker(says: Callable[..., str], tmp_path: Path, monkeypatch
         (["web/shop", "--stack", "nowhere"], "nowhere: does not exist"),
         (["--all", "--stack", "infra", "--svg", "x.svg"], "--svg with --all: is a picture of one workload"),
         (["web/shop", "--stack", "infra", "--baseline", "none.yaml"], "baseline none.yaml: does not exist"),
-        (["web/shop", "--stack", "infra", "--baseline", "bad.yaml"], "'x' is none of budget, workloads"),
+        (["web/shop", "--stack", "infra", "--baseline", "bad.yaml"], "'x' is not one of budget, workloads"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
@@ -314,7 +314,7 @@ def test_blast_finds_the_workload_that_is_meant() -> None:
     assert ["pay/api"] == [f"{one.namespace}/{one.name}" for one in blast._chosen(there, "api")]
     assert ["web/shop"] == [f"{one.namespace}/{one.name}" for one in blast._chosen(there, "web/shop")]
     assert there == blast._chosen(there, None)
-    for wanted, why in (("shop", "is the name of several"), ("ledger", "is no workload of the stack")):
+    for wanted, why in (("shop", "is the name of several"), ("ledger", "is not a workload of the stack")):
         with pytest.raises(SettingsError, match=why) as error:
             blast._chosen(there, wanted)
         assert "name one of pay/api, pay/shop, web/shop" == error.value.fix

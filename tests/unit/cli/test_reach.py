@@ -67,9 +67,9 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
         ([], "stack: none was named"),
         (["--stack", "nowhere"], "nowhere: does not exist"),
         (["--stack", "infra", "--intent", "nowhere.yaml"], "nowhere.yaml: can't be read: No such file"),
-        (["--stack", "infra", "--timeout", "0"], "'0' is no number of seconds from 0.05 to 60"),
-        (["--stack", "infra", "--propagation", "0"], "'0' is no number from 1 to 100"),
-        (["--stack", "infra", "--timeout", "soon"], "'soon' is no number of seconds"),
+        (["--stack", "infra", "--timeout", "0"], "'0' is not a number of seconds from 0.05 to 60"),
+        (["--stack", "infra", "--propagation", "0"], "'0' is not a number from 1 to 100"),
+        (["--stack", "infra", "--timeout", "soon"], "'soon' is not a number of seconds"),
     ],
 )
 def test_wrong_usage_is_known_before_a_cluster_is_made(
@@ -88,7 +88,7 @@ def test_a_mistake_in_the_intent_is_told_with_its_line(says: Callable[..., str],
 def test_a_name_that_is_none_is_wrong_usage(says: Callable[..., str], infra: Path) -> None:
     """Known once it was measured."""
     (infra / "intent.yaml").write_text(INTENT.replace("pay/api", "pay/apo"))
-    assert "line 3: to 'pay/apo': nothing is called so" in says("--stack", "infra", code=2, measured=HOLDS)
+    assert "line 3: to 'pay/apo': nothing has that name" in says("--stack", "infra", code=2, measured=HOLDS)
 
 
 def test_where_all_agree_the_exit_code_is_0(says: Callable[..., str], infra: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_handshake_that_is_not_answered_has_its_end(tmp_path: Path, monkeypatc
             closed.set()
 
     monkeypatch.setattr(api, "WSClient", Silent)
-    with pytest.raises(ProbeError, match=r"exec in pod web/pod: not begun after 0\.05 s"):
+    with pytest.raises(ProbeError, match=r"exec in pod web/pod: did not begin within 0\.05 s"):
         api.KubeApi(file).exec("web", "pod", ["true"], deadline=0.05)
     answer.set()
     assert closed.wait(10)

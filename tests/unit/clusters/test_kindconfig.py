@@ -29,7 +29,7 @@ def config(folder: Path, text: str | bytes) -> Path:
         ("\t", "is not valid YAML"),
         ("", "must be a mapping, is empty"),
         ("3", "must be a mapping, is int"),
-        ("kind: Pod", "is no kind cluster"),
+        ("kind: Pod", "is not a kind cluster"),
         ("kind: !!python/object/apply:os.system ['true']", "is not valid YAML"),
         (f"{HEAD}nodes: 3", "`nodes` must be a list"),
         (f"{HEAD}nodes: [null]", "`nodes` must be a list"),

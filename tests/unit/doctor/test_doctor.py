@@ -167,7 +167,7 @@ def test_kernel_limits_are_compared() -> None:
     assert [limit.name for limit in LIMITS] == [finding.subject for finding in found]
     assert [Level.WARNING, Level.OK, Level.OK] == [finding.level for finding in found]
     assert "sysctl -w fs.inotify.max_user_instances=1024" == found[0].fix
-    assert "is not to be read here" == found[2].told
+    assert "can't be read here" == found[2].told
 
 
 def test_small_neighbour_table_is_told_with_what_it_does_to_verdicts() -> None:

@@ -78,8 +78,8 @@ def test_only_processes_of_the_node_itself_are_asked() -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ((1, b""), "no processes etcd run, not one"),
-        ((0, b"7\n8\n"), "2 processes etcd run, not one"),
+        ((1, b""), "no processes etcd run, instead of one"),
+        ((0, b"7\n8\n"), "2 processes etcd run, instead of one"),
         ((3, b""), "can't look for process etcd"),
         ((127, b""), "can't look for process etcd"),
     ],

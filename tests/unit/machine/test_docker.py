@@ -74,7 +74,7 @@ def test_a_daemon_that_hangs_is_given_up(scripted: Callable[[str], None]) -> Non
     """Within the deadline, as one that can't be used."""
     scripted("sleep 60")
     started = time.monotonic()
-    with pytest.raises(ToolMissing, match=r"docker daemon: .*no end after 0\.2 s"):
+    with pytest.raises(ToolMissing, match=r"docker daemon: .*did not end within 0\.2 s"):
         docker.check_daemon(deadline=0.2)
     assert time.monotonic() - started < 30
 
@@ -228,7 +228,7 @@ def test_a_refusal_that_did_not_stay_is_no_error(scripted: Callable[[str], None]
 
 def test_what_is_there_although_it_was_removed_is_an_error(fake_docker: FakeDocker) -> None:
     """That docker says it did it is not enough: what is left would be called swept."""
-    with pytest.raises(CommandError, match="containers name-of-a: are there after 4 removals"):
+    with pytest.raises(CommandError, match="containers name-of-a: still exist after 4 removals"):
         docker.remove_all(lambda: some("a"))
     assert 4 == len(removals(fake_docker))
 

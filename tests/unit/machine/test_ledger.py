@@ -100,7 +100,7 @@ def test_the_users_own_cluster_of_the_ledgers_name_is_told_of_and_left(fake_dock
     fake_docker.container("dev-control-plane", docker.KIND_LABEL, "dev", volumes=["b" * 64])
     (swept,) = sweep.sweep()
     assert ((), ("dev-control-plane",)) == (swept.removed, swept.others)
-    assert "left dev-control-plane: called or labelled as the run's, but not made by it" in str(swept)
+    assert "left dev-control-plane alone: named or labelled as the run's, but not made by it" in str(swept)
     assert (["dev-control-plane"], ["b" * 64]) == (fake_docker.containers, fake_docker.volumes)
     assert [] == folders()
 

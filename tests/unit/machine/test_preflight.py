@@ -90,7 +90,7 @@ def _below_a_file(folder: Path) -> Iterator[Path]:
         pytest.param(_full, "there is no space left", "make room there", marks=needs_mounts),
         pytest.param(_small, "are free there, and a run needs 100 MiB", "make room there", marks=needs_mounts),
         pytest.param(_without_names, "no inode is free", "remove files there", marks=needs_mounts),
-        pytest.param(_read_only, "can only be read", "let it be written", marks=needs_mounts),
+        pytest.param(_read_only, "read-only file system", "remount it writable", marks=needs_mounts),
         (_in_the_way, "a file stands where a folder is needed", "move the file away"),
         (_below_a_file, "a file stands where a folder is needed", "move the file away"),
     ],

@@ -101,7 +101,7 @@ def test_a_command_that_can_not_be_started(tmp_path: Path, name: str, mode: int 
 def test_the_deadline_is_an_error_with_what_was_said_until_then() -> None:
     """What a command was at when it stopped to answer is all that a reader has; its results are not shown."""
     started = time.monotonic()
-    with pytest.raises(CommandError, match=r"no end after 2 s") as caught:
+    with pytest.raises(CommandError, match=r"did not end within 2 s") as caught:
         run(["sh", "-c", "echo half a secret; echo pulling the image >&2; exec sleep 60"], deadline=2)
     assert time.monotonic() - started < 30
     assert "pulling the image" == caught.value.details

@@ -120,7 +120,7 @@ def test_a_sweep_waits_for_it(monkeypatch: pytest.MonkeyPatch, run: Run) -> None
     """One that does not end is told by its process."""
     monkeypatch.setattr(recorder, "_SETTLE_SECONDS", 0.1)
     (sign,) = (run.directory / "signs").iterdir()
-    with pytest.raises(ClusterError, match=f"recorder {sign.name} of run {run.id}: still works") as caught:
+    with pytest.raises(ClusterError, match=f"recorder {sign.name} of run {run.id}: has not ended yet") as caught:
         recorder.await_recorders(run)
     assert f"kill {sign.name}" in caught.value.fix
     run.dismiss_recorder()

@@ -102,6 +102,6 @@ def test_only_what_bears_the_mark_is_ended(started: list[Command]) -> None:
 
 def test_command_past_its_deadline_ends_with_its_children(tmp_path: Path) -> None:
     """What a command has started in the background goes with it, and the error says how long it was given."""
-    with pytest.raises(CommandError, match=r"no end after 2 s"):
+    with pytest.raises(CommandError, match=r"did not end within 2 s"):
         run(["sh", "-c", "sleep 60 & echo $! > child; wait"], deadline=2, cwd=tmp_path)
     assert gone(int((tmp_path / "child").read_text()))

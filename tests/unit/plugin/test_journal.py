@@ -37,7 +37,7 @@ def test_a_file_of_somebody_elses_is_left(tmp_path: Path, text: str) -> None:
     """It would be written over, and removed at the end."""
     file = tmp_path / "journal.jsonl"
     file.write_text(text)
-    with pytest.raises(SettingsError, match=r"journal.jsonl: is no journal of ours"):
+    with pytest.raises(SettingsError, match=r"journal.jsonl: is not a journal of ours"):
         Journal(file, "a")
     assert text == file.read_text()
 

@@ -97,10 +97,10 @@ def test_shares_become_one_row() -> None:
 @pytest.mark.parametrize(
     ("ends", "says", "why"),
     [
-        ({0: "Succeeded", 1: "Failed"}, right, "did not come to its end (exit code 1"),
+        ({0: "Succeeded", 1: "Failed"}, right, "did not finish (exit code 1"),
         ({0: "Succeeded"}, right, ": no pod was made for it"),
         ({0: "Succeeded", 1: "Pending"}, right, "p1: Pending; no container has reported yet"),
-        ({0: "Succeeded", 1: "Succeeded"}, lambda told: right(told)[: 90 if len(told["targets"]) == 4 else 60], "p1: answered with something that is no answer"),
+        ({0: "Succeeded", 1: "Succeeded"}, lambda told: right(told)[: 90 if len(told["targets"]) == 4 else 60], "p1: answered with something that is not an answer"),
     ],
     ids=["failed", "no-pod", "never-starts", "cut-off"],
 )  # fmt: skip

@@ -170,7 +170,7 @@ def test_a_node_that_reaches_its_own_pods_is_no_culprit() -> None:
     ("source", "target", "port", "expected"),
     [
         ("web/storefrnt", "*", None, "did you mean web/storefront"),
-        ("shop", "*", None, "nothing is called so"),
+        ("shop", "*", None, "nothing has that name"),
         ("*", "payment", None, "did you mean payments"),
         ("*", "payments/api", 9000, "what listens there: payments/api:8080/TCP"),
     ],

@@ -165,7 +165,7 @@ def test_a_change_that_changes_nothing_is_no_sabotage() -> None:
     """And nothing is written."""
     machine = Machine()
     with (
-        pytest.raises(SabotageError, match="has nothing that could be changed so"),
+        pytest.raises(SabotageError, match="has nothing that this change would alter"),
         node_config.rewritten(machine.as_cluster(), NODE, ETCD, lambda text: text),
     ):
         pytest.fail("was never in force")

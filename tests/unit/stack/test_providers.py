@@ -180,7 +180,7 @@ def test_kubernetes_needs_no_allowance(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["", "aws,tls", "a=b", "../aws", "pulumi:providers:aws"])
 def test_what_is_no_name_is_an_error(tmp_path: Path, name: str) -> None:
     """Known before a cluster is made."""
-    with pytest.raises(SettingsError, match="is no provider's name"):
+    with pytest.raises(SettingsError, match="is not the name of a provider"):
         prepare(_source(tmp_path, **{name: "why not"}))
 
 
