@@ -1,7 +1,8 @@
 """Results that are written down as they come, so that a long run goes on where it was interrupted.
 
 What an earlier run found counts only where nothing that decides a verdict has changed since: the package, the stack, the
-kind configuration, the settings. Only results that were as they must be are taken over; the rest is run again.
+kind configuration, the settings. Only results that were as they must be are taken over; the rest is run again, and so is
+what a team's own controls and sabotages have a part in: in which files those stand nobody can list.
 """
 
 from __future__ import annotations
