@@ -294,6 +294,25 @@ def test_a_name_that_is_taken_is_refused(team: pytest.Pytester, change: tuple[st
     result.stdout.fnmatch_lines([message])
 
 
+def test_a_name_that_turns_out_to_be_taken_once_all_is_collected_is_refused(team: pytest.Pytester) -> None:
+    """A sabotage that a last file adds to a control which was collected before."""
+    team.makepyfile(
+        test_z_own="""
+            from test_a_packaged import broken, test_net_door as door
+            from pytest_k8ssec import sabotage
+
+
+            @sabotage(door)
+            def smash(cluster):
+                yield from broken("door")
+        """
+    )
+    result, tests = ran(team)
+    assert [] == tests
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(["ERROR: sabotage 'smash' of net-door: net-window has one of that name*"])
+
+
 def test_what_a_teams_file_decides_is_not_taken_over_by_a_resumed_run(team: pytest.Pytester) -> None:
     """The journal does not know whether that file is still the same."""
     team.makepyfile(
