@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster, Node
     from pytest_k8ssec.clusters.kindconfig import KindConfig
     from pytest_k8ssec.errors import ClusterError, K8ssecError, NoAccess, ProbeError, SabotageError
-    from pytest_k8ssec.evidence import Evidence, Outcome, Source, blocked, got_through
+    from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source, blocked, got_through
+    from pytest_k8ssec.facts.node_host import NodeHost
     from pytest_k8ssec.pods.manifests import PodSpec
-    from pytest_k8ssec.pods.pool import Pod, Pool
+    from pytest_k8ssec.pods.pool import Attacker, Pod, Pool
     from pytest_k8ssec.reach.finding import Finding
     from pytest_k8ssec.reach.matrix import Reachability
     from pytest_k8ssec.reach.propagation import propagation
@@ -38,9 +39,10 @@ _HOMES = {
     "clusters.interface": ("Cluster", "Node"),
     "clusters.kindconfig": ("KindConfig",),
     "errors": ("ClusterError", "K8ssecError", "NoAccess", "ProbeError", "SabotageError"),
-    "evidence": ("Evidence", "Outcome", "Source", "blocked", "got_through"),
+    "evidence": ("JSON", "Evidence", "Outcome", "Source", "blocked", "got_through"),
+    "facts.node_host": ("NodeHost",),
     "pods.manifests": ("PodSpec",),
-    "pods.pool": ("Pod", "Pool"),
+    "pods.pool": ("Attacker", "Pod", "Pool"),
     "reach.finding": ("Finding",),
     "reach.matrix": ("Reachability",),
     "reach.propagation": ("propagation",),
@@ -51,6 +53,8 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "JSON",
+    "Attacker",
     "BlastRadius",
     "Case",
     "Cluster",
@@ -64,6 +68,7 @@ __all__ = [
     "NetworkVantage",
     "NoAccess",
     "Node",
+    "NodeHost",
     "Outcome",
     "Pod",
     "PodSpec",

@@ -9,9 +9,17 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-Facts = dict[str, Any]
+JSON = Annotated[Any, "JSON"]
+"""A value of a JSON document: a mapping, a list, a text, a number, True, False or None.
+
+The one place where a type of ours is ``Any``, and every other place says ``JSON``. An honest one (``dict[str, JSON] | list[JSON] |
+str | ...``) is not usable for what an API server answers: no step into it type-checks before an ``isinstance`` or a cast, so
+that ``pod["status"]["podIP"]`` takes three. Tried in mypy's strict mode, it made 1,339 errors in 51 files that read such
+answers. Only the server's schema knows more, and ``json.loads`` itself says ``Any`` for that reason.
+"""
+Facts = dict[str, JSON]
 
 
 class Outcome(StrEnum):

@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence import JSON, Evidence
 from pytest_k8ssec.plain import line
 
 
@@ -55,7 +54,7 @@ class Attack:
         """Whether it failed beyond doubt."""
         return self.through is False and not self.evidence.broken
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         """JSON-compatible form for the report."""
         return {"case": self.case, "what": self.what, "through": self.through, **self.evidence.to_json()}
 
@@ -79,7 +78,7 @@ class Positive:
         """Whether it failed beyond doubt."""
         return self.succeeded is False and not self.evidence.broken
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         """JSON-compatible form for the report."""
         return {"case": self.case, "what": self.what, "succeeded": self.succeeded, **self.evidence.to_json()}
 
@@ -159,7 +158,7 @@ class Table:
         said = str(evidence.outcome if evidence.status is None else evidence.status)
         self.cells[row, column] = said + _MARKS[_outcome("breach", breach, evidence)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         """JSON-compatible form for the report: rows and columns in the order in which they came, "" where nothing is."""
         rows = dict.fromkeys(row for row, _ in self.cells)
         columns = list(dict.fromkeys(column for _, column in self.cells))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from pytest_k8ssec.agent.client_hello import Offer
+from pytest_k8ssec.evidence import JSON
 
 TIMEOUT = 2.0
 """Seconds that one connection, and each read on it, may take."""
@@ -16,7 +17,7 @@ TIMEOUT = 2.0
 class Task(Protocol):
     """One thing for the agent to do."""
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """What the agent is told (agent/remote/agent.py); may hold secrets, and is only ever sent on standard input."""
 
     def __str__(self) -> str:
@@ -37,7 +38,7 @@ class Tcp:
     expect: str = ""
     timeout: float = TIMEOUT
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "tcp", "host": self.host, "port": self.port, "expect": self.expect, "timeout": self.timeout}
 
@@ -53,7 +54,7 @@ class Udp:
     port: int
     timeout: float = TIMEOUT
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "udp", "host": self.host, "port": self.port, "timeout": self.timeout}
 
@@ -82,7 +83,7 @@ class Http:
     """How many bytes of the answer's body to bring back."""
     timeout: float = TIMEOUT
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {
             "op": "http", "host": self.host, "port": self.port, "path": self.path, "tls": self.tls, "method": self.method,
@@ -110,7 +111,7 @@ class Trust:
     """Which CA, for the report: ``the cluster's CA``."""
     timeout: float = TIMEOUT
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {
             "op": "trust",
@@ -133,7 +134,7 @@ class Hello:
     offer: Offer
     timeout: float = TIMEOUT
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         hello = base64.b64encode(self.offer.message()).decode()
         return {"op": "hello", "host": self.host, "port": self.port, "hello": hello, "timeout": self.timeout}
@@ -151,7 +152,7 @@ class HelloHere:
     """The server's certificate and RSA key, PEM."""
     timeout: float = TIMEOUT
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         hello = base64.b64encode(self.offer.message()).decode()
         return {"op": "hello-here", "hello": hello, "certificate": self.certificate, "timeout": self.timeout}
@@ -166,7 +167,7 @@ class Resolve:
 
     name: str = "kubernetes.default.svc"
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "resolve", "name": self.name}
 
@@ -181,7 +182,7 @@ class Tokens:
     skip: tuple[str, ...] = ()
     """Mounts to leave out, such as those of the node's own files: the tokens in there are other pods'."""
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "tokens", "skip": list(self.skip)}
 
@@ -194,7 +195,7 @@ class Tokens:
 class Privileges:
     """A look at what the kernel lets the process do: user, capabilities, whether it can gain more, seccomp mode."""
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "privileges"}
 
@@ -206,7 +207,7 @@ class Privileges:
 class Mount:
     """A mount of an empty tmpfs, in a mount namespace of its own."""
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "mount"}
 
@@ -220,7 +221,7 @@ class Write:
 
     folder: str
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "write", "folder": self.folder}
 
@@ -234,7 +235,7 @@ class RawSocket:
 
     family: Literal["packet", "icmp"]
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "raw-socket", "family": self.family}
 
@@ -250,7 +251,7 @@ class HostFile:
     """Where it is on the node."""
     nonce: str = field(repr=False)
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "host-file", "paths": list(self.paths), "nonce": self.nonce}
 
@@ -265,7 +266,7 @@ class HostSocket:
     paths: tuple[str, ...]
     timeout: float = TIMEOUT
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "host-socket", "paths": list(self.paths), "timeout": self.timeout}
 
@@ -277,7 +278,7 @@ class HostSocket:
 class Namespaces:
     """A look at the kernel namespaces that the process is in."""
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "namespaces"}
 
@@ -291,7 +292,7 @@ class WhichFile:
 
     path: str
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "which-file", "path": self.path}
 
@@ -305,7 +306,7 @@ class Readable:
 
     folder: str
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "readable", "folder": self.folder}
 
@@ -319,7 +320,7 @@ class Writable:
 
     path: str
 
-    def specification(self) -> dict[str, Any]:
+    def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "writable", "path": self.path}
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
 from pytest_k8ssec.machine.process import Completed
 
 AGENT = Path(__file__).parent / "remote" / "agent.py"
@@ -74,7 +74,7 @@ class Answer:
     """One task's evidence, and what came back beside it and may be secret: never put that into a report."""
 
     evidence: Evidence
-    raw: dict[str, Any]
+    raw: dict[str, JSON]
 
 
 def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
@@ -100,7 +100,7 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
     return [Answer(_evidence(vantage.source, task, raw), raw) for task, raw in zip(tasks, answers, strict=True)]
 
 
-def program(file: Path, specification: Mapping[str, Any]) -> bytes:
+def program(file: Path, specification: Mapping[str, JSON]) -> bytes:
     """What goes to :data:`BOOT` on standard input: the program, then what it is to do; each after its length."""
     code, told = file.read_bytes(), json.dumps(specification).encode()
     return b"%d\n%b%d\n%b" % (len(code), code, len(told), told)
@@ -117,9 +117,9 @@ def probe_all(asked: Sequence[tuple[Vantage, Sequence[Task]]]) -> list[list[Evid
         return list(pool.map(lambda one: probe(*one), asked))
 
 
-def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[dict[str, Any]]:
+def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[dict[str, JSON]]:
     """The agent's answers by task, believed only if all are there and the closing line carries the nonce."""
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, dict[str, JSON]] = {}
     ended = False
     for line in done.text.splitlines():
         answer = _answer(line, source)
@@ -139,7 +139,7 @@ def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[di
     return [found[number] for number in range(count)]
 
 
-def _answer(line: str, source: Source) -> dict[str, Any]:
+def _answer(line: str, source: Source) -> dict[str, JSON]:
     """One line of the agent's; never quoted, as it may hold a token. Raises ProbeError where it is none."""
     try:
         answer = json.loads(line)
@@ -150,7 +150,7 @@ def _answer(line: str, source: Source) -> dict[str, Any]:
     return answer
 
 
-def _evidence(source: Source, task: Task, raw: dict[str, Any]) -> Evidence:
+def _evidence(source: Source, task: Task, raw: dict[str, JSON]) -> Evidence:
     return Evidence(
         source,
         str(task),

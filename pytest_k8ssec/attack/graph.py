@@ -9,10 +9,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from pytest_k8ssec.attack.kinds import EdgeKind
-from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence import JSON, Evidence
 
 
 class Kind(StrEnum):
@@ -112,7 +111,7 @@ class Edge:
     def __str__(self) -> str:
         return f"{self.source} {self.kind.words} {self.target}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         """A link of the node-link form."""
         return {
             "source": self.source.id, "target": self.target.id, "key": self.kind.name, "status": str(self.status),

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, overload
 
 from pytest_k8ssec.catalogue.families import FAMILIES, Family
 from pytest_k8ssec.catalogue.frameworks import reference
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _ATTRIBUTE = "__k8ssec_control__"
 _FENCED = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 TestFunction = TypeVar("TestFunction", bound=Callable[..., None])
+_Function = TypeVar("_Function", bound=Callable[..., object])
+_Live = TypeVar("_Live", bound=Callable[..., Iterator[Evidence]])
+_Mutation = TypeVar("_Mutation", bound="Callable[[KindConfig], None]")
 
 
 class Severity(StrEnum):
@@ -177,6 +180,30 @@ def control(
     return annotate
 
 
+@overload
+def sabotage(
+    of: Callable[..., None],
+    *,
+    shows: Sequence[str] = (),
+    kills: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    blinds: Sequence[str] = (),
+    proof: None = None,
+    alone: bool = False,
+) -> Callable[[_Live], _Live]: ...
+
+
+@overload
+def sabotage(
+    of: Callable[..., None],
+    *,
+    shows: Sequence[str] = (),
+    kills: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    blinds: Sequence[str] = (),
+    proof: Callable[[Cluster], Evidence],
+    alone: bool = False,
+) -> Callable[[_Mutation], _Mutation]: ...
+
+
 def sabotage(
     of: Callable[..., None],
     *,
@@ -185,7 +212,7 @@ def sabotage(
     blinds: Sequence[str] = (),
     proof: Callable[[Cluster], Evidence] | None = None,
     alone: bool = False,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[_Function], _Function]:
     """Declare a way to break a control, and return the same function.
 
     Without ``proof`` the function is a generator that takes fixtures by name, breaks a live object, *yields the evidence
@@ -208,21 +235,20 @@ def sabotage(
     if owner is None:
         raise ValueError(f"{of.__name__}: is not a control")
 
-    def annotate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def annotate(function: _Function) -> _Function:
         name = function.__name__.replace("_", "-")
         title = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
         named = {owner.id: shows, **(kills if isinstance(kills, Mapping) else {})}
         if any(isinstance(words, str) or not all(words) for words in named.values()):
             raise ValueError(f"{name}: the words to be named must be a sequence of texts that are not empty")
-        live, mutate = (function, None) if proof is None else (None, function)
         owner.sabotages.append(
             Sabotage(
                 name,
                 title,
                 frozenset({owner.id, *kills}),
                 frozenset(blinds),
-                live=live,
-                mutate=mutate,
+                live=cast("Callable[..., Iterator[Evidence]]", function) if proof is None else None,
+                mutate=cast("Callable[[KindConfig], None]", function) if proof is not None else None,
                 proof=proof,
                 alone=alone,
                 owner=owner.id,

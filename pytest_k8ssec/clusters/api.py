@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -26,10 +26,11 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CH
 from websocket import WebSocketException
 
 from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.evidence import JSON
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.machine.proxies import is_loopback
 
-Body = dict[str, Any]
+Body = dict[str, JSON]
 Items = list[Body]
 
 _STDIN_CHUNK = 64 * 1024
@@ -61,6 +62,16 @@ class Response:
     def reason(self) -> str:
         """The ``reason`` of a Status object (``Forbidden``, ``NotFound``, ...), "" for any other body."""
         return str(self.body.get("reason", "")) if self.body.get("kind") == "Status" else ""
+
+
+class RequestOptions(TypedDict, total=False):
+    """What :meth:`KubeApi.request` takes besides method and path."""
+
+    body: Body | Sequence[JSON] | None
+    params: Mapping[str, str] | None
+    headers: Mapping[str, str] | None
+    token: str | None
+    deadline: float
 
 
 class KubeApi:
@@ -117,7 +128,7 @@ class KubeApi:
         method: str,
         path: str,
         *,
-        body: Body | Sequence[Any] | None = None,
+        body: Body | Sequence[JSON] | None = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
@@ -178,7 +189,7 @@ class KubeApi:
             self.delete(path, uid=uid, grace=0)
             raise
 
-    def call(self, method: str, path: str, **options: Any) -> Body:
+    def call(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Body:
         """Like :meth:`request`, but any status other than 2xx is a ClusterError.
 
         Raises:

@@ -10,12 +10,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from pytest_k8ssec.clusters.after import STEPS
 from pytest_k8ssec.errors import ClusterError
+from pytest_k8ssec.evidence import JSON
 
 PACKAGED = Path(__file__).parent / "hardened" / "kind.yaml"
 """The configuration of a hardened cluster that is used if the user has none."""
@@ -33,7 +33,7 @@ class KindConfig:
     """
 
     source: Path
-    document: dict[str, Any]
+    document: dict[str, JSON]
     after: list[str]
     replaced: dict[str, str] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class KindConfig:
         """An independent copy, to change."""
         return copy.deepcopy(self)
 
-    def patch(self, kind: str, change: Mapping[str, Any]) -> None:
+    def patch(self, kind: str, change: Mapping[str, JSON]) -> None:
         """Merge ``change`` into kubeadm's ``kind`` (ClusterConfiguration, KubeletConfiguration, ...).
 
         The patch is unversioned, so that kind converts ``extraArgs`` mappings to what the Kubernetes version wants; a
@@ -95,7 +95,7 @@ class KindConfig:
         """Set (or with None remove) arguments of etcd; underscores become dashes."""
         self.patch("ClusterConfiguration", {"etcd": {"local": {"extraArgs": _dashed(arguments)}}})
 
-    def kubelet(self, **fields: Any) -> None:
+    def kubelet(self, **fields: JSON) -> None:
         """Set fields of every kubelet's KubeletConfiguration."""
         self.patch("KubeletConfiguration", fields)
 
@@ -189,7 +189,7 @@ def _fill(text: str) -> str:
     return _RANDOM.sub(lambda match: base64.b64encode(secrets.token_bytes(int(match[1]))).decode(), text)
 
 
-def _add_mount(node: dict[str, Any], mount: dict[str, Any]) -> None:
+def _add_mount(node: dict[str, JSON], mount: dict[str, JSON]) -> None:
     node["extraMounts"] = [*(node.get("extraMounts") or []), mount]
 
 
@@ -197,7 +197,7 @@ def _dashed(arguments: Mapping[str, str | None]) -> dict[str, str | None]:
     return {name.replace("_", "-"): value for name, value in arguments.items()}
 
 
-def _host_path(config: Path, mount: Mapping[str, Any]) -> Path:
+def _host_path(config: Path, mount: Mapping[str, JSON]) -> Path:
     return config.parent / str(mount["hostPath"])
 
 
@@ -206,7 +206,7 @@ def _copied_to(directory: Path, relative: str) -> Path:
     return Path(directory, "mounts", *("_up" if part == ".." else part for part in Path(relative).parts))
 
 
-def _checked_mounts(config: Path, node: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _checked_mounts(config: Path, node: Mapping[str, JSON]) -> list[dict[str, JSON]]:
     """The node's mounts.
 
     Raises:
@@ -236,7 +236,7 @@ def _steps(file: Path) -> list[str]:
     return list(steps)
 
 
-def _read(path: Path, what: str) -> dict[str, Any]:
+def _read(path: Path, what: str) -> dict[str, JSON]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.facts.node_host import NodeHost
 
 _WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - addresses to look for, nothing binds
 
@@ -50,7 +50,7 @@ def node_source(node: Node) -> Source:
     return Source("node", node.name, node.address, node.name, "root")
 
 
-def hosts(cluster: Cluster) -> dict[str, Any]:
+def hosts(cluster: Cluster) -> dict[str, NodeHost]:
     """testinfra hosts (docker backend) of all nodes that can be entered, by node name."""
     import testinfra  # heavy, and only what asks for files needs it
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from pytest_k8ssec.evidence import JSON
 
 Labels = Mapping[str, str]
-Policy = Mapping[str, Any]
+Policy = Mapping[str, JSON]
 """A NetworkPolicy object."""
 
 
@@ -39,7 +40,7 @@ class End:
     """A pod's ports by name and protocol."""
 
 
-def selects(selector: Mapping[str, Any] | None, labels: Labels) -> bool:
+def selects(selector: Mapping[str, JSON] | None, labels: Labels) -> bool:
     """Whether a LabelSelector selects these labels; an empty one selects everything, None nothing.
 
     https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements
@@ -51,7 +52,7 @@ def selects(selector: Mapping[str, Any] | None, labels: Labels) -> bool:
     return all(_meets(requirement, labels) for requirement in selector.get("matchExpressions") or ())
 
 
-def _meets(requirement: Mapping[str, Any], labels: Labels) -> bool:
+def _meets(requirement: Mapping[str, JSON], labels: Labels) -> bool:
     key, values = requirement["key"], requirement.get("values") or []
     match requirement["operator"]:
         case "In":
@@ -84,7 +85,7 @@ def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer) ->
     return False
 
 
-def _names(peer: Mapping[str, Any], namespace: str, source: Peer) -> bool:
+def _names(peer: Mapping[str, JSON], namespace: str, source: Peer) -> bool:
     if "namespaceSelector" in peer:
         if not selects(peer["namespaceSelector"], source.namespace_labels):
             return False
@@ -176,13 +177,13 @@ def egress_ports(policies: Iterable[Policy]) -> list[tuple[int, str]]:
     return sorted((port, protocol) for port, protocol in named if isinstance(port, int))
 
 
-def _opens(ports: Iterable[Mapping[str, Any]] | None, target: End, port: int, protocol: str) -> bool:
+def _opens(ports: Iterable[Mapping[str, JSON]] | None, target: End, port: int, protocol: str) -> bool:
     return not ports or any(
         each.get("protocol", "TCP") == protocol and _is(each, target, port, protocol) for each in ports
     )
 
 
-def _is(each: Mapping[str, Any], target: End, port: int, protocol: str) -> bool:
+def _is(each: Mapping[str, JSON], target: End, port: int, protocol: str) -> bool:
     first = each.get("port")
     if first is None:
         return True
@@ -191,18 +192,18 @@ def _is(each: Mapping[str, Any], target: End, port: int, protocol: str) -> bool:
     return int(first) <= port <= int(each.get("endPort") or first)
 
 
-def _fits(peers: Iterable[Mapping[str, Any]] | None, policy: Policy, other: End) -> bool:
+def _fits(peers: Iterable[Mapping[str, JSON]] | None, policy: Policy, other: End) -> bool:
     """Whether a rule's peers name an end; no peer is everybody."""
     return not peers or any(_is_peer(peer, policy["metadata"]["namespace"], other) for peer in peers)
 
 
-def _is_peer(peer: Mapping[str, Any], namespace: str, other: End) -> bool:
+def _is_peer(peer: Mapping[str, JSON], namespace: str, other: End) -> bool:
     if "ipBlock" in peer:
         return _inside(other.address, peer["ipBlock"])
     return other.pod is not None and _names(peer, namespace, other.pod)
 
 
-def _inside(address: str, block: Mapping[str, Any]) -> bool:
+def _inside(address: str, block: Mapping[str, JSON]) -> bool:
     """Whether an address is in a block and in none of its exceptions."""
     if not address:
         return False

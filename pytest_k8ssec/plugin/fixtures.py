@@ -6,7 +6,7 @@ They use only one another and ``request``, which nobody can override: see ``guar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pytest_k8ssec.agent.vantage import NetworkVantage
     from pytest_k8ssec.attack.radius import BlastRadius
     from pytest_k8ssec.clusters.interface import Cluster
-    from pytest_k8ssec.pods.pool import Pod, Pool
+    from pytest_k8ssec.facts.node_host import NodeHost
+    from pytest_k8ssec.pods.pool import Attacker, Pod, Pool
     from pytest_k8ssec.reach.matrix import Reachability
     from pytest_k8ssec.stack import Stack, Workload
     from pytest_k8ssec.testbed.testbed import Testbed
@@ -76,7 +77,7 @@ def deployed(k8ssec_testbed: Testbed) -> Stack | None:
 
 
 @pytest.fixture(scope="session")
-def nodes(cluster: Cluster) -> Mapping[str, Any]:
+def nodes(cluster: Cluster) -> Mapping[str, NodeHost]:
     """testinfra hosts, one a node, by node name (docker backend): ``nodes["..."].file("/etc/kubernetes/admin.conf").mode``."""
     from pytest_k8ssec.facts.node import hosts
 
@@ -93,7 +94,7 @@ def pool(k8ssec_testbed: Testbed) -> Pool:
 
 
 @pytest.fixture
-def attacker(pool: Pool) -> Callable[..., Pod]:
+def attacker(pool: Pool) -> Attacker:
     """``attacker(namespace=..., labels=..., service_account=..., node=...)``: a pod to probe from.
 
     Without a namespace it stands in one of our own. Pods are shared between tests that ask for the same.

@@ -2,6 +2,7 @@
 
 What an earlier run found counts only if nothing that decides a verdict has changed since: the package, the stack, the
 kind configuration, the settings. Only results that were as they must be are taken over; the rest is run again.
+Results of a team's own controls and sabotages are never taken over, because nobody can list the files they are in.
 """
 
 from __future__ import annotations

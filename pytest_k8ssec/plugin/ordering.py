@@ -3,28 +3,43 @@
 First every control runs on the intact cluster. After that the phases of one pack of sabotages stay next to each other, so
 that it is put in force once: the controls that must notice, then every other control as a bystander, which must not
 notice; then the controls again after the sabotage was undone.
+
+A team's own controls have the same phases. pytest makes the tests of one file before it imports the next one, so the
+phases under a sabotage that only a later file brings are added once all is collected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 import pytest
 
 from pytest_k8ssec.catalogue.control import Control, control_of
 from pytest_k8ssec.catalogue.packaged import packaged_controls
+from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.plugin import session
-from pytest_k8ssec.sabotages.packs import Pack, packed
+from pytest_k8ssec.plugin.known_packs import KnownPacks
+from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase
+
+_PACKS = pytest.StashKey[KnownPacks]()
+_Mark = tuple[str | None, str, bool]
+"""What tells one phase of a control from another: its name, its pack's, and whether the control is a bystander."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give each control its phases."""
+    """Give each control its phases, under the sabotages that are known by now."""
     control = control_of(metafunc.function)
     settings = metafunc.config.stash[session.SETTINGS]
     if not settings.sabotage or control is None or "k8ssec_phase" not in metafunc.fixturenames:
         return
-    phases = dict(_phases(control, _packs(together=settings.packed)))
+    known = _known_packs(metafunc.config)
+    try:
+        known.meet(control)
+    except SabotageError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    phases = dict(_phases(control, known))
     values = [
         (phase, phase.active if phase.active and phase.active.needs_cluster else None) for phase in phases.values()
     ]
@@ -32,17 +47,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("k8ssec_phase", "k8ssec_testbed"), values, indirect=True, ids=list(phases), scope="session")
 
 
-def _packs(*, together: bool) -> tuple[Pack, ...]:
-    """All sabotages of all controls, each by itself or as many together as can be told apart."""
-    sabotages = [each for control in packaged_controls() for each in control.sabotages]
-    if not together:
-        return tuple(map(Pack.alone, sabotages))
-    from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
-
-    return packed(sabotages, KindConfig.load(PACKAGED))
+def _known_packs(config: pytest.Config) -> KnownPacks:
+    """The run's packs, begun with those of the packaged controls."""
+    if _PACKS not in config.stash:
+        config.stash[_PACKS] = KnownPacks(packaged_controls(), together=config.stash[session.SETTINGS].packed)
+    return config.stash[_PACKS]
 
 
-def _phases(control: Control, packs: Sequence[Pack]) -> Iterator[tuple[str, Phase]]:
+def _phases(control: Control, packs: Iterable[Pack]) -> Iterator[tuple[str, Phase]]:
     """The control's phases by test id."""
     yield "intact", Phase("intact")
     for pack in packs:
@@ -59,10 +71,12 @@ def _phases(control: Control, packs: Sequence[Pack]) -> Iterator[tuple[str, Phas
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """See all items before anything is deselected, and put the chosen ones into their order after that."""
+    if not config.stash[session.SETTINGS].sabotage:
+        yield
+        return
+    items += _further_phases(config, items)
     everything = list(items)
     yield
-    if not config.stash[session.SETTINGS].sabotage:
-        return
     items[:], dropped = ordered_phases(items, everything)
     journal = session.journal(config)
     if journal is not None:
@@ -70,6 +84,51 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.nodeid not in journal.earlier]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
+
+
+def _further_phases(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The phases that controls lack, as a sabotage came to be known only after they were collected."""
+    functions: dict[tuple[pytest.Collector, str], list[pytest.Function]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and _control_id(item) and phase_of(item) and item.parent:
+            functions.setdefault((item.parent, item.originalname), []).append(item)
+    known = _known_packs(config)
+    for of in functions.values():
+        if (control := control_of(of[0].function)) is not None:
+            try:
+                known.meet(control)
+            except SabotageError as error:
+                raise pytest.UsageError(str(error)) from None
+    found: list[pytest.Item] = []
+    for (parent, name), of in functions.items():
+        made = {_mark(phase) for item in of if (phase := phase_of(item))}
+        control = control_of(of[0].function)
+        if control is None or all(_mark(phase) in made for _, phase in _phases(control, known)):
+            continue
+        further = [item for item in _collected(parent, name) if (phase := phase_of(item)) and _mark(phase) not in made]
+        # As pytest does for what it collects: this is how the terminal counts, and how marks and keywords come.
+        for item in further:
+            item.ihook.pytest_itemcollected(item=item)
+        parent.ihook.pytest_collectreport(report=pytest.CollectReport(parent.nodeid, "passed", None, [*further]))
+        found += further
+    return found
+
+
+def _collected(parent: pytest.Collector, name: str) -> list[pytest.Item]:
+    """The items that pytest makes of a test function now."""
+    function = inspect.getattr_static(getattr(parent, "obj", None), name, None)
+    made = parent.ihook.pytest_pycollect_makeitem(collector=parent, name=name, obj=function)
+    return [each for each in made if isinstance(each, pytest.Item)] if isinstance(made, list) else []
+
+
+def lasts(item: pytest.Item) -> bool:
+    """Whether what is found counts in a resumed run: not where files decide it that the journal's fingerprint leaves out."""
+    control, phase = control_of(getattr(item, "function", None)), phase_of(item)
+    return control is not None and _known_packs(item.config).packaged(control, phase.pack if phase else None)
+
+
+def _mark(phase: Phase) -> _Mark:
+    return phase.name, phase.pack.name if phase.pack else "", phase.bystander
 
 
 def phase_of(item: pytest.Item) -> Phase | None:

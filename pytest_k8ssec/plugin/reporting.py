@@ -11,6 +11,7 @@ import pytest
 from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import curtain, guard
+from pytest_k8ssec.plugin.ordering import lasts
 from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
 from pytest_k8ssec.plugin.result_of_test import (
     RESULT,
@@ -21,6 +22,7 @@ from pytest_k8ssec.plugin.result_of_test import (
     not_run,
     note_result,
 )
+from pytest_k8ssec.plugin.session import journal
 from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.verdict import Verdict
 
@@ -63,6 +65,8 @@ def pytest_runtest_makereport(
         entry = redacted(result.to_json())
         report.k8ssec = entry  # type: ignore[attr-defined]
         report.k8ssec_tried = tried  # type: ignore[attr-defined]
+        if journal(item.config) is not None:
+            report.k8ssec_lasts = lasts(item)  # type: ignore[attr-defined]
         told = properties(entry)
         item.user_properties.extend(told)  # JUnit takes them from the report of the tear-down
         report.user_properties = [*report.user_properties, *told]

@@ -68,7 +68,7 @@ class Summary:
         if entry is not None:
             self._entries.append(entry)
             self._judged = self._judged or (_of_control(entry) and bool(getattr(report, "k8ssec_tried", False)))
-            if self._journal and not report.failed:
+            if self._journal and not report.failed and getattr(report, "k8ssec_lasts", False):
                 self._write_down(self._journal, report.nodeid, entry)
         if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
             self._puzzling = True

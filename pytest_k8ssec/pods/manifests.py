@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from pytest_k8ssec.evidence import JSON
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
@@ -44,7 +45,7 @@ class PodSpec:
     """Place it on this node, past the scheduler; "" lets the scheduler choose."""
     seccomp: str = "RuntimeDefault"
     """Type of the seccomp profile that it asks for; "" asks for none."""
-    template: Mapping[str, Any] | None = None
+    template: Mapping[str, JSON] | None = None
     """Pod template of the workload whose twin it is; its labels, account and placement win over those above."""
     purpose: str = "probe"
     """Part of the pod's name, for a reader of ``kubectl get pods``."""
@@ -55,7 +56,7 @@ class PodSpec:
                      self.seccomp, self.template, self.purpose))  # fmt: skip
 
 
-def by_container(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def by_container(template: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
     """A pod template for each container of a workload, init containers too, in which that one is the main container."""
     spec = template["spec"]
     main, *others = spec["containers"]
@@ -65,7 +66,7 @@ def by_container(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def container_security(seccomp: str = "RuntimeDefault") -> dict[str, Any]:
+def container_security(seccomp: str = "RuntimeDefault") -> dict[str, JSON]:
     """A container security context that meets Pod Security ``restricted``, with that profile ("" asks for none)."""
     profile = {"seccompProfile": {"type": seccomp}} if seccomp else {}
     return {
@@ -79,8 +80,8 @@ def container_security(seccomp: str = "RuntimeDefault") -> dict[str, Any]:
 
 
 def probe_pod(
-    spec: PodSpec, name: str, image: str, nonce: str, run_id: str, owner: Mapping[str, Any] | None
-) -> dict[str, Any]:
+    spec: PodSpec, name: str, image: str, nonce: str, run_id: str, owner: Mapping[str, JSON] | None
+) -> dict[str, JSON]:
     """The manifest of a pod that runs our canary.
 
     Args:
@@ -100,7 +101,7 @@ def probe_pod(
         },
     }
     body |= {"restartPolicy": "Always", "terminationGracePeriodSeconds": 0, "enableServiceLinks": False}
-    metadata: dict[str, Any] = {
+    metadata: dict[str, JSON] = {
         "name": name,
         "namespace": spec.namespace,
         "labels": {**_labels(spec), OBJECT_LABEL: run_id},
@@ -120,8 +121,8 @@ def _labels(spec: PodSpec) -> dict[str, str]:
     return labels
 
 
-def _bare(spec: PodSpec) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def _bare(spec: PodSpec) -> dict[str, JSON]:
+    body: dict[str, JSON] = {
         "serviceAccountName": spec.service_account,
         "securityContext": {"runAsNonRoot": True},
         "containers": [{"securityContext": container_security(spec.seccomp)}],
@@ -134,7 +135,7 @@ def _bare(spec: PodSpec) -> dict[str, Any]:
     return body
 
 
-def _twin(template: Mapping[str, Any]) -> dict[str, Any]:
+def _twin(template: Mapping[str, JSON]) -> dict[str, JSON]:
     """All of a workload's template that decides what its process may do; nothing of what it runs."""
     original = template["spec"]
     body = {key: copy.deepcopy(original[key]) for key in _KEPT_OF_A_WORKLOAD if key in original}

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
 from pytest_k8ssec.agent.vantage import Answer, PodVantage, ask
@@ -14,7 +14,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError, as_probe_error
-from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.stack import Workload
@@ -63,6 +63,22 @@ class Pod:
         return [answer.evidence for answer in self.ask(*tasks)]
 
 
+class Attacker(Protocol):
+    """``attacker(...)``: a pod to probe from, as :meth:`Pool.attacker` makes it."""
+
+    def __call__(
+        self,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        service_account: str = "default",
+        automount: bool | None = False,
+        node: str = "",
+        seccomp: str = "RuntimeDefault",
+    ) -> Pod:
+        """See :meth:`Pool.attacker`."""
+
+
 class Pool:
     """Makes and keeps pods of ours in one cluster.
 
@@ -81,7 +97,7 @@ class Pool:
         self._outside: list[str] = []
         self._owners: dict[str, Body] = {}
         self._leased: dict[str, Pod] = {}
-        self._remembered: dict[str, Any] = {}
+        self._remembered: dict[str, object] = {}
 
     @property
     def cluster(self) -> Cluster:
@@ -131,10 +147,20 @@ class Pool:
             self._leased[key] = self._running(fresh[key], name, nonce)
         return [self._leased[spec.key()] for spec in specs]
 
-    def attacker(self, namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:
-        """A bare pod to probe from; without a namespace it stands in one of our own. Further options: ``PodSpec``."""
+    def attacker(
+        self,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        service_account: str = "default",
+        automount: bool | None = False,
+        node: str = "",
+        seccomp: str = "RuntimeDefault",
+    ) -> Pod:
+        """A bare pod to probe from; without a namespace it stands in one of our own. Its options are those of ``PodSpec``."""
         where = namespace or self.namespace("attacker")
-        return self.lease(PodSpec(where, labels=labels or {}, purpose="attacker", **options))[0]
+        spec = PodSpec(where, labels or {}, service_account, automount, node, seccomp, purpose="attacker")
+        return self.lease(spec)[0]
 
     def twin(self, workload: Workload) -> Pod:
         """A pod with a workload's labels, account, volumes and security context that runs our listener."""
@@ -144,8 +170,7 @@ class Pool:
         """Find something out about the cluster once, and remember it until the cluster changes."""
         if what not in self._remembered:
             self._remembered[what] = find_out()
-        found: _Found = self._remembered[what]
-        return found
+        return cast("_Found", self._remembered[what])
 
     def refresh(self) -> None:
         """Give up all pods, and forget what was found out: the cluster has changed."""
@@ -192,7 +217,7 @@ class Pool:
         _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values() else ())
         return pod
 
-    def _owner(self, namespace: str) -> dict[str, Any]:
+    def _owner(self, namespace: str) -> dict[str, JSON]:
         """A controller reference to a ConfigMap of ours, so that no controller of the stack adopts a twin."""
         if namespace not in self._owners:
             name = f"k8ssec-{self._run_id}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.evidence import JSON
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.secrecy.find import Leak
 
@@ -22,11 +23,11 @@ class Secret:
 
     __slots__ = ("__value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: JSON) -> None:
         self.__value = value
         given.everything(value)
 
-    def reveal(self) -> Any:
+    def reveal(self) -> JSON:
         """The value itself: for use in a request, never for a message."""
         return self.__value
 
@@ -97,9 +98,9 @@ class Workload:
     name: str
     labels: Mapping[str, str]
     """Of its pods: what network policies and Services select by."""
-    selector: Mapping[str, Any]
+    selector: Mapping[str, JSON]
     """LabelSelector of its pods; empty for a bare Pod."""
-    template: Mapping[str, Any] = field(repr=False)
+    template: Mapping[str, JSON] = field(repr=False)
     """Pod template: ``metadata`` and ``spec``. Not shown, as a stack may carry a password in a variable."""
     urn: str = ""
 
@@ -131,7 +132,7 @@ class Stack:
 
     name: str
     project: str
-    outputs: Mapping[str, Any]
+    outputs: Mapping[str, JSON]
     """By name; secret values, and secret parts of values, are ``Secret``. Empty where the stack was only read."""
     resources: tuple[Resource, ...]
     deployed: bool
@@ -216,7 +217,7 @@ class Stack:
         return _workload_of(resource, answer.body)
 
 
-def _workload_of(resource: Resource, live: Mapping[str, Any]) -> Workload:
+def _workload_of(resource: Resource, live: Mapping[str, JSON]) -> Workload:
     spec = live["spec"]
     selector = spec.get("selector") or {}
     match resource.kind:

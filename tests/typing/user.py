@@ -1,10 +1,15 @@
-"""What users write, as they type it: mypy reads it under --strict, nobody runs it."""
+"""What users write, as they type it: each fixture under its type. mypy reads it under --strict, against the built wheel.
+
+See tests/unit/repository/test_typing.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
 from pytest_k8ssec import (
+    JSON,
+    Attacker,
     BlastRadius,
     Cluster,
     Evidence,
@@ -12,6 +17,7 @@ from pytest_k8ssec import (
     Judge,
     KindConfig,
     NetworkVantage,
+    NodeHost,
     Outcome,
     Pod,
     PodSpec,
@@ -32,7 +38,7 @@ from pytest_k8ssec import (
 
 
 @control(severity=Severity.HIGH, subject="cluster")
-def test_net_ledger(judge: Judge, attacker: Callable[..., Pod], cluster: Cluster) -> None:
+def test_net_ledger(judge: Judge, attacker: Attacker, cluster: Cluster) -> None:
     """A control of a team's own, with a positive control beside its attack."""
     answer, shown = attacker().probe(Tcp("10.0.0.1", 8080), Http(cluster.nodes[0].address, 6443, "/livez"))
     case = judge.case("the ledger")
@@ -58,6 +64,35 @@ def ledger_open_from_the_start(config: KindConfig) -> None:
     config.kubelet(readOnlyPort=10255)
 
 
+def _address(pod: JSON) -> str:
+    """What the API server answers is read without a cast, as deep as it goes."""
+    containers: list[str] = [container["image"] for container in pod["spec"]["containers"]]
+    assert containers
+    return str(pod["status"]["podIP"])
+
+
+def test_answers_of_the_api_server(cluster: Cluster, attacker: Attacker) -> None:
+    """Statuses, objects and lists."""
+    answer = cluster.api.request("GET", "/api/v1/namespaces", params={"limit": "1"}, token="")
+    status: int = answer.status
+    assert status == 403, answer.message
+    body = cluster.api.call("GET", "/api/v1/namespaces/web/pods/shop-0", deadline=5)
+    pod = attacker("web", labels={"app": "shop"}, service_account="shop", automount=None, node="worker", seccomp="")
+    (evidence,) = pod.probe(Tcp(_address(body), 8080))
+    name: str = cluster.api.list("/api/v1/pods")[0]["metadata"]["name"]
+    assert evidence.facts.get("name") == name
+
+
+def test_files_of_nodes(nodes: Mapping[str, NodeHost]) -> None:
+    """testinfra's hosts, of which it says no types itself."""
+    for name, host in nodes.items():
+        file = host.file("/etc/kubernetes/admin.conf")
+        owner: str = file.user
+        mode: int = file.mode
+        assert (owner, mode) == ("root", 0o600), name
+        assert host.run("test -e %s", "/etc").rc == 0
+
+
 def test_by_fixtures(
     stack: Stack,
     deployed: Stack | None,
@@ -79,3 +114,6 @@ def test_by_fixtures(
     assert twin(workload).source
     assert outside.source.name not in allowed
     assert Verdict.HELD == Verdict("held")
+    url: str = stack.outputs["url"]["host"]
+    assert url
+    assert workload.template["spec"]["containers"][0]["name"]

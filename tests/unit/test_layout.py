@@ -59,7 +59,8 @@ def public_names() -> Iterator[tuple[str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                names = [node.name]
+                overload = any(isinstance(each, ast.Name) and each.id == "overload" for each in node.decorator_list)
+                names = [] if overload else [node.name]  # one of several signatures of the same function
             elif isinstance(node, ast.Assign):
                 names = [each.id for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)]
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):

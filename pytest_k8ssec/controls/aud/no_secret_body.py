@@ -81,24 +81,24 @@ def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
 
 def _handle(cluster: Cluster, namespace: str, marker: str, canary: str) -> str:
     """Create, read, list and change the Secret, ask for a token, have it reviewed and return it; all of it marked."""
-    marked = {"headers": {"User-Agent": marker}}
+    marked = {"User-Agent": marker}
     secret: Body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": marker, "namespace": namespace}}
     secret["stringData"] = {"canary": canary}
     path, collection = cluster.api.path_of(secret), cluster.api.path_of(secret, collection=True)
-    cluster.api.call("POST", collection, body=secret, **marked)
+    cluster.api.call("POST", collection, body=secret, headers=marked)
     try:
-        cluster.api.call("GET", path, **marked)
-        cluster.api.call("GET", collection, params={"fieldSelector": f"metadata.name={marker}"}, **marked)
-        cluster.api.call("PUT", path, body=secret, **marked)
-        merge = {**marked["headers"], "Content-Type": MERGE_PATCH_TYPE}
+        cluster.api.call("GET", path, headers=marked)
+        cluster.api.call("GET", collection, params={"fieldSelector": f"metadata.name={marker}"}, headers=marked)
+        cluster.api.call("PUT", path, body=secret, headers=marked)
+        merge = {**marked, "Content-Type": MERGE_PATCH_TYPE}
         cluster.api.call("PATCH", path, body={"stringData": secret["stringData"]}, headers=merge)
     finally:
         cluster.api.delete(path)
     request = {"apiVersion": _AUTHENTICATION, "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
     account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
-    token = register(str(cluster.api.call("POST", account, body=request, **marked)["status"]["token"]))
+    token = register(str(cluster.api.call("POST", account, body=request, headers=marked)["status"]["token"]))
     review = {"apiVersion": _AUTHENTICATION, "kind": "TokenReview", "spec": {"token": token}}
-    cluster.api.call("POST", f"/apis/{_AUTHENTICATION}/tokenreviews", body=review, **marked)
+    cluster.api.call("POST", f"/apis/{_AUTHENTICATION}/tokenreviews", body=review, headers=marked)
     return token
 
 

@@ -24,13 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.node import arguments, control_planes, node_source
+from pytest_k8ssec.facts.node_host import NodeHost
 from pytest_k8ssec.verdict import Judge
 
 _ADMIN = "/etc/kubernetes/admin.conf"
@@ -63,7 +63,7 @@ done
     cis=("1.1.11", "1.1.13", "1.1.21", "4.1.5"),
     others=("C-0104", "C-0112", "MS-TA9003"),
 )
-def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, Any]) -> None:
+def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, NodeHost]) -> None:
     """Try to read each file, directory and socket as the user `nobody`, and as root."""
     for node in cluster.nodes:
         if node.name not in nodes:
@@ -109,14 +109,14 @@ def _outcome(said: str | None) -> Outcome:
     return Outcome.DENIED if said.endswith(_DENIED) else Outcome.ERROR
 
 
-def _with_mode(answer: Evidence, nodes: Mapping[str, Any], path: str) -> Evidence:
+def _with_mode(answer: Evidence, nodes: Mapping[str, NodeHost], path: str) -> Evidence:
     """What got through, with the reason for it."""
     file = nodes[answer.source.node].file(path)
     return replace(answer, detail=f"mode {file.mode:o}, {file.user}:{file.group}")
 
 
 @sabotage(test_node_cred_files)
-def everybody_reads_admin(cluster: Cluster, nodes: Mapping[str, Any]) -> Iterator[Evidence]:
+def everybody_reads_admin(cluster: Cluster, nodes: Mapping[str, NodeHost]) -> Iterator[Evidence]:
     """Everybody on a control-plane node may read the administrator's kubeconfig."""
     (node, *_) = control_planes(cluster)
     file = nodes[node.name].file(_ADMIN)

@@ -274,16 +274,19 @@ def test_a_sabotage_declares_what_it_breaks() -> None:
         """
         yield evidence()
 
+    def no_door(config: KindConfig) -> None:
+        """Build without a door."""
+
     def proof(cluster: object) -> Evidence:
         return evidence()
 
     assert door_open is sabotage(owner.function, kills=("net-roof",), blinds=("net-wall",))(door_open)
-    sabotage(owner.function, proof=proof)(door_open)
+    assert no_door is sabotage(owner.function, proof=proof)(no_door)
     live, own = owner.sabotages
     assert ("door-open", "The door stands open") == (live.name, live.title)
     assert ({"net-door", "net-roof"}, {"net-wall"}) == (set(live.kills), set(live.blinds))
     assert [door_open, None, None, False] == [live.live, live.mutate, live.proof, live.needs_cluster]
-    assert [None, door_open, proof, True] == [own.live, own.mutate, own.proof, own.needs_cluster]
+    assert [None, no_door, proof, True] == [own.live, own.mutate, own.proof, own.needs_cluster]
     assert {"net-door"} == set(own.kills)
     assert ("net-door", {}, {}) == (own.owner, own.shows, live.shows)
 
