@@ -6,7 +6,6 @@ import argparse
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from pytest_k8ssec.cli.say import say_text
@@ -31,7 +30,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     )
     check_places(settings)
     given.project(settings.stack, settings.stack_name, settings.config_file, settings.config)
-    return replace(settings, sabotage=False)
+    return settings._replace(sabotage=False)
 
 
 def stderr_teller() -> Callable[[str], None]:

@@ -8,14 +8,18 @@ the controls again on what was restored.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Control, control_of
+from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.plugin import session
-from pytest_k8ssec.sabotages.packs import Pack, packed
-from pytest_k8ssec.sabotages.phases import Phase
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.catalogue.control import Control
+    from pytest_k8ssec.sabotages.packs import Pack
+    from pytest_k8ssec.sabotages.phases import Phase
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -34,6 +38,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _packs(*, together: bool) -> tuple[Pack, ...]:
     """All sabotages of all controls, each by itself or as many together as can be told apart."""
+    from pytest_k8ssec.sabotages.packs import Pack, packed
+
     sabotages = [each for control in packaged_controls() for each in control.sabotages]
     if not together:
         return tuple(map(Pack.alone, sabotages))
@@ -44,6 +50,8 @@ def _packs(*, together: bool) -> tuple[Pack, ...]:
 
 def _phases(control: Control, packs: Sequence[Pack]) -> Iterator[tuple[str, Phase]]:
     """The control's phases by test id."""
+    from pytest_k8ssec.sabotages.phases import Phase
+
     yield "intact", Phase("intact")
     for pack in packs:
         own = pack.made_for(control.id)
@@ -76,6 +84,10 @@ def phase_of(item: pytest.Item) -> Phase | None:
     """The phase that an item runs in, None for one that has none."""
     callspec = getattr(item, "callspec", None)
     phase = callspec.params.get("k8ssec_phase") if callspec else None
+    if phase is None:
+        return None
+    from pytest_k8ssec.sabotages.phases import Phase
+
     return phase if isinstance(phase, Phase) else None
 
 

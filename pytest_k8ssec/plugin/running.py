@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import control_of
+from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import guard, session
-from pytest_k8ssec.plugin.judging import BASELINE, RESULT, current_phase, expectation_for, note_result, stands_on_docker
-from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
-from pytest_k8ssec.sabotages.phases import Phase
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.plugin.judged import BASELINE, RESULT, stands_on_docker
 
 if TYPE_CHECKING:
     from pytest_k8ssec.reports.result import Result
+    from pytest_k8ssec.sabotages.phases import Phase
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -31,6 +28,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     saboteur = session.begun_saboteur(item.config)
     if saboteur is None:
         return
+    from pytest_k8ssec.plugin.judging import current_phase
+
     try:
         if saboteur.in_force != current_phase(item).active:
             saboteur.leave()
@@ -53,11 +52,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     """Run a test that uses ``judge`` and let its verdict decide, not its return."""
     judge = pyfuncitem.funcargs.get("judge")
     strange = guard.replaced(pyfuncitem)
-    if not isinstance(judge, Judge) and not strange:  # none, or a fixture of somebody else's
+    if judge is None and not strange:
         return (yield)
     from pytest_k8ssec.plugin import judging
+    from pytest_k8ssec.verdict import Judge
 
-    phase = current_phase(pyfuncitem)
+    if not isinstance(judge, Judge) and not strange:  # a fixture of somebody else's
+        return (yield)
+    phase = judging.current_phase(pyfuncitem)
     _prepare(pyfuncitem, phase, strange)
     assert isinstance(judge, Judge)
     started = time.monotonic()
@@ -99,7 +101,9 @@ def _prepare(item: pytest.Function, phase: Phase, strange: Sequence[str]) -> Non
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:
-        note_result(item, judging.not_run(item, phase, str(error), skipped=isinstance(error, pytest.skip.Exception)))
+        judging.note_result(
+            item, judging.not_run(item, phase, str(error), skipped=isinstance(error, pytest.skip.Exception))
+        )
         raise
 
 
@@ -108,6 +112,8 @@ def _check_baseline(item: pytest.Function, phase: Phase) -> None:
     control = control_of(item.function)
     if control is None or phase.name in (None, "intact"):
         return
+    from pytest_k8ssec.verdict import Verdict
+
     intact = item.config.stash[BASELINE].get(control.id)
     if intact is not None and intact is not Verdict.HELD:
         message = f"not run: {control.id} was {intact} on the intact cluster, so it can't be shown to notice anything"
@@ -133,7 +139,11 @@ def _put_in_force(item: pytest.Function, phase: Phase) -> None:
 
 def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | None) -> None:
     """Pass, fail or skip the test by its verdict."""
+    from pytest_k8ssec.plain import shown
+    from pytest_k8ssec.plugin.judging import expectation_for, note_result
+    from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
     from pytest_k8ssec.reports.terminal import explain_result
+    from pytest_k8ssec.verdict import Verdict
 
     note_result(item, result)
     expected = expectation_for(item.config, result)

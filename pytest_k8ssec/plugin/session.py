@@ -120,6 +120,11 @@ def begun_saboteur(config: pytest.Config) -> Saboteur | None:
     return config.stash.get(_SABOTEUR, None)
 
 
+def has_begun(config: pytest.Config) -> bool:
+    """Whether this process holds anything that has to be ended: a run, testbeds, a sabotage."""
+    return any(key in config.stash for key in (_RUN, _TESTBEDS, _SABOTEUR))
+
+
 def run_id(config: pytest.Config) -> str:
     """The run's id, "" where none has begun."""
     return config.stash[_RUN].id if _RUN in config.stash else ""
