@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plugin import session
 
-RESULT = pytest.StashKey["Result"]()
+if TYPE_CHECKING:
+    from pytest_k8ssec.reports.result import Result
+    from pytest_k8ssec.verdict import Verdict
+
+RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """Of an item: what came of it."""
-BASELINE = pytest.StashKey["dict[str, Verdict]"]()
+BASELINE: pytest.StashKey[dict[str, Verdict]] = pytest.StashKey()
 """Of the session: what each control said of the intact cluster."""
 _FIXTURES = "pytest_k8ssec.plugin.fixtures"
 

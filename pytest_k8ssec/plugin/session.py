@@ -122,7 +122,7 @@ def begun_saboteur(config: pytest.Config) -> Saboteur | None:
 
 def has_begun(config: pytest.Config) -> bool:
     """Whether this process holds anything that has to be ended: a run, testbeds, a sabotage."""
-    return any(key in config.stash for key in (_RUN, _TESTBEDS, _SABOTEUR))
+    return _RUN in config.stash or _TESTBEDS in config.stash or _SABOTEUR in config.stash
 
 
 def run_id(config: pytest.Config) -> str:
