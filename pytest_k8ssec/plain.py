@@ -24,18 +24,26 @@ _UNSAFE = (
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # format characters and tags
     "\ud800-\udfff"  # half a character: of a file's name that is no text
 )
-_IN_TEXT = re.compile(f"[{_UNSAFE}]")
-_IN_LINE = re.compile(f"[\n{_UNSAFE}]")
+
+
+@cache
+def _unsafe(beside: str = "") -> re.Pattern[str]:
+    """Finds what is unsafe. It is compiled when something is first shown, as each pytest run imports this.
+
+    Args:
+        beside: what is unsafe as well.
+    """
+    return re.compile(f"[{beside}{_UNSAFE}]")
 
 
 def shown(text: str) -> str:
     """A text of one or several lines, safe to show; the same object where it was safe."""
-    return _IN_TEXT.sub(_written, text) if _IN_TEXT.search(text) else text
+    return _unsafe().sub(_written, text) if _unsafe().search(text) else text
 
 
 def line(text: str) -> str:
     """The same for what must stay one line, such as a name in a table: newlines are written out as well."""
-    return _IN_LINE.sub(_written, text) if _IN_LINE.search(text) else text
+    return _unsafe("\n").sub(_written, text) if _unsafe("\n").search(text) else text
 
 
 def progress_line(seconds: float, text: str) -> str:

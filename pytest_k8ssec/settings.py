@@ -1,17 +1,17 @@
 """Every setting, once: command line > environment > ini > ``[tool.k8ssec]``, merged into one frozen object.
 
 The options, the ini names, the environment names and the table's keys are all made from one list, ``OPTIONS``. Nothing
-here touches docker or the network, and nothing heavy is imported: each pytest run pays for it.
+here touches docker or the network, and nothing heavy is imported: each pytest run pays for it. For the
+same reason these are named tuples: a frozen data class costs each run ten times as much to define.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pytest_k8ssec.errors import SettingsError
 
@@ -19,10 +19,10 @@ KEEP = ("never", "on-failure", "always")
 STRICT = ("auto", "on", "off")
 PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 """One of these makes a directory a Pulumi project."""
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings of one run. Paths are absolute; None means "not given"."""
 
     cluster: str | None = None
@@ -32,8 +32,8 @@ class Settings:
     stack: Path | None = None
     stack_name: str = "k8ssec"
     config_file: Path | None = None
-    config: Mapping[str, str] = field(default_factory=dict)
-    secret: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = _NONE
+    secret: Mapping[str, str] = _NONE
     """Config key to the *name* of the environment variable that holds its value."""
     keep: str = "never"
     strict: str = "auto"
@@ -42,13 +42,13 @@ class Settings:
     sabotage: bool = False
     packed: bool = False
     resume: bool = False
-    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    not_applicable: Mapping[str, str] = _NONE
     """Control id to the reason why it may be not-applicable under ``strict``."""
-    allow_provider: Mapping[str, str] = field(default_factory=dict)
+    allow_provider: Mapping[str, str] = _NONE
     """Provider other than Kubernetes that the stack may use, to the reason why."""
     diagnostics: Path | None = None
     """Where a cluster's logs go when something fails; None for the state directory."""
-    allow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    allow: Mapping[str, Mapping[str, str]] = _NONE
     """Control id to subject to the reason why that subject may do what the control forbids."""
 
     def allowed(self, control: str) -> Mapping[str, str]:
@@ -56,8 +56,7 @@ class Settings:
         return self.allow.get(control, {})
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One setting as users write it.
 
     ``kind`` is one of text, path, choice, flag, pairs (``KEY=VALUE``, repeatable) and allow
@@ -143,10 +142,10 @@ def resolve_settings(
     """
     for key in table:
         if key not in _BY_KEY:
-            close = difflib.get_close_matches(key, _BY_KEY, n=1)
+            close = _nearest_word(key, _BY_KEY)
             raise SettingsError(
                 f"[tool.k8ssec] {key}: no such setting",
-                fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_BY_KEY))}",
+                fix=f"did you mean {close!r}?" if close else f"known: {', '.join(sorted(_BY_KEY))}",
             )
     values: dict[str, Any] = {}
     for option in OPTIONS:
@@ -246,12 +245,19 @@ def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
     if not isinstance(raw, str):
         raise SettingsError(f"{where}: must be text, is {type(raw).__name__}")
     if option.kind == "choice" and raw not in option.choices:
-        close = difflib.get_close_matches(raw, option.choices, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else ""
+        close = _nearest_word(raw, option.choices)
+        hint = f"did you mean {close!r}?" if close else ""
         raise SettingsError(f"{where}: {raw!r} is not one of {', '.join(option.choices)}", fix=hint)
     if option.name == "kubernetes_version" and not re.fullmatch(r"v?\d+\.\d+(\.\d+)?", raw):
         raise SettingsError(f"{where}: {raw!r} is not a Kubernetes version", fix="write it as 1.36 or v1.36.3")
     return (start / Path(raw).expanduser()).absolute() if option.kind == "path" else raw
+
+
+def _nearest_word(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or ""."""
+    from difflib import get_close_matches  # only on the way to an error
+
+    return next(iter(get_close_matches(word, list(known), n=1)), "")
 
 
 def _merged(mappings: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -319,4 +325,4 @@ def _allowed(raw: Any, where: str, option: Option) -> dict[str, dict[str, str]]:
     return allowed
 
 
-assert {option.name for option in OPTIONS} == {item.name for item in fields(Settings)}  # one list, twice
+assert {option.name for option in OPTIONS} == {*Settings._fields}  # one list, twice

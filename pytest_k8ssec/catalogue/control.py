@@ -12,32 +12,25 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeVar, cast, overload
 
+from pytest_k8ssec.catalogue.annotated import ANNOTATION, control_of
 from pytest_k8ssec.catalogue.families import FAMILIES, Family
 from pytest_k8ssec.catalogue.frameworks import reference
-from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.catalogue.severity import Severity
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.clusters.kindconfig import KindConfig
+    from pytest_k8ssec.evidence import Evidence
 
-_ATTRIBUTE = "__k8ssec_control__"
+__all__ = ["Control", "Sabotage", "Severity", "Snippet", "control", "sabotage"]
+
 _FENCED = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 TestFunction = TypeVar("TestFunction", bound=Callable[..., None])
 _Function = TypeVar("_Function", bound=Callable[..., object])
-_Live = TypeVar("_Live", bound=Callable[..., Iterator[Evidence]])
+_Live = TypeVar("_Live", bound="Callable[..., Iterator[Evidence]]")
 _Mutation = TypeVar("_Mutation", bound="Callable[[KindConfig], None]")
-
-
-class Severity(StrEnum):
-    """How bad a breach is."""
-
-    CRITICAL = "critical"
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +167,7 @@ def control(
         for framework, ids in mappings.items():
             for each in ids:
                 reference(framework, each)
-        setattr(function, _ATTRIBUTE, Control(identity, family, severity, subject, mappings, slow, function))
+        setattr(function, ANNOTATION, Control(identity, family, severity, subject, mappings, slow, function))
         return function
 
     return annotate
@@ -258,12 +251,6 @@ def sabotage(
         return function
 
     return annotate
-
-
-def control_of(function: object) -> Control | None:
-    """The control that a function is, or None."""
-    found = getattr(function, _ATTRIBUTE, None)
-    return found if isinstance(found, Control) else None
 
 
 def _together(shared: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:

@@ -23,11 +23,10 @@ a reader's audit: ``reference`` is that check. Each id has one spelling. Key, sp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One id of a framework, as a report shows it."""
 
     id: str
@@ -36,8 +35,7 @@ class Reference:
     edition: str
 
 
-@dataclass(frozen=True, slots=True)
-class Framework:
+class Framework(NamedTuple):
     """A catalogue of ids that others maintain."""
 
     key: str

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_k8ssec.catalogue.control import Control, control_of
+from pytest_k8ssec.catalogue.annotated import control_of
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.catalogue.control import Control
 
 CONTROLS_FOLDER = Path(__file__).parents[1] / "controls"
 

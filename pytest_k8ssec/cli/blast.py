@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ def blast(arguments: argparse.Namespace) -> int:
         SettingsError: the stack, the baseline, the workload's name or a setting is wrong.
         K8ssecError: the walk failed; nothing is left behind then.
     """
-    settings = replace(settings_of(arguments), cluster=None)
+    settings = settings_of(arguments)._replace(cluster=None)
     if settings.stack is None:
         raise SettingsError("stack: none was named, so there is nothing to walk from", fix="name it: --stack DIR")
     if arguments.svg and arguments.all:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 
 from pytest_k8ssec.cli.say import say, say_text
 from pytest_k8ssec.cli.setup import settings_of, stderr_teller
@@ -23,7 +22,7 @@ def up(arguments: argparse.Namespace) -> int:
     """
     from pytest_k8ssec.testbed.testbeds import begin
 
-    settings = replace(settings_of(arguments), cluster=None)
+    settings = settings_of(arguments)._replace(cluster=None)
     tell = stderr_teller()
     testbeds = begin(settings, progress=tell, name=arguments.name or "")
     try:

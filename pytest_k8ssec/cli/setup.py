@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     )
     check_places(settings)
     given.project(settings.stack, settings.stack_name, settings.config_file, settings.config)
-    return replace(settings, sabotage=False)
+    return settings._replace(sabotage=False)
 
 
 def stderr_teller() -> Callable[[str], None]:

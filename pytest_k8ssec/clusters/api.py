@@ -2,6 +2,8 @@
 
 Transport and authentication are the official client's; on top of it this module answers with the *status*, also where
 it is 403 or 404, because a probe has to tell them apart and an exception would hide which it was.
+
+The client is imported once there is a server to ask: that alone takes longer than to collect all controls.
 """
 
 from __future__ import annotations
@@ -16,19 +18,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
-
-import urllib3
-import yaml
-from kubernetes import client, config
-from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL, WSClient
-from websocket import WebSocketException
 
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import JSON
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.machine.proxies import is_loopback
+
+if TYPE_CHECKING:
+    import urllib3
+    from kubernetes import client
+    from kubernetes.stream.ws_client import WSClient
 
 Body = dict[str, JSON]
 Items = list[Body]
@@ -86,6 +87,9 @@ class KubeApi:
     def __init__(
         self, kubeconfig: Path, context: str | None = None, made: Callable[[str, str], None] | None = None
     ) -> None:
+        import yaml
+        from kubernetes import client, config
+
         self._made = made
         self._configuration = client.Configuration()
         self._configuration.proxy = ""  # not the environment's: only the kubeconfig may name one
@@ -118,6 +122,8 @@ class KubeApi:
     @cached_property
     def _bare(self) -> urllib3.PoolManager:
         """Connections that verify the server, go the same way, and carry no credentials."""
+        from kubernetes import client
+
         bare = copy.deepcopy(self._configuration)
         bare.cert_file = bare.key_file = None
         bare.api_key = {}
@@ -146,6 +152,8 @@ class KubeApi:
         Raises:
             ClusterError: no HTTP answer came.
         """
+        import urllib3
+
         send = dict(headers or {})
         if token is None:
             pool = self._client.rest_client.pool_manager
@@ -295,6 +303,8 @@ class KubeApi:
     def _watch_from(
         self, path: str, version: str, seconds: float, params: Mapping[str, str]
     ) -> Iterator[tuple[str, Body]]:
+        import urllib3
+
         query = {**params, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(max(1, int(seconds)))}
         headers = {"Accept": "application/json", **self._authorization()}
         url = f"{self.server}{path}?{urlencode(query)}"
@@ -352,6 +362,8 @@ class KubeApi:
         Raises:
             ProbeError: the deadline came first.
         """
+        from kubernetes.stream.ws_client import WSClient
+
         opened: Future[WSClient] = Future()
 
         def connect() -> None:
@@ -393,6 +405,10 @@ class KubeApi:
         Raises:
             ProbeError: the exec was refused, broke off, or did not end before its deadline.
         """
+        from kubernetes import client
+        from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL
+        from websocket import WebSocketException
+
         where = f"exec in pod {namespace}/{pod}"
         query = [("command", word) for word in argv]
         query += [("stdin", "true" if stdin else "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]

@@ -3,12 +3,23 @@
 More than twelve files: one for each thing that a hook can be about, and most know nothing but the session.
 """
 
-pytest_plugins = (
-    "pytest_k8ssec.plugin.fixtures",
-    "pytest_k8ssec.plugin.ordering",
-    "pytest_k8ssec.plugin.curtain",
-    "pytest_k8ssec.plugin.options",
-    "pytest_k8ssec.plugin.collection",
-    "pytest_k8ssec.plugin.running",
-    "pytest_k8ssec.plugin.reporting",
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+_PARTS = ("fixtures", "ordering", "curtain", "options", "collection", "running", "reporting")
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Register the parts, each as a plugin of its own: the first hook that pytest calls, as soon as it knows this module.
+
+    ``pytest_plugins`` would do the same, but pytest looks each of its names up in the metadata of all installed packages.
+    """
+    for part in _PARTS:
+        name = f"{__name__}.{part}"
+        if not pluginmanager.hasplugin(name):
+            pluginmanager.register(import_module(name), name)

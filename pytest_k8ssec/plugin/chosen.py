@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import control_of
+from pytest_k8ssec.catalogue.annotated import control_of
 
 CHOSEN = "k8ssec_chosen"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import control_of
+from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, is_control_file
 from pytest_k8ssec.plugin import guard
 from pytest_k8ssec.plugin.session import SETTINGS

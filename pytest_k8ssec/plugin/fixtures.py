@@ -12,8 +12,6 @@ import pytest
 
 from pytest_k8ssec.errors import K8ssecError, NoAccess
 from pytest_k8ssec.plugin.session import SETTINGS
-from pytest_k8ssec.sabotages.phases import Phase
-from pytest_k8ssec.verdict import Judge
 
 if TYPE_CHECKING:
     from pytest_k8ssec.agent.vantage import NetworkVantage
@@ -22,9 +20,11 @@ if TYPE_CHECKING:
     from pytest_k8ssec.facts.node_host import NodeHost
     from pytest_k8ssec.pods.pool import Attacker, Pod, Pool
     from pytest_k8ssec.reach.matrix import Reachability
+    from pytest_k8ssec.sabotages.phases import Phase
     from pytest_k8ssec.stack import Stack, Workload
     from pytest_k8ssec.testbed.testbed import Testbed
     from pytest_k8ssec.testbed.testbeds import Testbeds
+    from pytest_k8ssec.verdict import Judge
 
 _Made = TypeVar("_Made")
 
@@ -50,6 +50,8 @@ def k8ssec_testbed(request: pytest.FixtureRequest) -> Testbed:
 @pytest.fixture
 def k8ssec_phase(request: pytest.FixtureRequest) -> Phase:
     """Internal: in which state of the cluster a control runs, under ``--k8ssec-sabotage``."""
+    from pytest_k8ssec.sabotages.phases import Phase
+
     phase = getattr(request, "param", None)
     return phase if isinstance(phase, Phase) else Phase()
 
@@ -147,7 +149,7 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.Fix
 @pytest.fixture
 def allowed(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """The exceptions that ``[tool.k8ssec.allow]`` declares for the control that asks: subject to reason."""
-    from pytest_k8ssec.catalogue.control import control_of
+    from pytest_k8ssec.catalogue.annotated import control_of
 
     control = control_of(request.function)
     return request.config.stash[SETTINGS].allowed(control.id if control else request.function.__name__)
@@ -163,8 +165,9 @@ def judge(
     ``case = judge.case("10.0.0.1:2379")``, then ``case.attack(what, evidence, through=...)`` and
     ``case.positive(what, evidence, succeeded=...)``.
     """
-    from pytest_k8ssec.catalogue.control import control_of
+    from pytest_k8ssec.catalogue.annotated import control_of
     from pytest_k8ssec.stack.helm_releases import tell_unseen
+    from pytest_k8ssec.verdict import Judge
 
     made, control = Judge(), control_of(request.function)
     if control and control.subject == "stack" and "stack" in request.fixturenames:

@@ -12,12 +12,14 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_k8ssec.catalogue.packaged import is_control_file, packaged_control
-from pytest_k8ssec.sabotages.packs import Pack
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.sabotages.packs import Pack
 
 Defined = Mapping[str, Sequence[Any]]
 """By name, the definitions that are seen: the last one counts, unless it asks for the one before."""

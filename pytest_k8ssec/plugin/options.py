@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Severity
 from pytest_k8ssec.catalogue.families import FAMILIES
 from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
 from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
+from pytest_k8ssec.catalogue.severity import Severity
 from pytest_k8ssec.errors import DiskError, SettingsError
 from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.chosen import CHOSEN, Chosen
+from pytest_k8ssec.plugin.judged import INTACT, judges
 from pytest_k8ssec.plugin.reporting import TOLD
-from pytest_k8ssec.plugin.result_of_test import INTACT, judges
 from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
 from pytest_k8ssec.plugin.summary import SUMMARY, Summary
-from pytest_k8ssec.plugin.xdist import Xdist
-from pytest_k8ssec.secrecy.redact import redact
 from pytest_k8ssec.settings import OPTIONS
-from pytest_k8ssec.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.plugin.journal import Journal
+    from pytest_k8ssec.verdict import Verdict
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,12 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
         if settings.sabotage and _is_distributed(config):
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     except (SettingsError, DiskError) as error:
+        from pytest_k8ssec.secrecy.redact import redact
+
         raise pytest.UsageError(redact(str(error))) from None
-    journal = session.journal(config)
-    earlier = journal.earlier.values() if journal else ()
-    config.stash[INTACT] = {
-        entry["control"]: Verdict(entry["verdict"]) for entry in earlier if entry["phase"] == "intact"
-    }
+    config.stash[INTACT] = _baseline(session.journal(config))
     config.stash[TOLD] = set()
     for family in FAMILIES.values():
         config.addinivalue_line("markers", f"{family.id}: controls of the family {family.title}")
@@ -69,9 +68,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary(config, chosen), SUMMARY)
     if config.pluginmanager.hasplugin("xdist"):
+        from pytest_k8ssec.plugin.xdist import Xdist
+
         config.pluginmanager.register(Xdist(), "k8ssec-xdist")
     if settings.controls and str(CONTROLS_FOLDER) not in config.args:
         config.args.append(str(CONTROLS_FOLDER))
+
+
+def _baseline(journal: Journal | None) -> dict[str, Verdict]:
+    """What each control said of the intact cluster in a run that is resumed."""
+    if journal is None:
+        return {}
+    from pytest_k8ssec.verdict import Verdict
+
+    earlier = journal.earlier.values()
+    return {entry["control"]: Verdict(entry["verdict"]) for entry in earlier if entry["phase"] == "intact"}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

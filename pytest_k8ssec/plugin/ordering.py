@@ -12,18 +12,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Control, control_of
+from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.plugin import session
-from pytest_k8ssec.plugin.known_packs import KnownPacks
-from pytest_k8ssec.sabotages.packs import Pack
-from pytest_k8ssec.sabotages.phases import Phase
 
-_PACKS = pytest.StashKey[KnownPacks]()
+if TYPE_CHECKING:
+    from pytest_k8ssec.catalogue.control import Control
+    from pytest_k8ssec.plugin.known_packs import KnownPacks
+    from pytest_k8ssec.sabotages.packs import Pack
+    from pytest_k8ssec.sabotages.phases import Phase
+
+_PACKS: pytest.StashKey[KnownPacks] = pytest.StashKey()
 _Mark = tuple[str | None, str, bool]
 """What tells one phase of a control from another: its name, its pack's, and whether the control is a bystander."""
 
@@ -49,6 +53,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _known_packs(config: pytest.Config) -> KnownPacks:
     """The run's packs, begun with those of the packaged controls."""
+    from pytest_k8ssec.plugin.known_packs import KnownPacks
+
     if _PACKS not in config.stash:
         config.stash[_PACKS] = KnownPacks(packaged_controls(), together=config.stash[session.SETTINGS].packed)
     return config.stash[_PACKS]
@@ -56,6 +62,8 @@ def _known_packs(config: pytest.Config) -> KnownPacks:
 
 def _phases(control: Control, packs: Iterable[Pack]) -> Iterator[tuple[str, Phase]]:
     """The control's phases by test id."""
+    from pytest_k8ssec.sabotages.phases import Phase
+
     yield "intact", Phase("intact")
     for pack in packs:
         own = pack.made_for(control.id)
@@ -135,6 +143,10 @@ def phase_of(item: pytest.Item) -> Phase | None:
     """The phase that an item runs in, None for one that has none."""
     callspec = getattr(item, "callspec", None)
     phase = callspec.params.get("k8ssec_phase") if callspec else None
+    if phase is None:
+        return None
+    from pytest_k8ssec.sabotages.phases import Phase
+
     return phase if isinstance(phase, Phase) else None
 
 

@@ -11,32 +11,17 @@ import pytest
 from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import curtain, guard
+from pytest_k8ssec.plugin.judged import RESULT, judges
 from pytest_k8ssec.plugin.ordering import lasts
-from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
-from pytest_k8ssec.plugin.result_of_test import (
-    RESULT,
-    current_phase,
-    expectation_for,
-    given_up,
-    judges,
-    not_run,
-    note_result,
-)
 from pytest_k8ssec.plugin.session import journal
-from pytest_k8ssec.secrecy.redact import redacted
-from pytest_k8ssec.verdict import Verdict
 
 if TYPE_CHECKING:
     from pytest_k8ssec.reports.result import Result
 
 TOLD = pytest.StashKey[set[str]]()
 _HOLLOW = "the test passed without a verdict: a hook or a plugin answered in its place, so nothing was judged"
-_WORDS = {
-    Verdict.HELD: (".", "HELD"),
-    Verdict.BREACHED: ("B", "BREACHED"),
-    Verdict.INCONCLUSIVE: ("I", "INCONCLUSIVE"),
-    Verdict.NOT_APPLICABLE: ("n", "NOT-APPLICABLE"),
-}
+_LETTERS = {"held": ".", "breached": "B", "inconclusive": "I", "not-applicable": "n"}
+"""By verdict."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,11 +33,15 @@ def pytest_runtest_makereport(
     result = item.stash.get(RESULT, None)
     tried = report.when == "call"
     if report.when == "setup" and not report.passed and judges(item):
+        from pytest_k8ssec.plugin import result_of_test
+
         assert call.excinfo is not None
-        result = not_run(item, current_phase(item), str(call.excinfo.value), skipped=report.skipped)
-        note_result(item, result)
+        result = result_of_test.not_run(
+            item, result_of_test.current_phase(item), str(call.excinfo.value), skipped=report.skipped
+        )
+        result_of_test.note_result(item, result)
         _shorten_repeated(item.config, report)
-        tried = report.failed or given_up(call.excinfo.value)
+        tried = report.failed or result_of_test.given_up(call.excinfo.value)
         if report.skipped and not _skipped_by_mark(call.excinfo.value):
             _hold_to_strict(item.config, report, result)
     elif report.when != "call":
@@ -61,6 +50,7 @@ def pytest_runtest_makereport(
         result = _earned(item, report, result)
     if result is not None:
         from pytest_k8ssec.reports.junit import properties
+        from pytest_k8ssec.secrecy.redact import redacted
 
         entry = redacted(result.to_json())
         report.k8ssec = entry  # type: ignore[attr-defined]
@@ -95,16 +85,18 @@ def _make_plain(report: pytest.TestReport) -> None:
 
 def _earned(item: pytest.Item, report: pytest.TestReport, result: Result | None) -> Result | None:
     """Only a verdict lets a control pass: whatever answered in our place, or kept quiet about what we said, does not."""
-    from pytest_k8ssec.reports.terminal import explain_result
-
     if result is None and packaged_control(getattr(item, "function", None)) is None:
         return None
+    from pytest_k8ssec.plugin import result_of_test
+    from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
+    from pytest_k8ssec.reports.terminal import explain_result
+
     if result is None:
-        result = not_run(item, current_phase(item), _HOLLOW, skipped=False)
-        note_result(item, result)
+        result = result_of_test.not_run(item, result_of_test.current_phase(item), _HOLLOW, skipped=False)
+        result_of_test.note_result(item, result)
         failed = "INCONCLUSIVE"
     else:
-        expected = expectation_for(item.config, result)
+        expected = result_of_test.expectation_for(item.config, result)
         failed = expected.headline if expected.outcome is not PytestOutcome.PASSED else ""
     if failed:
         report.outcome = "failed"
@@ -119,6 +111,8 @@ def _skipped_by_mark(error: BaseException) -> bool:
 
 def _hold_to_strict(config: pytest.Config, report: pytest.TestReport, result: Result) -> None:
     """A set-up that skips is a test that was not applicable: where that fails, it fails here too."""
+    from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
+    from pytest_k8ssec.plugin.result_of_test import expectation_for
     from pytest_k8ssec.reports.terminal import explain_result
 
     expected = expectation_for(config, result)
@@ -141,7 +135,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     entry = getattr(report, "k8ssec", None)
     if entry is None or hasattr(report, "wasxfail"):
         return None
-    letter, word = _WORDS[Verdict(entry["verdict"])]
+    letter, word = _LETTERS[entry["verdict"]], entry["verdict"].upper()
     if report.when == "setup" and report.failed:
         return "error", "E", word
     if entry["phase"] == "sabotaged" and report.passed:

@@ -10,20 +10,15 @@ from traceback import walk_tb
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import control_of
-from pytest_k8ssec.catalogue.packaged import packaged_control
+from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import Expectation, expect
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
 
-_FIXTURES = "pytest_k8ssec.plugin.fixtures"
-RESULT = pytest.StashKey["Result"]()
-"""Of an item: what came of its test."""
-INTACT = pytest.StashKey[dict[str, Verdict]]()
-"""Of the session: each control's verdict on the intact cluster, by its id."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -105,17 +100,3 @@ def expectation_for(config: pytest.Config, result: Result) -> Expectation:
         declared=settings.not_applicable.get(result.control),
         missing=result.missing,
     )
-
-
-def judges(item: pytest.Item) -> bool:
-    """Whether the test's ``judge`` is ours, as others may have a fixture of that name; asked before it is made."""
-    if packaged_control(getattr(item, "function", None)) is not None:
-        return True
-    # Which fixture a name stands for at an item can't be asked in a public way.
-    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-    return any(each.func.__module__ == _FIXTURES for each in known.get("judge", ())[-1:])
-
-
-def stands_on_docker(item: pytest.Item) -> bool:
-    """Whether a test uses a cluster that this process made or found."""
-    return "k8ssec_testbed" in getattr(item, "fixturenames", ()) and session.begun_testbeds(item.config) is not None

@@ -8,26 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import control_of
+from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import guard, session
-from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
-from pytest_k8ssec.plugin.result_of_test import (
-    INTACT,
-    RESULT,
-    current_phase,
-    expectation_for,
-    not_run,
-    note_result,
-    result_of_test,
-    stands_on_docker,
-)
-from pytest_k8ssec.sabotages.phases import Phase
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 
 if TYPE_CHECKING:
     from pytest_k8ssec.reports.result import Result
+    from pytest_k8ssec.sabotages.phases import Phase
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,6 +28,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     saboteur = session.begun_saboteur(item.config)
     if saboteur is None:
         return
+    from pytest_k8ssec.plugin.result_of_test import current_phase
+
     try:
         if saboteur.in_force != current_phase(item).active:
             saboteur.leave()
@@ -62,10 +52,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     """Run a test that uses ``judge`` and let its verdict decide, not its return."""
     judge = pyfuncitem.funcargs.get("judge")
     strange = guard.replaced(pyfuncitem)
-    if not isinstance(judge, Judge) and not strange:  # none, or a fixture of somebody else's
+    if judge is None and not strange:
         return (yield)
+    from pytest_k8ssec.plugin import result_of_test
+    from pytest_k8ssec.verdict import Judge
 
-    phase = current_phase(pyfuncitem)
+    if not isinstance(judge, Judge) and not strange:  # a fixture of somebody else's
+        return (yield)
+    phase = result_of_test.current_phase(pyfuncitem)
     _prepare(pyfuncitem, phase, strange)
     assert isinstance(judge, Judge)
     started = time.monotonic()
@@ -76,7 +70,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         raise
     except BaseException as error:  # noqa: BLE001 - judged below, and raised again if it is no error of ours
         ended_by = _in_our_words(error, pyfuncitem)
-    _conclude(pyfuncitem, result_of_test(pyfuncitem, judge, phase, ended_by, time.monotonic() - started), ended_by)
+    _conclude(
+        pyfuncitem,
+        result_of_test.result_of_test(pyfuncitem, judge, phase, ended_by, time.monotonic() - started),
+        ended_by,
+    )
     return True
 
 
@@ -103,6 +101,8 @@ def _prepare(item: pytest.Function, phase: Phase, strange: Sequence[str]) -> Non
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:
+        from pytest_k8ssec.plugin.result_of_test import not_run, note_result
+
         note_result(item, not_run(item, phase, str(error), skipped=isinstance(error, pytest.skip.Exception)))
         raise
 
@@ -112,6 +112,8 @@ def _check_intact(item: pytest.Function, phase: Phase) -> None:
     control = control_of(item.function)
     if control is None or phase.name in (None, "intact"):
         return
+    from pytest_k8ssec.verdict import Verdict
+
     intact = item.config.stash[INTACT].get(control.id)
     if intact is not None and intact is not Verdict.HELD:
         message = f"not run: {control.id} was {intact} on the intact cluster, so it can't be shown to notice anything"
@@ -137,7 +139,11 @@ def _put_in_force(item: pytest.Function, phase: Phase) -> None:
 
 def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | None) -> None:
     """Pass, fail or skip the test by its verdict."""
+    from pytest_k8ssec.plain import shown
+    from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
+    from pytest_k8ssec.plugin.result_of_test import expectation_for, note_result
     from pytest_k8ssec.reports.terminal import explain_result
+    from pytest_k8ssec.verdict import Verdict
 
     note_result(item, result)
     expected = expectation_for(item.config, result)

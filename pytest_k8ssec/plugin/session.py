@@ -120,6 +120,11 @@ def begun_saboteur(config: pytest.Config) -> Saboteur | None:
     return config.stash.get(_SABOTEUR, None)
 
 
+def has_begun(config: pytest.Config) -> bool:
+    """Whether this process holds anything that has to be ended: a run, testbeds, a sabotage."""
+    return _RUN in config.stash or _TESTBEDS in config.stash or _SABOTEUR in config.stash
+
+
 def run_id(config: pytest.Config) -> str:
     """The run's id, "" where none has begun."""
     return config.stash[_RUN].id if _RUN in config.stash else ""

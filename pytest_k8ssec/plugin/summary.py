@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.machine import signals
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.chosen import Chosen
 from pytest_k8ssec.secrecy.redact import redact
-from pytest_k8ssec.verdict import Verdict
 
 if TYPE_CHECKING:
     from pytest_k8ssec.plugin.journal import Journal
@@ -60,6 +56,8 @@ class Summary:
     def pytest_keyboard_interrupt(self) -> None:
         """Keep an impatient second Ctrl-C from interrupting the clean-up that the first one began."""
         if session.run_id(self._config):
+            from pytest_k8ssec.machine import signals
+
             self._held.enter_context(signals.held(_PATIENCE))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -70,7 +68,7 @@ class Summary:
             self._judged = self._judged or (_of_control(entry) and bool(getattr(report, "k8ssec_tried", False)))
             if self._journal and not report.failed and getattr(report, "k8ssec_lasts", False):
                 self._write_down(self._journal, report.nodeid, entry)
-        if report.failed and (entry is None or entry["verdict"] == Verdict.INCONCLUSIVE):
+        if report.failed and (entry is None or entry["verdict"] == "inconclusive"):
             self._puzzling = True
 
     def _write_down(self, journal: Journal, test: str, entry: dict[str, Any]) -> None:
@@ -86,9 +84,7 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """After all fixtures are torn down: a run that proved nothing fails, logs are saved, clusters go."""
         failed = session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        with self._held, signals.held() as came:
-            self._finish(failed=failed)
-        if came and not failed:
+        if self._has_something_to_end and self._end(failed=failed) and not failed:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self._journal and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._journal.end()
@@ -102,6 +98,19 @@ class Summary:
         self._held.close()
 
     @property
+    def _has_something_to_end(self) -> bool:
+        """Whether there are results, or anything was begun: most pytest runs are not about clusters."""
+        return bool(self._entries) or session.has_begun(self._config)
+
+    def _end(self, *, failed: bool) -> list[int]:
+        """All that is done at the end. Returns the signals that came meanwhile, which had to wait."""
+        from pytest_k8ssec.machine import signals
+
+        with self._held, signals.held() as came:
+            self._finish(failed=failed)
+        return came
+
+    @property
     def _unjudged(self) -> str:
         """One line where controls were to be judged and none was, else ""."""
         if self._judged or not self._chosen.begun or not self._chosen.ids:
@@ -110,7 +119,7 @@ class Summary:
 
     @property
     def _proven(self) -> bool:
-        return any(entry["verdict"] == Verdict.HELD for entry in self._entries)
+        return any(entry["verdict"] == "held" for entry in self._entries)
 
     def _finish(self, *, failed: bool) -> None:
         """One step after the other, whatever becomes of those before it."""
@@ -125,11 +134,11 @@ class Summary:
 
     def _attempt(self, what: str, step: Callable[[], list[str]]) -> None:
         """Take a step and keep its lines; where it fails that is said, and the run does not pass."""
-        from pytest_k8ssec.machine.disks import unwritable
-
         try:
             self._lines += step()
         except (K8ssecError, OSError) as error:
+            from pytest_k8ssec.machine.disks import unwritable
+
             told = unwritable(error) if isinstance(error, OSError) else error
             self._lines.append(f"{what}: {told}")
             self._ended_badly = True
@@ -154,6 +163,9 @@ class Summary:
 
     def _run(self) -> dict[str, Any]:
         """The ``run`` part of report.json."""
+        import platform
+        from importlib import metadata
+
         packages = ("pytest-k8ssec", "pytest", "pulumi", "pulumi-kubernetes", "kubernetes")
         return {
             "id": session.run_id(self._config),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-_PULUMI = re.compile(r"PULUMI_\w*(TOKEN|PASSPHRASE|SECRET|PASSWORD|CREDENTIALS|KEY)\w*(?<!_FILE)(?<!_PATH)")
+_PULUMI = r"PULUMI_\w*(TOKEN|PASSPHRASE|SECRET|PASSWORD|CREDENTIALS|KEY)\w*(?<!_FILE)(?<!_PATH)"
 _OTHERS = (
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ARM_ACCESS_KEY",
@@ -32,16 +32,20 @@ _OTHERS = (
 )
 """What CI systems, and providers that programs use beside Kubernetes, are authenticated with."""
 _FILES = ("PULUMI_CONFIG_PASSPHRASE_FILE",)
-_NAME = re.compile(r"(?=.{1,64}$)[A-Z]+(_[A-Z]+|_?\d{1,3})*")
+_NAME = r"(?=.{1,64}$)[A-Z]+(_[A-Z]+|_?\d{1,3})*"
 """A variable's name as everybody writes it. What looks otherwise may be the secret itself, given by mistake."""
-_KEY_ALONE = re.compile(r"[a-z]+([A-Z][a-z]+)*([.:_-][a-z]+([A-Z][a-z]+)*)*=")
+_KEY_ALONE = r"[a-z]+([A-Z][a-z]+)*([.:_-][a-z]+([A-Z][a-z]+)*)*="
 """A config key without a variable: an error must say which. What looks otherwise may be base64, with its own end."""
 _PROJECTS = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 
 
 def environment(environ: Mapping[str, str]) -> None:
     """Register the credentials of Pulumi, and of the usual clouds and CI systems, as far as they are set."""
-    values = [value for name, value in environ.items() if name in _OTHERS or _PULUMI.fullmatch(name)]
+    values = [
+        value
+        for name, value in environ.items()
+        if name in _OTHERS or (name.startswith("PULUMI_") and re.fullmatch(_PULUMI, name))
+    ]
     for name in _FILES:
         if environ.get(name):
             values += _content(Path(environ[name]))
@@ -60,13 +64,13 @@ def register_variables(texts: Iterable[Any], environ: Mapping[str, str]) -> None
         name = (name or str(text)).strip()
         if environ.get(name):
             _register([environ[name]])
-        elif not looks_like_name(name) and not _KEY_ALONE.fullmatch(str(text).strip()):
+        elif not looks_like_name(name) and not re.fullmatch(_KEY_ALONE, str(text).strip()):
             _register([name, str(text).strip()])
 
 
 def looks_like_name(text: str) -> bool:
     """Whether a text is the name of a variable, so that it may be shown."""
-    return _NAME.fullmatch(text) is not None
+    return re.fullmatch(_NAME, text) is not None
 
 
 def project(directory: Path | None, stack: str, file: Path | None, plain: Mapping[str, str]) -> None:

@@ -116,7 +116,7 @@ def team(lab: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytest
     def packaged() -> tuple[object, ...]:
         import test_a_packaged  # type: ignore[import-not-found]
 
-        from pytest_k8ssec.catalogue.control import control_of
+        from pytest_k8ssec.catalogue.annotated import control_of
 
         return control_of(test_a_packaged.test_net_door), control_of(test_a_packaged.test_net_window)
 

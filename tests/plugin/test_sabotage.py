@@ -14,7 +14,8 @@ import pytest
 from types import SimpleNamespace
 from lab import saw
 from pytest_k8ssec.plugin import ordering
-from pytest_k8ssec.catalogue.control import Severity, control, control_of, sabotage
+from pytest_k8ssec.catalogue.annotated import control_of
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 
 WORLD = {"door": False, "window": False, "blind": False}
 EVENTS = []

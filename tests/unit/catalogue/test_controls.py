@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Control, Sabotage, Severity, Snippet, control, control_of, sabotage
+from pytest_k8ssec.catalogue.annotated import control_of
+from pytest_k8ssec.catalogue.control import Control, Sabotage, Severity, Snippet, control, sabotage
 from pytest_k8ssec.catalogue.families import FAMILIES
 from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS, UnknownReference, reference
 from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, is_control_file, packaged_controls

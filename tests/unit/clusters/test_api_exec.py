@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.stream import ws_client
 from kubernetes.stream.ws_client import ERROR_CHANNEL, STDOUT_CHANNEL
 
 from pytest_k8ssec.clusters import api
@@ -56,7 +57,7 @@ def test_output_that_comes_while_errors_are_asked_for_is_kept(tmp_path: Path, mo
     """The last lines and the end of the stream may come while the other channel is read."""
     file = tmp_path / "kubeconfig"
     file.write_text(_KUBECONFIG)
-    monkeypatch.setattr(api, "WSClient", Stream)
+    monkeypatch.setattr(ws_client, "WSClient", Stream)
     done = api.KubeApi(file).exec("web", "pod", ["true"])
     assert (0, b"one two", b"") == (done.code, done.stdout, done.stderr)
 
@@ -75,7 +76,7 @@ def test_a_handshake_that_is_not_answered_has_its_end(tmp_path: Path, monkeypatc
         def shutdown(self) -> None:
             closed.set()
 
-    monkeypatch.setattr(api, "WSClient", Silent)
+    monkeypatch.setattr(ws_client, "WSClient", Silent)
     with pytest.raises(ProbeError, match=r"exec in pod web/pod: did not begin within 0\.05 s"):
         api.KubeApi(file).exec("web", "pod", ["true"], deadline=0.05)
     answer.set()
@@ -86,7 +87,7 @@ def test_output_is_heard_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """In pieces, none of them twice, and all of it is there at the end as well."""
     file = tmp_path / "kubeconfig"
     file.write_text(_KUBECONFIG)
-    monkeypatch.setattr(api, "WSClient", Stream)
+    monkeypatch.setattr(ws_client, "WSClient", Stream)
     heard: list[bytes] = []
     done = api.KubeApi(file).exec("web", "pod", ["true"], heard=heard.append)
     assert b"one two" == done.stdout == b"".join(heard)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -86,6 +85,6 @@ def test_whatever_decides_a_verdict_is_in_the_fingerprint(tmp_path: Path) -> Non
     for file in (stack / "__main__.py", kit / "__init__.py", kind):
         file.write_text("two")
         seen.add(fingerprint(settings))
-    seen.add(fingerprint(dataclasses.replace(settings, stack_name="other")))
+    seen.add(fingerprint(settings._replace(stack_name="other")))
     assert 5 == len(seen)
     assert fingerprint(settings) in seen

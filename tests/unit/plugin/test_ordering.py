@@ -9,7 +9,8 @@ from typing import cast
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Severity, control, control_of, sabotage
+from pytest_k8ssec.catalogue.annotated import control_of
+from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.plugin.ordering import ordered_phases, phase_of
 from pytest_k8ssec.sabotages.packs import Pack

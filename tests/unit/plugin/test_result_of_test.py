@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Sabotage, control_of
+from pytest_k8ssec.catalogue.annotated import control_of
+from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Outcome

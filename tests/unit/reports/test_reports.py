@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Sabotage, control_of
+from pytest_k8ssec.catalogue.annotated import control_of
+from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.errors import DiskError
 from pytest_k8ssec.evidence import Outcome

@@ -1,0 +1,34 @@
+"""Which tests our judge decides on, and where their results are kept: all that is asked of a run without any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_k8ssec.catalogue.packaged import packaged_control
+from pytest_k8ssec.plugin import session
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.reports.result import Result
+    from pytest_k8ssec.verdict import Verdict
+
+RESULT: pytest.StashKey[Result] = pytest.StashKey()
+"""Of an item: what came of its test."""
+INTACT: pytest.StashKey[dict[str, Verdict]] = pytest.StashKey()
+"""Of the session: each control's verdict on the intact cluster, by its id."""
+_FIXTURES = "pytest_k8ssec.plugin.fixtures"
+
+
+def judges(item: pytest.Item) -> bool:
+    """Whether the test's ``judge`` is ours, as others may have a fixture of that name; asked before there is one."""
+    if packaged_control(getattr(item, "function", None)) is not None:
+        return True
+    # Which fixture a name stands for at an item can't be asked in a public way.
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(each.func.__module__ == _FIXTURES for each in known.get("judge", ())[-1:])
+
+
+def stands_on_docker(item: pytest.Item) -> bool:
+    """Whether a test works on a cluster that was made, or found, by this process."""
+    return "k8ssec_testbed" in getattr(item, "fixturenames", ()) and session.begun_testbeds(item.config) is not None
