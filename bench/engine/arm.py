@@ -22,15 +22,16 @@ Body = dict[str, Any]
 
 def main(folder: Path, answers: Path) -> None:
     """Compute, write the answers, and print what it took."""
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
     namespaces, pods, policies = (items(folder, name) for name in ("namespaces", "pods", "networkpolicies"))
     read = time.perf_counter()
     sources, targets = places(namespaces, pods)
     table = PolicyTable(policies, sources, targets)
     rows = [table.row(number) for number in range(len(sources))]
-    took = time.perf_counter()
+    ended, spent = time.perf_counter(), time.process_time() - spent
     answers.write_bytes(b"".join(rows).translate(_DIGITS))
-    json.dump({"seconds": took - started, "read_seconds": read - started, "cells": sum(map(len, rows))}, sys.stdout)
+    told = {"seconds": ended - started, "read_seconds": read - started, "cpu_seconds": spent}
+    json.dump({**told, "cells": sum(map(len, rows))}, sys.stdout)
 
 
 def items(folder: Path, name: str) -> list[Body]:

@@ -61,7 +61,7 @@ def single() -> Scene:
 
 
 def _scene(name: str, rules: Callable[[random.Random, int, list[Body]], Body], *, agents: bool) -> Scene:
-    chance = random.Random(_SEED)
+    chance = random.Random(_SEED)  # noqa: S311 - so that the scene is the same each time
     namespaces = [_namespace(chance, number) for number in range(NAMESPACES)]
     pods = [pod for number in range(NAMESPACES) for pod in _pods(chance, number, agents=agents)]
     policies = [
@@ -136,7 +136,7 @@ def _pod(chance: random.Random, number: int, at: int, role: str, index: int) -> 
     }
 
 
-def _mixed(chance: random.Random, number: int, pods: list[Body]) -> Body:
+def _mixed(chance: random.Random, _number: int, pods: list[Body]) -> Body:
     """A policy as teams write them: both directions or one, selectors of each kind, blocks with exceptions, names of ports."""
     types = chance.choice([["Ingress"], ["Ingress"], ["Egress"], ["Ingress", "Egress"], ["Ingress", "Egress"]])
     spec: Body = {"podSelector": _selector(chance) if chance.random() < 0.6 else {}, "policyTypes": types}
@@ -173,7 +173,9 @@ def _peer(chance: random.Random, pods: list[Body]) -> Body:
     ])  # fmt: skip
     if kind < 0.4:
         return {"podSelector": _selector(chance)}
-    return {"namespaceSelector": space} if kind < 0.6 else {"namespaceSelector": space, "podSelector": _selector(chance)}
+    return (
+        {"namespaceSelector": space} if kind < 0.6 else {"namespaceSelector": space, "podSelector": _selector(chance)}
+    )
 
 
 def _selector(chance: random.Random) -> Body:

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavi
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -91,8 +92,14 @@ class EndIndex:
         self._blocks: dict[str, Bits] = {}
 
     @cached_property
-    def _addresses(self) -> list[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, Bits]]:
-        return [(ipaddress.ip_address(address), which) for address, which in self.at_address.items() if address]
+    def _sorted(self) -> dict[int, list[tuple[int, Bits]]]:
+        """The ends that have an address, by its number, for each version of the protocol."""
+        found: dict[int, list[tuple[int, Bits]]] = {}
+        for text, which in self.at_address.items():
+            if text:
+                address = ipaddress.ip_address(text)
+                found.setdefault(address.version, []).append((int(address), which))
+        return {version: sorted(each) for version, each in found.items()}
 
     def selected(self, namespace: str, selector: Mapping[str, Any]) -> Bits:
         """The pods of a namespace that a policy's podSelector selects."""
@@ -121,7 +128,10 @@ class EndIndex:
         """The ends whose address is in a block; it is read once. One without an address is in none."""
         if cidr not in self._blocks:
             network = ipaddress.ip_network(cidr, strict=False)
-            self._blocks[cidr] = union(which for address, which in self._addresses if address in network)
+            there = self._sorted.get(network.version, [])
+            first = bisect_left(there, (int(network.network_address),))
+            last = bisect_left(there, (int(network.broadcast_address) + 1,))
+            self._blocks[cidr] = union(which for _, which in there[first:last])
         return self._blocks[cidr]
 
 
