@@ -11,11 +11,11 @@ from statistics import median
 from typing import Any
 
 from bench.engine.arm import places
+from bench.engine.classes import policy_classes
 from bench.engine.compare import compared
 from bench.engine.scene import Scene, shared, single
 from bench.fetch import binary
 from bench.reachability.measured import measured
-from pytest_k8ssec.facts.policy_classes import policy_classes
 
 OURS, THEIRS = "k8ssec", "cyclonus"
 _MATCHER = "cyclonus-matcher"

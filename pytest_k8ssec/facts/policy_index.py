@@ -66,7 +66,6 @@ class EndIndex:
 
     def __init__(self, ends: Iterable[tuple[Bits, End]]) -> None:
         self.all: Bits = 0
-        self.pods: Bits = 0
         self.at_address: dict[str, Bits] = {}
         self.nodes_own: dict[str, Bits] = {}
         """By node: what runs there and no policy selects."""
@@ -81,7 +80,6 @@ class EndIndex:
             if end.pod is None:
                 self.nodes_own[end.node] = self.nodes_own.get(end.node, 0) | which
                 continue
-            self.pods |= which
             pods.append((which, end.pod.labels))
             group = (end.pod.namespace, frozenset(end.pod.namespace_labels.items()))
             namespaces[group] = namespaces.get(group, 0) | which

@@ -8,12 +8,14 @@ from pytest_k8ssec.facts.bits import Bits, spread
 from pytest_k8ssec.facts.policies import End, Policy
 from pytest_k8ssec.facts.policy_index import EndIndex
 
+_ANY_POD: Policy = {"namespaceSelector": {}}
+
 
 def policy_classes(policies: Iterable[Policy], ends: Sequence[End]) -> list[int]:
     """The number of each end's class, counted from 0 in the order of the ends.
 
-    Two ends are one class if every policy's podSelector, every selector and block of its rules, and every name of a port
-    in them answers alike for both; and if, as for their own nodes Kubernetes leaves open what policies say, they run on
+    Two ends are one class if every policy's podSelector, every peer of its rules (selectors or a block), and every name of a
+    port in them answers alike for both; and if, as for their own nodes Kubernetes leaves open what policies say, they run on
     the same node, where one of the ends is that node or is in its network.
 
     Raises:
@@ -21,7 +23,8 @@ def policy_classes(policies: Iterable[Policy], ends: Sequence[End]) -> list[int]
     """
     index = EndIndex((1 << number, end) for number, end in enumerate(ends))
     policies = list(policies)
-    sets = dict.fromkeys([index.pods, *_asked(policies, index), *(index.on_node[node] for node in index.nodes_own)])
+    pods = index.named([_ANY_POD], "")
+    sets = dict.fromkeys([pods, *_asked(policies, index), *(index.on_node[node] for node in index.nodes_own)])
     names = {
         (entry["port"], entry.get("protocol", "TCP"))
         for policy in policies
