@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.engine.page import engine_page
-from bench.engine.run import THEIRS, results
+from bench.engine.run import MATCHER, THEIRS, results
 from bench.fetch import version as go_version
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.reports.files import write_whole
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = {
             "schema": 1,
             "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
-            "versions": {"pytest-k8ssec": version("pytest-k8ssec"), THEIRS: go_version(THEIRS)},
+            "versions": {"pytest-k8ssec": version("pytest-k8ssec"), THEIRS: go_version(MATCHER)},
             "processors": os.cpu_count(),
             **results(_BUILD / "engine", arguments.repeats, tell),
         }

@@ -60,5 +60,6 @@ def _lines(scene: Mapping[str, Any]) -> Iterator[str]:
 def _said(scene: Mapping[str, Any]) -> Iterator[str]:
     compared = scene["cells"] - scene["unmodelled"]
     yield f"- **{scene['name']}**: {_WORDS[scene['name']]}"
-    yield f"  {ratio(scene):.1f} times as many answers a second as cyclonus."
+    by_cpu = ratio(scene, "cpu_seconds")
+    yield f"  {ratio(scene):.1f} times as many answers a second as cyclonus; {by_cpu:.1f} times, by CPU seconds."
     yield f"  {compared} answers compared, {scene['different']} different; {scene['unmodelled']} not compared."

@@ -101,7 +101,7 @@ def test_an_answer_that_is_missing_is_an_error() -> None:
 
 def run(tool: str, seconds: float) -> dict[str, Any]:
     """One of a tool."""
-    return {"tool": tool, "seconds": seconds, "read_seconds": 0.1, "cpu_seconds": seconds, "load": 3.0}
+    return {"tool": tool, "seconds": seconds, "read_seconds": 0.1, "cpu_seconds": seconds**2, "load": 3.0}
 
 
 def test_the_page_tells_the_medians_and_what_differed() -> None:
@@ -114,6 +114,6 @@ def test_the_page_tells_the_medians_and_what_differed() -> None:
     }  # fmt: skip
     assert ratio(scene) == pytest.approx(15.0)
     text = engine_page({"date": "2026-01-01", "processors": 2, "versions": {"cyclonus": "v1"}, "scenes": [scene]})
-    assert "| shared | 10 | 4 | 5 | 200 | k8ssec | 0.20 (0.10 to 0.90) | 1,000 | 0.20 | 3 |" in text
-    assert "15.0 times as many answers a second" in text
+    assert "| shared | 10 | 4 | 5 | 200 | k8ssec | 0.20 (0.10 to 0.90) | 1,000 | 0.04 | 3 |" in text
+    assert "15.0 times as many answers a second as cyclonus; 225.0 times, by CPU seconds." in text
     assert "180 answers compared, 3 different; 20 not compared." in text
