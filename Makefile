@@ -80,6 +80,10 @@ matrix: tools ## every sabotage on real clusters, as many at a time as can be to
 bench-detection: tools ## other tools beside ours on broken clusters: docs/explanation/peers.md; ONLY="a b": those sabotages
 	@$(KEY) $(BIN)/python -m bench detection $(if $(ONLY),--only $(ONLY))
 
+.PHONY: bench-engine
+bench-engine: venv ## what policies should give, cyclonus' matcher beside ours: docs/explanation/engine-bench.md
+	@$(BIN)/python -m bench.engine $(if $(REPEATS),--repeats $(REPEATS))
+
 .PHONY: bench-reachability
 bench-reachability: tools ## cyclonus beside ours on the same pods: docs/explanation/reachability-bench.md; PODS="9 25": those sizes
 	@$(BIN)/python -m bench.reachability $(if $(PODS),--pods $(PODS)) $(if $(REPEATS),--repeats $(REPEATS))

@@ -87,6 +87,7 @@ def peers() -> dict[str, GoBinaries]:
             ("kdigger", "github.com/quarkslab/kdigger"),
             ("kube-bench", "github.com/aquasecurity/kube-bench"),
             ("cyclonus", "github.com/mattfenwick/cyclonus"),
+            ("cyclonus-matcher", "github.com/mattfenwick/cyclonus"),
             ("agnhost", "k8s.io/kubernetes"),
         )
     }

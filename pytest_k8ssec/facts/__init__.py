@@ -1,10 +1,14 @@
 """Reads a cluster's objects, its nodes and its listening ports. It attacks nothing and changes nothing.
 
 - ``auditlog``: what API servers wrote into their audit logs; lines, and where they were read.
+- ``bits``: sets of numbers as one whole number; they are joined and cut at once.
 - ``capabilities``: the names of Linux capabilities, by their bits.
 - ``containers``: the containers that a workload really has; a pod template for each.
 - ``inventory``: every object and every log of some namespaces.
 - ``listening_ports``: the stack's running pods; each port that one of them listens on.
 - ``node``: processes of a node; where they listen, and with which arguments they run.
-- ``policies``: what NetworkPolicies let through, computed from the objects.
+- ``node_host``: testinfra's host, typed; nothing is read here.
+- ``policies``: a NetworkPolicy, its selectors and its ends, as the objects have them.
+- ``policy_index``: what selectors, blocks and ports of NetworkPolicies name among many ends at once.
+- ``policy_table``: what NetworkPolicies let through between many sources and many ports, computed from the objects.
 """

@@ -1,13 +1,13 @@
 """What NetworkPolicies let through, computed from the objects as Kubernetes defines them.
 
-Two questions. ``lets_in``: whose labels would an attacker wear? ``Rules.admits``: should this connection get through?
-Nothing is concluded from what is computed here, only from what is sent; where both disagree, either the policies say
-something else than they seem to, or the cluster does not do what they say.
+Two questions. ``lets_in``: whose labels would an attacker wear? And what should get through between many places? The second
+is answered by :class:`pytest_k8ssec.facts.policy_table.PolicyTable`. Nothing is concluded from what is computed here, only
+from what is sent; where both disagree, either the policies say something else than they seem to, or the cluster does not do
+what they say.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -94,72 +94,6 @@ def _names(peer: Mapping[str, JSON], namespace: str, source: Peer) -> bool:
     return selects(peer.get("podSelector", {}), source.labels) if "ipBlock" not in peer else False
 
 
-class PolicyRules:
-    """All NetworkPolicies of a cluster, made ready for many questions.
-
-    Args:
-        policies: those of all namespaces.
-    """
-
-    def __init__(self, policies: Iterable[Policy]) -> None:
-        self._by_namespace: dict[str, list[Policy]] = {}
-        for policy in policies:
-            self._by_namespace.setdefault(policy["metadata"]["namespace"], []).append(policy)
-        self._held: dict[tuple[str, str, frozenset[tuple[str, str]]], list[Policy]] = {}
-
-    def admits(self, source: End, target: End, port: int, protocol: str = "TCP") -> bool | None:
-        """Whether a connection is let through; both what leaves and what enters must be.
-
-        Args:
-            port: the target pod's own: policies are applied after a Service's address was translated.
-
-        Returns:
-            None where Kubernetes leaves it to the network: a pod that leaves for the node that it runs on.
-        """
-        if source.pod is not None and source.address == target.address:
-            return True  # a pod always reaches itself
-        if source.pod is None and source.node and source.node == target.node:
-            return True  # and its node always reaches a pod
-        entered = self._permits("Ingress", target, source, target, port, protocol)
-        left = self._permits("Egress", source, target, target, port, protocol)
-        if target.pod is None and source.node == target.node and not left:
-            return None
-        return entered and left
-
-    def isolated(self, end: End, direction: str) -> bool:
-        """Whether some policy selects this end for a direction: only then is anything forbidden there."""
-        return bool(self._holding(direction, end))
-
-    def _permits(self, direction: str, subject: End, other: End, target: End, port: int, protocol: str) -> bool:
-        """One direction, for the end that policies select; what none selects is free."""
-        rules, peers = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
-        holding = self._holding(direction, subject)
-        return not holding or any(
-            _opens(rule.get("ports"), target, port, protocol) and _fits(rule.get(peers), policy, other)
-            for policy in holding
-            for rule in policy["spec"].get(rules) or ()
-        )
-
-    def _holding(self, direction: str, end: End) -> list[Policy]:
-        """The policies that select an end, for a direction; looked for once for all pods with the same labels."""
-        if end.pod is None:
-            return []
-        key = (direction, end.pod.namespace, frozenset(end.pod.labels.items()))
-        if key not in self._held:
-            self._held[key] = [
-                policy
-                for policy in self._by_namespace.get(end.pod.namespace, ())
-                if direction in policy_types(policy)
-                and selects(policy["spec"].get("podSelector") or {}, end.pod.labels)
-            ]
-        return self._held[key]
-
-
-def admits(policies: Iterable[Policy], source: End, target: End, port: int, protocol: str = "TCP") -> bool | None:
-    """One question: see :meth:`Rules.admits`."""
-    return PolicyRules(policies).admits(source, target, port, protocol)
-
-
 def policy_types(policy: Policy) -> Sequence[str]:
     """The directions that a policy is for; unless it names them, egress only where it has a rule for it."""
     spec = policy["spec"]
@@ -190,23 +124,3 @@ def _is(each: Mapping[str, JSON], target: End, port: int, protocol: str) -> bool
     if isinstance(first, str):
         return target.named.get((first, protocol)) == port
     return int(first) <= port <= int(each.get("endPort") or first)
-
-
-def _fits(peers: Iterable[Mapping[str, JSON]] | None, policy: Policy, other: End) -> bool:
-    """Whether a rule's peers name an end; no peer is everybody."""
-    return not peers or any(_is_peer(peer, policy["metadata"]["namespace"], other) for peer in peers)
-
-
-def _is_peer(peer: Mapping[str, JSON], namespace: str, other: End) -> bool:
-    if "ipBlock" in peer:
-        return _inside(other.address, peer["ipBlock"])
-    return other.pod is not None and _names(peer, namespace, other.pod)
-
-
-def _inside(address: str, block: Mapping[str, JSON]) -> bool:
-    """Whether an address is in a block and in none of its exceptions."""
-    if not address:
-        return False
-    one = ipaddress.ip_address(address)
-    within = one in ipaddress.ip_network(block["cidr"], strict=False)
-    return within and not any(one in ipaddress.ip_network(cidr, strict=False) for cidr in block.get("except") or ())

@@ -31,13 +31,13 @@ def pods_to_reach(
             # Who declares a port may come to listen on it: it is tried, stays unknown, and so is told to who asks.
             declared = sorted(declared_ports(pod) - set(heard))
             for address in addresses_of(pod):
-                ends = (_end(pod, labels, address),)
+                ends = (end_of(pod, labels, address),)
                 for port, protocol in heard:
                     yield Destination(name, "pod", dialled(address, port, protocol), port, words, ends)
                 for port, protocol in declared:
                     silent = f"{words}, which declares it and does not listen"
                     yield Destination(name, "pod", dialled(address, port, protocol), port, silent, ends)
-            yield from _host_ports(pod, name, nodes[pod["spec"]["nodeName"]], _end(pod, labels), notes)
+            yield from _host_ports(pod, name, nodes[pod["spec"]["nodeName"]], end_of(pod, labels), notes)
 
 
 def addresses_of(pod: Body) -> list[str]:
@@ -72,7 +72,13 @@ def dialled(host: str, port: int, protocol: str) -> Dial:
     return Dial(host, port, protocol)  # type: ignore[arg-type]  # asserted above
 
 
-def _end(pod: Body, labels: Mapping[str, Mapping[str, str]], address: str = "") -> End:
+def end_of(pod: Body, labels: Mapping[str, Mapping[str, str]], address: str = "") -> End:
+    """A pod as policies see it.
+
+    Args:
+        labels: of its namespace, by name.
+        address: another of its addresses than the first.
+    """
     spec, meta = pod["spec"], pod["metadata"]
     peer = Peer(meta["namespace"], labels[meta["namespace"]], meta.get("labels") or {})
     where = None if spec.get("hostNetwork") else peer
@@ -132,7 +138,7 @@ def _service(
 ) -> Iterator[Destination]:
     meta, spec, protocol = service["metadata"], service["spec"], port.get("protocol", "TCP")
     number = behind[0][3]
-    ends = tuple(_end(pod, labels, address) for _, pod, address, _ in behind)
+    ends = tuple(end_of(pod, labels, address) for _, pod, address, _ in behind)
     listeners = tuple(dialled(end.address, number, protocol) for end in ends)
     words = f"Service {meta['namespace']}/{meta['name']}"
     first = spec.get("clusterIP") or "None"

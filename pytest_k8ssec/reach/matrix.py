@@ -86,7 +86,7 @@ class Reachability:
             yield from self._row(number, origin)
 
     def _row(self, number: int, origin: Origin) -> Iterator[Cell]:
-        row = self.rows[number]
+        row, expected = self.rows[number], self.places.expected(number)
         for position, at in enumerate(self.places.asked(origin)):
             destination = self.places.destinations[at]
             latency, outcome = row.latencies[position], row.outcome(position)
@@ -99,7 +99,7 @@ class Reachability:
                 row.at,
                 "" if outcome is Outcome.OPEN else self.witnesses.of(destination, row),
                 self._doubt(origin, destination, outcome) if self.links[number] else _NO_LINK,
-                self.places.expected(origin, destination),
+                expected[at],
             )
 
     def _doubt(self, origin: Origin, destination: Destination, outcome: Outcome) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate, pairwise, starmap
 from typing import Literal
 
 from pytest_k8ssec.agent.vantage import Vantage
-from pytest_k8ssec.facts.policies import End, Policy, PolicyRules
+from pytest_k8ssec.facts.policies import End, Policy
+from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.reach.measure import Dial
 
@@ -87,8 +89,16 @@ class Places:
     """When the newest pod or policy was created, by this process's monotonic clock."""
 
     @cached_property
-    def _rules(self) -> PolicyRules:
-        return PolicyRules(self.policies)
+    def _leads_to(self) -> tuple[range, ...]:
+        """By destination: which of the table's targets it can lead to."""
+        firsts = list(accumulate((len(each.ends) for each in self.destinations), initial=0))
+        return tuple(starmap(range, pairwise(firsts)))
+
+    @cached_property
+    def _table(self) -> PolicyTable:
+        """What the policies should give: computed once for all that ask."""
+        targets = [(end, each.port, each.dial.protocol) for each in self.destinations for end in each.ends]
+        return PolicyTable(self.policies, [origin.end for origin in self.origins], targets)
 
     def asked(self, origin: Origin) -> list[int]:
         """Indices of the destinations that an origin connects to.
@@ -103,13 +113,19 @@ class Places:
             ways = ("pod", "service", "node")
         return [number for number, each in enumerate(self.destinations) if each.way in ways]
 
-    def expected(self, origin: Origin, destination: Destination) -> bool | None:
-        """What the policies should give; None if they do not decide it, or if a Service leads to both."""
+    def expected(self, origin: int) -> tuple[bool | None, ...]:
+        """What the policies should give from an origin, by its index, to each destination.
+
+        None where they leave it open, or where a Service leads to both.
+        """
+        row = self._table.row(origin)
+        held = self._table.isolates_source(origin)
+        return tuple(self._expected(held, number, row) for number in range(len(self.destinations)))
+
+    def _expected(self, held: bool, number: int, row: bytes) -> bool | None:  # noqa: FBT001 - one of three, all told
+        destination, ends = self.destinations[number], self._leads_to[number]
         if destination.way == "node" and destination.namespace != NODE:
             # By a Service's port of a node: whose address arrives at the pod is the proxy's business.
-            held = self._rules.isolated(origin.end, "Egress")
-            return None if held or any(self._rules.isolated(end, "Ingress") for end in destination.ends) else True
-        said = {
-            self._rules.admits(origin.end, end, destination.port, destination.dial.protocol) for end in destination.ends
-        }
-        return said.pop() if len(said) == 1 else None
+            return None if held or any(map(self._table.isolates_target, ends)) else True
+        said = set(row[ends.start : ends.stop])
+        return ANSWERS[said.pop()] if len(said) == 1 else None

@@ -180,11 +180,10 @@ class Survey:
         return unshown
 
     def _surprises(self, at: int) -> bool:
-        origin, row = self.places.origins[at], self.rows[at]
-        for position, number in enumerate(self.places.asked(origin)):
-            destination, outcome = self.places.destinations[number], row.outcome(position)
-            expected = self.places.expected(origin, destination)
-            if expected is not None and outcome is not Outcome.ERROR and (outcome is Outcome.OPEN) is not expected:
+        row, expected = self.rows[at], self.places.expected(at)
+        for position, number in enumerate(self.places.asked(self.places.origins[at])):
+            wanted, outcome = expected[number], row.outcome(position)
+            if wanted is not None and outcome is not Outcome.ERROR and (outcome is Outcome.OPEN) is not wanted:
                 return True
         return False
 

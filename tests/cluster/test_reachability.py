@@ -16,7 +16,7 @@ from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import STOPPED, Outcome, Source
 from pytest_k8ssec.facts.listening_ports import listening_ports
-from pytest_k8ssec.facts.policies import PolicyRules
+from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress
@@ -206,15 +206,16 @@ def test_a_hundred_pods_are_measured_behind_policies(
         },
     }
     with api.applied(policy):
-        rules = PolicyRules([policy])
-        _await(members, rules)
+        ports = [(target.end, port, "TCP") for target in members for port in PAIR]
+        table = PolicyTable([policy], [each.end for each in members], ports)
+        _await(members, table)
         rows, took = _measured(members)
         wrong = [
-            f"{source.vantage.source} to {target.end.address}:{port}: {row.outcome(number)}"
+            f"{source.vantage.source} to {target.address}:{port}: {row.outcome(number)}"
             for at, row in rows.items()
-            for number, (target, port) in enumerate((target, port) for target in members for port in PAIR)
-            for source in (members[at],)
-            if (row.outcome(number) is Outcome.OPEN) is not rules.admits(source.end, target.end, port)
+            for source, wanted in ((members[at], table.row(at)),)
+            for number, (target, port, _) in enumerate(ports)
+            if (row.outcome(number) is Outcome.OPEN) is not ANSWERS[wanted[number]]
             or row.outcome(number) not in {Outcome.OPEN, *STOPPED}
         ]
     assert [] == wrong[:10]
@@ -230,18 +231,19 @@ def _measured(members: list[Member]) -> tuple[dict[int, Row], str]:
     return rows, f"{took:.1f} s, {spent:.1f} s of the runner's CPU, load {os.getloadavg()[0]:.0f}"
 
 
-def _await(members: list[Member], rules: PolicyRules) -> None:
+def _await(members: list[Member], table: PolicyTable) -> None:
     """Until all nodes know the policy: one pod of each group on each node is as it should be."""
-    probes = {(each.end.node, (each.end.pod or members[0].end.pod).labels["group"]): each for each in members}  # type: ignore[union-attr]
-    targets = [(target, dial) for target in members for dial in target.dials]
-    for each in probes.values():
+    probes = {
+        (each.end.node, (each.end.pod or members[0].end.pod).labels["group"]): at  # type: ignore[union-attr]
+        for at, each in enumerate(members)
+    }
+    dials = [dial for target in members for dial in target.dials]
+    for at in probes.values():
+        each, wanted = members[at], table.row(at)
         end = time.monotonic() + 30
         while True:
-            row = measure_from(each.vantage, [dial for _, dial in targets])
-            right = [
-                (row.outcome(number) is Outcome.OPEN) is rules.admits(each.end, target.end, dial.port)
-                for number, (target, dial) in enumerate(targets)
-            ]
+            row = measure_from(each.vantage, dials)
+            right = [(row.outcome(number) is Outcome.OPEN) is ANSWERS[wanted[number]] for number in range(len(dials))]
             if all(right):
                 break
             assert time.monotonic() < end, (

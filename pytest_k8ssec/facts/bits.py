@@ -1,0 +1,21 @@
+"""Sets of numbered things, each as one integer: bit n stands for the n-th. One operation answers for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
+Bits = int
+_VALUES = bytes.maketrans(b"01", b"\x00\x01")
+
+
+def union(sets: Iterable[Bits]) -> Bits:
+    """All that is in some of them."""
+    return reduce(or_, sets, 0)
+
+
+def spread(bits: Bits, count: int) -> bytes:
+    """A set of things that are numbered below ``count``, as one byte for each: 1 for what is in it, 0 for what is not."""
+    # Python writes a number to a base of two in linear time: some microseconds for thousands of things.
+    return format(bits, f"0{count}b")[::-1].encode().translate(_VALUES) if count else b""
