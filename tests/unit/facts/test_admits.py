@@ -142,6 +142,7 @@ def test_what_a_rule_lets_in(rule: dict[str, Any], expected: bool) -> None:
 def test_a_named_port_is_that_of_the_pod_that_is_reached() -> None:
     """Another pod may give that name to another number, or to none."""
     assert admits([ingress({"ports": [{"port": "http"}]})], SHOP, LEDGER, 8080) is False
+    assert admits([ingress({"ports": [{"port": "http"}]})], SHOP, API, 8080, "UDP") is False
     assert admits([egress({"ports": [{"port": "http"}]})], SHOP, API, 8080) is True
     assert admits([egress({"ports": [{"port": "http"}]})], SHOP, LEDGER, 8080) is False
 

@@ -215,6 +215,30 @@ def test_what_policies_say_of_a_port_of_every_node_is_left_open() -> None:
     assert "outside" in {cell.origin.name for cell in found.cells()}
 
 
+def test_a_source_that_policies_hold_back_may_or_may_not_get_out_by_a_port_of_a_node() -> None:
+    """Nothing is expected of it; of the others, that they get through."""
+    by_node = replace(API, way="node", dial=Dial("172.18.0.2", 30080), words="Service payments/api through worker")
+    policy = {
+        "metadata": {"name": "p", "namespace": "web"},
+        "spec": {"podSelector": {"matchLabels": {"app": "storefront"}}, "policyTypes": ["Egress"]},
+    }
+    found = reach(SOURCES, [by_node], lambda *_: Outcome.OPEN, policies=[policy])
+    assert [None, True, True, True] == [cell.expected for cell in found.cells()]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_service_is_as_policies_say_where_all_that_stand_behind_it_are(turned: bool) -> None:
+    """It leads to one that policies close and one that they do not: nothing is expected of it, of either order."""
+    ends = (*API.ends, *LEDGER.ends)
+    both = replace(API, way="service", dial=Dial("10.96.0.9", 80), ends=ends[::-1] if turned else ends)
+    policy = {
+        "metadata": {"name": "p", "namespace": "payments"},
+        "spec": {"podSelector": {"matchLabels": {"app": "ledger"}}},
+    }
+    found = reach(["elsewhere"], [API, both, LEDGER], lambda *_: Outcome.OPEN, policies=[policy])
+    assert [True, None, False] == [cell.expected for cell in found.cells()]
+
+
 def test_evidence_is_what_a_judge_takes() -> None:
     """With the answer, the way, and who else got through."""
     found = reach(SOURCES, [API], only())
