@@ -88,6 +88,8 @@ class Control:
     slow: bool
     function: Callable[..., None]
     sabotages: list[Sabotage] = field(default_factory=list)
+    apart: bool = False
+    """Whether it may run beside other controls."""
 
     @property
     def title(self) -> str:
@@ -138,6 +140,7 @@ def control(
     owasp: Sequence[str] = (),
     others: Sequence[str] = (),
     slow: bool = False,
+    apart: bool = False,
 ) -> Callable[[TestFunction], TestFunction]:
     """Make a test function a control; it stays the function that it is.
 
@@ -148,6 +151,8 @@ def control(
         mitre, nsa, owasp: references besides those of its family.
         others: ids of other tools' checks for the same thing.
         slow: whether it takes more than ten seconds.
+        apart: whether it may run beside other controls: it sees nothing of what they do, and they nothing of what it does. It
+            makes and changes objects of ours alone, and puts nothing on a node.
 
     Raises:
         UnknownReference: an id that frameworks.py does not know.
@@ -171,7 +176,8 @@ def control(
         for framework, ids in mappings.items():
             for each in ids:
                 reference(framework, each)
-        setattr(function, _ATTRIBUTE, Control(identity, family, severity, subject, mappings, slow, function))
+        made = Control(identity, family, severity, subject, mappings, slow, function, apart=apart)
+        setattr(function, _ATTRIBUTE, made)
         return function
 
     return annotate

@@ -383,20 +383,10 @@ class KubeApi:
             ProbeError: the exec was refused, broke off, or did not end before its deadline.
         """
         where = f"exec in pod {namespace}/{pod}"
-        query = [("command", word) for word in argv]
-        query += [("stdin", "true" if stdin else "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
-        if container:
-            query.append(("container", container))
-        server = self.server.replace("http", "ws", 1)
-        url = f"{server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
         end = time.monotonic() + deadline
+        socket = self._begun(namespace, pod, argv, container, where, deadline, stdin=bool(stdin))
         try:
-            socket = self._opened(url, where, deadline)
-        except (client.ApiException, WebSocketException, OSError) as error:
-            raise ProbeError(f"{where}: refused: {_said(error)}") from error
-        try:
-            for start in range(0, len(stdin), _STDIN_CHUNK):
-                socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
+            _write(socket, stdin)
             out, err = bytearray(), bytearray()
             while socket.is_open():
                 if (left := end - time.monotonic()) <= 0:
@@ -419,6 +409,86 @@ class KubeApi:
         finally:
             socket.sock.shutdown()  # the client's own close() leaves the socket open once the peer has said goodbye
         return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
+
+    def session(
+        self, namespace: str, pod: str, argv: Sequence[str], *, container: str = "", deadline: float = 20
+    ) -> ExecSession:
+        """Start a command in a container of a pod that is talked to for as long as it runs.
+
+        Args:
+            deadline: seconds until it has begun.
+
+        Raises:
+            ProbeError: the exec was refused, or did not begin before its deadline.
+        """
+        where = f"exec in pod {namespace}/{pod}"
+        return ExecSession(self._begun(namespace, pod, argv, container, where, deadline, stdin=True), where)
+
+    def _begun(
+        self, namespace: str, pod: str, argv: Sequence[str], container: str, where: str, deadline: float, *, stdin: bool
+    ) -> WSClient:
+        """A command's WebSocket. Raises ProbeError."""
+        query = [("command", word) for word in argv]
+        query += [("stdin", "true" if stdin else "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
+        if container:
+            query.append(("container", container))
+        server = self.server.replace("http", "ws", 1)
+        url = f"{server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
+        try:
+            return self._opened(url, where, deadline)
+        except (client.ApiException, WebSocketException, OSError) as error:
+            raise ProbeError(f"{where}: refused: {_said(error)}") from error
+
+
+class ExecSession:
+    """A command that runs in a container, told and heard piece by piece over one WebSocket; for one thread at a time."""
+
+    def __init__(self, socket: WSClient, where: str) -> None:
+        self._socket = socket
+        self._where = where
+
+    @property
+    def alive(self) -> bool:
+        """Whether the command still runs, as far as is known without asking it."""
+        try:
+            self._socket.update(timeout=0)
+        except (WebSocketException, OSError):
+            return False
+        return bool(self._socket.is_open())
+
+    def tell(self, data: bytes) -> None:
+        """Write to its standard input. Raises ProbeError."""
+        try:
+            _write(self._socket, data)
+        except (WebSocketException, OSError) as error:
+            raise ProbeError(f"{self._where}: broke off: {error}") from error
+
+    def hear(self, seconds: float) -> tuple[bytes, bytes]:
+        """What comes next on standard output and standard error; nothing where nothing came in time, or it ended.
+
+        Raises:
+            ProbeError: the stream broke.
+        """
+        try:
+            # Reading one channel takes in what has come for both: so the output, which is waited for, is read last.
+            err, out = self._socket.read_channel(STDERR_CHANNEL), self._socket.read_channel(STDOUT_CHANNEL)
+            if not out and not err:
+                self._socket.update(timeout=seconds)
+                err, out = self._socket.read_channel(STDERR_CHANNEL), self._socket.read_channel(STDOUT_CHANNEL)
+        except (WebSocketException, OSError) as error:
+            raise ProbeError(f"{self._where}: broke off: {error}") from error
+        return out, err
+
+    def close(self) -> None:
+        """End it: its standard input ends with the connection."""
+        with suppress(WebSocketException, OSError):
+            self._socket.sock.shutdown()
+
+
+def _write(socket: WSClient, data: bytes) -> None:
+    """To a command's standard input, in pieces that every server takes."""
+    for start in range(0, len(data), _STDIN_CHUNK):
+        socket.write_stdin(data[start : start + _STDIN_CHUNK])
 
 
 def _choose_way(configuration: client.Configuration) -> None:

@@ -11,7 +11,7 @@ from pytest_k8ssec.catalogue.families import FAMILIES
 from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
 from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
 from pytest_k8ssec.errors import DiskError, SettingsError
-from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin import background, session
 from pytest_k8ssec.plugin.chosen import CHOSEN, Chosen
 from pytest_k8ssec.plugin.judging import BASELINE, judges
 from pytest_k8ssec.plugin.reporting import TOLD
@@ -90,4 +90,5 @@ def _is_distributed(config: pytest.Config) -> bool:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Whatever is still there goes, also where the session broke off; after its regular end there is nothing left."""
+    background.stop_apart(config)
     session.close(config, failed=True)

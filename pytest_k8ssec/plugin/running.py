@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pytest_k8ssec.catalogue.control import control_of
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.plain import shown
-from pytest_k8ssec.plugin import guard, session
+from pytest_k8ssec.plugin import background, guard, session
 from pytest_k8ssec.plugin.judging import BASELINE, RESULT, current_phase, expectation_for, note_result, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import PytestOutcome
 from pytest_k8ssec.sabotages.phases import Phase
@@ -60,17 +61,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     phase = current_phase(pyfuncitem)
     _prepare(pyfuncitem, phase, strange)
     assert isinstance(judge, Judge)
+    background.begin_apart(pyfuncitem)
+    ran = background.take_apart(pyfuncitem)
     started = time.monotonic()
     ended_by: BaseException | None = None
     try:
-        yield
+        with background.replayed(pyfuncitem, ran) if ran else nullcontext():
+            yield
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:  # noqa: BLE001 - judged below, and raised again if it is no error of ours
         ended_by = _in_our_words(error, pyfuncitem)
-    _conclude(
-        pyfuncitem, judging.result_of_test(pyfuncitem, judge, phase, ended_by, time.monotonic() - started), ended_by
-    )
+    seconds = ran.seconds if ran else time.monotonic() - started
+    _conclude(pyfuncitem, judging.result_of_test(pyfuncitem, judge, phase, ended_by, seconds), ended_by)
     return True
 
 

@@ -15,7 +15,7 @@ import pytest
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.machine import signals
 from pytest_k8ssec.plain import shown
-from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin import background, session
 from pytest_k8ssec.plugin.chosen import Chosen
 from pytest_k8ssec.secrecy.redact import redact
 from pytest_k8ssec.verdict import Verdict
@@ -114,6 +114,7 @@ class Summary:
 
     def _finish(self, *, failed: bool) -> None:
         """One step after the other, whatever becomes of those before it."""
+        background.stop_apart(self._config)
         testbeds = session.begun_testbeds(self._config)
         if testbeds is not None:
             self.describe(testbeds.describe())

@@ -5,22 +5,26 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
-from pytest_k8ssec.agent.vantage import Answer, PodVantage, ask
+from pytest_k8ssec.agent.vantage import Answer, PodVantage, ask, resident
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.machine.once import Once
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.stack import Workload
 
 POD_START_SECONDS = 60
 _TRIES = 20
+_TOGETHER = 8
+"""Pods of one request that are started at the same time."""
 _Found = TypeVar("_Found")
 
 
@@ -71,17 +75,21 @@ class Pool:
     Args:
         run_id: part of every name.
         stack_namespaces: tells where pods may be placed besides our own namespaces; asked only when it matters.
+        overlap: whether pods start side by side, and an agent stays in each; else one by one, and each question sends one anew.
     """
 
-    def __init__(self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]], *, overlap: bool = True
+    ) -> None:
         self._cluster = cluster
         self._run_id = run_id
         self._stack_namespaces = stack_namespaces
-        self._namespaces: dict[str, str] = {}
+        self._overlap = overlap
+        self._namespaces = Once[str]()
         self._outside: list[str] = []
-        self._owners: dict[str, Body] = {}
-        self._leased: dict[str, Pod] = {}
-        self._remembered: dict[str, Any] = {}
+        self._owners = Once[Body]()
+        self._leased = Once[Pod]()
+        self._remembered = Once[Any]()
 
     @property
     def cluster(self) -> Cluster:
@@ -100,23 +108,7 @@ class Pool:
             purpose: tells it apart from our others.
             labels: of the namespace; count only when it is created.
         """
-        if purpose not in self._namespaces:
-            name = f"k8ssec-{self._run_id}-{purpose}"
-            manifest = {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": name, "labels": {**(labels or {}), manifests.OBJECT_LABEL: self._run_id}},
-            }
-            made = self._cluster.api.request("POST", "/api/v1/namespaces", body=manifest)
-            # There already: made by an earlier call, that waited for its account in vain. Nobody else has its name.
-            if not made.ok and made.reason != "AlreadyExists":
-                raise ClusterError(f"namespace {name}: not created: HTTP {made.status}: {made.message or made.reason}")
-            # The default account comes a moment after its namespace; until then no pod is admitted.
-            accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
-            self._cluster.api.wait(accounts, "default", lambda found: found is not None, deadline=60,
-                                   what=f"namespace {name}: no default service account")  # fmt: skip
-            self._namespaces[purpose] = name
-        return self._namespaces[purpose]
+        return self._namespaces.get(purpose, lambda: self._made_namespace(purpose, labels or {}))
 
     def lease(self, *specs: PodSpec) -> list[Pod]:
         """One running pod a spec, those that are there already or new ones, started side by side.
@@ -125,11 +117,11 @@ class Pool:
             NoAccess: a pod would have to be placed where we may not write.
             ProbeError: a pod was refused or did not start.
         """
-        fresh = {spec.key(): spec for spec in specs if spec.key() not in self._leased}
-        started = {key: self._start(spec) for key, spec in fresh.items()}
-        for key, (name, nonce) in started.items():
-            self._leased[key] = self._running(fresh[key], name, nonce)
-        return [self._leased[spec.key()] for spec in specs]
+        distinct = {spec.key(): spec for spec in specs}
+        with ThreadPoolExecutor(max_workers=max(1, min(_TOGETHER if self._overlap else 1, len(distinct)))) as threads:
+            pods = threads.map(lambda key: self._leased.get(key, lambda: self._made_pod(distinct[key])), distinct)
+            found = dict(zip(distinct, pods, strict=True))
+        return [found[spec.key()] for spec in specs]
 
     def attacker(self, namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:
         """A bare pod to probe from; without a namespace it stands in one of our own. Further options: ``PodSpec``."""
@@ -142,14 +134,13 @@ class Pool:
 
     def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:
         """Something that was found out about the cluster, once, until the cluster changes."""
-        if what not in self._remembered:
-            self._remembered[what] = find_out()
-        found: _Found = self._remembered[what]
+        found: _Found = self._remembered.get(what, find_out)
         return found
 
     def refresh(self) -> None:
         """Give up all pods, and forget what was found out: what they were made under has changed."""
-        for pod in self._leased.values():
+        self._dismiss()
+        for pod in self._leased.values:
             self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
         self._leased.clear()
         self._remembered.clear()
@@ -160,15 +151,42 @@ class Pool:
 
     def close(self) -> None:
         """Remove what was made, where the cluster outlives the run."""
+        self._dismiss()
         if not self._cluster.ours:
             for path in (
                 *reversed(self._outside),
-                *(f"/api/v1/namespaces/{name}" for name in self._namespaces.values()),
+                *(f"/api/v1/namespaces/{name}" for name in self._namespaces.values),
             ):
                 self._cluster.api.delete(path)
 
+    def _dismiss(self) -> None:
+        """End the agents that stay in pods."""
+        for pod in self._leased.values:
+            if pod.vantage.resident is not None:
+                pod.vantage.resident.close()
+
+    def _made_namespace(self, purpose: str, labels: Mapping[str, str]) -> str:
+        name = f"k8ssec-{self._run_id}-{purpose}"
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {**labels, manifests.OBJECT_LABEL: self._run_id}},
+        }
+        made = self._cluster.api.request("POST", "/api/v1/namespaces", body=manifest)
+        # There already: made by an earlier call, that waited for its account in vain. Nobody else has its name.
+        if not made.ok and made.reason != "AlreadyExists":
+            raise ClusterError(f"namespace {name}: not created: HTTP {made.status}: {made.message or made.reason}")
+        # The default account comes a moment after its namespace; until then no pod is admitted.
+        accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+        self._cluster.api.wait(accounts, "default", lambda found: found is not None, deadline=60,
+                               what=f"namespace {name}: no default service account")  # fmt: skip
+        return name
+
+    def _made_pod(self, spec: PodSpec) -> Pod:
+        return self._running(spec, *self._start(spec))
+
     def _start(self, spec: PodSpec) -> tuple[str, str]:
-        if spec.namespace not in self._namespaces.values() and spec.namespace not in self._stack_namespaces():
+        if spec.namespace not in self._namespaces.values and spec.namespace not in self._stack_namespaces():
             raise NoAccess(f"namespace {spec.namespace}: this run did not deploy it, so no pod of ours is placed there")
         name = f"k8ssec-{spec.purpose}-{secrets.token_hex(3)}"
         nonce = secrets.token_hex(8)
@@ -190,25 +208,26 @@ class Pool:
         assert found is not None
         source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], found["spec"]["nodeName"])
         vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
-        pod = Pod(vantage, found["metadata"]["uid"], nonce)
-        _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values() else ())
+        pod = Pod(resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce)
+        _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values else ())
         return pod
 
     def _owner(self, namespace: str) -> dict[str, Any]:
         """A controller reference to a ConfigMap of ours, so that no controller of the stack adopts a twin."""
-        if namespace not in self._owners:
-            name = f"k8ssec-{self._run_id}"
-            manifest = {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": name, "namespace": namespace, "labels": {manifests.OBJECT_LABEL: self._run_id}},
-            }
-            try:
-                self._owners[namespace] = self._cluster.api.create(manifest)
-            except ClusterError as error:
-                raise ProbeError(f"configmap {namespace}/{name}: was refused: {error.message}") from error
-        made = self._owners[namespace]["metadata"]
+        made = self._owners.get(namespace, lambda: self._made_owner(namespace))["metadata"]
         return {"apiVersion": "v1", "kind": "ConfigMap", "name": made["name"], "uid": made["uid"], "controller": True}
+
+    def _made_owner(self, namespace: str) -> Body:
+        name = f"k8ssec-{self._run_id}"
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace, "labels": {manifests.OBJECT_LABEL: self._run_id}},
+        }
+        try:
+            return self._cluster.api.create(manifest)
+        except ClusterError as error:
+            raise ProbeError(f"configmap {namespace}/{name}: was refused: {error.message}") from error
 
 
 def _runs(pod: Body | None) -> bool:

@@ -23,14 +23,18 @@ class Testbed:
         clusters: makes the cluster, or finds it.
         stacks: deploys the stack, or reads it.
         variant: the sabotages that the cluster is made with, None for the base.
+        overlap: whether pods start side by side, and agents stay in them.
     """
 
     __test__ = False  # pytest takes a class of such a name for tests
 
-    def __init__(self, run: Run, clusters: Clusters, stacks: Stacks, variant: Pack | None) -> None:
+    def __init__(
+        self, run: Run, clusters: Clusters, stacks: Stacks, variant: Pack | None, *, overlap: bool = True
+    ) -> None:
         self._run = run
         self._clusters = clusters
         self._stacks = stacks
+        self._overlap = overlap
         self.variant = variant
 
     @cached_property
@@ -67,7 +71,7 @@ class Testbed:
             stack = self.expected_stack
             return stack.namespaces if stack and stack.deployed else ()
 
-        return Pool(self.cluster, self._run.own, among)
+        return Pool(self.cluster, self._run.own, among, overlap=self._overlap)
 
     @property
     def has_cluster(self) -> bool:

@@ -60,7 +60,7 @@ class Testbeds:
         self._variants: dict[str, Testbed] = {}
 
     def _testbed(self, variant: Pack | None) -> Testbed:
-        return Testbed(self.run, self._clusters, self._stacks, variant)
+        return Testbed(self.run, self._clusters, self._stacks, variant, overlap=not self.settings.serial)
 
     def testbed(self, variant: Pack | None) -> Testbed:
         """The base, or the one of sabotages that need a cluster of their own."""
