@@ -109,12 +109,11 @@ class Background:
 
     def _run(self, control: Control, needs: Sequence[str], testbed: Testbed) -> Ran:
         judge = self._judge_for(control, testbed)
-        given: dict[str, Any] = {"judge": judge, "allowed": self._allowed(control.id)}
+        own: dict[str, Any] = {"judge": judge, "allowed": self._allowed(control.id)}
         started = time.monotonic()
         ended_by: BaseException | None = None
         try:
-            given |= {name: _GIVES[name](testbed) for name in needs if name not in given}
-            control.function(**given)
+            control.function(**{name: own[name] if name in own else _GIVES[name](testbed) for name in needs})
         except BaseException as error:  # noqa: BLE001 - raised again where the control's turn comes
             ended_by = error
         return Ran(judge, ended_by, time.monotonic() - started)
