@@ -139,7 +139,7 @@ class Pool:
 
     def refresh(self) -> None:
         """Give up all pods, and forget what was found out: what they were made under has changed."""
-        self._dismiss()
+        self.dismiss()
         for pod in self._leased.values:
             self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
         self._leased.clear()
@@ -151,7 +151,7 @@ class Pool:
 
     def close(self) -> None:
         """Remove what was made, where the cluster outlives the run."""
-        self._dismiss()
+        self.dismiss()
         if not self._cluster.ours:
             for path in (
                 *reversed(self._outside),
@@ -159,8 +159,8 @@ class Pool:
             ):
                 self._cluster.api.delete(path)
 
-    def _dismiss(self) -> None:
-        """End the agents that stay in pods."""
+    def dismiss(self) -> None:
+        """End the agents that stay in pods; the pods stay."""
         for pod in self._leased.values:
             if pod.vantage.resident is not None:
                 pod.vantage.resident.close()

@@ -44,6 +44,8 @@ class Testbed:
         Raises:
             ToolMissing, ClusterError: it can't be had.
         """
+        if self._overlap and self.variant is None and not self.has_stack:
+            self._stacks.begin()
         return self._clusters.make(self.variant)
 
     @cached_property
@@ -88,6 +90,11 @@ class Testbed:
         if "pool" in self.__dict__:
             self.pool.refresh()
 
+    def dismiss(self) -> None:
+        """End what stays in pods of ours, which themselves stay."""
+        if "pool" in self.__dict__:
+            self.pool.dismiss()
+
     def close_pool(self) -> None:
         """Remove what our pods needed, where the cluster outlives the run."""
         if "pool" in self.__dict__:
@@ -95,6 +102,7 @@ class Testbed:
 
     def close(self) -> None:
         """Remove what was made, as far as it is ours."""
+        self._stacks.end()
         self.close_pool()
         if self.has_cluster:
             self.cluster.close()
