@@ -17,6 +17,8 @@ from pytest_k8ssec.evidence import Source
 from pytest_k8ssec.machine.process import Completed
 
 _START_SECONDS = 20
+_BUSY_SECONDS = 0.5
+"""So long a question waits for another one's answer: most take less, and to send an agent anew takes longer."""
 
 
 class Session(Protocol):
@@ -71,7 +73,7 @@ class Resident:
         Raises:
             ProbeError: it could not be started, broke off, or did not come to its end before the deadline.
         """
-        if not self._free.acquire(blocking=False):
+        if not self._free.acquire(timeout=_BUSY_SECONDS):
             return None
         try:
             end = time.monotonic() + deadline

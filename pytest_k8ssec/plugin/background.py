@@ -25,6 +25,7 @@ from pytest_k8ssec.verdict import Judge
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_k8ssec.agent.vantage import NetworkVantage
     from pytest_k8ssec.testbed.testbed import Testbed
 
 _TOGETHER = 3
@@ -34,9 +35,18 @@ _PATIENCE = 5.0
 _HOOKS = ("pytest_runtest_protocol", "pytest_runtest_setup", "pytest_runtest_call", "pytest_pyfunc_call")
 _OF_PYTEST = ("_pytest.", "pytest_k8ssec.", "xdist.")
 
+
+def _outside(testbed: Testbed) -> NetworkVantage:
+    from pytest_k8ssec.agent.vantage import NetworkVantage
+
+    return NetworkVantage(testbed.cluster, None)
+
+
 _GIVES: Mapping[str, Callable[[Testbed], Any]] = {
     "cluster": lambda testbed: testbed.cluster,
     "stack": lambda testbed: testbed.stack,
+    "deployed": lambda testbed: testbed.expected_stack,
+    "outside": _outside,
     "pool": lambda testbed: testbed.pool,
     "attacker": lambda testbed: testbed.pool.attacker,
     "twin": lambda testbed: testbed.pool.twin,
@@ -75,13 +85,13 @@ class Background:
         self._threads: ThreadPoolExecutor | None = None
 
     def begin(self, testbed: Testbed) -> None:
-        """Begin those whose cluster, and stack where they name it, are there by now."""
+        """Begin all, once the cluster is there and, where one was named, the stack: a stack can change any cluster."""
+        if not testbed.stands:
+            return
         for name, item in [*self._waiting.items()]:
             control = packaged_control(item.function)
             assert control is not None
             needs = tuple(inspect.signature(control.function).parameters)
-            if not testbed.has_cluster or ("stack" in needs and not testbed.has_stack):
-                continue
             del self._waiting[name]
             self._threads = self._threads or ThreadPoolExecutor(_TOGETHER, thread_name_prefix="k8ssec-background")
             self._jobs[name] = self._threads.submit(self._run, control, needs, testbed)

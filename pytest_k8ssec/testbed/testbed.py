@@ -85,6 +85,11 @@ class Testbed:
         """Whether the stack was deployed or read already."""
         return "stack" in self.__dict__
 
+    @property
+    def stands(self) -> bool:
+        """Whether all that controls are judged on is there: the cluster, and the stack where one was named."""
+        return self.has_cluster and (self.has_stack or not self._stacks.named)
+
     def refresh_pool(self) -> None:
         """Give up all pods, where there are some."""
         if "pool" in self.__dict__:
