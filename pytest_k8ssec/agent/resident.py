@@ -95,9 +95,14 @@ class Resident:
             self._free.release()
 
     def close(self) -> None:
-        """End it. It can be asked again."""
-        with self._free:
-            self._leave()
+        """End it; who waits for its answer is told that it broke off. It can be asked again."""
+        if self._free.acquire(timeout=_BUSY_SECONDS):
+            try:
+                self._leave()
+            finally:
+                self._free.release()
+        elif (session := self._session) is not None:
+            session.close()
 
     def _leave(self) -> None:
         if self._session is not None:

@@ -118,9 +118,15 @@ class Pool:
             ProbeError: a pod was refused or did not start.
         """
         distinct = {spec.key(): spec for spec in specs}
-        with ThreadPoolExecutor(max_workers=max(1, min(_TOGETHER if self._overlap else 1, len(distinct)))) as threads:
+        threads = ThreadPoolExecutor(max_workers=max(1, min(_TOGETHER if self._overlap else 1, len(distinct))))
+        try:
             pods = threads.map(lambda key: self._leased.get(key, lambda: self._made_pod(distinct[key])), distinct)
             found = dict(zip(distinct, pods, strict=True))
+        except BaseException as error:
+            # Ctrl-C does not wait for pods; any other error does, so that none starts once it was raised.
+            threads.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        threads.shutdown()
         return [found[spec.key()] for spec in specs]
 
     def attacker(self, namespace: str = "", *, labels: Mapping[str, str] | None = None, **options: Any) -> Pod:

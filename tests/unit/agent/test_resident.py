@@ -186,6 +186,36 @@ def test_who_finds_it_busy_is_told_so() -> None:
     thread.join()
 
 
+def test_one_that_is_busy_can_be_ended_all_the_same() -> None:
+    """Whoever waits for its answer learns that it broke off: a clean-up does not wait for a probe's deadline."""
+    asked = threading.Event()
+
+    class Silent(Line):
+        def hear(self, seconds: float) -> tuple[bytes, bytes]:
+            asked.set()
+            while not self.closed:
+                threading.Event().wait(0.01)
+            return b"", b""
+
+    line = Silent(lambda _: b"")
+    stays, rooms = resident(line)
+    ended: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def ask_it() -> None:
+        try:
+            ended.put(stays.ask(SPECIFICATION, LONG))
+        except ProbeError as error:
+            ended.put(error)
+
+    thread = threading.Thread(target=ask_it)
+    thread.start()
+    assert asked.wait(LONG)
+    stays.close()
+    assert isinstance(ended.get(timeout=LONG), ProbeError)
+    thread.join()
+    assert rooms.begun == 1
+
+
 # -- the real program -------------------------------------------------------------------------------------------------
 
 

@@ -168,6 +168,23 @@ def test_what_was_refused_is_tried_again() -> None:
     assert pods.lease(*specs(1))
 
 
+def test_ctrl_c_does_not_wait_for_pods() -> None:
+    """The clean-up that follows it takes them along."""
+    let, asked = threading.Event(), threading.Event()
+
+    def running() -> None:
+        if asked.is_set():
+            assert let.wait(LONG)
+            return
+        asked.set()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pool(Server(before_running=running)).lease(*specs(3))
+    assert not let.is_set()
+    let.set()
+
+
 def test_a_namespace_is_made_once_and_twins_share_an_owner() -> None:
     """Whoever asks first, and however many at once."""
     server = Server()
