@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import signal
 
-import pytest
-
 _AMBIENT = ("CI", "BUILD_NUMBER", "KUBECONFIG")
 
 
-@pytest.fixture(autouse=True)
-def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the user's cluster, Pulumi account and CI from each test."""
+def pytest_configure() -> None:
+    """Hide the user's cluster, Pulumi account and CI, and let Ctrl-C mean something where a shell started us in the background.
+
+    Hidden once for all: with a fixture of ours before it, no control would run beside others. A shell's job in the background
+    ignores Ctrl-C, and so would all that we start.
+    """
     for name in list(os.environ):
         if name in _AMBIENT or name.startswith("PULUMI_"):
-            monkeypatch.delenv(name)
-
-
-def pytest_configure() -> None:
-    """Let Ctrl-C mean something where a shell started us in the background: it ignores it, and so would all we start."""
+            del os.environ[name]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -41,6 +41,7 @@ class Settings(NamedTuple):
     controls: bool = False
     sabotage: bool = False
     packed: bool = False
+    serial: bool = False
     resume: bool = False
     not_applicable: Mapping[str, str] = _NONE
     """Control id to the reason why it may be not-applicable under ``strict``."""
@@ -99,6 +100,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("controls", "flag", "", "also run the packaged controls"),
     Option("sabotage", "flag", "", "run each control [intact], [sabotaged] and [restored]: proof that it notices"),
     Option("packed", "flag", "", "with --k8ssec-sabotage: put as many in force together as can be told apart"),
+    Option("serial", "flag", "", "nothing overlaps: one control, one pod, one question after the other; slow"),
     Option("resume", "flag", "", "continue an interrupted run that had the same --k8ssec-report"),
     Option("stack", "path", "DIR", "directory of the Pulumi stack to deploy"),
     Option("stack_name", "text", "NAME", "name of the stack (default: k8ssec)"),

@@ -206,6 +206,11 @@ class Judge:
         """The table of that title, made if there is none. It is shown with the result, and stands in report.json."""
         return self._tables.setdefault(title, Table(title))
 
+    def take_over(self, other: Judge) -> None:
+        """Have what another one recorded, instead of what was recorded here."""
+        self.cases = other.cases
+        self._nothing, self._notes, self._tables = other._nothing, other._notes, other._tables
+
     @property
     def tables(self) -> tuple[Table, ...]:
         """The tables so far that hold something."""

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pytest_k8ssec.reports.write_whole import write_whole
-
 from bench.engine.page import engine_page
 from bench.engine.run import MATCHER, THEIRS, results
 from bench.fetch import version as go_version
 from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.reports.write_whole import write_whole
 from toolchain.errors import ToolchainError
 
 _REPOSITORY = Path(__file__).parents[2]

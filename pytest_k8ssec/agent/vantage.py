@@ -6,10 +6,11 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from pytest_k8ssec.agent.resident import Resident, Session
 from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
@@ -42,6 +43,12 @@ class PodVantage:
     pod: str
     container: str
     source: Source
+    resident: Resident | None = field(default=None, compare=False)
+    """An agent that stays in it; without one, each question sends an agent anew."""
+
+    def begin(self, argv: Sequence[str], deadline: float) -> Session:
+        """Start a command there that runs on. Raises ProbeError."""
+        return self.cluster.api.session(self.namespace, self.pod, argv, container=self.container, deadline=deadline)
 
     def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
         """See :class:`Vantage`."""
@@ -94,10 +101,22 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
     # Each worker does its share one after the other; an HTTP task may wait once to connect and once to read.
     slowest = sum(task.get("timeout", 5.0) * 2 for task in listed) / min(_WORKERS, len(listed))
     deadline = 10 + max(slowest, *(task.get("timeout", 5.0) * 2 for task in listed))
-    stdin = program(AGENT, {"nonce": nonce, "workers": _WORKERS, "tasks": listed})
-    done = vantage.execute(BOOT, stdin, deadline)
+    done = _done(vantage, {"nonce": nonce, "workers": _WORKERS, "tasks": listed}, deadline)
     answers = _answers(done, nonce, len(tasks), vantage.source)
     return [Answer(_evidence(vantage.source, task, raw), raw) for task, raw in zip(tasks, answers, strict=True)]
+
+
+def resident(vantage: PodVantage) -> PodVantage:
+    """The same place with an agent that stays in it, once it is asked something."""
+    return replace(vantage, resident=Resident(vantage, BOOT, AGENT.read_bytes()))
+
+
+def _done(vantage: Vantage, specification: Mapping[str, JSON], deadline: float) -> Completed:
+    """What an agent says there: the one that stays, unless there is none, or it is busy. Raises ProbeError."""
+    stays = vantage.resident if isinstance(vantage, PodVantage) else None
+    if stays is not None and (done := stays.ask(specification, deadline)) is not None:
+        return done
+    return vantage.execute(BOOT, program(AGENT, specification), deadline)
 
 
 def program(file: Path, specification: Mapping[str, JSON]) -> bytes:

@@ -84,6 +84,8 @@ class Control:
     slow: bool
     function: Callable[..., None]
     sabotages: list[Sabotage] = field(default_factory=list)
+    apart: bool = False
+    """Whether it may run beside other controls."""
 
     @property
     def title(self) -> str:
@@ -134,6 +136,7 @@ def control(
     owasp: Sequence[str] = (),
     others: Sequence[str] = (),
     slow: bool = False,
+    apart: bool = False,
 ) -> Callable[[TestFunction], TestFunction]:
     """Make a test function a control, and return the same function.
 
@@ -144,6 +147,8 @@ def control(
         mitre, nsa, owasp: references besides those of its family.
         others: ids of other tools' checks for the same thing.
         slow: whether it takes more than ten seconds.
+        apart: whether it may run beside other controls: it sees nothing of what they do, and they nothing of what it does. It
+            makes and changes objects of ours alone, and puts nothing on a node.
 
     Raises:
         UnknownReference: an id that frameworks.py does not know.
@@ -167,7 +172,8 @@ def control(
         for framework, ids in mappings.items():
             for each in ids:
                 reference(framework, each)
-        setattr(function, ANNOTATION, Control(identity, family, severity, subject, mappings, slow, function))
+        made = Control(identity, family, severity, subject, mappings, slow, function, apart=apart)
+        setattr(function, ANNOTATION, made)
         return function
 
     return annotate

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from kubernetes import client
     from kubernetes.stream.ws_client import WSClient
 
+    from pytest_k8ssec.clusters.exec_session import ExecSession
+
 Body = dict[str, JSON]
 Items = list[Body]
 
-_STDIN_CHUNK = 64 * 1024
 _NO_HOST = "none.invalid"
 """An exception from a proxy that excepts nothing."""
 
@@ -405,45 +406,47 @@ class KubeApi:
         Raises:
             ProbeError: the exec was refused, broke off, or did not end before its deadline.
         """
-        from kubernetes import client
-        from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL
-        from websocket import WebSocketException
+        from pytest_k8ssec.clusters.exec_session import run_to_end
 
         where = f"exec in pod {namespace}/{pod}"
+        end = time.monotonic() + deadline
+        socket = self._begun(namespace, pod, argv, container, where, deadline, stdin=bool(stdin))
+        status, out, err = run_to_end(socket, where, stdin, end, heard or (lambda _: None))
+        return Completed(tuple(argv), _exit_code(status, where), out, err)
+
+    def session(
+        self, namespace: str, pod: str, argv: Sequence[str], *, container: str = "", deadline: float = 20
+    ) -> ExecSession:
+        """Start a command in a container of a pod that is talked to for as long as it runs.
+
+        Args:
+            deadline: seconds until it has begun.
+
+        Raises:
+            ProbeError: the exec was refused, or did not begin before its deadline.
+        """
+        from pytest_k8ssec.clusters.exec_session import ExecSession
+
+        where = f"exec in pod {namespace}/{pod}"
+        return ExecSession(self._begun(namespace, pod, argv, container, where, deadline, stdin=True), where)
+
+    def _begun(
+        self, namespace: str, pod: str, argv: Sequence[str], container: str, where: str, deadline: float, *, stdin: bool
+    ) -> WSClient:
+        """A command's WebSocket. Raises ProbeError."""
+        from kubernetes.client import ApiException
+        from websocket import WebSocketException
+
         query = [("command", word) for word in argv]
         query += [("stdin", "true" if stdin else "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
         if container:
             query.append(("container", container))
         server = self.server.replace("http", "ws", 1)
         url = f"{server}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
-        end = time.monotonic() + deadline
         try:
-            socket = self._opened(url, where, deadline)
-        except (client.ApiException, WebSocketException, OSError) as error:
+            return self._opened(url, where, deadline)
+        except (ApiException, WebSocketException, OSError) as error:
             raise ProbeError(f"{where}: refused: {_said(error)}") from error
-        try:
-            for start in range(0, len(stdin), _STDIN_CHUNK):
-                socket.write_stdin(stdin[start : start + _STDIN_CHUNK])
-            out, err = bytearray(), bytearray()
-            ended = False
-            while not ended:
-                # Reading one channel takes in what has come for all: the end, too, and what came before it for the other.
-                # So both are read once more after the end was seen.
-                if not (ended := not socket.is_open()):
-                    if (left := end - time.monotonic()) <= 0:
-                        raise ProbeError(f"{where}: did not end within {deadline:g} s")
-                    socket.update(timeout=left)
-                came = socket.read_channel(STDOUT_CHANNEL)
-                out += came
-                if heard and came:
-                    heard(came)
-                err += socket.read_channel(STDERR_CHANNEL)
-            status = json.loads(socket.read_channel(ERROR_CHANNEL) or b"{}")
-        except (WebSocketException, OSError, ValueError) as error:
-            raise ProbeError(f"{where}: broke off: {error}") from error
-        finally:
-            socket.sock.shutdown()  # the client's own close() leaves the socket open once the peer has said goodbye
-        return Completed(tuple(argv), _exit_code(status, where), bytes(out), bytes(err))
 
 
 def _choose_way(configuration: client.Configuration) -> None:

@@ -24,6 +24,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
 from pytest_k8ssec.machine import belongings, docker
 from pytest_k8ssec.machine.ledger import Run
+from pytest_k8ssec.machine.once import Once
 from pytest_k8ssec.machine.process import Completed, Tell, run
 from pytest_k8ssec.machine.recorder import attend
 from pytest_k8ssec.machine.tools import Image, Tool
@@ -49,7 +50,7 @@ class KindCluster:
     variant: str
     image: Image
     run: Run
-    _vantages: dict[str, str] = field(default_factory=dict, repr=False)
+    _vantages: Once[str] = field(default_factory=Once, repr=False)
 
     @cached_property
     def api(self) -> KubeApi:
@@ -118,9 +119,8 @@ class KindCluster:
         place = "outside" if node is None else node.container
         if not place:
             raise ProbeError(f"node {node.name if node else ''}: no access: not a container of this docker daemon")
-        if place not in self._vantages:
-            self._vantages[place] = self._vantage(place)
-        return self._exec(self._vantages[place], argv, deadline=deadline, stdin=stdin, check=False)
+        container = self._vantages.get(place, lambda: self._vantage(place))
+        return self._exec(container, argv, deadline=deadline, stdin=stdin, check=False)
 
     def _exec(self, container: str, argv: Sequence[str], *, deadline: float, stdin: bytes, check: bool) -> Completed:
         try:
@@ -166,7 +166,7 @@ class KindCluster:
         Raises:
             CommandError: docker refused.
         """
-        if vantages := set(self._vantages.values()):
+        if vantages := set(self._vantages.values):
             _remove(self.run, lambda each: each.name in vantages)
         self._vantages.clear()
 

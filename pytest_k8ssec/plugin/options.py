@@ -101,4 +101,8 @@ def _is_distributed(config: pytest.Config) -> bool:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what is still there, also if the session broke off; after its regular end nothing is left."""
+    if session.begun_testbeds(config) is not None:
+        from pytest_k8ssec.plugin import background
+
+        background.stop_apart(config)
     session.close(config, failed=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,7 +55,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     strange = guard.replaced(pyfuncitem)
     if judge is None and not strange:
         return (yield)
-    from pytest_k8ssec.plugin import result_of_test
+    from pytest_k8ssec.plugin import background, result_of_test
     from pytest_k8ssec.verdict import Judge
 
     if not isinstance(judge, Judge) and not strange:  # a fixture of somebody else's
@@ -62,19 +63,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     phase = result_of_test.current_phase(pyfuncitem)
     _prepare(pyfuncitem, phase, strange)
     assert isinstance(judge, Judge)
+    background.begin_apart(pyfuncitem)
+    ran = background.take_apart(pyfuncitem)
     started = time.monotonic()
     ended_by: BaseException | None = None
     try:
-        yield
+        with background.replayed(pyfuncitem, ran) if ran else nullcontext():
+            yield
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:  # noqa: BLE001 - judged below, and raised again if it is no error of ours
         ended_by = _in_our_words(error, pyfuncitem)
-    _conclude(
-        pyfuncitem,
-        result_of_test.result_of_test(pyfuncitem, judge, phase, ended_by, time.monotonic() - started),
-        ended_by,
-    )
+    seconds = ran.seconds if ran else time.monotonic() - started
+    _conclude(pyfuncitem, result_of_test.result_of_test(pyfuncitem, judge, phase, ended_by, seconds), ended_by)
     return True
 
 

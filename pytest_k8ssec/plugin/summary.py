@@ -125,6 +125,9 @@ class Summary:
         """One step after the other, whatever becomes of those before it."""
         testbeds = session.begun_testbeds(self._config)
         if testbeds is not None:
+            from pytest_k8ssec.plugin import background
+
+            background.stop_apart(self._config)
             self.describe(testbeds.describe())
             if self._puzzling:  # a breach explains itself; anything else may need the logs
                 self._attempt("logs could not be saved", testbeds.save_diagnostics)

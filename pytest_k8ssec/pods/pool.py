@@ -5,22 +5,26 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
-from pytest_k8ssec.agent.vantage import Answer, PodVantage, ask
+from pytest_k8ssec.agent.vantage import Answer, PodVantage, ask, resident
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError, as_probe_error
 from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
+from pytest_k8ssec.machine.once import Once
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.stack import Workload
 
 POD_START_SECONDS = 60
 _TRIES = 20
+_TOGETHER = 8
+"""Pods of one request that are started at the same time."""
 _Found = TypeVar("_Found")
 
 
@@ -87,17 +91,21 @@ class Pool:
     Args:
         run_id: part of every name.
         stack_namespaces: returns where pods may be placed besides our own namespaces; called only when needed.
+        overlap: whether pods start side by side, and an agent stays in each; else one by one, and each question sends one anew.
     """
 
-    def __init__(self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]], *, overlap: bool = True
+    ) -> None:
         self._cluster = cluster
         self._run_id = run_id
         self._stack_namespaces = stack_namespaces
-        self._namespaces: dict[str, str] = {}
+        self._overlap = overlap
+        self._namespaces = Once[str]()
         self._outside: list[str] = []
-        self._owners: dict[str, Body] = {}
-        self._leased: dict[str, Pod] = {}
-        self._remembered: dict[str, object] = {}
+        self._owners = Once[Body]()
+        self._leased = Once[Pod]()
+        self._remembered = Once[object]()
 
     @property
     def cluster(self) -> Cluster:
@@ -116,23 +124,7 @@ class Pool:
             purpose: tells it apart from our others.
             labels: of the namespace; used only when it is created.
         """
-        if purpose not in self._namespaces:
-            name = f"k8ssec-{self._run_id}-{purpose}"
-            manifest = {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": name, "labels": {**(labels or {}), manifests.OBJECT_LABEL: self._run_id}},
-            }
-            made = self._cluster.api.request("POST", "/api/v1/namespaces", body=manifest)
-            # There already: made by an earlier call, that waited for its account in vain. Nobody else has its name.
-            if not made.ok and made.reason != "AlreadyExists":
-                raise ClusterError(f"namespace {name}: not created: HTTP {made.status}: {made.message or made.reason}")
-            # The default account comes a moment after its namespace; until then no pod is admitted.
-            accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
-            self._cluster.api.wait(accounts, "default", lambda found: found is not None, deadline=60,
-                                   what=f"namespace {name}: no default service account")  # fmt: skip
-            self._namespaces[purpose] = name
-        return self._namespaces[purpose]
+        return self._namespaces.get(purpose, lambda: self._made_namespace(purpose, labels or {}))
 
     def lease(self, *specs: PodSpec) -> list[Pod]:
         """One running pod for each spec: one that exists already, or a new one. New ones are started side by side.
@@ -141,11 +133,17 @@ class Pool:
             NoAccess: a pod would have to be placed where we may not write.
             ProbeError: a pod was refused or did not start.
         """
-        fresh = {spec.key(): spec for spec in specs if spec.key() not in self._leased}
-        started = {key: self._start(spec) for key, spec in fresh.items()}
-        for key, (name, nonce) in started.items():
-            self._leased[key] = self._running(fresh[key], name, nonce)
-        return [self._leased[spec.key()] for spec in specs]
+        distinct = {spec.key(): spec for spec in specs}
+        threads = ThreadPoolExecutor(max_workers=max(1, min(_TOGETHER if self._overlap else 1, len(distinct))))
+        try:
+            pods = threads.map(lambda key: self._leased.get(key, lambda: self._made_pod(distinct[key])), distinct)
+            found = dict(zip(distinct, pods, strict=True))
+        except BaseException as error:
+            # Ctrl-C does not wait for pods; any other error does, so that none starts once it was raised.
+            threads.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        threads.shutdown()
+        return [found[spec.key()] for spec in specs]
 
     def attacker(
         self,
@@ -168,13 +166,12 @@ class Pool:
 
     def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:
         """Find something out about the cluster once, and remember it until the cluster changes."""
-        if what not in self._remembered:
-            self._remembered[what] = find_out()
-        return cast("_Found", self._remembered[what])
+        return cast("_Found", self._remembered.get(what, find_out))
 
     def refresh(self) -> None:
         """Give up all pods, and forget what was found out: the cluster has changed."""
-        for pod in self._leased.values():
+        self.dismiss()
+        for pod in self._leased.values:
             self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
         self._leased.clear()
         self._remembered.clear()
@@ -185,15 +182,42 @@ class Pool:
 
     def close(self) -> None:
         """Remove what was made, if the cluster outlives the run."""
+        self.dismiss()
         if not self._cluster.ours:
             for path in (
                 *reversed(self._outside),
-                *(f"/api/v1/namespaces/{name}" for name in self._namespaces.values()),
+                *(f"/api/v1/namespaces/{name}" for name in self._namespaces.values),
             ):
                 self._cluster.api.delete(path)
 
+    def dismiss(self) -> None:
+        """End the agents that stay in pods; the pods stay."""
+        for pod in self._leased.values:
+            if pod.vantage.resident is not None:
+                pod.vantage.resident.close()
+
+    def _made_namespace(self, purpose: str, labels: Mapping[str, str]) -> str:
+        name = f"k8ssec-{self._run_id}-{purpose}"
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {**labels, manifests.OBJECT_LABEL: self._run_id}},
+        }
+        made = self._cluster.api.request("POST", "/api/v1/namespaces", body=manifest)
+        # There already: made by an earlier call, that waited for its account in vain. Nobody else has its name.
+        if not made.ok and made.reason != "AlreadyExists":
+            raise ClusterError(f"namespace {name}: not created: HTTP {made.status}: {made.message or made.reason}")
+        # The default account comes a moment after its namespace; until then no pod is admitted.
+        accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+        self._cluster.api.wait(accounts, "default", lambda found: found is not None, deadline=60,
+                               what=f"namespace {name}: no default service account")  # fmt: skip
+        return name
+
+    def _made_pod(self, spec: PodSpec) -> Pod:
+        return self._running(spec, *self._start(spec))
+
     def _start(self, spec: PodSpec) -> tuple[str, str]:
-        if spec.namespace not in self._namespaces.values() and spec.namespace not in self._stack_namespaces():
+        if spec.namespace not in self._namespaces.values and spec.namespace not in self._stack_namespaces():
             raise NoAccess(f"namespace {spec.namespace}: this run did not deploy it, so no pod of ours is placed there")
         name = f"k8ssec-{spec.purpose}-{secrets.token_hex(3)}"
         nonce = secrets.token_hex(8)
@@ -213,23 +237,24 @@ class Pool:
         assert found is not None
         source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], found["spec"]["nodeName"])
         vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
-        pod = Pod(vantage, found["metadata"]["uid"], nonce)
-        _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values() else ())
+        pod = Pod(resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce)
+        _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values else ())
         return pod
 
     def _owner(self, namespace: str) -> dict[str, JSON]:
         """A controller reference to a ConfigMap of ours, so that no controller of the stack adopts a twin."""
-        if namespace not in self._owners:
-            name = f"k8ssec-{self._run_id}"
-            manifest = {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": name, "namespace": namespace, "labels": {manifests.OBJECT_LABEL: self._run_id}},
-            }
-            with as_probe_error(creating=f"configmap {namespace}/{name}"):
-                self._owners[namespace] = self._cluster.api.create(manifest)
-        made = self._owners[namespace]["metadata"]
+        made = self._owners.get(namespace, lambda: self._made_owner(namespace))["metadata"]
         return {"apiVersion": "v1", "kind": "ConfigMap", "name": made["name"], "uid": made["uid"], "controller": True}
+
+    def _made_owner(self, namespace: str) -> Body:
+        name = f"k8ssec-{self._run_id}"
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace, "labels": {manifests.OBJECT_LABEL: self._run_id}},
+        }
+        with as_probe_error(creating=f"configmap {namespace}/{name}"):
+            return self._cluster.api.create(manifest)
 
 
 def _runs(pod: Body | None) -> bool:

@@ -33,7 +33,7 @@ from pytest_k8ssec.stack.servers import refuse_elsewhere
 from pytest_k8ssec.stack.source import Prepared, StackSource, prepare
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
 from pytest_k8ssec.stack.unready_pods import describe
-from pytest_k8ssec.stack.worker import OutOfTime, Worker
+from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
 
 _LINES = 5
 """How many lines of progress a deployment prints."""
@@ -71,6 +71,7 @@ def deploy(
     deadline: float = 180,
     progress: Tell = lambda _: None,
     passphrase: str = "",
+    early: EarlyChild | None = None,
 ) -> Stack:
     """Bring a stack up on a cluster that this run created.
 
@@ -79,6 +80,7 @@ def deploy(
         progress: called with a few words that say how far it is.
         passphrase: of the stack's state. Processes that deploy the stack to the same cluster with the same passphrase,
             one after the other, share its state; without a passphrase the state is this process's alone.
+        early: a child that waits for its first job.
 
     Raises:
         SettingsError: a setting is wrong, or a value that the program requires was not given.
@@ -86,7 +88,7 @@ def deploy(
     """
     if not cluster.ours:
         raise StackError(f"cluster {cluster.name}: was not created by this run, so no stack is deployed to it")
-    operations = _Operations(prepare(source), engine, cluster, deadline, progress, passphrase)
+    operations = _Operations(prepare(source), engine, cluster, deadline, progress, passphrase, early)
     try:
         with operations.worker:
             preview, _ = operations.run("preview")
@@ -101,7 +103,13 @@ def deploy(
 
 
 def read_stack(
-    source: StackSource, engine: Engine, cluster: Cluster, *, deadline: float = 180, progress: Tell = lambda _: None
+    source: StackSource,
+    engine: Engine,
+    cluster: Cluster,
+    *,
+    deadline: float = 180,
+    progress: Tell = lambda _: None,
+    early: EarlyChild | None = None,
 ) -> Stack:
     """Learn by a preview which objects a stack declares, and find them on a cluster: nothing is changed there.
 
@@ -109,7 +117,7 @@ def read_stack(
         SettingsError: as for :func:`deploy`.
         StackError: as for :func:`deploy`, or an object that the stack declares is not on the cluster.
     """
-    operations = _Operations(prepare(source), engine, cluster, deadline, progress)
+    operations = _Operations(prepare(source), engine, cluster, deadline, progress, early=early)
     with operations.worker:
         preview, _ = operations.run("preview")
         operations.providers.tell_unused()
@@ -128,6 +136,7 @@ class _Operations:
         seconds: float,
         progress: Tell,
         passphrase: str = "",
+        early: EarlyChild | None = None,
     ) -> None:
         self._prepared = prepared
         self._cluster = cluster
@@ -141,7 +150,7 @@ class _Operations:
         self._inline = self._runs_inline()
         # A URL among the outputs is there to be used: it is left alone where it merely resembles a secret.
         self.hide = Redactor(prepared.secrets.values(), whole=True)
-        self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=redact)
+        self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=redact, early=early)
         _write_workspace(self._workspace, prepared, cluster.probe_image)
 
     def run(self, operation: Literal["preview", "up"], total: int = 0) -> tuple[Course, Finished]:

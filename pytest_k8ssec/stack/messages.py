@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+EARLY: Final = "early"
+"""The argument of a child that is started before there is anything to do."""
 PROVIDERS: Final = "pulumi:providers:"
 PROVIDER: Final = f"{PROVIDERS}kubernetes"
 STACK: Final = "pulumi:pulumi:Stack"
@@ -28,6 +30,8 @@ class Job:
     """Whether the provider is the old one of the offline toolchain, which waits in vain for two kinds."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values to be stored, encrypted, as the stack's configuration before the first operation."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the child's environment becomes, where that was not known yet as it was started; {} leaves it as it is."""
 
     def to_json(self) -> str:
         """The job as one line."""

@@ -14,7 +14,7 @@ from typing import IO, Self, cast
 
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.machine.end_session import end_session
-from pytest_k8ssec.stack.messages import Diagnostic, Failed, Finished, Job, Message, decode
+from pytest_k8ssec.stack.messages import EARLY, Diagnostic, Failed, Finished, Job, Message, decode
 
 _CHUNK = 1 << 16
 _TAIL = 40
@@ -25,6 +25,57 @@ class OutOfTime(Exception):
     """The deadline came before the child's last message."""
 
 
+def _started(env: Mapping[str, str], *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "pytest_k8ssec.stack.child",
+            *arguments,
+        ],  # -P: nothing of where pytest was started
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(env),
+        start_new_session=True,
+    )
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    end_session(process.pid)
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
+class EarlyChild:
+    """A child that is started while there is no cluster yet: it imports Pulumi, which takes seconds, and waits.
+
+    Like every child it goes when this process does.
+    """
+
+    def __init__(self) -> None:
+        # Nothing that could lead to the user's stacks or clusters; the rest of its environment comes with its first job.
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") and key != "KUBECONFIG"}
+        self._process: subprocess.Popen[bytes] | None = _started(env, EARLY)
+
+    def take(self) -> subprocess.Popen[bytes] | None:
+        """The process, once; None where it was taken, or has died."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is not None:
+            _ended(process)
+            return None
+        return process
+
+    def end(self) -> None:
+        """End it, where nobody took it."""
+        if self._process is not None:
+            _ended(self._process)
+            self._process = None
+
+
 class Worker:
     """The child process. Use it inside a ``with``: leaving that ends all its processes.
 
@@ -32,31 +83,33 @@ class Worker:
         env: the child's complete environment.
         deadline: when it must have ended, in time.monotonic()'s seconds.
         hide: takes secret values out of a text; all that the child says in words goes through it.
+        early: one that was started before, if there is one.
     """
 
-    def __init__(self, *, env: Mapping[str, str], deadline: float, hide: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, str],
+        deadline: float,
+        hide: Callable[[str], str] = str,
+        early: EarlyChild | None = None,
+    ) -> None:
         self._deadline = deadline
         self._env = env
         self._hide = hide
+        self._early = early
+        self._told: Mapping[str, str] = {}
         self._errors: deque[str] = deque(maxlen=_TAIL)
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pytest_k8ssec.stack.child"],  # -P: nothing of where pytest was started
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(self._env),
-            start_new_session=True,
-        )
+        waiting = self._early.take() if self._early else None
+        if waiting is not None:
+            self._told = self._env
+        self._process = waiting or _started(self._env)
         return self
 
     def __exit__(self, *_: object) -> None:
-        end_session(self._process.pid)
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream:
-                stream.close()
+        _ended(self._process)
 
     def hurry(self, seconds: float) -> None:
         """Bring the deadline forward, to so many seconds from now at the latest."""
@@ -86,7 +139,7 @@ class Worker:
         """Send a job. Standard input stays open: the child takes its end for ours."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(job.to_json().encode() + b"\n")
+            self._process.stdin.write(replace(job, environment=self._told).to_json().encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             return  # it died before: its standard error tells why

@@ -17,7 +17,7 @@ from pytest_k8ssec.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
-    from pytest_k8ssec.stack import Stack, StackSource
+    from pytest_k8ssec.stack import EarlyChild, Stack, StackSource
 
 STACK_SECONDS = 300
 """How long a stack's deployment may take."""
@@ -35,6 +35,7 @@ class Stacks:
         self._settings = settings
         self._run = run
         self._progress = progress
+        self._early: EarlyChild | None = None
 
     @property
     def named(self) -> bool:
@@ -68,6 +69,19 @@ class Stacks:
         if self.named:
             prepare(self.source)
 
+    def begin(self) -> None:
+        """Start Pulumi's process while the cluster is made, where a stack will be put there."""
+        from pytest_k8ssec.stack import EarlyChild
+
+        if self.named and self._early is None:
+            self._early = EarlyChild()
+
+    def end(self) -> None:
+        """End what was begun and is not needed any more."""
+        if self._early is not None:
+            self._early.end()
+            self._early = None
+
     def make(self, cluster: KindCluster) -> Stack:
         """Deploy the stack, or read it if the cluster is not ours."""
         from pytest_k8ssec.stack import Engine, deploy, read_stack
@@ -79,10 +93,20 @@ class Stacks:
         engine = Engine(tools.find_tool("pulumi").path, found.path.parent if found else None, cache)
         if not cluster.ours:
             with as_disk_error(what="a file of this run"):
-                return read_stack(source, engine, cluster, deadline=STACK_SECONDS, progress=self._progress)
+                return read_stack(
+                    source, engine, cluster, deadline=STACK_SECONDS, progress=self._progress, early=self._early
+                )
         with as_disk_error(what="a file of this run"), FileLock(self._run.directory / f"stack-{cluster.name}.lock"):
             shared = self._run.passphrase if self._run.worker else ""
-            return deploy(source, engine, cluster, deadline=STACK_SECONDS, progress=self._progress, passphrase=shared)
+            return deploy(
+                source,
+                engine,
+                cluster,
+                deadline=STACK_SECONDS,
+                progress=self._progress,
+                passphrase=shared,
+                early=self._early,
+            )
 
     @property
     def flags(self) -> str:

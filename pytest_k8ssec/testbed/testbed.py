@@ -23,14 +23,18 @@ class Testbed:
         clusters: makes the cluster, or finds it.
         stacks: deploys the stack, or reads it.
         variant: the sabotages that the cluster is made with, None for the base.
+        overlap: whether pods start side by side, and agents stay in them.
     """
 
     __test__ = False  # pytest takes a class of such a name for tests
 
-    def __init__(self, run: Run, clusters: Clusters, stacks: Stacks, variant: Pack | None) -> None:
+    def __init__(
+        self, run: Run, clusters: Clusters, stacks: Stacks, variant: Pack | None, *, overlap: bool = True
+    ) -> None:
         self._run = run
         self._clusters = clusters
         self._stacks = stacks
+        self._overlap = overlap
         self.variant = variant
 
     @cached_property
@@ -40,6 +44,8 @@ class Testbed:
         Raises:
             ToolMissing, ClusterError: it can't be created or found.
         """
+        if self._overlap and self.variant is None and not self.has_stack:
+            self._stacks.begin()
         return self._clusters.make(self.variant)
 
     @cached_property
@@ -67,7 +73,7 @@ class Testbed:
             stack = self.expected_stack
             return stack.namespaces if stack and stack.deployed else ()
 
-        return Pool(self.cluster, self._run.own, among)
+        return Pool(self.cluster, self._run.own, among, overlap=self._overlap)
 
     @property
     def has_cluster(self) -> bool:
@@ -79,10 +85,20 @@ class Testbed:
         """Whether the stack was deployed or read already."""
         return "stack" in self.__dict__
 
+    @property
+    def stands(self) -> bool:
+        """Whether all that controls are judged on is there: the cluster, and the stack where one was named."""
+        return self.has_cluster and (self.has_stack or not self._stacks.named)
+
     def refresh_pool(self) -> None:
         """Give up all pods, if there are some."""
         if "pool" in self.__dict__:
             self.pool.refresh()
+
+    def dismiss(self) -> None:
+        """End what stays in pods of ours, which themselves stay."""
+        if "pool" in self.__dict__:
+            self.pool.dismiss()
 
     def close_pool(self) -> None:
         """Remove what our pods needed, if the cluster outlives the run."""
@@ -91,6 +107,7 @@ class Testbed:
 
     def close(self) -> None:
         """Remove what was made, as far as it is ours."""
+        self._stacks.end()
         self.close_pool()
         if self.has_cluster:
             self.cluster.close()

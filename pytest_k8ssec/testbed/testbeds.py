@@ -60,7 +60,7 @@ class Testbeds:
         self._variants: dict[str, Testbed] = {}
 
     def _testbed(self, variant: Pack | None) -> Testbed:
-        return Testbed(self.run, self._clusters, self._stacks, variant)
+        return Testbed(self.run, self._clusters, self._stacks, variant, overlap=not self.settings.serial)
 
     def testbed(self, variant: Pack | None) -> Testbed:
         """The base testbed, or that of sabotages that need a cluster of their own."""
@@ -115,6 +115,7 @@ class Testbeds:
             raise self._left(error) from error
 
     def _close(self, *, failed: bool) -> list[str]:
+        self._stacks.end()
         self.close_variants()
         if not self._owner:
             self.base.close_pool()
@@ -127,6 +128,8 @@ class Testbeds:
 
     def keep(self) -> list[str]:
         """Leave the base cluster where it is, and end the run. Returns lines that say how to use and remove it."""
+        self._stacks.end()
+        self.base.dismiss()
         with uninterrupted():
             self.base.cluster.close_vantages()
             self.run.keep()

@@ -187,7 +187,7 @@ def dead_pods(world: World) -> World:
     for control in packaged_controls():
         if control.id in WITH_PODS:
             assert (Verdict.HELD, "") == world.judge(control)
-    for pod in world.pool._leased.values():
+    for pod in world.pool._leased.values:
         world.cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
     world.pool._remembered.clear()
     return world

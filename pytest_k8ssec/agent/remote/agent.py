@@ -20,6 +20,7 @@ import ssl
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional
 
@@ -497,21 +498,48 @@ def perform(task: Json) -> Json:
     return result
 
 
-def do_tasks(stream: BinaryIO) -> None:
-    specification = json.loads(stream.read(int(stream.readline())))
-    lock = threading.Lock()
+def speak(line: Json) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
-    def say(line: Json) -> None:
-        with lock:
-            sys.stdout.write(json.dumps(line) + "\n")
-            sys.stdout.flush()
 
+def do_tasks(specification: Json) -> None:
+    """Do all tasks of one specification, and tell each answer as it comes."""
     tasks = specification["tasks"]
     with ThreadPoolExecutor(max_workers=max(1, min(specification.get("workers", 64), len(tasks)))) as pool:
         for future in as_completed([pool.submit(perform, task) for task in tasks]):
-            say(future.result())
-    say({"end": specification["nonce"], "count": len(tasks)})
+            speak(future.result())
+    speak({"end": specification["nonce"], "count": len(tasks)})
+
+
+def in_child(specification: Json) -> int:
+    """Do them in a process of their own, which has nothing of those before, and return its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            do_tasks(specification)
+            code = 0
+        except BaseException:  # noqa: BLE001 - whatever it is, this copy of the reader must not go on
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def answer_all(stream: BinaryIO) -> None:
+    """Do what is asked; a specification that says "stay" is followed by others, until the stream ends."""
+    while True:
+        size = stream.readline()
+        if not size:
+            return
+        specification = json.loads(stream.read(int(size)))
+        if not specification.get("stay"):
+            do_tasks(specification)
+            return
+        speak({"left": specification["nonce"], "code": in_child(specification)})
 
 
 if __name__ == "__main__":
-    do_tasks(sys.stdin.buffer)
+    answer_all(sys.stdin.buffer)

@@ -73,7 +73,9 @@ _TIMEOUT = 5.0
 """Seconds for an answer: there are many requests at a time, and a pod of ours has half a processor for them."""
 
 
-@control(severity=Severity.CRITICAL, subject="cluster", cis=("1.2.1",), others=("KHV005", "C-0262", "KSV-0122"))
+@control(
+    severity=Severity.CRITICAL, subject="cluster", cis=("1.2.1",), others=("KHV005", "C-0262", "KSV-0122"), apart=True
+)
 def test_api_anon_data(
     judge: Judge,
     cluster: Cluster,

@@ -67,7 +67,7 @@ _TOLD = (_VERSION, "/api/v1/namespaces/kube-public/configmaps/cluster-info")
 _THROUGH = {200: True, 404: True, 401: False, 403: False}
 
 
-@control(severity=Severity.LOW, subject="cluster", cis=("1.2.1",), others=("C-0113", "KHV002"))
+@control(severity=Severity.LOW, subject="cluster", cis=("1.2.1",), others=("C-0113", "KHV002"), apart=True)
 def test_api_anon_minimal(
     judge: Judge,
     cluster: Cluster,

@@ -95,6 +95,7 @@ def _attempts(user: str) -> tuple[_Attempt, ...]:
     cis=("1.2.6", "1.2.8"),
     owasp=("K03:2022", "K02:2025"),
     others=("C-0088", "C-0118", "C-0265", "KHV007"),
+    apart=True,
 )
 def test_api_authz(
     judge: Judge,

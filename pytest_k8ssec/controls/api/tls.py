@@ -53,7 +53,14 @@ _LOWEST = "VersionTLS10"
 _RSA_SUITE = "TLS_RSA_WITH_AES_128_GCM_SHA256"
 
 
-@control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.29", "4.2.12"), mitre=("T1557",), others=("C-0277",))
+@control(
+    severity=Severity.MEDIUM,
+    subject="cluster",
+    cis=("1.2.29", "4.2.12"),
+    mitre=("T1557",),
+    others=("C-0277",),
+    apart=True,
+)
 def test_api_tls(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Offer each API server and kubelet what is weak, and nothing else, from a pod."""
     servers = {

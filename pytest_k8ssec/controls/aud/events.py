@@ -97,6 +97,7 @@ class _Deed:
     subject="cluster",
     cis=("1.2.16", "3.2.1", "3.2.2"),
     others=("C-0067", "C-0161", "KCV-0019"),
+    apart=True,
 )
 def test_aud_events(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Do what an intruder does, and look for it in the API servers' logs."""

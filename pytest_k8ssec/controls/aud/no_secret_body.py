@@ -58,7 +58,7 @@ _DEEDS = (
 _AUTHENTICATION = "authentication.k8s.io/v1"
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("3.2.2",), owasp=("K03:2025",))
+@control(severity=Severity.HIGH, subject="cluster", cis=("3.2.2",), owasp=("K03:2025",), apart=True)
 def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Handle a canary Secret and a token in every way, and search the API servers' logs for both values."""
     logs, marker = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}"

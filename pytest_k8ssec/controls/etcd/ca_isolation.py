@@ -45,7 +45,7 @@ _KUBELETS = Door("kubelet", KUBELET_PORT, "GET", "/healthz", "", "apiserver-kube
 _THROUGH = {Outcome.HTTP: True, Outcome.TLS_ALERT: False, Outcome.CLOSED: False}
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("2.7",), others=("C-0159",))
+@control(severity=Severity.HIGH, subject="cluster", cis=("2.7",), others=("C-0159",), apart=True)
 def test_etcd_ca_isolation(judge: Judge, cluster: Cluster) -> None:
     """Show etcd a client certificate of the cluster's CA, at each of its addresses, on its own node."""
     for node in control_planes(cluster):

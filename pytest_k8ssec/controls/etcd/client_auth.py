@@ -48,6 +48,7 @@ from pytest_k8ssec.verdict import Judge
     subject="cluster",
     cis=("2.2",),
     others=("KHV031", "KHV032", "C-0154"),
+    apart=True,
 )
 def test_etcd_client_auth(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Try each of etcd's addresses from its own node, and the node's address from a pod."""

@@ -48,7 +48,7 @@ from pytest_k8ssec.probes.etcd import CLIENTS, PEERS, own_ports
 from pytest_k8ssec.verdict import Judge
 
 
-@control(severity=Severity.HIGH, subject="cluster", mitre=("T1133",), owasp=("K06:2025",))
+@control(severity=Severity.HIGH, subject="cluster", mitre=("T1133",), owasp=("K06:2025",), apart=True)
 def test_etcd_exposed(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod], outside: NetworkVantage) -> None:
     """Connect to etcd's ports on each control-plane node, from a pod on each node and from beside the nodes."""
     ca = cluster.api.ca_file.read_text()

@@ -43,7 +43,7 @@ from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.verdict import Judge
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("2.5",), others=("C-0157",))
+@control(severity=Severity.HIGH, subject="cluster", cis=("2.5",), others=("C-0157",), apart=True)
 def test_etcd_peer_auth(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Try each of etcd's addresses from its own node, and the node's address from a pod."""
     strangers_knock(judge, cluster, PEERS, attacker())

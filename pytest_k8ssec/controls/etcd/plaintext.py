@@ -49,7 +49,7 @@ _TLS_PORT_SAYS = 400
 _QUIET = STOPPED | {Outcome.CLOSED}
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("2.1",), others=("KHV033", "KHV034", "C-0153"))
+@control(severity=Severity.HIGH, subject="cluster", cis=("2.1",), others=("KHV033", "KHV034", "C-0153"), apart=True)
 def test_etcd_plaintext(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask each control-plane node's etcd ports in plain text, from a pod."""
     pod, canary = attacker(), attacker(pool.namespace("canary"))

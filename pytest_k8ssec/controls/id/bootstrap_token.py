@@ -48,7 +48,9 @@ _REMEMBERED = 15
 """Seconds; an API server's cache of accepted tokens forgets after ten."""
 
 
-@control(severity=Severity.CRITICAL, subject="cluster", cis=("3.1.3",), mitre=("T1078.001",), others=("C-0288",))
+@control(
+    severity=Severity.CRITICAL, subject="cluster", cis=("3.1.3",), mitre=("T1078.001",), others=("C-0288",), apart=True
+)
 def test_id_bootstrap_token(
     judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod], allowed: Mapping[str, str]
 ) -> None:

@@ -57,6 +57,7 @@ from pytest_k8ssec.verdict import Case, Judge
     subject="stack",
     cis=("5.1.5", "5.1.6"),
     others=("C-0034", "C-0261", "KHV050", "KSV-0036"),
+    apart=True,
 )
 def test_id_token_automount(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]

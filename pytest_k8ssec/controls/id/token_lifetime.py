@@ -45,7 +45,7 @@ _LIMIT = 3700
 """Seconds: the kubelet asks for 3607, an hour and a grace by which the API server knows that it may extend."""
 
 
-@control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.30",), others=("C-0290",))
+@control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.30",), others=("C-0290",), apart=True)
 def test_id_token_lifetime(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Read the token that is mounted into a pod of ours, and from when until when it is valid."""
     (pod,) = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))

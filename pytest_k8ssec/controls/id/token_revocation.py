@@ -51,7 +51,9 @@ _LEGACY = "kubernetes.io/service-account-token"
 _LEGACY_OF = "kubernetes.io/service-account"
 
 
-@control(severity=Severity.MEDIUM, subject="cluster", cis=("1.2.21",), mitre=("T1550.001",), others=("C-0135",))
+@control(
+    severity=Severity.MEDIUM, subject="cluster", cis=("1.2.21",), mitre=("T1550.001",), others=("C-0135",), apart=True
+)
 def test_id_token_revocation(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Use three tokens before and after what they were made for is gone."""
     namespace, name = pool.namespace("revoked"), f"k8ssec-{secrets.token_hex(3)}"

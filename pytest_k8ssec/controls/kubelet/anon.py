@@ -49,6 +49,7 @@ _THROUGH = {200: True, 403: True, 401: False}
     subject="cluster",
     cis=("4.2.1",),
     others=("KHV036", "KHV052", "C-0172", "MS-TA9030"),
+    apart=True,
 )
 def test_kubelet_anon(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods, without credentials and as somebody who may."""

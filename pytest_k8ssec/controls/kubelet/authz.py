@@ -47,7 +47,9 @@ _TRIED = {
 _THROUGH = {200: True, 400: True, 404: True, 403: False}
 
 
-@control(severity=Severity.CRITICAL, subject="cluster", cis=("4.2.2",), others=("KHV039", "KHV040", "C-0173"))
+@control(
+    severity=Severity.CRITICAL, subject="cluster", cis=("4.2.2",), others=("KHV039", "KHV040", "C-0173"), apart=True
+)
 def test_kubelet_authz(
     judge: Judge,
     cluster: Cluster,

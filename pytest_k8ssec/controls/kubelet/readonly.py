@@ -37,7 +37,7 @@ _PORT = 10255
 _THROUGH = {Outcome.HTTP: True, Outcome.OPEN: True, **dict.fromkeys(STOPPED, False)}
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("4.2.4",), others=("KHV052", "C-0175"))
+@control(severity=Severity.HIGH, subject="cluster", cis=("4.2.4",), others=("KHV052", "C-0175"), apart=True)
 def test_kubelet_readonly(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods on the read-only port, from a pod."""
     for node in cluster.nodes:

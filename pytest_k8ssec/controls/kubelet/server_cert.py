@@ -48,7 +48,7 @@ from pytest_k8ssec.verdict import Judge
 _CONVINCED = {Outcome.OPEN: True, Outcome.ABSENT: False}
 
 
-@control(severity=Severity.MEDIUM, subject="cluster", cis=("4.2.11",), mitre=("T1557",), others=("C-0183",))
+@control(severity=Severity.MEDIUM, subject="cluster", cis=("4.2.11",), mitre=("T1557",), others=("C-0183",), apart=True)
 def test_kubelet_server_cert(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
     """Shake hands with every kubelet as a client that trusts the cluster's CA only, from a pod."""
     ca, made_up = cluster.api.ca_file.read_text(), foreign_certificate().certificate

@@ -41,7 +41,7 @@ _NOWHERE = {"k8ssec.dev/nowhere": "true"}
 _SECONDS = 60
 
 
-@control(severity=Severity.CRITICAL, subject="cluster", cis=("5.3.1",), others=("C-0205",), slow=True)
+@control(severity=Severity.CRITICAL, subject="cluster", cis=("5.3.1",), others=("C-0205",), slow=True, apart=True)
 def test_net_cni_enforces(judge: Judge, pool: Pool) -> None:
     """Traffic between canaries stops under a policy and flows again without it."""
     steps = enforcement(pool)

@@ -44,6 +44,7 @@ _UNCONFINED, _FILTERED = 0, 2
     nsa=("N1",),
     mitre=("T1611",),
     others=("C-0210",),
+    apart=True,
 )
 def test_node_seccomp(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """On each node, read what a pod without a profile runs under, and one that asks to be unconfined."""

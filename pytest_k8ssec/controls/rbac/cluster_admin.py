@@ -58,6 +58,7 @@ _BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
     subject="stack",
     cis=("5.1.1", "5.1.3"),
     others=("C-0035", "C-0185", "KSV-0044", "MS-TA9019"),
+    apart=True,
 )
 def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account bind itself to cluster-admin, as a dry run."""

@@ -65,6 +65,7 @@ _THROUGH = {200: True, 201: True, 404: True, 403: False}
     subject="stack",
     cis=("5.1.4", "5.1.8", "5.1.9", "5.1.11", "5.1.12", "5.1.13"),
     others=("C-0188", "C-0191", "C-0278", "C-0280", "C-0281", "C-0282", "KSV-0043"),
+    apart=True,
 )
 def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account try each way to further rights, in each namespace and in the cluster."""

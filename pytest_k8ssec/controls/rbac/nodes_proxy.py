@@ -53,7 +53,14 @@ _RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
 _THROUGH = {200: True, 400: True, 404: True, 403: False}
 
 
-@control(severity=Severity.HIGH, subject="stack", cis=("5.1.10",), mitre=("T1609",), others=("C-0279", "KSV-0047"))
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    cis=("5.1.10",),
+    mitre=("T1609",),
+    others=("C-0279", "KSV-0047"),
+    apart=True,
+)
 def test_rbac_nodes_proxy(
     judge: Judge,
     cluster: Cluster,

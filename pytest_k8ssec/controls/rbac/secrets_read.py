@@ -63,6 +63,7 @@ _THROUGH = {200: True, 404: True, 403: False}
     cis=("5.1.2",),
     mitre=("T1552.007",),
     others=("C-0015", "C-0186", "MS-TA9025"),
+    apart=True,
 )
 def test_rbac_secrets_read(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account list, watch and get Secrets, in its own namespace and in others."""

@@ -67,6 +67,7 @@ _ENCRYPTED = b"k8s:enc:"
     subject="cluster",
     cis=("1.2.27", "1.2.28"),
     others=("C-0066", "C-0141", "KCV-0030"),
+    apart=True,
 )
 def test_secrets_at_rest(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Write a canary through each API server and read it, and the beginning of all others, raw from etcd."""

@@ -73,6 +73,7 @@ _MARKER, _NONCE = "our own marker", "the nonce of our own pod"
     cis=("5.4.1",),
     mitre=("T1552.001",),
     others=("C-0012", "C-0207", "KSV-0109", "MS-TA9027"),
+    apart=True,
 )
 def test_secrets_canary_leak(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]

@@ -75,7 +75,7 @@ _BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybind
 _BINDING = re.compile(r"with binding '([^']+)' denied")
 
 
-@control(severity=Severity.HIGH, subject="stack", cis=("5.5.1",), others=("C-0078", "C-0289", "MS-TA9002"))
+@control(severity=Severity.HIGH, subject="stack", cis=("5.5.1",), others=("C-0078", "C-0289", "MS-TA9002"), apart=True)
 def test_sup_registry(
     judge: Judge, cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod], allowed: Mapping[str, str]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from kubernetes.stream import ws_client
-from kubernetes.stream.ws_client import ERROR_CHANNEL, STDOUT_CHANNEL
+from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL
 
 from pytest_k8ssec.clusters import api
 from pytest_k8ssec.errors import ProbeError
@@ -92,3 +92,57 @@ def test_output_is_heard_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     done = api.KubeApi(file).exec("web", "pod", ["true"], heard=heard.append)
     assert b"one two" == done.stdout == b"".join(heard)
     assert b"" not in heard
+
+
+class Talk(Stream):
+    """A stream that says something whenever it is told something."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+        self._frames = [{STDERR_CHANNEL: b"hm"}]
+        self.told: list[bytes] = []
+        self.over = False
+
+    def is_open(self) -> bool:
+        """Until it is said to be over."""
+        return not self.over
+
+    def write_stdin(self, data: bytes) -> None:
+        """Answered in two frames, of which reading the one channel takes in the other."""
+        self.told.append(data)
+        self._frames += [{STDOUT_CHANNEL: b"to " + data[:3]}, {}]
+
+
+def test_a_session_is_told_and_heard_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes for the other channel while one is read, nothing waits for what has come already."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(_KUBECONFIG)
+    monkeypatch.setattr(api, "WSClient", Talk)
+    session = api.KubeApi(file).session("web", "pod", ["sh"])
+    assert session.alive
+    heard = [session.hear(1)]
+    for word in (b"one", b"two"):
+        session.tell(word)
+        heard.append(session.hear(1))
+    assert [(b"", b"hm"), (b"to one", b""), (b"to two", b"")] == heard
+
+
+def test_a_session_that_breaks_is_a_broken_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told or heard; and it is not alive any more."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(_KUBECONFIG)
+
+    class Broken(Stream):
+        def write_stdin(self, data: bytes) -> None:
+            raise BrokenPipeError("gone")
+
+        def update(self, timeout: float = 0) -> None:
+            raise ConnectionResetError("gone")
+
+    monkeypatch.setattr(api, "WSClient", Broken)
+    session = api.KubeApi(file).session("web", "pod", ["sh"])
+    assert not session.alive
+    with pytest.raises(ProbeError, match="exec in pod web/pod: broke off: gone"):
+        session.tell(b"x")
+    with pytest.raises(ProbeError, match="exec in pod web/pod: broke off: gone"):
+        session.hear(1)

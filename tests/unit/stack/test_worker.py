@@ -12,7 +12,7 @@ import pytest
 
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.stack.messages import Failed, Job
-from pytest_k8ssec.stack.worker import OutOfTime, Worker
+from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
 from tests.unit.machine.processes import gone
 
 _HANGING = """
@@ -146,3 +146,49 @@ def test_a_secret_value_goes_to_pulumi_over_standard_input_only(tmp_path: Path) 
     assert "config set --non-interactive --secret --stack dev shop:key < hush" in calls
     assert "hush" not in calls.replace("< hush", "")
     assert "hush" not in repr(job)
+
+
+def test_a_child_that_was_started_early_works_in_the_environment_of_its_first_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the one that it was started in is left, as that was known before there was a cluster."""
+    for name in ("KUBECONFIG", "PULUMI_BACKEND_URL"):
+        monkeypatch.setenv(name, "the user's own")
+    recording = "import os, sys\nopen(os.environ['PIDS'], 'a').write(repr(sorted(os.environ)))\nsys.exit('enough')"
+    env = _env(tmp_path, recording)
+    early = EarlyChild()
+    with Worker(env=env, deadline=time.monotonic() + 60, early=early) as worker:
+        (said,) = worker.run(_job(tmp_path))
+        pid = worker._process.pid
+    assert isinstance(said, Failed)
+    seen = (tmp_path / "pids").read_text()
+    assert "'PIDS'" in seen
+    assert "KUBECONFIG" not in seen
+    assert "PULUMI_BACKEND_URL" not in seen
+    assert _gone([pid])
+    assert early.take() is None, "each child works for one"
+
+
+def test_an_early_child_sees_nothing_of_the_users_stacks_and_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it waits, too; and it is ended where nobody needed it."""
+    monkeypatch.setenv("KUBECONFIG", "the user's own")
+    monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "the user's own")
+    early = EarlyChild()
+    process = early._process
+    assert process is not None
+    environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+    early.end()
+    assert b"the user's own" not in environment
+    assert b"PATH=" in environment
+    assert process.returncode is not None
+
+
+def test_an_early_child_that_died_is_replaced(tmp_path: Path) -> None:
+    """What was begun early must not be the reason why something fails."""
+    early = EarlyChild()
+    assert early._process is not None
+    early._process.kill()
+    early._process.wait(timeout=30)
+    with Worker(env=_env(tmp_path, _FAILING), deadline=time.monotonic() + 60, early=early) as worker:
+        (said,) = worker.run(_job(tmp_path))
+    assert said == Failed("error: no backend for hush")

@@ -1,0 +1,205 @@
+"""Controls that run beside others: begun once what they need stands, and judged when their turn comes.
+
+Only controls that say so (``apart``), and only in a plain run on one cluster: nothing of a sabotage's comes between a
+control's attacks and its positive controls, which it makes itself, one after the other, as at its turn. What it records is
+taken over whole. Who finds a control not begun when its turn comes runs it then.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_k8ssec.catalogue.control import Control
+from pytest_k8ssec.catalogue.packaged import packaged_control
+from pytest_k8ssec.plugin import guard, session
+from pytest_k8ssec.verdict import Judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_k8ssec.agent.vantage import NetworkVantage
+    from pytest_k8ssec.testbed.testbed import Testbed
+
+_TOGETHER = 3
+"""Controls in the background at the same time: more would only wait for each other on a small machine."""
+_PATIENCE = 5.0
+"""Seconds that those under way get at the end of a run that broke off, where their cluster goes anyway."""
+_HOOKS = ("pytest_runtest_protocol", "pytest_runtest_setup", "pytest_runtest_call", "pytest_pyfunc_call")
+_OF_PYTEST = ("_pytest.", "pytest_k8ssec.", "xdist.")
+
+
+def _outside(testbed: Testbed) -> NetworkVantage:
+    from pytest_k8ssec.agent.vantage import NetworkVantage
+
+    return NetworkVantage(testbed.cluster, None)
+
+
+_GIVES: Mapping[str, Callable[[Testbed], Any]] = {
+    "cluster": lambda testbed: testbed.cluster,
+    "stack": lambda testbed: testbed.stack,
+    "deployed": lambda testbed: testbed.expected_stack,
+    "outside": _outside,
+    "pool": lambda testbed: testbed.pool,
+    "attacker": lambda testbed: testbed.pool.attacker,
+    "twin": lambda testbed: testbed.pool.twin,
+}
+"""What our fixtures of these names give on a testbed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A control that ran in the background."""
+
+    judge: Judge
+    ended_by: BaseException | None
+    seconds: float
+
+
+class Background:
+    """The controls of one session that run beside others.
+
+    Args:
+        waiting: test items that may, in the order of their turns.
+        judge_for: a new judge for an item, as its fixture would make it.
+        allowed: what is declared for a control, by its id.
+    """
+
+    def __init__(
+        self,
+        waiting: Sequence[pytest.Function],
+        judge_for: Callable[[Control, Testbed], Judge],
+        allowed: Callable[[str], Mapping[str, str]],
+    ) -> None:
+        self._waiting = {item.nodeid: item for item in waiting}
+        self._judge_for = judge_for
+        self._allowed = allowed
+        self._jobs: dict[str, Future[Ran]] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    def begin(self, testbed: Testbed) -> None:
+        """Begin all, once the cluster is there and, where one was named, the stack: a stack can change any cluster."""
+        if not testbed.stands:
+            return
+        for name, item in [*self._waiting.items()]:
+            control = packaged_control(item.function)
+            assert control is not None
+            needs = tuple(inspect.signature(control.function).parameters)
+            del self._waiting[name]
+            self._threads = self._threads or ThreadPoolExecutor(_TOGETHER, thread_name_prefix="k8ssec-background")
+            self._jobs[name] = self._threads.submit(self._run, control, needs, testbed)
+
+    def take(self, item: pytest.Item) -> Ran | None:
+        """What became of an item that was begun, waited for; None where it is to run now."""
+        self._waiting.pop(item.nodeid, None)
+        job = self._jobs.pop(item.nodeid, None)
+        if job is None or job.cancel():
+            return None
+        return job.result()
+
+    def stop(self, *, patience: float | None) -> None:
+        """Begin no more, and wait for those under way.
+
+        Args:
+            patience: seconds; None waits for their end, so that each removes what it made.
+        """
+        self._waiting.clear()
+        under_way = [job for job in self._jobs.values() if not job.cancel()]
+        self._jobs.clear()
+        wait(under_way, patience)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+    def _run(self, control: Control, needs: Sequence[str], testbed: Testbed) -> Ran:
+        judge = self._judge_for(control, testbed)
+        own: dict[str, Any] = {"judge": judge, "allowed": self._allowed(control.id)}
+        started = time.monotonic()
+        ended_by: BaseException | None = None
+        try:
+            control.function(**{name: own[name] if name in own else _GIVES[name](testbed) for name in needs})
+        except BaseException as error:  # noqa: BLE001 - raised again where the control's turn comes
+            ended_by = error
+        return Ran(judge, ended_by, time.monotonic() - started)
+
+
+def may_run_apart(item: pytest.Item) -> bool:
+    """Whether an item is a control that may run beside others, and nobody but us has a say in whether it runs at all."""
+    control = packaged_control(getattr(item, "function", None))
+    if control is None or not control.apart or not isinstance(item, pytest.Function):
+        return False
+    needs = set(inspect.signature(control.function).parameters)
+    foreign = set(item.fixturenames) - guard.guarded_names() - {"request"}
+    marked = any(item.get_closest_marker(name) for name in ("skip", "skipif", "xfail", "usefixtures"))
+    return needs <= {*_GIVES, "judge", "allowed"} and not foreign and not marked and not _foreign_hooks(item)
+
+
+def _foreign_hooks(item: pytest.Item) -> bool:
+    """Whether somebody else's hook is asked before a test, as one that skips it would be."""
+    known = (each for name in _HOOKS for each in getattr(item.ihook, name).get_hookimpls())
+    return any(not each.function.__module__.startswith(_OF_PYTEST) for each in known)
+
+
+@contextmanager
+def replayed(item: pytest.Function, ran: Ran) -> Iterator[None]:
+    """Let an item end as it did in the background, instead of running again."""
+    judge = item.funcargs["judge"]
+    assert isinstance(judge, Judge)
+    judge.take_over(ran.judge)
+
+    def replay(**_: object) -> None:
+        if ran.ended_by is not None:
+            raise ran.ended_by
+
+    original = item.obj
+    item.obj = replay
+    try:
+        yield
+    finally:
+        item.obj = original
+
+
+_BACKGROUND = pytest.StashKey["Background"]()
+
+
+def begin_apart(item: pytest.Function) -> None:
+    """Begin what may run beside this item; at the first call those that may are chosen."""
+    config = item.config
+    settings = config.stash[session.SETTINGS]
+    held = session.begun_testbeds(config)
+    if held is None or settings.serial or settings.sabotage or hasattr(config, "workerinput"):
+        return
+    if _BACKGROUND not in config.stash:
+        waiting = [each for each in item.session.items if may_run_apart(each) and isinstance(each, pytest.Function)]
+
+        def judge_for(control: Control, testbed: Testbed) -> Judge:
+            from pytest_k8ssec.stack.helm_releases import tell_unseen
+
+            made = Judge()
+            if control.subject == "stack" and "stack" in inspect.signature(control.function).parameters:
+                tell_unseen(made, testbed.stack, settings.allowed(control.id))
+            return made
+
+        config.stash[_BACKGROUND] = Background(waiting, judge_for, settings.allowed)
+    config.stash[_BACKGROUND].begin(held.base)
+
+
+def take_apart(item: pytest.Item) -> Ran | None:
+    """What became of an item in the background; None where it is to run now."""
+    known = item.config.stash.get(_BACKGROUND, None)
+    return known.take(item) if known is not None else None
+
+
+def stop_apart(config: pytest.Config) -> None:
+    """Nothing runs in the background any more, before what it runs on goes."""
+    known = config.stash.get(_BACKGROUND, None)
+    held = session.begun_testbeds(config)
+    if known is not None:
+        ours = held is not None and held.base.has_cluster and held.base.cluster.ours
+        known.stop(patience=_PATIENCE if ours else None)

@@ -1,0 +1,196 @@
+"""Pods of one request start side by side, and what two threads ask for is one pod."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec.agent.resident import Resident
+from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.clusters.api import Body, Response
+from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.pool import Pod, Pool
+from tests.unit.fakes import evidence
+
+LONG = 10
+
+
+@dataclass
+class Server:
+    """An API server whose pods run once they are let."""
+
+    made: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    before_running: Callable[[], object] = lambda: None
+    refuse: bool = False
+    name: str = "k8ssec-1"
+    ours: bool = True
+    probe_image: str = "probe"
+    nodes: tuple[object, ...] = ()
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def api(self) -> Server:
+        """Itself."""
+        return self
+
+    def request(self, method: str, path: str, *, body: Body) -> Response:
+        """A namespace."""
+        with self.lock:
+            self.made.append(f"{body['kind']} {body['metadata']['name']}")
+        return Response(201, body, 1.0)
+
+    def create(self, manifest: Body) -> Body:
+        """An object."""
+        if self.refuse:
+            raise ClusterError("quota")
+        with self.lock:
+            self.made.append(manifest["kind"])
+        return {**manifest, "metadata": {**manifest["metadata"], "uid": "u"}}
+
+    def wait(self, path: str, name: str, ready: Callable[[Body | None], bool], **_: Any) -> Body:
+        """A pod runs."""
+        if path.endswith("/pods"):
+            self.before_running()
+        found = {
+            "metadata": {"uid": name},
+            "spec": {"nodeName": "worker", "containers": [{"name": "probe"}]},
+            "status": {"podIP": "10.0.0.1", "containerStatuses": [{"state": {"running": {}}}]},
+        }
+        assert ready(found)
+        return found
+
+    def delete(self, path: str, **_: Any) -> None:
+        """Any object."""
+        self.deleted.append(path)
+
+
+@pytest.fixture(autouse=True)
+def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pod's listener answers."""
+
+    def probe(_: Pod, *tasks: Task) -> list[Evidence]:
+        return [evidence(Outcome.OPEN) for _ in tasks]
+
+    monkeypatch.setattr(Pod, "probe", probe)
+
+
+def pool(server: Server, *, overlap: bool = True) -> Pool:
+    """A pool of that server's pods."""
+    return Pool(cast("Cluster", server), "run", lambda: ("web",), overlap=overlap)
+
+
+def specs(count: int) -> list[PodSpec]:
+    """So many pods that are not alike."""
+    return [PodSpec("web", labels={"number": str(number)}) for number in range(count)]
+
+
+def test_pods_of_one_request_start_side_by_side() -> None:
+    """None waits until the one before it runs: each of them waits here for the other two."""
+    together = threading.Barrier(3)
+    server = Server(before_running=lambda: together.wait(LONG))
+    found = pool(server).lease(*specs(3))
+    assert len({each.uid for each in found}) == 3
+
+
+def test_serially_one_starts_after_the_other() -> None:
+    """Nothing overlaps, and no agent stays."""
+    under_way: list[int] = []
+
+    def alone() -> None:
+        assert not under_way
+        under_way.append(1)
+        under_way.clear()
+
+    found = pool(Server(before_running=alone), overlap=False).lease(*specs(3))
+    assert [None] * 3 == [each.vantage.resident for each in found]
+
+
+def test_an_agent_stays_in_each_pod_until_the_pods_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they were made under has changed then."""
+    pods = pool(Server())
+    (pod,) = pods.lease(*specs(1))
+    ended: list[object] = []
+
+    def close(stays: Resident) -> None:
+        ended.append(stays)
+
+    monkeypatch.setattr(Resident, "close", close)
+    pods.refresh()
+    assert [pod.vantage.resident] == ended
+    pods.lease(*specs(1))
+    pods.close()
+    assert len(ended) == 2
+
+
+def test_two_threads_that_ask_for_the_same_get_one_pod() -> None:
+    """The second waits for the first, and makes none; so it is with namespaces and with what is remembered."""
+    asked, let = threading.Event(), threading.Event()
+
+    def running() -> None:
+        asked.set()
+        assert let.wait(LONG)
+
+    server = Server(before_running=running)
+    pods = pool(server)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(pods.lease, *specs(1))
+        assert asked.wait(LONG)
+        second = threads.submit(pods.lease, *specs(2))
+        let.set()
+        assert first.result(LONG)[0] is second.result(LONG)[0]
+    assert ["Pod", "Pod"] == server.made
+
+
+def test_one_that_is_asked_for_twice_is_one() -> None:
+    """In one request as well."""
+    server = Server()
+    first, second = pool(server).lease(*specs(1), *specs(1))
+    assert first is second
+    assert ["Pod"] == server.made
+
+
+def test_what_was_refused_is_tried_again() -> None:
+    """The room of a quota may be there later."""
+    server = Server(refuse=True)
+    pods = pool(server)
+    with pytest.raises(ProbeError, match="was refused: quota"):
+        pods.lease(*specs(1))
+    server.refuse = False
+    assert pods.lease(*specs(1))
+
+
+def test_ctrl_c_does_not_wait_for_pods() -> None:
+    """The clean-up that follows it takes them along."""
+    let, asked = threading.Event(), threading.Event()
+
+    def running() -> None:
+        if asked.is_set():
+            assert let.wait(LONG)
+            return
+        asked.set()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pool(Server(before_running=running)).lease(*specs(3))
+    assert not let.is_set()
+    let.set()
+
+
+def test_a_namespace_is_made_once_and_twins_share_an_owner() -> None:
+    """Whoever asks first, and however many at once."""
+    server = Server()
+    pods = pool(server)
+    template: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{}]}}
+    twins = [PodSpec("web", template=template, labels={"number": str(number)}) for number in range(4)]
+    pods.lease(*twins)
+    assert {pods.namespace("own") for _ in range(3)} == {"k8ssec-run-own"}
+    assert 1 == server.made.count("ConfigMap") == server.made.count("Namespace k8ssec-run-own")
