@@ -51,7 +51,7 @@ _BEGINNING = 4096
 """Bytes in which a record says when its run started."""
 _LEDGER_SECONDS = 10
 
-AnnouncedKind = Literal["cluster", "container"]
+AnnouncedKind = Literal["cluster", "container", "image"]
 """What a name that was written ahead is to name."""
 
 

@@ -1,0 +1,87 @@
+#!/bin/bash
+# How a copy of a frozen node starts, first and later times: this before kind's entrypoint, then that, then this again,
+# then init. It fills the node's own /var, and makes the keys and certificates that no two copies may share.
+#
+#   thaw.sh first CONTROL_PLANE COMMAND...    CONTROL_PLANE: name of its container
+set -euo pipefail
+
+here=/kind/k8ssec
+snapshots=lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots
+pki=/etc/kubernetes/pki
+
+first() { # the volume at /var is empty: what is in it comes from the image
+  mkdir -p "$here/layers" /run/k8ssec-root
+  mount --bind / /run/k8ssec-root # without what is mounted on it
+  if [ ! -e "$here/filled" ]; then
+    tar --create --sparse --directory /run/k8ssec-root/var --exclude "./$snapshots/*" . |
+      tar --extract --sparse --directory /var
+    # Layers of images are only read: they are used where they are.
+    for place in "/run/k8ssec-root/var/$snapshots"/*; do
+      ln -s "$here/layers/${place##*/}" "/var/$snapshots/"
+    done
+    touch "$here/filled"
+  fi
+  mount --bind "/run/k8ssec-root/var/$snapshots" "$here/layers"
+  mount -o remount,bind,ro "$here/layers"
+  umount /run/k8ssec-root
+  rmdir /run/k8ssec-root
+}
+
+certificate() { # KUBECONFIG FILE: the certificate and the key in it, as a kubelet keeps them
+  for field in client-certificate-data client-key-data; do
+    sed -n "s/^ *$field: //p" "$1" | base64 --decode
+  done >"$2"
+}
+
+renew() { # all but the CAs; kubeadm makes what is not there, as it does for a new cluster
+  umask 077
+  mkdir -p "$here/made" "$here/clients"
+  kubeadm init phase certs all --config /kind/kubeadm.conf &
+  certs=$!
+  kubeadm init phase kubeconfig all --config /kind/kubeadm.conf --kubeconfig-dir "$here/made" &
+  configs=$!
+  for name in $(cat "$here/workers"); do
+    kubeadm kubeconfig user --config /kind/kubeadm.conf --client-name "system:node:$name" --org system:nodes \
+      >"$here/made/$name"
+    certificate "$here/made/$name" "$here/clients/$name.pem"
+  done
+  wait $certs
+  wait $configs
+  certificate "$here/made/kubelet.conf" "$here/client.pem"
+  rm "$here/made/kubelet.conf"
+  mv "$here/made"/*.conf /etc/kubernetes/
+  rm -r "$here/made"
+  touch "$here/renewed"
+  umask 022
+}
+
+take_up() { # the kubelet's own certificate, where it would keep it
+  umask 077
+  mkdir -p /var/lib/kubelet/pki
+  chmod 755 /var/lib/kubelet/pki
+  file=/var/lib/kubelet/pki/kubelet-client-$(date +%F-%H-%M-%S).pem
+  mv "$here/client.pem" "$file"
+  ln -sf "$file" /var/lib/kubelet/pki/kubelet-client-current.pem
+  umask 022
+}
+
+second() { # CONTROL_PLANE
+  if [ -f "$pki/ca.key" ]; then
+    [ -e "$here/renewed" ] || renew
+  else
+    # The names in certificates and configurations are those of the cluster that was frozen.
+    until address=$(getent ahostsv4 "$1" | head -n 1 | cut -d ' ' -f 1) && [ -n "$address" ]; do sleep 0.1; done
+    echo "$address $(cat "$here/control-plane")" >>/etc/hosts
+    until [ -e "$here/client.pem" ] || [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ]; do sleep 0.05; done
+  fi
+  [ ! -e "$here/client.pem" ] || take_up
+}
+
+stage=$1 control_plane=$2
+shift 2
+if [ "$stage" = first ]; then
+  first
+  exec /usr/local/bin/entrypoint /bin/bash "$0" second "$control_plane" "$@"
+fi
+second "$control_plane"
+exec "$@"
