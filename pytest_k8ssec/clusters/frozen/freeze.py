@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.clusters.frozen.shelf import REPOSITORY, Entry, FrozenNode, Token
+from pytest_k8ssec.clusters.frozen.shelf import REPOSITORY, FrozenCluster, FrozenNode, Token
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -23,7 +23,7 @@ PLACE = "/kind/k8ssec"
 """Where a node has what it needs to be thawed."""
 FROZEN_LABEL = "io.k8ssec.frozen"
 """Label of the images; its value is the key of their entry."""
-WORKDIR, MARK = "@workdir", "@mark"
+WORKDIR_PLACE, MARK_PLACE = "@workdir", "@mark"
 """Stand in a record for the folder of the cluster's files, and for the run's mark."""
 PUBLIC_TOKEN_ID = "abcdef"  # noqa: S105 - kind's own, in its source and in everybody's clusters
 TOKENS = "/api/v1/namespaces/kube-system/secrets"
@@ -33,7 +33,7 @@ _KEPT_FIELDS = ("description", "auth-extra-groups", "usage-bootstrap-authenticat
 _ROLE_LABEL = "io.x-k8s.kind.role"
 
 
-def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Entry:
+def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> FrozenCluster:
     """Make an entry of a cluster; it is of no use any more then, and the caller removes it.
 
     Args:
@@ -76,7 +76,7 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Entry:
         )
 
     nodes = side_by_side(freeze, *enumerate(cluster.nodes))
-    return Entry(key, time.time(), tuple(nodes), tokens, sum(_size(node) for node in nodes))
+    return FrozenCluster(key, time.time(), tuple(nodes), tokens, sum(_size(node) for node in nodes))
 
 
 def side_by_side(work: Callable[..., Any], *arguments: tuple[Any, ...]) -> list[Any]:
@@ -155,7 +155,7 @@ def _options(told: dict[str, Any]) -> Iterator[str]:
 
 def _binds(told: dict[str, Any], cluster: KindCluster) -> Iterator[str]:
     for bind in told["HostConfig"]["Binds"] or ():
-        for place, name in ((cluster.workdir, WORKDIR), (cluster.run.mark, MARK)):
+        for place, name in ((cluster.workdir, WORKDIR_PLACE), (cluster.run.mark, MARK_PLACE)):
             if bind.startswith((f"{place}/", f"{place}:")):
                 bind = name + bind.removeprefix(str(place))  # noqa: PLW2901 - at most one of them fits
         yield bind

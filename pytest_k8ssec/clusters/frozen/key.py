@@ -76,5 +76,5 @@ def _sources() -> Iterator[tuple[str, str]]:
     """The files that make a cluster, freeze it and thaw it."""
     here = Path(__file__).parent
     modules = [Path(str(module.__file__)) for module in (kind, kindconfig, after)]
-    for file in sorted([*modules, *here.glob("*.py"), *here.glob("on_node/*")]):
+    for file in sorted([*modules, here / "freeze.py", here / "thaw.py", *here.glob("on_node/*")]):
         yield file.name, hashlib.sha256(file.read_bytes()).hexdigest()

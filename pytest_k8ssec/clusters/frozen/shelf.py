@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.errors import CommandError
+from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.machine import docker, locks, tools
 from pytest_k8ssec.machine.locks import Lock
 
@@ -25,7 +25,11 @@ REPOSITORY = "k8ssec/frozen"
 TEMPLATE_PREFIX = "k8ssec-frozen-"
 """So begins the name of a cluster that is made to be frozen, and with it those of its nodes, also in each copy."""
 _FORMAT = 1
-_OLDEST_SECONDS = 30 * 86400
+OLDEST_SECONDS = 30 * 86400
+"""After that long an entry is made anew: certificates of a cluster last a year, and what is old is seldom what was meant."""
+LIMIT_VARIABLE = "K8SSEC_FROZEN_MB"
+_LIMIT_MB = 4096
+_REMOVE_SECONDS = 60
 _AGAIN_SECONDS = 86400
 _WAIT_SECONDS = 600
 _PAUSE = 0.2
@@ -65,7 +69,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FrozenCluster:
     """A frozen cluster."""
 
     key: str
@@ -86,10 +90,10 @@ def folder() -> Path:
     return path
 
 
-def take_from(key: str) -> Entry | None:
+def take_from(key: str) -> FrozenCluster | None:
     """The entry of a key, None where there is none that can be used: it is too old, damaged, or images are gone."""
     entry = _read(folder() / f"{key}.json")
-    if entry is None or entry.key != key or not 0 <= time.time() - entry.made < _OLDEST_SECONDS:
+    if entry is None or entry.key != key or not 0 <= time.time() - entry.made < OLDEST_SECONDS:
         return None
     if any(_image_id(node.image) != node.image_id for node in entry.nodes):
         return None
@@ -97,7 +101,7 @@ def take_from(key: str) -> Entry | None:
     return entry
 
 
-def put(entry: Entry) -> None:
+def put(entry: FrozenCluster) -> None:
     """Write the record of an entry whose images are all there.
 
     Raises:
@@ -122,25 +126,84 @@ def failure(key: str) -> str:
     return ""
 
 
-def remove(entry: Entry) -> None:
-    """Remove an entry; the caller holds its lock alone. An image that a container still uses goes with that one's end."""
+def remove(entry: FrozenCluster) -> None:
+    """Remove an entry; the caller holds its lock alone."""
     (folder() / f"{entry.key}.json").unlink(missing_ok=True)
     remove_images(node.image for node in entry.nodes)
 
 
-def remove_images(tags: Iterable[str]) -> None:
-    """Remove those of the images that are there."""
-    for tag in tags:
-        with suppress(CommandError):
-            docker.docker("image", "rm", "--force", tag, check=False)
+def remove_images(tags: Iterable[str]) -> list[str]:
+    """Remove images, but not what a container needs of them.
+
+    Returns:
+        those that were there.
+
+    Raises:
+        CommandError: docker did not answer.
+    """
+    there = [tag for tag in tags if _image_id(tag)]
+    if there:
+        docker.docker("image", "rm", "--force", *there, check=False, deadline=_REMOVE_SECONDS)
+    return there
 
 
-def entries() -> list[Entry]:
+def clear_shelf() -> tuple[list[FrozenCluster], list[FrozenCluster]]:
+    """Remove all entries but those that are in use, and what is remembered of failures.
+
+    Returns:
+        the entries that went, and those that stayed.
+    """
+    gone: list[FrozenCluster] = []
+    kept: list[FrozenCluster] = []
+    for entry in entries():
+        with alone(entry.key) as ours:
+            if ours:
+                remove(entry)
+            (gone if ours else kept).append(entry)
+    for file in folder().glob("*.failed"):
+        file.unlink(missing_ok=True)
+    return gone, kept
+
+
+def make_room(limit: int) -> list[FrozenCluster]:
+    """Remove entries that are too old, and those that were longest not used while all together are too large.
+
+    Args:
+        limit: bytes that all may have.
+
+    Returns:
+        those that went; one that is in use stays.
+    """
+    there = entries()
+    gone: list[FrozenCluster] = []
+    for entry in there:
+        total = sum(each.size for each in there if each not in gone)
+        if total > limit or time.time() - entry.made > OLDEST_SECONDS:
+            with alone(entry.key) as ours:
+                if ours:
+                    remove(entry)
+                    gone.append(entry)
+    return gone
+
+
+def limit() -> int:
+    """Bytes that all entries together may have: ``K8SSEC_FROZEN_MB``, else 4096 MB.
+
+    Raises:
+        SettingsError: that is no number.
+    """
+    given = os.environ.get(LIMIT_VARIABLE) or str(_LIMIT_MB)
+    if not given.isdigit():
+        raise SettingsError(f"{LIMIT_VARIABLE}: {given!r} is no number of megabytes", fix="give one, as 4096")
+    return int(given) * 1_000_000
+
+
+def entries() -> list[FrozenCluster]:
     """All that can be read, least recently used first."""
     return [entry for path in _records() if (entry := _read(path)) is not None]
 
 
-def used(entry: Entry) -> float:
+def used(entry: FrozenCluster) -> float:
     """When an entry was last used, in seconds since the epoch."""
     return (folder() / f"{entry.key}.json").stat().st_mtime
 
@@ -208,7 +271,7 @@ def _image_id(tag: str) -> str:
     return docker.docker("image", "inspect", "--format", "{{.Id}}", tag, check=False).text.strip()
 
 
-def _read(path: Path) -> Entry | None:
+def _read(path: Path) -> FrozenCluster | None:
     """What a record says, None where it is damaged."""
     try:
         told: dict[str, Any] = json.loads(path.read_text())
@@ -225,7 +288,7 @@ def _read(path: Path) -> Entry | None:
             )
             for node in told.pop("nodes")
         )
-        return Entry(nodes=nodes, tokens=tuple(Token(**token) for token in told.pop("tokens")), **told)
+        return FrozenCluster(nodes=nodes, tokens=tuple(Token(**token) for token in told.pop("tokens")), **told)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -11,7 +11,7 @@ from pytest_k8ssec.clusters import kind as making
 from pytest_k8ssec.clusters.frozen import shelf
 from pytest_k8ssec.clusters.frozen.freeze import freeze_cluster
 from pytest_k8ssec.clusters.frozen.key import key_of, why_not
-from pytest_k8ssec.clusters.frozen.shelf import Entry
+from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
 from pytest_k8ssec.clusters.frozen.thaw import thaw_cluster
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -58,12 +58,10 @@ def supply(order: Order) -> KindCluster:
     if why:
         order.progress(f"{_NOT}: {why}")
         return _by_kind(order)
-    for _ in range(2):
-        if cluster := _thawed(order, key):
-            return cluster
-        if not _freeze(order, key):
-            return _by_kind(order)
-    return _thawed(order, key) or _by_kind(order)
+    cluster = _thawed(order, key)
+    if cluster is None and _freeze(order, key):
+        cluster = _thawed(order, key, just_frozen=True)
+    return cluster or _by_kind(order)
 
 
 def _by_kind(order: Order) -> KindCluster:
@@ -73,8 +71,12 @@ def _by_kind(order: Order) -> KindCluster:
     )  # fmt: skip
 
 
-def _thawed(order: Order, key: str) -> KindCluster | None:
-    """A copy of the entry of a key, None where there is none, or it does not get ready: it is removed then."""
+def _thawed(order: Order, key: str, *, just_frozen: bool = False) -> KindCluster | None:
+    """A copy of the entry of a key, None where there is none, or it does not get ready: it is removed then.
+
+    Args:
+        just_frozen: whether a failure would be the same with one that is made anew; it is remembered for a day then.
+    """
     name = order.name or order.owner.name()
     try:
         with shelf.using(key):
@@ -93,7 +95,9 @@ def _thawed(order: Order, key: str) -> KindCluster | None:
             except (ClusterError, CommandError) as error:
                 if isinstance(error, docker.DaemonGone):
                     raise
-                order.progress(f"the frozen cluster does not get ready, it is made anew: {_one_line(error)}")
+                if just_frozen:
+                    shelf.put_failure(key, _one_line(error))
+                order.progress(f"the frozen cluster does not get ready, so it is made anew: {_one_line(error)}")
             else:
                 order.progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
                 return cluster
@@ -103,7 +107,7 @@ def _thawed(order: Order, key: str) -> KindCluster | None:
     return None
 
 
-def _drop(entry: Entry) -> None:
+def _drop(entry: FrozenCluster) -> None:
     with shelf.alone(entry.key) as ours:
         if ours:
             shelf.remove(entry)
@@ -139,6 +143,8 @@ def _frozen(order: Order, key: str) -> bool:
         started = time.monotonic()
         shelf.put(freeze_cluster(template, order.config, key))
         order.progress(f"frozen in {time.monotonic() - started:.0f} s")
+        for gone in shelf.make_room(shelf.limit()):
+            order.progress(f"removed frozen cluster {gone.key[:12]}: too old, or the least used of too many")
     except (ClusterError, CommandError) as error:
         if isinstance(error, docker.DaemonGone):
             raise

@@ -11,8 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_k8ssec.clusters import after
-from pytest_k8ssec.clusters.frozen.freeze import MARK, PLACE, PUBLIC_TOKEN_ID, TOKEN_TYPE, TOKENS, WORKDIR, side_by_side
-from pytest_k8ssec.clusters.frozen.shelf import Entry, FrozenNode, Token
+from pytest_k8ssec.clusters.frozen.freeze import (
+    MARK_PLACE,
+    PLACE,
+    PUBLIC_TOKEN_ID,
+    TOKEN_TYPE,
+    TOKENS,
+    WORKDIR_PLACE,
+    side_by_side,
+)
+from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster, FrozenNode, Token
 from pytest_k8ssec.clusters.kind import KindCluster, write_kubeconfig
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError
@@ -31,7 +39,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def thaw_cluster(
-    entry: Entry,
+    entry: FrozenCluster,
     config: KindConfig,
     owner: Run,
     *,
@@ -78,7 +86,7 @@ def thaw_cluster(
 def _create(node: FrozenNode, cluster: KindCluster, plane: str) -> str:
     """Make the container of one node, and write its id down before it starts. Returns the id."""
     run = cluster.run
-    places = {WORKDIR: str(cluster.workdir), MARK: str(run.folder(run.mark.name))}
+    places = {WORKDIR_PLACE: str(cluster.workdir), MARK_PLACE: str(run.folder(run.mark.name))}
     made = docker.docker(
         "create", "--pull", "never", "--name", f"{cluster.name}-{node.suffix}",
         "--label", f"{docker.KIND_LABEL}={cluster.name}", "--label", f"{_ROLE_LABEL}={node.role}",
