@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import re
 import secrets
 import signal
@@ -184,7 +186,7 @@ def test_a_kill_leaves_nothing(place: Place, untouched: None, moment: str) -> No
     options = ("--k8ssec-kind-config", str(place.kind_config))
     try:
         killed = place.pytest(*options, environ={"K8SSEC_FRESH": "0"})
-        killed.until(lambda: "\nk8ssec" in killed.output and moment in killed.output, moment)
+        killed.until(lambda: f"s  {moment} cluster" in killed.output, moment)
         killed.send(signal.SIGKILL)
         killed.end()
         swept = place.k8ssec("sweep")
