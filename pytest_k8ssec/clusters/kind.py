@@ -72,7 +72,9 @@ class KindCluster:
             name = item["metadata"]["name"]
             address = next(a["address"] for a in item["status"]["addresses"] if a["type"] == "InternalIP")
             labels = item["metadata"].get("labels", {})
-            found.append(Node(name, address, _CONTROL_PLANE in labels, containers.get(name, "")))
+            container = containers.get(name, "")
+            short = (container or name).removeprefix(f"{self.name}-")
+            found.append(Node(name, address, _CONTROL_PLANE in labels, container, short))
         return tuple(sorted(found, key=lambda node: (not node.control_plane, node.name)))
 
     @cached_property

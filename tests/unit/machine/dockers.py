@@ -113,6 +113,7 @@ class FakeDocker:
         created: float | None = None,
         binds: Iterable[str] = (),
         volumes: Iterable[str] = (),
+        hostname: str = "",
     ) -> str:
         """Have a container, with one label.
 
@@ -120,6 +121,7 @@ class FakeDocker:
             created: when, in seconds since the epoch; None for now.
             binds: folders that are mounted.
             volumes: anonymous ones.
+            hostname: what it calls itself, "" for its name.
 
         Returns:
             its id.
@@ -130,7 +132,7 @@ class FakeDocker:
             "Id": identity,
             "Name": f"/{name}",
             "Created": at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "789Z",
-            "Config": {"Labels": {label: value}},
+            "Config": {"Labels": {label: value}, "Hostname": hostname or name},
             "HostConfig": {"Binds": [f"{bind}:/kind/k8ssec-run:ro" for bind in binds] or None},
             "Mounts": [{"Type": "volume", "Name": volume} for volume in volumes],
         }

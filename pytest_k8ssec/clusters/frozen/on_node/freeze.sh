@@ -64,6 +64,13 @@ if [ -f "$pki/ca.key" ]; then
 fi
 rm -f /etc/kubernetes/bootstrap-kubelet.conf /kind/product_uuid /etc/machine-id
 
+mkdir -p /etc/systemd/system/kubelet.service.d
+cat >/etc/systemd/system/kubelet.service.d/20-k8ssec.conf <<'END'
+# A copy of a frozen node makes its keys while it starts (/kind/k8ssec/thaw.sh).
+[Service]
+ExecStartPre=/bin/bash /kind/k8ssec/thaw.sh wait
+END
+
 root=$(mktemp -d)
 mount --bind / "$root" # without what is mounted on it
 keep() { # FOLDER NAME: empty it but for one

@@ -1,8 +1,10 @@
 #!/bin/bash
 # How a copy of a frozen node starts, first and later times: this before kind's entrypoint, then that, then this again,
-# then init. It fills the node's own /var, and makes the keys and certificates that no two copies may share.
+# then init. It fills the node's own /var, and makes the keys and certificates that no two copies may share. They are
+# made while init starts what needs none of them; the kubelet waits for them (see its drop-in, 20-k8ssec.conf).
 #
 #   thaw.sh first CONTROL_PLANE COMMAND...    CONTROL_PLANE: name of its container
+#   thaw.sh wait                              until this node has its keys
 set -euo pipefail
 
 here=/kind/k8ssec
@@ -36,52 +38,57 @@ certificate() { # KUBECONFIG FILE: the certificate and the key in it, as a kubel
 renew() { # all but the CAs; kubeadm makes what is not there, as it does for a new cluster
   umask 077
   mkdir -p "$here/made" "$here/clients"
-  kubeadm init phase certs all --config /kind/kubeadm.conf &
+  (umask 022 && exec kubeadm init phase certs all --config /kind/kubeadm.conf) & # keys are 0600 all the same
   certs=$!
-  kubeadm init phase kubeconfig all --config /kind/kubeadm.conf --kubeconfig-dir "$here/made" &
-  configs=$!
+  kubeadm init phase kubeconfig all --config /kind/kubeadm.conf --kubeconfig-dir "$here/made"
+  certificate "$here/made/kubelet.conf" "$here/client.pem"
+  rm "$here/made/kubelet.conf"
+  mv "$here/made"/*.conf /etc/kubernetes/
+  wait $certs
+  take_up
   for name in $(cat "$here/workers"); do
     kubeadm kubeconfig user --config /kind/kubeadm.conf --client-name "system:node:$name" --org system:nodes \
       >"$here/made/$name"
     certificate "$here/made/$name" "$here/clients/$name.pem"
   done
-  wait $certs
-  wait $configs
-  certificate "$here/made/kubelet.conf" "$here/client.pem"
-  rm "$here/made/kubelet.conf"
-  mv "$here/made"/*.conf /etc/kubernetes/
   rm -r "$here/made"
   touch "$here/renewed"
-  umask 022
+}
+
+follow() { # CONTROL_PLANE: a worker finds it, and gets its certificate from there
+  # The names in certificates and configurations are those of the cluster that was frozen.
+  until address=$(getent ahostsv4 "$1" | head -n 1 | cut -d ' ' -f 1) && [ -n "$address" ]; do sleep 0.1; done
+  echo "$address $(cat "$here/control-plane")" >>/etc/hosts
+  until [ -e "$here/client.pem" ] || [ -e "$here/ready" ]; do sleep 0.05; done
+  [ ! -e "$here/client.pem" ] || take_up
 }
 
 take_up() { # the kubelet's own certificate, where it would keep it
-  umask 077
   mkdir -p /var/lib/kubelet/pki
   chmod 755 /var/lib/kubelet/pki
   file=/var/lib/kubelet/pki/kubelet-client-$(date +%F-%H-%M-%S).pem
   mv "$here/client.pem" "$file"
+  chmod 600 "$file"
   ln -sf "$file" /var/lib/kubelet/pki/kubelet-client-current.pem
-  umask 022
+  touch "$here/ready"
 }
 
-second() { # CONTROL_PLANE
-  if [ -f "$pki/ca.key" ]; then
-    [ -e "$here/renewed" ] || renew
-  else
-    # The names in certificates and configurations are those of the cluster that was frozen.
-    until address=$(getent ahostsv4 "$1" | head -n 1 | cut -d ' ' -f 1) && [ -n "$address" ]; do sleep 0.1; done
-    echo "$address $(cat "$here/control-plane")" >>/etc/hosts
-    until [ -e "$here/client.pem" ] || [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ]; do sleep 0.05; done
-  fi
-  [ ! -e "$here/client.pem" ] || take_up
-}
-
-stage=$1 control_plane=$2
+stage=$1
+if [ "$stage" = wait ]; then
+  until [ -e "$here/ready" ]; do sleep 0.05; done
+  # A later start: the control plane may have another address than the last time.
+  until [ -f "$pki/ca.key" ] || grep -q " $(cat "$here/control-plane")\$" /etc/hosts; do sleep 0.05; done
+  exit
+fi
+control_plane=$2
 shift 2
 if [ "$stage" = first ]; then
   first
   exec /usr/local/bin/entrypoint /bin/bash "$0" second "$control_plane" "$@"
 fi
-second "$control_plane"
+if [ ! -f "$pki/ca.key" ]; then
+  follow "$control_plane" >>"$here/log" 2>&1 &
+elif [ ! -e "$here/renewed" ]; then
+  renew >>"$here/log" 2>&1 &
+fi
 exec "$@"
