@@ -4,7 +4,7 @@ Anonymous requests are let in by default, for health checks, and carry the user 
 that user, or to the group system:unauthenticated, gives the cluster to everybody who can reach the API server: such
 bindings are made by hand, by old installers and by charts. Lists of Secrets, nodes, pods and ConfigMaps, metrics, node
 logs and profiles are asked for without credentials, from a pod and from outside; no body is ever read. Secrets, ConfigMaps
-and pods are asked for in each namespace too, as a binding may be in one only.
+and pods are asked for in each namespace but our own too, as a binding may be in one only.
 
 Remediation: remove what binds roles to system:anonymous and system:unauthenticated (`kubectl get
 clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'`), and let anonymous requests
@@ -52,6 +52,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import api_evidence, auditor
 from pytest_k8ssec.sabotages.proofs import unset
@@ -85,7 +86,12 @@ def test_api_anon_data(
 ) -> None:
     """Ask each API server for data without credentials, from a pod and from beside the nodes."""
     token = auditor(pool).token
-    namespaces = [each["metadata"]["name"] for each in cluster.api.list("/api/v1/namespaces")]
+    # Not ours: which of those are there by now depends on what else runs.
+    namespaces = [
+        each["metadata"]["name"]
+        for each in cluster.api.list("/api/v1/namespaces")
+        if OBJECT_LABEL not in (each["metadata"].get("labels") or {})
+    ]
     inside = (f"/api/v1/namespaces/{name}/{kind}?limit=1" for name in namespaces for kind in _IN_EACH_NAMESPACE)
     paths = (*_DATA, *inside)
     for node in (node for node in cluster.nodes if node.control_plane):

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls.api.anon_data import test_api_anon_data as anon_data
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import FakeVantage
 
@@ -41,7 +42,8 @@ class World:
     def list(self, path: str) -> list[dict[str, Any]]:
         """The namespaces."""
         assert "/api/v1/namespaces" == path
-        return [{"metadata": {"name": name}} for name in ("web", "kube-system")]
+        ours = {"metadata": {"name": "ours", "labels": {OBJECT_LABEL: "1"}}}
+        return [*({"metadata": {"name": name}} for name in ("web", "kube-system")), ours]
 
     def call(self, *_: object, **__: object) -> dict[str, Any]:
         """A token."""
@@ -83,3 +85,8 @@ def test_a_namespace_that_is_open_is_seen(kind: str, status: int) -> None:
     assert Verdict.HELD is World(status, {}).verdict()
     assert Verdict.BREACHED is World(status, {path: 200}).verdict()
     assert Verdict.INCONCLUSIVE is World(status, {path: 429}).verdict()
+
+
+def test_namespaces_of_ours_are_no_attack() -> None:
+    """Which of them are there depends on what else runs: a report must not."""
+    assert Verdict.HELD is World(401, {"/api/v1/namespaces/ours/pods?limit=1": 200}).verdict()
