@@ -80,15 +80,24 @@ if [ "$stage" = wait ]; then
   until [ -f "$pki/ca.key" ] || grep -q " $(cat "$here/control-plane")\$" /etc/hosts; do sleep 0.05; done
   exit
 fi
+if [ "$stage" = renew ]; then
+  renew
+  exit
+fi
 control_plane=$2
+if [ "$stage" = follow ]; then
+  follow "$control_plane"
+  exit
+fi
 shift 2
 if [ "$stage" = first ]; then
   first
   exec /usr/local/bin/entrypoint /bin/bash "$0" second "$control_plane" "$@"
 fi
+# In sessions of their own: init hangs up the console that this one has.
 if [ ! -f "$pki/ca.key" ]; then
-  follow "$control_plane" >>"$here/log" 2>&1 &
+  setsid --fork /bin/bash "$0" follow "$control_plane" </dev/null >>"$here/log" 2>&1
 elif [ ! -e "$here/renewed" ]; then
-  renew >>"$here/log" 2>&1 &
+  setsid --fork /bin/bash "$0" renew </dev/null >>"$here/log" 2>&1
 fi
 exec "$@"
