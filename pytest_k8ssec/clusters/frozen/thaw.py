@@ -112,7 +112,8 @@ def _placed(bind: str, places: dict[str, str]) -> str:
 
 def _published(address: str, port: str, target: str) -> str:
     """As docker takes it. A port is chosen here, as kind does: one that docker chooses changes at each start."""
-    return f"{f'[{address}]' if ':' in address else address}:{port or _free_port(address)}:{target}"
+    place = f"[{address}]" if ":" in address else address
+    return f"{place or '0.0.0.0'}:{port or _free_port(address)}:{target}"  # noqa: S104 - as its configuration says
 
 
 def _free_port(address: str) -> int:

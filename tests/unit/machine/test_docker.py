@@ -120,7 +120,9 @@ def test_containers_as_docker_lists_and_describes_them(fake_docker: FakeDocker) 
     other = fake_docker.container("b", RUN_LABEL, "1")
     assert {Listed(node, "a", "", "dev"), Listed(other, "b", "1", "")} == set(docker.listed())
     (found,) = docker.described([node, "f" * 64])
-    assert DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, ("/mark:/kind/k8ssec-run:ro",), ("0" * 64,)) == found
+    assert (
+        DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, ("/mark:/kind/k8ssec-run:ro",), ("0" * 64,), "a") == found
+    )
     assert [] == docker.described([])
 
 
