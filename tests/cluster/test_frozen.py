@@ -16,17 +16,28 @@ import pytest
 
 from pytest_k8ssec.clusters import sweep
 from pytest_k8ssec.clusters.frozen import shelf
+from pytest_k8ssec.clusters.frozen.key import key_of
 from pytest_k8ssec.clusters.frozen.supply import Order, supply
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.machine import docker, tools
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.process import run as run_command
-from tests.cluster.harness import Machine, Place, assert_nothing_left
+from tests.cluster.harness import Place, assert_nothing_comes, everything
 
 PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END", re.DOTALL)
 EMBEDDED = re.compile(rb"client-key-data: (\S+)")
 CAS = {"/etc/kubernetes/pki/ca.key", "/etc/kubernetes/pki/etcd/ca.key", "/etc/kubernetes/pki/front-proxy-ca.key"}
+
+ASK_DNS = """
+import socket, sys
+name = b"".join(bytes([len(part)]) + part.encode() for part in "kubernetes.default.svc.cluster.local".split("."))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    asked.settimeout(2)
+    asked.sendto(bytes.fromhex("123401000001000000000000") + name + bytes.fromhex("0000010001"), (sys.argv[1], 53))
+    answer = asked.recv(512)
+print("answered" if answer[3] & 15 == 0 and answer[7] else "refused")
+"""
 
 TEST = """
 def test_it(cluster):
@@ -161,18 +172,37 @@ def test_kinds_own_commands_know_it(copies: tuple[KindCluster, KindCluster], tmp
     kind("load", "docker-image", "--nodes", copy.nodes[1].container, tools.probe_image().reference)
 
 
-def test_policies_are_enforced_and_dns_answers(copies: tuple[KindCluster, KindCluster]) -> None:
-    """By pods that are ready when the cluster is handed out."""
+def test_dns_answers_and_the_networks_pods_are_ready(copies: tuple[KindCluster, KindCluster]) -> None:
+    """From each node, by the address of the Service; whatever enforces policies runs on each node."""
     for copy in copies:
+        address = copy.api.get("/api/v1/namespaces/kube-system/services/kube-dns")["spec"]["clusterIP"]
+        for node in copy.nodes:
+            answer = copy.in_network_of(node, ["python3", "-c", ASK_DNS, address])
+            assert "answered" in answer.text, answer.errors
+        for daemons in copy.api.list("/apis/apps/v1/daemonsets"):
+            assert 2 == daemons["status"]["desiredNumberScheduled"]
         pods = copy.api.list("/api/v1/namespaces/kube-system/pods")
-        unready = [
-            pod["metadata"]["name"]
+        conditions = [
+            (each["type"], each["status"])
             for pod in pods
-            if {"type": "Ready", "status": "True"}.items() not in [each.items() for each in pod["status"]["conditions"]]
-            and "ownerReferences" in pod["metadata"]
-            and pod["metadata"]["ownerReferences"][0]["kind"] != "Node"
+            if pod["metadata"].get("ownerReferences", [{}])[0].get("kind") == "DaemonSet"
+            for each in pod["status"]["conditions"]
         ]
-        assert [] == unready
+        assert 4 == conditions.count(("Ready", "True"))
+
+
+def test_nodes_have_the_taints_of_a_new_cluster(copies: tuple[KindCluster, KindCluster]) -> None:
+    """Else pods would go where they would not go otherwise."""
+    for copy in copies:
+        taints = [node["spec"].get("taints") or [] for node in copy.api.list("/api/v1/nodes")]
+        keys = sorted(taint["key"] for each in taints for taint in each if taint["effect"] == "NoSchedule")
+        assert ["node-role.kubernetes.io/control-plane"] == keys
+
+
+def images(run: str) -> list[str]:
+    """The images that a run made of nodes."""
+    told = docker.docker("images", "--format", "{{.Repository}}:{{.Tag}}", shelf.REPOSITORY).text.split()
+    return [image for image in told if f"-{run}-" in image]
 
 
 @pytest.mark.parametrize("moment", ["freezing", "thawing"])
@@ -181,27 +211,27 @@ def test_a_kill_leaves_nothing(place: Place, untouched: None, moment: str) -> No
     label = f"k8ssec.dev/{secrets.token_hex(4)}"
     place.file("kind.yaml", f"kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- labels: {{{label}: x}}\n")
     place.file("test_it.py", TEST)
-    before = {entry.key for entry in shelf.entries()}
-    machine = Machine.now()
+    config = KindConfig.load(place.kind_config)
+    key = key_of(config, tool=tools.find_tool("kind"), node_image=tools.node_image(), probe_image=tools.probe_image())
     options = ("--k8ssec-kind-config", str(place.kind_config))
     try:
         killed = place.pytest(*options, environ={"K8SSEC_FRESH": "0"})
         killed.until(lambda: f"s  {moment} cluster" in killed.output, moment)
         killed.send(signal.SIGKILL)
         killed.end()
+        names, run = everything(place), place.run()
+        assert run is not None
         swept = place.k8ssec("sweep")
         assert 0 == swept.end(), swept.output
-        assert_nothing_left(place, [])
-        now = Machine.now()
-        assert machine.containers == now.containers
-        assert machine.volumes == now.volumes
-        made = [entry for entry in shelf.entries() if entry.key not in before]
-        assert (1 if moment == "thawing" else 0) == len(made)
-        assert 1 * len(made) == len(now.images - machine.images)
+        assert_nothing_comes(place, names)
+        volumes = {volume for each in run.made for volume in each.volumes}
+        assert volumes
+        assert not volumes & set(docker.docker("volume", "ls", "--quiet").text.split())
+        assert (1 if moment == "thawing" else 0) == len(images(run.run.id))
+        assert (moment == "thawing") == (shelf.take_from(key) is not None)
         again = place.pytest(*options, environ={"K8SSEC_FRESH": "0"})
         assert 0 == again.end(), again.output
         assert ("creating kind cluster" in again.output) == (moment == "freezing")
     finally:
-        for entry in shelf.entries():
-            if entry.key not in before:
-                shelf.remove(entry)
+        if entry := shelf.take_from(key):
+            shelf.remove(entry)

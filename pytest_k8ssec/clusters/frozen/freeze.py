@@ -30,6 +30,8 @@ TOKENS = "/api/v1/namespaces/kube-system/secrets"
 TOKEN_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - the type of a Secret
 _SECONDS = 180
 _KEPT_FIELDS = ("description", "auth-extra-groups", "usage-bootstrap-authentication", "usage-bootstrap-signing")
+_STRATEGIC = "application/strategic-merge-patch+json"
+_NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 _ROLE_LABEL = "io.x-k8s.kind.role"
 
 
@@ -53,6 +55,10 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Frozen
     }
     described = {each["Name"].removeprefix("/"): each for each in _inspected(cluster)}
     fixed = _fixed_ports(config)
+
+    side_by_side(lambda node: cluster.on_node(node, ["systemctl", "stop", "kubelet"]), *((n,) for n in cluster.nodes))
+    for node in cluster.nodes:
+        _mark_unready(cluster, node)
 
     def freeze(number: int, node: Node) -> FrozenNode:
         told = described[node.container]
@@ -84,6 +90,26 @@ def side_by_side(work: Callable[..., Any], *arguments: tuple[Any, ...]) -> list[
     with ThreadPoolExecutor(max_workers=max(1, len(arguments))) as pool:
         started = [pool.submit(work, *each) for each in arguments]
     return [each.result() for each in started]
+
+
+def _mark_unready(cluster: KindCluster, node: Node) -> None:
+    """Have the API say that a node is not ready, as that of a new cluster does at first.
+
+    A copy then places pods that need the network once its kubelets say that there is one. Before kube-proxy is there a
+    connection to a Service gets no answer, and whoever opened one, as CoreDNS does, waits half a minute for it.
+
+    Raises:
+        ClusterError: the API server refused.
+    """
+    path = f"/api/v1/nodes/{node.name}"
+    ready = {"type": "Ready", "status": "False", "reason": "K8ssecFrozen", "message": "this cluster was frozen"}
+    # All taints: a patch replaces the list.
+    taints = [*(cluster.api.get(path)["spec"].get("taints") or []), _NOT_READY]
+    for place, body in (
+        (f"{path}/status", {"status": {"conditions": [ready]}}),
+        (path, {"spec": {"taints": taints}}),
+    ):
+        cluster.api.call("PATCH", place, body=body, headers={"Content-Type": _STRATEGIC})
 
 
 def _forget_tokens(cluster: KindCluster) -> Iterator[Token]:

@@ -112,7 +112,8 @@ def _placed(bind: str, places: dict[str, str]) -> str:
 
 def _published(address: str, port: str, target: str) -> str:
     """As docker takes it. A port is chosen here, as kind does: one that docker chooses changes at each start."""
-    return f"{f'[{address}]' if ':' in address else address}:{port or _free_port(address)}:{target}"
+    place = f"[{address}]" if ":" in address else address
+    return f"{place or '0.0.0.0'}:{port or _free_port(address)}:{target}"  # noqa: S104 - as its configuration says
 
 
 def _free_port(address: str) -> int:
@@ -196,7 +197,7 @@ def _await_pods(cluster: KindCluster) -> None:
 
 
 def _wanted(cluster: KindCluster) -> Iterator[tuple[str, tuple[str, int]]]:
-    """Owner of pods, by its uid, to its name and how many pods it has where all is well."""
+    """Owner of pods, by its uid, to its name and how many pods it needs: each node's of a DaemonSet, one of others."""
     for plural, count in (("daemonsets", _scheduled), ("replicasets", _replicas)):
         for item in cluster.api.list(f"/apis/apps/v1/{plural}"):
             if number := count(item):
@@ -209,7 +210,7 @@ def _scheduled(daemons: dict[str, Any]) -> int:
 
 
 def _replicas(replicas: dict[str, Any]) -> int:
-    return int(replicas["spec"]["replicas"])
+    return min(1, int(replicas["spec"]["replicas"]))  # no Service leads to those that are not ready
 
 
 def _secret(token: Token) -> dict[str, Any]:

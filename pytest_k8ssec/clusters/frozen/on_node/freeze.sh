@@ -64,6 +64,7 @@ if [ -f "$pki/ca.key" ]; then
 fi
 rm -f /etc/kubernetes/bootstrap-kubelet.conf /kind/product_uuid /etc/machine-id
 
+rm -rf /etc/cni/net.d/* # a node has a network once its plugin says so, as in a new cluster
 mkdir -p /etc/systemd/system/kubelet.service.d
 cat >/etc/systemd/system/kubelet.service.d/20-k8ssec.conf <<'END'
 # A copy of a frozen node makes its keys while it starts (/kind/k8ssec/thaw.sh).

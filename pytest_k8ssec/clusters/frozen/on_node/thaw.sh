@@ -10,6 +10,7 @@ set -euo pipefail
 here=/kind/k8ssec
 snapshots=lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots
 pki=/etc/kubernetes/pki
+manifests=/etc/kubernetes/manifests
 
 first() { # the volume at /var is empty: what is in it comes from the image
   mkdir -p "$here/layers" /run/k8ssec-root
@@ -45,6 +46,9 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   rm "$here/made/kubelet.conf"
   mv "$here/made"/*.conf /etc/kubernetes/
   wait $certs
+  # These would ask an API server that knows no rights yet, be refused, and wait some seconds before they ask again.
+  mkdir -p "$here/later"
+  mv "$manifests"/kube-{controller-manager,scheduler}.yaml "$here/later/"
   take_up
   for name in $(cat "$here/workers"); do
     kubeadm kubeconfig user --config /kind/kubeadm.conf --client-name "system:node:$name" --org system:nodes \
@@ -53,6 +57,11 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   done
   rm -r "$here/made"
   touch "$here/renewed"
+  for _ in $(seq 150); do
+    kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 2s get --raw /readyz >/dev/null 2>&1 && break
+    sleep 0.2
+  done
+  mv "$here/later"/*.yaml "$manifests/"
 }
 
 follow() { # CONTROL_PLANE: a worker finds it, and gets its certificate from there
@@ -94,6 +103,7 @@ if [ "$stage" = first ]; then
   first
   exec /usr/local/bin/entrypoint /bin/bash "$0" second "$control_plane" "$@"
 fi
+[ -z "$(ls -A "$here/later" 2>/dev/null)" ] || mv "$here/later"/*.yaml "$manifests/" # it was stopped too early
 # In sessions of their own: init hangs up the console that this one has.
 if [ ! -f "$pki/ca.key" ]; then
   setsid --fork /bin/bash "$0" follow "$control_plane" </dev/null >>"$here/log" 2>&1
