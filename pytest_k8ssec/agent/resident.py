@@ -10,10 +10,10 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.evidence import Source
+from pytest_k8ssec.evidence import JSON, Source
 from pytest_k8ssec.machine.process import Completed
 
 _START_SECONDS = 20
@@ -67,7 +67,7 @@ class Resident:
         self._free = threading.Lock()
         self._session: Session | None = None
 
-    def ask(self, specification: Mapping[str, Any], deadline: float) -> Completed | None:
+    def ask(self, specification: Mapping[str, JSON], deadline: float) -> Completed | None:
         """Have the tasks of a specification done; None where it is busy with another one.
 
         Raises:
@@ -109,7 +109,7 @@ class Resident:
             self._session.close()
             self._session = None
 
-    def _asked(self, session: Session, specification: Mapping[str, Any], end: float) -> Completed | None:
+    def _asked(self, session: Session, specification: Mapping[str, JSON], end: float) -> Completed | None:
         """What it says, up to the line that tells the child's exit code; None where it ended without a word."""
         told = json.dumps({**specification, "stay": True}).encode()
         out, errors = bytearray(), bytearray()

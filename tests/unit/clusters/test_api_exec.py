@@ -117,7 +117,7 @@ def test_a_session_is_told_and_heard_in_turns(tmp_path: Path, monkeypatch: pytes
     """Whatever comes for the other channel while one is read, nothing waits for what has come already."""
     file = tmp_path / "kubeconfig"
     file.write_text(_KUBECONFIG)
-    monkeypatch.setattr(api, "WSClient", Talk)
+    monkeypatch.setattr(ws_client, "WSClient", Talk)
     session = api.KubeApi(file).session("web", "pod", ["sh"])
     assert session.alive
     heard = [session.hear(1)]
@@ -139,7 +139,7 @@ def test_a_session_that_breaks_is_a_broken_probe(tmp_path: Path, monkeypatch: py
         def update(self, timeout: float = 0) -> None:
             raise ConnectionResetError("gone")
 
-    monkeypatch.setattr(api, "WSClient", Broken)
+    monkeypatch.setattr(ws_client, "WSClient", Broken)
     session = api.KubeApi(file).session("web", "pod", ["sh"])
     assert not session.alive
     with pytest.raises(ProbeError, match="exec in pod web/pod: broke off: gone"):
