@@ -99,7 +99,7 @@ def test_input_mark_and_deadline_are_handed_on(scripted: Callable[[str], None]) 
     scripted(f'echo "$1 ${RUN_VARIABLE} $(cat)"')
     assert "exec 0f3c hello\n" == docker.docker("exec", stdin=b"hello", mark="0f3c").text
     scripted("sleep 60")
-    with pytest.raises(CommandError, match="no end"):
+    with pytest.raises(CommandError, match="did not end"):
         docker.docker("exec", deadline=0.2)
 
 
@@ -118,7 +118,8 @@ def test_containers_as_docker_lists_and_describes_them(fake_docker: FakeDocker) 
     other = fake_docker.container("b", RUN_LABEL, "1")
     assert {Listed(node, "a", "", "dev"), Listed(other, "b", "1", "")} == set(docker.listed())
     (found,) = docker.described([node, "f" * 64])
-    assert DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, ("/mark:/kind/k8ssec-run:ro",), ("0" * 64,)) == found
+    binds = ("/mark:/kind/k8ssec-run:ro",)
+    assert DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, binds, ("0" * 64,), hostname="a") == found
     assert [] == docker.described([])
 
 
