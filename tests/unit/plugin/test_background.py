@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec.catalogue.control import Control, control_of
+from pytest_k8ssec.catalogue.annotated import control_of
+from pytest_k8ssec.catalogue.control import Control
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.controls.id.token_revocation import test_id_token_revocation as id_token_revocation
 from pytest_k8ssec.controls.rbac.cluster_admin import test_rbac_cluster_admin as rbac_cluster_admin
