@@ -1,6 +1,7 @@
 """Every setting, once: command line > environment > ini > ``[tool.k8ssec]``, merged into one frozen object.
 
-The options, the ini names, the environment names and the table's keys are all made from one list, ``OPTIONS``. Nothing
+``resolve_settings`` reads and merges them; ``plugin/session`` and ``cli/setup`` call it with what pytest and the command
+were given. The options, the ini names, the environment names and the table's keys are all made from one list, ``OPTIONS``. Nothing
 here touches docker or the network, and nothing heavy is imported: each pytest run pays for it. For the
 same reason these are named tuples: a frozen data class costs each run ten times as much to define.
 """

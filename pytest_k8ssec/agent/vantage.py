@@ -1,4 +1,7 @@
-"""The places that tasks are sent from, and the one way to run the agent there: one exec, all tasks in it, JSON back."""
+"""The places that tasks are sent from, and the one way to run the agent there: one exec, all tasks in it, JSON back.
+
+A task of ``tasks``, such as ``Tcp``, goes through ``probe`` and ``ask`` to the program ``remote/agent.py``, which does it there.
+"""
 
 from __future__ import annotations
 

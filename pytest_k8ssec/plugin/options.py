@@ -1,4 +1,4 @@
-"""The plugin's options, and what it does as pytest begins and ends."""
+"""Declares the options, which ``session`` reads by ``settings``, and what the plugin does as pytest begins and ends."""
 
 from __future__ import annotations
 

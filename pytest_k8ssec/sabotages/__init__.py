@@ -1,1 +1,4 @@
-"""A sabotage breaks a cluster on purpose, proves that it did, and undoes it."""
+"""Puts the controls' sabotages in force, proves that they broke something, and undoes them.
+
+The sabotages themselves stand in the files of their controls; ``saboteur`` runs and undoes them, the others are what they use.
+"""

@@ -1,4 +1,7 @@
-"""Sabotage of a running cluster: put in force, proven, kept while tests run under it, undone."""
+"""Puts sabotages of a running cluster in force, keeps them while tests run under them, and undoes them: ``Saboteur.leave``.
+
+A sabotage is a generator that stands in its control's file: what comes before its ``yield`` breaks, what comes after undoes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent: one file of standard-library Python that is sent over exec and runs where an attacker would stand.
+"""The agent opens the connections: one file of standard-library Python, sent over exec, run where an attacker would stand.
 
 It reads a length line and a JSON specification from standard input, does all tasks at once with a bounded number of
 threads, and writes one JSON line for each task when it ends, then a closing line that repeats the run's nonce. Without
