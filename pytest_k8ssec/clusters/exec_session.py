@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -67,6 +68,8 @@ class ExecSession:
     def __init__(self, socket: WSClient, where: str) -> None:
         self._socket = socket
         self._where = where
+        # Whoever drops a session without closing it, as when its pod has gone, leaves no connection behind.
+        self._shut = weakref.finalize(self, _shut, socket)
 
     @property
     def alive(self) -> bool:
@@ -102,8 +105,12 @@ class ExecSession:
 
     def close(self) -> None:
         """End it: its standard input ends with the connection."""
-        with suppress(WebSocketException, OSError):
-            self._socket.sock.shutdown()
+        self._shut()
+
+
+def _shut(socket: WSClient) -> None:
+    with suppress(WebSocketException, OSError):
+        socket.sock.shutdown()
 
 
 def _write(socket: WSClient, data: bytes) -> None:
