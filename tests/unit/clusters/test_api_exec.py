@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,21 @@ def test_a_session_that_breaks_is_a_broken_probe(tmp_path: Path, monkeypatch: py
         session.tell(b"x")
     with pytest.raises(ProbeError, match="exec in pod web/pod: broke off: gone"):
         session.hear(1)
+
+
+def test_a_session_that_is_dropped_leaves_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by an agent whose pod has gone: nobody is left to close it."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(_KUBECONFIG)
+    shut: list[bool] = []
+
+    class Closing(Talk):
+        def shutdown(self) -> None:
+            shut.append(True)
+
+    monkeypatch.setattr(ws_client, "WSClient", Closing)
+    session = api.KubeApi(file).session("web", "pod", ["sh"])
+    assert not shut
+    del session
+    gc.collect()
+    assert [True] == shut
