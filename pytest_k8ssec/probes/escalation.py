@@ -28,9 +28,11 @@ _WEBSOCKET = {
     "Sec-WebSocket-Key": "azhzc2VjLWs4c3NlYy1rOA==", "Sec-WebSocket-Protocol": "v5.channel.k8s.io",
 }  # fmt: skip
 _COMMAND = {"command": "true", "stdout": "true"}
-_LACKING = re.compile(r'forbidden: (User "[^"]*" cannot \S+ (resource|path) |user "[^"]*" \(groups=)')
+_LACKING = re.compile(
+    r'(\S+ ("[^"]*" )?is )?forbidden: (User "[^"]*" cannot \S+ (resource|path) |user "[^"]*" \(groups=)'
+)
 """The authorizer's words, and those of RBAC's own check, which end ``is attempting to grant RBAC permissions not currently
-held``: with a long name that is cut off."""
+held``: with a long name that is cut off. They begin the message; a webhook or a policy may quote them further on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,7 @@ def lacks_the_right(answer: Evidence) -> bool:
 
     Any other 403 is admission's: behind it the right is there, and another object may be let in.
     """
-    return answer.status == 403 and _LACKING.search(answer.detail) is not None
+    return answer.status == 403 and _LACKING.match(answer.detail) is not None
 
 
 def _object(kind: str, version: str, **more: Any) -> dict[str, Any]:

@@ -205,6 +205,8 @@ def test_a_right_to_bind_one_role_is_enough() -> None:
         ('pods "k8ssec-no-such" is forbidden: violates PodSecurity "baseline:latest": privileged', REFUTED),
         ('admission webhook "validation.gatekeeper.sh" denied the request: [team] you must provide labels: {"team"}', UNKNOWN),
         ("pods \"k8ssec-no-such\" is forbidden: ValidatingAdmissionPolicy 'team' with binding 'team' denied request: no team", UNKNOWN),
+        ('admission webhook "relay" denied the request: pods is forbidden: User "relay" cannot create resource "pods"', UNKNOWN),
+        ("pods \"k8ssec-no-such\" is forbidden: ValidatingAdmissionPolicy 'a' denied request: forbidden: User \"a\" cannot get path ", UNKNOWN),
         ('pods "k8ssec-no-such" is forbidden: error looking up service account web/default: not found', UNKNOWN),
         ('pods is forbidden: User "system:serviceaccount:web:shop" cannot create resource "pods" in API group "" in the namespace "web"', REFUTED),
     ],

@@ -135,9 +135,10 @@ def test_a_role_that_is_there_may_be_changed_instead(resource: str) -> None:
         (_ESCALATING.replace("web", "w" * 63), Verdict.HELD),
         (_POLICY, Verdict.INCONCLUSIVE),
         (_WEBHOOK, Verdict.INCONCLUSIVE),
+        (f"{_WEBHOOK}: {_UNAUTHORIZED}", Verdict.INCONCLUSIVE),
         ("", Verdict.INCONCLUSIVE),
     ],
-    ids=["authorizer", "escalation", "cut-off", "policy", "webhook", "no-words"],
+    ids=["authorizer", "escalation", "cut-off", "policy", "webhook", "quoted", "no-words"],
 )
 def test_admission_is_no_lack_of_rights(message: str, expected: Verdict) -> None:
     """It may refuse a new binding to somebody who is cluster-admin already."""
