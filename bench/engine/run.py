@@ -15,7 +15,7 @@ from bench.engine.classes import policy_classes
 from bench.engine.compare import compared
 from bench.engine.scene import Scene, shared, single
 from bench.fetch import binary
-from bench.reachability.measured import measured
+from bench.reachability.measured import environment, measured
 
 OURS, THEIRS = "k8ssec", "cyclonus"
 MATCHER = "cyclonus-matcher"
@@ -67,7 +67,7 @@ def _measured(scene: Scene, folder: Path, repeats: int, tell: Callable[[str], No
     runs, found = [], None
     for _ in range(repeats):
         for tool, command in commands.items():
-            cost = measured(command, env=_environment(), stdin="", deadline=_SECONDS)
+            cost = measured(command, env=environment(), stdin="", deadline=_SECONDS)
             said = json.loads(cost.said)
             runs.append({
                 "tool": tool, **{each: round(said[each], 4) for each in ("seconds", "read_seconds", "cpu_seconds")},
@@ -85,7 +85,3 @@ def _measured(scene: Scene, folder: Path, repeats: int, tell: Callable[[str], No
         "policies": len(scene.policies), "classes": len(set(policy_classes(scene.policies, sources))),
         "cells": found.cells, "unmodelled": found.unmodelled, "different": found.different, "runs": runs,
     }  # fmt: skip
-
-
-def _environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "PYTHONPATH")}

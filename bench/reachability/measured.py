@@ -26,6 +26,11 @@ class Cost:
     """Standard output."""
 
 
+def environment() -> dict[str, str]:
+    """What an arm has of this process's environment: nothing that could change what it does."""
+    return {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "PYTHONPATH")}
+
+
 def measured(argv: Sequence[str], *, env: Mapping[str, str], stdin: str, deadline: float) -> Cost:
     """Run ``argv``, with ``stdin`` to read and ``env`` as its whole environment.
 

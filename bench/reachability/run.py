@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.reachability import cyclonus
 from bench.reachability.arm import ARMS
-from bench.reachability.measured import Cost, measured
+from bench.reachability.measured import Cost, environment, measured
 from bench.reachability.scene import REGISTRY, Stand
 from bench.reachability.size import Size
 
@@ -79,7 +78,7 @@ def _ours(tool: str, cluster: KindCluster, size: Size, stands: Sequence[Stand], 
         "timeout": _ONE_SECOND,
     }
     argv = [sys.executable, "-m", "bench.reachability.arm", tool]
-    cost = measured(argv, env=_environment(), stdin=json.dumps(plan), deadline=_SECONDS)
+    cost = measured(argv, env=environment(), stdin=json.dumps(plan), deadline=_SECONDS)
     said = json.loads(cost.said)
     cells: _Cells = {
         (source, target, port): {"open": True, "refused": False, "no-answer": False, "unreachable": False}.get(outcome)
@@ -130,7 +129,3 @@ def judged(
 def _cyclonus(cluster: KindCluster, size: Size, *, idle: bool = False) -> Cost:
     command = cyclonus.idle_command if idle else cyclonus.probe_command
     return measured(command(size, REGISTRY), env={"KUBECONFIG": str(cluster.kubeconfig)}, stdin="", deadline=_SECONDS)
-
-
-def _environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "PYTHONPATH")}

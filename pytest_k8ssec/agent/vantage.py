@@ -88,7 +88,7 @@ class Answer:
 
 
 def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
-    """Run all tasks from one place, in one exec, at once.
+    """Run all tasks from one place at once: by the agent that stays there, or by one exec.
 
     Returns:
         one answer a task, in the tasks' order.

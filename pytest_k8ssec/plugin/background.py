@@ -20,6 +20,7 @@ import pytest
 from pytest_k8ssec.catalogue.control import Control
 from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plugin import guard, session
+from pytest_k8ssec.plugin.judged import new_judge
 from pytest_k8ssec.verdict import Judge
 
 if TYPE_CHECKING:
@@ -179,12 +180,7 @@ def begin_apart(item: pytest.Function) -> None:
         waiting = [each for each in item.session.items if may_run_apart(each) and isinstance(each, pytest.Function)]
 
         def judge_for(control: Control, testbed: Testbed) -> Judge:
-            from pytest_k8ssec.stack.helm_releases import tell_unseen
-
-            made = Judge()
-            if control.subject == "stack" and "stack" in inspect.signature(control.function).parameters:
-                tell_unseen(made, testbed.stack, settings.allowed(control.id))
-            return made
+            return new_judge(control, inspect.signature(control.function).parameters, lambda: testbed.stack, settings)
 
         config.stash[_BACKGROUND] = Background(waiting, judge_for, settings.allowed)
     config.stash[_BACKGROUND].begin(held.base)

@@ -166,14 +166,12 @@ def judge(
     ``case.positive(what, evidence, succeeded=...)``.
     """
     from pytest_k8ssec.catalogue.annotated import control_of
-    from pytest_k8ssec.stack.helm_releases import tell_unseen
-    from pytest_k8ssec.verdict import Judge
+    from pytest_k8ssec.plugin.judged import new_judge
 
-    made, control = Judge(), control_of(request.function)
-    if control and control.subject == "stack" and "stack" in request.fixturenames:
-        allowed = request.config.stash[SETTINGS].allowed(control.id)
-        tell_unseen(made, request.getfixturevalue("stack"), allowed)
-    return made
+    settings = request.config.stash[SETTINGS]
+    return new_judge(
+        control_of(request.function), request.fixturenames, lambda: request.getfixturevalue("stack"), settings
+    )
 
 
 def _or_fail(make: Callable[[], _Made]) -> _Made:

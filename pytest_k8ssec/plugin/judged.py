@@ -1,4 +1,4 @@
-"""Which tests our judge decides on, and where their results are kept: all that is asked of a run without any."""
+"""Which tests our judge decides on, what judge each gets, and where results are kept: all that is asked of a run without any."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plugin import session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from pytest_k8ssec.catalogue.control import Control
     from pytest_k8ssec.reports.result import Result
-    from pytest_k8ssec.verdict import Verdict
+    from pytest_k8ssec.settings import Settings
+    from pytest_k8ssec.stack import Stack
+    from pytest_k8ssec.verdict import Judge, Verdict
 
 RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """Of an item: what came of its test."""
@@ -32,3 +37,20 @@ def judges(item: pytest.Item) -> bool:
 def stands_on_docker(item: pytest.Item) -> bool:
     """Whether a test works on a cluster that was made, or found, by this process."""
     return "k8ssec_testbed" in getattr(item, "fixturenames", ()) and session.begun_testbeds(item.config) is not None
+
+
+def new_judge(control: Control | None, needs: Container[str], stack: Callable[[], Stack], settings: Settings) -> Judge:
+    """A judge for a test, at its turn or in the background.
+
+    Args:
+        control: what the test is, None for a plain one.
+        needs: the names of the fixtures that the test uses.
+        stack: the stack; called only for a control that is about a stack and uses it.
+    """
+    from pytest_k8ssec.stack.helm_releases import tell_unseen
+    from pytest_k8ssec.verdict import Judge
+
+    made = Judge()
+    if control is not None and control.subject == "stack" and "stack" in needs:
+        tell_unseen(made, stack(), settings.allowed(control.id))
+    return made

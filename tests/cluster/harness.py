@@ -25,6 +25,12 @@ GRACE = 10
 LATE = 8
 """Seconds in which a container comes to be that docker was asked for before."""
 
+PLATFORM = (
+    "--k8ssec-config=platform:image={probe_image}",
+    "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",
+)
+"""What stacks/hardened and stacks/insecure have to be given; the variable BANK_KEY holds the secret."""
+
 ONE_NODE = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.harness import Place
+from tests.cluster.harness import PLATFORM, Place
 
 ROOT = Path(__file__).parents[2]
 BREACHED = {
@@ -54,8 +54,7 @@ def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
         "--pyargs",
         "pytest_k8ssec.controls",
         f"--k8ssec-stack={ROOT / 'stacks' / 'insecure'}",
-        "--k8ssec-config=platform:image={probe_image}",
-        "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",
+        *PLATFORM,
         "--k8ssec-report=report",
         environ={"BANK_KEY": key},
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.harness import Place
+from tests.cluster.harness import PLATFORM, Place
 
 REPOSITORY = Path(__file__).parents[2]
 STACK = REPOSITORY / "stacks" / "hardened"
@@ -26,8 +26,7 @@ def test_a_teams_control_notices_its_own_sabotage(place: Place) -> None:
         "-k",
         "rbac-payments-config and not beside",
         f"--k8ssec-stack={STACK}",
-        "--k8ssec-config=platform:image={probe_image}",
-        "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",
+        *PLATFORM,
         "--k8ssec-report=report",
         environ={"BANK_KEY": secrets.token_hex(16)},
     )

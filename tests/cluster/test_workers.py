@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.harness import Place
+from tests.cluster.harness import PLATFORM, Place
 
 STACK = Path(__file__).parents[2] / "stacks" / "hardened"
 
@@ -21,8 +21,7 @@ def test_two_workers_share_cluster_and_stack(place: Place) -> None:
         "-m",
         "api or blast or kubelet or net or node or rbac",
         f"--k8ssec-stack={STACK}",
-        "--k8ssec-config=platform:image={probe_image}",
-        "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",
+        *PLATFORM,
         "--k8ssec-report=report",
         environ={"BANK_KEY": secrets.token_hex(16)},
     )
