@@ -94,12 +94,20 @@ class Clusters:
             for sabotage in variant.members:
                 assert sabotage.mutate is not None
                 sabotage.mutate(config)
+        binary, probe = tools.find_tool("kind"), tools.probe_image()
+        node = tools.node_image(self._settings.node_image, self._settings.kubernetes_version)
+        if variant is None and not self._settings.fresh:
+            from pytest_k8ssec.clusters.frozen.supply import Order, supply
+
+            return supply(
+                Order(config, self._run, binary, node, probe, origin, self._name, self._progress, self.diagnostics)
+            )
         cluster = kind.create(
             config,
             self._run,
-            kind=tools.find_tool("kind"),
-            node_image=tools.node_image(self._settings.node_image, self._settings.kubernetes_version),
-            probe_image=tools.probe_image(),
+            kind=binary,
+            node_image=node,
+            probe_image=probe,
             origin=origin,
             variant=variant.name if variant else "",
             suffix=variant.name if variant else "",
