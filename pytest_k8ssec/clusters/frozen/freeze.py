@@ -32,6 +32,12 @@ _SECONDS = 180
 _KEPT_FIELDS = ("description", "auth-extra-groups", "usage-bootstrap-authentication", "usage-bootstrap-signing")
 _STRATEGIC = "application/strategic-merge-patch+json"
 _NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+_HOST_LABEL = "kubernetes.io/hostname"
+_KEPT_OF_POD = ("namespace", "generateName", "labels", "annotations", "ownerReferences")
+_STOP_CONTROLLERS = """
+crictl ps --quiet --name '^kube-(controller-manager|scheduler)$' |
+  xargs --no-run-if-empty crictl --timeout 60s stop --timeout 5
+"""
 _ROLE_LABEL = "io.x-k8s.kind.role"
 
 
@@ -57,8 +63,10 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Frozen
     fixed = _fixed_ports(config)
 
     side_by_side(lambda node: cluster.on_node(node, ["systemctl", "stop", "kubelet"]), *((n,) for n in cluster.nodes))
+    cluster.on_node(cluster.nodes[0], ["sh", "-c", _STOP_CONTROLLERS], deadline=_SECONDS)
     for node in cluster.nodes:
         _mark_unready(cluster, node)
+    _renew_pods(cluster)
 
     def freeze(number: int, node: Node) -> FrozenNode:
         told = described[node.container]
@@ -110,6 +118,36 @@ def _mark_unready(cluster: KindCluster, node: Node) -> None:
         (path, {"spec": {"taints": taints}}),
     ):
         cluster.api.call("PATCH", place, body=body, headers={"Content-Type": _STRATEGIC})
+
+
+def _renew_pods(cluster: KindCluster) -> None:
+    """Replace each pod by one that has not started yet, for the same node.
+
+    A copy's nodes then need not wait for controllers: pods of DaemonSets start as soon as the API server answers, the
+    network's among them. Others are placed once their node has a network: its kubelet would try too early, and then
+    pause longer and longer. On another node CoreDNS would wait for kube-router to find the way to the API server: 5 s.
+    Probes of readiness come each second in these pods, as a kubelet that has just started puts the first one off by up to
+    one period: DNS would be ready after up to 10 s more.
+
+    Raises:
+        ClusterError: the API server does not answer.
+    """
+    hosts = {
+        node["metadata"]["name"]: node["metadata"]["labels"][_HOST_LABEL] for node in cluster.api.list("/api/v1/nodes")
+    }
+    for pod in cluster.api.list("/api/v1/pods"):
+        meta, spec = pod["metadata"], pod["spec"]
+        cluster.api.delete(f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", grace=0)
+        owner = next(iter(meta.get("ownerReferences") or ()), {}).get("kind")
+        if owner == "ReplicaSet":
+            spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), _HOST_LABEL: hosts[spec.pop("nodeName")]}
+        elif owner != "DaemonSet":
+            continue
+        for container in spec["containers"]:
+            if "readinessProbe" in container:
+                container["readinessProbe"]["periodSeconds"] = 1
+        kept = {name: meta[name] for name in _KEPT_OF_POD if name in meta}
+        cluster.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": spec})
 
 
 def _forget_tokens(cluster: KindCluster) -> Iterator[Token]:

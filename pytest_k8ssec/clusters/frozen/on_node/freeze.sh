@@ -20,7 +20,7 @@ range() { # PREFIX: of keys, as etcd wants it; the end is the prefix with its la
 forget() { # what would be stale in a copy, or keep its controllers waiting
   # masterleases and the endpoints: this node's address; it may be another cluster's by then
   # leases: a controller waits until that of its predecessor has run out
-  for each in pods events certificatesigningrequests leases/kube-system masterleases peerserverleases \
+  for each in events certificatesigningrequests leases/kube-system masterleases peerserverleases \
     endpointslices services/endpoints; do
     etcd kv/deleterange "{$(range "/registry/$each/")}" >/dev/null
   done
@@ -40,8 +40,6 @@ stop() { # NAME SECONDS: the containers of that name, in order
 
 systemctl stop kubelet
 if [ -f "$pki/ca.key" ]; then
-  stop kube-controller-manager 5
-  stop kube-scheduler 5
   stop kube-apiserver 20
   forget "$1"
   stop etcd 20

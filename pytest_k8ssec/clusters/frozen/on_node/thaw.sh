@@ -57,9 +57,11 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   done
   rm -r "$here/made"
   touch "$here/renewed"
-  for _ in $(seq 150); do
-    kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 2s get --raw /readyz >/dev/null 2>&1 && break
-    sleep 0.2
+  # What they read first: the API server answers that once it knows who has what right.
+  first=/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication
+  for _ in $(seq 300); do
+    kubectl --kubeconfig /etc/kubernetes/controller-manager.conf --request-timeout 2s get --raw $first >/dev/null 2>&1 && break
+    sleep 0.1
   done
   mv "$here/later"/*.yaml "$manifests/"
 }
