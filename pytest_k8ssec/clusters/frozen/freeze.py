@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.clusters.frozen.shelf import REPOSITORY, FrozenCluster, FrozenNode, Token
+from pytest_k8ssec.clusters.frozen.variant import KUBEADM_FILE, KUBELET_FILE
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -61,6 +62,12 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Frozen
     }
     described = {each["Name"].removeprefix("/"): each for each in _inspected(cluster)}
     fixed = _fixed_ports(config)
+    texts = {
+        (node.name, file): cluster.on_node(node, ["cat", file]).text
+        for node in cluster.nodes
+        for file in (KUBELET_FILE, KUBEADM_FILE)
+        if node.control_plane or file == KUBELET_FILE
+    }
 
     side_by_side(lambda node: cluster.on_node(node, ["systemctl", "stop", "kubelet"]), *((n,) for n in cluster.nodes))
     cluster.on_node(cluster.nodes[0], ["sh", "-c", _STOP_CONTROLLERS], deadline=_SECONDS)
@@ -87,6 +94,8 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Frozen
             tuple(_options(told)),
             tuple(_binds(told, cluster)),
             tuple(_ports(told, fixed)),
+            kubelet=texts[node.name, KUBELET_FILE],
+            kubeadm=texts.get((node.name, KUBEADM_FILE), ""),
         )
 
     nodes = side_by_side(freeze, *enumerate(cluster.nodes))
@@ -138,7 +147,7 @@ def _renew_pods(cluster: KindCluster) -> None:
     for pod in cluster.api.list("/api/v1/pods"):
         meta, spec = pod["metadata"], pod["spec"]
         cluster.api.delete(f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", grace=0)
-        owner = next(iter(meta.get("ownerReferences") or ()), {}).get("kind")
+        owner = next((each["kind"] for each in meta.get("ownerReferences") or ()), "")
         if owner == "ReplicaSet":
             spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), _HOST_LABEL: hosts[spec.pop("nodeName")]}
         elif owner != "DaemonSet":

@@ -24,7 +24,7 @@ REPOSITORY = "k8ssec/frozen"
 """Every image of an entry is called so."""
 TEMPLATE_PREFIX = "k8ssec-frozen-"
 """So begins the name of a cluster that is made to be frozen, and with it those of its nodes, also in each copy."""
-_FORMAT = 1
+_FORMAT = 2
 OLDEST_SECONDS = 30 * 86400
 """After that long an entry is made anew: certificates of a cluster last a year, and what is old is seldom what was meant."""
 LIMIT_VARIABLE = "K8SSEC_FROZEN_MB"
@@ -56,6 +56,10 @@ class FrozenNode:
     """What is mounted; a path that begins with ``@`` is a place of the run that thaws."""
     ports: tuple[tuple[str, str, str], ...]
     """Published ports: address of this machine, its port ("" for any that is free), port of the node."""
+    kubelet: str
+    """Its KubeletConfiguration, YAML."""
+    kubeadm: str
+    """The control plane's configuration of kubeadm, YAML documents; "" for workers."""
 
 
 @dataclass(frozen=True, slots=True)

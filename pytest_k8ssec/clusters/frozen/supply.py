@@ -13,6 +13,7 @@ from pytest_k8ssec.clusters.frozen.freeze import freeze_cluster
 from pytest_k8ssec.clusters.frozen.key import key_of, why_not
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
 from pytest_k8ssec.clusters.frozen.thaw import thaw_cluster
+from pytest_k8ssec.clusters.frozen.variant import CannotThaw, Variant, variant_of
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError
@@ -38,46 +39,60 @@ class Order:
     name: str
     progress: Tell
     logs: Path | None = None
+    variant: str = ""
+    intact: KindConfig | None = None
+    """The configuration that ``config`` was before a sabotage changed it; None where it is no variant."""
 
 
-def supply(order: Order) -> KindCluster:
+def supply(order: Order, *, fresh: bool = False) -> KindCluster:
     """A cluster that is ready. Where it can't be frozen or thawed that is told in one line, and kind makes it.
+
+    Args:
+        fresh: have kind make it in any case.
 
     Raises:
         ClusterError: as for :func:`kind.create`.
     """
+    if fresh:
+        return _by_kind(order)
+    intact = order.intact or order.config
     try:
-        why = why_not(order.config)
+        why = why_not(intact)
         if not why:
-            key = key_of(order.config, tool=order.kind, node_image=order.node_image, probe_image=order.probe_image)
+            key = key_of(intact, tool=order.kind, node_image=order.node_image, probe_image=order.probe_image)
+            changes = variant_of(intact, order.config)
             why = shelf.failure(key)
     except docker.DaemonGone:
         raise
-    except (K8ssecError, OSError) as error:
+    except (CannotThaw, K8ssecError, OSError) as error:
         why = _one_line(error)
     if why:
         order.progress(f"{_NOT}: {why}")
         return _by_kind(order)
-    cluster = _thawed(order, key)
-    if cluster is None and _freeze(order, key):
-        cluster = _thawed(order, key, just_frozen=True)
+    cluster = _thawed(order, key, changes)
+    if cluster is None and not order.intact and _freeze(order, key):
+        cluster = _thawed(order, key, changes, just_frozen=True)
     return cluster or _by_kind(order)
 
 
 def _by_kind(order: Order) -> KindCluster:
     return making.create(
         order.config, order.owner, kind=order.kind, node_image=order.node_image, probe_image=order.probe_image,
-        origin=order.origin, kept_name=order.name, progress=order.progress, logs=order.logs,
+        variant=order.variant, suffix=order.variant, origin=order.origin, kept_name=order.name,
+        progress=order.progress, logs=order.logs,
     )  # fmt: skip
 
 
-def _thawed(order: Order, key: str, *, just_frozen: bool = False) -> KindCluster | None:
-    """A copy of the entry of a key, None where there is none, or it does not get ready: it is removed then.
+def _thawed(order: Order, key: str, changes: Variant, *, just_frozen: bool = False) -> KindCluster | None:
+    """A copy of the entry of a key, None where there is none, or it does not get ready.
+
+    An entry whose unchanged copy does not get ready is removed.
 
     Args:
         just_frozen: whether a failure would be the same with one that is made anew; it is remembered for a day then.
     """
-    name = order.name or order.owner.name()
+    name = order.name or order.owner.name(order.variant)
+    what = f", {order.variant}" if order.variant else ""
     try:
         with shelf.using(key):
             entry = shelf.take_from(key)
@@ -85,16 +100,21 @@ def _thawed(order: Order, key: str, *, just_frozen: bool = False) -> KindCluster
                 return None
             if docker.of_cluster(name):
                 return None  # kind says what there is to say
-            order.progress(f"thawing cluster {name} ({order.config.node_count} nodes)")
+            order.progress(f"thawing cluster {name} ({order.config.node_count} nodes{what})")
             started = time.monotonic()
             try:
                 cluster = thaw_cluster(
-                    entry, order.config.copy(), order.owner, name=name, workdir=order.owner.folder("cluster"),
+                    entry, order.config.copy(), order.owner, name=name,
+                    workdir=order.owner.folder("-".join(filter(None, ("cluster", order.variant)))),
                     kind=order.kind, probe_image=order.probe_image, origin=order.origin,
+                    variant=order.variant, changes=changes,
                 )  # fmt: skip
             except (ClusterError, CommandError) as error:
                 if isinstance(error, docker.DaemonGone):
                     raise
+                if order.variant:
+                    order.progress(f"a changed copy does not get ready, so kind makes the cluster: {_one_line(error)}")
+                    return None
                 if just_frozen:
                     shelf.put_failure(key, _one_line(error))
                 order.progress(f"the frozen cluster does not get ready, so it is made anew: {_one_line(error)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import socket
+import tarfile
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,7 @@ from pytest_k8ssec.clusters.frozen.freeze import (
     side_by_side,
 )
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster, FrozenNode, Token
+from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
 from pytest_k8ssec.clusters.kind import KindCluster, write_kubeconfig
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError
@@ -48,25 +51,30 @@ def thaw_cluster(
     kind: Tool,
     probe_image: Image,
     origin: Literal["packaged", "user"],
+    variant: str = "",
+    changes: Variant = UNCHANGED,
 ) -> KindCluster:
     """Make a cluster of an entry, and wait until its nodes and what runs on them are ready.
 
     Args:
-        entry: of a cluster that ``config`` describes; its lock is held.
+        entry: of a cluster that ``config`` describes but for ``changes``; its lock is held.
         owner: the run whose ledger has each container before it starts.
         name: the cluster's.
         workdir: private and empty; what is mounted into the nodes comes from there.
+        variant: name of the sabotage that ``config`` carries, "" for none.
 
     Raises:
         ClusterError, CommandError: it does not get ready; nothing is left behind then.
     """
     config.write(workdir, name)
-    cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, "", probe_image, owner)
+    cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, variant, probe_image, owner)
     attend(owner)
     owner.will_create("cluster", name)
     plane = f"{name}-{entry.nodes[0].suffix}"
     try:
         made = side_by_side(lambda node: _create(node, cluster, plane), *((node,) for node in entry.nodes))
+        for container, node in zip(made, entry.nodes, strict=True):
+            _change(container, dict(changes.files(node)))
         docker.docker("start", *made, deadline=_SECONDS)
         _hand_over(plane, [(node.name, f"{name}-{node.suffix}") for node in entry.nodes[1:]])
         write_kubeconfig(cluster, kind)
@@ -101,6 +109,19 @@ def _create(node: FrozenNode, cluster: KindCluster, plane: str) -> str:
     ).text.strip()  # fmt: skip
     run.made(docker.described([made]))
     return made
+
+
+def _change(container: str, files: dict[str, str]) -> None:
+    """Lay files into a node that has not started, for thaw.sh to put in their places."""
+    if not files:
+        return
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        for place, text in files.items():
+            entry = tarfile.TarInfo(f"changed{place}")
+            entry.size, entry.mode = len(text.encode()), 0o600
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    docker.docker("cp", "-", f"{container}:{PLACE}", stdin=written.getvalue())
 
 
 def _placed(bind: str, places: dict[str, str]) -> str:

@@ -20,7 +20,7 @@ def put_entry(docker: FakeDocker, key: str, *, size: int = 1, old: float = 0) ->
     docker.image(tag, identity)
     node = FrozenNode(
         f"{key}-control-plane", "control-plane", "control-plane", tag, identity, "machine", ("--tty",),
-        ("@mark:/kind/k8ssec-run:ro",), (("127.0.0.1", "", "6443/tcp"),),
+        ("@mark:/kind/k8ssec-run:ro",), (("127.0.0.1", "", "6443/tcp"),), "kind: KubeletConfiguration\n", "",
     )  # fmt: skip
     entry = FrozenCluster(key, time.time() - old, (node,), (Token(public=True, fields={"description": "d"}),), size)
     shelf.put(entry)

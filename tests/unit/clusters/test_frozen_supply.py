@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from pytest_k8ssec.clusters import kind
 from pytest_k8ssec.clusters.frozen import shelf, supply
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
+from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError
 from pytest_k8ssec.machine import docker
@@ -30,6 +32,7 @@ class Workshop:
         self.done: list[str] = []
         self.said: list[str] = []
         self.fails: dict[str, Exception] = {}
+        self.changes = UNCHANGED
         self._fake = fake
 
     def _do(self, what: str) -> None:
@@ -41,7 +44,7 @@ class Workshop:
         """What kind makes: a template, or the run's own cluster."""
         what = "template" if suffix == "template" else "kind"
         self._do(what)
-        assert kept_name == (f"k8ssec-frozen-{KEY[:8]}" if what == "template" else "dev")
+        assert kept_name == (f"k8ssec-frozen-{KEY[:8]}" if what == "template" else "" if suffix else "dev")
         return SimpleNamespace(made=what, close=lambda: self.done.append(f"{what} removed"))
 
     def freeze(self, *_: object) -> FrozenCluster:
@@ -49,9 +52,10 @@ class Workshop:
         self._do("freeze")
         return put_entry(self._fake, KEY)
 
-    def thaw(self, *_: object, **__: object) -> Any:
+    def thaw(self, *_: object, changes: Variant, **__: object) -> Any:
         """A copy."""
         self._do("thaw")
+        self.changes = changes
         return SimpleNamespace(made="thaw")
 
 
@@ -91,6 +95,46 @@ def test_the_first_run_freezes_and_the_second_thaws(workshop: Workshop, order: s
     assert ["thaw"] == workshop.done[4:]
 
 
+@pytest.fixture
+def sabotaged(order: supply.Order) -> supply.Order:
+    """For a variant of that cluster."""
+    config = order.config.copy()
+    config.kubelet(readOnlyPort=10255)
+    return replace(order, config=config, variant="read-only-port", intact=order.config, name="")
+
+
+def test_a_variant_is_a_changed_copy_of_the_intact_cluster(
+    workshop: Workshop, sabotaged: supply.Order, fake_docker: FakeDocker
+) -> None:
+    """What changes is handed to the copy; the entry stays whatever becomes of it."""
+    put_entry(fake_docker, KEY)
+    assert "thaw" == made(sabotaged)
+    assert ({"kind": "KubeletConfiguration", "readOnlyPort": 10255},) == workshop.changes.patches
+    workshop.fails["thaw"] = ClusterError("cluster dev: nodes not ready")
+    assert "kind" == made(sabotaged)
+    assert "a changed copy does not get ready, so kind makes the cluster: cluster dev: nodes not ready" in workshop.said
+    assert shelf.take_from(KEY) is not None
+
+
+def test_a_variant_is_made_by_kind_where_nothing_is_frozen_or_it_differs_in_more(
+    workshop: Workshop, sabotaged: supply.Order, fake_docker: FakeDocker
+) -> None:
+    """A template would cost more than it brings to this one cluster."""
+    assert "kind" == made(sabotaged)
+    assert ["kind"] == workshop.done
+    put_entry(fake_docker, KEY)
+    sabotaged.config.document["networking"] = {"apiServerAddress": "0.0.0.0"}
+    assert "kind" == made(sabotaged)
+    assert workshop.said[-1].endswith("so kind makes it: `networking` of its kind configuration differs")
+
+
+def test_a_fresh_cluster_is_made_by_kind(workshop: Workshop, order: supply.Order, fake_docker: FakeDocker) -> None:
+    """Also where there is a frozen one."""
+    put_entry(fake_docker, KEY)
+    supply.supply(order, fresh=True)
+    assert ["kind"] == workshop.done
+
+
 def test_one_that_does_not_get_ready_is_made_anew(
     workshop: Workshop, order: supply.Order, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,9 +143,9 @@ def test_one_that_does_not_get_ready_is_made_anew(
     workshop.fails["thaw"] = ClusterError("cluster dev: nodes not ready")
     thaw = workshop.thaw
 
-    def once(*_: object, **__: object) -> Any:
+    def once(*_: object, changes: Variant, **__: object) -> Any:
         try:
-            return thaw()
+            return thaw(changes=changes)
         finally:
             workshop.fails.clear()
 

@@ -22,6 +22,7 @@ first() { # the volume at /var is empty: what is in it comes from the image
     for place in "/run/k8ssec-root/var/$snapshots"/*; do
       ln -s "$here/layers/${place##*/}" "/var/$snapshots/"
     done
+    [ ! -e "$here/changed" ] || cp --recursive "$here/changed/." / # a sabotage of the configuration
     touch "$here/filled"
   fi
   mount --bind "/run/k8ssec-root/var/$snapshots" "$here/layers"
@@ -46,6 +47,10 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   rm "$here/made/kubelet.conf"
   mv "$here/made"/*.conf /etc/kubernetes/
   wait $certs
+  if [ -e "$here/changed/kind/kubeadm.conf" ]; then
+    kubeadm init phase control-plane all --config /kind/kubeadm.conf
+    kubeadm init phase etcd local --config /kind/kubeadm.conf
+  fi
   # These would ask an API server that knows no rights yet, be refused, and wait some seconds before they ask again.
   mkdir -p "$here/later"
   mv "$manifests"/kube-{controller-manager,scheduler}.yaml "$here/later/"
@@ -64,6 +69,7 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
     sleep 0.1
   done
   mv "$here/later"/*.yaml "$manifests/"
+  [ ! -e "$here/changed/kind/kubeadm.conf" ] || kubeadm init phase upload-config all --config /kind/kubeadm.conf
 }
 
 follow() { # CONTROL_PLANE: a worker finds it, and gets its certificate from there
