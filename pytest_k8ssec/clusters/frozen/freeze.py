@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_k8ssec.clusters.frozen.shelf import REPOSITORY, FrozenCluster, FrozenNode, Token
 from pytest_k8ssec.clusters.frozen.variant import KUBEADM_FILE, KUBELET_FILE
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -31,7 +32,6 @@ TOKENS = "/api/v1/namespaces/kube-system/secrets"
 TOKEN_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - the type of a Secret
 _SECONDS = 180
 _KEPT_FIELDS = ("description", "auth-extra-groups", "usage-bootstrap-authentication", "usage-bootstrap-signing")
-_STRATEGIC = "application/strategic-merge-patch+json"
 _NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 _HOST_LABEL = "kubernetes.io/hostname"
 _KEPT_OF_POD = ("namespace", "generateName", "labels", "annotations", "ownerReferences")
@@ -110,23 +110,23 @@ def side_by_side(work: Callable[..., Any], *arguments: tuple[Any, ...]) -> list[
 
 
 def _mark_unready(cluster: KindCluster, node: Node) -> None:
-    """Have the API say that a node is not ready, as that of a new cluster does at first.
+    """Have the API say of a node what it says of one that just joined: it is not ready, and has no address yet.
 
     A copy then places pods that need the network once its kubelets say that there is one. Before kube-proxy is there a
-    connection to a Service gets no answer, and whoever opened one, as CoreDNS does, waits half a minute for it.
+    connection to a Service gets no answer, and whoever opened one, as CoreDNS does, waits half a minute for it. And a
+    kubelet asks for its serving certificate with the addresses that it finds here: those of the frozen cluster, else.
 
     Raises:
         ClusterError: the API server refused.
     """
     path = f"/api/v1/nodes/{node.name}"
     ready = {"type": "Ready", "status": "False", "reason": "K8ssecFrozen", "message": "this cluster was frozen"}
-    # All taints: a patch replaces the list.
     taints = [*(cluster.api.get(path)["spec"].get("taints") or []), _NOT_READY]
     for place, body in (
-        (f"{path}/status", {"status": {"conditions": [ready]}}),
+        (f"{path}/status", {"status": {"conditions": [ready], "addresses": []}}),
         (path, {"spec": {"taints": taints}}),
     ):
-        cluster.api.call("PATCH", place, body=body, headers={"Content-Type": _STRATEGIC})
+        cluster.api.call("PATCH", place, body=body, headers=MERGE_PATCH)
 
 
 def _renew_pods(cluster: KindCluster) -> None:
