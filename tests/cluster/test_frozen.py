@@ -10,6 +10,7 @@ import secrets
 import signal
 import tarfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,7 @@ def test_a_service_account_of_one_is_nobody_in_the_other(copies: tuple[KindClust
 
 
 def test_nothing_of_the_frozen_one_is_left(copies: tuple[KindCluster, KindCluster]) -> None:
-    """No bootstrap token, no other address of the API server, no request of its kubelets, and its pods are new."""
+    """No bootstrap token, no other address of the API server, and no pod that ran before."""
     for copy in copies:
         assert [] == copy.api.list(
             "/api/v1/namespaces/kube-system/secrets", fieldSelector="type=bootstrap.kubernetes.io/token"
@@ -142,8 +143,21 @@ def test_nothing_of_the_frozen_one_is_left(copies: tuple[KindCluster, KindCluste
         assert [[copy.nodes[0].address]] == [each["addresses"] for each in slice_["endpoints"]]
         served = {node.container for node in copy.nodes}
         assert len(served) == 2
-    pods = [{pod["metadata"]["uid"] for pod in copy.api.list("/api/v1/pods")} for copy in copies]
-    assert not pods[0] & pods[1]
+        began = datetime.fromisoformat(
+            docker.docker("inspect", "--format", "{{.Created}}", copy.nodes[0].container).text.strip()
+        )
+        for pod in copy.api.list("/api/v1/pods"):
+            assert datetime.fromisoformat(pod["status"]["startTime"]) >= began.replace(microsecond=0)
+            assert 0 == sum(each["restartCount"] for each in pod["status"]["containerStatuses"])
+
+
+def test_kubelets_serve_with_certificates_for_their_own_addresses(copies: tuple[KindCluster, KindCluster]) -> None:
+    """They asked for them before the API said anything of the copy's addresses."""
+    for copy in copies:
+        for node in copy.nodes:
+            file = "/var/lib/kubelet/pki/kubelet-server-current.pem"
+            told = copy.on_node(node, ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", file]).text
+            assert f"IP Address:{node.address}" in told, told
 
 
 def test_an_image_of_it_holds_the_keys_of_the_cas_only(copies: tuple[KindCluster, KindCluster]) -> None:
