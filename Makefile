@@ -92,6 +92,10 @@ bench-engine: venv ## what policies should give, cyclonus' matcher beside ours: 
 bench-reachability: tools ## cyclonus beside ours on the same pods: docs/explanation/reachability-bench.md; PODS="9 25": those sizes
 	@$(BIN)/python -m bench.reachability $(if $(PODS),--pods $(PODS)) $(if $(REPEATS),--repeats $(REPEATS))
 
+.PHONY: bench-speed
+bench-speed: tools ## how long a run takes: docs/explanation/speed-bench.md; ONLY="clusters demos": those parts
+	@$(BIN)/python -m bench.speed $(if $(ONLY),--only $(ONLY)) $(if $(REPEATS),--repeats $(REPEATS))
+
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, documentation up to date
 	@$(BIN)/ruff check .

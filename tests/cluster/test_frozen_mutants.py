@@ -73,7 +73,6 @@ def judged(place: Place, packs: Sequence[Pack], *, fresh: bool) -> tuple[Verdict
 def test_a_changed_copy_is_judged_as_a_cluster_that_kind_made(place: Place) -> None:
     """The same verdict of each control: those that must notice, those that must not, and on the intact cluster."""
     packs = drawn()
-    print(f"seed {SEED}: {', '.join(each.name for each in packs)}")
     frozen, said = judged(place, packs, fresh=False)
     for pack in packs:
         assert f"2 nodes, {pack.name})" in said, said
