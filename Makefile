@@ -71,6 +71,10 @@ test-sabotage: tools ## each control intact, sabotaged and restored, on real clu
 test-kills: tools ## kill -9 at random moments beside things of the user's; KILLS=30 by default, SEED=123: those moments
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_KILLS=$(or $(KILLS),30) K8SSEC_KILLS_SEED=$(SEED) $(BIN)/pytest tests/cluster/test_kills.py
 
+.PHONY: test-mutants
+test-mutants: tools ## frozen copies under each sabotage of the configuration, beside clusters made by kind
+	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_MUTANTS=all $(BIN)/pytest tests/cluster/test_frozen_mutants.py
+
 .PHONY: matrix
 matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
 	@$(KEY) $(CONTROLS) --k8ssec-sabotage $(if $(K),-k "$(K)",--k8ssec-packed) --k8ssec-resume \
@@ -87,6 +91,10 @@ bench-engine: venv ## what policies should give, cyclonus' matcher beside ours: 
 .PHONY: bench-reachability
 bench-reachability: tools ## cyclonus beside ours on the same pods: docs/explanation/reachability-bench.md; PODS="9 25": those sizes
 	@$(BIN)/python -m bench.reachability $(if $(PODS),--pods $(PODS)) $(if $(REPEATS),--repeats $(REPEATS))
+
+.PHONY: bench-speed
+bench-speed: tools ## how long a run takes: docs/explanation/speed-bench.md; ONLY="clusters demos": those parts
+	@$(BIN)/python -m bench.speed $(if $(ONLY),--only $(ONLY)) $(if $(REPEATS),--repeats $(REPEATS))
 
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, documentation up to date

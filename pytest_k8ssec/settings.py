@@ -27,6 +27,8 @@ class Settings(NamedTuple):
     """All settings of one run. Paths are absolute; None means "not given"."""
 
     cluster: str | None = None
+    fresh: bool = False
+    """Whether kind makes the cluster, though a frozen one like it is there."""
     kind_config: Path | None = None
     node_image: str | None = None
     kubernetes_version: str | None = None
@@ -110,6 +112,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("secret", "pairs", "KEY=ENVVAR", "a secret config value of the stack, from an environment variable"),
     Option("allow_provider", "pairs", "NAME=REASON", "a provider other than Kubernetes, which acts for real (aws)"),
     Option("cluster", "text", "NAME", "an existing kind cluster (default: an ephemeral one)"),
+    Option("fresh", "flag", "", "have kind make the cluster, instead of thawing a frozen one like it"),
     Option("kind_config", "path", "FILE", "kind configuration (default: kind.yaml beside Pulumi.yaml, else hardened)"),
     Option("node_image", "text", "IMAGE", "image of the cluster's nodes"),
     Option("kubernetes_version", "text", "VERSION", "Kubernetes version, chooses the node image (1.36 or v1.36.3)"),

@@ -57,7 +57,8 @@ class Scene:
 
     def short(self, node: str) -> str:
         """A node's name without the cluster's."""
-        return node.removeprefix(f"{self.cluster.name}-")
+        shorts = {each.name: each.short for each in self.cluster.nodes}
+        return shorts.get(node) or node.removeprefix(f"{self.cluster.name}-")
 
     def secrets(self, namespace: str) -> tuple[Vertex, ...]:
         """The Secrets of a namespace, by their metadata alone."""

@@ -144,8 +144,8 @@ def _removed(done: Swept) -> str:
 def _row(entry: Recorded, silence: str) -> tuple[str, str, str, str]:
     """One line of the list; ``silence`` stands for the containers, where docker does not tell them."""
     state = f"running (process {entry.pid})" if entry.alive else "kept" if entry.kept else "dead"
-    age = _age(time.time() - entry.started) if entry.started else "?"
-    return entry.run.id, state, age, silence or _containers(entry)
+    old = age(time.time() - entry.started) if entry.started else "?"
+    return entry.run.id, state, old, silence or _containers(entry)
 
 
 def _containers(entry: Recorded) -> str:
@@ -157,7 +157,8 @@ def _containers(entry: Recorded) -> str:
         return f"not known: {error.message}"
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Seconds as a person says them: ``5m``, ``3d``."""
     for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
             return f"{seconds // size:.0f}{letter}"

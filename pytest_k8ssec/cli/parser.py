@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_k8ssec.settings import OPTIONS
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 UP_OPTIONS = (
-    "kind_config", "stack", "stack_name", "config_file", "config", "secret", "allow_provider", "node_image",
+    "fresh", "kind_config", "stack", "stack_name", "config_file", "config", "secret", "allow_provider", "node_image",
     "kubernetes_version", "diagnostics",
 )  # fmt: skip
 """Settings that ``up`` takes: those of the plugin, under the same names."""
@@ -121,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     _down(commands)
     _list(commands)
     _sweep(commands)
+    _cache(commands)
     _reach(commands)
     _blast(commands)
     return top
@@ -157,14 +158,12 @@ def _settings(made: argparse.ArgumentParser, names: Collection[str]) -> None:
     """The plugin's settings, under the same names."""
     for option in OPTIONS:
         if option.name in names:
-            action = "append" if option.repeatable else "store"
+            taken: dict[str, Any] = {"action": "append" if option.repeatable else "store", "metavar": option.metavar}
+            if option.kind == "flag":
+                taken = {"action": "store_const", "const": True}
             # As pytest spells it too: that is how errors name it. One dest, so the hidden one must not set a default.
-            made.add_argument(
-                f"--{option.key}", dest=option.ini, action=action, metavar=option.metavar, help=option.help
-            )
-            made.add_argument(
-                option.flag, dest=option.ini, action=action, default=argparse.SUPPRESS, help=argparse.SUPPRESS
-            )
+            made.add_argument(f"--{option.key}", dest=option.ini, help=option.help, **taken)
+            made.add_argument(option.flag, dest=option.ini, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **taken)
 
 
 def _reach(commands: Subparsers) -> None:
@@ -230,6 +229,24 @@ def _sweep(commands: Subparsers) -> None:
         "",
     )  # fmt: skip
     made.set_defaults(run=_later("clusters", "sweep_dead"))
+
+
+def _cache(commands: Subparsers) -> None:
+    made = _command(
+        commands, "cache", "list or remove frozen clusters",
+        "A cluster that was made for a run is frozen, and thawed for later ones. List what there is, or remove it: what is "
+        "in use stays, and what is asked for again is made anew. Tools and other images are not touched.",
+        "examples:\n  k8ssec cache\n  k8ssec cache clear\n",
+    )  # fmt: skip
+    made.add_argument(
+        "what",
+        nargs="?",
+        metavar="list|clear",
+        choices=("list", "clear"),
+        default="list",
+        help="list (default) or clear",
+    )
+    made.set_defaults(run=_later("cache", "cache"))
 
 
 def _command(commands: Subparsers, name: str, short: str, description: str, epilog: str) -> argparse.ArgumentParser:

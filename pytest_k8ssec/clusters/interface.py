@@ -22,6 +22,8 @@ class Node:
     control_plane: bool
     container: str = ""
     """The docker container that is this node, "" where there is none (no node access)."""
+    short: str = ""
+    """What is the same in every run, as ``control-plane``: kind's name of it without the cluster's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,13 +63,19 @@ class KindCluster:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, control plane first."""
-        containers = {each.name for each in docker.of_cluster(self.name)}
+        # By host name, not by container name: a cluster that was thawed has the node names of the one that was frozen.
+        containers = {
+            each.hostname or each.name: each.name
+            for each in docker.described(one.id for one in docker.of_cluster(self.name))
+        }
         found = []
         for item in self.api.list("/api/v1/nodes"):
             name = item["metadata"]["name"]
             address = next(a["address"] for a in item["status"]["addresses"] if a["type"] == "InternalIP")
             labels = item["metadata"].get("labels", {})
-            found.append(Node(name, address, _CONTROL_PLANE in labels, name if name in containers else ""))
+            container = containers.get(name, "")
+            short = (container or name).removeprefix(f"{self.name}-")
+            found.append(Node(name, address, _CONTROL_PLANE in labels, container, short))
         return tuple(sorted(found, key=lambda node: (not node.control_plane, node.name)))
 
     @cached_property
@@ -177,7 +183,7 @@ class KindCluster:
             "inspect",
             "--format",
             "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}",
-            self.nodes[0].name,
+            self.nodes[0].container,
         )
         return names.text.split()[0]
 
@@ -268,12 +274,22 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
         )
     workdir = owner.folder("cluster")
     kubeconfig = workdir / "kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(_kind(kind, "get", "kubeconfig", "--name", name, deadline=20, what="kind").text)
     cluster = KindCluster(name, kubeconfig, workdir, False, "existing", "", probe_image, owner)
+    write_kubeconfig(cluster, kind)
     _answers(cluster)
     _load_probe_image(cluster, kind)
     return cluster
+
+
+def write_kubeconfig(cluster: KindCluster, kind: Tool) -> None:
+    """Write the administrator's kubeconfig, as kind has it.
+
+    Raises:
+        ClusterError: kind has none.
+    """
+    cluster.kubeconfig.touch(mode=0o600)
+    told = _kind(kind, "get", "kubeconfig", "--name", cluster.name, deadline=20, what="kind", owner=cluster.run)
+    cluster.kubeconfig.write_text(told.text)
 
 
 def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> Path | None:
@@ -392,7 +408,7 @@ def _load_probe_image(cluster: KindCluster, kind: Tool) -> None:
     tag = cluster.probe_image.removeprefix("docker.io/").removeprefix("library/")
     if not docker.has_image(tag):
         docker.docker("tag", cluster.image.reference, tag)
-    names = ",".join(node.name for node in lacking)
+    names = ",".join(node.container for node in lacking)  # what kind calls a node
     _kind(
         kind, "load", "docker-image", tag, "--name", cluster.name, "--nodes", names,
         deadline=120, what="probe image", owner=cluster.run,

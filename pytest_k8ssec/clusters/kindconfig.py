@@ -130,6 +130,19 @@ class KindConfig:
         """How many nodes the cluster will have."""
         return len(self.document["nodes"])
 
+    @property
+    def has_random(self) -> bool:
+        """Whether something that is mounted differs in each cluster: ``${random:N}`` stands in it."""
+        places = [
+            _host_path(self.source, mount)
+            for node in self.document["nodes"]
+            for mount in node.get("extraMounts") or []
+            if not Path(mount["hostPath"]).is_absolute() and mount["hostPath"] not in self.replaced
+        ]
+        files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*"))]
+        texts = [file.read_bytes().decode(errors="surrogateescape") for file in files if file.is_file()]
+        return any(_RANDOM.search(text) for text in [*texts, *self.replaced.values()])
+
     def write(self, directory: Path, name: str) -> Path:
         """Write the configuration, and a copy of each mounted file or folder, for one cluster.
 

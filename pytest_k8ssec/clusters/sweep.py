@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pytest_k8ssec.clusters.borrowed import take_back
+from pytest_k8ssec.clusters.frozen import shelf
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.machine import belongings, docker, ledger
 from pytest_k8ssec.machine.ledger import Recorded, Run
@@ -69,7 +70,9 @@ def _remove(entry: Recorded) -> list[str]:
 
     removed = docker.remove_all(ours, patient=not entry.settled and time.time() - entry.last_sign < _IN_FLIGHT_SECONDS)
     docker.remove_volumes(volumes)  # those of a container that somebody removed without them
-    return removed
+    # Images of a cluster that was being frozen; those that an entry names are whole, and stay.
+    halves = {each.name for each in entry.announced if each.kind == "image"} - shelf.images()
+    return [*removed, *shelf.remove_images(sorted(halves))]
 
 
 def sweep() -> Iterator[Swept]:

@@ -54,6 +54,8 @@ class DockerContainer:
     """What is mounted, as it was asked for: ``SOURCE:TARGET`` or ``SOURCE:TARGET:OPTIONS``."""
     volumes: tuple[str, ...]
     """Names of its anonymous volumes, which are nobody else's."""
+    hostname: str = ""
+    """What it calls itself; of a kind node that is the node's name in Kubernetes."""
 
 
 class DaemonGone(CommandError):
@@ -241,6 +243,7 @@ def _container(told: Mapping[str, Any]) -> DockerContainer:
             for mount in told["Mounts"] or ()
             if mount["Type"] == "volume" and _ANONYMOUS.fullmatch(mount["Name"])
         ),
+        told["Config"].get("Hostname", ""),
     )
 
 

@@ -52,7 +52,7 @@ _BEGINNING = 4096
 """Bytes in which a record says when its run started."""
 _LEDGER_SECONDS = 10
 
-AnnouncedKind = Literal["cluster", "container"]
+AnnouncedKind = Literal["cluster", "container", "image"]
 """What kind of thing a name is for that was recorded in advance."""
 
 

@@ -50,15 +50,18 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
-def take(path: Path) -> Lock | None:
+def take(path: Path, *, shared: bool = False) -> Lock | None:
     """Lock a file, making it if need be. Returns None where another process holds it.
+
+    Args:
+        shared: whether others may hold it so too; then it is refused only where somebody holds it alone.
 
     Raises:
         OSError: it can't be opened, as its folder is gone or not ours.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BaseException as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):

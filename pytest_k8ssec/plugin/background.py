@@ -1,18 +1,20 @@
 """Controls that run beside others: begun once what they need stands, and judged when their turn comes.
 
-Only controls that say so (``apart``), and only in a plain run on one cluster: nothing of a sabotage's comes between a
-control's attacks and its positive controls, which it makes itself, one after the other, as at its turn. What it records is
-taken over whole. Who finds a control not begun when its turn comes runs it then.
+Only controls that say so (``apart``), and only those of one stretch: the tests that follow each other on the same cluster
+under the same sabotage. All of it has ended before a sabotage comes or goes, so nothing comes between a control's attacks
+and its positive controls, which it makes itself, one after the other, as at its turn. What it records is taken over whole.
+Who finds a control not begun when its turn comes runs it then.
 """
 
 from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,12 +23,14 @@ from pytest_k8ssec.catalogue.control import Control
 from pytest_k8ssec.catalogue.packaged import packaged_control
 from pytest_k8ssec.plugin import guard, session
 from pytest_k8ssec.plugin.judged import new_judge
+from pytest_k8ssec.plugin.ordering import phase_of
 from pytest_k8ssec.verdict import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_k8ssec.agent.vantage import NetworkVantage
+    from pytest_k8ssec.sabotages.packs import Pack
     from pytest_k8ssec.testbed.testbed import Testbed
 
 _TOGETHER = 3
@@ -65,9 +69,10 @@ class Ran:
 
 
 class Background:
-    """The controls of one session that run beside others.
+    """The controls of one stretch that run beside others.
 
     Args:
+        stretch: ids of all its tests.
         waiting: test items that may, in the order of their turns.
         judge_for: a new judge for an item, as its fixture would make it.
         allowed: what is declared for a control, by its id.
@@ -75,10 +80,12 @@ class Background:
 
     def __init__(
         self,
+        stretch: Collection[str],
         waiting: Sequence[pytest.Function],
         judge_for: Callable[[Control, Testbed], Judge],
         allowed: Callable[[str], Mapping[str, str]],
     ) -> None:
+        self.stretch = frozenset(stretch)
         self._waiting = {item.nodeid: item for item in waiting}
         self._judge_for = judge_for
         self._allowed = allowed
@@ -170,20 +177,42 @@ _BACKGROUND = pytest.StashKey["Background"]()
 
 
 def begin_apart(item: pytest.Function) -> None:
-    """Begin what may run beside this item; at the first call those that may are chosen."""
+    """Begin what may run beside this item; at the first call of a stretch those that may are chosen."""
     config = item.config
     settings = config.stash[session.SETTINGS]
     held = session.begun_testbeds(config)
-    if held is None or settings.serial or settings.sabotage or hasattr(config, "workerinput"):
+    if held is None or settings.serial or hasattr(config, "workerinput"):
         return
     if _BACKGROUND not in config.stash:
-        waiting = [each for each in item.session.items if may_run_apart(each) and isinstance(each, pytest.Function)]
+        stretch = _stretch(item)
+        waiting = [each for each in stretch if may_run_apart(each) and isinstance(each, pytest.Function)]
 
         def judge_for(control: Control, testbed: Testbed) -> Judge:
             return new_judge(control, inspect.signature(control.function).parameters, lambda: testbed.stack, settings)
 
-        config.stash[_BACKGROUND] = Background(waiting, judge_for, settings.allowed)
-    config.stash[_BACKGROUND].begin(held.base)
+        config.stash[_BACKGROUND] = Background([each.nodeid for each in stretch], waiting, judge_for, settings.allowed)
+    active = _active(item)
+    config.stash[_BACKGROUND].begin(held.testbed(active if active and active.needs_cluster else None))
+
+
+def _stretch(item: pytest.Item) -> list[pytest.Item]:
+    """The item and those that come after it, up to the first for which another sabotage must be in force."""
+    items = item.session.items
+    return list(takewhile(lambda each: _active(each) == _active(item), items[items.index(item) :]))
+
+
+def _active(item: pytest.Item) -> Pack | None:
+    """The sabotages that an item runs under."""
+    phase = phase_of(item)
+    return phase.active if phase else None
+
+
+def end_stretch(item: pytest.Item) -> None:
+    """Wait for what is in the background, where the coming item is not of the same stretch."""
+    known = item.config.stash.get(_BACKGROUND, None)
+    if known is not None and item.nodeid not in known.stretch:
+        known.stop(patience=None)
+        del item.config.stash[_BACKGROUND]
 
 
 def take_apart(item: pytest.Item) -> Ran | None:

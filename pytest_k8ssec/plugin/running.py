@@ -26,6 +26,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         del item.stash[RESULT]
     guard.insist(item)
     _stop_without_docker(item)
+    if session.begun_testbeds(item.config) is not None:
+        from pytest_k8ssec.plugin.background import end_stretch
+
+        end_stretch(item)
     saboteur = session.begun_saboteur(item.config)
     if saboteur is None:
         return

@@ -70,6 +70,13 @@ class Clusters:
             entry["name"], workdir / "kubeconfig", workdir, True, entry["origin"], "", tools.probe_image(), self._run
         )
 
+    def coming(self) -> KindCluster:
+        """The base cluster as far as it is known before it stands: where its files are, and whether it will be ours."""
+        from pytest_k8ssec.clusters.kind import KindCluster
+
+        workdir, ours = self._run.folder("cluster"), not self._settings.cluster
+        return KindCluster("", workdir / "kubeconfig", workdir, ours, "user", "", tools.probe_image(), self._run)
+
     @property
     def diagnostics(self) -> Path:
         """Where logs go when something fails; outlives the run."""
@@ -82,31 +89,33 @@ class Clusters:
         return self._run.directory / _SHARED
 
     def _create(self, variant: Pack | None) -> KindCluster:
-        from pytest_k8ssec.clusters import kind
+        from pytest_k8ssec.clusters.frozen.supply import Order, supply
         from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 
         path, origin = self._kind_config()
-        config = KindConfig.load(path or PACKAGED)
+        intact = KindConfig.load(path or PACKAGED)
+        config, suffix = intact, ""
         if variant is None:
             self._stacks.check()  # what is wrong with it is known now, not once a cluster stands
         else:
-            config = config.copy()
+            config, suffix = intact.copy(), variant.name
             for sabotage in variant.members:
                 assert sabotage.mutate is not None
                 sabotage.mutate(config)
-        cluster = kind.create(
-            config,
-            self._run,
+        order = Order(
+            config=config,
+            owner=self._run,
             kind=tools.find_tool("kind"),
             node_image=tools.node_image(self._settings.node_image, self._settings.kubernetes_version),
             probe_image=tools.probe_image(),
             origin=origin,
-            variant=variant.name if variant else "",
-            suffix=variant.name if variant else "",
-            kept_name="" if variant else self._name,
+            name="" if variant else self._name,
             progress=self._progress,
             logs=self.diagnostics,
+            variant=suffix,
+            intact=intact if variant else None,
         )
+        cluster = supply(order, fresh=self._settings.fresh)
         if variant is not None:
             _prove(variant, cluster)
         return cluster

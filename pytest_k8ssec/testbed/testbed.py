@@ -45,7 +45,7 @@ class Testbed:
             ToolMissing, ClusterError: it can't be created or found.
         """
         if self._overlap and self.variant is None and not self.has_stack:
-            self._stacks.begin()
+            self._stacks.begin(self._clusters.coming())
         return self._clusters.make(self.variant)
 
     @cached_property
@@ -87,8 +87,8 @@ class Testbed:
 
     @property
     def stands(self) -> bool:
-        """Whether all that controls are judged on is there: the cluster, and the stack where one was named."""
-        return self.has_cluster and (self.has_stack or not self._stacks.named)
+        """Whether all that controls are judged on is there: the cluster, and on the base the stack where one was named."""
+        return self.has_cluster and (self.has_stack or not self._stacks.named or self.variant is not None)
 
     def refresh_pool(self) -> None:
         """Give up all pods, if there are some."""

@@ -73,6 +73,8 @@ class Place:
             "KUBECONFIG": str(self.root / "home" / "named-by-KUBECONFIG"),
             "K8SSEC_STATE": str(self.state),
             "K8SSEC_CACHE": str(self.cache),
+            # Made by kind, unless a test is about frozen clusters: an entry would stay in the machine's cache.
+            "K8SSEC_FRESH": "1",
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -500,7 +500,7 @@ def test_sweep_says_what_it_did(says: Callable[..., str], fake_docker: FakeDocke
 )
 def test_ages(seconds: float, expected: str) -> None:
     """In the largest unit that fits."""
-    assert expected == clusters._age(seconds)
+    assert expected == clusters.age(seconds)
 
 
 # -- doctor -----------------------------------------------------------------------------------------------------------

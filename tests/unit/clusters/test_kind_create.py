@@ -143,3 +143,18 @@ def test_nodes_that_can_not_be_told_from_others_are_an_error(
         made(creation)
     assert f"kind delete cluster --name {creation.name()}" in caught.value.fix
     assert [f"{creation.name()}-control-plane"] == fake_docker.containers
+
+
+def test_nodes_of_a_copy_are_found_by_their_host_names(creation: Run, fake_docker: FakeDocker, tmp_path: Path) -> None:
+    """In Kubernetes they are called as those that were frozen; the containers bear the run's name."""
+    for role in ("control-plane", "worker"):
+        fake_docker.container(f"dev-{role}", docker.KIND_LABEL, "dev", hostname=f"k8ssec-frozen-{role}")
+    fake_docker.container("other-worker", docker.KIND_LABEL, "other", hostname="k8ssec-frozen-worker2")
+    cluster = kind.KindCluster("dev", tmp_path, tmp_path, True, "user", "", Image("image", "v1", "release"), creation)
+    cluster.__dict__["api"] = api = LateApi(tmp_path)
+    api.there = ["k8ssec-frozen-control-plane", "k8ssec-frozen-worker", "k8ssec-frozen-worker2"]
+    assert [
+        ("k8ssec-frozen-control-plane", "dev-control-plane", "control-plane"),
+        ("k8ssec-frozen-worker", "dev-worker", "worker"),
+        ("k8ssec-frozen-worker2", "", "k8ssec-frozen-worker2"),
+    ] == [(node.name, node.container, node.short) for node in cluster.nodes]

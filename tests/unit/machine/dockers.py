@@ -65,8 +65,13 @@ match words:
         (here / "volumes").write_text("".join(v + "\\n" for v in kept))
     case ["exec", "-i", _, *command]:
         os.execvp(command[0], command)
-    case ["image", _, _, _, reference]:
-        sys.exit(0 if reference in (here / "images").read_text().splitlines() else 1)
+    case ["image", "inspect", _, _, reference]:
+        there = dict(line.split() for line in (here / "images").read_text().splitlines())
+        print(there.get(reference, ""))
+        sys.exit(0 if reference in there else 1)
+    case ["image", "rm", "--force", *references]:
+        kept = [line for line in (here / "images").read_text().splitlines() if line.split()[0] not in references]
+        (here / "images").write_text("".join(line + "\\n" for line in kept))
     case ["network", *_]:
         print("fc00::1 192.0.2.1 ")
     case _:
@@ -104,6 +109,7 @@ class FakeDocker:
         created: float | None = None,
         binds: Iterable[str] = (),
         volumes: Iterable[str] = (),
+        hostname: str = "",
     ) -> str:
         """Have a container, with one label.
 
@@ -111,6 +117,7 @@ class FakeDocker:
             created: when, in seconds since the epoch; None for now.
             binds: folders that are mounted.
             volumes: anonymous ones.
+            hostname: what it calls itself, "" for its name.
 
         Returns:
             its id.
@@ -121,7 +128,7 @@ class FakeDocker:
             "Id": identity,
             "Name": f"/{name}",
             "Created": at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "789Z",
-            "Config": {"Labels": {label: value}},
+            "Config": {"Labels": {label: value}, "Hostname": hostname or name},
             "HostConfig": {"Binds": [f"{bind}:/kind/k8ssec-run:ro" for bind in binds] or None},
             "Mounts": [{"Type": "volume", "Name": volume} for volume in volumes],
         }
@@ -150,10 +157,19 @@ class FakeDocker:
         log = self._here / "log"
         return log.read_text().splitlines() if log.exists() else []
 
-    def image(self, reference: str) -> None:
-        """Have an image in the local store."""
+    def image(self, reference: str, identity: str = "") -> None:
+        """Have an image in the local store.
+
+        Args:
+            identity: its id, "" for any.
+        """
         with (self._here / "images").open("a") as file:
-            file.write(f"{reference}\n")
+            file.write(f"{reference} {identity or 'sha256:' + secrets.token_hex(32)}\n")
+
+    @property
+    def images(self) -> list[str]:
+        """What the images in the local store are called."""
+        return [line.split()[0] for line in (self._here / "images").read_text().splitlines()]
 
     def breaks(self, said: str, *, after: int = 0) -> None:
         """From now on, or after so many further calls, every call fails with these words."""

@@ -119,7 +119,7 @@ def test_containers_as_docker_lists_and_describes_them(fake_docker: FakeDocker) 
     assert {Listed(node, "a", "", "dev"), Listed(other, "b", "1", "")} == set(docker.listed())
     (found,) = docker.described([node, "f" * 64])
     binds = ("/mark:/kind/k8ssec-run:ro",)
-    assert DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, binds, ("0" * 64,)) == found
+    assert DockerContainer(node, "a", 1.5, {KIND_LABEL: "dev"}, binds, ("0" * 64,), hostname="a") == found
     assert [] == docker.described([])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,18 @@ from pytest_k8ssec.controls.id.token_revocation import test_id_token_revocation 
 from pytest_k8ssec.controls.rbac.cluster_admin import test_rbac_cluster_admin as rbac_cluster_admin
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.plugin.background import _GIVES, Background, Ran, may_run_apart, replayed
+from pytest_k8ssec.plugin.background import (
+    _BACKGROUND,
+    _GIVES,
+    Background,
+    Ran,
+    _stretch,
+    end_stretch,
+    may_run_apart,
+    replayed,
+)
+from pytest_k8ssec.sabotages.packs import Pack
+from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
@@ -66,7 +78,8 @@ def background(*items: Item, allowed: Mapping[str, str] | None = None) -> Backgr
         assert testbed
         return Judge()
 
-    return Background([cast("pytest.Function", each) for each in items], judge_for, lambda _: allowed or {})
+    waiting = [cast("pytest.Function", each) for each in items]
+    return Background([each.nodeid for each in items], waiting, judge_for, lambda _: allowed or {})
 
 
 def begun(jobs: Background, testbed: Testbed) -> None:
@@ -229,3 +242,74 @@ def test_others_run_at_their_turn() -> None:
     """Those that plant something on a node, or look at all that is there, and every test of a user's."""
     assert {"blast-radius", "net-metadata", "wl-host-access", "ext-ports"}.isdisjoint(each.id for each in APART)
     assert not may_run_apart(cast("pytest.Item", Item(lambda: None)))
+
+
+@dataclass(eq=False)
+class Turns:
+    """A session's items, in their order."""
+
+    items: list[PhasedItem] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class PhasedItem:
+    """A control's phase among others."""
+
+    nodeid: str
+    phase: Phase
+    session: Turns
+    config: SimpleNamespace
+
+    @property
+    def callspec(self) -> SimpleNamespace:
+        """Where pytest keeps the phase."""
+        return SimpleNamespace(params={"k8ssec_phase": self.phase})
+
+
+def turns(*phases: Phase) -> list[PhasedItem]:
+    """Items in these phases."""
+    session, config = Turns(), SimpleNamespace(stash=pytest.Stash())
+    session.items += [PhasedItem(f"a.py::{at}", phase, session, config) for at, phase in enumerate(phases)]
+    return session.items
+
+
+def pack(name: str) -> Pack:
+    """A pack of nothing."""
+    return Pack(name, ())
+
+
+def test_a_stretch_ends_where_a_sabotage_comes_or_goes() -> None:
+    """Bystanders belong to it, and so do the tests after it was undone, up to the next sabotage."""
+    one, other = pack("one"), pack("other")
+    items = turns(
+        Phase("intact"), Phase("intact"),
+        Phase("sabotaged", one), Phase("sabotaged", one, bystander=True),
+        Phase("restored", one),
+        Phase("sabotaged", other),
+    )  # fmt: skip
+    stretches = [[int(each.nodeid[-1]) for each in _stretch(cast("pytest.Item", item))] for item in items]
+    assert [[0, 1], [1], [2, 3], [3], [4], [5]] == stretches
+
+
+def test_what_is_under_way_ends_before_the_next_stretch(body: Callable[..., None]) -> None:
+    """The sabotage would come between a control's attacks and its positive controls, else."""
+    started, let, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def control(judge: Judge) -> None:
+        judge.note("ran")
+        started.set()
+        assert let.wait(LONG)
+        ended.set()
+
+    body(CLUSTER, control)
+    before, after = turns(Phase("intact"), Phase("sabotaged", pack("one")))
+    jobs = background(Item(control, before.nodeid))
+    before.config.stash[_BACKGROUND] = jobs
+    begun(jobs, Testbed())
+    end_stretch(cast("pytest.Item", before))
+    assert started.wait(LONG)
+    assert not ended.is_set()
+    threading.Timer(0.05, let.set).start()
+    end_stretch(cast("pytest.Item", after))
+    assert ended.is_set()
+    assert _BACKGROUND not in after.config.stash

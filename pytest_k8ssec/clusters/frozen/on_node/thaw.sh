@@ -1,0 +1,121 @@
+#!/bin/bash
+# How a copy of a frozen node starts, first and later times: this before kind's entrypoint, then that, then this again,
+# then init. It fills the node's own /var, and makes the keys and certificates that no two copies may share. They are
+# made while init starts what needs none of them; the kubelet waits for them (see its drop-in, 20-k8ssec.conf).
+#
+#   thaw.sh first CONTROL_PLANE COMMAND...    CONTROL_PLANE: name of its container
+#   thaw.sh wait                              until this node has its keys
+set -euo pipefail
+
+here=/kind/k8ssec
+snapshots=lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots
+pki=/etc/kubernetes/pki
+manifests=/etc/kubernetes/manifests
+
+first() { # the volume at /var is empty: what is in it comes from the image
+  mkdir -p "$here/layers" /run/k8ssec-root
+  mount --bind / /run/k8ssec-root # without what is mounted on it
+  if [ ! -e "$here/filled" ]; then
+    tar --create --sparse --directory /run/k8ssec-root/var --exclude "./$snapshots/*" . |
+      tar --extract --sparse --directory /var
+    # Layers of images are only read: they are used where they are.
+    for place in "/run/k8ssec-root/var/$snapshots"/*; do
+      ln -s "$here/layers/${place##*/}" "/var/$snapshots/"
+    done
+    [ ! -e "$here/changed" ] || cp --recursive "$here/changed/." / # a sabotage of the configuration
+    touch "$here/filled"
+  fi
+  mount --bind "/run/k8ssec-root/var/$snapshots" "$here/layers"
+  mount -o remount,bind,ro "$here/layers"
+  umount /run/k8ssec-root
+  rmdir /run/k8ssec-root
+}
+
+certificate() { # KUBECONFIG FILE: the certificate and the key in it, as a kubelet keeps them
+  for field in client-certificate-data client-key-data; do
+    sed -n "s/^ *$field: //p" "$1" | base64 --decode
+  done >"$2"
+}
+
+renew() { # all but the CAs; kubeadm makes what is not there, as it does for a new cluster
+  umask 077
+  mkdir -p "$here/made" "$here/clients"
+  (umask 022 && exec kubeadm init phase certs all --config /kind/kubeadm.conf) & # keys are 0600 all the same
+  certs=$!
+  kubeadm init phase kubeconfig all --config /kind/kubeadm.conf --kubeconfig-dir "$here/made"
+  certificate "$here/made/kubelet.conf" "$here/client.pem"
+  rm "$here/made/kubelet.conf"
+  mv "$here/made"/*.conf /etc/kubernetes/
+  wait $certs
+  if [ -e "$here/changed/kind/kubeadm.conf" ]; then
+    kubeadm init phase control-plane all --config /kind/kubeadm.conf
+    kubeadm init phase etcd local --config /kind/kubeadm.conf
+  fi
+  # These would ask an API server that knows no rights yet, be refused, and wait some seconds before they ask again.
+  mkdir -p "$here/later"
+  mv "$manifests"/kube-{controller-manager,scheduler}.yaml "$here/later/"
+  take_up
+  for name in $(cat "$here/workers"); do
+    kubeadm kubeconfig user --config /kind/kubeadm.conf --client-name "system:node:$name" --org system:nodes \
+      >"$here/made/$name"
+    certificate "$here/made/$name" "$here/clients/$name.pem"
+  done
+  rm -r "$here/made"
+  touch "$here/renewed"
+  # What they read first: the API server answers that once it knows who has what right.
+  first=/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication
+  for _ in $(seq 300); do
+    kubectl --kubeconfig /etc/kubernetes/controller-manager.conf --request-timeout 2s get --raw $first >/dev/null 2>&1 && break
+    sleep 0.1
+  done
+  mv "$here/later"/*.yaml "$manifests/"
+  [ ! -e "$here/changed/kind/kubeadm.conf" ] || kubeadm init phase upload-config all --config /kind/kubeadm.conf
+}
+
+follow() { # CONTROL_PLANE: a worker finds it, and gets its certificate from there
+  # The names in certificates and configurations are those of the cluster that was frozen.
+  until address=$(getent ahostsv4 "$1" | head -n 1 | cut -d ' ' -f 1) && [ -n "$address" ]; do sleep 0.1; done
+  echo "$address $(cat "$here/control-plane")" >>/etc/hosts
+  until [ -e "$here/client.pem" ] || [ -e "$here/ready" ]; do sleep 0.05; done
+  [ ! -e "$here/client.pem" ] || take_up
+}
+
+take_up() { # the kubelet's own certificate, where it would keep it
+  mkdir -p /var/lib/kubelet/pki
+  chmod 755 /var/lib/kubelet/pki
+  file=/var/lib/kubelet/pki/kubelet-client-$(date +%F-%H-%M-%S).pem
+  mv "$here/client.pem" "$file"
+  chmod 600 "$file"
+  ln -sf "$file" /var/lib/kubelet/pki/kubelet-client-current.pem
+  touch "$here/ready"
+}
+
+stage=$1
+if [ "$stage" = wait ]; then
+  until [ -e "$here/ready" ]; do sleep 0.05; done
+  # A later start: the control plane may have another address than the last time.
+  until [ -f "$pki/ca.key" ] || grep -q " $(cat "$here/control-plane")\$" /etc/hosts; do sleep 0.05; done
+  exit
+fi
+if [ "$stage" = renew ]; then
+  renew
+  exit
+fi
+control_plane=$2
+if [ "$stage" = follow ]; then
+  follow "$control_plane"
+  exit
+fi
+shift 2
+if [ "$stage" = first ]; then
+  first
+  exec /usr/local/bin/entrypoint /bin/bash "$0" second "$control_plane" "$@"
+fi
+[ -z "$(ls -A "$here/later" 2>/dev/null)" ] || mv "$here/later"/*.yaml "$manifests/" # it was stopped too early
+# In sessions of their own: init hangs up the console that this one has.
+if [ ! -f "$pki/ca.key" ]; then
+  setsid --fork /bin/bash "$0" follow "$control_plane" </dev/null >>"$here/log" 2>&1
+elif [ ! -e "$here/renewed" ]; then
+  setsid --fork /bin/bash "$0" renew </dev/null >>"$here/log" 2>&1
+fi
+exec "$@"

@@ -1,0 +1,305 @@
+"""Where frozen clusters are kept: images in docker, and a small record of each in the local cache.
+
+A record is written last, in one piece, so an entry that was half made when its run was killed is never found. Its images
+are in the ledger of that run, and a sweep removes them. Whoever uses an entry holds its lock, shared; whoever makes or
+removes it holds that lock alone. The kernel lets it go with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.machine import docker, locks, tools
+from pytest_k8ssec.machine.locks import Lock
+
+REPOSITORY = "k8ssec/frozen"
+"""Every image of an entry is called so."""
+TEMPLATE_PREFIX = "k8ssec-frozen-"
+"""So begins the name of a cluster that is made to be frozen, and with it those of its nodes, also in each copy."""
+_FORMAT = 2
+OLDEST_SECONDS = 30 * 86400
+"""After that long an entry is made anew: certificates of a cluster last a year, and what is old is seldom what was meant."""
+LIMIT_VARIABLE = "K8SSEC_FROZEN_MB"
+_LIMIT_MB = 4096
+_REMOVE_SECONDS = 60
+_AGAIN_SECONDS = 86400
+_WAIT_SECONDS = 600
+_PAUSE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenNode:
+    """One node of a frozen cluster: its image, and how its container is started."""
+
+    name: str
+    """Its name in Kubernetes, and its host name."""
+    role: str
+    """``control-plane`` or ``worker``, as kind labels it."""
+    suffix: str
+    """What its container's name has after the cluster's: ``control-plane``, ``worker2``."""
+    image: str
+    """Tag of its image."""
+    image_id: str
+    machine_id: str
+    """What it said as it was frozen; a copy that runs says something else."""
+    options: tuple[str, ...]
+    """What ``docker create`` is told, beside names, labels, ports and mounts."""
+    binds: tuple[str, ...]
+    """What is mounted; a path that begins with ``@`` is a place of the run that thaws."""
+    ports: tuple[tuple[str, str, str], ...]
+    """Published ports: address of this machine, its port ("" for any that is free), port of the node."""
+    kubelet: str
+    """Its KubeletConfiguration, YAML."""
+    kubeadm: str
+    """The control plane's configuration of kubeadm, YAML documents; "" for workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bootstrap token that the cluster had; its secret part is not kept."""
+
+    public: bool
+    """Whether it was the one that kind joins all its nodes with, which everybody knows."""
+    fields: dict[str, str]
+    """What else its Secret says: usages, groups, description."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenCluster:
+    """A frozen cluster."""
+
+    key: str
+    made: float
+    """Seconds since the epoch."""
+    nodes: tuple[FrozenNode, ...]
+    """Control plane first."""
+    tokens: tuple[Token, ...]
+    size: int
+    """Bytes that its images have beside the node image."""
+
+
+def folder() -> Path:
+    """Where the records are; readable by their owner only, as images that they name hold the keys of CAs."""
+    path = tools.cache_root() / "frozen"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def take_from(key: str) -> FrozenCluster | None:
+    """The entry of a key, None where there is none that can be used: it is too old, damaged, or images are gone."""
+    entry = _read(folder() / f"{key}.json")
+    if entry is None or entry.key != key or not 0 <= time.time() - entry.made < OLDEST_SECONDS:
+        return None
+    if any(_image_id(node.image) != node.image_id for node in entry.nodes):
+        return None
+    os.utime(folder() / f"{key}.json")  # the time of its last use
+    return entry
+
+
+def put(entry: FrozenCluster) -> None:
+    """Write the record of an entry whose images are all there.
+
+    Raises:
+        OSError: the disk is full, or the cache is not ours.
+    """
+    _write(folder() / f"{entry.key}.json", {"format": _FORMAT, **asdict(entry)})
+    (folder() / f"{entry.key}.failed").unlink(missing_ok=True)
+
+
+def put_failure(key: str, why: str) -> None:
+    """Remember that a cluster could not be frozen or thawed, so that not every run tries."""
+    with suppress(OSError):
+        _write(folder() / f"{key}.failed", {"why": why, "at": time.time()})
+
+
+def failure(key: str) -> str:
+    """Why a cluster could not be frozen or thawed lately, "" where nothing is known against it."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        told = json.loads((folder() / f"{key}.failed").read_text())
+        if 0 <= time.time() - told["at"] < _AGAIN_SECONDS:
+            return str(told["why"])
+    return ""
+
+
+def remove(entry: FrozenCluster) -> None:
+    """Remove an entry; the caller holds its lock alone."""
+    (folder() / f"{entry.key}.json").unlink(missing_ok=True)
+    remove_images(node.image for node in entry.nodes)
+
+
+def remove_images(tags: Iterable[str]) -> list[str]:
+    """Remove images, but not what a container needs of them.
+
+    Returns:
+        those that were there.
+
+    Raises:
+        CommandError: docker did not answer.
+    """
+    there = [tag for tag in tags if _image_id(tag)]
+    if there:
+        docker.docker("image", "rm", "--force", *there, check=False, deadline=_REMOVE_SECONDS)
+    return there
+
+
+def clear_shelf() -> tuple[list[FrozenCluster], list[FrozenCluster]]:
+    """Remove all entries but those that are in use, and what is remembered of failures.
+
+    Returns:
+        the entries that went, and those that stayed.
+    """
+    gone: list[FrozenCluster] = []
+    kept: list[FrozenCluster] = []
+    for entry in entries():
+        with alone(entry.key) as ours:
+            if ours:
+                remove(entry)
+            (gone if ours else kept).append(entry)
+    for file in folder().glob("*.failed"):
+        file.unlink(missing_ok=True)
+    return gone, kept
+
+
+def make_room(limit: int) -> list[FrozenCluster]:
+    """Remove entries that are too old, and those that were longest not used while all together are too large.
+
+    Args:
+        limit: bytes that all may have.
+
+    Returns:
+        those that went; one that is in use stays.
+    """
+    there = entries()
+    gone: list[FrozenCluster] = []
+    for entry in there:
+        total = sum(each.size for each in there if each not in gone)
+        if total > limit or time.time() - entry.made > OLDEST_SECONDS:
+            with alone(entry.key) as ours:
+                if ours:
+                    remove(entry)
+                    gone.append(entry)
+    return gone
+
+
+def limit() -> int:
+    """Bytes that all entries together may have: ``K8SSEC_FROZEN_MB``, else 4096 MB.
+
+    Raises:
+        SettingsError: that is no number.
+    """
+    given = os.environ.get(LIMIT_VARIABLE) or str(_LIMIT_MB)
+    if not given.isdigit():
+        raise SettingsError(f"{LIMIT_VARIABLE}: {given!r} is no number of megabytes", fix="give one, as 4096")
+    return int(given) * 1_000_000
+
+
+def entries() -> list[FrozenCluster]:
+    """All that can be read, least recently used first."""
+    return [entry for path in _records() if (entry := _read(path)) is not None]
+
+
+def used(entry: FrozenCluster) -> float:
+    """When an entry was last used, in seconds since the epoch."""
+    return (folder() / f"{entry.key}.json").stat().st_mtime
+
+
+def images() -> set[str]:
+    """The tags of the images of all entries."""
+    return {node.image for entry in entries() for node in entry.nodes}
+
+
+@contextmanager
+def using(key: str) -> Iterator[None]:
+    """Hold the lock of an entry, together with others who use it. Nobody removes it meanwhile.
+
+    Raises:
+        TimeoutError: somebody makes it, and does not come to an end.
+    """
+    lock = _waited(key, shared=True)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def making(key: str) -> Iterator[None]:
+    """Hold the lock of an entry alone: it is being made.
+
+    Raises:
+        TimeoutError: somebody else does not let it go.
+    """
+    lock = _waited(key, shared=False)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def alone(key: str) -> Iterator[bool]:
+    """Hold the lock of an entry alone where nobody has it. Gives whether that is so."""
+    lock = locks.take(folder() / f"{key}.lock")
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _waited(key: str, *, shared: bool) -> Lock:
+    end = time.monotonic() + _WAIT_SECONDS
+    while (lock := locks.take(folder() / f"{key}.lock", shared=shared)) is None:
+        if time.monotonic() > end:
+            raise TimeoutError(f"frozen cluster {key[:12]}: is being used by another process")
+        time.sleep(_PAUSE)
+    return lock
+
+
+def _records() -> list[Path]:
+    with suppress(OSError):
+        return sorted(folder().glob("*.json"), key=lambda path: path.stat().st_mtime)
+    return []
+
+
+def _image_id(tag: str) -> str:
+    return docker.docker("image", "inspect", "--format", "{{.Id}}", tag, check=False).text.strip()
+
+
+def _read(path: Path) -> FrozenCluster | None:
+    """What a record says, None where it is damaged."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text())
+        if told.pop("format") != _FORMAT:
+            return None
+        nodes = tuple(
+            FrozenNode(
+                **{
+                    **node,
+                    "options": tuple(node["options"]),
+                    "binds": tuple(node["binds"]),
+                    "ports": tuple(tuple(port) for port in node["ports"]),
+                }
+            )
+            for node in told.pop("nodes")
+        )
+        return FrozenCluster(nodes=nodes, tokens=tuple(Token(**token) for token in told.pop("tokens")), **told)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _write(path: Path, told: dict[str, Any]) -> None:
+    """Write a file for its owner only, so that others find it whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.touch(mode=0o600)
+    partial.write_text(json.dumps(told, indent=1))
+    partial.replace(path)

@@ -1,0 +1,124 @@
+"""What is made anew in each copy, and how its containers are started."""
+
+from __future__ import annotations
+
+import base64
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pytest_k8ssec.clusters.frozen import freeze, thaw
+from pytest_k8ssec.clusters.frozen.shelf import Token
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.kind import KindCluster
+from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+from pytest_k8ssec.probes.identities import PUBLIC_BOOTSTRAP_TOKEN
+from pytest_k8ssec.secrecy.redact import redact
+
+GROUPS = {"auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token"}
+
+
+class Api:
+    """An API server with one Secret and one node; writes down what is deleted and patched."""
+
+    def __init__(self, token: str) -> None:
+        ident, _, secret = token.partition(".")
+        said = {"token-id": ident, "token-secret": secret, "expiration": "soon", **GROUPS}
+        self.secret = {
+            "metadata": {"name": f"bootstrap-token-{ident}"},
+            "data": {name: base64.b64encode(value.encode()).decode() for name, value in said.items()},
+        }
+        self.done: list[tuple[str, Any]] = []
+
+    def list(self, _path: str, **_: str) -> list[dict[str, Any]]:
+        """The Secret."""
+        return [self.secret]
+
+    def get(self, _path: str) -> dict[str, Any]:
+        """The node."""
+        return {"spec": {"taints": [{"key": "own", "effect": "NoSchedule"}]}}
+
+    def delete(self, path: str) -> None:
+        """Remove something."""
+        self.done.append((path, None))
+
+    def call(self, _method: str, path: str, *, body: Any, **_: object) -> None:
+        """Change something."""
+        self.done.append((path, body))
+
+
+def cluster(api: Api) -> KindCluster:
+    """One with that API server."""
+    return cast("KindCluster", SimpleNamespace(api=api))
+
+
+def test_a_token_gets_another_id_and_secret() -> None:
+    """Of what was frozen nothing is left but what it was for; the new one is hidden in all that leaves."""
+    api = Api("0a0a0a.0123456789abcdef")
+    (token,) = freeze._forget_tokens(cluster(api))
+    assert [(f"{freeze.TOKENS}/bootstrap-token-0a0a0a", None)] == api.done
+    assert Token(public=False, fields=GROUPS) == token
+    one, two = thaw._secret(token)["stringData"], thaw._secret(token)["stringData"]
+    for field in ("token-id", "token-secret"):
+        assert len({one[field], two[field], base64.b64decode(api.secret["data"][field]).decode()}) == 3
+    assert one["token-secret"] not in redact(f"x {one['token-secret']}")
+    assert GROUPS.items() < one.items()
+    assert one["expiration"] != "soon"
+
+
+def test_the_token_that_everybody_knows_stays_as_kind_makes_it() -> None:
+    """A copy without it would look safer than the cluster is."""
+    (token,) = freeze._forget_tokens(cluster(Api(PUBLIC_BOOTSTRAP_TOKEN)))
+    made = thaw._secret(token)
+    assert PUBLIC_BOOTSTRAP_TOKEN == f"{made['stringData']['token-id']}.{made['stringData']['token-secret']}"
+    assert ("bootstrap-token-abcdef", "kube-system") == (made["metadata"]["name"], made["metadata"]["namespace"])
+
+
+def test_a_node_that_is_frozen_keeps_its_taints() -> None:
+    """A patch replaces their list."""
+    api = Api("0a0a0a.0123456789abcdef")
+    freeze._mark_unready(cluster(api), Node("worker", "10.0.0.3", control_plane=False))
+    status, spec = (body for _, body in api.done)
+    assert [("Ready", "False")] == [(each["type"], each["status"]) for each in status["status"]["conditions"]]
+    assert ["own", "node.kubernetes.io/not-ready"] == [each["key"] for each in spec["spec"]["taints"]]
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        (("127.0.0.1", "6443", "6443/tcp"), "127.0.0.1:6443:6443/tcp"),
+        (("::1", "80", "30080/tcp"), "[::1]:80:30080/tcp"),
+    ],
+)
+def test_a_port_that_the_configuration_names_is_that_port(port: tuple[str, str, str], expected: str) -> None:
+    """As docker takes it."""
+    assert expected == thaw._published(*port)
+
+
+def test_any_other_port_is_a_free_one() -> None:
+    """And a fixed one: docker would choose another at each start."""
+    address, port, target = thaw._published("127.0.0.1", "", "6443/tcp").split(":")
+    assert ("127.0.0.1", "6443/tcp") == (address, target)
+    assert int(port) > 0
+
+
+def test_only_ports_that_are_named_are_kept() -> None:
+    """Those that kind chose belong to the cluster that was frozen."""
+    config = KindConfig.load(PACKAGED)
+    config.document["nodes"][0]["extraPortMappings"] = [{"containerPort": 30080, "hostPort": 8080}]
+    told = {
+        "6443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "34001"}],
+        "30080/tcp": [{"HostIp": "", "HostPort": "8080"}],
+    }
+    ports = freeze._ports({"HostConfig": {"PortBindings": told}}, freeze._fixed_ports(config))
+    assert [("127.0.0.1", "", "6443/tcp"), ("", "8080", "30080/tcp")] == list(ports)
+
+
+def test_what_is_mounted_comes_from_the_run_that_thaws() -> None:
+    """Its copy of the configuration's files, and its mark; what is the machine's stays."""
+    places = {freeze.WORKDIR_PLACE: "/new/cluster", freeze.MARK_PLACE: "/new/mark"}
+    binds = ["@workdir/mounts/a:/a:ro", "@mark:/kind/k8ssec-run:ro", "/lib/modules:/lib/modules:ro"]
+    assert ["/new/cluster/mounts/a:/a:ro", "/new/mark:/kind/k8ssec-run:ro", "/lib/modules:/lib/modules:ro"] == [
+        thaw._placed(bind, places) for bind in binds
+    ]
