@@ -45,7 +45,7 @@ class NodesInReach:
 def nodes_in_reach(pool: Pool) -> NodesInReach:
     """Ask the kubelet of each node that can't be entered for a connection, from a pod of ours; found out once.
 
-    Where all nodes can be entered, nothing is sent.
+    Where all nodes can be entered, nothing is sent. The pool waits for no pod on a silent one from now on.
 
     Raises:
         ProbeError: the pod did not start, or the exec broke.
@@ -83,6 +83,8 @@ def not_looked_at(judge: Judge, whom: str, evidence: Evidence) -> None:
 
 def _found_out(pool: Pool) -> NodesInReach:
     nodes = tuple(pool.cluster.nodes)
+    if all(node.container for node in nodes):
+        return NodesInReach(nodes)
     waiting = [node for node in nodes if not node.container and node.address]
     unnamed = [node for node in nodes if not node.container and not node.address]
     answers: dict[str, Evidence] = {
@@ -97,4 +99,5 @@ def _found_out(pool: Pool) -> NodesInReach:
     mute = {node.name for node in (*waiting, *unnamed)}
     silent = tuple(node for node in nodes if node.name in mute)
     answering = tuple(node for node in nodes if node.name not in mute)
+    pool.shun(mute)
     return NodesInReach(answering, silent, answers[silent[0].name] if silent else None)

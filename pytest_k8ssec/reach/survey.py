@@ -44,6 +44,7 @@ def survey(
     Raises:
         K8ssecError: it can't be found out what there is to measure.
     """
+    nodes_in_reach(pool)  # before a twin is placed on one that answers nobody
     share_out = partial(sharded, pool, manner=manner)
 
     def beacon(node: str) -> Pod:
