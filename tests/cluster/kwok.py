@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.machine import docker
+from pytest_k8ssec.pods.manifests import CANARY, CANARY_PORT, container_security
 from toolchain import golang
 from toolchain.binaries import kwok
 
@@ -121,6 +122,40 @@ def placed(api: KubeApi, process: subprocess.Popen[bytes], crowd: Crowd, address
             api.create(_deployment(name, app))
     _at_once(range(crowd.pods), lambda at: api.create(_pod(at, crowd.node(at))))
     _await(api, process, crowd.pods)
+
+
+def real(api: KubeApi, image: str) -> None:
+    """The Deployment ``real/web``: one pod that listens, on a real node, and that nobody is let in to.
+
+    Args:
+        image: the probe image, as the nodes have it.
+    """
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "real"}})
+    listener = {
+        "name": "web",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", CANARY, "nonce", str(CANARY_PORT)],
+        "securityContext": container_security(),
+    }
+    labels = {"app": "web"}
+    body = {"automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0, "containers": [listener]}
+    api.create(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "real"},
+            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": body}},
+        }
+    )
+    api.create(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "deny", "namespace": "real"},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+        }
+    )
 
 
 def _await(api: KubeApi, process: subprocess.Popen[bytes], count: int) -> None:
