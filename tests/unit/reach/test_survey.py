@@ -270,6 +270,12 @@ def test_losses_are_read_as_the_kernel_counts_them(tmp_path: Path) -> None:
     assert "b, c" == uncounted({"a": 1, "c": None}, {"a": 1, "b": None, "c": 2})
 
 
+def test_counters_of_many_nodes_that_can_not_be_read_are_told_in_short() -> None:
+    """There are two for each node that can't be entered."""
+    unread = {f"c{number}": None for number in range(1000)}
+    assert "c0, c1, c2, c3, c4, c5 and 994 more" == uncounted(unread, unread)
+
+
 def test_the_nodes_connections_are_counted_where_they_are(tmp_path: Path) -> None:
     """In their own network namespaces; a node that can't be entered is not counted, and that is told."""
     nodes = Nodes({"w": "entries drop early_drop\n1 0 0\n1 a 2\n"})
