@@ -216,9 +216,8 @@ def listening_ports(cluster: Cluster, pods: Sequence[Body]) -> dict[str, list[Po
     for pod in pods:
         by_node.setdefault(pod["spec"]["nodeName"], []).append(pod)
     for name, here in by_node.items():
-        node = nodes.get(name)
-        if node is not None and node.container:
-            seen = _listening(cluster, node, [pod["metadata"]["uid"] for pod in here])
+        if nodes[name].container:
+            seen = _listening(cluster, nodes[name], [pod["metadata"]["uid"] for pod in here])
             for pod in here:
                 declared = declared_ports(pod)
                 found[pod["metadata"]["uid"]] = sorted(
