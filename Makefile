@@ -75,6 +75,10 @@ test-kills: tools ## kill -9 at random moments beside things of the user's; KILL
 test-mutants: tools ## frozen copies under each sabotage of the configuration, beside clusters made by kind
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_MUTANTS=all $(BIN)/pytest tests/cluster/test_frozen_mutants.py
 
+.PHONY: test-kwok
+test-kwok: tools ## 500 fake nodes and 5,000 fake pods beside two real nodes: time, memory, verdicts; NODES=100: so many, ten pods on each
+	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_KWOK_NODES=$(or $(NODES),500) $(BIN)/pytest -rP tests/cluster/test_kwok.py
+
 .PHONY: matrix
 matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
 	@$(KEY) $(CONTROLS) --k8ssec-sabotage $(if $(K),-k "$(K)",--k8ssec-packed) --k8ssec-resume \

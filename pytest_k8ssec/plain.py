@@ -13,7 +13,7 @@ commands say (``cli/say``), and every file that is written (``reports/write_whol
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -44,6 +44,12 @@ def shown(text: str) -> str:
 def line(text: str) -> str:
     """The same for what must stay one line, such as a name in a table: newlines are written out as well."""
     return _unsafe("\n").sub(_written, text) if _unsafe("\n").search(text) else text
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first of many names, and how many more there are: ``a, b, c and 497 more``."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
 
 
 def progress_line(seconds: float, text: str) -> str:

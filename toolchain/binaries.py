@@ -91,3 +91,9 @@ def peers() -> dict[str, GoBinaries]:
             ("agnhost", "k8s.io/kubernetes"),
         )
     }
+
+
+@cache
+def kwok() -> GoBinaries:
+    """Pretends that nodes and pods run, for tests at scale: no part of any plan, built when such a test asks."""
+    return GoBinaries("kwok", "sigs.k8s.io/kwok")

@@ -29,7 +29,7 @@ _BOOTSTRAP_USER = f"system:bootstrap:{PUBLIC_BOOTSTRAP_TOKEN.partition('.')[0]}"
 def network_tasks(scene: Scene) -> list[Task]:
     """What containers and canaries are both asked: control plane, kubelets and the metadata service."""
     asked: list[Task] = [METADATA]
-    for node in scene.cluster.nodes:
+    for node in scene.reach.answering:
         asked += [Tcp(node.address, KUBELET_PORT), _kubelet(node)]
         if node.control_plane:
             asked += [Tcp(node.address, API_SERVER_PORT), _join(node), Tcp(node.address, ETCD_PORT)]
@@ -63,7 +63,7 @@ def network(container: Container, found: Answers, shown: Answers, identities: di
     Args:
         identities: by user; who joins is added to them.
     """
-    for node in container.scene.cluster.nodes:
+    for node in container.scene.reach.answering:
         short = container.scene.short(node.name)
         yield from _door(container, Tcp(node.address, KUBELET_PORT), f"kubelet on {short}", found, shown)
         answer = found[str(_kubelet(node))].evidence

@@ -14,6 +14,7 @@ from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.probes.identities import account_user
+from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,24 @@ class Scene:
     Args:
         namespaces: those that rights are tried in.
         ours: whether pods of ours count too; only for a walk from our canary.
+        reach: the nodes that are asked anything; None for all that the cluster has.
     """
 
-    def __init__(self, cluster: Cluster, namespaces: tuple[str, ...], *, ours: bool = False) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespaces: tuple[str, ...],
+        *,
+        ours: bool = False,
+        reach: NodesInReach | None = None,
+    ) -> None:
         self.cluster = cluster
+        self.reach = reach or NodesInReach(tuple(cluster.nodes))
         self.namespaces = tuple(dict.fromkeys(namespaces))
         self._ours = ours
         self._lists: dict[str, list[Body]] = {}
+        self._placements: dict[str, tuple[Placed, ...]] = {}
+        self._by_node: dict[str, list[Placed]] = {}
 
     def node(self, node: Node | str) -> Vertex:
         """A node, by a name that is the same in every run: kind's without the cluster's."""
@@ -87,7 +99,10 @@ class Scene:
 
     def pods_on(self, node: str) -> tuple[Placed, ...]:
         """The running pods on a node, by its short name, whatever namespace they are in."""
-        return tuple(pod for pod in self._running("/api/v1/pods") if self.short(pod.node) == node)
+        if not self._by_node:
+            for pod in self._running("/api/v1/pods"):
+                self._by_node.setdefault(self.short(pod.node), []).append(pod)
+        return tuple(self._by_node.get(node, ()))
 
     def that_one(self, pod: Placed) -> Vertex:
         """The vertex of a pod on its node: a pod that controls its node is told apart from its like on other nodes."""
@@ -100,17 +115,25 @@ class Scene:
         return Evidence(Source("client", "this process"), what, Outcome.DONE, detail)
 
     def _running(self, path: str) -> tuple[Placed, ...]:
-        return tuple(self._placed(pod) for pod in self._list(path) if pod.get("status", {}).get("phase") == "Running")
+        if path not in self._placements:
+            pods = self._fetched(path)  # not kept themselves: of thousands that would be a lot
+            self._placements[path] = tuple(
+                self._placed(pod) for pod in pods if pod.get("status", {}).get("phase") == "Running"
+            )
+        return self._placements[path]
 
     def _list(self, path: str, **options: Any) -> list[Body]:
         if path not in self._lists:
-            with as_probe_error():
-                answer = self.cluster.api.request("GET", path, **options)
-            if not answer.ok:
-                raise ProbeError(f"GET {path}: HTTP {answer.status}: {answer.message}")
-            items = answer.body.get("items") or []
-            self._lists[path] = [each for each in items if self._ours or not _is_ours(each)]
+            self._lists[path] = self._fetched(path, **options)
         return self._lists[path]
+
+    def _fetched(self, path: str, **options: Any) -> list[Body]:
+        with as_probe_error():
+            answer = self.cluster.api.request("GET", path, **options)
+        if not answer.ok:
+            raise ProbeError(f"GET {path}: HTTP {answer.status}: {answer.message}")
+        items = answer.body.get("items") or []
+        return [each for each in items if self._ours or not _is_ours(each)]
 
     def _placed(self, pod: Body) -> Placed:
         meta, spec = pod["metadata"], pod["spec"]

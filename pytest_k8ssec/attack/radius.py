@@ -13,6 +13,7 @@ from pytest_k8ssec.attack.weak_pod import Canary
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.escalation import tried_namespaces
+from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.stack import Stack, Workload
 
 
@@ -72,6 +73,6 @@ class BlastRadius:
     @property
     def _walker(self) -> Walker:
         if self._made is None:
-            scene = Scene(self._cluster, tried_namespaces(self._stack))
+            scene = Scene(self._cluster, tried_namespaces(self._stack), reach=nodes_in_reach(self._pool))
             self._made = Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)
         return self._made

@@ -199,7 +199,7 @@ def _in_cluster(suspect: IdentitySuspect, rules: RbacRules) -> Iterator[Edge]:
 
 
 def _kubelets(suspect: IdentitySuspect, rules: RbacRules) -> Iterator[Edge]:
-    for node in suspect.scene.cluster.nodes:
+    for node in suspect.scene.reach.answering:
         target = Vertex(Kind.KUBELET, suspect.scene.short(node.name))
         verbs = [verb for verb in _BY_VERB if _on(node.name, verb, rules)]
         if not verbs:

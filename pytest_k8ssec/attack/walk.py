@@ -95,6 +95,7 @@ class Walker:
         seen = {start}
         try:
             while waiting:
+                meter.check()  # what is inferred sends no request that would be counted
                 here, depth = waiting.popleft()
                 for edge in self._leaving(here, meter):
                     graph.add(edge)
@@ -112,6 +113,8 @@ class Walker:
         graph.requests, graph.seconds = meter.requests, meter.seconds
         if len(self.listening) > self.bounds.endpoints:
             _note(graph, f"{self.bounds.endpoints} endpoints")
+        if self.scene.reach.silent:
+            _note(graph, self.scene.reach.words)  # what leads there was not tried
         return graph
 
     def prepare(self, starts: Sequence[Vertex]) -> None:
@@ -210,8 +213,10 @@ class Walker:
     def _stands_on(self, start: Vertex, workload: Workload) -> list[str]:
         """The nodes that its twins are to stand on, by name; "" for whichever the scheduler chooses."""
         pods = self.scene.pods(workload.namespace)
-        nodes = sorted({pod.node for pod in pods if pod.vertex == start})
-        return nodes if len(nodes) > 1 or (nodes and workload.kind == "DaemonSet") else [""]
+        asked = {node.name for node in self.scene.reach.answering}
+        nodes = {pod.node for pod in pods if pod.vertex == start}
+        spread = len(nodes) > 1 or workload.kind == "DaemonSet"
+        return sorted(nodes & asked) if spread and nodes & asked else [""]
 
     def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
         meter.check()

@@ -19,6 +19,7 @@ from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace, unrestricted_template
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
+from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.sabotages.grants import lent
 from pytest_k8ssec.stack import ServiceAccount, Workload
 
@@ -72,7 +73,7 @@ class Canary:
     def _walk(self, node: str) -> Graph:
         template = self._template(node)
         workload = Workload("Pod", self._account.namespace, "canary", {}, {}, template)
-        scene = Scene(self._cluster, (self._account.namespace,), ours=True)
+        scene = Scene(self._cluster, (self._account.namespace,), ours=True, reach=nodes_in_reach(self._pool))
         start = start_of(workload)
         walker = Walker(self._cluster, self._pool, scene, {start: [workload]}, self.pod,
                         frozenset({workload.namespace}), _BOUNDS, thorough=True)  # fmt: skip

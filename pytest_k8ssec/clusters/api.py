@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 Body = dict[str, JSON]
 Items = list[Body]
 
+_PAGE = "500"
+"""As many objects as kubectl asks for at a time."""
 _NO_HOST = "none.invalid"
 """An exception from a proxy that excepts nothing."""
 
@@ -214,9 +216,21 @@ class KubeApi:
         return self.call("GET", path, params=params)
 
     def list(self, path: str, **params: str) -> Items:
-        """The items of the list at ``path``. Raises ClusterError unless the answer is 2xx."""
-        items = self.get(path, **params).get("items")
-        return items if isinstance(items, list) else []
+        """The items of the list at ``path``, got page by page: thousands in one answer take long, and much memory at once.
+
+        Raises:
+            ClusterError: an answer is not 2xx.
+        """
+        found: Items = []
+        asked = {"limit": _PAGE, **params}
+        while True:
+            page = self.get(path, **asked)
+            items = page.get("items")
+            found += items if isinstance(items, list) else []
+            more = (page.get("metadata") or {}).get("continue")
+            if not more:
+                return found
+            asked["continue"] = more
 
     def path(self, api_version: str, kind: str, namespace: str = "", name: str = "") -> str:
         """The URL path of an object, or of its collection where ``name`` is "", found by discovery.

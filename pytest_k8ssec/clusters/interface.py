@@ -18,7 +18,7 @@ class Node:
 
     name: str
     address: str
-    """InternalIP."""
+    """InternalIP, "" where it has none as yet."""
     control_plane: bool
     container: str = ""
     """The docker container that is this node, "" where there is none (no node access)."""

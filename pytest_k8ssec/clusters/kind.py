@@ -71,7 +71,8 @@ class KindCluster:
         found = []
         for item in self.api.list("/api/v1/nodes"):
             name = item["metadata"]["name"]
-            address = next(a["address"] for a in item["status"]["addresses"] if a["type"] == "InternalIP")
+            told = item.get("status", {}).get("addresses") or ()
+            address = next((each["address"] for each in told if each["type"] == "InternalIP"), "")
             labels = item["metadata"].get("labels", {})
             container = containers.get(name, "")
             short = (container or name).removeprefix(f"{self.name}-")
@@ -183,7 +184,7 @@ class KindCluster:
             "inspect",
             "--format",
             "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}",
-            self.nodes[0].container,
+            next(node.container for node in self.nodes if node.container),
         )
         return names.text.split()[0]
 
@@ -395,11 +396,12 @@ def _on_nodes(reference: str) -> str:
 
 
 def _load_probe_image(cluster: KindCluster, kind: Tool) -> None:
-    """Bring the probe image to every node that lacks it."""
+    """Bring the probe image to every node that lacks it, and is a container: no pod of ours runs on any other."""
     lacking = [
         node
         for node in cluster.nodes
-        if not cluster.on_node(
+        if node.container
+        and not cluster.on_node(
             node, ["ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={cluster.probe_image}"]
         ).stdout
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
@@ -106,6 +106,7 @@ class Pool:
         self._owners = Once[Body]()
         self._leased = Once[Pod]()
         self._remembered = Once[object]()
+        self._shunned: frozenset[str] = frozenset()
 
     @property
     def cluster(self) -> Cluster:
@@ -168,6 +169,10 @@ class Pool:
         """Find something out about the cluster once, and remember it until the cluster changes."""
         return cast("_Found", self._remembered.get(what, find_out))
 
+    def shun(self, nodes: Iterable[str]) -> None:
+        """Give up at once on a pod that is placed on one of these nodes, until the cluster changes: nothing answers there."""
+        self._shunned = frozenset(nodes)
+
     def refresh(self) -> None:
         """Give up all pods, and forget what was found out: the cluster has changed."""
         self.dismiss()
@@ -175,6 +180,7 @@ class Pool:
             self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
         self._leased.clear()
         self._remembered.clear()
+        self._shunned = frozenset()
 
     def owns(self, path: str) -> None:
         """Note something that is about to be made outside of our namespaces, so that :meth:`close` removes it."""
@@ -235,7 +241,10 @@ class Pool:
         except ClusterError as error:
             raise ProbeError(error.message, details=_why(self._cluster, spec.namespace, name)) from error
         assert found is not None
-        source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], found["spec"]["nodeName"])
+        node = found["spec"]["nodeName"]
+        if node in self._shunned:  # who asks for an exec there waits for half a minute in vain
+            raise ProbeError(f"pod {spec.namespace}/{name}: is placed on {node}, whose kubelet answers nobody")
+        source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], node)
         vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
         pod = Pod(resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce)
         _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values else ())
@@ -270,14 +279,15 @@ def _listens(pod: Pod, reaches: Sequence[Node]) -> None:
     its pods' packets find their way to other nodes: nobody announces either, so it is tried.
 
     Args:
-        reaches: nodes whose kubelets nothing keeps the pod from. Patience with them ends without an error: positive
-            controls tell what did not work.
+        reaches: nodes whose kubelets nothing keeps the pod from. Those that can't be entered are not waited for: they may
+            answer nobody, and there may be many. Patience ends without an error: positive controls tell what did not work.
 
     Raises:
         ProbeError: its own listener does not answer.
     """
+    kubelets = [Tcp(node.address, KUBELET_PORT, timeout=1) for node in reaches if node.container]
     for _ in range(_TRIES):
-        own, *others = pod.probe(pod.canary, *(Tcp(node.address, KUBELET_PORT, timeout=1) for node in reaches))
+        own, *others = pod.probe(pod.canary, *kubelets)
         if own.outcome is Outcome.OPEN and all(other.outcome is Outcome.OPEN for other in others):
             return
         time.sleep(0.2)

@@ -19,6 +19,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 
 ENFORCE_SECONDS = 30
 """How long enforcement may take."""
@@ -72,7 +73,7 @@ def enforces(pool: Pool) -> Evidence:
 
 def _steps(pool: Pool) -> Iterable[PolicyStep]:
     target_ns, source_ns = pool.namespace("cni-target"), pool.namespace("cni-source")
-    nodes = [node.name for node in pool.cluster.nodes]
+    nodes = [node.name for node in nodes_in_reach(pool).answering]
     pods = pool.lease(*(PodSpec(where, node=name, purpose="cni") for where in (target_ns, source_ns) for name in nodes))
     targets, sources = pods[: len(nodes)], pods[len(nodes) :]
     ring = [(source, _near(targets, number)) for number, source in enumerate(sources)]

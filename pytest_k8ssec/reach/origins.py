@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pytest_k8ssec.agent.vantage import NetworkVantage
@@ -16,6 +17,9 @@ from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.places import ELSEWHERE, NODE, OUTSIDE, PURPOSE, Origin
 from pytest_k8ssec.stack import Stack, Workload
+
+_TOGETHER = 8
+"""Pods that are asked for at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +73,22 @@ def pods_to_send_from(
 
 
 def _leased(pool: Pool, wanted: Sequence[tuple[str, PodSpec]], notes: list[str]) -> list[Pod | Missing]:
-    """A pod for each, side by side; where one of them is refused, one by one, so that the others are had."""
+    """A pod for each, side by side; where one of them is refused, each by itself, so that the others are had."""
     try:
         return list(pool.lease(*(spec for _, spec in wanted)))
     except (ProbeError, NoAccess):
-        found: list[Pod | Missing] = []
-    for name, spec in wanted:
-        try:
-            found += pool.lease(spec)
-        except (ProbeError, NoAccess) as error:
-            found.append(Missing(Source("pod", name), error.message))
-            notes.append(f"from {name} nothing is known: {error.message}")
+        # Side by side as well: it may be refused after a minute only, and so may many.
+        with ThreadPoolExecutor(_TOGETHER) as threads:
+            found = list(threads.map(lambda one: _one(pool, *one), wanted))
+    notes += [f"from {each.source.name} nothing is known: {each.why}" for each in found if isinstance(each, Missing)]
     return found
+
+
+def _one(pool: Pool, name: str, spec: PodSpec) -> Pod | Missing:
+    try:
+        return pool.lease(spec)[0]
+    except (ProbeError, NoAccess) as error:
+        return Missing(Source("pod", name), error.message)
 
 
 def machines(cluster: Cluster) -> Iterator[Origin]:

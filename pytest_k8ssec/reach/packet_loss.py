@@ -7,12 +7,15 @@ from pathlib import Path
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.plain import few
 
 COUNTED = {"arp_cache": ("table_fulls",), "ndisc_cache": ("table_fulls",), "nf_conntrack": ("drop", "early_drop")}
 """Counters under /proc/net/stat. One neighbour table serves all network namespaces of a machine; connections are counted
 in each namespace by itself, so those of the nodes are read there."""
 _STAT = Path("/proc/net/stat")
 _OF_NODE = "nf_conntrack"
+_TOLD = 6
+"""So many counters that can't be read are named: there are two for each node that can't be entered."""
 
 Counts = Mapping[str, int | None]
 """By name; None for what can't be read."""
@@ -56,4 +59,4 @@ def lost(before: Counts, after: Counts) -> str:
 
 def uncounted(before: Counts, after: Counts) -> str:
     """What could not be read, in words; "" for nothing."""
-    return ", ".join(name for name, count in after.items() if count is None or before.get(name) is None)
+    return few([name for name, count in after.items() if count is None or before.get(name) is None], _TOLD)

@@ -15,12 +15,15 @@ from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.policies import End
+from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.manifests import CANARY_PORT
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.reach.measure import Dial, Manner, Row, run_plan
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, Destination, Origin, Places
 
 SILENT = (Outcome.NO_ANSWER, Outcome.UNREACHABLE)
+_APART = 3
+"""More routes than these, from one place, are told of in one line."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,6 +70,23 @@ def taken(origin: Origin, destination: Destination, nodes: Mapping[str, str]) ->
     return frozenset(route for route in steps if route.source.node != route.target.node)
 
 
+def unshown_in_words(routes: Iterable[Route]) -> list[str]:
+    """What is to be noted of routes on which nothing was seen to get through; many from one place are one line."""
+    together: dict[tuple[Side, bool, bool], list[Route]] = {}
+    for route in sorted(routes):
+        together.setdefault((route.source, route.target.pod, route.v6), []).append(route)
+    said: list[str] = []
+    for (source, pods, v6), group in together.items():
+        if len(group) <= _APART:
+            said += [f"nothing shows that packets get {route}" for route in group]
+            continue
+        where = f"{'pods on ' if pods else ''}{len(group)} nodes{' by IPv6' if v6 else ''}"
+        said.append(
+            f"nothing shows that packets get from {source} to {where}: {few([each.target.node for each in group])}"
+        )
+    return said
+
+
 def _v6(address: str) -> bool:
     return ":" in address
 
@@ -108,15 +128,20 @@ class Routes:
         return {route: origins for route, origins in silent.items() if route not in shown}
 
     def walked(self, routes: Iterable[Route], manner: Manner) -> frozenset[Route]:
-        """The routes on which a pod of ours gets through now, one connection each."""
-        plan = [
-            (route, source, dial)
-            for route in sorted(routes)
-            if (source := self._from(route.source)) and (dial := self._to(route))
-        ]
+        """The routes on which a pod of ours gets through now: one connection each, and one exec for each source."""
+        ends: dict[Side, dict[Route, Dial]] = {}
+        for route in sorted(routes):
+            if (dial := self._to(route)) is not None:
+                ends.setdefault(route.source, {})[route] = dial
+        plan = [(source, ends[side]) for side in ends if (source := self._from(side)) is not None]
         self.execs += len(plan)
-        found = run_plan([(source, [dial]) for _, source, dial in plan], manner)
-        return frozenset(plan[number][0] for number, row in found if row.outcome(0) is Outcome.OPEN)
+        found = run_plan([(source, list(there.values())) for source, there in plan], manner)
+        return frozenset(
+            route
+            for number, row in found
+            for at, route in enumerate(plan[number][1])
+            if row.outcome(at) is Outcome.OPEN
+        )
 
     def _from(self, side: Side) -> Vantage | None:
         if side.pod:

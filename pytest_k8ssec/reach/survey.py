@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import STOPPED, Outcome
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.probes.policy_enforcement import SETTLE_SECONDS
 from pytest_k8ssec.reach.find_places import census
 from pytest_k8ssec.reach.job import sharded
@@ -22,7 +24,7 @@ from pytest_k8ssec.reach.measure import MANNER, Dial, Manner, Row, run_plan
 from pytest_k8ssec.reach.packet_loss import losses, lost, uncounted
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places
 from pytest_k8ssec.reach.pod_identity import lives
-from pytest_k8ssec.reach.routes import SILENT, Route, Routes
+from pytest_k8ssec.reach.routes import SILENT, Route, Routes, unshown_in_words
 from pytest_k8ssec.stack import Stack
 
 Heard = Callable[[Origin, Row], None]
@@ -42,9 +44,12 @@ def survey(
     Raises:
         K8ssecError: it can't be found out what there is to measure.
     """
+    nodes_in_reach(pool)  # before a twin is placed on one that answers nobody
     share_out = partial(sharded, pool, manner=manner)
 
     def beacon(node: str) -> Pod:
+        if node in {each.name for each in nodes_in_reach(pool).silent}:
+            raise ProbeError(f"node {node}: its kubelet answers nobody, so no pod of ours can be entered there")
         return pool.lease(PodSpec(pool.namespace(PURPOSE), node=node, purpose=PURPOSE))[0]
 
     return Survey(census(cluster, stack, pool), manner, heard, share_out, cluster, beacon).take()
@@ -176,7 +181,7 @@ class Survey:
         still = routes.lacking(self.rows)
         unshown = frozenset(still) - (before & routes.walked(before & set(still), self.manner))
         self.execs += routes.execs
-        self.notes += [f"nothing shows that packets get {route}" for route in sorted(unshown)]
+        self.notes += unshown_in_words(unshown)
         return unshown
 
     def _surprises(self, at: int) -> bool:

@@ -43,9 +43,10 @@ from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.node import argument_evidence, arguments, control_planes
-from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes import kubelets
 from pytest_k8ssec.probes.certificates import foreign_certificate
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _THROUGH = {Outcome.OPEN: True, Outcome.TLS_ALERT: False, Outcome.CLOSED: False}
@@ -61,12 +62,12 @@ _RSA_SUITE = "TLS_RSA_WITH_AES_128_GCM_SHA256"
     others=("C-0277",),
     apart=True,
 )
-def test_api_tls(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+def test_api_tls(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Offer each API server and kubelet what is weak, and nothing else, from a pod."""
     servers = {
         f"API server on {node.name}": (node.address, API_SERVER_PORT) for node in cluster.nodes if node.control_plane
     }
-    servers |= {f"kubelet on {node.name}": (node.address, ports.KUBELET_PORT) for node in cluster.nodes}
+    servers |= {f"kubelet on {node.name}": (node.address, ports.KUBELET_PORT) for node in nodes_to_judge(judge, pool)}
     offers = (CURRENT, *WEAK)
     answers = iter(
         attacker().probe(

@@ -43,16 +43,19 @@ from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
 from pytest_k8ssec.facts.node import control_planes, listeners, node_source
-from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.etcd import CLIENTS, PEERS, own_ports
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 
 @control(severity=Severity.HIGH, subject="cluster", mitre=("T1133",), owasp=("K06:2025",), apart=True)
-def test_etcd_exposed(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod], outside: NetworkVantage) -> None:
+def test_etcd_exposed(
+    judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod], outside: NetworkVantage
+) -> None:
     """Connect to etcd's ports on each control-plane node, from a pod on each node and from beside the nodes."""
     ca = cluster.api.ca_file.read_text()
-    sources: list[Vantage] = [*(attacker(node=node.name).vantage for node in cluster.nodes), outside]
+    sources: list[Vantage] = [*(attacker(node=node.name).vantage for node in nodes_to_judge(judge, pool)), outside]
     for node in (node for node in cluster.nodes if node.control_plane):
         ports = sorted({CLIENTS.port, PEERS.port, *own_ports(cluster, node)})
         for source in sources:

@@ -59,6 +59,7 @@ from pytest_k8ssec.facts.node import control_planes, node_source
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.exposure import listener_here, on_node, opened_ports
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
@@ -76,6 +77,7 @@ def test_ext_ports(
     judge: Judge,
     cluster: Cluster,
     deployed: Stack | None,  # noqa: ARG001 - what a stack opens is judged too, so it has to be there
+    pool: Pool,
     outside: NetworkVantage,
     allowed: Mapping[str, str],
 ) -> None:
@@ -86,7 +88,7 @@ def test_ext_ports(
     opened = opened_ports(cluster)
     (api_server, *_) = [Tcp(node.address, API_SERVER_PORT) for node in cluster.nodes if node.control_plane]
     table = judge.table(_TABLE)
-    for node in cluster.nodes:
+    for node in nodes_to_judge(judge, pool):
         asked_for = on_node(opened, node)
         ports = sorted({*_KNOWN, *asked_for} - meant)
         known, near, *answers = probe(

@@ -34,19 +34,20 @@ Sources: https://kubernetes.io/docs/tasks/access-application-cluster/web-ui-dash
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
 from pytest_k8ssec.agent.tasks import Http, Tcp, host_and_port
 from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, ask, probe
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.exposure import on_node, opened_ports
 from pytest_k8ssec.probes.identities import auditor
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
@@ -83,7 +84,7 @@ def test_ext_unauth_ui(
     for subject, reason in allowed.items():
         judge.note(f"port {subject} is declared public: {reason}")
     given, plain = _proofs(cluster, pool, outside)
-    for (host, port), by in _endpoints(cluster, allowed).items():
+    for (host, port), by in _endpoints(cluster, nodes_to_judge(judge, pool), allowed).items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
         case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
         case.positive("it is open", there.evidence, succeeded=there.evidence.outcome is Outcome.OPEN)
@@ -107,11 +108,11 @@ def _proofs(cluster: Cluster, pool: Pool, outside: NetworkVantage) -> list[Evide
     return probe(outside, [version, Http(host, API_SERVER_PORT, "/", tls=False)])
 
 
-def _endpoints(cluster: Cluster, allowed: Mapping[str, str]) -> dict[tuple[str, int], str]:
+def _endpoints(cluster: Cluster, nodes: Sequence[Node], allowed: Mapping[str, str]) -> dict[tuple[str, int], str]:
     """Address and port of whatever may show a page, and what it is."""
     opened = opened_ports(cluster)
     found: dict[tuple[str, int], str] = {}
-    for node in cluster.nodes:
+    for node in nodes:
         ports = {**on_node(opened, node), KUBELET_PORT: _KUBELET}
         if node.control_plane:
             ports[API_SERVER_PORT] = "API server"

@@ -39,6 +39,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import auditor
 from pytest_k8ssec.probes.kubelets import configured, kubelet_request
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _THROUGH = {200: True, 403: True, 401: False}
@@ -51,19 +52,19 @@ _THROUGH = {200: True, 403: True, 401: False}
     others=("KHV036", "KHV052", "C-0172", "MS-TA9030"),
     apart=True,
 )
-def test_kubelet_anon(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
+def test_kubelet_anon(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods, without credentials and as somebody who may."""
-    reader = auditor(pool)
+    reader, nodes = auditor(pool), nodes_to_judge(judge, pool)
     tasks = [
         task
-        for node in cluster.nodes
+        for node in nodes
         for task in (
             Http(node.address, KUBELET_PORT, "/pods"),
             kubelet_request(node, "/pods", reader, "as our auditor"),
         )
     ]
     answers = attacker().probe(*tasks)
-    for node, anonymous, authorised in zip(cluster.nodes, answers[::2], answers[1::2], strict=True):
+    for node, anonymous, authorised in zip(nodes, answers[::2], answers[1::2], strict=True):
         case = judge.case(f"kubelet on {node.name} ({node.address})")
         case.positive(
             "an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200

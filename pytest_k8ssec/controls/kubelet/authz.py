@@ -36,6 +36,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import auditor, nobody
 from pytest_k8ssec.probes.kubelets import configured, kubelet_request
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -52,7 +53,6 @@ _THROUGH = {200: True, 400: True, 404: True, 403: False}
 )
 def test_kubelet_authz(
     judge: Judge,
-    cluster: Cluster,
     deployed: Stack | None,  # noqa: ARG001 - what a stack grants to every service account is judged too
     pool: Pool,
     attacker: Callable[..., Pod],
@@ -60,7 +60,7 @@ def test_kubelet_authz(
     """Ask every node's kubelet with the token of an account without rights, from a pod."""
     stranger, reader = nobody(pool), auditor(pool)
     known = stranger.who_am_i()
-    for node in cluster.nodes:
+    for node in nodes_to_judge(judge, pool):
         authorised, *answers = attacker().probe(
             kubelet_request(node, _PODS, reader, "as our auditor"),
             *(kubelet_request(node, path, stranger, "as an account without rights") for path in _TRIED.values()),

@@ -30,7 +30,8 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
 from pytest_k8ssec.facts.node import listeners, node_source
-from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _PORT = 10255
@@ -38,9 +39,9 @@ _THROUGH = {Outcome.HTTP: True, Outcome.OPEN: True, **dict.fromkeys(STOPPED, Fal
 
 
 @control(severity=Severity.HIGH, subject="cluster", cis=("4.2.4",), others=("KHV052", "C-0175"), apart=True)
-def test_kubelet_readonly(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+def test_kubelet_readonly(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods on the read-only port, from a pod."""
-    for node in cluster.nodes:
+    for node in nodes_to_judge(judge, pool):
         answer, connection, shown = attacker().probe(
             Http(node.address, _PORT, "/pods", tls=False),
             Tcp(node.address, _PORT),

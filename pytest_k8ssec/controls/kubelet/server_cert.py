@@ -40,22 +40,23 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.certificates import foreign_certificate
 from pytest_k8ssec.probes.kubelets import configured
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _CONVINCED = {Outcome.OPEN: True, Outcome.ABSENT: False}
 
 
 @control(severity=Severity.MEDIUM, subject="cluster", cis=("4.2.11",), mitre=("T1557",), others=("C-0183",), apart=True)
-def test_kubelet_server_cert(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+def test_kubelet_server_cert(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Shake hands with every kubelet as a client that trusts the cluster's CA only, from a pod."""
     ca, made_up = cluster.api.ca_file.read_text(), foreign_certificate().certificate
     shown = attacker().probe(
         *(Trust(node.address, API_SERVER_PORT, ca, "the cluster's CA") for node in cluster.nodes if node.control_plane)
     )
-    for node in cluster.nodes:
+    for node in nodes_to_judge(judge, pool):
         answer, fooled = attacker().probe(
             Trust(node.address, KUBELET_PORT, ca, "the cluster's CA"),
             Trust(node.address, KUBELET_PORT, made_up, "a made-up CA"),

@@ -32,6 +32,7 @@ from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, got_through
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.probes.policy_enforcement import enforcement
 from pytest_k8ssec.verdict import Judge
 
@@ -45,6 +46,7 @@ _SECONDS = 60
 def test_net_cni_enforces(judge: Judge, pool: Pool) -> None:
     """Traffic between canaries stops under a policy and flows again without it."""
     steps = enforcement(pool)
+    nodes_to_judge(judge, pool)  # each has an engine of its own, and those that answer nobody were not tried
     case = judge.case("two canary namespaces")
     for step in steps:
         for path, evidence in step.attempts:

@@ -47,6 +47,7 @@ from pytest_k8ssec.clusters.ports import API_SERVER_PORT, ETCD_PORT, KUBELET_POR
 from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.probes.policy_enforcement import allow_egress
 from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.stack import Stack, Workload
@@ -54,7 +55,7 @@ from pytest_k8ssec.verdict import Judge
 
 
 @control(severity=Severity.HIGH, subject="stack", others=("MS-TA9029",))
-def test_net_controlplane(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
+def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload connect to each node's API server, kubelet and etcd."""
     clients = {str(account): account.api_client for account in stack.service_accounts if account.api_client}
 
@@ -63,9 +64,11 @@ def test_net_controlplane(judge: Judge, cluster: Cluster, stack: Stack, pool: Po
         if account in clients:
             judge.note(f"{account} is declared a client of the API: {clients[account]}")
         ports = (KUBELET_PORT, ETCD_PORT) if account in clients else (API_SERVER_PORT, KUBELET_PORT, ETCD_PORT)
-        return [Tcp(node.address, port) for node in cluster.nodes for port in ports]
+        return [Tcp(node.address, port) for node in nodes for port in ports]
 
-    for suspect, answers, shown in tried(workloads_on_trial(judge, stack, pool, allowed), ways):
+    suspects = workloads_on_trial(judge, stack, pool, allowed)
+    nodes = nodes_to_judge(judge, pool) if suspects else ()
+    for suspect, answers, shown in tried(suspects, ways):
         for answer, known in zip(answers, shown, strict=True):
             case = judge.case(f"{suspect.workload}: {answer.request}", required=False)
             suspect.attack(case, "connect", answer, known)

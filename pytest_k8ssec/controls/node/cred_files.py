@@ -31,6 +31,7 @@ from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.node import arguments, control_planes, node_source
 from pytest_k8ssec.facts.node_host import NodeHost
+from pytest_k8ssec.probes.nodes_in_reach import entered_nodes
 from pytest_k8ssec.verdict import Judge
 
 _ADMIN = "/etc/kubernetes/admin.conf"
@@ -65,10 +66,7 @@ done
 )
 def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, NodeHost]) -> None:
     """Try to read each file, directory and socket as the user `nobody`, and as root."""
-    for node in cluster.nodes:
-        if node.name not in nodes:
-            judge.note(f"node {node.name}: not probed, as it can't be entered")
-            continue
+    for node in entered_nodes(judge, cluster.nodes):
         paths = _paths(cluster, node)
         by_root = _read(cluster, node, (), paths)
         by_nobody = _read(cluster, node, _NOBODY, (_EVERYBODYS, *paths))

@@ -45,7 +45,8 @@ from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
 from pytest_k8ssec.facts.node import control_planes, listeners, node_source
-from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _PORTS = {10248: "kubelet", 10249: "kube-proxy", 10257: "kube-controller-manager", 10259: "kube-scheduler"}
@@ -58,10 +59,10 @@ _PORTS = {10248: "kubelet", 10249: "kube-proxy", 10257: "kube-controller-manager
     mitre=("T1046",),
     others=("C-0150", "C-0291"),
 )
-def test_node_loopback(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
+def test_node_loopback(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Connect to each of these ports at each node's address, from a pod."""
     pod = attacker()
-    for node in cluster.nodes:
+    for node in nodes_to_judge(judge, pool):
         near, *answers = pod.probe(Tcp(node.address, KUBELET_PORT), *(Tcp(node.address, port) for port in _PORTS))
         listening = _on_loopback(cluster, node)
         for (port, process), answer in zip(_PORTS.items(), answers, strict=True):

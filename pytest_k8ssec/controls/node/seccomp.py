@@ -31,6 +31,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _UNCONFINED, _FILTERED = 0, 2
@@ -46,16 +47,16 @@ _UNCONFINED, _FILTERED = 0, 2
     others=("C-0210",),
     apart=True,
 )
-def test_node_seccomp(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+def test_node_seccomp(judge: Judge, pool: Pool) -> None:
     """On each node, read what a pod without a profile runs under, and one that asks to be unconfined."""
-    namespace = pool.namespace("canary")
+    namespace, nodes = pool.namespace("canary"), nodes_to_judge(judge, pool)
     specs = [
         PodSpec(namespace, node=node.name, seccomp=profile, purpose="seccomp")
-        for node in cluster.nodes
+        for node in nodes
         for profile in ("", "Unconfined")
     ]
     pods = pool.lease(*specs)
-    for node, silent, unconfined in zip(cluster.nodes, pods[::2], pods[1::2], strict=True):
+    for node, silent, unconfined in zip(nodes, pods[::2], pods[1::2], strict=True):
         (seen,), (found,) = unconfined.probe(Privileges()), silent.probe(Privileges())
         case = judge.case(f"kubelet on {node.name}")
         case.positive("a pod that asks to be unconfined is seen to be", seen, succeeded=_mode(seen) == _UNCONFINED)

@@ -45,6 +45,7 @@ from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
+from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
@@ -71,14 +72,15 @@ def test_rbac_nodes_proxy(
 ) -> None:
     """Let each service account ask each kubelet to run a command, directly and through the API server."""
     may, trials = auditor(pool), list(accounts_on_trial(judge, cluster, stack, allowed))
-    ways = [(node, method) for node in cluster.nodes for method in ("GET", "POST")]
+    nodes = nodes_to_judge(judge, pool)
+    ways = [(node, method) for node in nodes for method in ("GET", "POST")]
     everybody = [may, *(identity for _, identity, _ in trials)]
     answers = iter(attacker().probe(*(_directly(who, *way) for who in everybody for way in ways)))
     shown, *told = [dict(zip(ways, answers, strict=False)) for _ in everybody]
     for (_, identity, case), heard in zip(trials, told, strict=True):
         for (node, method), answer in heard.items():
             case.attack(f"{method} a command at the kubelet on {node.name}", answer, through=_through(answer))
-        for node in cluster.nodes:
+        for node in nodes:
             known = shown[node, "GET"]
             case.positive("our auditor gets through from the same pod", known, succeeded=_through(known))
             _proxied(case, identity, may, node)

@@ -11,10 +11,13 @@ import pytest
 from pytest_k8ssec.attack import walk as module
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Graph, Kind, Vertex
 from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
+from pytest_k8ssec.attack.network import network_tasks
+from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.attack.walk import Walker
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity
+from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
 from pytest_k8ssec.stack import Workload
 from tests.unit.attack.graphs import INFERRED, KEY, REFUTED, SHOP, FakeApi, FakeCluster, edge
 
@@ -199,6 +202,9 @@ def test_accounts_of_every_namespace_of_the_stack_are_tried(monkeypatch: pytest.
     assert ["shared/a"] == asked
 
 
+OWNER = {"kind": "Deployment", "name": "shop", "controller": True}
+
+
 def workload(kind: str, container: str) -> Workload:
     """One of the shop's name."""
     return Workload(kind, "web", "shop", {}, {}, {"spec": {"containers": [{"name": container}]}})
@@ -261,3 +267,64 @@ def test_half_a_look_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BoundReached):
         walker.prepare([SHOP])
     assert {} == walker._looks
+
+
+def silent_scene(cluster: Any) -> Scene:
+    """A scene in which the worker answers nobody."""
+    plane, worker = cluster.nodes
+    return Scene(cluster, ("web",), reach=NodesInReach((plane,), (worker,), None))
+
+
+def test_nodes_that_answer_nobody_are_not_asked_and_a_bound() -> None:
+    """To dial each of them takes long; that nothing is known of them is told, so nothing is held for them."""
+    cluster = cast("Any", FakeCluster())
+    scene = silent_scene(cluster)
+    assert not any("10.0.0.3" in str(task) for task in network_tasks(scene))
+    assert any("10.0.0.2" in str(task) for task in network_tasks(scene))
+    walker = scripted()
+    walker.scene = scene
+    graph = walker.walk(SHOP)
+    assert ["1 nodes whose kubelets answer nobody: k8ssec-1-worker"] == graph.bounds
+    assert not graph.conclusive
+
+
+def test_no_twin_stands_on_a_node_that_answers_nobody() -> None:
+    """Although a pod of the workload does."""
+    pods = [
+        {
+            "metadata": {"name": f"shop-{node}", "namespace": "web", "ownerReferences": [OWNER]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}]},
+            "status": {"phase": "Running"},
+        }
+        for node in ("worker", "control-plane")
+    ]
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/web/pods": pods})))
+    shops = {SHOP: [workload("Deployment", "shop")]}
+    walker = Walker(cluster, cast("Pool", None), silent_scene(cluster), shops, cast("Any", None))
+    specs = [spec for _, spec in walker._specs(SHOP)]
+    assert ["k8ssec-1-control-plane"] == [(spec.template or {})["spec"].get("nodeName") for spec in specs]
+
+
+def test_what_is_inferred_ends_at_the_bound_of_seconds_too() -> None:
+    """It sends nothing that would be counted, and there may be thousands of pods."""
+    walker = scripted(*chain(3), bounds=Bounds(seconds=-1))
+    assert ["-1 seconds"] == walker.walk(SHOP).bounds
+    assert [] == walker.asked
+
+
+def test_pods_are_looked_through_once_for_all_nodes() -> None:
+    """For each of 500 nodes anew, 5,000 pods take minutes."""
+    pods = [
+        {
+            "metadata": {"name": f"shop-{number}", "namespace": "web"},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": []},
+            "status": {"phase": "Running"},
+        }
+        for number, node in enumerate(("worker", "control-plane", "worker"))
+    ]
+    scene = FakeCluster(FakeApi(lists={"/api/v1/namespaces/web/pods": pods})).scene()
+    first = scene.pods_on("worker")
+    assert ["shop-0", "shop-2"] == [pod.name for pod in first]
+    assert ["shop-1"] == [pod.name for pod in scene.pods_on("control-plane")]
+    assert () == scene.pods_on("elsewhere")
+    assert all(one is other for one, other in zip(first, scene.pods_on("worker"), strict=True))

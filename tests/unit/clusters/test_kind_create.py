@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pytest_k8ssec.clusters import kind
+from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.machine import docker
@@ -158,3 +159,37 @@ def test_nodes_of_a_copy_are_found_by_their_host_names(creation: Run, fake_docke
         ("k8ssec-frozen-worker", "dev-worker", "worker"),
         ("k8ssec-frozen-worker2", "", "k8ssec-frozen-worker2"),
     ] == [(node.name, node.container, node.short) for node in cluster.nodes]
+
+
+def test_nodes_that_are_no_containers_are_listed_and_not_entered(
+    monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
+) -> None:
+    """A cluster may have nodes that only pretend, one without an address among them: no image is brought to these."""
+    there = [node("real"), node("fake"), {"metadata": {"name": "young"}, "status": {}}]
+    entered: list[str] = []
+
+    class Api(LateApi):
+        def list(self, _path: str) -> list[dict[str, Any]]:
+            """The nodes."""
+            return there
+
+    def on_node(_: kind.KindCluster, where: Node, _argv: object, **__: object) -> Completed:
+        entered.append(where.name)
+        return Completed(("ctr",), 0, b"there", b"")
+
+    monkeypatch.setattr(kind, "KubeApi", Api)
+    monkeypatch.setattr(kind.KindCluster, "on_node", on_node)
+    fake_docker.container("real", docker.KIND_LABEL, "dev")
+    run = Run.begin()
+    try:
+        cluster = kind.KindCluster(
+            "dev", Path("kubeconfig"), Path(), False, "existing", "", Image("image", "v1", "release"), run
+        )
+        assert {"real": "10.0.0.1", "fake": "10.0.0.1", "young": ""} == {
+            each.name: each.address for each in cluster.nodes
+        }
+        assert ["real"] == [each.name for each in cluster.nodes if each.container]
+        kind._load_probe_image(cluster, Tool(Path("kind"), "v0", "PATH"))
+    finally:
+        run.end()
+    assert ["real"] == entered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,18 +16,26 @@ from tests.unit.fakes import FakeVantage
 
 if TYPE_CHECKING:
     from pytest_k8ssec.agent.tasks import Task
-    from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.evidence import Evidence
-    from pytest_k8ssec.pods.pool import Pod
+    from pytest_k8ssec.pods.pool import Pod, Pool
 
 
 @dataclass
 class World:
-    """A cluster of one node, whose port 10250 is open; it is its own attacker."""
+    """A cluster of one node, whose port 10250 is open; it is its own pool and attacker."""
 
     http: str
     tcp: str
-    nodes: tuple[Node, ...] = (Node("node", "10.0.0.2", control_plane=True),)
+    nodes: tuple[Node, ...] = (Node("node", "10.0.0.2", control_plane=True, container="node"),)
+
+    @property
+    def cluster(self) -> World:
+        """Itself."""
+        return self
+
+    def remember(self, _what: str, find_out: Callable[[], Any]) -> Any:
+        """Found out each time."""
+        return find_out()
 
     def probe(self, *tasks: Task) -> list[Evidence]:
         """What comes back."""
@@ -56,5 +65,5 @@ class World:
 def test_a_port_that_takes_connections_is_open(http: str, tcp: str, expected: Verdict) -> None:
     """Silence keeps nobody out who could connect."""
     judge, world = Judge(), World(http, tcp)
-    readonly(judge, cast("Cluster", world), lambda: cast("Pod", world))
+    readonly(judge, cast("Pool", world), lambda: cast("Pod", world))
     assert expected is judge.verdict()[0]

@@ -13,7 +13,7 @@ import pytest
 from pytest_k8ssec.agent.resident import Resident
 from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.clusters.api import Body, Response
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.manifests import PodSpec
@@ -194,3 +194,36 @@ def test_a_namespace_is_made_once_and_twins_share_an_owner() -> None:
     pods.lease(*twins)
     assert {pods.namespace("own") for _ in range(3)} == {"k8ssec-run-own"}
     assert 1 == server.made.count("ConfigMap") == server.made.count("Namespace k8ssec-run-own")
+
+
+def test_a_pod_on_a_shunned_node_is_given_up_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exec there would take half a minute to fail; once the cluster has changed it is tried again."""
+    asked: list[Pod] = []
+
+    def probe(pod: Pod, *tasks: Task) -> list[Evidence]:
+        asked.append(pod)
+        return [evidence(Outcome.OPEN) for _ in tasks]
+
+    monkeypatch.setattr(Pod, "probe", probe)
+    pods = pool(Server())
+    pods.shun(["worker"])
+    with pytest.raises(ProbeError, match="is placed on worker, whose kubelet answers nobody"):
+        pods.lease(*specs(1))
+    assert [] == asked
+    pods.refresh()
+    assert pods.lease(*specs(1))
+
+
+def test_a_pod_waits_for_no_kubelet_of_a_node_that_can_not_be_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of such nodes there may be hundreds that answer nobody, each with its own timeout, in each of many tries."""
+    dialled: list[str] = []
+
+    def probe(_: Pod, *tasks: Task) -> list[Evidence]:
+        dialled.extend(str(task) for task in tasks)
+        return [evidence(Outcome.OPEN) for _ in tasks]
+
+    monkeypatch.setattr(Pod, "probe", probe)
+    near, far = (Node(name, name, control_plane=False, container=box) for name, box in (("near", "c"), ("far", "")))
+    pods = pool(Server(nodes=(near, far)))
+    pods.lease(PodSpec(pods.namespace("own")))
+    assert ["TCP 10.0.0.1:8980", "TCP near:10250"] == dialled

@@ -22,7 +22,7 @@ class FakeNetwork:
     """Nodes whose engine does what canaries' policies say; it is a pool, its cluster and its API too."""
 
     def __init__(self, count: int) -> None:
-        self.nodes = [SimpleNamespace(name=f"node-{number}") for number in range(count)]
+        self.nodes = [SimpleNamespace(name=f"node-{number}", container="a") for number in range(count)]
         self.cluster = self.api = self
         self.policies: list[str] = []
         self.ways: set[tuple[str, str]] = set()

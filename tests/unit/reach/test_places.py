@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,10 @@ from pytest_k8ssec.facts.listening_ports import listening_ports, node_ports, run
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.reach import origins
 from pytest_k8ssec.reach.find_places import census
 from pytest_k8ssec.reach.measure import Dial, measure_from
+from pytest_k8ssec.reach.origins import Missing
 from pytest_k8ssec.reach.places import Places
 from pytest_k8ssec.stack import Stack, Workload
 
@@ -500,3 +503,20 @@ def test_what_controls_attack_is_tcp() -> None:
     lab = Lab()
     assert [8080, 8080, 5432, 9100] == [each.port for each in targets(lab.as_cluster(), cast("Stack", Declared()))]
     assert [(10250, "TCP"), (10256, "TCP")] == node_ports(lab.as_cluster(), WORKER)
+
+
+def test_pods_are_asked_for_side_by_side_where_one_was_refused() -> None:
+    """A pod that does not start is refused after a minute: two of them wait here for each other."""
+    together = threading.Barrier(2)
+
+    class Slow:
+        def lease(self, *specs: PodSpec) -> list[Pod]:
+            if len(specs) > 1:
+                raise ProbeError("one of them")
+            together.wait(10)
+            raise ProbeError(f"pod {specs[0].namespace}: not running")
+
+    notes: list[str] = []
+    found = origins._leased(cast("Pool", Slow()), [("web/a", PodSpec("a")), ("web/b", PodSpec("b"))], notes)
+    assert [True, True] == [isinstance(each, Missing) for each in found]
+    assert [f"from web/{name} nothing is known: pod {name}: not running" for name in "ab"] == notes

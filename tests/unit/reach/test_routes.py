@@ -16,7 +16,7 @@ from pytest_k8ssec.reach import survey as module
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER, Dial
 from pytest_k8ssec.reach.places import Destination, Origin, Places
-from pytest_k8ssec.reach.routes import Route, Side, taken
+from pytest_k8ssec.reach.routes import Route, Routes, Side, taken, unshown_in_words
 from pytest_k8ssec.reach.survey import Survey
 from tests.unit.reach.reaching import Nowhere, peer
 from tests.unit.reach.test_survey import Played
@@ -185,3 +185,26 @@ def test_what_is_dialled_at_a_node_goes_there_first() -> None:
     assert "from outside to a" == str(min(taken(sends, port, {A: "a"})))
     near = replace(port, way="pod", dial=Dial(THERE, 8080))
     assert frozenset() == taken(Origin("x", replace(far, address="10.244.2.7"), Nowhere("x")), near, {})
+
+
+def test_all_ways_from_one_place_are_walked_in_one_exec() -> None:
+    """From each of two nodes to 50 others: one exec for each source, not one for each way."""
+    names = [f"n{number}" for number in range(50)]
+    kubelets = tuple(
+        Destination(f"node/{name}", "node", Dial(f"172.18.1.{at}", 10250), 10250, "the node", (End("", name),))
+        for at, name in enumerate(names)
+    )
+    machines = tuple(origin(f"node/{name}", End(name, name), lambda _: "open") for name in ("a", "b"))
+    routes = Routes(Places(machines, kubelets, ()), None)
+    ways = [Route(Side(source, pod=False), Side(name, pod=False)) for source in ("a", "b") for name in names]
+    assert frozenset(ways) == routes.walked(ways, MANNER)
+    assert 2 == routes.execs
+
+
+def test_many_ways_on_which_nothing_gets_through_are_one_note() -> None:
+    """Few are told apart."""
+    few = [Route(Side("a", pod=True), Side(name, pod=True)) for name in ("b", "c")]
+    assert [LOST, LOST.replace("on b", "on c")] == unshown_in_words(few)
+    many = [Route(Side("a", pod=True), Side(f"n{number}", pod=True)) for number in range(9)]
+    (note,) = unshown_in_words(many)
+    assert "nothing shows that packets get from pods on a to pods on 9 nodes: n0, n1, n2 and 6 more" == note

@@ -18,6 +18,8 @@ from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.facts.policies import End
 from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
 from pytest_k8ssec.reach import survey as module
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER, Dial, Row
@@ -270,6 +272,12 @@ def test_losses_are_read_as_the_kernel_counts_them(tmp_path: Path) -> None:
     assert "b, c" == uncounted({"a": 1, "c": None}, {"a": 1, "b": None, "c": 2})
 
 
+def test_counters_of_many_nodes_that_can_not_be_read_are_told_in_short() -> None:
+    """There are two for each node that can't be entered."""
+    unread = {f"c{number}": None for number in range(1000)}
+    assert "c0, c1, c2, c3, c4, c5 and 994 more" == uncounted(unread, unread)
+
+
 def test_the_nodes_connections_are_counted_where_they_are(tmp_path: Path) -> None:
     """In their own network namespaces; a node that can't be entered is not counted, and that is told."""
     nodes = Nodes({"w": "entries drop early_drop\n1 0 0\n1 a 2\n"})
@@ -370,3 +378,38 @@ def test_a_row_takes_answers_back() -> None:
     row.forget(0, "lost")
     assert (Outcome.ERROR, "lost") == (row.outcome(0), row.details[0])
     assert "UDP [fd00::1]:53" == str(Dial("fd00::1", 53, "UDP"))
+
+
+def test_no_pod_shows_the_way_to_a_node_that_answers_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is asked for: to find out that it can't be entered takes half a minute, on each of hundreds of nodes."""
+    near, far = (Node(name, "", control_plane=False) for name in ("near", "far"))
+    monkeypatch.setattr(module, "nodes_in_reach", lambda _pool: NodesInReach((near,), (far,), None))
+    monkeypatch.setattr(module, "census", lambda *_: None)
+    taken: list[Any] = []
+
+    class Taking:
+        def __init__(self, *given: Any) -> None:
+            taken.append(given[-1])
+
+        def take(self) -> None:
+            """Nothing is measured."""
+
+    monkeypatch.setattr(module, "Survey", Taking)
+    leased: list[str] = []
+
+    class Pods:
+        def namespace(self, purpose: str) -> str:
+            """One of ours."""
+            return purpose
+
+        def lease(self, spec: PodSpec) -> list[str]:
+            """A pod."""
+            leased.append(spec.node)
+            return ["pod"]
+
+    module.survey(cast("Any", None), cast("Any", None), cast("Any", Pods()))
+    (beacon,) = taken
+    assert "pod" == beacon("near")
+    with pytest.raises(ProbeError, match="node far: its kubelet answers nobody"):
+        beacon("far")
+    assert ["near"] == leased

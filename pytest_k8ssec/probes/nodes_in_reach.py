@@ -1,0 +1,103 @@
+"""Which nodes can be looked at: those that can be entered, and those whose kubelet answers a pod of ours.
+
+The API server's word is not enough: a node may be Ready in its list and answer nobody, as one that is cut off, one that was
+removed a moment ago, or one that only pretends to be a node (https://kwok.sigs.k8s.io). To ask such nodes one by one for each
+port of each control would take hours, and silence is all that it would tell. So they are found out once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
+from pytest_k8ssec.evidence import Evidence, Outcome, Source, got_through
+from pytest_k8ssec.plain import few
+from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.verdict import Judge
+
+_TIMEOUT = 1.0
+"""Seconds that one connection may take."""
+_ROUNDS = 2
+"""How often a silent one is asked, in all: a lost packet is no silence."""
+_HERE = Source("client", "this process")
+
+
+@dataclass(frozen=True, slots=True)
+class NodesInReach:
+    """The nodes of a cluster, by whether anything can be found out about them."""
+
+    answering: tuple[Node, ...]
+    """Those that are judged, control plane first."""
+    silent: tuple[Node, ...] = ()
+    evidence: Evidence | None = None
+    """What came of asking the first of the silent ones; None where there is none."""
+
+    @property
+    def words(self) -> str:
+        """The silent ones in words, by number and name; "" for none."""
+        names = [node.name for node in self.silent]
+        return f"{len(names)} nodes whose kubelets answer nobody: {few(names)}" if names else ""
+
+
+def nodes_in_reach(pool: Pool) -> NodesInReach:
+    """Ask the kubelet of each node that can't be entered for a connection, from a pod of ours; found out once.
+
+    Where all nodes can be entered, nothing is sent. The pool waits for no pod on a silent one from now on.
+
+    Raises:
+        ProbeError: the pod did not start, or the exec broke.
+    """
+    return pool.remember("nodes that can be looked at", lambda: _found_out(pool))
+
+
+def nodes_to_judge(judge: Judge, pool: Pool) -> tuple[Node, ...]:
+    """The nodes that a control asks one by one. All others are one case for the judge, which can't be held.
+
+    Raises:
+        ProbeError: as :func:`nodes_in_reach`.
+    """
+    found = nodes_in_reach(pool)
+    if found.evidence is not None:
+        not_looked_at(judge, found.words, found.evidence)
+    return found.answering
+
+
+def entered_nodes(judge: Judge, nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """The nodes that can be entered. All others are one case for the judge, which can't be held."""
+    closed = [node.name for node in nodes if not node.container]
+    if closed:
+        nothing = Evidence(_HERE, f"enter {closed[0]}", Outcome.ERROR, "not a container of this docker daemon")
+        not_looked_at(judge, f"{len(closed)} nodes that can't be entered: {few(closed)}", nothing)
+    return tuple(node for node in nodes if node.container)
+
+
+def not_looked_at(judge: Judge, whom: str, evidence: Evidence) -> None:
+    """Record, once for all of them, that nobody knows anything of some nodes: so no verdict on nodes is held."""
+    case = judge.case(whom)
+    case.positive("something answers there", evidence, succeeded=got_through(evidence) or None)
+    case.attack("attack them", replace(evidence, outcome=Outcome.ERROR), through=None)
+
+
+def _found_out(pool: Pool) -> NodesInReach:
+    nodes = tuple(pool.cluster.nodes)
+    if all(node.container for node in nodes):
+        return NodesInReach(nodes)
+    waiting = [node for node in nodes if not node.container and node.address]
+    unnamed = [node for node in nodes if not node.container and not node.address]
+    answers: dict[str, Evidence] = {
+        node.name: Evidence(_HERE, f"look for the address of {node.name}", Outcome.ERROR, "it has none")
+        for node in unnamed
+    }
+    for _ in range(_ROUNDS):
+        if waiting:
+            asked = pool.attacker().probe(*(Tcp(node.address, KUBELET_PORT, timeout=_TIMEOUT) for node in waiting))
+            answers |= {node.name: answer for node, answer in zip(waiting, asked, strict=True)}
+            waiting = [node for node in waiting if not got_through(answers[node.name])]
+    mute = {node.name for node in (*waiting, *unnamed)}
+    silent = tuple(node for node in nodes if node.name in mute)
+    answering = tuple(node for node in nodes if node.name not in mute)
+    pool.shun(mute)
+    return NodesInReach(answering, silent, answers[silent[0].name] if silent else None)
