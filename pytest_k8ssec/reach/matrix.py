@@ -90,14 +90,11 @@ class Reachability:
             yield from self._row(number, origin)
 
     def _row(self, number: int, origin: Origin) -> Iterator[Cell]:
+        measured = {at: cell for _, at, cell in self._measured(number, origin)}
         if self.places.seed is None:
-            yield from (cell for _, _, cell in self._measured(number, origin))
+            yield from measured.values()
             return
-        unlike = self._classes.unlike
-        measured = {
-            at: replace(cell, unlike=unlike.get((number, at))) for _, at, cell in self._measured(number, origin)
-        }
-        expected = self.places.expected(number)
+        classes, expected = self._classes, self.places.expected(number)
         for at in self.places.concerns(origin):
             if at not in measured:
                 yield classes.of(number, at, expected=expected[at], listeners=self._listeners)
