@@ -21,7 +21,7 @@ from pytest_k8ssec.reach.places import Destination
 LIMIT = 50
 """Up to so many pods all are measured. So many and a twin of each still fit on one node, beside what the cluster itself runs
 there: a kubelet takes 110 pods if nobody says otherwise."""
-SAMPLE = 30
+SAMPLED = 30
 """How many of the others are measured too, as sources and as targets: if one in ten behaves unlike its class, one of those is
 among 30 with a probability of 96 %."""
 
@@ -34,7 +34,7 @@ class Sampling:
     """With more pods than this, those of a class are measured by some of them; infinity measures all, always."""
     seed: int = field(default_factory=lambda: secrets.randbelow(10**9))
     """The same seed chooses the same among the same pods."""
-    sample: int = SAMPLE
+    sample: int = SAMPLED
 
     def chosen(self, classes: Sequence[Hashable], what: str) -> frozenset[int]:
         """The indices of those that are measured: one of each class, whichever, and some of the others.
