@@ -93,7 +93,7 @@ def test_up_to_the_limit_everything_is_measured() -> None:
     found = surveyed(found_in(where, some(limit=12)))
     assert found.places.seed is None
     assert all(cell.measured for cell in found.cells())
-    assert {None} == {each.kin for each in (*found.places.origins, *found.places.destinations)}
+    assert {None} == {each.kin for each in found.places.origins} | {each.kin for each in found.places.destinations}
     assert (12 + 1 + 1) == where.twins
     assert (0, None) == (found.extent.by_class, found.extent.seed)
 
