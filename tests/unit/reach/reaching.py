@@ -104,10 +104,10 @@ def only(*allowed: tuple[str, str]) -> Says:
     return lambda source, target: Outcome.OPEN if (source.name, target.name) in allowed else Outcome.REFUSED
 
 
-def sampled() -> Reachability:
+def sampled(policies: Sequence[dict[str, Any]] = ()) -> Reachability:
     """Two sources of one class, of which one was measured: one target is open to it, and one is not."""
     targets = [destination("pay/api", 8080, 1), destination("pay/db", 5432, 2)]
-    whole = reach(("web/shop", "web/cart"), targets, only(("web/shop", "pay/api")))
+    whole = reach(("web/shop", "web/cart"), targets, only(("web/shop", "pay/api")), policies=policies)
     sends, stands = whole.places.origins
     origins = (replace(sends, kin=0), replace(stands, kin=0, measured=False))
     nothing = Row.unknown(0, "", 10.0)

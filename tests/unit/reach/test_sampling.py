@@ -22,6 +22,7 @@ from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.places import Places
 from pytest_k8ssec.reach.sampling import Sampling
 from tests.unit.facts import policy_scenes
+from tests.unit.reach.reaching import sampled
 from tests.unit.reach.town import NODES, Town, found_in, surveyed, town, workload
 
 ALL = 10**6
@@ -139,7 +140,7 @@ def test_what_no_policy_asks_and_a_network_may_makes_a_class(spec: dict[str, Any
 
 def test_two_namespaces_are_never_one_class() -> None:
     """Networks know namespaces by their names."""
-    made = [workload(f"w{number}", "ab"[number % 2], {}) for number in range(8)]
+    made = [workload(f"w{number}", "ab"[number // 4], {}) for number in range(8)]
     places = found_in(Town(made, 1), some(sample=0))
     by_kin: dict[tuple[str, int | None], set[str]] = {}
     for origin in places.origins:
@@ -203,9 +204,11 @@ def test_a_twin_that_a_block_tells_from_its_model_stands_for_nobody() -> None:
 def pair(seed: int) -> tuple[Reachability, Reachability]:
     """The same town measured by class, and whole."""
     chance = random.Random(seed)
-    policies = policy_scenes.policies(chance, chance.randint(0, 8))
+    policies = policy_scenes.policies(chance, chance.randint(0, 12))
+    for each in policies:
+        each["metadata"]["namespace"] = chance.choice("ab")  # where the pods are
     places = [random.Random(seed + 1000) for _ in range(2)]
-    by_class, whole = (town(each, 14, 2, policies=policies) for each in places)
+    by_class, whole = (town(each, 16, 2, policies=policies) for each in places)
     return surveyed(found_in(by_class, some(seed, 4))), surveyed(found_in(whole, some(seed, ALL)))
 
 
@@ -229,6 +232,17 @@ def test_the_towns_have_much_to_tell_by_class() -> None:
         (cell.verdict, cell.by_class) for seed in SEEDS for _, _, cell in numbered(pair(seed)[0])
     )  # fmt: skip
     assert all(counts[verdict, by_class] > 200 for verdict in ("open", "blocked") for by_class in (True, False)), counts
+
+
+def test_the_towns_have_classes_that_only_policies_make() -> None:
+    """Within one namespace, on one node; of sources and of targets."""
+    more = [0, 0]
+    for seed in SEEDS:
+        places = pair(seed)[0].places
+        apart = len({(each.namespace, each.end.node) for each in places.origins if each.kin is not None})
+        more[0] += pair(seed)[0].extent.source_classes - apart
+        more[1] += pair(seed)[0].extent.target_classes - apart
+    assert min(more) > 15, more
 
 
 def test_the_extent_counts_what_was_measured_and_what_was_not() -> None:
@@ -336,6 +350,32 @@ def test_a_listener_that_no_node_reached_is_not_as_its_class() -> None:
     cells = [cell for _, there, cell in numbered(found) if there == at and not cell.measured]
     assert {"unknown"} == {cell.verdict for cell in cells}
     assert {"not measured: nobody reached this listener"} == {cell.why for cell in cells}
+
+
+def test_a_listener_that_is_gone_in_the_end_is_not_as_its_class() -> None:
+    """It did listen, once."""
+    found = surveyed(found_in(plain(), some()))
+    at = next(number for number, each in enumerate(found.places.destinations) if not each.measured)
+    found.witnesses.gone.add(found.places.destinations[at].dial)
+    verdicts = {cell.verdict for _, there, cell in numbered(found) if there == at and not cell.measured}
+    assert {"unknown"} == verdicts
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pod_that_does_not_listen_does_not_stand_for_one_that_does(seed: int) -> None:
+    """What declares a port and is silent is unknown; that tells nothing of the others."""
+    found = surveyed(found_in(plain(silent={"w0-0", "w1-0", "w2-0", "w3-0"}), some(seed, sample=0)))
+    told = {(cell.destination.name in {"a/w0", "a/w1", "a/w2", "a/w3"}, cell.verdict) for cell in found.cells()}
+    assert {(True, "unknown"), (False, "open")} == told
+
+
+def test_what_the_policies_tell_apart_is_never_told_by_one_of_both() -> None:
+    """Whoever put the two into one class: no answer follows."""
+    rule = {"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "shop"}}}]}
+    policy = {"metadata": {"namespace": "pay"}, "spec": {"podSelector": {}, "ingress": [rule]}}
+    cells = [cell for cell in sampled([policy]).cells() if not cell.measured]
+    assert ["unknown", "unknown"] == [cell.verdict for cell in cells]
+    assert all("the policies should not give it what they give its class" in cell.why for cell in cells)
 
 
 def test_a_class_of_which_nothing_is_known_tells_nothing() -> None:

@@ -45,6 +45,8 @@ class Town:
     """Objects of such a kind."""
     nodes: Sequence[Node] = NODES
     pods: list[dict[str, Any]] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+    """Pods that declare their port and do not listen."""
     deaf: set[str] = field(default_factory=set)
     """Addresses that nobody but nodes can reach, whatever policies say."""
     dumb: set[str] = field(default_factory=set)
@@ -104,7 +106,7 @@ class Town:
 
     def on_node(self, _node: Node, argv: Sequence[str], **_: Any) -> Completed:
         """Each pod listens on one port; a node on none."""
-        lines = [f"{uid} -\n{uid} t *:{PORT}" for uid in argv[4:]]
+        lines = [f"{uid} -" + ("" if uid in self.silent else f"\n{uid} t *:{PORT}") for uid in argv[4:]]
         return Completed(tuple(argv), 0, "\n".join(lines or ["node -"]).encode(), b"")
 
     def namespace(self, purpose: str) -> str:
@@ -129,7 +131,7 @@ class Town:
         if port == CANARY_PORT:
             return True  # a node's look at a pod of ours
         found = next((each for each in self.pods if each["status"]["podIP"] == host), None)
-        if found is None:
+        if found is None or found["metadata"]["uid"] in self.silent:
             return False
         if source.pod is not None and (host in self.deaf or source.address in self.dumb):
             return False
@@ -170,7 +172,7 @@ def town(chance: random.Random, workloads: int, replicas: int, **more: Any) -> T
     made = [
         workload(
             f"w{number}",
-            chance.choice(tuple(NAMESPACES)),
+            chance.choice("ab"),
             {
                 key: chance.choice(values)
                 for key, values in {"app": "xyz", "tier": "fb"}.items()
