@@ -231,6 +231,8 @@ def test_the_towns_have_much_to_tell_by_class() -> None:
     counts = Counter(
         (cell.verdict, cell.by_class) for seed in SEEDS for _, _, cell in numbered(pair(seed)[0])
     )  # fmt: skip
+    ways = Counter(cell.destination.way for cell in pair(0)[0].cells() if cell.by_class)
+    assert {"pod", "service", "name"} == set(ways)
     assert all(counts[verdict, by_class] > 200 for verdict in ("open", "blocked") for by_class in (True, False)), counts
 
 

@@ -43,6 +43,8 @@ class Town:
     crds: Sequence[dict[str, Any]] = ()
     others: Sequence[dict[str, Any]] = ()
     """Objects of such a kind."""
+    served: bool = False
+    """Whether the first workload of each namespace has a Service."""
     nodes: Sequence[Node] = NODES
     pods: list[dict[str, Any]] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
@@ -101,8 +103,41 @@ class Town:
                 for each in self.pods
                 if each["metadata"]["namespace"] == namespace and each["metadata"]["labels"].get("own") == wanted
             ]
+        if last in ("services", "endpointslices"):
+            return self._served(path.split("/")[-2], last)
         found = {"networkpolicies": self.policies, "customresourcedefinitions": self.crds, "strangers": self.others}
         return found.get(last, ())
+
+    def _served(self, namespace: str, what: str) -> Sequence[dict[str, Any]]:
+        """A Service for the first workload of each namespace, or what stands behind it."""
+        name = next((each.name for each in self.workloads_ if each.namespace == namespace), "")
+        if not name or not self.served:
+            return []
+        if what == "services":
+            ports = [{"name": "p", "port": 80}]
+            return [
+                {
+                    "metadata": {"name": name, "namespace": namespace},
+                    "spec": {"clusterIP": self._vip(namespace), "ports": ports},
+                }
+            ]
+        ready = [{"addresses": [each]} for each in self._behind(name)]
+        labels = {"kubernetes.io/service-name": name}
+        return [{"metadata": {"labels": labels}, "ports": [{"name": "p", "port": PORT}], "endpoints": ready}]
+
+    def _vip(self, namespace: str) -> str:
+        return f"10.96.0.{self.namespaces.index(namespace) + 1}"
+
+    def _behind(self, name: str) -> Sequence[str]:
+        return [each["status"]["podIP"] for each in self.pods if each["metadata"]["labels"]["own"] == name]
+
+    def _backend(self, host: str) -> str:
+        """Where a Service leads to; of anything else, itself."""
+        for each in reversed(self.workloads_):  # the first one of a namespace has it
+            if host in (self._vip(each.namespace), f"{each.name}.{each.namespace}.svc"):
+                name = next(one.name for one in self.workloads_ if one.namespace == each.namespace)
+                return self._behind(name)[0]
+        return host
 
     def on_node(self, _node: Node, argv: Sequence[str], **_: Any) -> Completed:
         """Each pod listens on one port; a node on none."""
@@ -130,6 +165,7 @@ class Town:
         """Whether the network lets a connection through; what policies leave to it, it lets through."""
         if port == CANARY_PORT:
             return True  # a node's look at a pod of ours
+        host, port = self._backend(host), PORT
         found = next((each for each in self.pods if each["status"]["podIP"] == host), None)
         if found is None or found["metadata"]["uid"] in self.silent:
             return False
@@ -168,7 +204,7 @@ def workload(name: str, namespace: str, labels: Mapping[str, str], **spec: Any) 
 
 
 def town(chance: random.Random, workloads: int, replicas: int, **more: Any) -> Town:
-    """Deployments with labels by chance."""
+    """Deployments with labels by chance, and Services."""
     made = [
         workload(
             f"w{number}",
@@ -181,7 +217,7 @@ def town(chance: random.Random, workloads: int, replicas: int, **more: Any) -> T
         )
         for number in range(workloads)
     ]
-    return Town(made, replicas, **more)
+    return Town(made, replicas, served=True, **more)
 
 
 def found_in(where: Town, sampling: Sampling) -> Places:
