@@ -71,6 +71,11 @@ test-sabotage: tools ## each control intact, sabotaged and restored, on real clu
 test-kills: tools ## kill -9 at random moments beside things of the user's; KILLS=30 by default, SEED=123: those moments
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_KILLS=$(or $(KILLS),30) K8SSEC_KILLS_SEED=$(SEED) $(BIN)/pytest tests/cluster/test_kills.py
 
+.PHONY: test-reach
+test-reach: tools ## reachability of 300 pods on two nodes, one of each class and a sample of them measured
+	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_REACH_PODS=$(or $(PODS),300) $(BIN)/pytest tests/cluster/test_many_pods.py \
+	  --k8ssec-kind-config tests/cluster/many-pods.yaml
+
 .PHONY: matrix
 matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
 	@$(KEY) $(CONTROLS) --k8ssec-sabotage $(if $(K),-k "$(K)",--k8ssec-packed) --k8ssec-resume \
