@@ -29,8 +29,11 @@ from pytest_k8ssec.stack import Stack
 from tests.cluster.crowd import PAIR, estate
 
 PODS = int(os.environ.get("K8SSEC_REACH_PODS", "60"))
-REPLICAS = 3
+REPLICAS = 1 if PODS < 100 else 3
+"""Of few pods each is a source of its own, so that there are more than are sampled."""
 SEED = 20
+PODS_NETWORK = "10.244.0.0/16"
+"""What kind gives pods addresses from, if nobody says otherwise."""
 LOOKED_AT = 12
 """Sources that were not measured, from whose real pods it is."""
 
@@ -85,7 +88,8 @@ def test_some_are_measured_and_the_others_are_by_class(found: Reachability, tell
     """Nothing is unknown, nothing differs, and all of it is as the policies say."""
     tell(f"{PODS} pods: {found.seconds:.1f} s, {found.execs} execs; {found.extent}")
     assert (SEED, 0, ()) == (found.extent.seed, found.extent.untold, found.extent.unlike)
-    assert found.extent.by_class > found.extent.measured
+    assert found.extent.sources_by_class
+    assert found.extent.targets_by_class
     assert [] == [str(cell) for cell in found.cells() if cell.verdict == "unknown"][:10]
     answer = found.as_policies_say()
     assert answer
@@ -135,11 +139,15 @@ def test_what_is_told_by_class_is_true(
 
 
 @contextmanager
-def shut(cluster: KindCluster, cell: Cell) -> Iterator[None]:
-    """A pod that other pods do not get through to, whatever policies say: as if its node had missed an update."""
+def shut(cluster: KindCluster, cell: Cell, *sources: str) -> Iterator[None]:
+    """A pod that others do not get through to, whatever policies say: as if its node had missed an update.
+
+    Args:
+        sources: an argument of iptables that says who is kept out; else all but the pod's own node are.
+    """
     (end,) = cell.destination.ends
     (node,) = [each for each in cluster.nodes if each.name == end.node]
-    rule = ["FORWARD", "-d", end.address, "-p", "tcp", "--syn", "-j", "REJECT", "--reject-with", "tcp-reset"]
+    rule = ["FORWARD", *sources, "-d", end.address, "-p", "tcp", "--syn", "-j", "REJECT", "--reject-with", "tcp-reset"]
     cluster.on_node(node, ["iptables", "-I", *rule])
     try:
         yield
@@ -182,10 +190,23 @@ def test_one_that_is_not_measured_is_not_said_to_be(
 ) -> None:
     """Its class answers for it, which is wrong here, and is not said to be more than that."""
     cell = one(found, measured=False)
-    with shut(cluster, cell):
+    with shut(cluster, cell, "-s", PODS_NETWORK):
         now = measured()
     mine = [each for each in now.cells() if each.destination.dial == cell.destination.dial and each.origin.end.pod]
     assert mine
     assert not [str(each) for each in mine if each.measured]
     assert () == now.extent.unlike
     assert all("not measured" in str(each) for each in mine)
+
+
+def test_one_that_is_not_measured_is_found_where_a_node_notices(
+    cluster: KindCluster, measured: Callable[[], Reachability], found: Reachability
+) -> None:
+    """Nodes connect to everything: what keeps another node out as well is no secret."""
+    cell = one(found, measured=False)
+    with shut(cluster, cell):
+        now = measured()
+    assert now.extent.unlike
+    assert all(words.startswith("node/") and cell.destination.words in words for words in now.extent.unlike)
+    mine = [each for each in now.cells() if each.destination.dial == cell.destination.dial and not each.measured]
+    assert {"unknown"} == {each.verdict for each in mine}
