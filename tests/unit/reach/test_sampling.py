@@ -166,6 +166,19 @@ def test_a_pod_on_a_node_that_nobody_enters_is_measured() -> None:
     assert [True] * 6 == [each.measured for each in there]
 
 
+def test_on_a_cluster_that_is_only_read_targets_have_classes_and_sources_have_none() -> None:
+    """No twin stands there: a foreign pod sends to some of each class, and nodes send to all."""
+    where = plain(policies=[{"metadata": {"namespace": "a"}, "spec": {"podSelector": {}}}])
+    where.deployed = False
+    found = surveyed(found_in(where, some(sample=1)))
+    assert {None} == {each.kin for each in found.places.origins}
+    assert (0, 0, 3, 9) == (
+        found.extent.source_classes, found.extent.sources_by_class, found.extent.targets_measured, found.extent.targets_by_class
+    )  # fmt: skip
+    cells = [cell for cell in found.cells() if cell.origin.name == "elsewhere"]
+    assert [("blocked", 3), ("blocked by class", 9)] == sorted(Counter(cell.answer for cell in cells).items())
+
+
 def stranger(kind: str) -> dict[str, Any]:
     """A kind of objects that the API server knows besides."""
     names = {"kind": kind, "plural": "strangers"}
