@@ -79,6 +79,11 @@ test-mutants: tools ## frozen copies under each sabotage of the configuration, b
 test-kwok: tools ## 500 fake nodes and 5,000 fake pods beside two real nodes: time, memory, verdicts; NODES=100: so many, ten pods on each
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_KWOK_NODES=$(or $(NODES),500) $(BIN)/pytest -rP tests/cluster/test_kwok.py
 
+.PHONY: test-reach
+test-reach: tools ## reachability of 300 pods on two nodes, one of each class and a sample of them measured
+	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_REACH_PODS=$(or $(PODS),300) $(BIN)/pytest tests/cluster/test_many_pods.py \
+	  --k8ssec-kind-config tests/cluster/many-pods.yaml
+
 .PHONY: matrix
 matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
 	@$(KEY) $(CONTROLS) --k8ssec-sabotage $(if $(K),-k "$(K)",--k8ssec-packed) --k8ssec-resume \

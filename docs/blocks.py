@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from docs import layers
-from docs.report_fields import ATTEMPT, RESULT, TABLE, fields
+from docs.report_fields import ATTEMPT, REACHABILITY, RESULT, TABLE, fields
 from pytest_k8ssec.catalogue.control import Severity
 from pytest_k8ssec.catalogue.families import FAMILIES
 from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
@@ -169,6 +169,7 @@ BLOCKS: Mapping[str, Callable[[], Iterator[str]]] = {
     "result-fields": lambda: fields(RESULT),
     "attempt-fields": lambda: fields(ATTEMPT),
     "table-fields": lambda: fields(TABLE),
+    "reachability-fields": lambda: fields(REACHABILITY),
     "sample-control": _sample_control,
 }
 """Name of a block to what makes its lines."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -140,3 +141,27 @@ TABLE = Record(
     },
 )
 """A control's table of answers."""
+
+
+def _extent(seed: int | None) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(json.dumps(asdict(Extent(seed, 1, 1, 1, 1, 1, 1, 1, 1, 1, ("words",)))))
+    return written
+
+
+REACHABILITY = Record(
+    (_extent(1), _extent(None)),
+    {
+        "seed": "what chose the pods that were measured: `--k8ssec-reach-seed` repeats it; null where all were",
+        "source_classes": "how many classes there are of sources; nodes, pods without labels and foreign ones have none",
+        "sources_measured": "of the sources that have a class: how many connected",
+        "sources_by_class": "and how many did not, and have the answers of their class",
+        "target_classes": "how many classes there are of ports of pods; ports of nodes and Services have none",
+        "targets_measured": "of the ports that have a class: how many were connected to from pods",
+        "targets_by_class": "and how many were not",
+        "measured": "connections that were tried",
+        "by_class": "connections that were not, and have the answer of one that was",
+        "untold": "connections that were not, and of which nothing follows: they are unknown",
+        "unlike": "each difference within a class: a connection that was tried and has another answer than its class",
+    },
+)
+"""An entry of ``run.reachability``, and ``extent`` of what ``k8ssec reach --json`` writes."""

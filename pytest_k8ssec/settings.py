@@ -18,6 +18,7 @@ from pytest_k8ssec.errors import SettingsError
 
 KEEP = ("never", "on-failure", "always")
 STRICT = ("auto", "on", "off")
+ALL = ("all",)
 PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 """One of these makes a directory a Pulumi project."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -54,6 +55,10 @@ class Settings(NamedTuple):
     """Where a cluster's logs go when something fails; None for the state directory."""
     allow: Mapping[str, Mapping[str, str]] = _NONE
     """Control id to subject to the reason why that subject may do what the control forbids."""
+    reach_limit: float | None = None
+    """With more pods than this, reachability is measured for some of each class; infinity for "all are measured"."""
+    reach_seed: int | None = None
+    """What chooses those."""
 
     def allowed(self, control: str) -> Mapping[str, str]:
         """The exceptions that are declared for one control: subject to reason."""
@@ -63,7 +68,7 @@ class Settings(NamedTuple):
 class Option(NamedTuple):
     """One setting as users write it.
 
-    ``kind`` is one of text, path, choice, flag, pairs (``KEY=VALUE``, repeatable) and allow
+    ``kind`` is one of text, path, choice, flag, number (or a word of ``choices``, for without end), pairs (``KEY=VALUE``, repeatable) and allow
     (``CONTROL:SUBJECT=REASON``, repeatable).
     """
 
@@ -124,6 +129,10 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("not_applicable", "pairs", "CONTROL=REASON", "a control that may be not-applicable although strict"),
     Option("allow", "allow", "CONTROL:SUBJECT=REASON", "a subject that may do what a control forbids"),
+    Option(
+        "reach_limit", "number", "PODS", "with more, reachability is measured by class (default: 50; all: never)", ALL
+    ),
+    Option("reach_seed", "number", "N", "measure reachability of the same pods again (default: by chance, and told)"),
 )
 
 _BY_KEY = {option.key: option for option in OPTIONS}
@@ -248,6 +257,8 @@ def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
         return _texts(raw, where) if isinstance(raw, Mapping) else _pairs(raw, where, option)
     if option.kind == "allow":
         return _allowed(raw, where, option)
+    if option.kind == "number":
+        return _number(raw, where, option)
     if not isinstance(raw, str):
         raise SettingsError(f"{where}: must be text, is {type(raw).__name__}")
     if option.kind == "choice" and raw not in option.choices:
@@ -283,6 +294,16 @@ def _flag(raw: Any, where: str) -> bool:
     if word in ("0", "false", "no", "off"):
         return False
     raise SettingsError(f"{where}: {raw!r} is neither true nor false")
+
+
+def _number(raw: Any, where: str, option: Option) -> float:
+    word = str(raw).strip()
+    if word in option.choices:
+        return float("inf")
+    if not (word.isascii() and word.isdigit()):
+        also = "".join(f", or {choice}" for choice in option.choices)
+        raise SettingsError(f"{where}: {raw!r} is not a whole number from 0 on{also}")
+    return int(word)
 
 
 def _texts(raw: Mapping[str, Any], where: str) -> dict[str, str]:

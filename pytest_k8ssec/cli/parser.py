@@ -21,7 +21,7 @@ UP_OPTIONS = (
 )  # fmt: skip
 """Settings that ``up`` takes: those of the plugin, under the same names."""
 
-REACH_OPTIONS = ("cluster", *UP_OPTIONS)
+REACH_OPTIONS = ("cluster", *UP_OPTIONS, "reach_limit", "reach_seed")
 """Settings that ``reach`` takes."""
 BLAST_OPTIONS = UP_OPTIONS
 """Settings that ``blast`` takes."""
@@ -66,6 +66,9 @@ same listener at that moment.
 
 Without --cluster an ephemeral cluster is made, the stack deployed, and both removed. On an existing cluster no pod of
 ours is placed among the stack's: sources are a foreign namespace, the nodes and the outside.
+
+With more than 50 pods, one of each class (pods that the policies can't tell apart, on one node) and 30 of the others are
+measured, as sources and as targets. The other connections are told by their class, and marked: none of them was tried.
 """
 
 _REACH_EXAMPLES = """\
@@ -73,6 +76,7 @@ examples:
   k8ssec reach --stack infra
   k8ssec reach --stack infra --intent infra/intent.yaml --html build/reach.html
   k8ssec reach --cluster dev --stack infra --json - | jq '.differences'
+  k8ssec reach --stack infra --reach-limit all            measure from and to every pod, however many there are
 
 an intent file; `web` is all of that namespace, `*` everybody, further names are elsewhere, node and outside:
   version: 1

@@ -8,6 +8,7 @@
 - ``listening_ports``: the stack's running pods; each port that one of them listens on.
 - ``node``: processes of a node; where they listen, and with which arguments they run.
 - ``node_host``: testinfra's host, typed; nothing is read here.
+- ``pod_classes``: which pods are alike in all that NetworkPolicies ask.
 - ``policies``: a NetworkPolicy, its selectors and its ends, as the objects have them.
 - ``policy_index``: what selectors, blocks and ports of NetworkPolicies name among many ends at once.
 - ``policy_table``: what NetworkPolicies let through between many sources and many ports, computed from the objects.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 
@@ -19,3 +19,12 @@ def spread(bits: Bits, count: int) -> bytes:
     """A set of things that are numbered below ``count``, as one byte for each: 1 for what is in it, 0 for what is not."""
     # Python writes a number to a base of two in linear time: some microseconds for thousands of things.
     return format(bits, f"0{count}b")[::-1].encode().translate(_VALUES) if count else b""
+
+
+def alike(sets: Sequence[Bits], count: int) -> tuple[list[int], list[tuple[int, ...]]]:
+    """Which things are in the same of some sets: the class of each, and of each class in which of the sets it is."""
+    kinds: dict[tuple[int, ...], int] = {}
+    if not sets:
+        return [0] * count, [()] if count else []
+    numbers = [kinds.setdefault(kind, len(kinds)) for kind in zip(*(spread(each, count) for each in sets), strict=True)]
+    return numbers, list(kinds)

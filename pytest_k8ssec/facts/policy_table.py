@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import compress, groupby
 
-from pytest_k8ssec.facts.bits import Bits, spread, union
+from pytest_k8ssec.facts.bits import Bits, alike, spread, union
 from pytest_k8ssec.facts.policies import End, Policy, policy_types
 from pytest_k8ssec.facts.policy_index import EndIndex, PortIndex
 
@@ -58,7 +58,7 @@ class PolicyTable:
                 for rule in spec.get("egress") or ():
                     named = self._to.named(rule.get("to"), namespace)
                     leaving[held] = leaving.get(held, 0) | named & ports.opened(rule.get("ports"))
-        self.classes, kinds = _classes([*entering, *leaving, self._isolated_from], len(sources))
+        self.classes, kinds = alike([*entering, *leaving, self._isolated_from], len(sources))
         """By source: the number of its class."""
         self._given = [self._of_kind(kind, [*entering.values()], [*leaving.values()]) for kind in kinds]
 
@@ -111,10 +111,3 @@ def _grouped(targets: Sequence[EndPort]) -> Iterable[tuple[Bits, End]]:
         ends = [end for end, _, _ in ports]
         yield ((1 << len(ends)) - 1) << first, ends[0]
         first += len(ends)
-
-
-def _classes(sets: Sequence[Bits], count: int) -> tuple[list[int], list[tuple[int, ...]]]:
-    """Which things are in the same of some sets: the class of each, and of each class in which of the sets it is."""
-    kinds: dict[tuple[int, ...], int] = {}
-    numbers = [kinds.setdefault(kind, len(kinds)) for kind in zip(*(spread(each, count) for each in sets), strict=True)]
-    return numbers, list(kinds)

@@ -119,15 +119,30 @@ def outside(cluster: Cluster) -> NetworkVantage:
 
 
 @pytest.fixture(scope="session")
-def reachability(k8ssec_testbed: Testbed) -> Reachability:
+def reachability(k8ssec_testbed: Testbed, request: pytest.FixtureRequest) -> Reachability:
     """Who reaches whom: every workload, namespace, node and the outside, towards every port that really listens.
 
     Measured once, when it is first asked for: ``assert reachability.between("web", "payments/ledger").is_blocked()``.
+    With more pods than --k8ssec-reach-limit, some of each class are measured, and the others are told by their class.
     What changes the cluster afterwards is measured by ``pytest_k8ssec.survey(cluster, stack, pool)``.
     """
+    from dataclasses import asdict
+
+    from pytest_k8ssec.reach.sampling import LIMIT
     from pytest_k8ssec.reach.survey import survey
 
-    return _or_fail(lambda: survey(k8ssec_testbed.cluster, k8ssec_testbed.stack, k8ssec_testbed.pool))
+    settings = request.config.stash[SETTINGS]
+    found = _or_fail(
+        lambda: survey(
+            k8ssec_testbed.cluster,
+            k8ssec_testbed.stack,
+            k8ssec_testbed.pool,
+            limit=LIMIT if settings.reach_limit is None else settings.reach_limit,
+            seed=settings.reach_seed,
+        )
+    )
+    k8ssec_testbed.note_reachability(asdict(found.extent))
+    return found
 
 
 @pytest.fixture

@@ -176,6 +176,7 @@ class Summary:
             "seconds": round(time.time() - self._started, 1),
             "cluster": self._about.get("cluster", {}),
             "stack": self._about.get("stack", {}),
+            "reachability": list(self._about.get("reachability", {}).values()),
             "versions": {
                 **{name: metadata.version(name) for name in packages},
                 **self._about.get("versions", {}),
@@ -191,7 +192,8 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts, and below each that is not held the evidence."""
-        if not self._entries and not self._lines and not self._unjudged:
+        sampled = self._sampled()
+        if not self._entries and not self._lines and not self._unjudged and not sampled:
             return
 
         def tell(line: str, **markup: bool) -> None:
@@ -201,8 +203,18 @@ class Summary:
         self._tell_results(tell)
         if self._unjudged:
             tell(self._unjudged, red=True, bold=True)
+        for line, colour in sampled:
+            tell(line, **{colour: True})
         for line in self._lines:
             tell(line)
+
+    def _sampled(self) -> list[tuple[str, str]]:
+        """What tests were told by class and not by measurement: (line, colour) each; nothing where all was measured."""
+        if not (told := self._about.get("reachability", {})):
+            return []
+        from pytest_k8ssec.reports.terminal import reach_summary
+
+        return reach_summary(told.values())
 
     def _tell_results(self, tell: Callable[..., None]) -> None:
         from pytest_k8ssec.reports import terminal

@@ -2,12 +2,15 @@
 
 *Open* was seen. *Blocked* is concluded: the source got no connection, its own network is shown to work, and somebody else
 reached the same listener at that moment. All else is *unknown*, and an unknown cell answers no question.
+
+Where many pods are sampled, a cell may not have been measured. It is then *as its class*: it has the answer of a cell between
+the same two classes that was, and names that one; or it is unknown.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
@@ -34,10 +37,18 @@ class Cell:
     """Why "no answer" from this source may not be taken for blocked; "" if it may."""
     expected: bool | None = None
     """What the policies should give; None if they do not decide it."""
+    measured: bool = True
+    """Whether something was sent; if not, nothing else here was seen of this very connection."""
+    like: Cell | None = None
+    """The measured cell that it has its answer from, if it was not measured; None if no answer follows."""
+    unlike: Cell | None = None
+    """Another measured cell between the same two classes, which has another answer; None if there is none."""
 
     @property
     def verdict(self) -> Passage:
         """Open, blocked or unknown."""
+        if not self.measured:
+            return self.like.verdict if self.like else "unknown"
         if self.outcome is Outcome.OPEN:
             return "open"
         return "blocked" if self.outcome in STOPPED and self.proof and not self.doubt else "unknown"
@@ -50,17 +61,41 @@ class Cell:
         return self.destination.namespace == NODE or self.origin.end.node in {end.node for end in self.destination.ends}
 
     @property
+    def by_class(self) -> bool:
+        """Whether it was not measured, and has the answer of its class."""
+        return self.like is not None
+
+    @property
+    def answer(self) -> str:
+        """The verdict, and whether it is another cell's: ``blocked``, ``blocked by class``."""
+        return f"{self.verdict} by class" if self.by_class else self.verdict
+
+    @property
+    def way(self) -> str:
+        """From where to where: ``web/shop -> pay/api:8080/TCP (pod api-0, TCP 10.244.0.1:8080)``."""
+        return f"{self.origin.name} -> {self.destination.subject} ({self.destination.words}, {self.destination.dial})"
+
+    @property
     def why(self) -> str:
         """The reasons for the verdict, in words."""
+        if not self.measured:
+            return f"not measured; as its class: {self.like}" if self.like else f"not measured: {self.doubt}"
+        found = [f"unlike its class: {self.unlike.way} is {self.unlike.verdict}"] if self.unlike else []
         if self.verdict == "blocked":
-            return f"while {self.proof} reached it"
-        if self.verdict == "open":
-            return ""
-        return self.detail if self.outcome is Outcome.ERROR else self.doubt or _NO_PROOF
+            found.insert(0, f"while {self.proof} reached it")
+        elif self.verdict == "unknown":
+            found.append(self.detail if self.outcome is Outcome.ERROR else self.doubt or _NO_PROOF)
+        return "; ".join(found)
 
     @property
     def evidence(self) -> Evidence:
-        """The cell as evidence for a judge. A broken probe, or an answer without a witness, is an error there."""
+        """The cell as evidence for a judge. A broken probe, or an answer without a witness, is an error there.
+
+        For a cell that was not measured it is the evidence of the one that it is like, from where that was sent.
+        """
+        if self.like is not None:
+            seen = self.like.evidence
+            return replace(seen, detail=f"{seen.detail}; stands for {self.way}, which was not measured".lstrip("; "))
         known = self.verdict != "unknown"
         return Evidence(
             self.origin.vantage.source,
@@ -72,8 +107,9 @@ class Cell:
         )
 
     def __str__(self) -> str:
+        if not self.measured:
+            return f"{self.way}: {self.answer} ({self.why})"
         answer = str(self.outcome) if self.outcome is not Outcome.ERROR else "unknown"
         took = f" in {self.latency:.1f} ms" if self.latency is not None else ""
         words = "; ".join(dict.fromkeys(word for word in (self.detail, self.why) if word))
-        reached = f"{self.destination.subject} ({self.destination.words}, {self.destination.dial})"
-        return f"{self.origin.name} -> {reached}: {answer}{took}{f' ({words})' if words else ''}"
+        return f"{self.way}: {answer}{took}{f' ({words})' if words else ''}"

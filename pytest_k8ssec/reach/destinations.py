@@ -27,16 +27,17 @@ def pods_to_reach(
     nodes = {node.name: node.address for node in cluster.nodes}
     for name, found in pods.items():
         for pod in found:
-            heard, words = ports[pod["metadata"]["uid"]], f"pod {pod['metadata']['name']}"
+            uid, words = pod["metadata"]["uid"], f"pod {pod['metadata']['name']}"
+            heard = ports[uid]
             # Who declares a port may come to listen on it: it is tried, stays unknown, and so is told to who asks.
             declared = sorted(declared_ports(pod) - set(heard))
             for address in addresses_of(pod):
                 ends = (end_of(pod, labels, address),)
                 for port, protocol in heard:
-                    yield Destination(name, "pod", dialled(address, port, protocol), port, words, ends)
+                    yield Destination(name, "pod", dialled(address, port, protocol), port, words, ends, pod=uid)
                 for port, protocol in declared:
                     silent = f"{words}, which declares it and does not listen"
-                    yield Destination(name, "pod", dialled(address, port, protocol), port, silent, ends)
+                    yield Destination(name, "pod", dialled(address, port, protocol), port, silent, ends, pod=uid)
             yield from _host_ports(pod, name, nodes[pod["spec"]["nodeName"]], end_of(pod, labels), notes)
 
 

@@ -10,10 +10,11 @@ from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.intent import Intent
 from pytest_k8ssec.reach.matrix import Reachability
 
-DifferenceKind = Literal["undeclared", "closed", "not-as-policies", "unknown"]
+DifferenceKind = Literal["undeclared", "closed", "unlike-class", "not-as-policies", "unknown"]
 DIFFERENCE_MEANING: dict[DifferenceKind, str] = {
     "undeclared": "open, and nothing declares it",
     "closed": "declared, and blocked",
+    "unlike-class": "unlike others of its class",
     "not-as-policies": "not what the NetworkPolicies should give",
     "unknown": "can't be told",
 }
@@ -73,6 +74,8 @@ def kind_of(cell: Cell, intent: Intent | None) -> DifferenceKind | None:
         return "closed"
     if cell.verdict == "unknown":
         return "unknown"
+    if cell.unlike is not None:
+        return "unlike-class"
     if cell.expected is not None and cell.expected is not (cell.verdict == "open"):
         return "not-as-policies"
     return None
@@ -89,7 +92,7 @@ def _difference(
         subject,
         ", ".join(lines),
         _said({None: "either", True: "allow", False: "deny"}[cell.expected] for cell in cells),
-        _said(cell.verdict for cell in cells),
+        _said(cell.answer for cell in cells),
         tuple(cells),
     )
 

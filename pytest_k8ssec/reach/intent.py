@@ -55,12 +55,12 @@ class Rule:
         )
 
     def untried(self, places: Places) -> str:
-        """The part of the rule that no cell tries, in words; "" if all of it is tried."""
+        """The part of the rule that there is no cell for, in words; "" if there is one for each."""
         tried = {
             _port(places.destinations[number])
             for origin in places.origins
             if matches(self.source, origin.name)
-            for number in places.asked(origin)
+            for number in places.concerns(origin)
             if matches(self.target, places.destinations[number].name)
         }
         if not self.ports:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.reach.by_class import Classes, Extent
 from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.finding import Finding, judge_cells
 from pytest_k8ssec.reach.intent import Intent, load
@@ -59,7 +61,9 @@ class Cells:
         return len(self.chosen)
 
     def __repr__(self) -> str:
-        return f"<{self.words}: {len(self.chosen)} connections tried>"
+        untried = sum(not cell.measured for cell in self.chosen)
+        tried = f"{len(self.chosen) - untried} connections tried"
+        return f"<{self.words}: {tried}{f', {untried} not' if untried else ''}>"
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,31 @@ class Reachability:
     """Routes between nodes on which nothing was seen to get through."""
 
     def cells(self) -> Iterator[Cell]:
-        """All cells, made when they are asked for."""
+        """All cells, made when they are asked for; also those that were not measured, where many pods are sampled."""
         for number, origin in enumerate(self.places.origins):
             yield from self._row(number, origin)
 
     def _row(self, number: int, origin: Origin) -> Iterator[Cell]:
-        row, expected = self.rows[number], self.places.expected(number)
+        measured = {at: cell for _, at, cell in self._measured(number, origin)}
+        if self.places.seed is None:
+            yield from measured.values()
+            return
+        classes, expected = self._classes, self.places.expected(number)
+        for at in self.places.concerns(origin):
+            if at not in measured:
+                yield classes.of(number, at, expected=expected[at], listeners=self._listeners)
+            elif other := classes.unlike.get((number, at)):
+                yield replace(measured[at], unlike=other)
+            else:
+                yield measured[at]
+
+    def _measured(self, number: int, origin: Origin) -> Iterator[tuple[int, int, Cell]]:
+        """The cells of an origin that were measured, with the indices of the origin and of the destination."""
+        row, expected = self.rows[number], self.places.expected(number) if origin.measured else ()
         for position, at in enumerate(self.places.asked(origin)):
             destination = self.places.destinations[at]
             latency, outcome = row.latencies[position], row.outcome(position)
-            yield Cell(
+            cell = Cell(
                 origin,
                 destination,
                 outcome,
@@ -101,6 +120,37 @@ class Reachability:
                 self._doubt(origin, destination, outcome) if self.links[number] else _NO_LINK,
                 expected[at],
             )
+            yield number, at, cell
+
+    @cached_property
+    def _classes(self) -> Classes:
+        origins = enumerate(self.places.origins)
+        return Classes(self.places, (each for number, origin in origins for each in self._measured(number, origin)))
+
+    @cached_property
+    def _listeners(self) -> frozenset[Dial]:
+        return frozenset(self.witnesses.seen) - self.witnesses.gone
+
+    @cached_property
+    def extent(self) -> Extent:
+        """How much of it was measured, and how much has the answer of its class."""
+        told = Counter("measured" if cell.measured else "by class" if cell.by_class else "" for cell in self.cells())
+        sources = Counter(each.measured for each in self.places.origins if each.kin is not None)
+        targets = Counter(each.measured for each in self.places.destinations if each.kin is not None)
+        unlike = self._classes.unlike if self.places.seed is not None else {}
+        return Extent(
+            self.places.seed,
+            len({each.kin for each in self.places.origins} - {None}),
+            sources[True],
+            sources[False],
+            len({each.kin for each in self.places.destinations} - {None}),
+            targets[True],
+            targets[False],
+            told["measured"],
+            told["by class"],
+            told[""],
+            tuple(str(cell) for cell in self.cells() if cell.unlike) if unlike else (),
+        )
 
     def _doubt(self, origin: Origin, destination: Destination, outcome: Outcome) -> str:
         """Why silence need not be a wall: nothing else gets from the one node to the other either."""

@@ -39,6 +39,10 @@ class Origin:
     """How to make more pods like it."""
     since: float = float("-inf")
     """When it was seen to run, if it is a pod of ours; by this process's monotonic clock."""
+    kin: int | None = None
+    """Number of its class; None for what has none, as a node."""
+    measured: bool = True
+    """Whether anything is sent from there; if not, some other of its class sends."""
 
     @property
     def namespace(self) -> str:
@@ -62,6 +66,12 @@ class Destination:
     """Where it can lead to."""
     listeners: tuple[Dial, ...] = ()
     """The addresses behind a Service; empty for what is dialled directly."""
+    pod: str = ""
+    """The uid of the pod whose port it is; "" for what leads through a Service or a node, and for a node's own port."""
+    kin: int | None = None
+    """Number of its class; None for what has none, as a Service."""
+    measured: bool = True
+    """Whether pods connect to it; machines connect to everything."""
 
     @property
     def namespace(self) -> str:
@@ -87,6 +97,8 @@ class Places:
     """The pods that listen at an address, each as :func:`pytest_k8ssec.reach.pod_identity.life` tells it."""
     born: float = float("-inf")
     """When the newest pod or policy was created, by this process's monotonic clock."""
+    seed: int | None = None
+    """What chose the pods that are measured; None where all are."""
 
     @cached_property
     def _leads_to(self) -> tuple[range, ...]:
@@ -100,8 +112,8 @@ class Places:
         targets = [(end, each.port, each.dial.protocol) for each in self.destinations for end in each.ends]
         return PolicyTable(self.policies, [origin.end for origin in self.origins], targets)
 
-    def asked(self, origin: Origin) -> list[int]:
-        """Indices of the destinations that an origin connects to.
+    def concerns(self, origin: Origin) -> list[int]:
+        """Indices of the destinations that there is a cell for, from an origin.
 
         The outside connects to nodes only: nobody sends to pod addresses from there. A node has another resolver than
         pods.
@@ -112,6 +124,15 @@ class Places:
         elif origin.namespace == NODE:
             ways = ("pod", "service", "node")
         return [number for number, each in enumerate(self.destinations) if each.way in ways]
+
+    def asked(self, origin: Origin) -> list[int]:
+        """Indices of the destinations that an origin connects to: all that concern it, or those that stand for them."""
+        if not origin.measured:
+            return []
+        concerns = self.concerns(origin)
+        if origin.namespace == NODE:
+            return concerns
+        return [number for number in concerns if self.destinations[number].measured]
 
     def expected(self, origin: int) -> tuple[bool | None, ...]:
         """What the policies should give from an origin, by its index, to each destination.

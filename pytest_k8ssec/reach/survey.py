@@ -25,6 +25,7 @@ from pytest_k8ssec.reach.packet_loss import losses, lost, uncounted
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places
 from pytest_k8ssec.reach.pod_identity import lives
 from pytest_k8ssec.reach.routes import SILENT, Route, Routes, unshown_in_words
+from pytest_k8ssec.reach.sampling import LIMIT, Sampling
 from pytest_k8ssec.stack import Stack
 
 Heard = Callable[[Origin, Row], None]
@@ -38,8 +39,15 @@ def survey(
     *,
     manner: Manner = MANNER,
     heard: Heard = lambda _origin, _row: None,
+    limit: float = LIMIT,
+    seed: int | None = None,
 ) -> Reachability:
     """Measure who reaches whom now.
+
+    Args:
+        limit: with more pods than this, some of each class are measured, and the others are told by their class. Infinity
+            measures all, always.
+        seed: chooses which; None for one by chance, which the result names.
 
     Raises:
         K8ssecError: it can't be found out what there is to measure.
@@ -52,7 +60,8 @@ def survey(
             raise ProbeError(f"node {node}: its kubelet answers nobody, so no pod of ours can be entered there")
         return pool.lease(PodSpec(pool.namespace(PURPOSE), node=node, purpose=PURPOSE))[0]
 
-    return Survey(census(cluster, stack, pool), manner, heard, share_out, cluster, beacon).take()
+    sampling = Sampling(limit) if seed is None else Sampling(limit, seed)
+    return Survey(census(cluster, stack, pool, sampling), manner, heard, share_out, cluster, beacon).take()
 
 
 class Survey:
@@ -84,7 +93,10 @@ class Survey:
         """All three steps."""
         begun, before = time.monotonic(), losses(self.cluster)
         machines = [at for at, origin in enumerate(self.places.origins) if origin.namespace in (NODE, OUTSIDE)]
-        pods = [at for at in range(len(self.places.origins)) if at not in machines]
+        senders = [at for at, origin in enumerate(self.places.origins) if origin.measured]
+        pods = [at for at in senders if at not in machines]
+        # Of those that do not send there is no answer.
+        self.rows |= {at: Row.unknown(0, "", begun) for at in range(len(self.places.origins)) if at not in senders}
         self._measure(machines)
         self._measure(pods)
         self._await_policies(pods, begun)

@@ -29,15 +29,19 @@ STATES = {
     "some": "some ports or ways open, others blocked",
     "unknown": "not known",
 }
+_BY_CLASS_SIGN = {"open": "o", "blocked": ",", "some": "-", "unknown": SIGN["unknown"]}
+_BY_CLASS = "not measured, or not all of it: as its class"
 
 
 @dataclass(slots=True)
 class Square:
-    """All connections that one source tried to one target."""
+    """All connections from one source to one target."""
 
     opened: int = 0
     blocked: int = 0
     unknown: int = 0
+    by_class: int = 0
+    """How many of those that are open or blocked were not measured."""
     differs: bool = False
     told: list[str] = field(default_factory=list)
 
@@ -53,6 +57,7 @@ class Square:
         self.opened += cell.verdict == "open"
         self.blocked += cell.verdict == "blocked"
         self.unknown += cell.verdict == "unknown"
+        self.by_class += cell.by_class
         self.differs = self.differs or differs
         if len(self.told) < _TOLD_MAX:
             self.told.append(_told(cell, differs=differs))
@@ -63,6 +68,9 @@ def _told(cell: Cell, *, differs: bool) -> str:
     words = "; ".join(dict.fromkeys(word for word in (cell.detail, cell.why) if word))
     port = f"{cell.destination.port}/{cell.destination.dial.protocol}"
     answer = cell.verdict if cell.verdict != "blocked" else f"blocked, {cell.outcome}"
+    if cell.like is not None:
+        # In short: there are most of these where there is most to show.
+        answer, words = cell.answer, f"not measured, as {cell.like.origin.name} to {cell.like.destination.words}"
     mark = "! " if differs else ""
     return f"{mark}{port} {cell.destination.words}: {answer}{took}{f' ({words})' if words else ''}"
 
@@ -91,13 +99,21 @@ def terminal(found: Reachability, intent: Intent | None, differing: Sequence[Dif
         yield from _spaces(found, made)
     yield ""
     yield f"{tally_connections(made.values())}; {found.execs} execs, {found.seconds:.1f} s"
+    yield from _extent(found)
     yield from ([str(found.propagation)] if found.propagation else [])
     yield from (f"note: {note}" for note in found.notes)
     yield from differences_table(differing)
 
 
+def _extent(found: Reachability) -> list[str]:
+    """How much was measured, where not all was."""
+    return [str(found.extent)] if found.places.seed is not None else []
+
+
 def _matrix(found: Reachability, made: Mapping[tuple[str, str], Square], subjects: Sequence[str]) -> Iterator[str]:
     yield f"{SIGN['open']} open  {SIGN['blocked']} blocked  {SIGN['some']} some of the ways  {SIGN['unknown']} unknown  ! differs"
+    if any(square.by_class for square in made.values()):
+        yield f"{_BY_CLASS_SIGN['open']} {_BY_CLASS_SIGN['blocked']} {_BY_CLASS_SIGN['some']} the same, but {_BY_CLASS}"
     yield ""
     yield from (f"{number:>3}  {subject}" for number, subject in enumerate(subjects, 1))
     yield ""
@@ -109,24 +125,33 @@ def _matrix(found: Reachability, made: Mapping[tuple[str, str], Square], subject
 
 
 def _sign(square: Square | None) -> str:
-    return "   " if square is None else f" {'!' if square.differs else ' '}{SIGN[square.state]}"
+    if square is None:
+        return "   "
+    signs = _BY_CLASS_SIGN if square.by_class else SIGN
+    return f" {'!' if square.differs else ' '}{signs[square.state]}"
 
 
 def _spaces(found: Reachability, made: Mapping[tuple[str, str], Square]) -> Iterator[str]:
     counted = _by_space(made)
     columns = list(dict.fromkeys(target for _, target in counted))
     width = max(len(source) for source, _ in counted)
-    yield "open connections of all that were tried, by namespace; ! differs"
+    some_by_class = any(square.by_class for square in counted.values())
+    of_class = f"; c {_BY_CLASS}" if some_by_class else ""
+    yield f"open connections of all{'' if some_by_class else ' that were tried'}, by namespace; ! differs{of_class}"
     yield " " * width + "".join(f"  {name:>16}" for name in columns)
     for source in dict.fromkeys(name.partition("/")[0] for name in found.origins):
         sums = [counted.get((source, target)) for target in columns]
         yield f"{source:<{width}}" + "".join(
-            f"  {f'{_differs(each)}{each.opened}/{_all(each)}' if each else '':>16}" for each in sums
+            f"  {f'{_differs(each)}{each.opened}/{_all(each)}{_of_class(each)}' if each else '':>16}" for each in sums
         )
 
 
 def _differs(square: Square) -> str:
     return "!" if square.differs else ""
+
+
+def _of_class(square: Square) -> str:
+    return "c" if square.by_class else ""
 
 
 def _all(square: Square) -> int:
@@ -141,16 +166,18 @@ def _by_space(made: Mapping[tuple[str, str], Square]) -> dict[tuple[str, str], S
         into.opened += square.opened
         into.blocked += square.blocked
         into.unknown += square.unknown
+        into.by_class += square.by_class
         into.differs = into.differs or square.differs
     return sums
 
 
 def tally_connections(made: Iterable[Square]) -> str:
-    """``208 connections: 90 open, 118 blocked, 0 unknown``."""
-    opened, blocked, unknown = (
-        sum(counts) for counts in zip(*((o.opened, o.blocked, o.unknown) for o in made), strict=True)
+    """``208 connections: 90 open, 118 blocked, 0 unknown``; and how many of them were not measured, if some were not."""
+    opened, blocked, unknown, by_class = (
+        sum(counts) for counts in zip(*((o.opened, o.blocked, o.unknown, o.by_class) for o in made), strict=True)
     )
-    return f"{opened + blocked + unknown} connections: {opened} open, {blocked} blocked, {unknown} unknown"
+    untried = f", {by_class} of them by class" if by_class else ""
+    return f"{opened + blocked + unknown} connections: {opened} open, {blocked} blocked, {unknown} unknown{untried}"
 
 
 def counted(differing: Sequence[Difference]) -> str:
@@ -186,6 +213,7 @@ def reach_document(found: Reachability, intent: Intent | None, differing: Sequen
         "execs": found.execs,
         "intent": intent.source if intent else None,
         "notes": list(found.notes),
+        "extent": asdict(found.extent),
         "propagation": asdict(found.propagation) if found.propagation else None,
         "origins": list(found.origins),
         "targets": list(dict.fromkeys(each.subject for each in found.places.destinations)),
@@ -212,13 +240,15 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "way": cell.destination.way,
         "dial": str(cell.destination.dial),
         "verdict": cell.verdict,
-        "outcome": str(cell.outcome),
+        "measured": cell.measured,
+        "like": cell.like.way if cell.like else None,
+        "outcome": str(cell.outcome) if cell.measured else None,
         "ms": cell.latency,
         "expected": cell.expected,
         "detail": cell.detail,
         "why": cell.why,
     }
-    return {key: value for key, value in told.items() if value not in (None, "")}
+    return {key: value for key, value in told.items() if value is not None and value != ""}
 
 
 # As a page
@@ -238,6 +268,7 @@ table { border-collapse: separate; border-spacing: 0 } th { font-weight: normal;
 .open { background: #2f81f7 } .blocked { background: #e6e9ed } .none { background: #fff }
 .some { background: linear-gradient(135deg, #2f81f7 50%, #e6e9ed 50%) }
 .unknown { background: repeating-linear-gradient(45deg, #d4a72c 0 3px, #fff8c5 3px 6px) }
+.byclass { font-size: 9px; line-height: 12px; text-align: center; outline: 1px dashed #1f2328; outline-offset: -2px }
 td.differs { box-shadow: inset 0 0 0 3px #cf222e }
 .spaces td, .spaces th, .rows td, .rows th { border: 1px solid #d0d7de; padding: 3px 8px } .spaces td { text-align: right }
 .rows td { vertical-align: top } .rows th { font-weight: 600 } .rows small { color: #57606a }
@@ -262,7 +293,9 @@ def reach_page(found: Reachability, intent: Intent | None, differing: Sequence[D
     against = html.escape(intent.source) if intent else "the NetworkPolicies alone: no intent was named"
     verdict = f'<p class="{"bad" if differing else "good"}">{counted(differing)}</p>'
     keys = "".join(f'<span class="key {name}"></span>{words}' for name, words in STATES.items())
-    told = [str(found.propagation)] if found.propagation else []
+    told = [*_extent(found), *([str(found.propagation)] if found.propagation else [])]
+    if any(square.by_class for square in made.values()):
+        keys += f'<span class="key byclass">c</span>{_BY_CLASS}'
     notes = "".join(f"<p>{html.escape(line)}</p>" for line in (*told, *(f"note: {note}" for note in found.notes)))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Who reaches whom</title><style>{_STYLE}</style></head>
@@ -271,7 +304,7 @@ def reach_page(found: Reachability, intent: Intent | None, differing: Sequence[D
 {verdict}{notes}
 <p>{keys}<span class="key differs"></span>differs. Point at a square for its evidence.</p>
 {_listed(differing)}
-<h2>Namespaces: open connections of all that were tried</h2>
+<h2>Namespaces: open connections of all{"" if found.places.seed is not None else " that were tried"}</h2>
 {_overview(made, spaces, targets)}
 <h2>Sources and targets</h2>
 {blocks}
@@ -313,7 +346,8 @@ def _square(square: Square | None, origin: str, at: int, targets: Sequence[str])
     if (more := _all(square) - len(square.told)) > 0:
         lines.append(f"and {more} more")
     title = html.escape("\n".join(lines), quote=True)
-    return f'<td class="{square.state}{" differs" if square.differs else ""}{new}" title="{title}"></td>'
+    more_of_it = f"{' differs' if square.differs else ''}{' byclass' if square.by_class else ''}{new}"
+    return f'<td class="{square.state}{more_of_it}" title="{title}">{_of_class(square)}</td>'
 
 
 def _overview(made: Mapping[tuple[str, str], Square], spaces: Sequence[str], targets: Sequence[str]) -> str:
@@ -336,6 +370,7 @@ def _sum(square: Square | None) -> str:
         return "<td></td>"
     share = square.opened / _all(square)
     doubt = f", {square.unknown} unknown" if square.unknown else ""
+    doubt += f", {square.by_class} by class" if square.by_class else ""
     differs = ' class="differs"' if square.differs else ""
     return f'<td{differs} style="background: rgb(47 129 247 / {share * 0.75:.2f})">{square.opened}/{_all(square)}{doubt}</td>'
 

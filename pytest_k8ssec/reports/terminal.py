@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.result import Entry
 
 _ORDER = ("breached", "inconclusive", "not-applicable", "held")
@@ -104,6 +105,20 @@ def tally_verdicts(entries: Iterable[Entry]) -> str:
     """``9 held, 1 breached, 0 inconclusive, 0 not-applicable``."""
     verdicts = [entry["verdict"] for entry in entries if entry["phase"] in (None, "intact")]
     return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _COUNTED)
+
+
+def reach_summary(measured: Iterable[Entry]) -> list[tuple[str, str]]:
+    """How much of the reachability was measured, and what differs within a class: (line, colour) each.
+
+    Args:
+        measured: as in report.json; where all pods were measured, nothing is said.
+    """
+    lines: list[tuple[str, str]] = []
+    for each in measured:
+        if each["seed"] is not None:
+            lines.append((f"reachability: {Extent(**each)}", "yellow"))
+            lines += [(f"    {words}", "red") for words in each["unlike"][:_EVIDENCE_MAX]]
+    return lines
 
 
 def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pytest_k8ssec.testbed.testbed import Testbed
 
 
 def describe_testbed(testbed: Testbed, settings: Settings) -> dict[str, Any]:
-    """The cluster, the stack and the versions."""
+    """The cluster, the stack, the versions, and how much of the reachability was measured."""
     about: dict[str, Any] = {"versions": {}}
     if testbed.has_cluster:
         cluster = testbed.cluster
@@ -33,4 +33,6 @@ def describe_testbed(testbed: Testbed, settings: Settings) -> dict[str, Any]:
             "providers": dict(stack.providers),
             "providers_unused": [name for name in settings.allow_provider if name not in stack.providers],
         }
+    if testbed.reachability:
+        about["reachability"] = dict(testbed.reachability)
     return about

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pytest_k8ssec.evidence import JSON
+
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
     from pytest_k8ssec.machine.ledger import Run
@@ -36,6 +38,8 @@ class Testbed:
         self._stacks = stacks
         self._overlap = overlap
         self.variant = variant
+        self.reachability: dict[str, dict[str, JSON]] = {}
+        """How much was measured, if reachability was; by who measured: under xdist each worker does."""
 
     @cached_property
     def cluster(self) -> KindCluster:
@@ -89,6 +93,10 @@ class Testbed:
     def stands(self) -> bool:
         """Whether all that controls are judged on is there: the cluster, and on the base the stack where one was named."""
         return self.has_cluster and (self.has_stack or not self._stacks.named or self.variant is not None)
+
+    def note_reachability(self, extent: dict[str, JSON]) -> None:
+        """Note how much was measured, for the report."""
+        self.reachability[self._run.own] = extent
 
     def refresh_pool(self) -> None:
         """Give up all pods, if there are some."""

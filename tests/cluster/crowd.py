@@ -14,6 +14,7 @@ from pytest_k8ssec.facts.policies import End, Peer
 from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.measure import Dial
+from pytest_k8ssec.stack import Resource, Stack
 
 PORTS = tuple(range(8000, 8010))
 PAIR = PORTS[:2]
@@ -77,13 +78,43 @@ def _member(pool: Pool, pod: Body, labels: dict[str, str]) -> Member:
     return Member(vantage, End(address, node, Peer(meta["namespace"], labels, meta["labels"])))
 
 
-def _deployment(namespace: str, group: str, replicas: int, image: str) -> Body:
-    labels = {"crowd": "yes", "group": group}
+@contextmanager
+def estate(pool: Pool, size: int, replicas: int) -> Iterator[Stack]:
+    """A stack of so many running pods: Deployments of two ports in two namespaces of ours, in three groups by ``group``.
+
+    Each Deployment has a label of its own, which nobody asks for.
+    """
+    api, spaces = pool.cluster.api, [pool.namespace(f"estate-{name}") for name in "ab"]
+    names = [f"{GROUPS[at % len(GROUPS)]}-{at}" for at in range(size // replicas)]
+    made = [
+        _deployment(spaces[at % 2], name.partition("-")[0], replicas, pool.cluster.probe_image, name, PAIR)
+        for at, name in enumerate(names)
+    ]
+    with api.applied(*made):
+        for manifest in made:
+            namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+            path, what = (
+                f"/apis/apps/v1/namespaces/{namespace}/deployments",
+                f"deployment {name}: its pods are not running",
+            )
+            api.wait(path, name, partial(_runs, replicas), deadline=2 * START_SECONDS, what=what)
+        resources = tuple(
+            Resource(f"urn:{each['metadata']['name']}", "kubernetes:apps/v1:Deployment", each["metadata"]["name"],
+                     each["metadata"]["namespace"])
+            for each in made
+        )  # fmt: skip
+        yield Stack("estate", "tests", {}, resources, deployed=True, seconds=0, api=api)
+
+
+def _deployment(
+    namespace: str, group: str, replicas: int, image: str, name: str = "", ports: tuple[int, ...] = PORTS
+) -> Body:
+    labels = {"crowd": "yes", "group": group, **({"member": name} if name else {})}
     container = {
         "name": "server",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-SEc", _SERVER, *map(str, PORTS)],
+        "command": ["python3", "-SEc", _SERVER, *map(str, ports)],
         "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}},
         "securityContext": container_security(),
     }
@@ -102,7 +133,7 @@ def _deployment(namespace: str, group: str, replicas: int, image: str) -> Body:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": group, "namespace": namespace},
+        "metadata": {"name": name or group, "namespace": namespace},
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},

@@ -34,6 +34,7 @@ from pytest_k8ssec import (
     control,
     got_through,
     sabotage,
+    survey,
 )
 
 
@@ -94,6 +95,7 @@ def test_files_of_nodes(nodes: Mapping[str, NodeHost]) -> None:
 
 
 def test_by_fixtures(
+    cluster: Cluster,
     stack: Stack,
     deployed: Stack | None,
     pool: Pool,
@@ -110,6 +112,8 @@ def test_by_fixtures(
     assert stopped is not False
     assert deployed is not None
     assert reachability.between("web", "payments/api").is_blocked()
+    seed: int | None = reachability.extent.seed
+    assert survey(cluster, stack, pool, limit=float("inf"), seed=seed).extent.by_class == 0
     assert not blast_radius(workload).is_admin
     assert twin(workload).source
     assert outside.source.name not in allowed

@@ -345,3 +345,39 @@ def test_an_example_can_be_copied(text: str, tmp_path: Path) -> None:
         assert "allowed" in known[control]
         assert all(subject and reason for subject, reason in subjects.items())
     assert set(found.not_applicable) <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("reach_limit", "12", 12),
+        ("reach_limit", "all", float("inf")),
+        ("reach_seed", " 7 ", 7),
+        ("reach_limit", "0", 0),
+    ],
+)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_number_is_one_wherever_it_stands(place: str, name: str, given: str, expected: float) -> None:
+    """As text in each place; and all of them is without end, where that is a number to have."""
+    assert expected == getattr(resolved(**{place: {name: given}}), name)
+
+
+def test_a_table_may_have_a_number_as_one() -> None:
+    """TOML has them."""
+    assert (0, 3) == resolved(table={"reach_limit": 0, "reach_seed": 3})[-2:]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [("reach_limit", "many", "'many' is not a whole number from 0 on, or all"), ("reach_seed", "all", "'all' is not a"),
+     ("reach_limit", "-1", "'-1' is not a"), ("reach_seed", "1.5", "'1.5' is not a")],
+)  # fmt: skip
+def test_what_is_no_number_is_refused(name: str, given: str, expected: str) -> None:
+    """With the place."""
+    assert expected in refused(env={name: given}).message
+    assert f"K8SSEC_{name.upper()}" in refused(env={name: given}).message
+
+
+def test_a_truth_value_is_no_number() -> None:
+    """Although Python thinks so."""
+    assert "is not a whole number" in refused(table={"reach_limit": True}).message

@@ -13,6 +13,7 @@ from pytest_k8ssec.cli import reach as command
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.reach.matrix import Reachability
+from pytest_k8ssec.reach.sampling import LIMIT, SAMPLED
 from tests.unit.reach.reaching import Says, destination, only, reach
 
 INTENT = "version: 1\nallow:\n- {from: web/shop, to: pay/api, reason: sales}\n"
@@ -69,6 +70,7 @@ def says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
         (["--stack", "infra", "--intent", "nowhere.yaml"], "nowhere.yaml: can't be read: No such file"),
         (["--stack", "infra", "--timeout", "0"], "'0' is not a number of seconds from 0.05 to 60"),
         (["--stack", "infra", "--propagation", "0"], "'0' is not a number from 1 to 100"),
+        (["--stack", "infra", "--reach-limit", "some"], "'some' is not a whole number from 0 on, or all"),
         (["--stack", "infra", "--timeout", "soon"], "'soon' is not a number of seconds"),
     ],
 )
@@ -133,6 +135,8 @@ def test_help_teaches(says: Callable[..., str]) -> None:
     text = says("--help")
     for words in ("who can really talk to whom", "version: 1", "exit codes: 0 all agree, 1 they differ", "--timeout S"):
         assert words in text
+    assert f"With more than {LIMIT} pods" in text
+    assert f"{SAMPLED} of the others" in text
 
 
 def test_hostile_names_are_shown_escaped(tmp_path: Path, says: Callable[..., str]) -> None:

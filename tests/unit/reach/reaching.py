@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_k8ssec.evidence import Outcome, Source
@@ -101,3 +102,13 @@ def reach(
 def only(*allowed: tuple[str, str]) -> Says:
     """These pairs of source and target are open, everything else is refused."""
     return lambda source, target: Outcome.OPEN if (source.name, target.name) in allowed else Outcome.REFUSED
+
+
+def sampled(policies: Sequence[dict[str, Any]] = ()) -> Reachability:
+    """Two sources of one class, of which one was measured: one target is open to it, and one is not."""
+    targets = [destination("pay/api", 8080, 1), destination("pay/db", 5432, 2)]
+    whole = reach(("web/shop", "web/cart"), targets, only(("web/shop", "pay/api")), policies=policies)
+    sends, stands = whole.places.origins
+    origins = (replace(sends, kin=0), replace(stands, kin=0, measured=False))
+    nothing = Row.unknown(0, "", 10.0)
+    return replace(whole, places=replace(whole.places, origins=origins, seed=7), rows=(whole.rows[0], nothing))

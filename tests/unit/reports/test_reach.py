@@ -16,7 +16,7 @@ from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.places import Destination, Origin
 from pytest_k8ssec.reach.propagation import Delay, Propagation
 from pytest_k8ssec.reports.reach import reach_document, reach_page, terminal
-from tests.unit.reach.reaching import NODE, destination, only, reach
+from tests.unit.reach.reaching import NODE, destination, only, reach, sampled
 
 INTENT = parse("version: 1\nallow:\n- {from: web/shop, to: pay/api, reason: sales}\n", "<intent>.yaml")
 TARGETS = [destination("pay/api", 8080, 1), destination("pay/api", 8081, 1), destination("pay/db", 5432, 2)]
@@ -170,3 +170,42 @@ def test_the_page_takes_two_hundred_workloads() -> None:
     assert len(text) < 16_000_000
     assert time.monotonic() - started < 60
     assert "80000 connections: 9800 open, 70200 blocked, 0 unknown" in text
+
+
+def test_what_was_not_measured_is_marked_everywhere() -> None:
+    """By letter and by style, with who stands for it; and how much it is."""
+    found = sampled()
+    text = "\n".join(terminal(found, None, []))
+    assert "o , - the same, but not measured, or not all of it: as its class" in text
+    assert re.search(r"web/shop +O !\.\n", text)
+    assert re.search(r"web/cart +o !,\n", text)
+    assert "4 connections: 2 open, 2 blocked, 0 unknown, 2 of them by class" in text
+    assert "2 connections measured, 2 by class (sources: 1 measured and 1 not, in 1 classes" in text
+    page = reach_page(found, None, [])
+    assert 2 == len(re.findall(r'<td class="(?:open|blocked differs) byclass(?: new)?" title="[^"]*">c</td>', page))
+    assert "8080/TCP pod api-0: open by class (not measured, as web/shop to pod api-0)" in page
+    assert '<span class="key byclass">c</span>' in page
+    assert "2/4, 2 by class" in page
+    told = reach_document(found, None, [])
+    assert [(True, None), (True, None), (False, "web/shop"), (False, "web/shop")] == [
+        (cell["measured"], cell.get("like", "").partition(" -> ")[0] or None) for cell in told["cells"]
+    ]
+    assert ["outcome" in cell for cell in told["cells"]] == [True, True, False, False]
+    assert (7, 2, 2) == (told["extent"]["seed"], told["extent"]["measured"], told["extent"]["by_class"])
+    namespaces = "\n".join(terminal(wide(found), None, []))
+    assert re.search(r"web +!2/4c", namespaces)
+    assert "; c not measured, or not all of it: as its class" in namespaces
+
+
+def wide(found: Reachability) -> Reachability:
+    """With names of more sources than a matrix has rows."""
+    made = replace(found)
+    made.__dict__["origins"] = (*found.origins, *(f"web/{number}" for number in range(60)))
+    return made
+
+
+def test_where_all_was_measured_nothing_of_classes_is_said() -> None:
+    """Readers of few pods need not know of them."""
+    found = few()
+    texts = ["\n".join(terminal(found, None, [])), reach_page(found, None, [])]
+    assert not [text for text in texts if "by class" in text or "seed" in text]

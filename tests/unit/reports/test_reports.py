@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.errors import DiskError
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports import terminal
 from pytest_k8ssec.reports.json import REPORT_SCHEMA, report_document, write_report
 from pytest_k8ssec.reports.junit import properties
@@ -505,3 +507,12 @@ def test_properties_for_a_ci() -> None:
         "k8ssec.summary": found["summary"],
     } == dict(properties(found))
     assert {"k8ssec.phase", "k8ssec.sabotage", "k8ssec.severity"}.isdisjoint(dict(properties(entry(severity=""))))
+
+
+def test_a_difference_within_a_class_is_told_below_what_was_measured() -> None:
+    """The first few; and nothing at all where all was measured."""
+    told = asdict(Extent(7, 1, 2, 3, 4, 5, 6, 10, 20, 2, tuple(f"web/{number} -> pay/api" for number in range(12))))
+    lines = terminal.reach_summary([told, {**told, "seed": None}])
+    assert [("yellow"), *["red"] * 8] == [colour for _, colour in lines]
+    assert "10 connections measured, 20 by class, 2 neither, 12 unlike their class" in lines[0][0]
+    assert ("    web/0 -> pay/api", "red") == lines[1]
