@@ -6,12 +6,15 @@ messages to standard output. The end of its input means that the parent is gone:
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +26,7 @@ from pytest_k8ssec.machine.end_session import end_session
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.inline import InlineProgram
 from pytest_k8ssec.stack.messages import (
+    EARLY,
     PROVIDER,
     STACK,
     Diagnostic,
@@ -45,6 +49,8 @@ def do_jobs() -> None:
     os.dup2(2, 1)  # whatever the user's program prints is not a message
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(orders, jobs), daemon=True).start()
+    if EARLY in sys.argv[1:]:
+        import_ahead()
     lock = threading.Lock()
 
     def send(message: Message) -> None:
@@ -67,6 +73,13 @@ def do_jobs() -> None:
             _ConfigRefused,
         ) as error:
             send(Failed(_words(error)))
+
+
+def import_ahead() -> None:
+    """What nearly each program declares objects with: where the program runs in here, it finds it imported."""
+    for version in ("core.v1", "apps.v1", "batch.v1", "networking.v1", "rbac.v1", "meta.v1"):
+        with suppress(ImportError):
+            importlib.import_module(f"pulumi_kubernetes.{version}")
 
 
 def _read(orders: IO[str], jobs: queue.SimpleQueue[Job]) -> None:

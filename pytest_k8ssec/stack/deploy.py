@@ -10,11 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -35,13 +33,12 @@ from pytest_k8ssec.stack.servers import refuse_elsewhere
 from pytest_k8ssec.stack.source import Prepared, StackSource, prepare
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
 from pytest_k8ssec.stack.unready_pods import describe
-from pytest_k8ssec.stack.worker import OutOfTime, Worker
+from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
 
 _LINES = 5
 """How many lines of progress a deployment prints."""
 _GRACE = 10.0
 """Seconds that the rest gets once something failed: Pulumi waits for all that is under way, for minutes."""
-_KILL_SECONDS = 0.2
 _OLD_PROVIDER = b"github.com/pulumi/pulumi-kubernetes/provider/v2"
 
 
@@ -74,7 +71,7 @@ def deploy(
     deadline: float = 180,
     progress: Tell = lambda _: None,
     passphrase: str = "",
-    early: EarlyPreview | None = None,
+    early: EarlyChild | None = None,
 ) -> Stack:
     """Bring a stack up on a cluster that this run created.
 
@@ -83,7 +80,7 @@ def deploy(
         progress: called with a few words that say how far it is.
         passphrase: of the stack's state. Processes that deploy the stack to the same cluster with the same passphrase,
             one after the other, share its state; without a passphrase the state is this process's alone.
-        early: its preview, which began before the cluster stood.
+        early: a child that waits for its first job.
 
     Raises:
         SettingsError: a setting is wrong, or a value that the program requires was not given.
@@ -91,10 +88,10 @@ def deploy(
     """
     if not cluster.ours:
         raise StackError(f"cluster {cluster.name}: was not created by this run, so no stack is deployed to it")
-    operations, preview = _previewed(source, engine, cluster, deadline, progress, passphrase, early)
+    operations = _Operations(prepare(source), engine, cluster, deadline, progress, passphrase, early)
     try:
         with operations.worker:
-            preview = preview or operations.run("preview")[0]
+            preview, _ = operations.run("preview")
             _, done = operations.run("up", total=len(preview.objects("done")))
             operations.providers.tell_unused()
     except BaseException:
@@ -112,7 +109,7 @@ def read_stack(
     *,
     deadline: float = 180,
     progress: Tell = lambda _: None,
-    early: EarlyPreview | None = None,
+    early: EarlyChild | None = None,
 ) -> Stack:
     """Learn by a preview which objects a stack declares, and find them on a cluster: nothing is changed there.
 
@@ -120,72 +117,12 @@ def read_stack(
         SettingsError: as for :func:`deploy`.
         StackError: as for :func:`deploy`, or an object that the stack declares is not on the cluster.
     """
-    operations, preview = _previewed(source, engine, cluster, deadline, progress, "", early)
+    operations = _Operations(prepare(source), engine, cluster, deadline, progress, early=early)
     with operations.worker:
-        preview = preview or operations.run("preview")[0]
+        preview, _ = operations.run("preview")
         operations.providers.tell_unused()
     declared = declared_resources(preview.steps.values())
     return operations.stack(find_existing(declared, cluster, source), {})
-
-
-class EarlyPreview:
-    """A preview that runs while its cluster is being made: the provider takes one that does not answer for an empty one.
-
-    Where that goes wrong nothing is said: the preview is made again once the cluster stands, and tells what is wrong then.
-
-    Args:
-        cluster: the cluster that is to be; of it only what is known beforehand is asked: folder, kubeconfig, probe image.
-    """
-
-    def __init__(self, source: StackSource, engine: Engine, cluster: Cluster, *, deadline: float = 180) -> None:
-        self._operations: _Operations | None = None
-        with ThreadPoolExecutor(1, thread_name_prefix="k8ssec-preview") as threads:
-            self._done = threads.submit(self._run, source, engine, cluster, deadline)
-            threads.shutdown(wait=False)
-
-    def _run(self, source: StackSource, engine: Engine, cluster: Cluster, deadline: float) -> Course:
-        self._operations = _Operations(prepare(source), engine, cluster, deadline, lambda _: None)
-        try:
-            self._operations.worker.__enter__()
-            return self._operations.run("preview")[0]
-        except BaseException:
-            self._operations.discard()
-            raise
-
-    def take(self) -> tuple[_Operations, Course] | None:
-        """The operations that it began, waited for, and what it found; None where it failed, or was taken already."""
-        operations = None
-        with suppress(Exception):  # whatever it was: the next preview meets it again, and tells it
-            course = self._done.result()
-            operations, self._operations = self._operations, None
-        return (operations, course) if operations else None
-
-    def end(self) -> None:
-        """End it, where nobody took it."""
-        while not self._done.done():
-            if self._operations is not None:
-                self._operations.worker.kill()
-            wait([self._done], _KILL_SECONDS)
-        if (begun := self.take()) is not None:
-            operations, _ = begun
-            operations.discard()
-
-
-def _previewed(
-    source: StackSource,
-    engine: Engine,
-    cluster: Cluster,
-    deadline: float,
-    progress: Tell,
-    passphrase: str,
-    early: EarlyPreview | None,
-) -> tuple[_Operations, Course | None]:
-    """A stack's operations, and its preview where that was made early."""
-    if early is not None and (begun := early.take()) is not None:
-        operations, course = begun
-        operations.go_on(cluster, deadline, progress)
-        return operations, course
-    return _Operations(prepare(source), engine, cluster, deadline, progress, passphrase).arrived(), None
 
 
 class _Operations:
@@ -199,6 +136,7 @@ class _Operations:
         seconds: float,
         progress: Tell,
         passphrase: str = "",
+        early: EarlyChild | None = None,
     ) -> None:
         self._prepared = prepared
         self._cluster = cluster
@@ -212,19 +150,8 @@ class _Operations:
         self._inline = self._runs_inline()
         # A URL among the outputs is there to be used: it is left alone where it merely resembles a secret.
         self.hide = Redactor(prepared.secrets.values(), whole=True)
-        self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=redact)
+        self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=redact, early=early)
         _write_workspace(self._workspace, prepared, cluster.probe_image)
-
-    def arrived(self) -> Self:
-        """Have the cluster asked directly, now that there is one. Returns itself."""
-        self.worker.renew(direct(self._env, _hosts(self._cluster)), self._started + self._seconds)
-        return self
-
-    def go_on(self, cluster: Cluster, seconds: float, progress: Tell) -> None:
-        """Go on with the cluster, once it stands."""
-        self._cluster, self._seconds, self._progress = cluster, seconds, progress
-        self._started = time.monotonic()
-        self.arrived()
 
     def run(self, operation: Literal["preview", "up"], total: int = 0) -> tuple[Course, Finished]:
         """Run one operation to its end.
@@ -261,8 +188,7 @@ class _Operations:
         raise explain_failure(self._prepared.source, course, said, after=after, trouble=self._trouble)
 
     def discard(self) -> None:
-        """End the child, and remove the workspace."""
-        self.worker.__exit__()
+        """Remove the workspace."""
         shutil.rmtree(self._workspace, ignore_errors=True)
 
     def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any], exposed: tuple[Leak, ...] = ()) -> Stack:
@@ -358,7 +284,7 @@ def _environment(
     }
     if engine.old_provider:
         env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
-    return direct(env, ())
+    return direct(env, _hosts(cluster))
 
 
 def _hosts(cluster: Cluster) -> Iterator[str]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+EARLY: Final = "early"
+"""The argument of a child that is started before there is anything to do."""
 PROVIDERS: Final = "pulumi:providers:"
 PROVIDER: Final = f"{PROVIDERS}kubernetes"
 STACK: Final = "pulumi:pulumi:Stack"

@@ -14,7 +14,7 @@ from typing import IO, Self, cast
 
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.machine.end_session import end_session
-from pytest_k8ssec.stack.messages import Diagnostic, Failed, Finished, Job, Message, decode
+from pytest_k8ssec.stack.messages import EARLY, Diagnostic, Failed, Finished, Job, Message, decode
 
 _CHUNK = 1 << 16
 _TAIL = 40
@@ -25,9 +25,15 @@ class OutOfTime(Exception):
     """The deadline came before the child's last message."""
 
 
-def _started(env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _started(env: Mapping[str, str], *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "pytest_k8ssec.stack.child"],  # -P: nothing of where pytest was started
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "pytest_k8ssec.stack.child",
+            *arguments,
+        ],  # -P: nothing of where pytest was started
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -44,6 +50,32 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
             stream.close()
 
 
+class EarlyChild:
+    """A child that is started while there is no cluster yet: it imports Pulumi, which takes seconds, and waits.
+
+    Like every child it goes when this process does.
+    """
+
+    def __init__(self) -> None:
+        # Nothing that could lead to the user's stacks or clusters; the rest of its environment comes with its first job.
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") and key != "KUBECONFIG"}
+        self._process: subprocess.Popen[bytes] | None = _started(env, EARLY)
+
+    def take(self) -> subprocess.Popen[bytes] | None:
+        """The process, once; None where it was taken, or has died."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is not None:
+            _ended(process)
+            return None
+        return process
+
+    def end(self) -> None:
+        """End it, where nobody took it."""
+        if self._process is not None:
+            _ended(self._process)
+            self._process = None
+
+
 class Worker:
     """The child process. Use it inside a ``with``: leaving that ends all its processes.
 
@@ -51,6 +83,7 @@ class Worker:
         env: the child's complete environment.
         deadline: when it must have ended, in time.monotonic()'s seconds.
         hide: takes secret values out of a text; all that the child says in words goes through it.
+        early: one that was started before, if there is one.
     """
 
     def __init__(
@@ -59,38 +92,24 @@ class Worker:
         env: Mapping[str, str],
         deadline: float,
         hide: Callable[[str], str] = str,
+        early: EarlyChild | None = None,
     ) -> None:
         self._deadline = deadline
         self._env = env
         self._hide = hide
+        self._early = early
         self._told: Mapping[str, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
         self._errors: deque[str] = deque(maxlen=_TAIL)
 
     def __enter__(self) -> Self:
-        """Start the child, unless it runs already."""
-        self._process = self._process or _started(self._env)
+        waiting = self._early.take() if self._early else None
+        if waiting is not None:
+            self._told = self._env
+        self._process = waiting or _started(self._env)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            process, self._process = self._process, None
-            _ended(process)
-
-    def kill(self) -> None:
-        """End the child and all that it started, from another thread: whoever waits for it is told that it broke off."""
-        if self._process is not None:
-            end_session(self._process.pid)
-
-    def renew(self, env: Mapping[str, str], deadline: float) -> None:
-        """Give the coming jobs an environment and a deadline of their own, as for a worker that is made now."""
-        self._env, self._deadline = env, deadline
-        self._told = env if self._process is not None else {}
-
-    @property
-    def _child(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None
-        return self._process
+        _ended(self._process)
 
     def hurry(self, seconds: float) -> None:
         """Bring the deadline forward, to so many seconds from now at the latest."""
@@ -112,28 +131,28 @@ class Worker:
             if isinstance(message, Finished | Failed):
                 return
         raise StackError(
-            f"pulumi: broke off with exit code {self._child.wait()} in the middle of {job.operation}",
+            f"pulumi: broke off with exit code {self._process.wait()} in the middle of {job.operation}",
             details=self._hide("\n".join(self._errors)),
         )
 
     def _order(self, job: Job) -> None:
         """Send a job. Standard input stays open: the child takes its end for ours."""
-        assert self._child.stdin is not None
+        assert self._process.stdin is not None
         try:
-            self._child.stdin.write(replace(job, environment=self._told).to_json().encode() + b"\n")
-            self._child.stdin.flush()
+            self._process.stdin.write(replace(job, environment=self._told).to_json().encode() + b"\n")
+            self._process.stdin.flush()
         except BrokenPipeError:
             return  # it died before: its standard error tells why
 
     def _lines(self) -> Iterator[str]:
         """Lines of standard output, until it ends; those of standard error are kept aside."""
-        assert self._child.stdout is not None
-        assert self._child.stderr is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
         with selectors.DefaultSelector() as selector:
-            pending = {self._child.stdout: b"", self._child.stderr: b""}
+            pending = {self._process.stdout: b"", self._process.stderr: b""}
             for stream in pending:
                 selector.register(stream, selectors.EVENT_READ)
-            while self._child.stdout in pending:
+            while self._process.stdout in pending:
                 left = self._deadline - time.monotonic()
                 ready = selector.select(left) if left > 0 else []
                 if not ready:
@@ -145,7 +164,7 @@ class Worker:
                     if not chunk:
                         del pending[stream]
                         selector.unregister(stream)
-                    if stream is self._child.stdout:
+                    if stream is self._process.stdout:
                         yield from (line.decode() for line in lines)
                     else:
                         self._errors.extend(line.decode(errors="replace") for line in lines)

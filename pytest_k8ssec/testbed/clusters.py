@@ -70,13 +70,6 @@ class Clusters:
             entry["name"], workdir / "kubeconfig", workdir, True, entry["origin"], "", tools.probe_image(), self._run
         )
 
-    def coming(self) -> KindCluster:
-        """The base cluster as far as it is known before it stands: where its files are, and whether it will be ours."""
-        from pytest_k8ssec.clusters.kind import KindCluster
-
-        workdir, ours = self._run.folder("cluster"), not self._settings.cluster
-        return KindCluster("", workdir / "kubeconfig", workdir, ours, "user", "", tools.probe_image(), self._run)
-
     @property
     def diagnostics(self) -> Path:
         """Where logs go when something fails; outlives the run."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from pytest_k8ssec.errors import K8ssecError, SettingsError
+from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.machine import tools
 from pytest_k8ssec.machine.disks import as_disk_error
 from pytest_k8ssec.machine.ledger import Run
@@ -18,7 +17,7 @@ from pytest_k8ssec.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
-    from pytest_k8ssec.stack import EarlyPreview, Engine, Stack, StackSource
+    from pytest_k8ssec.stack import EarlyChild, Stack, StackSource
 
 STACK_SECONDS = 300
 """How long a stack's deployment may take."""
@@ -36,7 +35,7 @@ class Stacks:
         self._settings = settings
         self._run = run
         self._progress = progress
-        self._early: EarlyPreview | None = None
+        self._early: EarlyChild | None = None
 
     @property
     def named(self) -> bool:
@@ -70,17 +69,12 @@ class Stacks:
         if self.named:
             prepare(self.source)
 
-    def begin(self, cluster: KindCluster) -> None:
-        """Preview the stack while its cluster is made, where a stack will be put there. What is wrong is told later.
+    def begin(self) -> None:
+        """Start Pulumi's process while the cluster is made, where a stack will be put there."""
+        from pytest_k8ssec.stack import EarlyChild
 
-        Args:
-            cluster: the one that is to be.
-        """
-        from pytest_k8ssec.stack import EarlyPreview
-
-        if self.named and self._early is None and not self._run.worker:
-            with suppress(K8ssecError, OSError):
-                self._early = EarlyPreview(self.source, self._engine(), cluster, deadline=STACK_SECONDS)
+        if self.named and self._early is None:
+            self._early = EarlyChild()
 
     def end(self) -> None:
         """End what was begun and is not needed any more."""
@@ -90,9 +84,13 @@ class Stacks:
 
     def make(self, cluster: KindCluster) -> Stack:
         """Deploy the stack, or read it if the cluster is not ours."""
-        from pytest_k8ssec.stack import deploy, read_stack
+        from pytest_k8ssec.stack import Engine, deploy, read_stack
 
-        source, engine = self.source, self._engine()
+        source = self.source
+        found = tools.find_provider()
+        # Where nothing is to be fetched, the cache need not be one that can be written.
+        cache = tools.cache_root() / "pulumi-plugins" if found is None or source.providers else None
+        engine = Engine(tools.find_tool("pulumi").path, found.path.parent if found else None, cache)
         if not cluster.ours:
             with as_disk_error(what="a file of this run"):
                 return read_stack(
@@ -109,14 +107,6 @@ class Stacks:
                 passphrase=shared,
                 early=self._early,
             )
-
-    def _engine(self) -> Engine:
-        from pytest_k8ssec.stack import Engine
-
-        found = tools.find_provider()
-        # Where nothing is to be fetched, the cache need not be one that can be written.
-        cache = tools.cache_root() / "pulumi-plugins" if found is None or self.source.providers else None
-        return Engine(tools.find_tool("pulumi").path, found.path.parent if found else None, cache)
 
     @property
     def flags(self) -> str:

@@ -49,7 +49,7 @@ class Testbed:
             ToolMissing, ClusterError: it can't be created or found.
         """
         if self._overlap and self.variant is None and not self.has_stack:
-            self._stacks.begin(self._clusters.coming())
+            self._stacks.begin()
         return self._clusters.make(self.variant)
 
     @cached_property

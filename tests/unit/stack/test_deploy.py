@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ import pytest
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.machine import tools
-from pytest_k8ssec.stack import SAMPLE, EarlyPreview, Engine, Secret, Stack, StackSource, deploy, read_stack
+from pytest_k8ssec.stack import SAMPLE, Engine, Secret, Stack, StackSource, deploy, read_stack
 
 
 def _find_pulumi() -> Path | None:
@@ -172,66 +171,6 @@ def test_a_proxy_is_not_in_the_way_of_pulumi(
     outputs = deploy(source, Engine(_PULUMI), cluster, deadline=100).outputs
     assert {"localhost", "127.0.0.1", "test-worker", "172.18.0.9"} <= set(outputs["direct"].split(","))
     assert outputs["kept"] == f"http://127.0.0.1:{closed}"
-
-
-@dataclass
-class _Coming(_Cluster):
-    """A cluster that does not stand yet: whoever asks it for anything fails."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("api", "nodes"):
-            raise AssertionError("it does not stand yet")
-        return super().__getattribute__(name)
-
-
-def _coming(cluster: Cluster) -> Cluster:
-    """The cluster, before it stands."""
-    return cast("Cluster", _Coming(cast("_Cluster", cluster).workdir))
-
-
-_COUNTING = """
-import os, pathlib, pulumi
-runs = pathlib.Path(os.getcwd(), "runs")
-runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
-pulumi.export("direct", os.environ["NO_PROXY"])
-"""
-
-
-@needs_pulumi
-@pytest.mark.parametrize("fails", [False, True], ids=["early", "early and again"])
-def test_a_preview_runs_before_the_cluster_stands(
-    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, source: StackSource, closed: int, fails: bool
-) -> None:
-    """It is not made again, unless it failed: then nothing is said of that, as the next one would say it."""
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed}")
-    failing = "if len(runs.read_text()) == 1: raise RuntimeError('no cluster yet')\n" if fails else ""
-    (source.directory / "__main__.py").write_text(_COUNTING + failing)
-    assert _PULUMI
-    early = EarlyPreview(source, Engine(_PULUMI), _coming(cluster))
-    said: list[str] = []
-    stack = deploy(source, Engine(_PULUMI), cluster, deadline=100, progress=said.append, early=early)
-    assert {"172.18.0.9", "test-worker", "localhost"} <= set(stack.outputs["direct"].split(","))
-    assert (source.directory / "runs").read_text() == ("xxx" if fails else "xx")
-    assert ("stack: previewing" in said) is fails
-    assert 1 == len([*cast("_Cluster", cluster).workdir.glob("stack-*")]), "the failed one's workspace goes"
-    early.end()
-
-
-@needs_pulumi
-def test_a_preview_that_nobody_needs_is_ended(cluster: Cluster, source: StackSource) -> None:
-    """In the middle of it, too; its workspace goes."""
-    (source.directory / "__main__.py").write_text(
-        "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(600)\n"
-    )
-    assert _PULUMI
-    early = EarlyPreview(source, Engine(_PULUMI), _coming(cluster))
-    pid, end = source.directory / "pid", time.monotonic() + 60
-    while not (pid.exists() and pid.read_text()) and time.monotonic() < end:
-        time.sleep(0.05)
-    process = int(pid.read_text())
-    early.end()
-    assert not Path(f"/proc/{process}").exists()
-    assert [] == [*cast("_Cluster", cluster).workdir.glob("stack-*")]
 
 
 @needs_pulumi

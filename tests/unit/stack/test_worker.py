@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.stack.messages import Failed, Job
-from pytest_k8ssec.stack.worker import OutOfTime, Worker
+from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
 from tests.unit.machine.processes import gone
 
 _HANGING = """
@@ -149,31 +148,47 @@ def test_a_secret_value_goes_to_pulumi_over_standard_input_only(tmp_path: Path) 
     assert "hush" not in repr(job)
 
 
-def test_coming_jobs_have_the_environment_that_they_are_given_then(tmp_path: Path) -> None:
-    """Of a cluster its addresses are known late; nothing of the earlier environment is left."""
-    recording = (
-        "import os, sys\nopen(os.environ['PIDS'], 'a').write(repr(sorted(os.environ)) + '\\n')\nsys.exit('enough')"
-    )
+def test_a_child_that_was_started_early_works_in_the_environment_of_its_first_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the one that it was started in is left, as that was known before there was a cluster."""
+    for name in ("KUBECONFIG", "PULUMI_BACKEND_URL"):
+        monkeypatch.setenv(name, "the user's own")
+    recording = "import os, sys\nopen(os.environ['PIDS'], 'a').write(repr(sorted(os.environ)))\nsys.exit('enough')"
     env = _env(tmp_path, recording)
-    with Worker(env={**env, "BEFORE": "1"}, deadline=time.monotonic() + 60) as worker:
+    early = EarlyChild()
+    with Worker(env=env, deadline=time.monotonic() + 60, early=early) as worker:
         (said,) = worker.run(_job(tmp_path))
-        worker.renew({**env, "AFTER": "1"}, time.monotonic() + 60)
-        (again,) = worker.run(_job(tmp_path))
+        pid = worker._process.pid
     assert isinstance(said, Failed)
-    assert isinstance(again, Failed)
-    first, *_, last = (tmp_path / "pids").read_text().splitlines()
-    assert ("'BEFORE'" in first, "'AFTER'" in first) == (True, False)
-    assert ("'BEFORE'" in last, "'AFTER'" in last) == (False, True)
+    seen = (tmp_path / "pids").read_text()
+    assert "'PIDS'" in seen
+    assert "KUBECONFIG" not in seen
+    assert "PULUMI_BACKEND_URL" not in seen
+    assert _gone([pid])
+    assert early.take() is None, "each child works for one"
 
 
-def test_who_ends_it_from_outside_leaves_nothing(tmp_path: Path) -> None:
-    """Whoever waits for it is told that it broke off."""
-    with Worker(env=_env(tmp_path, _HANGING), deadline=time.monotonic() + 60) as worker:
-        with ThreadPoolExecutor(1) as threads:
-            waiting = threads.submit(lambda: list(worker.run(_job(tmp_path))))
-            pids = _pids(tmp_path)
-            worker.kill()
-            with pytest.raises(StackError, match="broke off"):
-                waiting.result(60)
-        assert _gone(pids)
-    worker.kill()
+def test_an_early_child_sees_nothing_of_the_users_stacks_and_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it waits, too; and it is ended where nobody needed it."""
+    monkeypatch.setenv("KUBECONFIG", "the user's own")
+    monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "the user's own")
+    early = EarlyChild()
+    process = early._process
+    assert process is not None
+    environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+    early.end()
+    assert b"the user's own" not in environment
+    assert b"PATH=" in environment
+    assert process.returncode is not None
+
+
+def test_an_early_child_that_died_is_replaced(tmp_path: Path) -> None:
+    """What was begun early must not be the reason why something fails."""
+    early = EarlyChild()
+    assert early._process is not None
+    early._process.kill()
+    early._process.wait(timeout=30)
+    with Worker(env=_env(tmp_path, _FAILING), deadline=time.monotonic() + 60, early=early) as worker:
+        (said,) = worker.run(_job(tmp_path))
+    assert said == Failed("error: no backend for hush")
