@@ -149,7 +149,8 @@ def _renew_pods(cluster: KindCluster) -> None:
         cluster.api.delete(f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", grace=0)
         owner = next((each["kind"] for each in meta.get("ownerReferences") or ()), "")
         if owner == "ReplicaSet":
-            spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), _HOST_LABEL: hosts[spec.pop("nodeName")]}
+            if node := spec.pop("nodeName", ""):  # none where it was not placed yet
+                spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), _HOST_LABEL: hosts[node]}
         elif owner != "DaemonSet":
             continue
         for container in spec["containers"]:

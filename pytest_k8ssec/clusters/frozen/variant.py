@@ -96,7 +96,7 @@ def _merged(document: Any, patch: Any) -> Any:
     for name, value in patch.items():
         if value is None:
             merged.pop(name, None)
-        elif name == _ARGUMENTS and isinstance(value, Mapping):
+        elif name == _ARGUMENTS and isinstance(value, Mapping) and not isinstance(merged.get(name), Mapping):
             merged[name] = _arguments(merged.get(name) or [], value)
         else:
             merged[name] = _merged(merged.get(name), value)

@@ -74,6 +74,13 @@ def test_arguments_are_set_added_and_removed(fake_docker: FakeDocker) -> None:
     assert list(yaml.safe_load_all(KUBEADM))[1:] == others
 
 
+def test_arguments_of_older_versions_are_mapped_by_name(fake_docker: FakeDocker) -> None:
+    """As kubeadm's v1beta3 has them, which kind writes for Kubernetes before 1.36."""
+    older = "apiServer:\n  extraArgs: {profiling: 'false', tls-min-version: VersionTLS12}\nkind: ClusterConfiguration\n"
+    found = files(fake_docker, lambda config: config.api_server(profiling=None, tls_min_version="VersionTLS10"), older)
+    assert {"tls-min-version": "VersionTLS10"} == found[KUBEADM_FILE][0]["apiServer"]["extraArgs"]
+
+
 def test_a_component_gets_its_first_argument(fake_docker: FakeDocker) -> None:
     """It says nothing of it before."""
     found = files(
