@@ -13,12 +13,13 @@ from pytest_k8ssec.attack.container import Answers, Container
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.placement import Scene
+from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, ETCD_PORT, KUBELET_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome, blocked
 from pytest_k8ssec.probes.cloud_metadata import METADATA
 from pytest_k8ssec.probes.etcd import CLIENTS
-from pytest_k8ssec.probes.identities import NOBODY, PUBLIC_BOOTSTRAP_TOKEN, Identity, self_review
+from pytest_k8ssec.probes.identities import NOBODY, Identity, self_review
 
 _NO_TLS = "the peer does not speak TLS"
 """In agent/remote/agent.py's own words."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.bootstrap_tokens import TOKEN_SECRETS, TOKEN_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ClusterError
 
@@ -47,9 +48,8 @@ def remove_bootstrap_tokens(cluster: Cluster) -> None:
     Raises:
         ClusterError: the API server refused.
     """
-    secrets = "/api/v1/namespaces/kube-system/secrets"
-    for secret in cluster.api.list(secrets, fieldSelector="type=bootstrap.kubernetes.io/token"):
-        cluster.api.delete(f"{secrets}/{secret['metadata']['name']}")
+    for secret in cluster.api.list(TOKEN_SECRETS, fieldSelector=f"type={TOKEN_TYPE}"):
+        cluster.api.delete(f"{TOKEN_SECRETS}/{secret['metadata']['name']}")
     public = "/namespaces/kube-public"
     cluster.api.delete(f"/api/v1{public}/configmaps/cluster-info")
     cluster.api.delete(f"/apis/rbac.authorization.k8s.io/v1{public}/rolebindings/kubeadm:bootstrap-signer-clusterinfo")

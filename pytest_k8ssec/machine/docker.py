@@ -22,6 +22,8 @@ RUN_LABEL = "io.k8ssec.run"
 
 KIND_LABEL = "io.x-k8s.kind.cluster"
 """Label that kind gives its node containers; its value is the cluster's name."""
+KIND_ROLE_LABEL = "io.x-k8s.kind.role"
+"""Another one; its value is ``control-plane`` or ``worker``."""
 
 
 _NONE_ANSWERS = re.compile(

@@ -71,18 +71,22 @@ def take(path: Path, *, shared: bool = False) -> Lock | None:
 
 
 @contextmanager
-def waited_for(path: Path, deadline: float) -> Iterator[None]:
+def waited_for(path: Path, deadline: float, *, shared: bool = False, refusal: str = "") -> Iterator[None]:
     """Wait until a lock is free, then hold it.
+
+    Args:
+        shared: as for :func:`take`.
+        refusal: what the error says, instead of the path.
 
     Raises:
         TimeoutError: that took too long.
         OSError: as for :func:`take`.
     """
     end = time.monotonic() + deadline
-    while (lock := take(path)) is None:
+    while (lock := take(path, shared=shared)) is None:
         if time.monotonic() > end:
-            raise TimeoutError(f"{path}: is locked by another process")
-        time.sleep(_PAUSE)
+            raise TimeoutError(refusal or f"{path}: is locked by another process")
+        time.sleep(_PAUSE)  # flock has no deadline of its own
     try:
         yield
     finally:

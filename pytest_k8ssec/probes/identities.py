@@ -24,9 +24,6 @@ TOKEN_SECONDS = 600
 NOBODY = "k8ssec-no-such"
 """Name of an object that does not exist: whoever may access it gets 404, whoever may not gets 403."""
 
-PUBLIC_BOOTSTRAP_TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 - everybody knows it
-"""Not a secret: it is in kind's source, and in kubeadm's documentation."""
-
 _AUTHORIZATION = "authorization.k8s.io"
 _RULES = f"/apis/{_AUTHORIZATION}/v1/selfsubjectrulesreviews"
 _ACCESS = f"/apis/{_AUTHORIZATION}/v1/selfsubjectaccessreviews"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,14 @@ def untouched(place: Place, user_containers: list[str]) -> Iterator[None]:
     assert user_containers == running(user_containers)
     assert (before.st_mtime_ns, before.st_ino) == (place.kubeconfig.stat().st_mtime_ns, place.kubeconfig.stat().st_ino)
     assert [".kube"] == [path.name for path in place.kubeconfig.parent.parent.iterdir() if path.name != ".docker"]
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Show a figure, whatever is captured."""
+
+    def show(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n    {line}\n")
+
+    return show

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.pods.manifests import CANARY, CANARY_PORT, container_security
 from toolchain import golang
@@ -165,7 +166,7 @@ def _await(api: KubeApi, process: subprocess.Popen[bytes]) -> None:
     while api.get(path, **late)["items"]:
         assert process.poll() is None, f"kwok has ended with code {process.returncode}"
         assert time.monotonic() < end, f"fake pods do not run within {_SECONDS} s"
-        time.sleep(1)
+        time.sleep(1)  # a watch of 5,000 pods would cost the API server more
 
 
 def _at_once(items: Iterable[_Item], do: Callable[[_Item], object]) -> None:
@@ -179,7 +180,7 @@ def _keep_daemons_away(api: KubeApi) -> None:
     for each in api.list("/apis/apps/v1/namespaces/kube-system/daemonsets"):
         path = f"/apis/apps/v1/namespaces/kube-system/daemonsets/{each['metadata']['name']}"
         if not each["spec"]["template"]["spec"].get("nodeSelector"):
-            api.call("PATCH", path, body=patch, headers={"Content-Type": "application/merge-patch+json"})
+            api.call("PATCH", path, body=patch, headers=MERGE_PATCH)
             api.wait(path.rpartition("/")[0], each["metadata"]["name"], _rolled_out, deadline=90, what=f"{path}: waits")
 
 

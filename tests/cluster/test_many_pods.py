@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,17 +70,6 @@ def measured(cluster: KindCluster, pool: Pool, many: Stack) -> Callable[[], Reac
 def found(measured: Callable[[], Reachability]) -> Reachability:
     """As it is."""
     return measured()
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Show a figure, whatever is captured."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n    {line}\n")
-
-    return show
 
 
 def test_some_are_measured_and_the_others_are_by_class(found: Reachability, tell: Callable[[str], None]) -> None:

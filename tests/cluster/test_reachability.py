@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -137,17 +136,6 @@ def test_protocols_are_told_apart(cluster: KindCluster, pool: Pool) -> None:
     tcp, udp, closed, sctp = (row.outcome(number) for number in range(4))
     assert [Outcome.OPEN, Outcome.OPEN, Outcome.REFUSED] == [tcp, udp, closed], row
     assert Outcome.OPEN is not sctp
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Show a figure, whatever is captured."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n    {line}\n")
-
-    return show
 
 
 def test_how_long_a_policy_takes(pool: Pool, tell: Callable[[str], None]) -> None:

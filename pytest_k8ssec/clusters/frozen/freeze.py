@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, TOKEN_SECRETS, TOKEN_TYPE
 from pytest_k8ssec.clusters.frozen.shelf import REPOSITORY, FrozenCluster, FrozenNode, Token
 from pytest_k8ssec.clusters.frozen.variant import KUBEADM_FILE, KUBELET_FILE
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
@@ -27,9 +28,6 @@ FROZEN_LABEL = "io.k8ssec.frozen"
 """Label of the images; its value is the key of their entry."""
 WORKDIR_PLACE, MARK_PLACE = "@workdir", "@mark"
 """Stand in a record for the folder of the cluster's files, and for the run's mark."""
-PUBLIC_TOKEN_ID = "abcdef"  # noqa: S105 - kind's own, in its source and in everybody's clusters
-TOKENS = "/api/v1/namespaces/kube-system/secrets"
-TOKEN_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - the type of a Secret
 _SECONDS = 180
 _KEPT_FIELDS = ("description", "auth-extra-groups", "usage-bootstrap-authentication", "usage-bootstrap-signing")
 _NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -39,7 +37,6 @@ _STOP_CONTROLLERS = """
 crictl ps --quiet --name '^kube-(controller-manager|scheduler)$' |
   xargs --no-run-if-empty crictl --timeout 60s stop --timeout 5
 """
-_ROLE_LABEL = "io.x-k8s.kind.role"
 
 
 def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> FrozenCluster:
@@ -86,7 +83,7 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Frozen
         )  # fmt: skip
         return FrozenNode(
             node.name,
-            told["Config"]["Labels"][_ROLE_LABEL],
+            told["Config"]["Labels"][docker.KIND_ROLE_LABEL],
             node.container.removeprefix(f"{cluster.name}-"),
             tag,
             made.text.strip(),
@@ -162,11 +159,12 @@ def _renew_pods(cluster: KindCluster) -> None:
 
 def _forget_tokens(cluster: KindCluster) -> Iterator[Token]:
     """Delete bootstrap tokens, and say what there was: each copy gets its own."""
-    for secret in cluster.api.list(TOKENS, fieldSelector=f"type={TOKEN_TYPE}"):
+    for secret in cluster.api.list(TOKEN_SECRETS, fieldSelector=f"type={TOKEN_TYPE}"):
         said = {name: base64.b64decode(value).decode() for name, value in (secret.get("data") or {}).items()}
-        cluster.api.delete(f"{TOKENS}/{secret['metadata']['name']}")
+        cluster.api.delete(f"{TOKEN_SECRETS}/{secret['metadata']['name']}")
         yield Token(
-            said.get("token-id") == PUBLIC_TOKEN_ID, {name: said[name] for name in _KEPT_FIELDS if name in said}
+            said.get("token-id") == PUBLIC_BOOTSTRAP_TOKEN.partition(".")[0],
+            {name: said[name] for name in _KEPT_FIELDS if name in said},
         )
 
 

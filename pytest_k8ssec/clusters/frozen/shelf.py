@@ -11,14 +11,13 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.machine import docker, locks, tools
-from pytest_k8ssec.machine.locks import Lock
 
 REPOSITORY = "k8ssec/frozen"
 """Every image of an entry is called so."""
@@ -32,7 +31,6 @@ _LIMIT_MB = 4096
 _REMOVE_SECONDS = 60
 _AGAIN_SECONDS = 86400
 _WAIT_SECONDS = 600
-_PAUSE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,38 +215,28 @@ def images() -> set[str]:
     return {node.image for entry in entries() for node in entry.nodes}
 
 
-@contextmanager
-def using(key: str) -> Iterator[None]:
+def using(key: str) -> AbstractContextManager[None]:
     """Hold the lock of an entry, together with others who use it. Nobody removes it meanwhile.
 
     Raises:
         TimeoutError: somebody makes it, and does not come to an end.
     """
-    lock = _waited(key, shared=True)
-    try:
-        yield
-    finally:
-        lock.release()
+    return locks.waited_for(_lock(key), _WAIT_SECONDS, shared=True, refusal=_refusal(key))
 
 
-@contextmanager
-def making(key: str) -> Iterator[None]:
+def making(key: str) -> AbstractContextManager[None]:
     """Hold the lock of an entry alone: it is being made.
 
     Raises:
         TimeoutError: somebody else does not let it go.
     """
-    lock = _waited(key, shared=False)
-    try:
-        yield
-    finally:
-        lock.release()
+    return locks.waited_for(_lock(key), _WAIT_SECONDS, refusal=_refusal(key))
 
 
 @contextmanager
 def alone(key: str) -> Iterator[bool]:
     """Hold the lock of an entry alone where nobody has it. Gives whether that is so."""
-    lock = locks.take(folder() / f"{key}.lock")
+    lock = locks.take(_lock(key))
     try:
         yield lock is not None
     finally:
@@ -256,13 +244,12 @@ def alone(key: str) -> Iterator[bool]:
             lock.release()
 
 
-def _waited(key: str, *, shared: bool) -> Lock:
-    end = time.monotonic() + _WAIT_SECONDS
-    while (lock := locks.take(folder() / f"{key}.lock", shared=shared)) is None:
-        if time.monotonic() > end:
-            raise TimeoutError(f"frozen cluster {key[:12]}: is being used by another process")
-        time.sleep(_PAUSE)
-    return lock
+def _lock(key: str) -> Path:
+    return folder() / f"{key}.lock"
+
+
+def _refusal(key: str) -> str:
+    return f"frozen cluster {key[:12]}: is being used by another process"
 
 
 def _records() -> list[Path]:

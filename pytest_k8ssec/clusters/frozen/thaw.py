@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_k8ssec.clusters import after
+from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, SYSTEM_NAMESPACE, TOKEN_TYPE
 from pytest_k8ssec.clusters.frozen.freeze import (
     MARK_PLACE,
     PLACE,
-    PUBLIC_TOKEN_ID,
-    TOKEN_TYPE,
-    TOKENS,
     WORKDIR_PLACE,
     side_by_side,
 )
@@ -35,8 +33,6 @@ from pytest_k8ssec.secrecy.redact import register
 
 _SECONDS = 120
 _PAUSE = 0.1
-_ROLE_LABEL = "io.x-k8s.kind.role"
-_PUBLIC_SECRET = "0123456789abcdef"  # noqa: S105 - kind's own, in its source and in everybody's clusters
 _TOKEN_HOURS = 24
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -97,7 +93,7 @@ def _create(node: FrozenNode, cluster: KindCluster, plane: str) -> str:
     places = {WORKDIR_PLACE: str(cluster.workdir), MARK_PLACE: str(run.folder(run.mark.name))}
     made = docker.docker(
         "create", "--pull", "never", "--name", f"{cluster.name}-{node.suffix}",
-        "--label", f"{docker.KIND_LABEL}={cluster.name}", "--label", f"{_ROLE_LABEL}={node.role}",
+        "--label", f"{docker.KIND_LABEL}={cluster.name}", "--label", f"{docker.KIND_ROLE_LABEL}={node.role}",
         *node.options,
         # As kind does, but nothing is copied into it: thaw.sh does that, and leaves layers of images where they are.
         "--mount", "type=volume,target=/var,volume-nocopy",
@@ -236,14 +232,14 @@ def _replicas(replicas: dict[str, Any]) -> int:
 
 def _secret(token: Token) -> dict[str, Any]:
     """A bootstrap token as there was one, with an id and a secret of its own where it was not the public one."""
-    name, secret = PUBLIC_TOKEN_ID, _PUBLIC_SECRET
+    name, _, secret = PUBLIC_BOOTSTRAP_TOKEN.partition(".")
     if not token.public:
         name, secret = (register("".join(secrets.choice(_LETTERS) for _ in range(size))) for size in (6, 16))
     expiration = datetime.now(UTC) + timedelta(hours=_TOKEN_HOURS)
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": f"bootstrap-token-{name}", "namespace": TOKENS.split("/")[4]},
+        "metadata": {"name": f"bootstrap-token-{name}", "namespace": SYSTEM_NAMESPACE},
         "type": TOKEN_TYPE,
         "stringData": {
             **token.fields,

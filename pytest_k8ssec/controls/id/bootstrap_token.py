@@ -29,16 +29,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, SYSTEM_NAMESPACE, TOKEN_TYPE
 from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.identities import PUBLIC_BOOTSTRAP_TOKEN, api_evidence, auditor, self_review
+from pytest_k8ssec.probes.identities import api_evidence, auditor, self_review
 from pytest_k8ssec.verdict import Judge
 
-_TYPE = "bootstrap.kubernetes.io/token"
 _OUR_TYPE = "k8ssec.dev/canary"
 _THROUGH = {201: True, 401: False}
 _SECONDS = 10
@@ -84,7 +84,7 @@ def _look_for_secrets(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mappi
         found, shown = _names(cluster, canary["metadata"]["namespace"], _OUR_TYPE)
     case = judge.case("bootstrap tokens in kube-system")
     case.positive("such a search finds a Secret of ours", shown, succeeded=found == [canary["metadata"]["name"]])
-    names, searched = _names(cluster, "kube-system", _TYPE)
+    names, searched = _names(cluster, SYSTEM_NAMESPACE, TOKEN_TYPE)
     left = [name for name in names if f"kube-system/{name}" not in allowed]
     for name in set(names) - set(left):
         judge.note(f"kube-system/{name} is declared: {allowed[f'kube-system/{name}']}")
@@ -120,7 +120,7 @@ def public_token(cluster: Cluster) -> Iterator[Evidence]:
         "usage-bootstrap-authentication": "true",
         "auth-extra-groups": _JOINING,
     }
-    with cluster.api.applied(_secret("kube-system", f"bootstrap-token-{ident}", _TYPE, values)):
+    with cluster.api.applied(_secret(SYSTEM_NAMESPACE, f"bootstrap-token-{ident}", TOKEN_TYPE, values)):
         yield _reviewed(cluster)
 
 

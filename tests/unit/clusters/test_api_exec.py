@@ -13,15 +13,7 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CH
 
 from pytest_k8ssec.clusters import api
 from pytest_k8ssec.errors import ProbeError
-
-_KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: u, user: {token: none}}]
-contexts: [{name: x, context: {cluster: c, user: u}}]
-current-context: x
-"""
+from tests.unit.clusters.kubeconfigs import NOBODY_ANSWERS
 
 
 class Stream:
@@ -57,7 +49,7 @@ class Stream:
 def test_output_that_comes_while_errors_are_asked_for_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last lines and the end of the stream may come while the other channel is read."""
     file = tmp_path / "kubeconfig"
-    file.write_text(_KUBECONFIG)
+    file.write_text(NOBODY_ANSWERS)
     monkeypatch.setattr(ws_client, "WSClient", Stream)
     done = api.KubeApi(file).exec("web", "pod", ["true"])
     assert (0, b"one two", b"") == (done.code, done.stdout, done.stderr)
@@ -66,7 +58,7 @@ def test_output_that_comes_while_errors_are_asked_for_is_kept(tmp_path: Path, mo
 def test_a_handshake_that_is_not_answered_has_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exec is an error then, and what is opened after all is closed again."""
     file = tmp_path / "kubeconfig"
-    file.write_text(_KUBECONFIG)
+    file.write_text(NOBODY_ANSWERS)
     answer, closed = threading.Event(), threading.Event()
 
     class Silent(Stream):
@@ -87,7 +79,7 @@ def test_a_handshake_that_is_not_answered_has_its_end(tmp_path: Path, monkeypatc
 def test_output_is_heard_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In pieces, none of them twice, and all of it is there at the end as well."""
     file = tmp_path / "kubeconfig"
-    file.write_text(_KUBECONFIG)
+    file.write_text(NOBODY_ANSWERS)
     monkeypatch.setattr(ws_client, "WSClient", Stream)
     heard: list[bytes] = []
     done = api.KubeApi(file).exec("web", "pod", ["true"], heard=heard.append)
@@ -117,7 +109,7 @@ class Talk(Stream):
 def test_a_session_is_told_and_heard_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever comes for the other channel while one is read, nothing waits for what has come already."""
     file = tmp_path / "kubeconfig"
-    file.write_text(_KUBECONFIG)
+    file.write_text(NOBODY_ANSWERS)
     monkeypatch.setattr(ws_client, "WSClient", Talk)
     session = api.KubeApi(file).session("web", "pod", ["sh"])
     assert session.alive
@@ -131,7 +123,7 @@ def test_a_session_is_told_and_heard_in_turns(tmp_path: Path, monkeypatch: pytes
 def test_a_session_that_breaks_is_a_broken_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told or heard; and it is not alive any more."""
     file = tmp_path / "kubeconfig"
-    file.write_text(_KUBECONFIG)
+    file.write_text(NOBODY_ANSWERS)
 
     class Broken(Stream):
         def write_stdin(self, data: bytes) -> None:
@@ -152,7 +144,7 @@ def test_a_session_that_breaks_is_a_broken_probe(tmp_path: Path, monkeypatch: py
 def test_a_session_that_is_dropped_leaves_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by an agent whose pod has gone: nobody is left to close it."""
     file = tmp_path / "kubeconfig"
-    file.write_text(_KUBECONFIG)
+    file.write_text(NOBODY_ANSWERS)
     shut: list[bool] = []
 
     class Closing(Talk):

@@ -8,21 +8,13 @@ from typing import Any
 import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi, Response
-
-_KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: u, user: {token: none}}]
-contexts: [{name: x, context: {cluster: c, user: u}}]
-current-context: x
-"""
+from tests.unit.clusters.kubeconfigs import NOBODY_ANSWERS
 
 
 def test_a_list_is_got_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same selection for each page, until the server has no more."""
     file = tmp_path / "kubeconfig"
-    file.write_text(_KUBECONFIG)
+    file.write_text(NOBODY_ANSWERS)
     pages: dict[str, Any] = {
         "": {"items": [1, 2], "metadata": {"continue": "more"}},
         "more": {"items": [3], "metadata": {}},

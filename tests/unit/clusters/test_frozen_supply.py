@@ -84,7 +84,7 @@ def order(workshop: Workshop) -> Iterator[supply.Order]:
 
 def made(order: supply.Order) -> str:
     """Who made the cluster."""
-    return str(supply.supply(order).made)  # type: ignore[attr-defined]
+    return str(supply.supply(order).made)  # type: ignore[attr-defined] # a stand-in's
 
 
 def test_the_first_run_freezes_and_the_second_thaws(workshop: Workshop, order: supply.Order) -> None:

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, TOKEN_SECRETS
 from pytest_k8ssec.clusters.frozen import freeze, thaw
 from pytest_k8ssec.clusters.frozen.shelf import Token
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
-from pytest_k8ssec.probes.identities import PUBLIC_BOOTSTRAP_TOKEN
 from pytest_k8ssec.secrecy.redact import redact
 
 GROUPS = {"auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token"}
@@ -57,7 +57,7 @@ def test_a_token_gets_another_id_and_secret() -> None:
     """Of what was frozen nothing is left but what it was for; the new one is hidden in all that leaves."""
     api = Api("0a0a0a.0123456789abcdef")
     (token,) = freeze._forget_tokens(cluster(api))
-    assert [(f"{freeze.TOKENS}/bootstrap-token-0a0a0a", None)] == api.done
+    assert [(f"{TOKEN_SECRETS}/bootstrap-token-0a0a0a", None)] == api.done
     assert Token(public=False, fields=GROUPS) == token
     one, two = thaw._secret(token)["stringData"], thaw._secret(token)["stringData"]
     for field in ("token-id", "token-secret"):
