@@ -12,11 +12,9 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.reach.cell import Cell
+from pytest_k8ssec.reach.cell import REMEDY, Cell
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.places import Places
-
-REMEDY = "measure all pods: --k8ssec-reach-limit all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ class Classes:
             why = "the policies should not give it what they give its class"
         if why or like is None:
             return Cell(source, target, Outcome.ERROR, "", None, 0.0, "", why, expected, measured=False)
-        return Cell(source, target, like.outcome, "", None, like.at, "", "", expected, measured=False, like=like)
+        return Cell(source, target, Outcome.ERROR, "", None, like.at, "", "", expected, measured=False, like=like)
 
 
 def _as_it_should(cell: Cell) -> tuple[bool, str]:

@@ -17,6 +17,8 @@ from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
 from pytest_k8ssec.reach.places import NODE, Destination, Origin
 
 Passage = Literal["open", "blocked", "unknown"]
+REMEDY = "measure all pods: --k8ssec-reach-limit all"
+"""What makes measured cells of those that were not."""
 _NO_PROOF = "nobody reached this listener at that moment"
 
 
@@ -91,17 +93,34 @@ class Cell:
     def evidence(self) -> Evidence:
         """The cell as evidence for a judge. A broken probe, or an answer without a witness, is an error there.
 
-        For a cell that was not measured it is the evidence of the one that it is like, from where that was sent.
+        So is a cell that was not measured, whatever its class says: what nobody tried was not stopped. The text names the
+        connection that was measured in its place.
         """
         if self.like is not None:
-            seen = self.like.evidence
-            return replace(seen, detail=f"{seen.detail}; stands for {self.way}, which was not measured".lstrip("; "))
+            return self._as_evidence(
+                Outcome.ERROR, f"not measured; in its place {self.like.way} was, and is {self.verdict} ({REMEDY})"
+            )
         known = self.verdict != "unknown"
+        words = "; ".join(word for word in (self.detail, self.why) if word)
+        return self._as_evidence(self.outcome if known else Outcome.ERROR, words)
+
+    @property
+    def evidence_of_class(self) -> Evidence:
+        """As :attr:`evidence`, but of a cell by class that of the one it is like, from where that was sent.
+
+        For whoever takes the class's word for it: this very connection may still be another.
+        """
+        if self.like is None:
+            return self.evidence
+        seen = self.like.evidence
+        return replace(seen, detail=f"{seen.detail}; stands for {self.way}, which was not measured".lstrip("; "))
+
+    def _as_evidence(self, outcome: Outcome, detail: str) -> Evidence:
         return Evidence(
             self.origin.vantage.source,
             f"{self.destination.dial} ({self.destination.words})",
-            self.outcome if known else Outcome.ERROR,
-            detail="; ".join(word for word in (self.detail, self.why) if word),
+            outcome,
+            detail=detail,
             latency_ms=self.latency,
             at=dt.datetime.fromtimestamp(self.at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         )

@@ -21,6 +21,7 @@ from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.places import Places
 from pytest_k8ssec.reach.sampling import Sampling
+from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.facts import policy_scenes
 from tests.unit.reach.reaching import sampled
 from tests.unit.reach.town import NODES, Town, found_in, surveyed, town, workload
@@ -346,14 +347,36 @@ def test_one_that_is_not_sampled_is_never_said_to_be_measured() -> None:
     assert f"{len(cells)} of {answer.asked} by class" in repr(answer)
 
 
-def test_evidence_for_one_that_was_not_measured_is_that_of_another_and_says_so() -> None:
+@pytest.mark.parametrize("verdict", ["open", "blocked"])
+def test_a_control_that_judges_one_that_was_not_measured_is_inconclusive(verdict: str) -> None:
+    """What nobody tried is no attack that was stopped, and none that got through; and what it is like shows nothing of it."""
+    cell = next(cell for cell in sampled().cells() if cell.by_class and cell.verdict == verdict)
+    assert cell.like is not None
+    evidence = cell.evidence
+    assert (Outcome.ERROR, Outcome.ERROR) == (evidence.outcome, cell.outcome)
+    assert cell.origin.vantage.source == evidence.source
+    assert str(cell.destination.dial) in evidence.request
+    assert f"not measured; in its place {cell.like.way} was, and is {verdict}" in evidence.detail
+    assert "--k8ssec-reach-limit all" in evidence.detail
+    judge = Judge()
+    case = judge.case(cell.way)
+    case.attack("connect", evidence, through=verdict == "open")
+    case.positive("somebody else connects", replace(evidence, outcome=Outcome.OPEN), succeeded=True)
+    told, why = judge.verdict()
+    assert Verdict.INCONCLUSIVE is told
+    assert cell.like.way in why
+
+
+def test_who_asks_for_the_class_gets_the_evidence_of_another_which_says_so() -> None:
     """A judge gets what was sent, from where it was sent."""
     found = surveyed(found_in(plain(), some()))
     cell = next(cell for cell in found.cells() if cell.by_class)
     assert cell.like is not None
-    assert cell.like.origin.vantage.source == cell.evidence.source
-    assert str(cell.like.destination.dial) in cell.evidence.request
-    assert f"stands for {cell.way}, which was not measured" in cell.evidence.detail
+    taken = cell.evidence_of_class
+    assert (cell.like.origin.vantage.source, Outcome.OPEN) == (taken.source, taken.outcome)
+    assert str(cell.like.destination.dial) in taken.request
+    assert f"stands for {cell.way}, which was not measured" in taken.detail
+    assert cell.like.evidence == cell.like.evidence_of_class
 
 
 def test_a_listener_that_no_node_reached_is_not_as_its_class() -> None:
