@@ -9,6 +9,7 @@ from pytest_k8ssec.cli.clusters import age
 from pytest_k8ssec.cli.say import say
 from pytest_k8ssec.clusters.frozen import shelf
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
+from pytest_k8ssec.clusters.frozen.strays import remove_strays
 from pytest_k8ssec.machine import docker
 
 
@@ -22,6 +23,8 @@ def cache(arguments: argparse.Namespace) -> int:
         docker.check_daemon()
         gone, kept = shelf.clear_shelf()
         say(f"removed {len(gone)} frozen clusters, {_megabytes(gone)} MB")
+        if strays := remove_strays():
+            say(f"removed {len(strays)} images of frozen clusters that no cache knows")
         for entry in kept:
             say(f"left {entry.key[:12]}: is in use")
         return 0

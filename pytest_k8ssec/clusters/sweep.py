@@ -71,8 +71,8 @@ def _remove(entry: Recorded) -> list[str]:
     removed = docker.remove_all(ours, patient=not entry.settled and time.time() - entry.last_sign < _IN_FLIGHT_SECONDS)
     docker.remove_volumes(volumes)  # those of a container that somebody removed without them
     # Images of a cluster that was being frozen; those that an entry names are whole, and stay.
-    halves = {each.name for each in entry.announced if each.kind == "image"} - shelf.images()
-    return [*removed, *shelf.remove_images(sorted(halves))]
+    frozen = {each.name for each in entry.announced if each.kind == "image"}
+    return [*removed, *shelf.remove_images(sorted(frozen - shelf.images() if frozen else ()))]
 
 
 def sweep() -> Iterator[Swept]:

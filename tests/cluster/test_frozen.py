@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import re
 import secrets
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pytest_k8ssec.clusters import sweep
-from pytest_k8ssec.clusters.frozen import shelf
+from pytest_k8ssec.clusters.frozen import shelf, strays
 from pytest_k8ssec.clusters.frozen.key import key_of
 from pytest_k8ssec.clusters.frozen.supply import Order, supply
 from pytest_k8ssec.clusters.kind import KindCluster
@@ -169,6 +170,14 @@ def test_an_image_of_it_holds_the_keys_of_the_cas_only(copies: tuple[KindCluster
         check=False, deadline=60,
     ).text.split()  # fmt: skip
     assert CAS == {each for each in told if not each.endswith(".sh")}
+
+
+def test_an_image_of_it_says_whose_it_is(copies: tuple[KindCluster, KindCluster]) -> None:
+    """So that it can be found when nothing else names it."""
+    image = docker.docker("inspect", "--format", "{{.Image}}", copies[0].nodes[0].container).text.strip()
+    labels = json.loads(docker.docker("image", "inspect", "--format", "{{json .Config.Labels}}", image).text)
+    assert strays.this_cache() == labels[strays.CACHE_LABEL]
+    assert (shelf.folder() / f"{labels[shelf.FROZEN_LABEL]}.json").exists()
 
 
 def test_kinds_own_commands_know_it(copies: tuple[KindCluster, KindCluster], tmp_path: Path) -> None:

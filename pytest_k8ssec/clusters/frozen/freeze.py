@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, TOKEN_SECRETS, TOKEN_TYPE
-from pytest_k8ssec.clusters.frozen.shelf import REPOSITORY, FrozenCluster, FrozenNode, Token
+from pytest_k8ssec.clusters.frozen.shelf import FROZEN_LABEL, REPOSITORY, FrozenCluster, FrozenNode, Token
+from pytest_k8ssec.clusters.frozen.strays import CACHE_LABEL, this_cache
 from pytest_k8ssec.clusters.frozen.variant import KUBEADM_FILE, KUBELET_FILE
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Node
@@ -24,8 +25,6 @@ from pytest_k8ssec.machine import docker
 ON_NODE = Path(__file__).parent / "on_node"
 PLACE = "/kind/k8ssec"
 """Where a node has what it needs to be thawed."""
-FROZEN_LABEL = "io.k8ssec.frozen"
-"""Label of the images; its value is the key of their entry."""
 WORKDIR_PLACE, MARK_PLACE = "@workdir", "@mark"
 """Stand in a record for the folder of the cluster's files, and for the run's mark."""
 _SECONDS = 180
@@ -78,8 +77,8 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Frozen
         tag = f"{REPOSITORY}:{key[:12]}-{cluster.run.id}-{number}"
         cluster.run.will_create("image", tag)
         made = docker.docker(
-            "commit", "--pause=false", "--change", f"LABEL {FROZEN_LABEL}={key}", node.container, tag,
-            deadline=_SECONDS, mark=cluster.run.id,
+            "commit", "--pause=false", "--change", f"LABEL {FROZEN_LABEL}={key} {CACHE_LABEL}={this_cache()}",
+            node.container, tag, deadline=_SECONDS, mark=cluster.run.id,
         )  # fmt: skip
         return FrozenNode(
             node.name,

@@ -1,7 +1,8 @@
 """Where frozen clusters are kept: images in docker, and a small record of each in the local cache.
 
 A record is written last, in one piece, so an entry that was half made when its run was killed is never found. Its images
-are in the ledger of that run, and a sweep removes them. Whoever uses an entry holds its lock, shared; whoever makes or
+are in the ledger of that run, and a sweep removes them. Images that no record names any more are found by their labels:
+``strays``. Whoever uses an entry holds its lock, shared; whoever makes or
 removes it holds that lock alone. The kernel lets it go with the process.
 """
 
@@ -16,13 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.errors import CommandError, SettingsError
 from pytest_k8ssec.machine import docker, locks, tools
 
 REPOSITORY = "k8ssec/frozen"
 """Every image of an entry is called so."""
 TEMPLATE_PREFIX = "k8ssec-frozen-"
 """So begins the name of a cluster that is made to be frozen, and with it those of its nodes, also in each copy."""
+FROZEN_LABEL = "io.k8ssec.frozen"
+"""Label of the images; its value is the key of their entry."""
 _FORMAT = 2
 OLDEST_SECONDS = 30 * 86400
 """After that long an entry is made anew: certificates of a cluster last a year, and what is old is seldom what was meant."""
@@ -104,13 +107,17 @@ def take_from(key: str) -> FrozenCluster | None:
 
 
 def put(entry: FrozenCluster) -> None:
-    """Write the record of an entry whose images are all there.
+    """Write the record of an entry whose images are all there. The images of the record that it replaces go.
 
     Raises:
         OSError: the disk is full, or the cache is not ours.
     """
-    _write(folder() / f"{entry.key}.json", {"format": _FORMAT, **asdict(entry)})
+    path = folder() / f"{entry.key}.json"
+    before = _named(path)
+    _write(path, {"format": _FORMAT, **asdict(entry)})
     (folder() / f"{entry.key}.failed").unlink(missing_ok=True)
+    with suppress(CommandError):  # they are strays now
+        remove_images(sorted(before - {node.image for node in entry.nodes}))
 
 
 def put_failure(key: str, why: str) -> None:
@@ -135,18 +142,18 @@ def remove(entry: FrozenCluster) -> None:
 
 
 def remove_images(tags: Iterable[str]) -> list[str]:
-    """Remove images, but not what a container needs of them.
+    """Remove images. One that a container was made of keeps its tag as well, without which nobody would find it again.
 
     Returns:
-        those that were there.
+        those that were there and are gone.
 
     Raises:
         CommandError: docker did not answer.
     """
     there = [tag for tag in tags if _image_id(tag)]
     if there:
-        docker.docker("image", "rm", "--force", *there, check=False, deadline=_REMOVE_SECONDS)
-    return there
+        docker.docker("image", "rm", *there, check=False, deadline=_REMOVE_SECONDS)
+    return [tag for tag in there if not _image_id(tag)]
 
 
 def clear_shelf() -> tuple[list[FrozenCluster], list[FrozenCluster]]:
@@ -162,6 +169,7 @@ def clear_shelf() -> tuple[list[FrozenCluster], list[FrozenCluster]]:
             if ours:
                 remove(entry)
             (gone if ours else kept).append(entry)
+    _remove_unreadable()
     for file in folder().glob("*.failed"):
         file.unlink(missing_ok=True)
     return gone, kept
@@ -170,12 +178,15 @@ def clear_shelf() -> tuple[list[FrozenCluster], list[FrozenCluster]]:
 def make_room(limit: int) -> list[FrozenCluster]:
     """Remove entries that are too old, and those that were longest not used while all together are too large.
 
+    Records that nobody can read, or that an older version wrote, go too.
+
     Args:
         limit: bytes that all may have.
 
     Returns:
         those that went; one that is in use stays.
     """
+    _remove_unreadable()
     there = entries()
     gone: list[FrozenCluster] = []
     for entry in there:
@@ -206,13 +217,20 @@ def entries() -> list[FrozenCluster]:
 
 
 def used(entry: FrozenCluster) -> float:
-    """When an entry was last used, in seconds since the epoch."""
-    return (folder() / f"{entry.key}.json").stat().st_mtime
+    """When an entry was last used, in seconds since the epoch; when it was made, if it is gone by now."""
+    with suppress(OSError):
+        return (folder() / f"{entry.key}.json").stat().st_mtime
+    return entry.made
 
 
 def images() -> set[str]:
-    """The tags of the images of all entries."""
-    return {node.image for entry in entries() for node in entry.nodes}
+    """The tags of the images that records name, also those that a newer version wrote.
+
+    Raises:
+        OSError: the cache is not ours, so it is not known.
+    """
+    folder()
+    return {tag for path in _records() for tag in _named(path)}
 
 
 def using(key: str) -> AbstractContextManager[None]:
@@ -253,9 +271,38 @@ def _refusal(key: str) -> str:
 
 
 def _records() -> list[Path]:
+    """Least recently used first. Another process may be removing some."""
+    found: list[tuple[float, Path]] = []
     with suppress(OSError):
-        return sorted(folder().glob("*.json"), key=lambda path: path.stat().st_mtime)
-    return []
+        for path in folder().glob("*.json"):
+            with suppress(OSError):
+                found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found)]
+
+
+def _named(path: Path) -> set[str]:
+    """The images that a record names, of whatever format it is."""
+    try:
+        tags = {str(node["image"]) for node in json.loads(path.read_text())["nodes"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    return {tag for tag in tags if tag.startswith(f"{REPOSITORY}:")}
+
+
+def _remove_unreadable() -> None:
+    """Remove the records of which no cluster can be made, and the images that they name; not those of newer versions."""
+    for path in _records():
+        with alone(path.stem) as ours:
+            if ours and _read(path) is None and not _is_newer(path):
+                tags = _named(path)
+                path.unlink(missing_ok=True)
+                remove_images(sorted(tags))
+
+
+def _is_newer(path: Path) -> bool:
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return bool(json.loads(path.read_text())["format"] > _FORMAT)
+    return False
 
 
 def _image_id(tag: str) -> str:

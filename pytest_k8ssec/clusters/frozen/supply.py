@@ -12,6 +12,7 @@ from pytest_k8ssec.clusters.frozen import shelf
 from pytest_k8ssec.clusters.frozen.freeze import freeze_cluster
 from pytest_k8ssec.clusters.frozen.key import key_of, why_not
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
+from pytest_k8ssec.clusters.frozen.strays import remove_strays
 from pytest_k8ssec.clusters.frozen.thaw import thaw_cluster
 from pytest_k8ssec.clusters.frozen.variant import CannotThaw, Variant, variant_of
 from pytest_k8ssec.clusters.kind import KindCluster
@@ -163,8 +164,6 @@ def _frozen(order: Order, key: str) -> bool:
         started = time.monotonic()
         shelf.put(freeze_cluster(template, order.config, key))
         order.progress(f"frozen in {time.monotonic() - started:.0f} s")
-        for gone in shelf.make_room(shelf.limit()):
-            order.progress(f"removed frozen cluster {gone.key[:12]}: too old, or the least used of too many")
     except (ClusterError, CommandError) as error:
         if isinstance(error, docker.DaemonGone):
             raise
@@ -173,7 +172,21 @@ def _frozen(order: Order, key: str) -> bool:
         return False
     finally:
         template.close()
+    _tidy(order)
     return True
+
+
+def _tidy(order: Order) -> None:
+    """Remove what nobody will thaw; that there is an entry now does not depend on it."""
+    try:
+        for gone in shelf.make_room(shelf.limit()):
+            order.progress(f"removed frozen cluster {gone.key[:12]}: too old, or the least used of too many")
+        if strays := remove_strays():
+            order.progress(f"removed {len(strays)} images of frozen clusters that no cache knows")
+    except docker.DaemonGone:
+        raise
+    except (CommandError, OSError) as error:
+        order.progress(f"frozen clusters: what is not needed any more was not removed: {_one_line(error)}")
 
 
 def _one_line(error: BaseException) -> str:

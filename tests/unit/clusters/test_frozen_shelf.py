@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -53,6 +54,80 @@ def test_an_image_that_was_pruned_makes_it_none(fake_docker: FakeDocker) -> None
     assert shelf.take_from("aa") is None
     fake_docker.image(entry.nodes[0].image, "sha256:other")
     assert shelf.take_from("aa") is None
+
+
+def test_the_images_of_a_record_that_is_replaced_go(fake_docker: FakeDocker) -> None:
+    """Nothing would name them any more."""
+    put_entry(fake_docker, "aa", run="one", old=31 * DAY)
+    entry = put_entry(fake_docker, "aa", run="two")
+    assert [entry.nodes[0].image] == fake_docker.images
+    shelf.put(entry)
+    assert [entry.nodes[0].image] == fake_docker.images
+
+
+def test_what_a_container_was_made_of_keeps_its_tag(fake_docker: FakeDocker) -> None:
+    """Without it nobody would find the image once the container is gone. What is said to be removed is."""
+    tag = put_entry(fake_docker, "aa").nodes[0].image
+    fake_docker.uses(tag)
+    assert [] == shelf.remove_images([tag, "k8ssec/frozen:none"])
+    fake_docker.uses()
+    assert [tag] == shelf.remove_images([tag])
+    assert not [line for line in fake_docker.asked if line.startswith("image rm --force")]
+
+
+def test_one_record_that_vanishes_hides_no_other(fake_docker: FakeDocker) -> None:
+    """Another process removes it while they are listed; images of the others would be taken for nobody's."""
+    put_entry(fake_docker, "aa")
+    whole = put_entry(fake_docker, "bb")
+    (shelf.folder() / "aa.json").unlink()
+    (shelf.folder() / "aa.json").symlink_to(shelf.folder() / "gone")
+    assert ["bb"] == [entry.key for entry in shelf.entries()]
+    assert {whole.nodes[0].image} == shelf.images()
+
+
+def test_one_that_vanishes_while_it_is_listed_was_used_when_it_was_made(fake_docker: FakeDocker) -> None:
+    """Its last line in the list is no error."""
+    entry = put_entry(fake_docker, "aa")
+    shelf.remove(entry)
+    assert entry.made == shelf.used(entry)
+
+
+@pytest.mark.parametrize("when", ["room", "clear"])
+def test_records_that_nobody_can_read_go_with_their_images(fake_docker: FakeDocker, when: str) -> None:
+    """One of an older format names its images still; one of a newer version of ours is that one's."""
+    put_entry(fake_docker, "aa")
+    old, new = put_entry(fake_docker, "bb"), put_entry(fake_docker, "cc")
+    (shelf.folder() / "aa.json").write_text("{")
+    for key, entry, version in (("bb", old, 1), ("cc", new, 99)):
+        told = {"format": version, "nodes": [{"image": entry.nodes[0].image}, {"image": "somebody/elses:1"}]}
+        (shelf.folder() / f"{key}.json").write_text(json.dumps(told))
+    fake_docker.image("somebody/elses:1")
+    with shelf.using("bb"):
+        shelf.make_room(100)
+    assert "bb.json" in {path.name for path in shelf.folder().glob("*.json")}
+    if when == "room":
+        shelf.make_room(100)
+    else:
+        shelf.clear_shelf()
+    assert {"cc.json"} == {path.name for path in shelf.folder().glob("*.json")}
+    assert {new.nodes[0].image} == shelf.images()
+    assert {"k8ssec/frozen:aa-0", new.nodes[0].image, "somebody/elses:1"} == {*fake_docker.images}
+
+
+def test_without_a_cache_of_ours_no_image_is_taken_for_nobodys(
+    fake_docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep would remove whole entries of the run that it sweeps."""
+    whole = put_entry(fake_docker, "aa")
+    run = Run.begin(docker=fake_docker.endpoint)
+    run.uses(fake_docker.endpoint, fake_docker.daemon)
+    run.will_create("image", whole.nodes[0].image)
+    run.release()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("K8SSEC_CACHE", str(tmp_path / "file"))
+    (swept,) = sweep.sweep()
+    assert "file" in swept.failure
+    assert [whole.nodes[0].image] == fake_docker.images
 
 
 @pytest.mark.parametrize(("old", "found"), [(29 * DAY, True), (31 * DAY, False), (-DAY, False)])

@@ -13,6 +13,7 @@ import pytest
 from pytest_k8ssec.clusters import kind
 from pytest_k8ssec.clusters.frozen import shelf, supply
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
+from pytest_k8ssec.clusters.frozen.strays import CACHE_LABEL, this_cache
 from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError
@@ -210,6 +211,30 @@ def test_a_template_of_somebody_elses_is_left(workshop: Workshop, order: supply.
     fake_docker.container(f"{name}-control-plane", docker.KIND_LABEL, name)
     assert "kind" == made(order)
     assert ["kind"] == workshop.done
+
+
+def test_what_no_cache_knows_goes_after_a_cluster_was_frozen(
+    workshop: Workshop, order: supply.Order, fake_docker: FakeDocker
+) -> None:
+    """What an earlier cache here left behind."""
+    fake_docker.image("k8ssec/frozen:stray", labels={shelf.FROZEN_LABEL: "bb", CACHE_LABEL: this_cache()})
+    assert "thaw" == made(order)
+    assert ["k8ssec/frozen:0123456789abcdef-0"] == fake_docker.images
+    assert "removed 1 images of frozen clusters that no cache knows" in workshop.said
+
+
+def test_what_can_not_be_tidied_up_does_not_undo_a_frozen_cluster(
+    workshop: Workshop, order: supply.Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is an entry, and it is thawed."""
+
+    def refuse(_limit: int) -> list[FrozenCluster]:
+        raise CommandError("docker image rm: exit code 1")
+
+    monkeypatch.setattr(shelf, "make_room", refuse)
+    assert "thaw" == made(order)
+    assert "" == shelf.failure(KEY)
+    assert [line for line in workshop.said if line.endswith("was not removed: docker image rm: exit code 1")]
 
 
 def test_a_cache_that_is_not_ours_is_no_error(

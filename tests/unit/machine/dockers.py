@@ -65,11 +65,22 @@ match words:
         (here / "volumes").write_text("".join(v + "\\n" for v in kept))
     case ["exec", "-i", _, *command]:
         os.execvp(command[0], command)
-    case ["image", "inspect", _, _, reference]:
-        there = dict(line.split() for line in (here / "images").read_text().splitlines())
+    case ["image", "inspect", "--format", _, reference]:
+        there = dict(line.split()[:2] for line in (here / "images").read_text().splitlines())
         print(there.get(reference, ""))
         sys.exit(0 if reference in there else 1)
-    case ["image", "rm", "--force", *references]:
+    case ["image", "ls", "--quiet", "--no-trunc", "--filter", label, "--filter", reference]:
+        for line in (here / "images").read_text().splitlines():
+            tag, id, told = line.split(" ", 2)
+            if label[6:] in json.loads(told)["Config"]["Labels"] and tag.startswith(reference[10:] + ":"):
+                print(id)
+    case ["image", "inspect", *ids]:
+        lines = [line.split(" ", 2) for line in (here / "images").read_text().splitlines()]
+        print(json.dumps([json.loads(told) for _, id, told in lines if id in ids]))
+        sys.exit(0 if set(ids) <= {{id for _, id, _ in lines}} else 1)
+    case ["image", "rm", *references]:
+        used = (here / "used").read_text().split()
+        references = [each for each in references if each not in used]
         kept = [line for line in (here / "images").read_text().splitlines() if line.split()[0] not in references]
         (here / "images").write_text("".join(line + "\\n" for line in kept))
     case ["network", *_]:
@@ -98,6 +109,7 @@ class FakeDocker:
         self.daemon = "a-daemon"
         self.info = {}
         (self._here / "images").touch()
+        (self._here / "used").touch()
         (self._here / "volumes").touch()
 
     def container(
@@ -157,14 +169,25 @@ class FakeDocker:
         log = self._here / "log"
         return log.read_text().splitlines() if log.exists() else []
 
-    def image(self, reference: str, identity: str = "") -> None:
+    def image(
+        self, reference: str, identity: str = "", *, labels: Mapping[str, str] | None = None, old: float = 0
+    ) -> None:
         """Have an image in the local store.
 
         Args:
             identity: its id, "" for any.
+            labels: its labels.
+            old: seconds since it was made.
         """
+        identity = identity or f"sha256:{secrets.token_hex(32)}"
+        made = datetime.fromtimestamp(time.time() - old, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "789Z"
+        told = {"Id": identity, "RepoTags": [reference], "Created": made, "Config": {"Labels": labels or {}}}
         with (self._here / "images").open("a") as file:
-            file.write(f"{reference} {identity or 'sha256:' + secrets.token_hex(32)}\n")
+            file.write(f"{reference} {identity} {json.dumps(told)}\n")
+
+    def uses(self, *references: str) -> None:
+        """Have containers that were made of these images, and of no others."""
+        (self._here / "used").write_text(" ".join(references))
 
     @property
     def images(self) -> list[str]:
