@@ -151,7 +151,8 @@ def _freeze(order: Order, key: str) -> bool:
 def _frozen(order: Order, key: str) -> bool:
     if shelf.take_from(key) is not None:
         return True  # another run was faster
-    name = f"{shelf.TEMPLATE_PREFIX}{key[:8]}"
+    # Runs with other caches know nothing of this one's lock: the run's id tells their clusters apart.
+    name = f"{shelf.TEMPLATE_PREFIX}{key[:8]}-{order.owner.id}"
     if docker.of_cluster(name):
         order.progress(f"{_NOT}: a cluster called {name} is there already")
         return False

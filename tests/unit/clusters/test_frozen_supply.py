@@ -24,6 +24,8 @@ from tests.unit.clusters.frozen import put_entry
 from tests.unit.machine.dockers import FakeDocker
 
 KEY = "0123456789abcdef"
+HOST_NAME = 63
+"""Characters that one may have."""
 
 
 class Workshop:
@@ -34,6 +36,7 @@ class Workshop:
         self.said: list[str] = []
         self.fails: dict[str, Exception] = {}
         self.changes = UNCHANGED
+        self.templates: list[str] = []
         self._fake = fake
 
     def _do(self, what: str) -> None:
@@ -45,7 +48,10 @@ class Workshop:
         """What kind makes: a template, or the run's own cluster."""
         what = "template" if suffix == "template" else "kind"
         self._do(what)
-        assert kept_name == (f"k8ssec-frozen-{KEY[:8]}" if what == "template" else "" if suffix else "dev")
+        if what == "template":
+            self.templates.append(kept_name)
+        else:
+            assert kept_name == ("" if suffix else "dev")
         return SimpleNamespace(made=what, close=lambda: self.done.append(f"{what} removed"))
 
     def freeze(self, *_: object) -> FrozenCluster:
@@ -182,6 +188,22 @@ def test_what_can_not_be_frozen_is_made_by_kind(workshop: Workshop, order: suppl
     ]
 
 
+def test_two_runs_with_caches_of_their_own_freeze_side_by_side(
+    workshop: Workshop, order: supply.Order, fake_docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two users, or of one with two folders; they share docker's names, and no lock."""
+    assert "thaw" == made(order)
+    (first,) = workshop.templates
+    fake_docker.container(f"{first}-control-plane", docker.KIND_LABEL, first)
+    monkeypatch.setenv("K8SSEC_CACHE", str(tmp_path / "another"))
+    other = Run.begin()
+    assert "thaw" == made(replace(order, owner=other))
+    other.end()
+    assert 2 == len(set(workshop.templates))
+    assert {KEY[:8]} == {name.removeprefix("k8ssec-frozen-").partition("-")[0] for name in workshop.templates}
+    assert all(len(f"{name}-control-plane") <= HOST_NAME for name in workshop.templates)
+
+
 def test_what_kind_refuses_is_told_as_kind_does(workshop: Workshop, order: supply.Order) -> None:
     """It would refuse it a second time."""
     workshop.fails["template"] = ClusterError("kind config: kind refuses it")
@@ -206,8 +228,8 @@ def test_several_control_planes_are_made_by_kind(workshop: Workshop, order: supp
 
 
 def test_a_template_of_somebody_elses_is_left(workshop: Workshop, order: supply.Order, fake_docker: FakeDocker) -> None:
-    """Another user of this daemon is freezing the same, or something else is called so."""
-    name = f"k8ssec-frozen-{KEY[:8]}"
+    """Whatever is called so."""
+    name = f"k8ssec-frozen-{KEY[:8]}-{order.owner.id}"
     fake_docker.container(f"{name}-control-plane", docker.KIND_LABEL, name)
     assert "kind" == made(order)
     assert ["kind"] == workshop.done
