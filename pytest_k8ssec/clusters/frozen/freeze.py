@@ -33,8 +33,9 @@ _NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 _HOST_LABEL = "kubernetes.io/hostname"
 _KEPT_OF_POD = ("namespace", "generateName", "labels", "annotations", "ownerReferences")
 _STOP_CONTROLLERS = """
-crictl ps --quiet --name '^kube-(controller-manager|scheduler)$' |
-  xargs --no-run-if-empty crictl --timeout 60s stop --timeout 5
+set -e
+there=$(crictl ps --quiet --name '^kube-(controller-manager|scheduler)$')
+[ -z "$there" ] || crictl --timeout 60s stop --timeout 5 $there
 """
 
 
@@ -49,7 +50,7 @@ def freeze_cluster(cluster: KindCluster, config: KindConfig, key: str) -> Frozen
         the entry, of which nothing is written down yet but the names of its images, in the run's ledger.
 
     Raises:
-        ClusterError, CommandError: it can't be frozen, or docker refused.
+        ClusterError, CommandError, ProbeError: it can't be frozen, a command on a node failed, or docker refused.
     """
     tokens = tuple(_forget_tokens(cluster))
     machines = {

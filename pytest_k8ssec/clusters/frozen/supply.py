@@ -17,7 +17,7 @@ from pytest_k8ssec.clusters.frozen.thaw import thaw_cluster
 from pytest_k8ssec.clusters.frozen.variant import CannotThaw, Variant, variant_of
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError
+from pytest_k8ssec.errors import CommandError, K8ssecError
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.process import Tell
@@ -110,9 +110,9 @@ def _thawed(order: Order, key: str, changes: Variant, *, just_frozen: bool = Fal
                     kind=order.kind, probe_image=order.probe_image, origin=order.origin,
                     variant=order.variant, changes=changes,
                 )  # fmt: skip
-            except (ClusterError, CommandError) as error:
-                if isinstance(error, docker.DaemonGone):
-                    raise
+            except docker.DaemonGone:
+                raise
+            except K8ssecError as error:
                 if order.variant:
                     order.progress(f"a changed copy does not get ready, so kind makes the cluster: {_one_line(error)}")
                     return None
@@ -165,9 +165,9 @@ def _frozen(order: Order, key: str) -> bool:
         started = time.monotonic()
         shelf.put(freeze_cluster(template, order.config, key))
         order.progress(f"frozen in {time.monotonic() - started:.0f} s")
-    except (ClusterError, CommandError) as error:
-        if isinstance(error, docker.DaemonGone):
-            raise
+    except docker.DaemonGone:
+        raise
+    except K8ssecError as error:
         shelf.put_failure(key, _one_line(error))
         order.progress(f"{_NOT}: {_one_line(error)}")
         return False

@@ -60,7 +60,7 @@ def thaw_cluster(
         variant: name of the sabotage that ``config`` carries, "" for none.
 
     Raises:
-        ClusterError, CommandError: it does not get ready; nothing is left behind then.
+        ClusterError, CommandError, ProbeError: it does not get ready; nothing is left behind then.
     """
     config.write(workdir, name)
     cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, variant, probe_image, owner)

@@ -16,7 +16,7 @@ from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
 from pytest_k8ssec.clusters.frozen.strays import CACHE_LABEL, this_cache
 from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
-from pytest_k8ssec.errors import ClusterError, CommandError
+from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError, ProbeError
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.tools import Image, Tool
@@ -164,11 +164,12 @@ def test_one_that_does_not_get_ready_is_made_anew(
     ]
 
 
+@pytest.mark.parametrize("kind_of_error", [CommandError, ProbeError])
 def test_one_that_never_gets_ready_is_made_by_kind(
-    workshop: Workshop, order: supply.Order, fake_docker: FakeDocker
+    workshop: Workshop, order: supply.Order, fake_docker: FakeDocker, kind_of_error: type[K8ssecError]
 ) -> None:
     """Right after it was frozen; no entry is left, and the next runs do not try for a day."""
-    workshop.fails["thaw"] = CommandError("docker create: exit code 1")
+    workshop.fails["thaw"] = kind_of_error("docker create: exit code 1")
     assert "kind" == made(order)
     assert 1 == workshop.done.count("freeze")
     assert [] == fake_docker.images
@@ -177,9 +178,12 @@ def test_one_that_never_gets_ready_is_made_by_kind(
     assert ["kind"] == workshop.done
 
 
-def test_what_can_not_be_frozen_is_made_by_kind(workshop: Workshop, order: supply.Order) -> None:
+@pytest.mark.parametrize("kind_of_error", [ClusterError, CommandError, ProbeError])
+def test_what_can_not_be_frozen_is_made_by_kind(
+    workshop: Workshop, order: supply.Order, kind_of_error: type[K8ssecError]
+) -> None:
     """That is told in one line, and remembered."""
-    workshop.fails["freeze"] = ClusterError("node a: objects are encrypted\nmore")
+    workshop.fails["freeze"] = kind_of_error("node a: objects are encrypted\nmore")
     for _ in range(2):
         assert "kind" == made(order)
     assert ["template", "freeze", "template removed", "kind", "kind"] == workshop.done
