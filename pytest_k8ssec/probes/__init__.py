@@ -9,7 +9,7 @@
 - ``identities``: requests to the API server with a service account's own token; each answer.
 - ``kubelets``: a kubelet's configuration, asked for through the API server; one field of it, and the answer.
 - ``leakage``: reads of every object and log; where a secret value was found, and how much was searched.
-- ``nodes_in_reach``: a TCP connection to each kubelet whose node can't be entered; which nodes can be looked at.
+- ``nodes_in_reach``: whether a pod, or the API server, reaches each kubelet whose node can't be entered; which nodes can be looked at.
 - ``outside_listener``: starts a listener of ours beside the nodes; the tasks that reach it.
 - ``planted_files``: writes a file of ours on a node and removes it; the paths that pods look for it at.
 - ``podsecurity``: a pod that breaks one rule of the Pod Security Standards, as a dry run; the answer.

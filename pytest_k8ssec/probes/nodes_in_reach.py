@@ -1,18 +1,25 @@
-"""Which nodes can be looked at: those that can be entered, and those whose kubelet answers a pod of ours.
+"""Which nodes can be looked at: those that can be entered, and those whose kubelet answers a pod of ours or the API server.
 
 The API server's word is not enough: a node may be Ready in its list and answer nobody, as one that is cut off, one that was
 removed a moment ago, or one that only pretends to be a node (https://kwok.sigs.k8s.io). To ask such nodes one by one for each
 port of each control would take hours, and silence is all that it would tell. So they are found out once.
+
+A kubelet that is silent to pods need not be out of reach: many clusters keep pods from it, and whoever runs a command in a pod
+there has the API server connect, not a pod. So a node is given up only if the API server, asked to pass on a request, says
+that it got no connection either, or that there is no such node.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
+from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source, got_through
 from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pool
@@ -22,6 +29,13 @@ _TIMEOUT = 1.0
 """Seconds that one connection may take."""
 _ROUNDS = 2
 """How often a silent one is asked, in all: a lost packet is no silence."""
+_TOGETHER = 100
+"""So many of the nodes that are silent to pods the API server is asked about at a time: each may take as long as it may."""
+_SERVER_SECONDS = 5
+_NOT_REACHED = frozenset({404, 502, 503, 504})
+"""How an API server says that there is no such node, or that it got no connection to its kubelet, which has this path
+(k8s.io/apimachinery, pkg/util/net/proxy: ``error trying to reach service``). All else came from a kubelet, or says that we
+may not ask: neither shows that the node is out of reach."""
 _HERE = Source("client", "this process")
 
 
@@ -45,7 +59,7 @@ class NodesInReach:
 def nodes_in_reach(pool: Pool) -> NodesInReach:
     """Ask the kubelet of each node that can't be entered for a connection, from a pod of ours; found out once.
 
-    Where all nodes can be entered, nothing is sent. The pool waits for no pod on a silent one from now on.
+    About those that are silent the API server is asked. Where all nodes can be entered, nothing is sent. The pool waits for no pod on a silent one from now on.
 
     Raises:
         ProbeError: the pod did not start, or the exec broke.
@@ -96,8 +110,33 @@ def _found_out(pool: Pool) -> NodesInReach:
             asked = pool.attacker().probe(*(Tcp(node.address, KUBELET_PORT, timeout=_TIMEOUT) for node in waiting))
             answers |= {node.name: answer for node, answer in zip(waiting, asked, strict=True)}
             waiting = [node for node in waiting if not got_through(answers[node.name])]
-    mute = {node.name for node in (*waiting, *unnamed)}
+    said = _by_server(pool.cluster.api, waiting)
+    answers |= {name: _both(answers[name], words) for name, words in said.items()}
+    mute = {*said, *(node.name for node in unnamed)}
     silent = tuple(node for node in nodes if node.name in mute)
     answering = tuple(node for node in nodes if node.name not in mute)
     pool.shun(mute)
     return NodesInReach(answering, silent, answers[silent[0].name] if silent else None)
+
+
+def _by_server(api: KubeApi, nodes: Sequence[Node]) -> dict[str, str]:
+    """The nodes whose kubelets the API server does not reach either, by name, and what it says."""
+
+    def ask(node: Node) -> str:
+        try:
+            # Not a GET: that would be sent once more where no answer comes.
+            answer = api.request("HEAD", f"/api/v1/nodes/{node.name}/proxy/healthz", deadline=_SERVER_SECONDS)
+        except ClusterError:
+            return f"does not get an answer within {_SERVER_SECONDS} s"
+        return f"HTTP {answer.status}" if answer.status in _NOT_REACHED else ""
+
+    if not nodes:
+        return {}
+    with ThreadPoolExecutor(min(_TOGETHER, len(nodes)), thread_name_prefix="k8ssec-nodes") as threads:
+        told = threads.map(ask, nodes)
+        return {node.name: words for node, words in zip(nodes, told, strict=True) if words}
+
+
+def _both(answer: Evidence, words: str) -> Evidence:
+    """What a pod got, and what the API server said of the same kubelet."""
+    return replace(answer, detail="; ".join(filter(None, (answer.detail, f"the API server, asked for it: {words}"))))

@@ -9,8 +9,10 @@ from typing import Any, cast
 import pytest
 
 from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls.kubelet.readonly import test_kubelet_readonly as readonly
+from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_in_reach, nodes_to_judge
@@ -37,6 +39,9 @@ class Place:
     nodes: tuple[Node, ...]
     answers: Callable[[str, int], Outcome] = lambda _host, _round: Outcome.NO_ANSWER
     """By address, and how often it was asked before."""
+    by_server: Callable[[str], int] = lambda _path: 0
+    """With what HTTP status the API server answers, by the path that it is asked for; 0 for no answer."""
+    passed_on: list[str] = field(default_factory=list)
     execs: list[list[str]] = field(default_factory=list)
     shunned: set[str] = field(default_factory=set)
 
@@ -44,6 +49,19 @@ class Place:
     def cluster(self) -> Place:
         """Itself."""
         return self
+
+    @property
+    def api(self) -> Place:
+        """Itself."""
+        return self
+
+    def request(self, method: str, path: str, *, deadline: float) -> Response:
+        """Passed on by the API server to a kubelet."""
+        assert (method, True) == ("HEAD", deadline < 10)
+        self.passed_on.append(path)
+        if status := self.by_server(path):
+            return Response(status, {}, 1.0)
+        raise ClusterError(f"{method} {path}: no answer")
 
     def attacker(self) -> Place:
         """Itself."""
@@ -87,6 +105,7 @@ def test_many_silent_nodes_cost_two_execs_in_all() -> None:
     found = nodes_in_reach(place.as_pool())
     assert (real(0),) == found.answering
     assert [200, 200] == [len(each) for each in place.execs]
+    assert 200 == len(place.passed_on)
     assert "200 nodes whose kubelets answer nobody: far-0, far-1, far-2 and 197 more" == found.words
     assert {node.name for node in found.silent} == place.shunned
 
@@ -95,6 +114,7 @@ def test_a_node_that_answers_is_judged_although_it_can_not_be_entered() -> None:
     """As on a cluster of somebody else's; it may need to be asked twice."""
     place = Place((far(0), far(1), far(2)), _late)
     found = nodes_in_reach(place.as_pool())
+    assert ["/api/v1/nodes/far-2/proxy/healthz"] == place.passed_on
     assert ("far-0", "far-1") == tuple(node.name for node in found.answering)
     assert [["10.1.0.0", "10.1.0.1", "10.1.0.2"], ["10.1.0.1", "10.1.0.2"]] == place.execs
 
@@ -103,11 +123,37 @@ def _late(host: str, before: int) -> Outcome:
     return Outcome.OPEN if int(host.rpartition(".")[2]) <= before else Outcome.NO_ANSWER
 
 
+@pytest.mark.parametrize(("status", "silent"), [
+    (200, False), (500, False), (403, False), (401, False), (429, False),
+    (404, True), (502, True), (503, True), (504, True), (0, True),
+])  # fmt: skip
+def test_a_kubelet_that_only_pods_do_not_reach_is_not_out_of_reach(status: int, silent: bool) -> None:
+    """Commands in pods there come from the API server: what it gets an answer from, or may not be asked for, is no silence."""
+    place = Place((real(0), far(0), far(1)), by_server=lambda path: 200 if "far-1" in path else status)
+    found = nodes_in_reach(place.as_pool())
+    assert ({"far-0"} if silent else set()) == place.shunned == {node.name for node in found.silent}
+    assert "far-1" in {node.name for node in found.answering}
+    assert silent == bool(found.evidence)
+    if found.evidence:
+        assert "the API server, asked for it: " in found.evidence.detail
+
+
+def test_a_kubelet_that_only_pods_do_not_reach_is_judged_and_never_held() -> None:
+    """Its own positive control is what fails, by its name."""
+    place, judge = Place((real(0), far(0)), by_server=lambda _path: 200), Judge()
+    readonly(judge, place.as_pool(), cast("Any", place.attacker))
+    verdict, reason = judge.verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert reason.startswith(
+        "kubelet on far-0 (10.1.0.0): positive control failed: the same node's kubelet is in reach"
+    )
+
+
 def test_a_node_without_an_address_is_silent_and_not_dialled() -> None:
     """One that has only just registered has none."""
     place = Place((real(0), far(0, "")))
     assert ("far-0",) == tuple(node.name for node in nodes_in_reach(place.as_pool()).silent)
-    assert [] == place.execs
+    assert ([], []) == (place.execs, place.passed_on)
 
 
 @pytest.mark.parametrize("answer", [Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.ERROR])
