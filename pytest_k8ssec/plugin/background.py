@@ -105,25 +105,28 @@ class Background:
             self._jobs[name] = self._threads.submit(self._run, control, needs, testbed)
 
     def take(self, item: pytest.Item) -> Ran | None:
-        """What became of an item that was begun, waited for; None where it is to run now."""
+        """What became of an item that was begun, waited for; None where it is to run now.
+
+        Who is interrupted while waiting leaves it known: :meth:`stop` waits for it.
+        """
         self._waiting.pop(item.nodeid, None)
-        job = self._jobs.pop(item.nodeid, None)
-        if job is None or job.cancel():
-            return None
-        return job.result()
+        job = self._jobs.get(item.nodeid)
+        ran = None if job is None or job.cancel() else job.result()
+        self._jobs.pop(item.nodeid, None)
+        return ran
 
     def stop(self, *, patience: float | None) -> None:
-        """Begin no more, and wait for those under way.
+        """Begin no more, and wait for those under way. What has not ended by then is known still, and waited for anew.
 
         Args:
             patience: seconds; None waits for their end, so that each removes what it made.
         """
         self._waiting.clear()
-        under_way = [job for job in self._jobs.values() if not job.cancel()]
-        self._jobs.clear()
-        wait(under_way, patience)
+        self._jobs = {name: job for name, job in self._jobs.items() if not job.cancel()}
         if self._threads is not None:
             self._threads.shutdown(wait=False)
+        wait(self._jobs.values(), patience)
+        self._jobs = {name: job for name, job in self._jobs.items() if not job.done()}
 
     def _run(self, control: Control, needs: Sequence[str], testbed: Testbed) -> Ran:
         judge = self._judge_for(control, testbed)

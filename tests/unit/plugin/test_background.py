@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -185,19 +186,56 @@ def test_at_the_end_nothing_is_under_way_and_nothing_begins(body: Callable[..., 
 
 def test_patience_with_what_is_under_way_has_its_end(body: Callable[..., None]) -> None:
     """Where the cluster goes anyway, nobody waits for minutes after Ctrl-C."""
-    started, let = threading.Event(), threading.Event()
+    started, let, ended = threading.Event(), threading.Event(), threading.Event()
 
     def control(judge: Judge) -> None:
         judge.note("ran")
         started.set()
         assert let.wait(LONG)
+        ended.set()
 
     body(CLUSTER, control)
     jobs = background(Item(control))
     begun(jobs, Testbed())
     assert started.wait(LONG)
     jobs.stop(patience=0.01)
-    let.set()
+    threading.Timer(0.05, let.set).start()
+    jobs.stop(patience=None)
+    assert ended.is_set(), "who has more patience later waits for what did not end before"
+
+
+@pytest.mark.parametrize("waits", ["take", "stop"])
+def test_who_is_interrupted_while_waiting_forgets_nothing(
+    body: Callable[..., None], monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    """Ctrl-C, and once more: the cluster is not removed under what still works on it."""
+    started, let, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def control(judge: Judge) -> None:
+        judge.note("ran")
+        started.set()
+        assert let.wait(LONG)
+        ended.set()
+
+    body(CLUSTER, control)
+    item = Item(control)
+    jobs = background(item)
+    begun(jobs, Testbed())
+    assert started.wait(LONG)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    begin_to_wait = {"take": lambda: taken(jobs, item), "stop": lambda: jobs.stop(patience=None)}[waits]
+    with monkeypatch.context() as context:
+        context.setattr(Future, "result", interrupted)
+        context.setattr("pytest_k8ssec.plugin.background.wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            begin_to_wait()
+    threading.Timer(0.05, let.set).start()
+    jobs.stop(patience=None)
+    assert ended.is_set()
+    assert taken(jobs, item) is None, "it was stopped, and is over"
 
 
 @dataclass
