@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_k8ssec.evidence import JSON
+from pytest_k8ssec.machine.once import Once
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Testbed:
-    """One cluster, and the stack and the pods of ours on it.
+    """One cluster, and the stack and the pods of ours on it. Several threads may ask for each of them.
 
     Args:
         run: the run that everything belongs to.
@@ -38,6 +39,7 @@ class Testbed:
         self._stacks = stacks
         self._overlap = overlap
         self.variant = variant
+        self._made = Once[Any]()
         self.reachability: dict[str, dict[str, JSON]] = {}
         """How much was measured, if reachability was; by who measured: under xdist each worker does."""
 
@@ -48,9 +50,14 @@ class Testbed:
         Raises:
             ToolMissing, ClusterError: it can't be created or found.
         """
-        if self._overlap and self.variant is None and not self.has_stack:
-            self._stacks.begin()
-        return self._clusters.make(self.variant)
+
+        def made() -> KindCluster:
+            if self._overlap and self.variant is None and not self.has_stack:
+                self._stacks.begin()
+            return self._clusters.make(self.variant)
+
+        # From Python 3.12 on a cached_property has no lock: two threads would make two.
+        return cast("KindCluster", self._made.get("cluster", made))
 
     @cached_property
     def stack(self) -> Stack:
@@ -61,7 +68,7 @@ class Testbed:
             StackError: it can't be deployed.
         """
         _ = self._stacks.source  # where none was named, that is known before a cluster is made
-        return self._stacks.make(self.cluster)
+        return cast("Stack", self._made.get("stack", lambda: self._stacks.make(self.cluster)))
 
     @property
     def expected_stack(self) -> Stack | None:
@@ -77,7 +84,10 @@ class Testbed:
             stack = self.expected_stack
             return stack.namespaces if stack and stack.deployed else ()
 
-        return Pool(self.cluster, self._run.own, among, overlap=self._overlap)
+        def made() -> Pool:
+            return Pool(self.cluster, self._run.own, among, overlap=self._overlap)
+
+        return cast("Pool", self._made.get("pool", made))
 
     @property
     def has_cluster(self) -> bool:
@@ -120,3 +130,4 @@ class Testbed:
         if self.has_cluster:
             self.cluster.close()
         self.__dict__.pop("cluster", None)
+        self._made.clear()

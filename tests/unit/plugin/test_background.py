@@ -226,12 +226,15 @@ def test_who_is_interrupted_while_waiting_forgets_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    begin_to_wait = {"take": lambda: taken(jobs, item), "stop": lambda: jobs.stop(patience=None)}[waits]
+    ways: dict[str, Callable[[], object]] = {
+        "take": lambda: taken(jobs, item),
+        "stop": lambda: jobs.stop(patience=None),
+    }
     with monkeypatch.context() as context:
         context.setattr(Future, "result", interrupted)
         context.setattr("pytest_k8ssec.plugin.background.wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            begin_to_wait()
+            ways[waits]()
     threading.Timer(0.05, let.set).start()
     jobs.stop(patience=None)
     assert ended.is_set()
