@@ -112,6 +112,9 @@ def _thawed(order: Order, key: str, changes: Variant, *, just_frozen: bool = Fal
                 )  # fmt: skip
             except docker.DaemonGone:
                 raise
+            except CannotThaw as error:
+                order.progress(f"{_NOT}: {error}")
+                return None
             except K8ssecError as error:
                 if order.variant:
                     order.progress(f"a changed copy does not get ready, so kind makes the cluster: {_one_line(error)}")

@@ -60,8 +60,10 @@ def thaw_cluster(
         variant: name of the sabotage that ``config`` carries, "" for none.
 
     Raises:
+        CannotThaw: the changes can't be made; nothing was begun.
         ClusterError, CommandError, ProbeError: it does not get ready; nothing is left behind then.
     """
+    files = [changes.files(node) for node in entry.nodes]  # first of all, as nothing is there yet
     config.write(workdir, name)
     cluster = KindCluster(name, workdir / "kubeconfig", workdir, True, origin, variant, probe_image, owner)
     attend(owner)
@@ -69,8 +71,8 @@ def thaw_cluster(
     plane = f"{name}-{entry.nodes[0].suffix}"
     try:
         made = side_by_side(lambda node: _create(node, cluster, plane), *((node,) for node in entry.nodes))
-        for container, node in zip(made, entry.nodes, strict=True):
-            _change(container, dict(changes.files(node)))
+        for container, changed in zip(made, files, strict=True):
+            _change(container, changed)
         docker.docker("start", *made, deadline=_SECONDS)
         _hand_over(plane, [(node.name, f"{name}-{node.suffix}") for node in entry.nodes[1:]])
         write_kubeconfig(cluster, kind)

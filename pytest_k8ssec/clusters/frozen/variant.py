@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +37,19 @@ class Variant:
     patches: tuple[Mapping[str, Any], ...] = ()
     """Documents of kubeadm's configuration, as kind takes them, in their order."""
 
-    def files(self, node: FrozenNode) -> Iterator[tuple[str, str]]:
-        """The files that a node has instead of the frozen ones: :data:`KUBEADM_FILE` or :data:`KUBELET_FILE`, and text."""
-        if any(patch["kind"] == _KUBELET for patch in self.patches):
-            yield KUBELET_FILE, _patched(node.kubelet, self.patches)
-        if node.kubeadm and self.patches:
-            yield KUBEADM_FILE, _patched(node.kubeadm, self.patches)
+    def files(self, node: FrozenNode) -> dict[str, str]:
+        """The texts that a node has instead of frozen ones, by file: :data:`KUBEADM_FILE`, :data:`KUBELET_FILE`.
+
+        Raises:
+            CannotThaw: what the node has, or a patch, is not what kubeadm writes or takes.
+        """
+        made: dict[str, str] = {}
+        with _or_cannot(f"the configuration of {node.name} can't be patched"):
+            if any(patch["kind"] == _KUBELET for patch in self.patches):
+                made[KUBELET_FILE] = _patched(node.kubelet, self.patches)
+            if node.kubeadm and self.patches:
+                made[KUBEADM_FILE] = _patched(node.kubeadm, self.patches)
+        return made
 
 
 UNCHANGED = Variant()
@@ -62,10 +70,23 @@ def variant_of(frozen: KindConfig, wanted: KindConfig) -> Variant:
         raise CannotThaw("what is done after its creation differs")
     if new[: len(old)] != old:
         raise CannotThaw("patches of kubeadm's configuration differ, beside those that are added")
-    patches = [patch for text in new[len(old) :] for patch in yaml.safe_load_all(text) if patch]
-    for patch in patches:
-        _check(patch)
+    with _or_cannot("patches of kubeadm's configuration can't be read"):
+        patches = [patch for text in new[len(old) :] for patch in yaml.safe_load_all(text) if patch]
+        for patch in patches:
+            _check(patch)
     return Variant(tuple(patches))
+
+
+@contextmanager
+def _or_cannot(what: str) -> Iterator[None]:
+    """Whatever goes wrong here is a reason to have kind make the cluster, and none to end the run."""
+    try:
+        yield
+    except CannotThaw:
+        raise
+    except Exception as error:
+        why = str(error).split("\n", 1)[0]
+        raise CannotThaw(f"{what}: {type(error).__name__}: {why}") from error
 
 
 def _check(patch: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pytest_k8ssec.clusters import kind
 from pytest_k8ssec.clusters.frozen import shelf, supply
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster
 from pytest_k8ssec.clusters.frozen.strays import CACHE_LABEL, this_cache
-from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
+from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, CannotThaw, Variant
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError, ProbeError
 from pytest_k8ssec.machine import docker
@@ -120,6 +120,18 @@ def test_a_variant_is_a_changed_copy_of_the_intact_cluster(
     workshop.fails["thaw"] = ClusterError("cluster dev: nodes not ready")
     assert "kind" == made(sabotaged)
     assert "a changed copy does not get ready, so kind makes the cluster: cluster dev: nodes not ready" in workshop.said
+    assert shelf.take_from(KEY) is not None
+
+
+def test_a_change_that_can_not_be_made_is_no_error(
+    workshop: Workshop, sabotaged: supply.Order, fake_docker: FakeDocker
+) -> None:
+    """It is told in one line, and the entry, which can't help it, stays."""
+    put_entry(fake_docker, KEY)
+    workshop.fails["thaw"] = CannotThaw("the configuration of a can't be patched")
+    assert "kind" == made(sabotaged)
+    why = "the configuration of a can't be patched"
+    assert f"a cluster like this one is not frozen, so kind makes it: {why}" == workshop.said[-1]
     assert shelf.take_from(KEY) is not None
 
 

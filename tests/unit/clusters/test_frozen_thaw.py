@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,10 +13,15 @@ import pytest
 from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, TOKEN_SECRETS
 from pytest_k8ssec.clusters.frozen import freeze, thaw
 from pytest_k8ssec.clusters.frozen.shelf import Token
+from pytest_k8ssec.clusters.frozen.variant import CannotThaw, Variant
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+from pytest_k8ssec.machine.ledger import Run, read_run
+from pytest_k8ssec.machine.tools import Image, Tool
 from pytest_k8ssec.secrecy.redact import redact
+from tests.unit.clusters.frozen import put_entry
+from tests.unit.machine.dockers import FakeDocker
 
 GROUPS = {"auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token"}
 
@@ -122,3 +129,18 @@ def test_what_is_mounted_comes_from_the_run_that_thaws() -> None:
     assert ["/new/cluster/mounts/a:/a:ro", "/new/mark:/kind/k8ssec-run:ro", "/lib/modules:/lib/modules:ro"] == [
         thaw._placed(bind, places) for bind in binds
     ]
+
+
+def test_what_can_not_be_changed_is_known_before_anything_is_made(fake_docker: FakeDocker, tmp_path: Path) -> None:
+    """No container is there to be removed, and nothing is in the run's ledger."""
+    entry, run = put_entry(fake_docker, "aa"), Run.begin()
+    changes = Variant(({"kind": "KubeletConfiguration", "readOnlyPort": 1},))
+    broken = replace(entry, nodes=(replace(entry.nodes[0], kubelet="kind: ["),))
+    image = Image("image", "v1", "PATH")
+    with pytest.raises(CannotThaw):
+        thaw.thaw_cluster(
+            broken, KindConfig.load(PACKAGED), run, name="dev", workdir=tmp_path, kind=Tool(tmp_path, "v0", "PATH"),
+            probe_image=image, origin="packaged", changes=changes,
+        )  # fmt: skip
+    assert () == read_run(run.directory).announced
+    run.end()

@@ -48,7 +48,7 @@ def files(
     change(changed)
     (node,) = put_entry(fake_docker, "0").nodes
     node = replace(node, kubelet=KUBELET, kubeadm=kubeadm)
-    return {file: list(yaml.safe_load_all(text)) for file, text in variant_of(intact, changed).files(node)}
+    return {file: list(yaml.safe_load_all(text)) for file, text in variant_of(intact, changed).files(node).items()}
 
 
 def arguments(component: Mapping[str, Any]) -> dict[str, str]:
@@ -124,6 +124,33 @@ def test_a_worker_has_no_configuration_of_kubeadm(fake_docker: FakeDocker) -> No
 def test_what_is_mounted_needs_no_other_file(fake_docker: FakeDocker, change: Callable[[KindConfig], None]) -> None:
     """It is written for each run."""
     assert {} == files(fake_docker, change)
+
+
+@pytest.mark.parametrize(
+    "kubeadm",
+    [
+        "kind: [",
+        "- a list",
+        "apiServer: {}",
+        "kind: ClusterConfiguration\napiServer: {extraArgs: [{value: x}]}",
+        "text",
+    ],
+)
+def test_what_kubeadm_did_not_write_can_not_be_patched(fake_docker: FakeDocker, kubeadm: str) -> None:
+    """Another version of it may write something else: kind makes the cluster, and that is said in one line."""
+    with pytest.raises(CannotThaw, match=r"^the configuration of 0-control-plane can't be patched: .+$") as told:
+        files(fake_docker, lambda config: config.api_server(profiling="true"), kubeadm)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("patch", ["kind: [\n", "- a list\n", "text\n"])
+def test_a_patch_that_can_not_be_read_can_not_be_made(patch: str) -> None:
+    """kind tells what is wrong with it."""
+    intact = KindConfig.load(PACKAGED)
+    changed = intact.copy()
+    changed.document["kubeadmConfigPatches"].append(patch)
+    with pytest.raises(CannotThaw, match=r"^patches of kubeadm's configuration can't be read: .+$"):
+        variant_of(intact, changed)
 
 
 def drop_patches(config: KindConfig) -> None:
