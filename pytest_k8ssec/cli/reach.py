@@ -67,7 +67,6 @@ def _intent(named: Path | None, settings: Settings) -> Intent | None:
 
 def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability:
     from pytest_k8ssec.reach.propagation import propagation
-    from pytest_k8ssec.reach.sampling import LIMIT
     from pytest_k8ssec.reach.survey import survey
 
     tell = stderr_teller()
@@ -80,7 +79,7 @@ def _measured(arguments: argparse.Namespace, settings: Settings) -> Reachability
             testbed.pool,
             manner=replace(MANNER, timeout=arguments.timeout),
             heard=lambda origin, row: tell(f"from {origin.name}: {len(row.codes)} connections{_but(row.broken)}"),
-            limit=LIMIT if settings.reach_limit is None else settings.reach_limit,
+            limit=settings.reach_limit,
             seed=settings.reach_seed,
         )
         if arguments.propagation:

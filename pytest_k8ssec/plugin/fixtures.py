@@ -128,7 +128,6 @@ def reachability(k8ssec_testbed: Testbed, request: pytest.FixtureRequest) -> Rea
     """
     from dataclasses import asdict
 
-    from pytest_k8ssec.reach.sampling import LIMIT
     from pytest_k8ssec.reach.survey import survey
 
     settings = request.config.stash[SETTINGS]
@@ -137,7 +136,7 @@ def reachability(k8ssec_testbed: Testbed, request: pytest.FixtureRequest) -> Rea
             k8ssec_testbed.cluster,
             k8ssec_testbed.stack,
             k8ssec_testbed.pool,
-            limit=LIMIT if settings.reach_limit is None else settings.reach_limit,
+            limit=settings.reach_limit,
             seed=settings.reach_seed,
         )
     )

@@ -57,6 +57,12 @@ EVERYTHING = Sampling(math.inf, 0)
 """All pods are measured."""
 
 
+def sampling_of(limit: float | None, seed: int | None) -> Sampling:
+    """The sampling that a caller or the settings ask for; None where they do not say."""
+    made = Sampling()
+    return replace(made, limit=made.limit if limit is None else limit, seed=made.seed if seed is None else seed)
+
+
 def kin_of(namespace: str, ends: Sequence[End], spec: Mapping[str, JSON]) -> Hashable:
     """What must be equal for two pods to be one class, beside what the policies answer.
 

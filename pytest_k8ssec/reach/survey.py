@@ -25,7 +25,7 @@ from pytest_k8ssec.reach.packet_loss import losses, lost, uncounted
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, PURPOSE, Origin, Places
 from pytest_k8ssec.reach.pod_identity import lives
 from pytest_k8ssec.reach.routes import SILENT, Route, Routes, unshown_in_words
-from pytest_k8ssec.reach.sampling import LIMIT, Sampling
+from pytest_k8ssec.reach.sampling import sampling_of
 from pytest_k8ssec.stack import Stack
 
 Heard = Callable[[Origin, Row], None]
@@ -39,14 +39,14 @@ def survey(
     *,
     manner: Manner = MANNER,
     heard: Heard = lambda _origin, _row: None,
-    limit: float = LIMIT,
+    limit: float | None = None,
     seed: int | None = None,
 ) -> Reachability:
     """Measure who reaches whom now.
 
     Args:
         limit: with more pods than this, some of each class are measured, and the others are told by their class. Infinity
-            measures all, always.
+            measures all, always; None is :data:`pytest_k8ssec.reach.sampling.LIMIT`.
         seed: chooses which; None for one by chance, which the result names.
 
     Raises:
@@ -60,8 +60,9 @@ def survey(
             raise ProbeError(f"node {node}: its kubelet answers nobody, so no pod of ours can be entered there")
         return pool.lease(PodSpec(pool.namespace(PURPOSE), node=node, purpose=PURPOSE))[0]
 
-    sampling = Sampling(limit) if seed is None else Sampling(limit, seed)
-    return Survey(census(cluster, stack, pool, sampling), manner, heard, share_out, cluster, beacon).take()
+    return Survey(
+        census(cluster, stack, pool, sampling_of(limit, seed)), manner, heard, share_out, cluster, beacon
+    ).take()
 
 
 class Survey:

@@ -135,7 +135,7 @@ def test_a_run_without_a_verdict_says_so_too(run: Run, site: None) -> None:
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [((), "asked for 50 None"), (("--k8ssec-reach-limit=all",), "asked for inf None"),
+    [((), "asked for None None"), (("--k8ssec-reach-limit=all",), "asked for inf None"),
      (("--k8ssec-reach-limit=9", "--k8ssec-reach-seed=17"), "asked for 9 17")],
 )  # fmt: skip
 def test_options_say_how_many_pods_are_too_many_and_which_are_measured(

@@ -20,7 +20,7 @@ from pytest_k8ssec.reach.cell import Cell
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.places import Places
-from pytest_k8ssec.reach.sampling import Sampling
+from pytest_k8ssec.reach.sampling import LIMIT, Sampling
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.facts import policy_scenes
 from tests.unit.reach.reaching import sampled
@@ -87,6 +87,30 @@ def test_each_of_the_others_is_as_likely_as_any_other() -> None:
 def test_without_a_seed_chance_decides_and_tells() -> None:
     """Two runs do not look at the same pods."""
     assert len({Sampling().seed for _ in range(5)}) > 1
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, LIMIT), (0, 0), (math.inf, math.inf)])
+@pytest.mark.parametrize(("seed", "seeds"), [(None, 5), (0, 1), (7, 1)])
+def test_what_nobody_says_is_as_it_is_by_default(
+    monkeypatch: pytest.MonkeyPatch, limit: float | None, expected: float, seed: int | None, seeds: int
+) -> None:
+    """Settings, fixture, command and whoever calls it: there is one limit, and chance chooses anew each time."""
+    asked: list[Sampling] = []
+
+    def stop(*given: Any) -> None:
+        asked.append(given[-1])
+        raise ProbeError("enough")
+
+    monkeypatch.setattr(module, "census", stop)
+    monkeypatch.setattr(module, "nodes_in_reach", lambda _pool: None)
+    nothing: Any = None
+    for _ in range(5):
+        with pytest.raises(ProbeError):
+            module.survey(nothing, nothing, nothing, limit=limit, seed=seed)
+    assert {expected} == {each.limit for each in asked}
+    chosen = {each.seed for each in asked}
+    assert seeds == len(chosen)
+    assert seed is None or {seed} == chosen
 
 
 def test_up_to_the_limit_everything_is_measured() -> None:
