@@ -21,15 +21,15 @@ from pytest_k8ssec.probes.admission import admitted
 from pytest_k8ssec.probes.escalation import (
     WayUp,
     by_change,
+    has_the_right,
     in_cluster,
     in_namespace,
-    lacks_the_right,
     to_cluster_admin,
 )
 from pytest_k8ssec.probes.identities import NOBODY, Identity, RbacRules
 from pytest_k8ssec.stack import ServiceAccount
 
-_THROUGH = {200: Status.PROVEN, 201: Status.PROVEN, 404: Status.PROVEN}
+_STATUS = {True: Status.PROVEN, False: Status.REFUTED, None: Status.UNKNOWN}
 _KINDS = {
     ("bind", "clusterroles"): "role-bind",
     ("escalate", "roles"): "role-escalate",
@@ -121,9 +121,9 @@ class IdentitySuspect:
 def _status(answer: Evidence) -> Status:
     # Pod Security refuses each such pod. Behind any other 403 of admission another offer may be let in: one that wears a
     # label, or takes the room that our twins take now.
-    if lacks_the_right(answer) or (answer.status == 403 and "violates PodSecurity" in answer.detail):
+    if answer.status == 403 and "violates PodSecurity" in answer.detail:
         return Status.REFUTED
-    return _THROUGH.get(answer.status or 0, Status.UNKNOWN)
+    return _STATUS[has_the_right(answer)]
 
 
 def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:

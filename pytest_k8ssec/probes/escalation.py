@@ -244,5 +244,16 @@ def lacks_the_right(answer: Evidence) -> bool:
     return answer.status == 403 and _LACKING.match(answer.detail) is not None
 
 
+def has_the_right(answer: Evidence) -> bool | None:
+    """Whether an answer of the API server shows that who asked has the right; None where it shows neither.
+
+    A 404 comes after the authorizer: its name does not exist. Of 403 only the authorizer's own words are a refusal, see
+    :func:`lacks_the_right`; that an administrator's same request passed does not change that, as admission may know users.
+    """
+    if answer.status in (200, 201, 404):
+        return True
+    return False if lacks_the_right(answer) else None
+
+
 def _object(kind: str, version: str, **more: Any) -> dict[str, Any]:
     return {"apiVersion": version, "kind": kind, "metadata": {"name": NOBODY}, **more}

@@ -44,6 +44,7 @@ from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.escalation import has_the_right
 from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.sabotages.grants import default_account, granted
@@ -90,7 +91,7 @@ def _proxied(case: Case, identity: Identity, may: Identity, node: Node) -> None:
     """Through the API server, which asks whether the caller may and then calls the kubelet as itself."""
     path = f"/api/v1/nodes/{node.name}/proxy/healthz"
     answer, known = identity.attempt("GET", path), may.attempt("GET", path)
-    case.attack(f"the kubelet on {node.name} through the API server", answer, through=_through(answer))
+    case.attack(f"the kubelet on {node.name} through the API server", answer, through=has_the_right(answer))
     case.positive("our auditor gets through the API server", known, succeeded=_through(known))
 
 

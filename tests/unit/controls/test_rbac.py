@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pytest_k8ssec.clusters.api import Response
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.controls.rbac import nodes_proxy
 from pytest_k8ssec.controls.rbac.cluster_admin import test_rbac_cluster_admin as cluster_admin
 from pytest_k8ssec.controls.rbac.escalation import test_rbac_escalation as escalation
-from pytest_k8ssec.probes.identities import account_user
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.probes.identities import Identity, account_user
 from pytest_k8ssec.stack import ServiceAccount
 from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +49,8 @@ class Api:
     """Rights, as verb, resource, and (where it is not all of them) the object's name."""
     rules: list[dict[str, Any]] = field(default_factory=list)
     message: str = _UNAUTHORIZED
+    status: int = 403
+    """Of what it tries."""
     namespaces: frozenset[str] = frozenset(("", "web", "default", "kube-system"))
     """Where it may; "" is everywhere at once."""
 
@@ -64,7 +70,7 @@ class Api:
             right = f"{asked['verb']} {asked['resource']}"
             allowed = asked["namespace"] in self.namespaces and bool({right, f"{right} {asked['name']}"} & self.may)
             return Response(201, {"status": {"allowed": allowed}}, 1.0)
-        return Response(201 if token is None else 403, {"kind": "Status", "message": self.message}, 1.0)
+        return Response(201 if token is None else self.status, {"kind": "Status", "message": self.message}, 1.0)
 
 
 @dataclass
@@ -141,5 +147,49 @@ def test_a_role_that_is_there_may_be_changed_instead(resource: str) -> None:
     ids=["authorizer", "escalation", "cut-off", "policy", "webhook", "quoted", "no-words"],
 )
 def test_admission_is_no_lack_of_rights(message: str, expected: Verdict) -> None:
-    """It may refuse a new binding to somebody who is cluster-admin already."""
+    """It may refuse a new binding to somebody who is cluster-admin already, and one offer of many to whoever may make any."""
     assert expected is judged(cluster_admin, Api(message=message))[0]
+    assert expected is judged(escalation, Api(message=message))[0]
+
+
+@pytest.mark.parametrize("control", [cluster_admin, escalation])
+def test_what_admission_refuses_may_be_done_by_a_change(
+    control: Callable[[Judge, Cluster, Stack, Mapping[str, str]], None],
+) -> None:
+    """That a new binding was refused by a policy is no reason not to ask for the other way."""
+    may = frozenset(("bind clusterroles", "update clusterrolebindings", "update rolebindings"))
+    assert Verdict.BREACHED is judged(control, Api(may, message=_POLICY))[0]
+
+
+def test_a_binding_that_can_not_be_found_was_not_made() -> None:
+    """A 404 for a new object is no name that does not exist, which only whoever may is told."""
+    assert Verdict.INCONCLUSIVE is judged(cluster_admin, Api(status=404))[0]
+
+
+@dataclass
+class Asking:
+    """Somebody who asks for a kubelet through the API server."""
+
+    answer: Evidence
+
+    def attempt(self, _method: str, _path: str) -> Evidence:
+        """What is answered."""
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (evidence(Outcome.HTTP, status=403, detail='nodes "a" is forbidden: User "x" cannot get resource "nodes/proxy" in'), Verdict.HELD),
+        (evidence(Outcome.HTTP, status=403, detail=_WEBHOOK), Verdict.INCONCLUSIVE),
+        (evidence(Outcome.HTTP, status=200), Verdict.BREACHED),
+    ],
+)  # fmt: skip
+def test_a_webhook_on_the_way_to_a_kubelet_is_no_lack_of_rights(answer: Evidence, expected: Verdict) -> None:
+    """Admission is asked about connections too, and the kubelet's own port knows nothing of it."""
+    judge = Judge()
+    auditor = cast("Identity", Asking(evidence(Outcome.HTTP, status=200)))
+    nodes_proxy._proxied(
+        judge.case("it"), cast("Identity", Asking(answer)), auditor, Node("a", "", control_plane=False)
+    )
+    assert expected is judge.verdict()[0]
