@@ -30,11 +30,15 @@ _SIGTERM = pytest.StashKey[Callable[[], None]]()
 _PROCESS = pytest.StashKey[int]()
 _CLOSED = pytest.StashKey[bool]()
 _WORKER_KEY = "k8ssec_run"
+_SEED_KEY = "k8ssec_reach_seed"
+_SEED = pytest.StashKey[int]()
 
 
 def configure(config: pytest.Config) -> Settings:
     """Merge all settings once. Raises SettingsError."""
     settings = _settings(config, lambda option: config.getoption(option.ini, None))
+    if settings.reach_seed is None:  # a worker measures the same pods as the others, by the controller's choice
+        settings = settings._replace(reach_seed=getattr(config, "workerinput", {}).get(_SEED_KEY))
     config.stash[SETTINGS] = settings
     config.stash[_PROCESS] = os.getpid()
     if settings.resume and settings.report and _lent(config) is None:
@@ -69,9 +73,11 @@ def _ini(config: pytest.Config, option: Option) -> Any:
 
 
 def lend_to_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
-    """Let an xdist worker join the controller's run."""
+    """Let an xdist worker join the controller's run, and choose the same pods to measure by."""
     from pytest_k8ssec.errors import SettingsError
+    from pytest_k8ssec.reach.sampling import Sampling
 
+    workerinput[_SEED_KEY] = config.stash.setdefault(_SEED, Sampling().seed)
     _obey_sigterm(config)
     with suppress(SettingsError):  # the worker will meet the same error, if it needs a run at all
         run = _run(config)

@@ -133,6 +133,35 @@ def test_a_run_without_a_verdict_says_so_too(run: Run, site: None) -> None:
     result.stdout.fnmatch_lines(["reachability: 2 connections measured, 2 by class *"])
 
 
+SEEDED = """
+import pytest
+from pathlib import Path
+from pytest_k8ssec.plugin.session import SETTINGS
+
+@pytest.mark.parametrize("number", range(2))
+def test_it(request, number, worker_id):
+    Path(f"seed-{worker_id}").write_text(str(request.config.stash[SETTINGS].reach_seed))
+"""
+
+
+@pytest.mark.parametrize(
+    ("workers", "options", "given"), [(2, (), None), (2, ("--k8ssec-reach-seed=17",), "17"), (1, (), "None")]
+)
+def test_workers_measure_the_same_pods(run: Run, workers: int, options: tuple[str, ...], given: str | None) -> None:
+    """By one seed: else two of their tests would judge different samples of one run. Two runs have different ones."""
+    told = []
+    for _ in range(2):
+        run(SEEDED, f"-n{workers if workers > 1 else 0}", *options).assert_outcomes(passed=2)
+        seeds = [path.read_text() for path in Path().glob("seed-*")]
+        assert (workers, 1) == (len(seeds), len(set(seeds)))
+        told += seeds[:1]
+    if given is None:
+        assert "None" not in told
+        assert 2 == len(set(told))
+    else:
+        assert {given} == set(told)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [((), "asked for None None"), (("--k8ssec-reach-limit=all",), "asked for inf None"),
