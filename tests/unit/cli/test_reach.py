@@ -136,6 +136,7 @@ def test_help_teaches(says: Callable[..., str]) -> None:
     for words in ("who can really talk to whom", "version: 1", "exit codes: 0 all agree, 1 they differ", "--timeout S"):
         assert words in text
     assert f"With more than {LIMIT} pods" in text
+    assert f"(default: {LIMIT}; all: never)" in " ".join(text.split())
     assert f"{SAMPLED} of the others" in text
 
 
