@@ -26,7 +26,7 @@ _CONTROL = "rbac_cluster_admin"
 _DEADLINE = 1800
 _ASK_DNS = r"""
 exec 3<>/dev/tcp/10.96.0.10/53 || exit 1
-printf '\x00\x35\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01' >&3
+printf '\x00\x36\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01' >&3
 test "$(head -c 14 <&3 | od -An -tx1 | tr -d ' ' | cut -c12,20)" = 01
 """
 """Asks over TCP for the address of Service `kubernetes`; ends well where there is one answer and no error (RFC 1035, 4.1.1)."""
