@@ -13,7 +13,6 @@ from pytest_k8ssec.machine.tools import GET, Image, Tool
 
 _MINIMUM = {"kind": "v0.27.0", "pulumi": "v3.200.0"}
 """kind: the first that loads images into nodes with containerd 2. pulumi: what its Python package asks for."""
-_OLD_PROVIDER = "v3"
 
 
 def examine_tools() -> Iterator[Diagnosis]:
@@ -74,9 +73,6 @@ def _provider() -> Diagnosis:
     found = tools.find_provider()
     if found is None:
         return ok(subject, "not on PATH: Pulumi fetches the official one when it is needed")
-    if at_least(found.version, _OLD_PROVIDER) is False:
-        told = f"{_where(found)}: an old one, which can't patch objects; Python stacks run inline with it"
-        return warning(subject, told, "where the internet is in reach, remove it: Pulumi fetches the official one")
     return ok(subject, _where(found))
 
 
