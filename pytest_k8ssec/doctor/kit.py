@@ -55,7 +55,7 @@ def _to_fetch(name: str) -> Diagnosis:
 
 
 def _language_host() -> Diagnosis:
-    """Python programs run without one, so its lack matters to other languages only."""
+    """Python and Node.js programs run without one, so its lack matters to other languages only."""
     subject, name = "pulumi language host", "pulumi-language-python"
     pulumi = tools.installed("pulumi")
     beside = pulumi.path.resolve().with_name(name) if pulumi else None
@@ -63,8 +63,9 @@ def _language_host() -> Diagnosis:
         return ok(subject, str(found))
     return warning(
         subject,
-        f"{name} is not there: Python stacks run inline, in a child process; stacks in other languages can't run",
-        "for those, install the official Pulumi release",
+        f"{name} is not there: Python stacks run inline, Node.js ones by a host of ours; of other languages only those run"
+        " whose host is there",
+        "for others, install the official Pulumi release",
     )
 
 
