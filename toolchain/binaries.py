@@ -3,11 +3,11 @@
 from dataclasses import dataclass, fields
 from functools import cache
 
+from toolchain.embed import Embedded
 from toolchain.gobuild import GoBinaries
-from toolchain.patch import Patch
 
 PULUMI = "github.com/pulumi/pulumi"
-PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v2"
+PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 
 KUBERNETES_LINKS = (
     "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubeadm", "kubectl", "kubelet",
@@ -20,15 +20,12 @@ KUBERNETES_STAMPS = tuple(
 )
 """Without them a server says that it is v0.0.0-master, and kubeadm refuses to work with it."""
 
-BRISK = Patch(
-    "k8s.io/client-go",
-    "rest/config.go",
-    (
-        ("DefaultQPS   float32 = 5.0", "DefaultQPS   float32 = 50.0"),
-        ("DefaultBurst int     = 10", "DefaultBurst int     = 100"),
-    ),
+SCHEMA = Embedded(
+    PROVIDER, "cmd/pulumi-resource-kubernetes", plain=("terraform-mapping.json",), versioned=("schema.json",)
 )
-"""A provider of this age sends five requests a second, and can't be told to send more; later ones send 120."""
+"""Generated beside the provider's own main, and not part of its module; what they are generated from is."""
+PROVIDER_RELEASE = "v4.25.0-alpha.1768448096"
+"""What Pulumi released from the commit that go.mod names: the number is that commit's time."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Binaries:
     pause: GoBinaries
     pulumi: GoBinaries
     provider: GoBinaries
+    yaml: GoBinaries
 
     def all(self) -> tuple[GoBinaries, ...]:
         """Each of them, in that order; Pulumi last, since no image waits for it."""
@@ -72,9 +70,11 @@ def binaries() -> Binaries:
         provider=GoBinaries(
             "pulumi-resource-kubernetes",
             PROVIDER,
-            stamps=(f"{PROVIDER}/pkg/version.Version={{version}}",),
-            patches=(BRISK,),
+            stamps=(f"{PROVIDER}/pkg/version.Version={PROVIDER_RELEASE.removeprefix('v')}",),
+            release=PROVIDER_RELEASE,
+            embedded=SCHEMA,
         ),
+        yaml=GoBinaries("pulumi-language-yaml", "github.com/pulumi/pulumi-yaml"),
     )
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from toolchain import golang
+from toolchain import embed, golang
+from toolchain.embed import Embedded
 from toolchain.output import FolderOutput, source
-from toolchain.patch import Patch, patched
 from toolchain.process import logged
 from toolchain.settings import GO_MODULES
 
@@ -29,18 +29,20 @@ class GoBinaries(FolderOutput):
         tags: str = "",
         renamed: tuple[tuple[str, str], ...] = (),
         links: tuple[str, ...] = (),
-        patches: tuple[Patch, ...] = (),
+        release: str = "",
+        embedded: Embedded | None = None,
     ) -> None:
         """The module is the one whose version counts; none, where the source is all our own.
 
         Stamps are `variable=value` for the linker, with {version} in the value; links are further names for the
-        first binary; `renamed` is for binaries whose package is not called as the program is.
+        first binary; `renamed` is for binaries whose package is not called as the program is; `release` is what the
+        program is called where go.mod can only name a commit.
         """
         self.name = name
-        self.version = golang.required(name, module) if module else "v0.0.0"
+        self.version = release or (golang.required(name, module) if module else "v0.0.0")
         self._renamed = renamed
         self._links = links
-        self._patches = patches
+        self._embedded = embedded
         major, minor, _ = self.version.removeprefix("v").split(".", 2)
         stamped = [stamp.format(version=self.version, major=major, minor=minor) for stamp in stamps]
         linker = " ".join([STRIPPED, *(f"-X {stamp}" for stamp in stamped)])
@@ -53,9 +55,10 @@ class GoBinaries(FolderOutput):
     def ingredients(self) -> Iterator[bytes]:
         """The module's files, the flags, Go itself, and the recipe."""
         yield from source(*sorted(self._folder.iterdir()), Path(__file__))
-        yield repr(
-            (self._flags, self._renamed, self._links, self._patches, sorted(golang.ENVIRONMENT.items()))
-        ).encode()
+        yield repr((self._flags, self._renamed, self._links, sorted(golang.ENVIRONMENT.items()))).encode()
+        if self._embedded:
+            yield from source(Path(embed.__file__))
+            yield repr(self._embedded).encode()
         yield golang.go().version.encode()
 
     def fill(self, into: Path, log: Path) -> None:
@@ -66,15 +69,15 @@ class GoBinaries(FolderOutput):
         if "\ntool " in (self._folder / "go.mod").read_text():
             packages.append("tool")
         with ExitStack() as stack:
-            flags = list(self._flags)
-            if self._patches:
-                flags += ["-modfile", str(stack.enter_context(patched(self.name, self._patches)))]
+            folder = self._folder
+            if self._embedded:
+                folder = stack.enter_context(embed.embedding(self.name, self._embedded, self.version.removeprefix("v")))
             logged(
-                [golang.go().command(), "build", *flags, "-o", f"{into}/", *packages],
+                [golang.go().command(), "build", *self._flags, "-o", f"{into}/", *packages],
                 log=log,
                 deadline=DEADLINE,
                 env=golang.ENVIRONMENT,
-                cwd=self._folder,
+                cwd=folder,
             )
         for package, program in self._renamed:
             (into / package).rename(into / program)

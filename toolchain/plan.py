@@ -29,7 +29,8 @@ class Plan:
         """The outputs of these names; of no names, what tools.json tells of, the rest being means to that end."""
         if not names:
             mine = self.binaries
-            return (mine.kubernetes, mine.kind, mine.pulumi, mine.provider, self.probe_image, self.node_image)
+            programs = (mine.kubernetes, mine.kind, mine.pulumi, mine.provider, mine.yaml)
+            return (*programs, self.probe_image, self.node_image)
         known = {output.name: output for output in self.outputs()}
         unknown = sorted(set(names) - known.keys())
         if unknown:

@@ -22,6 +22,7 @@ def write_tools(plan: Plan) -> None:
         "kind": (binaries.kind, "kind"),
         "pulumi": (binaries.pulumi, "pulumi"),
         "pulumi-resource-kubernetes": (binaries.provider, "pulumi-resource-kubernetes"),
+        "pulumi-language-yaml": (binaries.yaml, "pulumi-language-yaml"),
         "kubectl": (binaries.kubernetes, "kubectl"),
     }
     tools: dict[str, object] = {"schema": SCHEMA}

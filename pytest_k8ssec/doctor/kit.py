@@ -13,7 +13,6 @@ from pytest_k8ssec.machine.tools import GET, Image, Tool
 
 _MINIMUM = {"kind": "v0.27.0", "pulumi": "v3.200.0"}
 """kind: the first that loads images into nodes with containerd 2. pulumi: what its Python package asks for."""
-_OLD_PROVIDER = "v3"
 
 
 def examine_tools() -> Iterator[Diagnosis]:
@@ -56,7 +55,7 @@ def _to_fetch(name: str) -> Diagnosis:
 
 
 def _language_host() -> Diagnosis:
-    """Python programs run without one, so its lack matters to other languages only."""
+    """Python and Node.js programs run without one, so its lack matters to other languages only."""
     subject, name = "pulumi language host", "pulumi-language-python"
     pulumi = tools.installed("pulumi")
     beside = pulumi.path.resolve().with_name(name) if pulumi else None
@@ -64,8 +63,9 @@ def _language_host() -> Diagnosis:
         return ok(subject, str(found))
     return warning(
         subject,
-        f"{name} is not there: Python stacks run inline, in a child process; stacks in other languages can't run",
-        "for those, install the official Pulumi release",
+        f"{name} is not there: Python stacks run inline, Node.js ones by a host of ours; of other languages only those run"
+        " whose host is there",
+        "for others, install the official Pulumi release",
     )
 
 
@@ -74,9 +74,6 @@ def _provider() -> Diagnosis:
     found = tools.find_provider()
     if found is None:
         return ok(subject, "not on PATH: Pulumi fetches the official one when it is needed")
-    if at_least(found.version, _OLD_PROVIDER) is False:
-        told = f"{_where(found)}: an old one, which can't patch objects; Python stacks run inline with it"
-        return warning(subject, told, "where the internet is in reach, remove it: Pulumi fetches the official one")
     return ok(subject, _where(found))
 
 

@@ -84,6 +84,12 @@ def find_provider() -> Tool | None:
     return installed("pulumi-resource-kubernetes")
 
 
+def language_host_dirs() -> tuple[Path, ...]:
+    """Directories of language hosts that the toolchain built; others are on PATH, or beside Pulumi."""
+    built = _built("pulumi-language-yaml")
+    return (Path(built["path"]).parent,) if built and Path(built["path"]).exists() else ()
+
+
 def node_image(reference: str | None = None, version: str | None = None) -> Image:
     """The image of the cluster's nodes, in the local store.
 

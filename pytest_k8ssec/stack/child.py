@@ -13,7 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +38,7 @@ from pytest_k8ssec.stack.messages import (
     encode,
 )
 from pytest_k8ssec.stack.state import readable_properties
+from pytest_k8ssec.stack.types import RELEASE
 
 Send = Callable[[Message], None]
 
@@ -159,8 +160,16 @@ def _reduced(resource: dict[str, Any]) -> dict[str, Any]:
     for side in ("inputs", "outputs"):
         properties = resource.get(side) or {}
         is_stack = resource["type"] == STACK
-        kept[side] = properties if is_stack else {key: properties[key] for key in ("metadata",) if key in properties}
+        kept[side] = properties if is_stack else {"metadata": _metadata(resource["type"], properties)}
     return kept
+
+
+def _metadata(type_: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """An object's metadata; for a Helm Release, what would be its: its name and where it is."""
+    if type_ == RELEASE:
+        return {key: properties[key] for key in ("name", "namespace") if isinstance(properties.get(key), str)}
+    found = properties.get("metadata")
+    return found if isinstance(found, dict) else {}
 
 
 def _set_secret(job: Job, key: str, value: str) -> None:
@@ -188,13 +197,12 @@ def _forward(event: events.EngineEvent, send: Send) -> None:
 def _step(state: Any, step: events.StepEventMetadata) -> EngineStep:
     now = step.new or step.old
     inputs = dict(now.inputs or {}) if now else {}
-    metadata = inputs.get("metadata")
     return EngineStep(
         state,
         str(step.op.value if isinstance(step.op, events.OpType) else step.op),
         step.urn,
         step.type,
-        metadata if isinstance(metadata, dict) else {},
+        _metadata(step.type, inputs),
         inputs if step.type == PROVIDER else {},
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import secrets
 import shutil
@@ -26,12 +25,15 @@ from pytest_k8ssec.secrecy.redact import Redactor, redact
 from pytest_k8ssec.stack import plugins
 from pytest_k8ssec.stack.existing import find_existing
 from pytest_k8ssec.stack.failure import Course, explain_failure
+from pytest_k8ssec.stack.helm_releases import with_release_objects
+from pytest_k8ssec.stack.hosts import find_host
 from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, EngineStep, Failed, Finished, Job, Message
 from pytest_k8ssec.stack.model import Resource, Secret, Stack
 from pytest_k8ssec.stack.providers import Providers
 from pytest_k8ssec.stack.servers import refuse_elsewhere
 from pytest_k8ssec.stack.source import Prepared, StackSource, prepare
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
+from pytest_k8ssec.stack.types import is_progress
 from pytest_k8ssec.stack.unready_pods import describe
 from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
 
@@ -39,7 +41,6 @@ _LINES = 5
 """How many lines of progress a deployment prints."""
 _GRACE = 10.0
 """Seconds that the rest gets once something failed: Pulumi waits for all that is under way, for minutes."""
-_OLD_PROVIDER = b"github.com/pulumi/pulumi-kubernetes/provider/v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,8 @@ class Engine:
     """Directory with ``pulumi-resource-kubernetes``; None where Pulumi fetches the official one by itself."""
     plugin_cache: Path | None = None
     """Directory that keeps what Pulumi fetches from run to run; None keeps it for this run only."""
-
-    @property
-    def old_provider(self) -> bool:
-        """Whether the provider is v2, the only one available offline. Its own build information says so."""
-        path = self.plugin_dir / "pulumi-resource-kubernetes" if self.plugin_dir else None
-        if path is None or not path.is_file() or not path.stat().st_size:
-            return False
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(_OLD_PROVIDER) >= 0
+    host_dirs: tuple[Path, ...] = ()
+    """Directories with language hosts (``pulumi-language-yaml``) that are neither on PATH nor beside Pulumi."""
 
 
 def deploy(
@@ -99,7 +93,8 @@ def deploy(
         raise
     outputs = stack_outputs(done.outputs, done.state, operations.hide)
     exposed = tuple(Leak(**one) for one in done.exposed)
-    return operations.stack(deployed_resources(done.state), outputs, exposed)
+    resources = with_release_objects(deployed_resources(done.state), cluster.api)
+    return operations.stack(resources, outputs, exposed)
 
 
 def read_stack(
@@ -122,7 +117,7 @@ def read_stack(
         preview, _ = operations.run("preview")
         operations.providers.tell_unused()
     declared = declared_resources(preview.steps.values())
-    return operations.stack(find_existing(declared, cluster, source), {})
+    return operations.stack(with_release_objects(find_existing(declared, cluster, source), cluster.api), {})
 
 
 class _Operations:
@@ -144,10 +139,11 @@ class _Operations:
         self._seconds = seconds
         self._progress = progress
         self._workspace = _workspace(cluster, shared=bool(passphrase))
-        self._old_provider = engine.old_provider
         self.providers = Providers(prepared.source.providers, progress)
         self._env = _environment(engine, cluster, self._workspace, passphrase, prepared.source.providers)
-        self._inline = self._runs_inline()
+        hosts = self._workspace / "hosts"
+        self._inline = find_host(prepared, engine.pulumi, self._env["PATH"], hosts) is None
+        self._env["PATH"] = os.pathsep.join([self._env["PATH"], str(hosts)])
         # A URL among the outputs is there to be used: it is left alone where it merely resembles a secret.
         self.hide = Redactor(prepared.secrets.values(), whole=True)
         self.worker = Worker(env=self._env, deadline=self._started + seconds, hide=redact, early=early)
@@ -206,18 +202,6 @@ class _Operations:
             providers=self.providers.used(),
         )
 
-    def _runs_inline(self) -> bool:
-        """Whether the program runs inside the child, for want of a language host or because of the old provider."""
-        runtime = self._prepared.project.runtime
-        if shutil.which(f"pulumi-language-{runtime}", path=self._env["PATH"]) and not self._old_provider:
-            return False
-        if runtime != "python":
-            raise StackError(
-                f"{self._prepared.source}: runs in {runtime}, and pulumi-language-{runtime} is not there",
-                fix=f"install the official Pulumi release, which brings pulumi-language-{runtime}",
-            )
-        return True
-
     def _job(self, operation: Literal["preview", "up"]) -> Job:
         program = str(self._prepared.project.program) if self._inline else ""
         return Job(
@@ -226,7 +210,6 @@ class _Operations:
             workspace=str(self._workspace),
             directory=str(self._prepared.project.directory if self._inline else self._prepared.source.directory),
             program=program,
-            skip_await=self._old_provider,
             secrets=self._prepared.secrets,
         )
 
@@ -235,7 +218,7 @@ class _Operations:
         self.providers.look_at(step.type, step.urn, operation)
         if step.type == PROVIDER and step.state == "started":
             refuse_elsewhere(step.urn, step.inputs, self._cluster.kubeconfig, self._prepared.project.directory)
-        if operation == "up" and step.state == "done" and step.type.startswith("kubernetes:"):
+        if operation == "up" and step.state == "done" and is_progress(step.type):
             done = course.finished
             # What a program declares only once something is known was not in the preview: total may be too low, even 0.
             if done >= total or done * _LINES // total > (done - 1) * _LINES // total:
@@ -259,7 +242,7 @@ def _environment(
 ) -> dict[str, str]:
     """The child's environment: ours without anything that could lead Pulumi to the user's stacks, clusters or plugins."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
-    folders = [engine.pulumi.parent, engine.plugin_dir, Path(sys.executable).parent]
+    folders = [engine.pulumi.parent, engine.plugin_dir, *engine.host_dirs, Path(sys.executable).parent]
     path = os.pathsep.join([*(str(one) for one in folders if one), env.get("PATH", os.defpath)])
     refusing = plugins.refusing_folder(workspace / "refused", engine.pulumi, path, allowed)
     env["PATH"] = os.pathsep.join([str(refusing), path])
@@ -282,8 +265,6 @@ def _environment(
         "PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES": plugins.download_rules(allowed),
         "NO_COLOR": "1",
     }
-    if engine.old_provider:
-        env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     return direct(env, _hosts(cluster))
 
 

@@ -10,6 +10,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.stack.model import Resource
 from pytest_k8ssec.stack.source import StackSource
+from pytest_k8ssec.stack.types import api_version_of_type
 
 _AUTONAMED: Final = "pulumi.com/autonamed"
 _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
@@ -36,7 +37,7 @@ def find_existing(declared: Iterable[Resource], cluster: Cluster, source: StackS
 
 
 def _name(resource: Resource, cluster: Cluster, source: StackSource) -> str:
-    api, version = cluster.api, resource.type.split(":")[1].removeprefix("core/")
+    api, version = cluster.api, api_version_of_type(resource.type)
     if resource.annotations.get(_AUTONAMED) == "true":
         start = resource.urn.rsplit("::", 1)[-1] + "-"
         items = api.list(api.path(version, resource.kind, resource.namespace))

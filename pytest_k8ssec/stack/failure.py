@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pytest_k8ssec.errors import K8ssecError, StackError
 from pytest_k8ssec.stack.messages import Diagnostic, EngineStep, Message
 from pytest_k8ssec.stack.source import StackSource, missing_config
+from pytest_k8ssec.stack.types import is_progress
 
 _MISSING = (
     re.compile(r"Missing required configuration variable '([^']+)'"),
@@ -56,8 +57,8 @@ class Course:
         return bool(self.errors) or any(step.state == "failed" for step in self.steps.values())
 
     def objects(self, state: str) -> list[EngineStep]:
-        """The Kubernetes objects in a state, in the order in which they began."""
-        return [one for one in self.steps.values() if one.state == state and one.type.startswith("kubernetes:")]
+        """The Kubernetes objects and Helm Releases in a state, in the order in which they began; no components."""
+        return [one for one in self.steps.values() if one.state == state and is_progress(one.type)]
 
     @property
     def finished(self) -> int:

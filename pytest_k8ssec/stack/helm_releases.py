@@ -1,33 +1,151 @@
-"""Objects made by Helm Releases, which Pulumi does not list."""
+"""Objects made by Helm Releases, which Pulumi does not list. Helm does, in a Secret of its own for each revision.
+
+Source: https://helm.sh/docs/topics/advanced/#storage-backends
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.stack.model import Stack
+import yaml
+
+from pytest_k8ssec.errors import ClusterError
+from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
+from pytest_k8ssec.stack.model import Resource, Stack
+from pytest_k8ssec.stack.types import RELEASE, type_of
 from pytest_k8ssec.verdict import Judge
 
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.api import KubeApi
+
 _HERE = Source("client", "this process")
+_OK: Final = 200
+_GZIP: Final = b"\x1f\x8b"
+_UNPACKED: Final = 64 << 20
+"""Bytes that a record may have: etcd takes 1 MiB of it, packed."""
+_RANDOM_END: Final = re.compile(r"-[0-9a-f]{8}")
+"""What Pulumi appends to the name of a Release that the program did not name."""
+
+
+def with_release_objects(resources: Iterable[Resource], api: KubeApi) -> tuple[Resource, ...]:
+    """The resources, and behind each Release the objects that it made: under its URN, as they have none of their own.
+
+    A Release whose record can't be read stays alone; ``tell_unseen`` then keeps verdicts from being held.
+    """
+    found: list[Resource] = []
+    for one in resources:
+        if one.type != RELEASE or one.external:
+            found.append(one)
+            continue
+        record = _record(one, api)
+        name = str(record.get("name") or one.name)
+        found.append(replace(one, name=name))
+        found += _objects(one, record, api)
+    return tuple(found)
 
 
 def tell_unseen(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Keep a verdict on the stack from being held while nobody has looked at what its Helm Releases made.
-
-    A Release is one resource to Pulumi; its objects are Helm's. The objects of a Chart are resources, and are judged.
 
     Args:
         allowed: ``Release NAME`` to the reason why its objects need not be judged.
 
     Source: https://www.pulumi.com/registry/packages/kubernetes/api-docs/helm/v3/release/
     """
+    seen = {one.urn for one in stack.objects}
     for release in stack.releases:
+        if release.urn in seen:
+            continue
         subject = f"Release {release.name}"
         if subject in allowed:
             judge.note(f"what {subject} made is not judged: {allowed[subject]}")
             continue
-        why = "its objects are Helm's, not resources of the stack: use helm.sh/v4:Chart, or declare it with a reason"
+        why = "Helm's record of its objects can't be read: use helm.sh/v4:Chart, or declare it with a reason"
         nothing = Evidence(_HERE, f"look for objects of {release.urn}", Outcome.ERROR, why)
         case = judge.case(f"what {subject} made")
         case.positive("it is known", nothing, succeeded=None)
         case.attack("attack it", nothing, through=None)
+
+
+def _record(release: Resource, api: KubeApi) -> Mapping[str, Any]:
+    """Helm's newest record of a Release; {} where there is none that can be read."""
+    where = api.path("v1", "Secret", release.namespace or "default")
+    answer = api.request("GET", where, params={"labelSelector": "owner=helm"})
+    items = answer.body.get("items") or [] if answer.status == _OK else []
+    named: dict[str, list[JSON]] = {}
+    for one in items:
+        named.setdefault(str(one["metadata"]["labels"].get("name")), []).append(one)
+    declared = release.urn.rsplit("::", 1)[-1]
+    invented = [name for name in named if name.startswith(declared) and _RANDOM_END.fullmatch(name[len(declared) :])]
+    if release.name in named:
+        revisions = named[release.name]
+    elif len(invented) == 1:  # a preview invents another end
+        revisions = named[invented[0]]
+    else:
+        return {}
+    in_force = [one for one in revisions if one["metadata"]["labels"].get("status") == "deployed"] or revisions
+    return _unpacked(max(in_force, key=lambda one: int(one["metadata"]["labels"].get("version") or 0)))
+
+
+def _unpacked(secret: JSON) -> Mapping[str, Any]:
+    try:
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        if packed.startswith(_GZIP):
+            packed = zlib.decompressobj(wbits=31).decompress(packed, _UNPACKED)
+        record = json.loads(packed)
+    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _objects(release: Resource, record: Mapping[str, Any], api: KubeApi) -> Iterator[Resource]:
+    """What the record lists; of what hooks made, only what is still there, as Helm does not keep it."""
+    hooks = [str(hook.get("manifest") or "") for hook in record.get("hooks") or []]
+    for text, is_kept in ((str(record.get("manifest") or ""), True), *((hook, False) for hook in hooks)):
+        for manifest in _manifests(text):
+            if (made := _resource(release, record, manifest, api)) and (is_kept or _is_there(made, manifest, api)):
+                yield made
+
+
+def _manifests(text: str) -> Iterator[Mapping[str, Any]]:
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError:
+        return
+    for one in documents:
+        if isinstance(one, Mapping) and one.get("kind") and one.get("apiVersion"):
+            if str(one["kind"]).endswith("List") and isinstance(one.get("items"), list):
+                yield from (item for item in one["items"] if isinstance(item, Mapping) and item.get("kind"))
+            else:
+                yield one
+
+
+def _resource(
+    release: Resource, record: Mapping[str, Any], manifest: Mapping[str, Any], api: KubeApi
+) -> Resource | None:
+    metadata = manifest.get("metadata") or {}
+    version, kind, name = str(manifest["apiVersion"]), str(manifest["kind"]), str(metadata.get("name") or "")
+    namespace = str(metadata.get("namespace") or record.get("namespace") or release.namespace or "default")
+    try:
+        is_placed = "/namespaces/" in api.path(version, kind, namespace, name)
+    except ClusterError:
+        return None  # a kind that the server does not know has no objects
+    return Resource(
+        urn=release.urn,
+        type=type_of(version, kind),
+        name=name,
+        namespace=namespace if is_placed else "",
+        annotations={key: str(text) for key, text in (metadata.get("annotations") or {}).items()},
+    )
+
+
+def _is_there(made: Resource, manifest: Mapping[str, Any], api: KubeApi) -> bool:
+    path = api.path(str(manifest["apiVersion"]), made.kind, made.namespace, made.name)
+    return api.request("GET", path).status == _OK

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 import runpy
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
@@ -17,9 +16,6 @@ import pulumi
 
 from pytest_k8ssec.stack.messages import Job
 
-_SKIP_AWAIT: Final = "pulumi.com/skipAwait"
-_WAITS_IN_VAIN: Final = ("kubernetes:core/v1:ServiceAccount", "kubernetes:core/v1:Service")
-"""The old provider waits 300 s for a token Secret that Kubernetes no longer makes, and 10 s for a Service to settle."""
 _INSTALLED: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -40,8 +36,6 @@ class InlineProgram:
         os.chdir(job.directory)
         sys.path[:] = [job.directory, *self._path]
         sys.argv = [job.program]
-        if job.skip_await:
-            pulumi.runtime.register_stack_transformation(_without_waiting)
         runpy.run_path(job.program, run_name="__main__")
 
 
@@ -66,31 +60,3 @@ def _noting(apply: Any) -> Any:
         return apply(output, call, *args, **options)
 
     return noting
-
-
-def _without_waiting(
-    args: pulumi.ResourceTransformationArgs,
-) -> pulumi.ResourceTransformationResult | None:
-    """Tell the old provider not to wait for what never comes."""
-    if args.type_ not in _WAITS_IN_VAIN:
-        return None
-    return pulumi.ResourceTransformationResult(
-        {**args.props, "metadata": _annotated(args.props.get("metadata"))}, args.opts
-    )
-
-
-def _annotated(metadata: Any) -> Any:
-    """The metadata, in whichever of the SDK's forms it was written, with the annotation added."""
-    if isinstance(metadata, pulumi.Output):
-        return metadata.apply(_annotated)
-    if metadata is None or isinstance(metadata, Mapping):
-        known = metadata or {}
-        return {**known, "annotations": _with_skip(known.get("annotations"))}
-    changed = copy.copy(metadata)  # an ObjectMetaArgs
-    changed.annotations = _with_skip(metadata.annotations)
-    return changed
-
-
-def _with_skip(annotations: Any) -> pulumi.Output[dict[str, str]]:
-    # Only the annotations wait for what is not known yet: name and namespace are to stay visible in a preview.
-    return pulumi.Output.from_input(annotations or {}).apply(lambda known: {**known, _SKIP_AWAIT: "true"})

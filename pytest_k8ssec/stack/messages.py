@@ -26,8 +26,6 @@ class Job:
     """The program's working directory."""
     program: str
     """File of a Python program that is to run inline; "" where the language host runs ``directory``."""
-    skip_await: bool
-    """Whether the provider is the old one of the offline toolchain, which waits in vain for two kinds."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values to be stored, encrypted, as the stack's configuration before the first operation."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)

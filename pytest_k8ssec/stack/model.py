@@ -10,6 +10,7 @@ from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.evidence import JSON
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.secrecy.find import Leak
+from pytest_k8ssec.stack.types import RELEASE, api_version_of_type, is_object_type, kind_of_type
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import KubeApi
@@ -43,6 +44,7 @@ class Resource:
     """One resource of the stack."""
 
     urn: str
+    """Of an object that a Helm Release made, the Release's."""
     type: str
     """Pulumi's type token, such as ``kubernetes:apps/v1:Deployment``."""
     name: str
@@ -57,21 +59,17 @@ class Resource:
 
     @property
     def kind(self) -> str:
-        """Such as ``Deployment``; "" for anything but a Kubernetes object."""
-        return self.type.rsplit(":", 1)[-1] if self.is_object else ""
+        """Such as ``Deployment``, also for a ``DeploymentPatch``; "" for anything but a Kubernetes object."""
+        return kind_of_type(self.type)
 
     @property
     def is_object(self) -> bool:
         """Whether it is an object in the cluster: no component, chart or provider."""
-        parts = self.type.split(":")
-        return len(parts) == 3 and parts[0] == "kubernetes" and parts[1] not in _NOT_OBJECTS
+        return is_object_type(self.type)
 
     def __str__(self) -> str:
         where = f"{self.namespace}/" if self.namespace else ""
         return f"{self.kind or self.type} {where}{self.name}"
-
-
-_NOT_OBJECTS = {"helm.sh/v2", "helm.sh/v3", "helm.sh/v4", "yaml", "yaml/v2", "kustomize", "kustomize/v2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +178,8 @@ class Stack:
 
     @property
     def releases(self) -> tuple[Resource, ...]:
-        """Its Helm Releases, whose objects are no resources of the stack."""
-        return tuple(one for one in self.resources if one.type == "kubernetes:helm.sh/v3:Release" and not one.external)
+        """Its Helm Releases. Their objects, where Helm's record of them can be read, are under the same URNs."""
+        return tuple(one for one in self.resources if one.type == RELEASE and not one.external)
 
     @property
     def service_accounts(self) -> tuple[ServiceAccount, ...]:
@@ -206,8 +204,7 @@ class Stack:
                 yield ServiceAccount(namespace, "default")
 
     def _workload(self, resource: Resource) -> Workload:
-        version = resource.type.split(":")[1].removeprefix("core/")
-        path = self.api.path(version, resource.kind, resource.namespace, resource.name)
+        path = self.api.path(api_version_of_type(resource.type), resource.kind, resource.namespace, resource.name)
         answer = self.api.request("GET", path)
         if answer.status != 200:
             raise StackError(

@@ -90,7 +90,9 @@ class Stacks:
         found = tools.find_provider()
         # Where nothing is to be fetched, the cache need not be one that can be written.
         cache = tools.cache_root() / "pulumi-plugins" if found is None or source.providers else None
-        engine = Engine(tools.find_tool("pulumi").path, found.path.parent if found else None, cache)
+        engine = Engine(
+            tools.find_tool("pulumi").path, found.path.parent if found else None, cache, tools.language_host_dirs()
+        )
         if not cluster.ours:
             with as_disk_error(what="a file of this run"):
                 return read_stack(

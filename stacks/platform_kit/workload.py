@@ -169,7 +169,8 @@ class Workload:
     def _service(self, team: Team, name: str) -> None:
         k8s.core.v1.Service(
             name,
-            metadata=team.metadata(self.name),
+            # Pulumi waits until nothing has changed behind a Service for 10 s; its workload is waited for anyway.
+            metadata=team.metadata(self.name, annotations={"pulumi.com/skipAwait": "true"}),
             spec=ServiceSpecArgs(
                 type="NodePort" if self.on_every_node else None,
                 cluster_ip="None" if self.stateful else None,

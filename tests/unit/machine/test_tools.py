@@ -136,6 +136,16 @@ def test_the_provider_may_be_missing(path: Path) -> None:
     assert tools.Tool(mine, "", "PATH") == tools.find_provider()
 
 
+def test_the_directory_of_a_language_host_that_was_built_is_told() -> None:
+    """None where the toolchain built none, or it is gone."""
+    assert tools.language_host_dirs() == ()
+    made = program(tools.cache_root() / "built" / "pulumi-language-yaml")
+    built(**{"pulumi-language-yaml": {"path": str(made), "version": "v1.25.0"}})
+    assert tools.language_host_dirs() == (made.parent,)
+    made.unlink()
+    assert tools.language_host_dirs() == ()
+
+
 @pytest.mark.parametrize(
     ("chosen", "xdg", "expected"),
     [("/c", "/x", "/c"), ("c", "/x", "{cwd}/c"), ("", "/x", "/x/k8ssec"), ("", "", "/h/.cache/k8ssec")],

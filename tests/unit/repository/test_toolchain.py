@@ -1,7 +1,9 @@
-"""The parts of the toolchain that decide: what has to be built, and what a changed module must look like."""
+"""The parts of the toolchain that decide: what has to be built, and what is put beside a main package."""
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,35 +11,29 @@ import pytest
 from pytest_k8ssec.errors import ToolMissing
 from pytest_k8ssec.machine import tools
 from pytest_k8ssec.machine.tools import Image, Tool
-from toolchain.errors import ToolchainError
-from toolchain.patch import Patch
+from toolchain import golang
+from toolchain.binaries import PROVIDER, binaries
+from toolchain.embed import Embedded
 from toolchain.wanted import has_to_be_built
 
-FASTER = Patch("example.org/client", "rest/config.go", (("QPS = 5", "QPS = 50"),))
+
+def test_what_a_main_embeds_is_put_beside_it(tmp_path: Path) -> None:
+    """One file as it is, the other with the program's version: without it a language host can't tell what it has."""
+    module, into = tmp_path / "module", tmp_path / "into"
+    (module / "cmd").mkdir(parents=True)
+    into.mkdir()
+    (module / "cmd" / "mapping.json").write_text('{"a":1}\n')
+    (module / "cmd" / "schema.json").write_text('{"name": "shop", "version": "0.0.0"}')
+    Embedded("example.org/provider", "cmd", ("mapping.json",), ("schema.json",)).put(module, into, "4.25.0")
+    assert (into / "mapping.json").read_text() == '{"a":1}\n'
+    assert json.loads((into / "schema.json").read_text()) == {"name": "shop", "version": "4.25.0"}
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [("const QPS = 5\n", "const QPS = 50\n"), ("a\nQPS = 5 // five\nb\n", "a\nQPS = 50 // five\nb\n")],
-)
-def test_patch_changes_its_text_and_nothing_else(tmp_path: Path, before: str, after: str) -> None:
-    """Wherever the text stands."""
-    file = tmp_path / "rest" / "config.go"
-    file.parent.mkdir()
-    file.write_text(before)
-    FASTER.apply(tmp_path)
-    assert after == file.read_text()
-
-
-@pytest.mark.parametrize(("text", "times"), [("const QPS = 7\n", "0"), ("QPS = 5\nQPS = 5\n", "2")])
-def test_module_that_is_not_what_was_expected_is_not_built(tmp_path: Path, text: str, times: str) -> None:
-    """A text that is not there once is an error that names the file, and the file stays as it was."""
-    file = tmp_path / "rest" / "config.go"
-    file.parent.mkdir()
-    file.write_text(text)
-    with pytest.raises(ToolchainError, match=f"example.org/client/rest/config.go: has {times} times 'QPS = 5'"):
-        FASTER.apply(tmp_path)
-    assert text == file.read_text()
+def test_one_program_is_not_called_as_its_commit_is() -> None:
+    """Where go.mod names a commit, the release that was made from it counts: its number is the commit's time."""
+    release = binaries().provider.version
+    moment = datetime.fromtimestamp(int(release.rpartition(".")[2]), UTC)
+    assert f"-{moment:%Y%m%d%H%M%S}-" in golang.required("pulumi-resource-kubernetes", PROVIDER)
 
 
 @pytest.mark.parametrize(

@@ -361,11 +361,3 @@ def test_another_language_needs_its_host(cluster: Cluster, source: StackSource) 
     (source.directory / "Pulumi.yaml").write_text("name: shop\nruntime: cobol\n")
     with pytest.raises(StackError, match="pulumi-language-cobol is not there"):
         deploy(source, Engine(cluster.workdir / "pulumi"), cluster)
-
-
-@pytest.mark.parametrize(("major", "old"), [("v2", True), ("v4", False)])
-def test_the_old_provider_is_told_by_its_build_information(tmp_path: Path, major: str, old: bool) -> None:
-    """Only with provider v2 are its two waits skipped, and programs run inline."""
-    module = f"\0dep\tgithub.com/pulumi/pulumi-kubernetes/provider/{major}\tv0\n".encode()
-    (tmp_path / "pulumi-resource-kubernetes").write_bytes(b"\x7fELF" + module)
-    assert Engine(tmp_path / "pulumi", tmp_path).old_provider is old

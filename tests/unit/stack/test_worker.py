@@ -50,7 +50,7 @@ def _env(folder: Path, command: str) -> dict[str, str]:
 
 
 def _job(folder: Path) -> Job:
-    return Job("preview", "dev", str(folder), str(folder), "", False)
+    return Job("preview", "dev", str(folder), str(folder), "")
 
 
 def _pids(folder: Path) -> list[int]:
@@ -111,7 +111,7 @@ import os, sys, time
 from pytest_k8ssec.stack.messages import Job
 from pytest_k8ssec.stack.worker import Worker
 with Worker(env=dict(os.environ), deadline=time.monotonic() + 600) as worker:
-    list(worker.run(Job("preview", "dev", sys.argv[1], sys.argv[1], "", False)))
+    list(worker.run(Job("preview", "dev", sys.argv[1], sys.argv[1], "")))
 """
 
 
@@ -138,7 +138,7 @@ def test_a_child_that_dies_is_an_error_with_its_last_words(tmp_path: Path) -> No
 
 def test_a_secret_value_goes_to_pulumi_over_standard_input_only(tmp_path: Path) -> None:
     """No argument of any command holds a secret value: others on the machine can read those."""
-    job = Job("preview", "dev", str(tmp_path), str(tmp_path), "", False, {"shop:key": "hush"})
+    job = Job("preview", "dev", str(tmp_path), str(tmp_path), "", {"shop:key": "hush"})
     with Worker(env=_env(tmp_path, _RECORDING), deadline=time.monotonic() + 20) as worker:
         (said,) = worker.run(job)
     calls = (tmp_path / "pids").read_text()
