@@ -107,7 +107,7 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
     """
     end = time.monotonic() + ROLLOUT_SECONDS
     while True:
-        pods = [pod for pod in pods_of(cluster, workload) if not _over(pod)]
+        pods = [pod for pod in pods_of(cluster, workload) if not is_over(pod)]
         late = [words for pod in pods if (words := _absent(pod, ready=ready))]
         if not late:
             return pods
@@ -134,7 +134,8 @@ def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
     return [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
 
 
-def _over(pod: Body) -> bool:
+def is_over(pod: Body) -> bool:
+    """Whether a pod has ended, or is being removed and does not run whole any more."""
     if pod["status"].get("phase") in ("Succeeded", "Failed"):
         return True
     # One that is being removed still counts for as long as all of it runs.
