@@ -53,6 +53,7 @@ from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.escalation import WayUp, by_change, in_cluster, in_namespace, tried_namespaces
 from pytest_k8ssec.probes.identities import Identity, administrator
+from pytest_k8ssec.probes.podsecurity import room_in
 from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
@@ -70,8 +71,9 @@ _THROUGH = {200: True, 201: True, 404: True, 403: False}
 def test_rbac_escalation(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account try each way to further rights, in each namespace and in the cluster."""
     shown: dict[str, Evidence] = {}
+    room = {name: room_in(cluster, name) for name in tried_namespaces(stack)}
     for account, identity, case in accounts_on_trial(judge, cluster, stack, allowed):
-        inside = {name: in_namespace(account, name, cluster.probe_image) for name in tried_namespaces(stack)}
+        inside = {name: in_namespace(account, name, cluster.probe_image, room[name]) for name in room}
         for namespace, steps in {**inside, "": in_cluster()}.items():
             where = f"in {namespace}" if namespace else "in the cluster"
             if namespace not in shown:
