@@ -49,6 +49,7 @@ def container_templates(
     """
     pods = pods_of(cluster, workload)
     live = [pod for pod in pods if not is_over(pod) and (not nodes or pod["spec"].get("nodeName") in nodes)]
+    live.sort(key=lambda pod: str(pod["spec"].get("nodeName", "")) if nodes else "")
     users = users_of(cluster, pods)
     accounts = _Accounts(cluster, workload.namespace)
     found: dict[str, Mapping[str, Any]] = {}

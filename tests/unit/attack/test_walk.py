@@ -207,7 +207,8 @@ OWNER = {"kind": "Deployment", "name": "shop", "controller": True}
 
 def workload(kind: str, container: str) -> Workload:
     """One of the shop's name."""
-    return Workload(kind, "web", "shop", {}, {}, {"spec": {"containers": [{"name": container}]}})
+    spec = {"automountServiceAccountToken": False, "containers": [{"name": container}]}
+    return Workload(kind, "web", "shop", {}, {"matchLabels": {"app": "shop"}}, {"spec": spec})
 
 
 def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,17 +226,17 @@ def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPat
         ("DaemonSet", ("worker", "control-plane"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
         ("DaemonSet", ("worker",), ["k8ssec-1-worker"]),
         ("Deployment", ("worker", "control-plane", "worker"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
-        ("Deployment", ("worker",), [None]),
+        ("Deployment", ("worker",), ["k8ssec-1-worker"]),
         ("Deployment", (), [None]),
     ],
 )
 def test_twins_stand_wherever_its_pods_do(kind: str, nodes: tuple[str, ...], expected: list[str | None]) -> None:
-    """What leads out of a pod on a control plane is not seen on a worker; one node alone is the scheduler's choice."""
+    """What leads out of a pod on a control plane is not seen on a worker; the scheduler chooses for what has no pod."""
     owner = {"kind": kind, "name": "shop", "controller": True}
     pods = [
         {
             "metadata": {"name": f"shop-{number}", "namespace": "web", "ownerReferences": [owner]},
-            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{"name": "shop"}]},
             "status": {"phase": "Running"},
         }
         for number, node in enumerate(nodes)
@@ -293,7 +294,7 @@ def test_no_twin_stands_on_a_node_that_answers_nobody() -> None:
     pods = [
         {
             "metadata": {"name": f"shop-{node}", "namespace": "web", "ownerReferences": [OWNER]},
-            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{"name": "shop"}]},
             "status": {"phase": "Running"},
         }
         for node in ("worker", "control-plane")

@@ -52,6 +52,10 @@ class Api:
         """A token."""
         return {"status": {"token": "e30.e30.e30"}}
 
+    def list(self, _path: str) -> list[dict[str, Any]]:
+        """Nothing that an offer would have to fit."""
+        return []
+
     def request(self, _method: str, path: str, *, body: Any = None, token: str | None = None, **more: Any) -> Response:
         """What is answered to either."""
         if path.endswith("selfsubjectreviews") and not more.get("headers"):
