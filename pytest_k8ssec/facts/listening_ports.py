@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,14 +84,26 @@ class Target:
         return f"{self.workload.namespace}/{self.pod} at {host_and_port(self.address, self.port)}"
 
 
-def targets(cluster: Cluster, stack: Stack) -> list[Target]:
+def targets(
+    cluster: Cluster, stack: Stack, missing: Callable[[Workload, ProbeError], None] | None = None
+) -> list[Target]:
     """Every TCP port on which a running pod of the stack listens for others (loopback is left out).
+
+    Args:
+        missing: is told of each workload that has a pod which does not run, and why; else that is an error.
 
     Raises:
         ProbeError: a pod does not run, or its ports can't be found out.
     """
     found: list[Target] = []
-    pods = [(workload, pod) for workload in stack.workloads() for pod in running(cluster, workload)]
+    pods: list[tuple[Workload, Body]] = []
+    for workload in stack.workloads():
+        try:
+            pods += [(workload, pod) for pod in running(cluster, workload)]
+        except ProbeError as error:
+            if missing is None:
+                raise
+            missing(workload, error)
     ports = listening_ports(cluster, [pod for _, pod in pods])
     for workload, pod in pods:
         found += [

@@ -53,13 +53,15 @@ class PodSpec:
     """Type of the seccomp profile that it asks for; "" asks for none."""
     template: Mapping[str, JSON] | None = None
     """Pod template of the workload whose twin it is; its labels, account and placement win over those above."""
+    labels_matter: bool = True
+    """Of a twin: False where only its container is looked at, so that it may do without a label that draws traffic to it."""
     purpose: str = "probe"
     """Part of the pod's name, for a reader of ``kubectl get pods``."""
 
     def key(self) -> str:
         """Equal for equal pods."""
         return repr((self.namespace, sorted(self.labels.items()), self.service_account, self.automount, self.node,
-                     self.seccomp, self.template, self.purpose))  # fmt: skip
+                     self.seccomp, self.template, self.labels_matter, self.purpose))  # fmt: skip
 
 
 def by_container(template: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:

@@ -16,11 +16,20 @@ _POLICIES = "/apis/networking.k8s.io/v1/networkpolicies"
 _PUBLISHES = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
 
 
-def unserved_labels(api: KubeApi, namespace: str, labels: Mapping[str, str]) -> dict[str, str]:
+class WouldBeServed(ProbeError):
+    """A twin with the labels of its workload would get the workload's traffic."""
+
+
+def unserved_labels(
+    api: KubeApi, namespace: str, labels: Mapping[str, str], *, known_ones: bool = False
+) -> dict[str, str]:
     """The labels, without one of those by which each such Service selects; one that no network policy knows.
 
+    Args:
+        known_ones: one that a policy knows may be left out too.
+
     Raises:
-        ProbeError: network policies know all of them, so a pod without one would not be treated like the workload's.
+        WouldBeServed: network policies know all of them, so a pod without one would not be treated like the workload's.
         ClusterError: the API server did not list Services, or policies.
     """
     left = dict(labels)
@@ -31,9 +40,9 @@ def unserved_labels(api: KubeApi, namespace: str, labels: Mapping[str, str]) -> 
             continue
         if known is None:
             known = {key for policy in api.list(_POLICIES) for key in _keys(policy["spec"])}
-        free = [key for key in selector if key not in known]
+        free = [key for key in selector if key not in known] or (list(selector) if known_ones else [])
         if not free:
-            raise ProbeError(
+            raise WouldBeServed(
                 f"a twin would be an endpoint of Service {namespace}/{service['metadata']['name']}, which publishes "
                 "addresses of pods that are not ready, and policies select by each of its labels"
             )

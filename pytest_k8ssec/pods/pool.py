@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar, cast
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
@@ -21,7 +21,7 @@ from pytest_k8ssec.machine.once import Once
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.claims import without_lone_claims
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
-from pytest_k8ssec.pods.never_served import unserved_labels
+from pytest_k8ssec.pods.never_served import WouldBeServed, unserved_labels
 from pytest_k8ssec.pods.resources import shaped
 from pytest_k8ssec.stack import Workload
 
@@ -176,8 +176,14 @@ class Pool:
         return [found[spec.key()] for spec in specs]
 
     def _one(self, spec: PodSpec, *, at_once: bool) -> Pod | ProbeError:
+        labelled = replace(spec, labels_matter=True)
         try:
-            return self._leased.get(spec.key(), lambda: self._made_pod(spec))
+            try:
+                return self._leased.get(labelled.key(), lambda: self._made_pod(labelled))
+            except WouldBeServed:
+                if spec.labels_matter:
+                    raise
+                return self._leased.get(spec.key(), lambda: self._made_pod(spec))
         except ProbeError as error:
             if at_once:
                 raise
@@ -285,7 +291,7 @@ class Pool:
                 spec, name, self._cluster.probe_image, nonce, self._run_id, owner, port=port, resources=room
             )
             if spec.template is not None and not ours:
-                self._fit(manifest)
+                self._fit(manifest, any_label=not spec.labels_matter)
             self._cluster.api.create(manifest)
         return name, nonce, port
 
@@ -294,11 +300,11 @@ class Pool:
         api, path = self._cluster.api, f"/api/v1/namespaces/{namespace}"
         return shaped(manifests.ROOM, api.list(f"{path}/limitranges"), api.list(f"{path}/resourcequotas"))
 
-    def _fit(self, manifest: dict[str, JSON]) -> None:
-        """Have a twin take nothing from the workload: no claim, and no traffic. Raises ClusterError, ProbeError."""
+    def _fit(self, manifest: dict[str, JSON], *, any_label: bool) -> None:
+        """Have a twin take nothing from the workload: no claim, and no traffic. Raises ClusterError, WouldBeServed."""
         meta, api = manifest["metadata"], self._cluster.api
         manifest["spec"] = without_lone_claims(api, meta["namespace"], manifest["spec"])
-        meta["labels"] = unserved_labels(api, meta["namespace"], meta["labels"])
+        meta["labels"] = unserved_labels(api, meta["namespace"], meta["labels"], known_ones=any_label)
 
     def _running(self, spec: PodSpec, name: str, nonce: str, port: int) -> Pod:
         pods = f"/api/v1/namespaces/{spec.namespace}/pods"

@@ -105,7 +105,7 @@ def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, all
         try:
             _attack(judge, case, workload, blast_radius)
         except ProbeError as error:
-            tell_absent(case, error)
+            tell_absent(case, error, tried="walk from a twin of it")
 
 
 def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRadius) -> None:

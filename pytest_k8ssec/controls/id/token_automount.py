@@ -97,7 +97,9 @@ def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> di
     for workload in stack.workloads():
         if f"{workload.namespace}/{workload.service_account}" not in declared:
             for name, template in container_templates(cluster, workload).items():
-                found[f"{workload}, container {name}"] = PodSpec(workload.namespace, template=template, purpose="twin")
+                found[f"{workload}, container {name}"] = PodSpec(
+                    workload.namespace, template=template, labels_matter=False, purpose="twin"
+                )
     return found
 
 

@@ -66,7 +66,10 @@ def containers_on_trial(
     if not found:
         judge.not_applicable("the stack has no workload that is not declared")
         return
-    pods = pool.lease_each(*(PodSpec(each.namespace, template=template, purpose="twin") for each, _, template in found))
+    specs = [
+        PodSpec(each.namespace, template=template, labels_matter=False, purpose="twin") for each, _, template in found
+    ]
+    pods = pool.lease_each(*specs)
     nodes = {pod.source.node for pod in pods if isinstance(pod, Pod)}
     free = unrestricted_pods(pool, nodes) if nodes else {}
     for (workload, name, template), pod in zip(found, pods, strict=True):

@@ -147,3 +147,9 @@ def test_a_role_that_is_there_may_be_changed_instead(resource: str) -> None:
 def test_admission_is_no_lack_of_rights(message: str, expected: Verdict) -> None:
     """It may refuse a new binding to somebody who is cluster-admin already."""
     assert expected is judged(cluster_admin, Api(message=message))[0]
+
+
+def test_a_full_quota_is_no_lack_of_rights() -> None:
+    """It is asked last, and has room again some day."""
+    full = 'pods "k8ssec-offer" is forbidden: exceeded quota: team, requested: pods=1, used: pods=24, limited: pods=24'
+    assert Verdict.BREACHED is judged(escalation, Api(message=full))[0]

@@ -323,3 +323,24 @@ def test_a_twin_of_live_pods_is_made_of_what_they_are() -> None:
     made = Pool(cast("Cluster", server), "run", lambda: ("web",), template_of=lambda _: live)
     made.twin(Workload("Deployment", "web", "shop", {}, {}, template()))
     assert "n2" == server.manifests[0]["spec"]["nodeName"]
+
+
+@pytest.mark.parametrize("labels_matter", [True, False])
+def test_where_labels_do_not_matter_traffic_keeps_no_twin_away(labels_matter: bool) -> None:
+    """One that draws it is left out then, though policies know it; where they matter there is no twin."""
+    service = {"metadata": {"name": "db"}, "spec": {"selector": {"app": "shop"}, "publishNotReadyAddresses": True}}
+    policy = {"spec": {"podSelector": {"matchLabels": {"app": "shop"}}}}
+    server = Server(lists={"services": [service], "networkpolicies": [policy]})
+    spec = PodSpec("web", template=template(), labels_matter=labels_matter, purpose="twin")
+    (found,) = pool(server).lease_each(spec)
+    assert isinstance(found, ProbeError) is labels_matter
+    assert all("app" not in manifest["metadata"]["labels"] for manifest in server.manifests)
+
+
+def test_whether_labels_matter_makes_no_second_twin() -> None:
+    """As long as one does for both."""
+    server = Server()
+    pods = pool(server)
+    one, other = (PodSpec("web", template=template(), labels_matter=each, purpose="twin") for each in (False, True))
+    assert pods.lease(one) == pods.lease(other)
+    assert 1 == len(server.manifests)

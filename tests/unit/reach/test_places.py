@@ -325,6 +325,11 @@ def test_controls_attack_no_stack_whose_ports_are_unknown() -> None:
     for one in (PENDING, CRASHED):
         with pytest.raises(ProbeError, match="so nobody knows what it would listen on"):
             targets(Lab(pods=(*PODS, one)).as_cluster(), cast("Stack", Declared()))
+    told: list[str] = []
+    late = Lab(pods=(*PODS, one)).as_cluster()
+    rest = targets(late, cast("Stack", Declared()), lambda workload, error: told.append(f"{workload}: {error}"))
+    assert 1 == len(told)
+    assert rest, "the others have ports all the same"
     assert 5 == len(targets(Lab(pods=(*PODS, UNREADY)).as_cluster(), cast("Stack", Declared())))
 
 
