@@ -109,7 +109,11 @@ def pause_image(cluster: KindCluster) -> str:
     """The pause image, as the nodes know it."""
     nodes = cluster.api.list("/api/v1/nodes")
     return next(
-        name for node in nodes for image in node["status"]["images"] for name in image["names"] if "/pause:" in name
+        str(name)
+        for node in nodes
+        for image in node["status"]["images"]
+        for name in image["names"]
+        if "/pause:" in name
     )
 
 

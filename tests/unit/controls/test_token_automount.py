@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,11 +80,11 @@ class World:
         """No live pods."""
         return []
 
-    def lease(self, *specs: PodSpec) -> list[OnePod]:
+    def lease(self, *specs: PodSpec) -> Sequence[OnePod]:
         """A pod for each."""
         return [OnePod(self._in(spec)) for spec in specs]
 
-    def lease_each(self, *specs: PodSpec) -> list[OnePod | ProbeError]:
+    def lease_each(self, *specs: PodSpec) -> Sequence[OnePod | ProbeError]:
         """The same, but for what does not start."""
         return [
             self.fails if self.fails and "volumeMounts" in _main(spec) else OnePod(self._in(spec)) for spec in specs
@@ -124,12 +125,12 @@ def test_each_container_is_searched(sidecar: dict[str, Any], status: int, expect
 
 
 @pytest.mark.parametrize("elsewhere", [Verdict.INCONCLUSIVE, Verdict.BREACHED])
-def test_a_twin_that_does_not_start_is_one_case(elsewhere: Verdict) -> None:
+def test_a_twin_that_does_not_start_is_one_case(monkeypatch: pytest.MonkeyPatch, elsewhere: Verdict) -> None:
     """The other containers are searched all the same; what is found there is a breach."""
     judge, world = Judge(), World(_NONE, fails=ProbeError("pod web/t: is not running", details="FailedMount: no claim"))
     world.created_namespaces = () if elsewhere is Verdict.INCONCLUSIVE else ("web",)
     if elsewhere is Verdict.BREACHED:
-        world._in = lambda _: _FOUND  # type: ignore[method-assign]
+        monkeypatch.setattr(World, "_in", lambda *_: _FOUND)
     token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
     verdict, why = judge.verdict()
     assert elsewhere is verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -71,11 +71,11 @@ class World:
         """Policies were given time."""
         self.asked.append(what)
 
-    def lease(self, *specs: PodSpec) -> list[Pod]:
+    def lease(self, *specs: PodSpec) -> Sequence[Pod]:
         """A pod for each."""
         return [pod() for _ in specs]
 
-    def lease_each(self, *specs: PodSpec) -> list[Pod | ProbeError]:
+    def lease_each(self, *specs: PodSpec) -> Sequence[Pod | ProbeError]:
         """The same, but for the bad one."""
         return [BROKEN if (spec.template or {})["spec"].get("hostPID") else pod() for spec in specs]
 

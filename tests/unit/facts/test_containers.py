@@ -115,7 +115,10 @@ def _deployed(*pods: dict[str, Any], **more: Any) -> dict[str, Any]:
 def _on(node: str, name: str, **more: Any) -> dict[str, Any]:
     """A live pod on a node."""
     made = _pod(name, nodeName=node, **more)
-    made["metadata"] |= {"uid": name, "labels": {"app": "x", "pod-template-hash": "1", "track": "old"}}
+    made["metadata"] |= {
+        "uid": name,
+        "labels": {"app": "x", "statefulset.kubernetes.io/pod-name": name, "track": "old"},
+    }
     return made
 
 
@@ -255,7 +258,7 @@ def test_the_network_sees_labels_account_and_network() -> None:
     workload = Workload("Deployment", "web", "x", {}, {"matchLabels": {"app": "x"}}, _TEMPLATE)
     first, same, other, host = (_on("n1", name) for name in ("x-1", "x-2", "x-3", "x-4"))
     other["metadata"]["labels"]["track"] = "new"
-    same["metadata"]["labels"]["pod-template-hash"] = "2"
+    first["metadata"]["labels"]["pod-template-hash"] = "2"
     host["spec"]["hostNetwork"] = True
     found = pod_templates(cast("Cluster", Pods([first, same, other, host])), workload)
     assert ["", "pod x-3", "pod x-4"] == list(found)

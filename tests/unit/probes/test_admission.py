@@ -20,7 +20,7 @@ from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.resources import quantity
 from pytest_k8ssec.probes.admission import admitted
-from pytest_k8ssec.probes.podsecurity import offered_pod
+from pytest_k8ssec.probes.podsecurity import CHECKS, offered_pod
 from pytest_k8ssec.stack import Resource, Stack
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import POD, evidence
@@ -251,7 +251,7 @@ class _Bounded:
         (container,) = body["spec"]["containers"]
         self.offers.setdefault(namespace, []).append(container["resources"])
         if namespace != "ours":
-            for check in psa.CHECKS:
+            for check in CHECKS:
                 broken = offered_pod(self.probe_image, check)["spec"]
                 broken["containers"][0]["resources"] = container["resources"]
                 if broken == body["spec"]:

@@ -177,7 +177,7 @@ def test_a_workload_that_is_gone_is_an_error() -> None:
 
 def test_a_job_that_is_gone_is_noted_and_the_rest_is_judged() -> None:
     """It has ended, and removed itself or been removed; a Job that is there is a workload, ended or not."""
-    template = {"spec": {"containers": []}}
+    template: dict[str, Any] = {"spec": {"containers": []}}
     api = _Api(
         {
             "batch/v1/Job/web/kept": {"spec": {"template": template}},
