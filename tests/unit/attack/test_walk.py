@@ -248,6 +248,21 @@ def test_twins_stand_wherever_its_pods_do(kind: str, nodes: tuple[str, ...], exp
     assert expected == [(spec.template or {})["spec"].get("nodeName") for spec in specs]
 
 
+def test_containers_that_only_live_pods_have_are_walked_by_their_own_names() -> None:
+    """A mesh's, whichever pod it was seen in: the name of a place in a baseline does not change with each rollout."""
+    owner = {"kind": "Deployment", "name": "shop", "controller": True}
+    live = {
+        "metadata": {"name": "shop-x7k2p", "namespace": "web", "ownerReferences": [owner]},
+        "spec": {"nodeName": "k8ssec-1-worker", "containers": [{"name": "shop"}, {"name": "mesh"}]},
+        "status": {"phase": "Running"},
+    }
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/web/pods": [live]})))
+    walker = Walker(
+        cluster, cast("Pool", None), cluster.scene("web"), {SHOP: [workload("Deployment", "shop")]}, cast("Any", None)
+    )
+    assert ["shop", "mesh"] == [name for name, _ in walker._specs(SHOP)]
+
+
 def test_more_endpoints_than_allowed_are_a_bound() -> None:
     """Those that were left out may be open."""
     walker = scripted()

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_k8ssec.attack.graph import Graph
+from pytest_k8ssec.attack.walk import start_of
 from pytest_k8ssec.controls import net
+from pytest_k8ssec.controls.blast.radius import test_blast_radius as blast
 from pytest_k8ssec.controls.net import workloads_on_trial
 from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
 from pytest_k8ssec.controls.wl import __name__ as wl_name
@@ -22,6 +25,7 @@ from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
 if TYPE_CHECKING:
+    from pytest_k8ssec.attack.radius import BlastRadius
     from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.facts.listening_ports import Target
     from pytest_k8ssec.pods.manifests import PodSpec
@@ -182,3 +186,33 @@ def test_where_no_twin_may_stand_the_node_shows_what_listens(monkeypatch: pytest
     monkeypatch.setattr(module, "probe", answer)
     found = module.prove_listening(cluster, [target], {target: workload("shop")}, refused)
     assert [Outcome.OPEN] == [each.outcome for each in found.values()]
+
+
+class Walks:
+    """A blast radius of workloads, of which the bad one's twin does not start."""
+
+    baseline = None
+
+    def prepare(self, workloads: Sequence[Workload]) -> None:
+        """Side by side."""
+        if any("hostPID" in each.template["spec"] for each in workloads):
+            raise BROKEN
+
+    def __call__(self, each: Workload) -> Graph:
+        """A graph of nothing."""
+        self.prepare([each])
+        return Graph(start_of(each))
+
+    def shown(self, _: Workload) -> tuple[()]:
+        """No canary."""
+        return ()
+
+
+def test_a_walk_whose_twin_does_not_start_is_one_case() -> None:
+    """The others are walked all the same."""
+    judge = Judge()
+    stack = cast("Stack", World((workload("bad", hostPID=True), workload("good"))))
+    blast(judge, stack, cast("BlastRadius", Walks()), {})
+    bad, good = judge.cases
+    assert "is not running" in bad.verdict()[1]
+    assert [False, False] == [attack.through for attack in good.attacks][:2]
