@@ -6,6 +6,8 @@ stack's, twice: by a bare pod, and by one that wears the labels of a client that
 forgets to name the namespace lets such a pod in. Pod addresses are tried, not Services, which an attacker does not
 need.
 
+A pod in its node's network answers for the ports of its own processes, and for no other ones of the node.
+
 A refused connection and no answer both mean blocked once the listener is proven, and neither does before. Proven means:
 at that moment a twin of an allowed client, or else the pod's own node, got through to the same port.
 

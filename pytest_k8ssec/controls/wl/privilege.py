@@ -6,6 +6,9 @@ what it is (/proc/self/status), tries to mount a file system in a mount namespac
 its root file system. EROFS alone proves a read-only root: EACCES proves only that the process is not its owner. A pod
 of ours on the same node that may do everything does the same, and must get through.
 
+A twin is made of a live pod's own spec, and of the template where that differs. It runs as the user that the container was
+started as, so an image's `USER` counts; where neither spec nor image tells, nothing is said of root.
+
 A capability that is needed is declared in `[tool.k8ssec.allow.wl-privilege]` as `"namespace/workload:NET_BIND_SERVICE"
 = "reason"`, a whole workload as `"namespace/workload" = "reason"`.
 

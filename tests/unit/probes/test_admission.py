@@ -14,14 +14,16 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.adm import limits, psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
 from pytest_k8ssec.controls.adm.psa import _relabel
+from pytest_k8ssec.controls.sup import registry
 from pytest_k8ssec.controls.sup.registry import _change, _foreign
-from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.resources import quantity
 from pytest_k8ssec.probes.admission import admitted
 from pytest_k8ssec.probes.podsecurity import CHECKS, offered_pod
-from pytest_k8ssec.stack import Resource, Stack
+from pytest_k8ssec.stack import Resource, Stack, Workload
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import POD, evidence
 
@@ -290,3 +292,29 @@ def test_a_pinned_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         "a compliant pod is let in",
         f"a compliant pod is let in (the namespace pins {ENFORCE}-version: v1.20)",
     ] == named
+
+
+def test_where_no_twin_may_stand_a_registry_rule_is_one_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other namespaces are judged; and what the offers showed of this one stays."""
+    refused = 'ValidatingAdmissionPolicy "x" denied request'
+
+    def offered(_cluster: object, _path: str, manifest: Any, **_: Any) -> tuple[Evidence, Any]:
+        spec = manifest["spec"]
+        own = all(each["image"] == "python:3.13" for each in (*spec["containers"], *spec.get("initContainers", ())))
+        return evidence(Outcome.HTTP, status=201 if own else 403, detail="" if own else refused), {}
+
+    def twin(workload: Workload) -> Pod:
+        if workload.namespace == "web":
+            raise ProbeError("pod web/t: is not running")
+        return cast("Pod", None)
+
+    monkeypatch.setattr(registry, "offered", offered)
+    monkeypatch.setattr(registry, "_change", lambda *_: None)
+    monkeypatch.setattr(registry, "room_in", lambda *_: {})
+    names = ("web", "shop")
+    workloads = tuple(Workload("Deployment", name, "x", {}, {}, {}) for name in names)
+    stack = type("S", (), {"deployed": True, "pod_namespaces": names, "workloads": lambda _: workloads})()
+    judge = Judge()
+    registry.test_sup_registry(judge, cast("Cluster", _Bounded()), cast("Stack", stack), twin, {})
+    assert [Verdict.INCONCLUSIVE, Verdict.HELD] == [case.verdict()[0] for case in judge.cases]
+    assert "is not running" in judge.verdict()[1]
