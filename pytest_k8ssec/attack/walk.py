@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pytest_k8ssec.attack import inferred
 from pytest_k8ssec.attack.container import Container, Look, StackListener
@@ -24,7 +25,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.containers import OF_POD, container_templates
 from pytest_k8ssec.facts.listening_ports import targets
-from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.manifests import PodSpec, by_container
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.cloud_metadata import served
 from pytest_k8ssec.probes.identities import Identity, service_account
@@ -207,8 +208,14 @@ class Walker:
             (name.partition(OF_POD)[0], PodSpec(workload.namespace, template=template, purpose="twin"))
             for workload in self.workloads[start]
             for nodes in [self._stands_on(start, workload)]
-            for name, template in container_templates(self.cluster, workload, nodes=nodes).items()
+            for name, template in self._templates(workload, nodes).items()
         ]
+
+    def _templates(self, workload: Workload, nodes: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """By the container's name; a canary of ours is no workload that the cluster knows, and is what its template says."""
+        if self.scene.ours:
+            return by_container(workload.template)
+        return container_templates(self.cluster, workload, nodes=nodes)
 
     def _stands_on(self, start: Vertex, workload: Workload) -> list[str]:
         """The nodes that its twins are to stand on, by name; none for that of any of its pods."""

@@ -14,7 +14,7 @@ from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
 from pytest_k8ssec.attack.network import network_tasks
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.radius import BlastRadius
-from pytest_k8ssec.attack.walk import Walker
+from pytest_k8ssec.attack.walk import Walker, start_of
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
@@ -261,6 +261,16 @@ def test_containers_that_only_live_pods_have_are_walked_by_their_own_names() -> 
         cluster, cast("Pool", None), cluster.scene("web"), {SHOP: [workload("Deployment", "shop")]}, cast("Any", None)
     )
     assert ["shop", "mesh"] == [name for name, _ in walker._specs(SHOP)]
+
+
+def test_a_canary_of_ours_is_what_its_template_says() -> None:
+    """No workload of that name is on the cluster, and nobody is asked for its pods."""
+    cluster = cast("Any", FakeCluster())
+    canary = Workload("Pod", "ours", "canary", {}, {}, {"spec": {"containers": [{"name": "probe"}], "nodeName": "n"}})
+    scene = Scene(cluster, ("ours",), ours=True)
+    walker = Walker(cluster, cast("Pool", None), scene, {start_of(canary): [canary]}, cast("Any", None))
+    ((name, spec),) = walker._specs(start_of(canary))
+    assert ("probe", canary.template) == (name, spec.template)
 
 
 def test_more_endpoints_than_allowed_are_a_bound() -> None:
