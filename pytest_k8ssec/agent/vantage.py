@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,12 @@ AGENT = Path(__file__).parent / "remote" / "agent.py"
 BOOT = ("python3", "-c", "import sys;s=sys.stdin.buffer;exec(compile(s.read(int(s.readline())),'agent','exec'))")
 """The command that runs a program of ours from its standard input."""
 _WORKERS = 64
+_TASKS_MAX = 256
+"""No exec has more tasks: each answer takes memory in a pod that has little."""
+_AGENTS_MAX = 2
+"""So many agents are in a pod at the same time, besides the one that stays: with more, its limit of memory kills them."""
+_PLACES_MAX = 16
+"""Places that are asked at the same time."""
 
 
 class Vantage(Protocol):
@@ -48,6 +55,10 @@ class PodVantage:
     source: Source
     resident: Resident | None = field(default=None, compare=False)
     """An agent that stays in it; without one, each question sends an agent anew."""
+    room: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(_AGENTS_MAX), compare=False, repr=False
+    )
+    """Whoever sends an agent has to have it meanwhile."""
 
     def begin(self, argv: Sequence[str], deadline: float) -> Session:
         """Start a command there that runs on. Raises ProbeError."""
@@ -55,9 +66,10 @@ class PodVantage:
 
     def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
         """See :class:`Vantage`."""
-        return self.cluster.api.exec(
-            self.namespace, self.pod, argv, container=self.container, stdin=stdin, deadline=deadline
-        )
+        with self.room:
+            return self.cluster.api.exec(
+                self.namespace, self.pod, argv, container=self.container, stdin=stdin, deadline=deadline
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ class Answer:
 
 
 def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
-    """Run all tasks from one place at once: by the agent that stays there, or by one exec.
+    """Run all tasks from one place at once: by the agent that stays there, or by one exec; very many one lot after the other.
 
     Returns:
         one answer a task, in the tasks' order.
@@ -97,8 +109,11 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
         ProbeError: the exec failed, there is no Python, or the agent did not finish. No single answer of such a
             run may be used.
     """
-    if not tasks:
-        return []
+    return [answer for at in range(0, len(tasks), _TASKS_MAX) for answer in _lot(vantage, tasks[at : at + _TASKS_MAX])]
+
+
+def _lot(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
+    """What one exec answers."""
     nonce = secrets.token_hex(8)
     listed = [{"id": number, **task.specification()} for number, task in enumerate(tasks)]
     # Each worker does its share one after the other; an HTTP task may wait once to connect and once to read.
@@ -134,9 +149,24 @@ def probe(vantage: Vantage, tasks: Sequence[Task]) -> list[Evidence]:
 
 
 def probe_all(asked: Sequence[tuple[Vantage, Sequence[Task]]]) -> list[list[Evidence]]:
-    """Like :func:`probe`, from several places at the same time. Raises ProbeError."""
-    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-        return list(pool.map(lambda one: probe(*one), asked))
+    """Like :func:`probe`, from several places at the same time; a place that is asked several times is asked once.
+
+    What is the same task from the same place is done once, and its evidence stands for each.
+
+    Raises:
+        ProbeError: an exec broke.
+    """
+    places: dict[Source, tuple[Vantage, dict[str, Task]]] = {}
+    for vantage, tasks in asked:
+        places.setdefault(vantage.source, (vantage, {}))[1].update((_key(task), task) for task in tasks)
+    with ThreadPoolExecutor(max_workers=max(1, min(_PLACES_MAX, len(places)))) as pool:
+        done = pool.map(lambda one: dict(zip(one[1], probe(one[0], [*one[1].values()]), strict=True)), places.values())
+        found = dict(zip(places, done, strict=True))
+    return [[found[vantage.source][_key(task)] for task in tasks] for vantage, tasks in asked]
+
+
+def _key(task: Task) -> str:
+    return json.dumps(task.specification(), sort_keys=True)
 
 
 def _answers(done: Completed, nonce: str, count: int, source: Source) -> list[dict[str, JSON]]:

@@ -58,7 +58,7 @@ class Scene:
         self.cluster = cluster
         self.reach = reach or NodesInReach(tuple(cluster.nodes))
         self.namespaces = tuple(dict.fromkeys(namespaces))
-        self._ours = ours
+        self.ours = ours
         self._lists: dict[str, list[Body]] = {}
         self._placements: dict[str, tuple[Placed, ...]] = {}
         self._by_node: dict[str, list[Placed]] = {}
@@ -133,7 +133,7 @@ class Scene:
         if not answer.ok:
             raise ProbeError(f"GET {path}: HTTP {answer.status}: {answer.message}")
         items = answer.body.get("items") or []
-        return [each for each in items if self._ours or not _is_ours(each)]
+        return [each for each in items if self.ours or not _is_ours(each)]
 
     def _placed(self, pod: Body) -> Placed:
         meta, spec = pod["metadata"], pod["spec"]

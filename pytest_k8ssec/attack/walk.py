@@ -23,6 +23,7 @@ from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.rights import ANY_NODE, IdentitySuspect, edges_by_rights
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.facts.containers import OF_POD, container_templates
 from pytest_k8ssec.facts.listening_ports import targets
 from pytest_k8ssec.pods.manifests import PodSpec, by_container
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -198,25 +199,31 @@ class Walker:
                 yield from inferred.of_api_server(self.scene, here)
 
     def _specs(self, start: Vertex) -> list[tuple[str, PodSpec]]:
-        """The pods that stand for a workload, one for each of its containers, by that one's name.
+        """The pods that stand for a workload, one for each distinct container of its, by that one's name.
 
         Where its own pods stand on several nodes, or by their kind on each, such pods stand on each of those: what leads out
-        of a container may differ between nodes. Else it is the scheduler that chooses, as it did for the workload's own.
+        of a container may differ between nodes. Containers of one name are one place, whatever pods they are in.
         """
         return [
-            (name, PodSpec(workload.namespace, template=_placed(template, node), purpose="twin"))
+            (name.partition(OF_POD)[0], PodSpec(workload.namespace, template=template, purpose="twin"))
             for workload in self.workloads[start]
-            for node in self._stands_on(start, workload)
-            for name, template in by_container(workload.template).items()
+            for nodes in [self._stands_on(start, workload)]
+            for name, template in self._templates(workload, nodes).items()
         ]
 
+    def _templates(self, workload: Workload, nodes: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """By the container's name; a canary of ours is no workload that the cluster knows, and is what its template says."""
+        if self.scene.ours:
+            return by_container(workload.template)
+        return container_templates(self.cluster, workload, nodes=nodes)
+
     def _stands_on(self, start: Vertex, workload: Workload) -> list[str]:
-        """The nodes that its twins are to stand on, by name; "" for whichever the scheduler chooses."""
+        """The nodes that its twins are to stand on, by name; none for that of any of its pods."""
         pods = self.scene.pods(workload.namespace)
         asked = {node.name for node in self.scene.reach.answering}
         nodes = {pod.node for pod in pods if pod.vertex == start}
         spread = len(nodes) > 1 or workload.kind == "DaemonSet"
-        return sorted(nodes & asked) if spread and nodes & asked else [""]
+        return sorted(nodes & asked) if spread and nodes & asked else []
 
     def _of_workload(self, start: Vertex, meter: Meter) -> Iterator[Edge]:
         meter.check()
@@ -250,10 +257,6 @@ class Walker:
             settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
             settled |= {twin.uid for twin in fresh}
         return twins
-
-
-def _placed(template: Mapping[str, Any], node: str) -> Mapping[str, Any]:
-    return {**template, "spec": {**template["spec"], "nodeName": node}} if node else template
 
 
 def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:

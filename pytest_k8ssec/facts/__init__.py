@@ -3,6 +3,7 @@
 - ``auditlog``: what API servers wrote into their audit logs; lines, and where they were read.
 - ``bits``: sets of numbers as one whole number; they are joined and cut at once.
 - ``capabilities``: the names of Linux capabilities, by their bits.
+- ``container_users``: as whom a container was started, where its spec leaves that to its image.
 - ``containers``: the containers that a workload really has; a pod template for each.
 - ``inventory``: every object and every log of some namespaces.
 - ``listening_ports``: the stack's running pods; each port that one of them listens on.
@@ -12,4 +13,6 @@
 - ``policies``: a NetworkPolicy, its selectors and its ends, as the objects have them.
 - ``policy_index``: what selectors, blocks and ports of NetworkPolicies name among many ends at once.
 - ``policy_table``: what NetworkPolicies let through between many sources and many ports, computed from the objects.
+
+More than twelve files: each reads one thing, and most import none of the others.
 """

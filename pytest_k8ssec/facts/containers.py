@@ -1,53 +1,202 @@
-"""The containers that a workload really has, which are more than its template names."""
+"""The containers that a workload really has: those of its live pods, each distinct one, and those of its template.
+
+A template is what the next pod will be. The pods that run now may be others: of before a rollout that waits (``OnDelete``,
+a paused one), or changed by admission, by a debugger, by hand. So each live pod counts by its own spec, as a whole: a live
+container within the pod-level fields of a template would be a pod that exists nowhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.facts.listening_ports import pods_of
+from pytest_k8ssec.facts.container_users import ContainerUser, user_in_spec, users_of
+from pytest_k8ssec.facts.listening_ports import is_over, pods_of
 from pytest_k8ssec.pods.manifests import by_container
 from pytest_k8ssec.stack import Workload
 
-_ENDED = {"Succeeded", "Failed"}
+OF_POD = " of pod "
+"""What stands between a container's name and its pod's."""
+_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where the admission plugin mounts it
+_KINDS = ("containers", "initContainers", "ephemeralContainers")
+_OF_A_POD = (
+    "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "securityContext", "runtimeClassName",
+)  # fmt: skip
+_ADDED_LABELS = (
+    "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "job-name",
+    "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name", "batch.kubernetes.io/job-completion-index",
+)  # fmt: skip
+"""What controllers add to each pod. Source: https://kubernetes.io/docs/reference/labels-annotations-taints/"""
 
 
-def container_templates(cluster: Cluster, workload: Workload) -> dict[str, Mapping[str, Any]]:
-    """A pod template for each container of a workload, in which that one is the main container.
+def container_templates(
+    cluster: Cluster, workload: Workload, *, nodes: Collection[str] = ()
+) -> dict[str, Mapping[str, Any]]:
+    """A pod template for each distinct container of a workload, in which that one is the main container.
 
-    First come those of its template, then what only its pods have: a sidecar that admission put there, a debugger's
-    ephemeral container, a security context of before the last rollout, or one that admission changed.
+    That of a live pod is its own spec, on its node, and says as whom the container was started. One that is like its
+    template's has the plain name, any other one is ``NAME of pod POD``. A container of the template comes as the template
+    has it where no live one is like it.
+
+    Args:
+        nodes: if any, what stands on one of these counts for each of them by itself, and what stands elsewhere does not.
 
     Raises:
-        ClusterError: the API server did not list its pods.
+        ClusterError: the API server did not answer as it should.
     """
-    found = by_container(workload.template)
-    known = {(name, _rights(each["spec"]["containers"][0])) for name, each in found.items()}
-    for pod in pods_of(cluster, workload):
-        if pod["status"].get("phase") in _ENDED:
-            continue
+    pods = pods_of(cluster, workload)
+    live = [pod for pod in pods if not is_over(pod) and (not nodes or pod["spec"].get("nodeName") in nodes)]
+    live.sort(key=lambda pod: str(pod["spec"].get("nodeName", "")) if nodes else "")
+    users = users_of(cluster, pods)
+    accounts = _Accounts(cluster, workload.namespace)
+    found: dict[str, Mapping[str, Any]] = {}
+    likes: dict[str, str] = {}
+    for name, template in by_container(workload.template).items():
+        user = next((user for (_, one), user in users.items() if one == name), None)
+        found[name] = _with_user(template, user)
+        likes[name] = _like(template, template["spec"]["containers"][0], None, accounts)
+    known: set[tuple[str, str, str, ContainerUser | None]] = set()
+    for pod in live:
         for container in _all(pod["spec"]):
-            if (container["name"], _rights(container)) not in known:
-                known.add((container["name"], _rights(container)))
-                found[f"{container['name']} of pod {pod['metadata']['name']}"] = _template(workload, pod, container)
+            name, user = container["name"], users.get((pod["metadata"].get("uid", ""), container["name"]))
+            like = _like(pod, container, workload, accounts)
+            key = (pod["spec"].get("nodeName", "") if nodes else "", name, like, user)
+            if key in known:
+                continue
+            known.add(key)
+            plain = likes.get(name) == like  # and the first of them: another one was started as somebody else
+            likes.pop(name if plain else "", None)
+            found[name if plain else f"{name}{OF_POD}{pod['metadata']['name']}"] = _of_pod(pod, container, user)
     return found
 
 
+def pod_templates(cluster: Cluster, workload: Workload) -> dict[str, Mapping[str, Any]]:
+    """A pod template for each distinct pod of a workload, as its network sees it: by labels, account and network.
+
+    The first has the name "", any other one that of a live pod. Without a live pod it is the workload's template.
+
+    Raises:
+        ClusterError: the API server did not answer as it should.
+    """
+    pods = [pod for pod in pods_of(cluster, workload) if not is_over(pod)]
+    users = users_of(cluster, pods)
+    found: dict[str, Mapping[str, Any]] = {}
+    seen = set()
+    for pod in pods:
+        spec = pod["spec"]
+        key = (repr(_labels(pod)), spec.get("serviceAccountName", "default"), bool(spec.get("hostNetwork")))
+        if key in seen:
+            continue
+        seen.add(key)
+        main = spec["containers"][0]
+        name = "" if not found else f"pod {pod['metadata']['name']}"
+        found[name] = _of_pod(pod, main, users.get((pod["metadata"].get("uid", ""), main["name"])))
+    return found or {"": _with_user(workload.template, None)}
+
+
+def live_template(cluster: Cluster, workload: Workload) -> Mapping[str, Any]:
+    """The first of :func:`pod_templates`: what a twin of the workload is made of. Raises ClusterError."""
+    return next(iter(pod_templates(cluster, workload).values()))
+
+
 def _all(spec: Body) -> list[Body]:
-    kinds = ("containers", "initContainers", "ephemeralContainers")
-    return [container for kind in kinds for container in spec.get(kind) or ()]
+    return [container for kind in _KINDS for container in spec.get(kind) or ()]
 
 
-def _rights(container: Mapping[str, Any]) -> str:
-    return repr(sorted((container.get("securityContext") or {}).items()))
+def _of_pod(pod: Body, container: Body, user: ContainerUser | None) -> Mapping[str, Any]:
+    """A live pod's own spec as a template, with this container in it; what it mounts it says itself, a token too."""
+    spec = {key: value for key, value in pod["spec"].items() if key not in _KINDS}
+    spec |= {"automountServiceAccountToken": False, "containers": [_resolved(container, pod)]}
+    return _with_user({"metadata": {"labels": _labels(pod)}, "spec": spec}, user)
 
 
-def _template(workload: Workload, pod: Body, container: Body) -> Mapping[str, Any]:
-    """The workload's template with this container in it, and with what its pod mounts of the node besides."""
-    spec = workload.template["spec"]
-    volumes = list(spec.get("volumes") or ())
-    named = {volume["name"] for volume in volumes}
-    volumes += [each for each in pod["spec"].get("volumes") or () if "hostPath" in each and each["name"] not in named]
-    return {**workload.template, "spec": {**spec, "volumes": volumes, "containers": [container]}}
+def _labels(pod: Body) -> dict[str, str]:
+    labels = pod["metadata"].get("labels") or {}
+    return {key: value for key, value in sorted(labels.items()) if key not in _ADDED_LABELS}
+
+
+def _resolved(container: Body, pod: Body) -> Body:
+    """The container with what its variables take from its pod: a twin is called otherwise, and has another address."""
+    env = container.get("env")
+    if not env:
+        return container
+    meta, status = pod["metadata"], pod.get("status", {})
+    known = {
+        "metadata.name": meta.get("name"),
+        "metadata.uid": meta.get("uid"),
+        "status.podIP": status.get("podIP"),
+        "status.hostIP": status.get("hostIP"),
+    }
+
+    def told(variable: Body) -> Body:
+        path = ((variable.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath", "")
+        return {"name": variable["name"], "value": known[path]} if known.get(path) else variable
+
+    return {**container, "env": [told(variable) for variable in env]}
+
+
+def _with_user(template: Mapping[str, Any], user: ContainerUser | None) -> Mapping[str, Any]:
+    """The same template, whose main container says as whom it runs, where its image does and that is known."""
+    spec = template["spec"]
+    main, *others = spec["containers"]
+    if user is None or user_in_spec(spec, main):
+        return template
+    security = {**(main.get("securityContext") or {}), "runAsUser": user.uid}
+    if "runAsGroup" not in {**(spec.get("securityContext") or {}), **security}:
+        security["runAsGroup"] = user.gid
+    return {**template, "spec": {**spec, "containers": [{**main, "securityContext": security}, *others]}}
+
+
+class _Accounts:
+    """Whether a namespace's service accounts have their token mounted, asked once each."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster, self._namespace = cluster, namespace
+        self._known: dict[str, bool] = {}
+
+    def mount(self, name: str) -> bool:
+        """What holds for a pod that does not say it itself."""
+        if name not in self._known:
+            path = f"/api/v1/namespaces/{self._namespace}/serviceaccounts/{name}"
+            said = self._cluster.api.request("GET", path).body.get("automountServiceAccountToken")
+            self._known[name] = said is not False
+        return self._known[name]
+
+
+def _like(pod: Mapping[str, Any], container: Mapping[str, Any], live: Workload | None, accounts: _Accounts) -> str:
+    """Equal for containers that may do the same; what admission adds to each pod, whatever it is, is left out.
+
+    Args:
+        live: the workload of a live pod, None for a template: only a live pod shows whether it has a token.
+    """
+    spec = pod["spec"]
+    volumes = {each["name"]: _volume(each) for each in spec.get("volumes") or ()}
+    mounts = container.get("volumeMounts") or ()
+    token = any(each["mountPath"].rstrip("/") == _TOKEN for each in mounts)
+    if live is None and not token:
+        said, account = spec.get("automountServiceAccountToken"), spec.get("serviceAccountName") or "default"
+        token = said if said is not None else accounts.mount(account)
+    mounted = [
+        {**each, "name": volumes.get(each["name"], "claim"), "recursiveReadOnly": each.get("recursiveReadOnly")}
+        for each in mounts
+        if each["mountPath"].rstrip("/") != _TOKEN
+    ]
+    devices = [each["devicePath"] for each in container.get("volumeDevices") or ()]
+    return repr((
+        [spec.get("hostUsers") is not False, *(spec.get(key) or None for key in _OF_A_POD)],
+        spec.get("serviceAccountName") or "default",
+        sorted((container.get("securityContext") or {}).items()),
+        sorted(map(repr, (sorted(each.items(), key=repr) for each in mounted))),
+        devices,
+        token,
+    ))  # fmt: skip
+
+
+def _volume(volume: Mapping[str, Any]) -> str:
+    """What a volume is; claims are alike, as each replica of a StatefulSet has one of its own."""
+    return (
+        "claim" if "persistentVolumeClaim" in volume else repr(sorted((k, v) for k, v in volume.items() if k != "name"))
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,21 @@ exit 0
 )
 """Each pod's listening sockets, seen from its node: a process of the pod is found by its cgroup, and its network
 namespace entered to look. The oldest comes first, which holds the namespace; one that ends meanwhile is passed over."""
+_OWN_SOCKETS = r"""
+for uid in "$@"; do
+  pids=$(grep -lE "pod($uid|$(echo "$uid" | tr - _))" /proc/[0-9]*/cgroup 2>/dev/null | tr -dc '0-9\n')
+  [ -n "$pids" ] || continue
+  own="pid=($(echo $pids | tr ' ' '|')),"
+  t=$(ss -H -l -t -n -p) && u=$(ss -H -l -u -n -p) && S=$(ss -H -l -S -n -p) || continue
+  echo "$uid -"
+  for kind in t u S; do
+    eval "told=\$$kind"
+    echo "$told" | grep -E "$own" | while read -r _ _ _ local _; do echo "$uid $kind $local"; done
+  done
+done
+exit 0
+"""
+"""The same for pods in their node's network, which they share: what their own processes listen on, and nobody else's."""
 _NODE_SOCKETS = _LOOK + "look node\n"
 _PROTOCOLS = {"t": "TCP", "u": "UDP", "S": "SCTP"}
 _LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
@@ -69,14 +84,26 @@ class Target:
         return f"{self.workload.namespace}/{self.pod} at {host_and_port(self.address, self.port)}"
 
 
-def targets(cluster: Cluster, stack: Stack) -> list[Target]:
+def targets(
+    cluster: Cluster, stack: Stack, missing: Callable[[Workload, ProbeError], None] | None = None
+) -> list[Target]:
     """Every TCP port on which a running pod of the stack listens for others (loopback is left out).
+
+    Args:
+        missing: is told of each workload that has a pod which does not run, and why; else that is an error.
 
     Raises:
         ProbeError: a pod does not run, or its ports can't be found out.
     """
     found: list[Target] = []
-    pods = [(workload, pod) for workload in stack.workloads() for pod in running(cluster, workload)]
+    pods: list[tuple[Workload, Body]] = []
+    for workload in stack.workloads():
+        try:
+            pods += [(workload, pod) for pod in running(cluster, workload)]
+        except ProbeError as error:
+            if missing is None:
+                raise
+            missing(workload, error)
     ports = listening_ports(cluster, [pod for _, pod in pods])
     for workload, pod in pods:
         found += [
@@ -107,7 +134,7 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
     """
     end = time.monotonic() + ROLLOUT_SECONDS
     while True:
-        pods = [pod for pod in pods_of(cluster, workload) if not _over(pod)]
+        pods = [pod for pod in pods_of(cluster, workload) if not is_over(pod)]
         late = [words for pod in pods if (words := _absent(pod, ready=ready))]
         if not late:
             return pods
@@ -134,7 +161,8 @@ def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
     return [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
 
 
-def _over(pod: Body) -> bool:
+def is_over(pod: Body) -> bool:
+    """Whether a pod has ended, or is being removed and does not run whole any more."""
     if pod["status"].get("phase") in ("Succeeded", "Failed"):
         return True
     # One that is being removed still counts for as long as all of it runs.
@@ -217,7 +245,7 @@ def listening_ports(cluster: Cluster, pods: Sequence[Body]) -> dict[str, list[Po
         by_node.setdefault(pod["spec"]["nodeName"], []).append(pod)
     for name, here in by_node.items():
         if nodes[name].container:
-            seen = _listening(cluster, nodes[name], [pod["metadata"]["uid"] for pod in here])
+            seen = _listening(cluster, nodes[name], here)
             for pod in here:
                 declared = declared_ports(pod)
                 found[pod["metadata"]["uid"]] = sorted(
@@ -239,9 +267,12 @@ def _serves(port: Port) -> bool:
     return protocol != "UDP" or number < _EPHEMERAL
 
 
-def _listening(cluster: Cluster, node: Node, uids: list[str]) -> dict[str, set[Port]]:
-    found = _sockets(cluster.on_node(node, ["sh", "-c", _SOCKETS, "sockets", *uids], deadline=60).text)
-    if missing := [uid for uid in uids if uid not in found]:
+def _listening(cluster: Cluster, node: Node, pods: Sequence[Body]) -> dict[str, set[Port]]:
+    found: dict[str, set[Port]] = {}
+    for script, sharing in ((_SOCKETS, False), (_OWN_SOCKETS, True)):
+        if uids := [pod["metadata"]["uid"] for pod in pods if bool(pod["spec"].get("hostNetwork")) is sharing]:
+            found |= _sockets(cluster.on_node(node, ["sh", "-c", script, "sockets", *uids], deadline=60).text)
+    if missing := [uid for pod in pods if (uid := pod["metadata"]["uid"]) not in found]:
         raise ProbeError(f"node {node.name}: no process of pod {missing[0]} was found, so its ports are unknown")
     return found
 

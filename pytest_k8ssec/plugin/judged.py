@@ -47,10 +47,12 @@ def new_judge(control: Control | None, needs: Container[str], stack: Callable[[]
         needs: the names of the fixtures that the test uses.
         stack: the stack; called only for a control that is about a stack and uses it.
     """
+    from pytest_k8ssec.stack.gone_jobs import tell_gone
     from pytest_k8ssec.stack.helm_releases import tell_unseen
     from pytest_k8ssec.verdict import Judge
 
     made = Judge()
     if control is not None and control.subject == "stack" and "stack" in needs:
         tell_unseen(made, stack(), settings.allowed(control.id))
+        tell_gone(made, stack())
     return made

@@ -44,7 +44,9 @@ def result_of_test(
             # The test's own assertion says more than its records: it found something that must not be.
             verdict, why = Verdict.BREACHED, said
         else:
-            verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{why}".rstrip()
+            # That there was nothing to attack is no reason where it was not found out.
+            rest = "" if verdict is Verdict.NOT_APPLICABLE else why
+            verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{rest}".rstrip()
     return Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
 
 

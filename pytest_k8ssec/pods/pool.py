@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar, cast
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
@@ -18,11 +19,16 @@ from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError, as_probe_er
 from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
 from pytest_k8ssec.machine.once import Once
 from pytest_k8ssec.pods import manifests
+from pytest_k8ssec.pods.claims import without_lone_claims
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.pods.never_served import WouldBeServed, unserved_labels
+from pytest_k8ssec.pods.resources import shaped
 from pytest_k8ssec.stack import Workload
 
 POD_START_SECONDS = 60
 _TRIES = 20
+_FIRST_NODE_PORT, _NODE_PORTS = 20000, 9000
+"""Where pods of ours listen that are in their node's network: below node ports and those of clients."""
 _TOGETHER = 8
 """Pods of one request that are started at the same time."""
 _Found = TypeVar("_Found")
@@ -35,6 +41,8 @@ class Pod:
     vantage: PodVantage
     uid: str
     nonce: str
+    port: int = CANARY_PORT
+    """Where it listens: where that is its node's network, at a port of its own."""
     since: float = field(default_factory=time.monotonic)
     """When it was seen to run, by this process's monotonic clock."""
 
@@ -51,12 +59,12 @@ class Pod:
     @property
     def canary(self) -> Tcp:
         """The task that reaches its TCP listener and makes sure that it was this pod that answered."""
-        return Tcp(self.address, CANARY_PORT, expect=self.nonce)
+        return Tcp(self.address, self.port, expect=self.nonce)
 
     @property
     def plain_http(self) -> Http:
         """The task that gets an HTTP answer from its listener."""
-        return Http(self.address, CANARY_PORT, "/", tls=False, identity="of our own canary")
+        return Http(self.address, self.port, "/", tls=False, identity="of our own canary")
 
     def ask(self, *tasks: Task) -> list[Answer]:
         """Do tasks from within it, all in one exec. Raises ProbeError."""
@@ -91,16 +99,26 @@ class Pool:
     Args:
         run_id: part of every name.
         stack_namespaces: returns where pods may be placed besides our own namespaces; called only when needed.
+        template_of: what a workload's twin is made of; its pod template, unless its live pods tell more.
         overlap: whether pods start side by side, and an agent stays in each; else one by one, and each question sends one anew.
     """
 
     def __init__(
-        self, cluster: Cluster, run_id: str, stack_namespaces: Callable[[], Sequence[str]], *, overlap: bool = True
+        self,
+        cluster: Cluster,
+        run_id: str,
+        stack_namespaces: Callable[[], Sequence[str]],
+        *,
+        template_of: Callable[[Workload], Mapping[str, JSON]] = lambda workload: workload.template,
+        overlap: bool = True,
     ) -> None:
         self._cluster = cluster
         self._run_id = run_id
         self._stack_namespaces = stack_namespaces
+        self._template_of = template_of
         self._overlap = overlap
+        self._failed: dict[str, ProbeError] = {}
+        self._node_ports = itertools.count(_FIRST_NODE_PORT + secrets.randbelow(_NODE_PORTS))
         self._namespaces = Once[str]()
         self._outside: list[str] = []
         self._owners = Once[Body]()
@@ -134,10 +152,21 @@ class Pool:
             NoAccess: a pod would have to be placed where we may not write.
             ProbeError: a pod was refused or did not start.
         """
+        return [_or_raise(found) for found in self.lease_each(*specs, at_once=True)]
+
+    def lease_each(self, *specs: PodSpec, at_once: bool = False) -> list[Pod | ProbeError]:
+        """Like :meth:`lease`, but one that was refused or did not start is an error in its place: others may go on.
+
+        Args:
+            at_once: raise the first error as soon as it comes; no further pod is started then.
+
+        Raises:
+            NoAccess: a pod would have to be placed where we may not write.
+        """
         distinct = {spec.key(): spec for spec in specs}
         threads = ThreadPoolExecutor(max_workers=max(1, min(_TOGETHER if self._overlap else 1, len(distinct))))
         try:
-            pods = threads.map(lambda key: self._leased.get(key, lambda: self._made_pod(distinct[key])), distinct)
+            pods = threads.map(lambda key: self._one(distinct[key], at_once=at_once), distinct)
             found = dict(zip(distinct, pods, strict=True))
         except BaseException as error:
             # Ctrl-C does not wait for pods; any other error does, so that none starts once it was raised.
@@ -145,6 +174,20 @@ class Pool:
             raise
         threads.shutdown()
         return [found[spec.key()] for spec in specs]
+
+    def _one(self, spec: PodSpec, *, at_once: bool) -> Pod | ProbeError:
+        labelled = replace(spec, labels_matter=True)
+        try:
+            try:
+                return self._leased.get(labelled.key(), lambda: self._made_pod(labelled))
+            except WouldBeServed:
+                if spec.labels_matter:
+                    raise
+                return self._leased.get(spec.key(), lambda: self._made_pod(spec))
+        except ProbeError as error:
+            if at_once:
+                raise
+            return error
 
     def attacker(
         self,
@@ -163,7 +206,7 @@ class Pool:
 
     def twin(self, workload: Workload) -> Pod:
         """A pod with a workload's labels, account, volumes and security context that runs our listener."""
-        return self.lease(PodSpec(workload.namespace, template=workload.template, purpose="twin"))[0]
+        return self.lease(PodSpec(workload.namespace, template=self._template_of(workload), purpose="twin"))[0]
 
     def remember(self, what: str, find_out: Callable[[], _Found]) -> _Found:
         """Find something out about the cluster once, and remember it until the cluster changes."""
@@ -179,6 +222,7 @@ class Pool:
         for pod in self._leased.values:
             self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
         self._leased.clear()
+        self._failed.clear()
         self._remembered.clear()
         self._shunned = frozenset()
 
@@ -220,20 +264,49 @@ class Pool:
         return name
 
     def _made_pod(self, spec: PodSpec) -> Pod:
-        return self._running(spec, *self._start(spec))
+        known = self._failed.get(spec.key())
+        if known is not None:  # it was waited for in vain: nobody waits again, until the cluster changes
+            raise ProbeError(known.message, fix=known.fix, details=known.details)
+        name, nonce, port = self._start(spec)
+        try:
+            return self._running(spec, name, nonce, port)
+        except ProbeError as error:
+            self._failed[spec.key()] = error
+            # It would take room, and might start when nobody knows of it any more.
+            self._cluster.api.delete(f"/api/v1/namespaces/{spec.namespace}/pods/{name}", grace=0)
+            raise
 
-    def _start(self, spec: PodSpec) -> tuple[str, str]:
-        if spec.namespace not in self._namespaces.values and spec.namespace not in self._stack_namespaces():
+    def _start(self, spec: PodSpec) -> tuple[str, str, int]:
+        ours = spec.namespace in self._namespaces.values
+        if not ours and spec.namespace not in self._stack_namespaces():
             raise NoAccess(f"namespace {spec.namespace}: this run did not deploy it, so no pod of ours is placed there")
         name = f"k8ssec-{spec.purpose}-{secrets.token_hex(3)}"
         nonce = secrets.token_hex(8)
+        on_node = bool((spec.template or {}).get("spec", {}).get("hostNetwork"))
+        port = next(self._node_ports) if on_node else CANARY_PORT
         owner = self._owner(spec.namespace) if spec.template is not None else None
-        manifest = manifests.probe_pod(spec, name, self._cluster.probe_image, nonce, self._run_id, owner)
         with as_probe_error(creating=f"pod {spec.namespace}/{name}"):
+            room = manifests.ROOM if ours else self._room(spec.namespace)
+            manifest = manifests.probe_pod(
+                spec, name, self._cluster.probe_image, nonce, self._run_id, owner, port=port, resources=room
+            )
+            if spec.template is not None and not ours:
+                self._fit(manifest, any_label=not spec.labels_matter)
             self._cluster.api.create(manifest)
-        return name, nonce
+        return name, nonce, port
 
-    def _running(self, spec: PodSpec, name: str, nonce: str) -> Pod:
+    def _room(self, namespace: str) -> Mapping[str, JSON]:
+        """What a pod there may ask for. Raises ClusterError."""
+        api, path = self._cluster.api, f"/api/v1/namespaces/{namespace}"
+        return shaped(manifests.ROOM, api.list(f"{path}/limitranges"), api.list(f"{path}/resourcequotas"))
+
+    def _fit(self, manifest: dict[str, JSON], *, any_label: bool) -> None:
+        """Have a twin take nothing from the workload: no claim, and no traffic. Raises ClusterError, WouldBeServed."""
+        meta, api = manifest["metadata"], self._cluster.api
+        manifest["spec"] = without_lone_claims(api, meta["namespace"], manifest["spec"])
+        meta["labels"] = unserved_labels(api, meta["namespace"], meta["labels"], known_ones=any_label)
+
+    def _running(self, spec: PodSpec, name: str, nonce: str, port: int) -> Pod:
         pods = f"/api/v1/namespaces/{spec.namespace}/pods"
         try:
             found = self._cluster.api.wait(pods, name, _runs, deadline=POD_START_SECONDS,
@@ -241,12 +314,15 @@ class Pool:
         except ClusterError as error:
             raise ProbeError(error.message, details=_why(self._cluster, spec.namespace, name)) from error
         assert found is not None
+        if found["status"].get("phase") == "Failed":
+            words = found["status"].get("message") or found["status"].get("reason") or "failed"
+            raise ProbeError(f"pod {spec.namespace}/{name}: its node does not let it run: {words}")
         node = found["spec"]["nodeName"]
         if node in self._shunned:  # who asks for an exec there waits for half a minute in vain
             raise ProbeError(f"pod {spec.namespace}/{name}: is placed on {node}, whose kubelet answers nobody")
         source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], node)
         vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
-        pod = Pod(resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce)
+        pod = Pod(resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce, port)
         _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values else ())
         return pod
 
@@ -266,8 +342,16 @@ class Pool:
             return self._cluster.api.create(manifest)
 
 
+def _or_raise(found: Pod | ProbeError) -> Pod:
+    assert isinstance(found, Pod)  # an error was raised when it came
+    return found
+
+
 def _runs(pod: Body | None) -> bool:
+    """Whether it runs, or never will."""
     status = (pod or {}).get("status", {})
+    if status.get("phase") == "Failed":  # a node that has no room for it says so at once
+        return True
     states = status.get("containerStatuses", [])
     return bool(status.get("podIP")) and bool(states) and all("running" in state["state"] for state in states)
 

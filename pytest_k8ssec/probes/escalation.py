@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.identities import NOBODY, RbacRules
 from pytest_k8ssec.stack import ServiceAccount, Stack
@@ -69,11 +70,14 @@ def to_cluster_admin(account: ServiceAccount) -> WayUp:
     )  # fmt: skip
 
 
-def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[WayUp, ...]:
+def in_namespace(
+    account: ServiceAccount, namespace: str, image: str, room: Resources = podsecurity.OFFERED
+) -> tuple[WayUp, ...]:
     """What an account could do with rights in one namespace.
 
     Args:
         image: of the pods that are offered; nothing runs it.
+        room: their requests and limits, as the namespace lets them in.
     """
     itself = account_subject(account.namespace, account.name)
     core, rbac = f"/api/v1/namespaces/{namespace}", f"/apis/{RBAC}/v1/namespaces/{namespace}"
@@ -88,7 +92,7 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[W
             (rule("create", "roles", group=RBAC), rule("escalate", "roles", group=RBAC)),
             "POST", f"{rbac}/roles", _object("Role", f"{RBAC}/v1", rules=_EVERYTHING),
         ),
-        *_workloads(namespace, image),
+        *_workloads(namespace, image, room),
         WayUp(
             "run a command in a container",
             (rule("create", "pods/exec"),),
@@ -107,7 +111,7 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[W
             for words, verb, method, body, headers in (
                 ("add a container to a running pod", "patch", "PATCH", {}, MERGE_PATCH),
                 ("add a container to a running pod, by an update", "update", "PUT",
-                 _object("Pod", "v1", spec=podsecurity.offered_pod(image)["spec"]), {}),
+                 _object("Pod", "v1", spec=podsecurity.offered_pod(image, room=room)["spec"]), {}),
             )
         ),
         WayUp(
@@ -124,9 +128,9 @@ def in_namespace(account: ServiceAccount, namespace: str, image: str) -> tuple[W
     )  # fmt: skip
 
 
-def _workloads(namespace: str, image: str) -> Iterator[WayUp]:
+def _workloads(namespace: str, image: str, room: Resources) -> Iterator[WayUp]:
     """Ways to a pod of one's own making, which has any account and any volume of its namespace."""
-    pod, labels = podsecurity.offered_pod(image), {"k8ssec": "offer"}
+    pod, labels = podsecurity.offered_pod(image, room=room), {"k8ssec": "offer"}
     template = {"metadata": {"labels": labels}, "spec": {**pod["spec"], "restartPolicy": "Always"}}
     once = {"template": {"spec": {**pod["spec"], "restartPolicy": "Never"}}}
     selecting = {"selector": {"matchLabels": labels}, "template": template}

@@ -14,6 +14,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import container_security
+from pytest_k8ssec.pods.resources import Resources, shaped
 from pytest_k8ssec.probes.identities import api_evidence
 
 LEVELS = ("privileged", "baseline", "restricted")
@@ -64,8 +65,30 @@ CHECKS = (
 """procMount is left out: since Kubernetes 1.34 validation refuses it by itself outside of user namespaces."""
 
 
-def offered_pod(image: str, check: Check | None = None) -> Spec:
-    """A pod that every level lets in, or one that differs from it by what one check forbids."""
+OFFERED: Resources = {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "50m", "memory": "32Mi"}}
+"""What an offered pod asks for, where its namespace says nothing else."""
+QUOTA_FULL = "exceeded quota"
+"""What the API server says to a pod that nothing but a full ResourceQuota keeps out: that is the last to be asked."""
+
+
+def room_in(cluster: Cluster, namespace: str) -> Resources:
+    """What a pod that is offered to a namespace may ask for there. Raises ProbeError."""
+    path = f"/api/v1/namespaces/{namespace}"
+    with as_probe_error():
+        return shaped(OFFERED, cluster.api.list(f"{path}/limitranges"), cluster.api.list(f"{path}/resourcequotas"))
+
+
+def fits(answer: Evidence) -> bool:
+    """Whether an offered pod was let in, or would be in a namespace whose quota has room."""
+    return answer.status == 201 or (answer.status == 403 and QUOTA_FULL in answer.detail)
+
+
+def offered_pod(image: str, check: Check | None = None, *, room: Resources = OFFERED) -> Spec:
+    """A pod that every level lets in, or one that differs from it by what one check forbids.
+
+    Args:
+        room: its requests and limits, as :func:`room_in` tells them.
+    """
     spec: Spec = {
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -75,7 +98,7 @@ def offered_pod(image: str, check: Check | None = None) -> Spec:
                 "image": image,
                 "command": ["true"],
                 "securityContext": copy.deepcopy(container_security()),
-                "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "50m", "memory": "32Mi"}},
+                "resources": copy.deepcopy(dict(room)),
             }
         ],
     }

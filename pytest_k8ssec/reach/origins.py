@@ -14,7 +14,7 @@ from pytest_k8ssec.evidence import JSON, Source
 from pytest_k8ssec.facts.pod_classes import NO_PORT, pod_classes
 from pytest_k8ssec.facts.policies import End, Peer, Policy
 from pytest_k8ssec.machine.process import Completed
-from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
+from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.reach.destinations import addresses_of
 from pytest_k8ssec.reach.measure import Dial
@@ -149,7 +149,7 @@ def _made(pool: Pool, wanted: Sequence[_Sender], notes: list[str]) -> list[Origi
             found.append(Origin(each.name, End("", pod=each.peer), got))
             continue
         end = End(got.address, got.source.node, None if each.in_nodes_network else each.peer)
-        found.append(Origin(each.name, end, got.vantage, Dial(got.address, CANARY_PORT), each.spec, got.since))
+        found.append(Origin(each.name, end, got.vantage, Dial(got.address, got.port), each.spec, got.since))
     return found
 
 

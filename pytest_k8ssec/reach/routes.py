@@ -16,7 +16,6 @@ from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.policies import End
 from pytest_k8ssec.plain import few
-from pytest_k8ssec.pods.manifests import CANARY_PORT
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.reach.measure import Dial, Manner, Row, run_plan
 from pytest_k8ssec.reach.places import NODE, OUTSIDE, Destination, Origin, Places
@@ -154,7 +153,7 @@ class Routes:
         """What is dialled at its end; None where that has no address of the family."""
         if route.target.pod:
             pod = self._pod(route.target.node)
-            found = [Dial(pod.address, CANARY_PORT)] if pod else []
+            found = [Dial(pod.address, pod.port)] if pod else []
         else:
             found = [Dial(address, KUBELET_PORT) for address, node in self.nodes.items() if node == route.target.node]
         return next((dial for dial in found if _v6(dial.host) is route.v6), None)

@@ -14,6 +14,7 @@ from pytest_k8ssec.stack.types import api_version_of_type
 
 _AUTONAMED: Final = "pulumi.com/autonamed"
 _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
+_JOB: Final = "kubernetes:batch/v1:Job"
 _FOUND: Final = 200
 
 
@@ -24,7 +25,7 @@ def find_existing(declared: Iterable[Resource], cluster: Cluster, source: StackS
         StackError: an object is not there, or an automatic name fits several.
     """
     called: dict[str, str] = {}
-    found = []
+    found: list[Resource] = []
     # Namespaces first: the others stand in them, under the invented name as yet.
     for one in sorted(declared, key=lambda resource: resource.type != _NAMESPACE):
         placed = replace(one, namespace=called.get(one.namespace, one.namespace))
@@ -50,6 +51,8 @@ def _name(resource: Resource, cluster: Cluster, source: StackSource) -> str:
         if names:
             return names[0]
     elif api.request("GET", api.path(version, resource.kind, resource.namespace, resource.name)).status == _FOUND:
+        return resource.name
+    if resource.type == _JOB:  # it may have ended and be gone, as Stack.gone_jobs tells
         return resource.name
     raise StackError(
         f"{source}: it declares {resource}, which is not on cluster {cluster.name}",

@@ -111,12 +111,13 @@ class Workload:
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
+_JOB: Final = "kubernetes:batch/v1:Job"
 _WORKLOADS: Final = {
     "kubernetes:apps/v1:Deployment",
     "kubernetes:apps/v1:StatefulSet",
     "kubernetes:apps/v1:DaemonSet",
     "kubernetes:apps/v1:ReplicaSet",
-    "kubernetes:batch/v1:Job",
+    _JOB,
     "kubernetes:batch/v1:CronJob",
     "kubernetes:core/v1:ReplicationController",
     "kubernetes:core/v1:Pod",
@@ -168,13 +169,25 @@ class Stack:
         return tuple(dict.fromkeys((*self.created_namespaces, *placed)))
 
     def workloads(self) -> tuple[Workload, ...]:
-        """The stack's workloads, each as the API server has it at this moment.
+        """The stack's workloads, each as the API server has it at this moment. A Job that is gone is none: see ``gone_jobs``.
 
         Raises:
             StackError: one that the stack declares is not on the cluster.
             ClusterError: the API server did not answer as it should.
         """
-        return tuple(self._workload(one) for one in self.objects if one.type in _WORKLOADS)
+        found = (self._workload(one) for one in self.objects if one.type in _WORKLOADS)
+        return tuple(each for each in found if each is not None)
+
+    def gone_jobs(self) -> tuple[Resource, ...]:
+        """The Jobs of the stack that are not on the cluster any more.
+
+        A Job is done once it has ended: with ``ttlSecondsAfterFinished`` it is removed then, and some remove themselves.
+
+        Raises:
+            ClusterError: the API server did not answer as it should.
+        """
+        jobs = (one for one in self.objects if one.type == _JOB)
+        return tuple(one for one in jobs if self.api.request("GET", self._path(one)).status == 404)
 
     @property
     def releases(self) -> tuple[Resource, ...]:
@@ -203,9 +216,13 @@ class Stack:
             if (namespace, "default") not in known:
                 yield ServiceAccount(namespace, "default")
 
-    def _workload(self, resource: Resource) -> Workload:
-        path = self.api.path(api_version_of_type(resource.type), resource.kind, resource.namespace, resource.name)
-        answer = self.api.request("GET", path)
+    def _path(self, resource: Resource) -> str:
+        return self.api.path(api_version_of_type(resource.type), resource.kind, resource.namespace, resource.name)
+
+    def _workload(self, resource: Resource) -> Workload | None:
+        answer = self.api.request("GET", self._path(resource))
+        if answer.status == 404 and resource.type == _JOB:
+            return None
         if answer.status != 200:
             raise StackError(
                 f'stack "{self.name}": {resource} is not on the cluster (HTTP {answer.status})',

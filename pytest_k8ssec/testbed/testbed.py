@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,14 +79,19 @@ class Testbed:
     @cached_property
     def pool(self) -> Pool:
         """The pods to probe from; only where this run deployed the stack may they be placed among the stack's."""
+        from pytest_k8ssec.facts.containers import live_template
         from pytest_k8ssec.pods.pool import Pool
+        from pytest_k8ssec.stack import Workload
 
         def among() -> tuple[str, ...]:
             stack = self.expected_stack
             return stack.namespaces if stack and stack.deployed else ()
 
+        def template_of(workload: Workload) -> Mapping[str, JSON]:
+            return live_template(self.cluster, workload)
+
         def made() -> Pool:
-            return Pool(self.cluster, self._run.own, among, overlap=self._overlap)
+            return Pool(self.cluster, self._run.own, among, template_of=template_of, overlap=self._overlap)
 
         return cast("Pool", self._made.get("pool", made))
 

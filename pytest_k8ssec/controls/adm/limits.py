@@ -46,9 +46,10 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.admission import admitted, offered
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.podsecurity import offered_pod
+from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
@@ -60,29 +61,31 @@ _QUOTA_SAYS = "must specify "
 @control(severity=Severity.MEDIUM, subject="stack", mitre=("T1496",), nsa=("N2",), others=("C-0270", "C-0271"))
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Offer each namespace pods that lack a limit, and look at what admission makes of them."""
-    judge.not_applicable("the stack has no namespace that is not declared unbounded")
     for namespace in stack.pod_namespaces:
         if namespace in allowed:
             judge.note(f"namespace {namespace} is declared unbounded: {allowed[namespace]}")
             continue
         path = f"/api/v1/namespaces/{namespace}/pods"
         case = judge.case(f"namespace {namespace}")
-        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image))
-        case.positive("the same pod with limits is let in", fine, succeeded=fine.status == 201)
+        room = room_in(cluster, namespace)
+        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room))
+        case.positive("the same pod with limits is let in", fine, succeeded=fits(fine))
         for without in (("cpu",), ("memory",), _BOUNDS):
-            answer, made = offered(cluster, path, _unbounded(cluster.probe_image, without))
+            answer, made = offered(cluster, path, _unbounded(cluster.probe_image, without, room))
             lacking = _lacking(made) if answer.status == 201 else []
             shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
             through = _unbound(answer, without, lacking)
             case.attack(f"create a pod without limits on {' and '.join(without)}", shown, through=through)
+    if not judge.cases:
+        judge.not_applicable("the stack has no namespace that is not declared unbounded")
 
 
-def _unbounded(image: str, bounds: Sequence[str]) -> dict[str, Any]:
+def _unbounded(image: str, bounds: Sequence[str], room: Resources) -> dict[str, Any]:
     """A pod without some limits; without any it asks for nothing either, as a quota may leave such pods out of its scope."""
-    offer = offered_pod(image)
+    offer = offered_pod(image, room=room)
     resources = offer["spec"]["containers"][0]["resources"]
     for bound in bounds:
-        del resources["limits"][bound]
+        resources["limits"].pop(bound, None)
     if not resources["limits"]:
         resources.clear()
     return offer
@@ -95,12 +98,20 @@ def _lacking(made: Body) -> list[str]:
 
 
 def _unbound(answer: Evidence, without: Sequence[str], lacking: list[str]) -> bool | None:
-    """201 is let in, with limits or without; of refusals only a quota's that names a limit which was missing counts."""
+    """201 is let in, with limits or without; of refusals only one that names a limit which was missing counts.
+
+    That is a quota's, or a LimitRange's: it says that there is none, or that the one it put in is too far from the request.
+    """
     if answer.status == 201:
         return bool(lacking)
     asked_for = answer.detail.partition(_QUOTA_SAYS)[2]
-    named = any(f"limits.{bound}" in asked_for for bound in without)
+    named = any(f"limits.{bound}" in asked_for or _by_range(answer.detail, bound) for bound in without)
     return False if answer.status == 403 and named else admitted(answer)
+
+
+def _by_range(detail: str, bound: str) -> bool:
+    missing = f"maximum {bound} usage per" in detail and "No limit is specified" in detail
+    return missing or f"{bound} max limit to request ratio per" in detail
 
 
 @sabotage(test_adm_limits)

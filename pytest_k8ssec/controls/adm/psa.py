@@ -28,7 +28,7 @@ Sources: CIS Kubernetes Benchmark 5.2.1 to 5.2.12; https://kubernetes.io/docs/co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
@@ -39,7 +39,7 @@ from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
 from pytest_k8ssec.probes.identities import api_evidence, service_account
-from pytest_k8ssec.probes.podsecurity import CHECKS, LEVELS, Check, offer, offered_pod
+from pytest_k8ssec.probes.podsecurity import CHECKS, LEVELS, Check, fits, offer, offered_pod, room_in
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -67,16 +67,23 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
         level = labels.get(ENFORCE, "privileged")
         case = judge.case(f"namespace {namespace} (enforces {level})")
-        fine = offer(cluster, namespace, offered_pod(cluster.probe_image))
-        case.positive("a compliant pod is let in", fine, succeeded=fine.status == 201)
+        room = room_in(cluster, namespace)
+        fine = offer(cluster, namespace, offered_pod(cluster.probe_image, room=room))
+        case.positive(f"a compliant pod is let in{_pinned(labels)}", fine, succeeded=fits(fine))
         for check, elsewhere in admitted.items():
             if elsewhere.status == 201 and LEVELS.index(check.level) <= max(1, LEVELS.index(level)):
                 case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
-                answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check))
+                answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
                 through = _let_in(answer, check)
                 case.attack(f"{check.name}: create such a pod", answer, through=through)
                 table.put(check.name, namespace, answer, breach=through)
     _relabel(judge, cluster, stack)
+
+
+def _pinned(labels: Mapping[str, str]) -> str:
+    """The version that a namespace is judged by, where that is not the cluster's: it may refuse what came later."""
+    version = labels.get(f"{ENFORCE}-version", "latest")
+    return "" if version == "latest" else f" (the namespace pins {ENFORCE}-version: {version})"
 
 
 def _let_in(answer: Evidence, check: Check) -> bool | None:

@@ -44,8 +44,11 @@ from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.pods.manifests import PodSpec, by_container
+from pytest_k8ssec.facts.containers import container_templates
+from pytest_k8ssec.pods.absent import tell_absent
+from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence, holder
 from pytest_k8ssec.stack import Stack
@@ -70,9 +73,12 @@ def test_id_token_automount(
         judge.note(f"{subject} is declared a client of the API: {reason}")
     shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
     (reader,) = shown.ask(Tokens())
-    specs = _suspects(stack, declared)
-    for subject, pod in zip(specs, pool.lease(*specs.values()), strict=True):
+    specs = _suspects(cluster, stack, declared)
+    for subject, pod in zip(specs, pool.lease_each(*specs.values()), strict=True):
         case = judge.case(subject)
+        if isinstance(pod, ProbeError):
+            tell_absent(case, pod)
+            continue
         case.positive(
             "the same reader finds the token of our own pod that asks for one",
             reader.evidence,
@@ -81,7 +87,7 @@ def test_id_token_automount(
         _attack(case, cluster, pod.ask(Tokens())[0])
 
 
-def _suspects(stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
+def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
     """The pods to look from: one on each default account, and a twin of each container, declared API clients left out."""
     found = {
         f"a bare pod in {namespace}": PodSpec(namespace, automount=None, purpose="bare")
@@ -90,8 +96,10 @@ def _suspects(stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
     }
     for workload in stack.workloads():
         if f"{workload.namespace}/{workload.service_account}" not in declared:
-            for name, template in by_container(workload.template).items():
-                found[f"{workload}, container {name}"] = PodSpec(workload.namespace, template=template, purpose="twin")
+            for name, template in container_templates(cluster, workload).items():
+                found[f"{workload}, container {name}"] = PodSpec(
+                    workload.namespace, template=template, labels_matter=False, purpose="twin"
+                )
     return found
 
 

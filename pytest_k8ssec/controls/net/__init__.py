@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.agent.vantage import probe_all
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.facts.containers import pod_templates
+from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.policy_enforcement import enforces, settle
@@ -20,6 +23,8 @@ class WorkloadSuspect:
     """One workload, seen from inside."""
 
     workload: Workload
+    name: str
+    """The workload, and which pod of it where its pods differ, as a case is named."""
     pod: Pod
     """A twin of it: the same policies hold for it."""
     free: Pod
@@ -40,29 +45,42 @@ class WorkloadSuspect:
 def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> list[WorkloadSuspect]:
     """A twin of each workload that is not declared, taken up by the policy engine; none where it enforces nothing.
 
+    One whose twin does not come to run is recorded as such, and is not among them.
+
     Raises:
         NoAccess: this run did not deploy the stack.
-        ProbeError: a pod was refused or did not start, or an exec broke.
+        ProbeError: a free pod was refused or did not start, or an exec broke.
+        ClusterError: the API server did not list the workloads' pods.
     """
-    judge.not_applicable("the stack has no workload that is not declared")
     for subject, reason in allowed.items():
         judge.note(f"{subject} is declared: {reason}")
     workloads = [each for each in stack.workloads() if f"{each.namespace}/{each.name}" not in allowed]
     if not workloads:
+        judge.not_applicable("the stack has no workload that is not declared")
         return []
     gate = enforces(pool)
     if gate.outcome is not Outcome.DONE:
         # A twin is a new pod, and a stopped engine lets new pods go: that is net-cni-enforces' finding, not the stack's.
         judge.case("the cluster's network").positive("policies are enforced here", gate, succeeded=False)
         return []
-    twins = pool.lease(*(PodSpec(each.namespace, template=each.template, purpose="twin") for each in workloads))
-    nodes = sorted({twin.source.node for twin in twins})
+    wanted = {
+        f"{each}, {name}" if name else str(each): (each, PodSpec(each.namespace, template=template, purpose="twin"))
+        for each in workloads
+        for name, template in pod_templates(pool.cluster, each).items()
+    }
+    found = dict(zip(wanted, pool.lease_each(*(spec for _, spec in wanted.values())), strict=True))
+    twins = {name: pod for name, pod in found.items() if isinstance(pod, Pod)}
+    for name, error in found.items():
+        if isinstance(error, ProbeError):
+            tell_absent(judge.case(name), error)
+    if not twins:
+        return []
+    nodes = sorted({twin.source.node for twin in twins.values()})
     home = pool.namespace("attacker")
     free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
-    pool.remember(f"settled: {[twin.uid for twin in twins]}", lambda: settle(twins, next(iter(free.values()))))
-    return [
-        WorkloadSuspect(each, twin, free[twin.source.node], gate) for each, twin in zip(workloads, twins, strict=True)
-    ]
+    ids = [twin.uid for twin in twins.values()]
+    pool.remember(f"settled: {ids}", lambda: settle([*twins.values()], next(iter(free.values()))))
+    return [WorkloadSuspect(wanted[name][0], name, twin, free[twin.source.node], gate) for name, twin in twins.items()]
 
 
 def tried(

@@ -70,7 +70,7 @@ def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mappi
     nodes = nodes_to_judge(judge, pool) if suspects else ()
     for suspect, answers, shown in tried(suspects, ways):
         for answer, known in zip(answers, shown, strict=True):
-            case = judge.case(f"{suspect.workload}: {answer.request}", required=False)
+            case = judge.case(f"{suspect.name}: {answer.request}", required=False)
             suspect.attack(case, "connect", answer, known)
             suspect.gated(case)
 

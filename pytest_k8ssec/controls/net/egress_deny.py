@@ -86,7 +86,7 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
         }
 
     for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda each: (Resolve(), *ways(each).values())):
-        case = judge.case(str(suspect.workload))
+        case = judge.case(suspect.name)
         for what, answer, known in zip(ways(suspect), answers, shown, strict=True):
             suspect.attack(case, f"reach {what}", answer, known)
         case.positive("it gets an answer from DNS", dns, succeeded=dns.outcome is Outcome.DONE)

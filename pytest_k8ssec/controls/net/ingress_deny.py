@@ -6,6 +6,8 @@ stack's, twice: by a bare pod, and by one that wears the labels of a client that
 forgets to name the namespace lets such a pod in. Pod addresses are tried, not Services, which an attacker does not
 need.
 
+A pod in its node's network answers for the ports of its own processes, and for no other ones of the node.
+
 A refused connection and no answer both mean blocked once the listener is proven, and neither does before. Proven means:
 at that moment a twin of an allowed client, or else the pod's own node, got through to the same port.
 
@@ -48,10 +50,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
 from pytest_k8ssec.facts.listening_ports import Target, named_ports, targets
 from pytest_k8ssec.facts.policies import End, Peer, lets_in
+from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress, await_canary, enforces
@@ -70,7 +73,11 @@ def test_net_ingress_deny(
     allowed: Mapping[str, str],
 ) -> None:
     """Try each listening port of each pod from a foreign namespace, bare and with the labels of an allowed client."""
-    wanted = [target for target in targets(cluster, stack) if target.subject not in allowed]
+
+    def missing(workload: Workload, error: ProbeError) -> None:
+        tell_absent(judge.case(str(workload)), error, tried="find out what it listens on")
+
+    wanted = [target for target in targets(cluster, stack, missing) if target.subject not in allowed]
     for subject, reason in allowed.items():
         judge.note(f"{subject} is declared open to everybody: {reason}")
     if not wanted:

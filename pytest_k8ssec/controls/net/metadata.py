@@ -67,7 +67,7 @@ def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, 
         for node in (node for node in cluster.nodes if node.name in free):
             judge.note(services.enter_context(served(cluster, node, free[node.name])))
         for suspect, (answer,), (shown,) in tried(suspects, lambda _: (METADATA,)):
-            case = judge.case(str(suspect.workload))
+            case = judge.case(suspect.name)
             suspect.attack(case, f"connect to {ADDRESS}", answer, shown)
             suspect.gated(case)
 

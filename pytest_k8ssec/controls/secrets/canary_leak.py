@@ -81,7 +81,7 @@ def test_secrets_canary_leak(
     """Look for the stack's secret configuration values in its objects, events, logs and state."""
     values = _searched(judge, stack, allowed)
     if not values:
-        judge.not_applicable("the stack was given no secret to look for: name one by --k8ssec-secret KEY=ENVVAR")
+        judge.not_applicable(_why_none(stack, allowed))
         return
     pod, marker = pool.attacker(), secrets.token_hex(16)
     ours = pod.vantage.namespace
@@ -105,6 +105,15 @@ def test_secrets_canary_leak(
         _state(case, stack, name)
     if not stack.deployed:
         judge.note("the stack's state was not searched: this run did not deploy it")
+
+
+def _why_none(stack: Stack, allowed: Mapping[str, str]) -> str:
+    """Why there is no value to look for."""
+    if not stack.secrets:
+        return "the stack was given no secret to look for: name one by --k8ssec-secret KEY=ENVVAR"
+    if all(key in allowed for key in stack.secrets):
+        return "each secret that the stack was given is declared"
+    return f"no secret that the stack was given has {_SHORTEST} characters, so none can be told from innocent words"
 
 
 def _searched(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> dict[str, str]:

@@ -58,13 +58,15 @@ from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.admission import admitted, await_admission, offered
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.podsecurity import offered_pod
+from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
@@ -81,23 +83,30 @@ def test_sup_registry(
 ) -> None:
     """Offer each namespace pods, and a running pod of ours a further container, with images of foreign registries."""
     running = {workload.namespace: workload for workload in stack.workloads()} if stack.deployed else {}
-    judge.not_applicable("the stack has no namespace that is not declared open to all images")
     for namespace in stack.pod_namespaces:
         if namespace in allowed:
             judge.note(f"namespace {namespace} is declared open to all images: {allowed[namespace]}")
             continue
         path = f"/api/v1/namespaces/{namespace}/pods"
         case = judge.case(f"namespace {namespace}")
-        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image))
-        case.positive(f"an allowed image, {cluster.probe_image}, is let in", fine, succeeded=fine.status == 201)
-        for words, manifest in _pods(cluster.probe_image).items():
+        room = room_in(cluster, namespace)
+        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room))
+        case.positive(f"an allowed image, {cluster.probe_image}, is let in", fine, succeeded=fits(fine))
+        for words, manifest in _pods(cluster.probe_image, room).items():
             answer, _ = offered(cluster, path, manifest)
             case.attack(words, answer, through=admitted(answer))
         if namespace in running:
-            _change(case, cluster, twin(running[namespace]))
+            try:
+                pod = twin(running[namespace])
+            except ProbeError as error:
+                tell_absent(case, error)
+            else:
+                _change(case, cluster, pod)
         else:
             why = "no workload of the stack is there" if stack.deployed else "this run did not deploy the stack"
             judge.note(f"namespace {namespace}: no running pod was given a foreign image, as {why}")
+    if not judge.cases:
+        judge.not_applicable("the stack has no namespace that is not declared open to all images")
 
 
 def _change(case: Case, cluster: Cluster, pod: Pod) -> None:
@@ -142,13 +151,13 @@ def _parts(image: str) -> tuple[str, str]:
     return (first, rest) if names_one else ("", image)
 
 
-def _pods(image: str) -> dict[str, dict[str, Any]]:
+def _pods(image: str, room: Resources) -> dict[str, dict[str, Any]]:
     """Pods that differ from one that is let in by where an image comes from."""
     foreign = _foreign(image)
-    init = offered_pod(image)
+    init = offered_pod(image, room=room)
     init["spec"]["initContainers"] = copy.deepcopy(init["spec"]["containers"])
     init["spec"]["initContainers"][0] |= {"name": "init", "image": foreign[0]}
-    return {f"a container of {each}": offered_pod(each) for each in foreign} | {
+    return {f"a container of {each}": offered_pod(each, room=room) for each in foreign} | {
         f"an init container of {foreign[0]}": init
     }
 

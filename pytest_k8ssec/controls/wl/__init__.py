@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_k8ssec.facts.container_users import user_in_spec
 from pytest_k8ssec.facts.containers import container_templates
+from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_pods
@@ -28,6 +30,14 @@ class ContainerSuspect:
     """A pod of ours on the same node that may do everything: for positive controls."""
 
     @property
+    def user_is_known(self) -> bool:
+        """Whether the twin runs as the container does: where nobody tells its image's user, it runs as the probe's, root."""
+        spec = self.template["spec"]
+        main = spec["containers"][0]
+        security = {**(spec.get("securityContext") or {}), **(main.get("securityContext") or {})}
+        return user_in_spec(spec, main) or bool(security.get("runAsNonRoot"))
+
+    @property
     def subject(self) -> str:
         """The workload, as a declaration of what is allowed names it."""
         return f"{self.workload.namespace}/{self.workload.name}"
@@ -38,12 +48,13 @@ def containers_on_trial(
 ) -> Iterator[ContainerSuspect]:
     """Each container of the stack's workloads that are not declared, all pods started side by side.
 
+    One whose twin does not come to run is recorded as such, and is not among them.
+
     Raises:
         NoAccess: this run did not deploy the stack.
-        ProbeError: a pod was refused or did not start.
+        ProbeError: a pod that may do everything was refused or did not start.
         ClusterError: the API server did not list the workloads' pods.
     """
-    judge.not_applicable("the stack has no workload that is not declared")
     for subject, reason in allowed.items():
         judge.note(f"{subject} is declared: {reason}")
     found = [
@@ -52,8 +63,18 @@ def containers_on_trial(
         if f"{workload.namespace}/{workload.name}" not in allowed
         for name, template in container_templates(pool.cluster, workload).items()
     ]
-    pods = pool.lease(*(PodSpec(each.namespace, template=template, purpose="twin") for each, _, template in found))
-    free = unrestricted_pods(pool, (pod.source.node for pod in pods)) if pods else {}
+    if not found:
+        judge.not_applicable("the stack has no workload that is not declared")
+        return
+    specs = [
+        PodSpec(each.namespace, template=template, labels_matter=False, purpose="twin") for each, _, template in found
+    ]
+    pods = pool.lease_each(*specs)
+    nodes = {pod.source.node for pod in pods if isinstance(pod, Pod)}
+    free = unrestricted_pods(pool, nodes) if nodes else {}
     for (workload, name, template), pod in zip(found, pods, strict=True):
         case = judge.case(f"{workload}, container {name}")
-        yield ContainerSuspect(workload, template, case, pod, free[pod.source.node])
+        if isinstance(pod, Pod):
+            yield ContainerSuspect(workload, template, case, pod, free[pod.source.node])
+        else:
+            tell_absent(case, pod)

@@ -6,6 +6,9 @@ what it is (/proc/self/status), tries to mount a file system in a mount namespac
 its root file system. EROFS alone proves a read-only root: EACCES proves only that the process is not its owner. A pod
 of ours on the same node that may do everything does the same, and must get through.
 
+A twin is made of a live pod's own spec, and of the template where that differs. It runs as the user that the container was
+started as, so an image's `USER` counts; where neither spec nor image tells, nothing is said of root.
+
 A capability that is needed is declared in `[tool.k8ssec.allow.wl-privilege]` as `"namespace/workload:NET_BIND_SERVICE"
 = "reason"`, a whole workload as `"namespace/workload" = "reason"`.
 
@@ -47,6 +50,7 @@ https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pytest_k8ssec.agent.tasks import Mount, Privileges, Task, Write
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
@@ -61,6 +65,7 @@ from pytest_k8ssec.verdict import Judge
 
 _FOLDERS = ("/", "/tmp", "/var/tmp")  # noqa: S108 - in a container
 _TASKS: tuple[Task, ...] = (Privileges(), Mount(), *map(Write, _FOLDERS))
+_UNTOLD = "nobody tells as whom its image starts it, and its spec does not either"
 _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
 
 
@@ -88,8 +93,11 @@ def _itself(suspect: ContainerSuspect, seen: Evidence, allowed: Mapping[str, str
         [name for name in names(seen.facts["effective"]) if f"{suspect.subject}:{name}" not in allowed] if known else []
     )
     what = f"use capabilities: {', '.join(held)}" if held else "use a capability"
-    suspect.case.attack("be root", seen, through=seen.facts["uid"] == 0 if known else None)
-    suspect.case.attack(what, seen, through=bool(held) if known else None)
+    # A twin whose image's user nobody told runs as root: that it has something then says nothing.
+    told = known and suspect.user_is_known
+    root = seen if suspect.user_is_known else replace(seen, detail=f"{_UNTOLD}; its twin: {seen.detail}")
+    suspect.case.attack("be root", root, through=seen.facts["uid"] == 0 if told else None)
+    suspect.case.attack(what, seen, through=bool(held) if told or (known and not held) else None)
     suspect.case.attack(
         "gain privileges by a program", seen, through=not seen.facts["no_new_privileges"] if known else None
     )

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from pytest_k8ssec.agent.tasks import Http, Tcp, Tokens, Udp
-from pytest_k8ssec.agent.vantage import AGENT, NetworkVantage, PodVantage, ask, probe
+from pytest_k8ssec.agent.vantage import AGENT, NetworkVantage, PodVantage, ask, probe, probe_all
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
@@ -185,7 +185,7 @@ def test_nothing_secret_is_in_the_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "timeout", "least"), [(1, 2.0, 4.0), (1, 30.0, 60.0), (64, 2.0, 4.0), (640, 2.0, 40.0)]
+    ("count", "timeout", "least"), [(1, 2.0, 4.0), (1, 30.0, 60.0), (64, 2.0, 4.0), (256, 2.0, 16.0)]
 )
 def test_the_deadline_leaves_each_task_its_time(count: int, timeout: float, least: float) -> None:
     """Also where tasks have to wait for one another; with some to spare, and not for ever."""
@@ -247,3 +247,70 @@ def test_a_network_is_a_nodes_or_beside_them(name: str, expected: Source) -> Non
     vantage.execute(["x"], b"in", 3)
     assert expected == vantage.source
     assert [((node, ["x"]), {"stdin": b"in", "deadline": 3})] == cluster.calls
+
+
+@dataclass
+class Asked:
+    """A place that answers whatever it is asked, and remembers what that was."""
+
+    name: str
+    execs: list[list[str]] = field(default_factory=list)
+
+    @property
+    def source(self) -> Source:
+        """Of its name."""
+        return Source("pod", self.name)
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """All open; the detail tells whom it was about."""
+        _, rest = stdin.split(b"\n", 1)
+        told = json.loads(rest[len(AGENT.read_bytes()) :].split(b"\n", 1)[1])
+        self.execs.append([each["host"] for each in told["tasks"]])
+        lines = [{"id": each["id"], "detail": each["host"], **OPEN} for each in told["tasks"]]
+        said = "".join(json.dumps(line) + "\n" for line in [*lines, {"end": told["nonce"]}])
+        return Completed(tuple(argv), 0, said.encode(), b"")
+
+
+def test_a_place_that_many_ask_is_asked_once() -> None:
+    """However many workloads' controls it stands for; what they have in common is done once, and answered to each."""
+    free, twins = Asked("free"), [Asked(f"twin-{number}") for number in range(30)]
+    asked = [
+        (place, [Tcp("10.0.0.1", 80), Tcp(f"10.0.1.{number}", 80)])
+        for number, twin in enumerate(twins)
+        for place in (twin, free)
+    ]
+    found = probe_all(asked)
+    assert [["10.0.0.1", f"10.0.1.{number}"] for number in range(30) for _ in range(2)] == [
+        [each.detail for each in answers] for answers in found
+    ]
+    assert [31] == [len(each) for each in free.execs]
+    assert {1} == {len(twin.execs) for twin in twins}
+    assert [place.source for place, _ in asked] == [answers[0].source for answers in found]
+
+
+def test_one_exec_has_no_more_than_so_many_tasks() -> None:
+    """The rest comes after it, in order."""
+    place = Asked("free")
+    found = probe(place, [Tcp(f"10.0.{number}.1", 80) for number in range(600)])
+    assert [256, 256, 88] == [len(each) for each in place.execs]
+    assert [f"10.0.{number}.1" for number in range(600)] == [each.detail for each in found]
+
+
+def test_a_pod_has_few_agents_at_a_time() -> None:
+    """Each takes memory there: with one under way and another one beside it, a third has to wait."""
+    room: list[bool] = []
+
+    class Api:
+        """Runs a command, and looks whether another one could run beside it."""
+
+        def exec(self, *_: object, **__: object) -> Completed:
+            room.append(place.room.acquire(blocking=False))
+            return Completed((), 0, b"", b"")
+
+    cluster = cast("Cluster", type("C", (), {"api": Api()}))
+    place = PodVantage(cluster, "web", "p", "probe", HERE)
+    with place.room:
+        place.execute((), b"", 1)
+    assert [False] == room
+    place.execute((), b"", 1)
+    assert [False, True] == room

@@ -95,6 +95,10 @@ class FakeApi:
         body = {"kind": "Status", "message": self.messages.get(f"{method} {path}", _RBAC_SAYS)}
         return Response(statuses.get(f"{method} {path}", self.default), body, 1.0)
 
+    def list(self, path: str, **_: str) -> list[dict[str, Any]]:
+        """Items of a path."""
+        return self.lists.get(path, [])
+
     def _grants(self, review: Any) -> bool:
         wanted = review["spec"]["resourceAttributes"]
         subresource = f"/{wanted['subresource']}" if wanted["subresource"] else ""

@@ -14,7 +14,7 @@ from pytest_k8ssec.attack.meter import BoundReached, Bounds, Meter
 from pytest_k8ssec.attack.network import network_tasks
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.radius import BlastRadius
-from pytest_k8ssec.attack.walk import Walker
+from pytest_k8ssec.attack.walk import Walker, start_of
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
@@ -207,7 +207,8 @@ OWNER = {"kind": "Deployment", "name": "shop", "controller": True}
 
 def workload(kind: str, container: str) -> Workload:
     """One of the shop's name."""
-    return Workload(kind, "web", "shop", {}, {}, {"spec": {"containers": [{"name": container}]}})
+    spec = {"automountServiceAccountToken": False, "containers": [{"name": container}]}
+    return Workload(kind, "web", "shop", {}, {"matchLabels": {"app": "shop"}}, {"spec": spec})
 
 
 def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,17 +226,17 @@ def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPat
         ("DaemonSet", ("worker", "control-plane"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
         ("DaemonSet", ("worker",), ["k8ssec-1-worker"]),
         ("Deployment", ("worker", "control-plane", "worker"), ["k8ssec-1-control-plane", "k8ssec-1-worker"]),
-        ("Deployment", ("worker",), [None]),
+        ("Deployment", ("worker",), ["k8ssec-1-worker"]),
         ("Deployment", (), [None]),
     ],
 )
 def test_twins_stand_wherever_its_pods_do(kind: str, nodes: tuple[str, ...], expected: list[str | None]) -> None:
-    """What leads out of a pod on a control plane is not seen on a worker; one node alone is the scheduler's choice."""
+    """What leads out of a pod on a control plane is not seen on a worker; the scheduler chooses for what has no pod."""
     owner = {"kind": kind, "name": "shop", "controller": True}
     pods = [
         {
             "metadata": {"name": f"shop-{number}", "namespace": "web", "ownerReferences": [owner]},
-            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{"name": "shop"}]},
             "status": {"phase": "Running"},
         }
         for number, node in enumerate(nodes)
@@ -245,6 +246,31 @@ def test_twins_stand_wherever_its_pods_do(kind: str, nodes: tuple[str, ...], exp
     walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), shops, cast("Any", None))
     specs = [spec for _, spec in walker._specs(SHOP)]
     assert expected == [(spec.template or {})["spec"].get("nodeName") for spec in specs]
+
+
+def test_containers_that_only_live_pods_have_are_walked_by_their_own_names() -> None:
+    """A mesh's, whichever pod it was seen in: the name of a place in a baseline does not change with each rollout."""
+    owner = {"kind": "Deployment", "name": "shop", "controller": True}
+    live = {
+        "metadata": {"name": "shop-x7k2p", "namespace": "web", "ownerReferences": [owner]},
+        "spec": {"nodeName": "k8ssec-1-worker", "containers": [{"name": "shop"}, {"name": "mesh"}]},
+        "status": {"phase": "Running"},
+    }
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/web/pods": [live]})))
+    walker = Walker(
+        cluster, cast("Pool", None), cluster.scene("web"), {SHOP: [workload("Deployment", "shop")]}, cast("Any", None)
+    )
+    assert ["shop", "mesh"] == [name for name, _ in walker._specs(SHOP)]
+
+
+def test_a_canary_of_ours_is_what_its_template_says() -> None:
+    """No workload of that name is on the cluster, and nobody is asked for its pods."""
+    cluster = cast("Any", FakeCluster())
+    canary = Workload("Pod", "ours", "canary", {}, {}, {"spec": {"containers": [{"name": "probe"}], "nodeName": "n"}})
+    scene = Scene(cluster, ("ours",), ours=True)
+    walker = Walker(cluster, cast("Pool", None), scene, {start_of(canary): [canary]}, cast("Any", None))
+    ((name, spec),) = walker._specs(start_of(canary))
+    assert ("probe", canary.template) == (name, spec.template)
 
 
 def test_more_endpoints_than_allowed_are_a_bound() -> None:
@@ -293,7 +319,7 @@ def test_no_twin_stands_on_a_node_that_answers_nobody() -> None:
     pods = [
         {
             "metadata": {"name": f"shop-{node}", "namespace": "web", "ownerReferences": [OWNER]},
-            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{}]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{"name": "shop"}]},
             "status": {"phase": "Running"},
         }
         for node in ("worker", "control-plane")

@@ -58,6 +58,10 @@ class Api:
         """A token."""
         return {"status": {"token": "e30.e30.e30"}}
 
+    def list(self, _path: str) -> list[dict[str, Any]]:
+        """Nothing that an offer would have to fit."""
+        return []
+
     def request(self, _method: str, path: str, *, body: Any = None, token: str | None = None, **more: Any) -> Response:
         """What is answered to either."""
         if path.endswith("selfsubjectreviews") and not more.get("headers"):
@@ -193,3 +197,9 @@ def test_a_webhook_on_the_way_to_a_kubelet_is_no_lack_of_rights(answer: Evidence
         judge.case("it"), cast("Identity", Asking(answer)), auditor, Node("a", "", control_plane=False)
     )
     assert expected is judge.verdict()[0]
+
+
+def test_a_full_quota_is_no_lack_of_rights() -> None:
+    """It is asked last, and has room again some day."""
+    full = 'pods "k8ssec-offer" is forbidden: exceeded quota: team, requested: pods=1, used: pods=24, limited: pods=24'
+    assert Verdict.BREACHED is judged(escalation, Api(message=full))[0]

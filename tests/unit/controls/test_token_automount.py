@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +11,7 @@ import pytest
 from pytest_k8ssec.agent.vantage import ask
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.controls.id.token_automount import test_id_token_automount as token_automount
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import FakeVantage
@@ -54,6 +56,8 @@ class World:
     """What the API server says to a token."""
     service_accounts: tuple[()] = ()
     created_namespaces: tuple[str, ...] = ("web",)
+    fails: ProbeError | None = None
+    """Why the twin of the sidecar does not start."""
 
     @property
     def api(self) -> World:
@@ -66,21 +70,35 @@ class World:
 
     def workloads(self) -> tuple[Workload, ...]:
         """One, of three containers."""
-        return (Workload("Deployment", "web", "shop", {}, {}, _TEMPLATE),)
+        return (Workload("Deployment", "web", "shop", {}, {"matchLabels": {"app": "shop"}}, _TEMPLATE),)
 
     def namespace(self, _purpose: str) -> str:
         """One of ours."""
         return "ours"
 
-    def lease(self, *specs: PodSpec) -> list[OnePod]:
+    def list(self, _path: str, **_: str) -> list[dict[str, Any]]:
+        """No live pods."""
+        return []
+
+    def lease(self, *specs: PodSpec) -> Sequence[OnePod]:
         """A pod for each."""
         return [OnePod(self._in(spec)) for spec in specs]
+
+    def lease_each(self, *specs: PodSpec) -> Sequence[OnePod | ProbeError]:
+        """The same, but for what does not start."""
+        return [
+            self.fails if self.fails and "volumeMounts" in _main(spec) else OnePod(self._in(spec)) for spec in specs
+        ]
 
     def _in(self, spec: PodSpec) -> dict[str, Any]:
         if spec.automount:
             return _FOUND
-        (main, *_) = spec.template["spec"]["containers"] if spec.template else ({},)
-        return self.sidecar if "volumeMounts" in main else _NONE
+        return self.sidecar if "volumeMounts" in _main(spec) else _NONE
+
+
+def _main(spec: PodSpec) -> dict[str, Any]:
+    (main, *_) = spec.template["spec"]["containers"] if spec.template else ({},)
+    return dict(main)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +122,20 @@ def test_each_container_is_searched(sidecar: dict[str, Any], status: int, expect
         "a bare pod in web",
         *(f"Deployment web/shop, container {name}" for name in ("main", "sidecar", "set-up")),
     ] == [case.name for case in judge.cases]
+
+
+@pytest.mark.parametrize("elsewhere", [Verdict.INCONCLUSIVE, Verdict.BREACHED])
+def test_a_twin_that_does_not_start_is_one_case(monkeypatch: pytest.MonkeyPatch, elsewhere: Verdict) -> None:
+    """The other containers are searched all the same; what is found there is a breach."""
+    judge, world = Judge(), World(_NONE, fails=ProbeError("pod web/t: is not running", details="FailedMount: no claim"))
+    world.created_namespaces = () if elsewhere is Verdict.INCONCLUSIVE else ("web",)
+    if elsewhere is Verdict.BREACHED:
+        monkeypatch.setattr(World, "_in", lambda *_: _FOUND)
+    token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
+    verdict, why = judge.verdict()
+    assert elsewhere is verdict
+    absent = next(case for case in judge.cases if case.name.endswith("container sidecar"))
+    assert "FailedMount: no claim" in absent.verdict()[1]
+    held = [case.name for case in judge.cases if case.verdict()[0] is Verdict.HELD]
+    assert ["main", "set-up"] == [name.rpartition(" ")[2] for name in held] or elsewhere is Verdict.BREACHED
+    assert "sidecar" in why or elsewhere is Verdict.BREACHED

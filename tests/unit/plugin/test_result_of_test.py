@@ -164,3 +164,13 @@ def test_a_test_that_was_not_set_up_has_tried_nothing(skipped: bool, expected: V
         found.judge.attacks,
         found.judge.positives,
     )
+
+
+def test_that_there_was_nothing_to_attack_is_no_reason_for_an_error() -> None:
+    """It was said before anybody had looked."""
+    early = judge()
+    early.not_applicable("the stack has no workload")
+    found = result(early, raised(ProbeError("pod web/t: is not running")))
+    assert Verdict.INCONCLUSIVE is found.verdict
+    assert "no workload" not in found.reason
+    assert "is not running" in found.reason

@@ -18,6 +18,7 @@ from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.stack import Workload
 from tests.unit.fakes import evidence
 
 LONG = 10
@@ -36,6 +37,13 @@ class Server:
     probe_image: str = "probe"
     nodes: tuple[object, ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
+    lists: dict[str, list[Body]] = field(default_factory=dict)
+    """What is in the namespace of the stack, by plural."""
+    manifests: list[Body] = field(default_factory=list)
+    """Of the pods that were created."""
+    starts: bool = True
+    ends: Body = field(default_factory=dict)
+    """The status of a pod that comes to nothing."""
 
     @property
     def api(self) -> Server:
@@ -54,19 +62,26 @@ class Server:
             raise ClusterError("quota")
         with self.lock:
             self.made.append(manifest["kind"])
+            self.manifests += [manifest] if manifest["kind"] == "Pod" else []
         return {**manifest, "metadata": {**manifest["metadata"], "uid": "u"}}
 
     def wait(self, path: str, name: str, ready: Callable[[Body | None], bool], **_: Any) -> Body:
         """A pod runs."""
         if path.endswith("/pods"):
             self.before_running()
+            if not self.starts:
+                raise ClusterError(f"pod {name}: is not running")
         found = {
             "metadata": {"uid": name},
             "spec": {"nodeName": "worker", "containers": [{"name": "probe"}]},
-            "status": {"podIP": "10.0.0.1", "containerStatuses": [{"state": {"running": {}}}]},
+            "status": {"podIP": "10.0.0.1", "containerStatuses": [{"state": {"running": {}}}], **self.ends},
         }
         assert ready(found)
         return found
+
+    def list(self, path: str, **_: Any) -> list[Body]:
+        """What is there."""
+        return self.lists.get(path.rpartition("/")[2], [])
 
     def delete(self, path: str, **_: Any) -> None:
         """Any object."""
@@ -189,8 +204,8 @@ def test_a_namespace_is_made_once_and_twins_share_an_owner() -> None:
     """Whoever asks first, and however many at once."""
     server = Server()
     pods = pool(server)
-    template: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{}]}}
-    twins = [PodSpec("web", template=template, labels={"number": str(number)}) for number in range(4)]
+    empty: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{}]}}
+    twins = [PodSpec("web", template=empty, labels={"number": str(number)}) for number in range(4)]
     pods.lease(*twins)
     assert {pods.namespace("own") for _ in range(3)} == {"k8ssec-run-own"}
     assert 1 == server.made.count("ConfigMap") == server.made.count("Namespace k8ssec-run-own")
@@ -227,3 +242,105 @@ def test_a_pod_waits_for_no_kubelet_of_a_node_that_can_not_be_entered(monkeypatc
     pods = pool(Server(nodes=(near, far)))
     pods.lease(PodSpec(pods.namespace("own")))
     assert ["TCP 10.0.0.1:8980", "TCP near:10250"] == dialled
+
+
+def template(**spec: Any) -> dict[str, Any]:
+    """A workload's, of one container."""
+    return {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "shop"}], **spec}}
+
+
+def twin(**spec: Any) -> PodSpec:
+    """A twin of such a workload."""
+    return PodSpec("web", template=template(**spec), purpose="twin")
+
+
+def test_one_that_does_not_start_is_an_error_in_its_place() -> None:
+    """The others are had; and who asks for all of them gets none."""
+    server = Server(before_running=lambda: None)
+    pods = pool(server)
+    bad = twin(hostPID=True)
+    server.starts = False
+    pods.lease_each(bad)
+    server.starts = True
+    first, second = pods.lease_each(bad, twin())
+    assert isinstance(first, ProbeError)
+    assert isinstance(second, Pod)
+    with pytest.raises(ProbeError, match="is not running"):
+        pods.lease(bad, twin())
+
+
+def test_a_start_that_failed_is_not_waited_for_again() -> None:
+    """Not by the next control either; once the cluster has changed it is tried anew. It leaves no pod behind."""
+    server = Server(starts=False)
+    pods = pool(server)
+    for _ in range(3):
+        with pytest.raises(ProbeError, match="is not running"):
+            pods.lease(twin())
+    assert ["ConfigMap", "Pod"] == server.made
+    assert [f"/api/v1/namespaces/web/pods/{server.manifests[0]['metadata']['name']}"] == server.deleted
+    server.starts = True
+    pods.refresh()
+    assert pods.lease(twin())
+
+
+def test_a_node_that_has_no_room_is_believed_at_once() -> None:
+    """Its kubelet says so: the pod has failed, and never runs."""
+    server = Server(ends={"phase": "Failed", "reason": "OutOfpods", "podIP": "", "containerStatuses": []})
+    with pytest.raises(ProbeError, match="its node does not let it run: OutOfpods"):
+        pool(server).lease(twin())
+
+
+def test_pods_in_their_node_s_network_listen_at_ports_of_their_own() -> None:
+    """Two of them may stand on one node, beside whatever listens there; any other pod has its network to itself."""
+    server = Server()
+    first, second, third = pool(server).lease(twin(hostNetwork=True), twin(hostNetwork=True, hostPID=True), twin())
+    assert 3 == len({first.port, second.port, third.port})
+    assert 8980 == third.port == third.canary.port == third.plain_http.port
+    for pod in (first, second):
+        assert 20000 <= pod.port < 30000
+        assert pod.port == pod.canary.port == pod.plain_http.port
+    ports = {manifest["spec"]["containers"][0]["command"][-1] for manifest in server.manifests}
+    assert {str(pod.port) for pod in (first, second, third)} == ports
+
+
+def test_a_twin_fits_its_namespace() -> None:
+    """Its LimitRange, and what its quota leaves; in a namespace of ours nothing is asked."""
+    small = {"spec": {"limits": [{"type": "Container", "max": {"cpu": "200m", "memory": "64Mi"}}]}}
+    server = Server(lists={"limitranges": [small]})
+    pods = pool(server)
+    pods.lease(twin(), PodSpec("web"))
+    for manifest in server.manifests:
+        assert {"cpu": "200m", "memory": str(64 * 1024**2)} == manifest["spec"]["containers"][0]["resources"]["limits"]
+    server.manifests.clear()
+    pods.lease(PodSpec(pods.namespace("own")))
+    assert "500m" == server.manifests[0]["spec"]["containers"][0]["resources"]["limits"]["cpu"]
+
+
+def test_a_twin_of_live_pods_is_made_of_what_they_are() -> None:
+    """Whoever asks for the twin of a workload gets that one."""
+    server = Server()
+    live = template(nodeName="n2")
+    made = Pool(cast("Cluster", server), "run", lambda: ("web",), template_of=lambda _: live)
+    made.twin(Workload("Deployment", "web", "shop", {}, {}, template()))
+    assert "n2" == server.manifests[0]["spec"]["nodeName"]
+
+
+@pytest.mark.parametrize("labels_matter", [True, False])
+def test_where_labels_do_not_matter_traffic_keeps_no_twin_away(labels_matter: bool) -> None:
+    """One that draws it is left out then, though policies know it; where they matter there is no twin."""
+    service = {"metadata": {"name": "db"}, "spec": {"selector": {"app": "shop"}, "publishNotReadyAddresses": True}}
+    policy = {"spec": {"podSelector": {"matchLabels": {"app": "shop"}}}}
+    server = Server(lists={"services": [service], "networkpolicies": [policy]})
+    spec = PodSpec("web", template=template(), labels_matter=labels_matter, purpose="twin")
+    (found,) = pool(server).lease_each(spec)
+    assert isinstance(found, ProbeError) is labels_matter
+    assert all("app" not in manifest["metadata"]["labels"] for manifest in server.manifests)
+
+
+def test_whether_labels_matter_makes_no_second_twin() -> None:
+    """As long as one does for both."""
+    server = Server()
+    pods = pool(server)
+    one, other = (PodSpec("web", template=template(), labels_matter=each, purpose="twin") for each in (False, True))
+    assert pods.lease(one) == pods.lease(other)
+    assert 1 == len(server.manifests)

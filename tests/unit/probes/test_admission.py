@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
@@ -14,12 +14,16 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.adm import limits, psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
 from pytest_k8ssec.controls.adm.psa import _relabel
+from pytest_k8ssec.controls.sup import registry
 from pytest_k8ssec.controls.sup.registry import _change, _foreign
-from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.pods.resources import quantity
 from pytest_k8ssec.probes.admission import admitted
-from pytest_k8ssec.stack import Resource, Stack
+from pytest_k8ssec.probes.podsecurity import CHECKS, offered_pod
+from pytest_k8ssec.stack import Resource, Stack, Workload
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import POD, evidence
 
@@ -75,6 +79,11 @@ def test_limits_are_looked_for_in_what_comes_back(resources: dict[str, dict[str,
             None,
         ),
         ("exceeded quota: team, requested: pods=1, used: pods=24", ("cpu",), None),
+        ("forbidden: maximum cpu usage per Pod is 1.  No limit is specified", ("cpu",), False),
+        ("forbidden: maximum cpu usage per Pod is 1.  No limit is specified", ("memory",), None),
+        ("forbidden: maximum memory usage per Pod is 1Gi, but limit is 2Gi", ("memory",), None),
+        ("cpu max limit to request ratio per Container is 4, but provided ratio is 40", ("cpu", "memory"), False),
+        ("cpu max limit to request ratio per Container is 4, but provided ratio is 40", ("memory",), None),
     ],
 )
 def test_a_quota_that_asks_for_the_missing_limit_is_a_bound(
@@ -93,6 +102,10 @@ class _Quota:
     @property
     def api(self) -> _Quota:
         return self
+
+    def list(self, _path: str) -> list[dict[str, Any]]:
+        """Nothing that a pod would have to fit."""
+        return []
 
     def request(self, method: str, path: str, *, body: Any, **_: Any) -> Response:
         assert (method, path) == ("POST", "/api/v1/namespaces/web/pods")
@@ -209,3 +222,99 @@ def test_another_image_for_a_running_pod_is_a_way_in() -> None:
     _change(judge.case("namespace web"), cluster, pod)
     verdict, why = judge.verdict()
     assert (Verdict.BREACHED, True) == (verdict, "give a running pod registry.invalid/python:3.13" in why)
+
+
+@dataclass
+class _Bounded:
+    """An API server whose namespaces have LimitRanges of their own, and one a full quota; it enforces ``restricted``."""
+
+    probe_image: str = "python:3.13"
+    offers: dict[str, list[Any]] = field(default_factory=dict)
+    """The resources that were offered, by namespace."""
+
+    @property
+    def api(self) -> _Bounded:
+        return self
+
+    def list(self, path: str) -> list[dict[str, Any]]:
+        """Each namespace's own."""
+        namespace, kind = path.split("/")[4:6]
+        least = {"small": {}, "large": {"memory": "256Mi"}, "full": {}}.get(namespace, {})
+        return [{"spec": {"limits": [{"type": "Container", "min": least}]}}] if kind == "limitranges" else []
+
+    def get(self, _path: str) -> dict[str, Any]:
+        """Labels."""
+        version = {f"{ENFORCE}-version": "v1.20"} if _path.endswith("large") else {}
+        return {"metadata": {"labels": {ENFORCE: "restricted", **version}}}
+
+    def request(self, _method: str, path: str, *, body: Any, **_: Any) -> Response:
+        """Pod Security first, then the LimitRange, then the quota."""
+        namespace = path.split("/")[4]
+        (container,) = body["spec"]["containers"]
+        self.offers.setdefault(namespace, []).append(container["resources"])
+        if namespace != "ours":
+            for check in CHECKS:
+                broken = offered_pod(self.probe_image, check)["spec"]
+                broken["containers"][0]["resources"] = container["resources"]
+                if broken == body["spec"]:
+                    return Response(403, {"kind": "Status", "message": f"violates PodSecurity: {check.words}"}, 1)
+        if namespace == "large" and quantity(container["resources"]["requests"]["memory"]) < 256 * 1024**2:
+            return Response(403, {"kind": "Status", "message": "minimum memory usage per Container is 256Mi"}, 1)
+        if namespace == "full":
+            return Response(
+                403, {"kind": "Status", "message": "exceeded quota: team, requested: pods=1, used: pods=24"}, 1
+            )
+        return Response(201, body, 1)
+
+
+def _psa(monkeypatch: pytest.MonkeyPatch, *namespaces: str) -> tuple[Judge, _Bounded]:
+    monkeypatch.setattr(psa, "unrestricted_namespace", lambda _: "ours")
+    monkeypatch.setattr(psa, "_relabel", lambda *_: None)
+    judge, world = Judge(), _Bounded()
+    stack = _stack(*(Resource("urn", "kubernetes:core/v1:Namespace", name) for name in namespaces))
+    psa.test_adm_psa(judge, cast("Cluster", world), stack, cast("Pool", None))
+    return judge, world
+
+
+def test_offers_fit_each_namespace_s_own_limit_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a full quota, which is asked last, has let them in as far as Pod Security goes."""
+    judge, world = _psa(monkeypatch, "small", "large", "full")
+    assert Verdict.HELD is judge.verdict()[0], judge.verdict()[1]
+    assert {"16Mi"} == {each["requests"]["memory"] for each in world.offers["small"]}
+    assert {256 * 1024**2} == {quantity(each["requests"]["memory"]) for each in world.offers["large"]}
+
+
+def test_a_pinned_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be why a compliant pod is refused."""
+    judge, _ = _psa(monkeypatch, "small", "large")
+    named = [each.what for each in judge.positives if each.what.startswith("a compliant pod")]
+    assert [
+        "a compliant pod is let in",
+        f"a compliant pod is let in (the namespace pins {ENFORCE}-version: v1.20)",
+    ] == named
+
+
+def test_where_no_twin_may_stand_a_registry_rule_is_one_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other namespaces are judged; and what the offers showed of this one stays."""
+    refused = 'ValidatingAdmissionPolicy "x" denied request'
+
+    def offered(_cluster: object, _path: str, manifest: Any, **_: Any) -> tuple[Evidence, Any]:
+        spec = manifest["spec"]
+        own = all(each["image"] == "python:3.13" for each in (*spec["containers"], *spec.get("initContainers", ())))
+        return evidence(Outcome.HTTP, status=201 if own else 403, detail="" if own else refused), {}
+
+    def twin(workload: Workload) -> Pod:
+        if workload.namespace == "web":
+            raise ProbeError("pod web/t: is not running")
+        return cast("Pod", None)
+
+    monkeypatch.setattr(registry, "offered", offered)
+    monkeypatch.setattr(registry, "_change", lambda *_: None)
+    monkeypatch.setattr(registry, "room_in", lambda *_: {})
+    names = ("web", "shop")
+    workloads = tuple(Workload("Deployment", name, "x", {}, {}, {}) for name in names)
+    stack = type("S", (), {"deployed": True, "pod_namespaces": names, "workloads": lambda _: workloads})()
+    judge = Judge()
+    registry.test_sup_registry(judge, cast("Cluster", _Bounded()), cast("Stack", stack), twin, {})
+    assert [Verdict.INCONCLUSIVE, Verdict.HELD] == [case.verdict()[0] for case in judge.cases]
+    assert "is not running" in judge.verdict()[1]

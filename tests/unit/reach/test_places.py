@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
@@ -325,6 +325,11 @@ def test_controls_attack_no_stack_whose_ports_are_unknown() -> None:
     for one in (PENDING, CRASHED):
         with pytest.raises(ProbeError, match="so nobody knows what it would listen on"):
             targets(Lab(pods=(*PODS, one)).as_cluster(), cast("Stack", Declared()))
+    told: list[str] = []
+    late = Lab(pods=(*PODS, one)).as_cluster()
+    rest = targets(late, cast("Stack", Declared()), lambda workload, error: told.append(f"{workload}: {error}"))
+    assert 1 == len(told)
+    assert rest, "the others have ports all the same"
     assert 5 == len(targets(Lab(pods=(*PODS, UNREADY)).as_cluster(), cast("Stack", Declared())))
 
 
@@ -464,9 +469,13 @@ exit 0
 """
 
 
-def looked(place: Path, script: str, *uids: str, **environment: str) -> subprocess.CompletedProcess[str]:
+USUAL = {"grep": "#!/bin/sh\nprintf '/proc/%s/cgroup\\n' 100 12\n", "nsenter": NSENTER, "ss": SS}
+
+
+def looked(
+    place: Path, script: str, *uids: str, tools: Mapping[str, str] = USUAL, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """What a script tells where these tools are found first."""
-    tools = {"grep": "#!/bin/sh\nprintf '/proc/%s/cgroup\\n' 100 12\n", "nsenter": NSENTER, "ss": SS}
     for name, text in tools.items():
         (place / name).write_text(text)
         (place / name).chmod(0o755)
@@ -480,6 +489,49 @@ def test_a_process_that_ended_meanwhile_is_passed_over(tmp_path: Path) -> None:
     done = looked(tmp_path, module._SOCKETS, "u1")
     assert (0, "u1 -\nu1 t *:8080\n") == (done.returncode, done.stdout)
     assert "/proc/12/" in done.stderr
+
+
+OWN = {
+    "grep": """#!/bin/sh
+case "$1" in -lE) [ "$2" = "pod(nobody|nobody)" ] || printf '/proc/%s/cgroup\\n' 100 12;; *) exec /usr/bin/grep "$@";; esac
+""",
+    "ss": """#!/bin/sh
+[ -n "$SS_FAILS" ] && [ "$3" = "$SS_FAILS" ] && { echo "ss: no" >&2; exit 1; }
+[ "$3" = -t ] && cat <<END
+LISTEN 0 5 *:9100 *:* users:(("exporter",pid=12,fd=3))
+LISTEN 0 5 *:10250 *:* users:(("kubelet",pid=1,fd=3))
+LISTEN 0 5 *:8980 *:* users:(("python3",pid=121,fd=3))
+LISTEN 0 5 *:9101 *:* users:(("sh",pid=7,fd=3),("exporter",pid=100,fd=4))
+END
+exit 0
+""",
+}
+
+
+def test_a_pod_in_its_node_s_network_answers_for_its_own_processes(tmp_path: Path) -> None:
+    """Not for the kubelet, and not for a listener of ours; what could not be looked at is missing."""
+    script = module._OWN_SOCKETS
+    done = looked(tmp_path, script, "u1", "nobody", tools=OWN)
+    assert "u1 -\nu1 t *:9100\nu1 t *:9101\n" == done.stdout
+    for kind in ("-t", "-u", "-S"):
+        assert "" == looked(tmp_path, script, "u1", tools=OWN, SS_FAILS=kind).stdout
+
+
+def test_each_pod_is_looked_at_as_its_network_is() -> None:
+    """One script for those that share their node's, one for the others."""
+    asked: dict[str, list[str]] = {}
+
+    class Entered(Lab):
+        """A lab whose nodes tell nothing but that they looked."""
+
+        def on_node(self, _node: Node, argv: Sequence[str], **_: Any) -> Completed:
+            asked[argv[2]] = [*argv[4:]]
+            return Completed(tuple(argv), 0, "".join(f"{uid} -\n" for uid in argv[4:]).encode(), b"")
+
+    own, host = pod("own", "web", "10.244.1.3"), pod("host", "web", "172.18.0.3")
+    host["spec"]["hostNetwork"] = True
+    listening_ports(Entered().as_cluster(), [own, host])
+    assert {module._SOCKETS: [own["metadata"]["uid"]], module._OWN_SOCKETS: [host["metadata"]["uid"]]} == asked
 
 
 @pytest.mark.parametrize("kind", ["-t", "-u", "-S"])

@@ -46,7 +46,9 @@ def beacon(works: Callable[[str], str]) -> Callable[[str], Pod]:
         vantage = Played(f"beacon on {node}", lambda dial, _: works(dial))
         address = {"a": "10.244.1.9", "b": "10.244.2.9"}[node]
         vantage.__dict__["address"] = address
-        return cast("Pod", type("Beacon", (), {"vantage": cast("PodVantage", vantage), "address": address}))
+        return cast(
+            "Pod", type("Beacon", (), {"vantage": cast("PodVantage", vantage), "address": address, "port": 8980})
+        )
 
     return on
 

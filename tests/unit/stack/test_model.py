@@ -10,10 +10,14 @@ from typing import Any, cast
 import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi, Response
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.stack import API_CLIENT, Resource, Secret, Stack
+from pytest_k8ssec.stack.existing import find_existing
+from pytest_k8ssec.stack.gone_jobs import tell_gone
 from pytest_k8ssec.stack.helm_releases import tell_unseen
+from pytest_k8ssec.stack.source import StackSource
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
@@ -169,6 +173,50 @@ def test_a_workload_that_is_gone_is_an_error() -> None:
     """Nothing is concluded about a workload that the cluster does not have."""
     with pytest.raises(StackError, match=r"Deployment web/shop is not on the cluster \(HTTP 404\)"):
         _stack(_resource("kubernetes:apps/v1:Deployment", "shop", "web")).workloads()
+
+
+def test_a_job_that_is_gone_is_noted_and_the_rest_is_judged() -> None:
+    """It has ended, and removed itself or been removed; a Job that is there is a workload, ended or not."""
+    template: dict[str, Any] = {"spec": {"containers": []}}
+    api = _Api(
+        {
+            "batch/v1/Job/web/kept": {"spec": {"template": template}},
+            "apps/v1/Deployment/web/shop": {"spec": {"template": template}},
+        }
+    )
+    stack = _stack(
+        _resource("kubernetes:batch/v1:Job", "gone", "web"),
+        _resource("kubernetes:batch/v1:Job", "kept", "web"),
+        _resource("kubernetes:apps/v1:Deployment", "shop", "web"),
+        api=api,
+    )
+    assert ["kept", "shop"] == [each.name for each in stack.workloads()]
+    judge = Judge()
+    tell_gone(judge, stack)
+    assert ("Job web/gone is not judged: it has ended, and is gone from the cluster",) == judge.notes
+    assert Verdict.INCONCLUSIVE is judge.verdict()[0], "a note is no verdict"
+
+
+def test_a_job_that_can_not_be_read_is_an_error() -> None:
+    """It may be there."""
+
+    class Refusing(_Api):
+        def request(self, method: str, path: str) -> Response:
+            return Response(503, {}, 1)
+
+    with pytest.raises(StackError, match=r"Job web/clean is not on the cluster \(HTTP 503\)"):
+        _stack(_resource("kubernetes:batch/v1:Job", "clean", "web"), api=Refusing()).workloads()
+
+
+def test_a_stack_that_was_only_read_may_have_a_job_that_is_gone() -> None:
+    """Any other object that is not there means that this is the wrong cluster."""
+    cluster = cast("Cluster", type("C", (), {"api": _Api(), "name": "theirs"}))
+    job = _resource("kubernetes:batch/v1:Job", "gone", "web")
+    assert (job,) == find_existing([job], cluster, cast("StackSource", "infra"))
+    with pytest.raises(StackError, match="is not on cluster theirs"):
+        find_existing(
+            [_resource("kubernetes:apps/v1:Deployment", "shop", "web")], cluster, cast("StackSource", "infra")
+        )
 
 
 def test_a_workload_s_repr_holds_no_template() -> None:

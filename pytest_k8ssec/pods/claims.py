@@ -1,0 +1,57 @@
+"""Volumes of a twin: those of its workload, but for the claims that only one pod, or one node, may use at a time.
+
+Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-modes
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_k8ssec.clusters.api import Body, KubeApi
+
+_SHARED = {"ReadWriteMany", "ReadOnlyMany"}
+_OF_A_NODE = ("hostPath", "local")
+_PROVISIONED = "pv.kubernetes.io/provisioned-by"
+
+
+def without_lone_claims(api: KubeApi, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A pod's spec with an empty volume for each claim that this pod can't share, and for each that is made for one pod.
+
+    A claim whose volume is a folder of the node that somebody chose stays in every case: a twin without it would miss what
+    matters, so none is better.
+
+    Raises:
+        ClusterError: the API server did not answer as it should.
+    """
+    volumes = [_shared(api, namespace, volume, bool(body.get("nodeName"))) for volume in body.get("volumes") or ()]
+    return {**body, "volumes": volumes} if volumes else body
+
+
+def _shared(api: KubeApi, namespace: str, volume: Body, placed: bool) -> Body:  # noqa: FBT001 - of a pod's place
+    empty = {"name": volume["name"], "emptyDir": {}}
+    if "ephemeral" in volume:
+        return empty
+    name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+    if not name:
+        return volume
+    answer = api.request("GET", f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
+    if answer.status == 404:
+        return empty
+    claim = answer.body
+    if answer.status != 200:
+        return volume
+    modes = set(claim["spec"].get("accessModes") or ())
+    bound = (claim.get("status") or {}).get("phase") == "Bound"
+    # One that is not bound yet would be bound by a twin, to wherever that stands.
+    fits = bound and bool(modes & _SHARED or ("ReadWriteOncePod" not in modes and placed))
+    return volume if fits or _chosen_folder(api, claim) else empty
+
+
+def _chosen_folder(api: KubeApi, claim: Body) -> bool:
+    """Whether its volume is a folder of a node, and not one that a provisioner made for it."""
+    name = claim["spec"].get("volumeName")
+    if not name:
+        return False
+    volume = api.request("GET", f"/api/v1/persistentvolumes/{name}").body
+    made = _PROVISIONED in (volume.get("metadata", {}).get("annotations") or {})
+    return not made and any(kind in volume.get("spec", {}) for kind in _OF_A_NODE)
