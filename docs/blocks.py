@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from bench.corpus.expected import corpus
 from docs import layers
 from docs.report_fields import ATTEMPT, REACHABILITY, RESULT, TABLE, fields
 from pytest_k8ssec.catalogue.control import Severity
@@ -154,6 +155,14 @@ def _sample_control() -> Iterator[str]:
     yield "````"
 
 
+def _corpus() -> Iterator[str]:
+    """Stack to its mistake and its oddity."""
+    yield "| stack | planted | unusual, and right |"
+    yield "|---|---|---|"
+    for entry in corpus():
+        yield f"| [{entry.name}](../../stacks/corpus/{entry.name}) | {_cell(entry.planted)} | {_cell(entry.oddity)} |"
+
+
 def _cell(text: str) -> str:
     """Text for a cell of a table."""
     return text.replace("|", "\\|")
@@ -171,5 +180,6 @@ BLOCKS: Mapping[str, Callable[[], Iterator[str]]] = {
     "table-fields": lambda: fields(TABLE),
     "reachability-fields": lambda: fields(REACHABILITY),
     "sample-control": _sample_control,
+    "corpus": _corpus,
 }
 """Name of a block to what makes its lines."""

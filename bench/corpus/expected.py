@@ -105,4 +105,4 @@ def _only(said: Any, file: Path, control: str = "", *, needed: set[str], further
 
 def _wrong(file: Path, control: str, what: str) -> SettingsError:
     where = f"{file.parent.name}/{file.name}{f', {control}' if control else ''}"
-    return SettingsError(f"{where}: {what}", fix="see docs/reference/corpus.md for what stands in it")
+    return SettingsError(f"{where}: {what}", fix="see docs/explanation/corpus.md for what stands in it")
