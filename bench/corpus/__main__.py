@@ -1,13 +1,14 @@
 """The command line: ``python -m bench.corpus``.
 
-Judges each stack of ``stacks/corpus`` on a cluster of its own, one after the other, and tells each difference to what is right
-for it in a line. It can be interrupted: a stack that has a report of the same sources is not run again.
+Judges each stack of ``stacks/corpus`` on a cluster of its own, one after the other, and tells each difference to what
+is right for it in a line. It can be interrupted: a stack that has a report of the same sources is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -25,7 +26,7 @@ _VERDICTS = "verdicts.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Judge what was asked for. Returns 1 where anything differs from what is right, 2 where an expectation can't be read."""
+    """Judge what was asked for. Returns 1 where anything is not right, 2 where an expectation can't be read."""
     try:
         entries = {entry.name: entry for entry in corpus()}
     except K8ssecError as error:
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only", nargs="+", choices=entries, default=[*entries], metavar="STACK", help="these (default: all)"
     )
     arguments = parser.parse_args(argv)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background: a run would ignore it too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     found: list[Row] = []
     for name in dict.fromkeys(arguments.only):
         started = time.monotonic()

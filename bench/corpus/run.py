@@ -1,4 +1,4 @@
-"""Runs the controls on one stack of the corpus, on a cluster of its own; a report of the same sources is not made again."""
+"""Runs the controls on one stack of the corpus, on a cluster of its own; a report of the same sources is kept."""
 
 from __future__ import annotations
 
