@@ -120,7 +120,7 @@ def _until_verdict(*options: str) -> float:
         command, cwd=REPOSITORY, env=_environ(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as run:
         for line in run.stdout or ():
-            if _CONTROL in line and "PASSED" in line and seconds is None:
+            if _CONTROL in line and "HELD" in line and seconds is None:
                 seconds = time.monotonic() - started
         if run.wait(_DEADLINE) or seconds is None:
             raise OSError(f"{' '.join(command)}: no verdict, or a failure")

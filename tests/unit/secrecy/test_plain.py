@@ -144,6 +144,7 @@ def test_nothing_else_prints() -> None:
     own = {
         "cli/say.py",
         "stack/child.py",
+        "stack/node_host.py",
         "agent/remote/agent.py",
         "agent/remote/pod_listener.py",
         "agent/remote/sweeper.py",
