@@ -16,11 +16,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from pulumi import automation as auto
 from pulumi.automation import events
+from pulumi.automation._stack import StackInitMode
 
 from pytest_k8ssec.machine.end_session import end_session
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
@@ -37,7 +39,7 @@ from pytest_k8ssec.stack.messages import (
     Message,
     encode,
 )
-from pytest_k8ssec.stack.state import readable_properties
+from pytest_k8ssec.stack.state import NotPlain, plain_outputs, readable_properties
 from pytest_k8ssec.stack.types import RELEASE
 
 Send = Callable[[Message], None]
@@ -106,25 +108,38 @@ def _words(error: Exception) -> str:
     return said.strip()
 
 
+class _Stack(auto.Stack):
+    """A stack that asks nothing after an update: each question starts the command line anew, and its state tells all."""
+
+    def outputs(self) -> auto.OutputMap:
+        """None: see :func:`_outputs`."""
+        return {}
+
+    def info(self, show_secrets: bool = True) -> auto.UpdateSummary:  # noqa: ARG002, FBT001, FBT002 - as it is there
+        """What nobody reads."""
+        return auto.UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
+
+
 class _Stacks:
     """The stack and the program of the jobs, made for the first of them."""
 
     def __init__(self) -> None:
-        self._made: auto.Stack | None = None
+        self._made: _Stack | None = None
         self.program = InlineProgram()
 
-    def get(self, job: Job) -> auto.Stack:
+    def get(self, job: Job) -> _Stack:
         """The stack, ready to be run where the job says."""
         if self._made is None:
+            pulumi = auto.PulumiCommand()  # it asks for its version, so there is one for all
+            ours = auto.LocalWorkspace(work_dir=job.workspace, secrets_provider="passphrase", pulumi_command=pulumi)
             # Another worker of the same run may have made it: then it is found as it was left.
-            made = auto.Stack.create_or_select(
-                job.stack, auto.LocalWorkspace(work_dir=job.workspace, secrets_provider="passphrase")
-            )
+            made = _Stack(job.stack, ours, StackInitMode.CREATE_OR_SELECT)
             for key, value in job.secrets.items():
                 _set_secret(job, key, value)
             if not job.program:
                 # The state lives in the backend, so a stack made in our directory can be run in the user's.
-                made = auto.Stack.select(job.stack, auto.LocalWorkspace(work_dir=job.directory))
+                theirs = auto.LocalWorkspace(work_dir=job.directory, pulumi_command=pulumi)
+                made = _Stack(job.stack, theirs, StackInitMode.SELECT)
             self._made = made
         return self._made
 
@@ -139,11 +154,22 @@ def _run(job: Job, stacks: _Stacks, send: Send) -> Finished:
     if job.operation == "preview":
         stack.preview(**options)
         return Finished()
-    done = stack.up(show_secrets=False, **options)
-    outputs = {name: output.value for name, output in done.outputs.items()}
+    stack.up(show_secrets=False, **options)
     exported: Any = stack.export_stack().deployment
     resources = exported["resources"]
-    return Finished(outputs, [_reduced(one) for one in resources], [asdict(one) for one in _exposed(job, resources)])
+    return Finished(
+        _outputs(stack, resources),
+        [_reduced(one) for one in resources],
+        [asdict(one) for one in _exposed(job, resources)],
+    )
+
+
+def _outputs(stack: auto.Stack, resources: list[dict[str, Any]]) -> dict[str, Any]:
+    """The stack's outputs, in plain."""
+    try:
+        return plain_outputs(resources)
+    except NotPlain:
+        return {name: output.value for name, output in auto.Stack.outputs(stack).items()}
 
 
 def _exposed(job: Job, resources: list[dict[str, Any]]) -> Iterator[Leak]:

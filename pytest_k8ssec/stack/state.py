@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -79,6 +80,32 @@ def stack_outputs(
     """
     marked: Mapping[str, Any] = next((one["outputs"] for one in state if one["type"] == STACK), {})
     return {name: _wrapped(value, marked.get(name), hide) for name, value in values.items()}
+
+
+class NotPlain(Exception):
+    """A value is neither JSON nor a secret: an asset, or a reference to a resource."""
+
+
+def plain_outputs(state: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The stack's outputs in plain, of a state that was exported with its secrets.
+
+    Raises:
+        NotPlain: only Pulumi itself knows how to tell one of them.
+    """
+    found: Mapping[str, Any] = next((one.get("outputs") or {} for one in state if one["type"] == STACK), {})
+    return {name: _in_plain(value) for name, value in found.items()}
+
+
+def _in_plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_plain(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if _SIGNATURE not in value:
+        return {key: _in_plain(one) for key, one in value.items()}
+    if value[_SIGNATURE] != _IS_SECRET or "plaintext" not in value:
+        raise NotPlain
+    return _in_plain(json.loads(value["plaintext"]))
 
 
 def readable_properties(properties: Any) -> Any:

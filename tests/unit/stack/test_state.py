@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pytest_k8ssec.secrecy.redact import MARK, Redactor
 from pytest_k8ssec.stack.messages import Diagnostic, EngineStep, Failed, Finished, Message, decode, encode
 from pytest_k8ssec.stack.model import Secret
-from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
+from pytest_k8ssec.stack.state import NotPlain, declared_resources, deployed_resources, plain_outputs, stack_outputs
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = {_SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
@@ -78,6 +79,31 @@ def test_secret_outputs_are_wrapped_at_any_depth() -> None:
     assert outputs["b"]["c"][0] == "plain"
     assert outputs["b"]["c"][1].reveal() == "hush"
     assert "hush" not in repr(outputs)
+
+
+@pytest.mark.parametrize("value", ["hush", 7, None, ["a", 1], {"b": {"c": True}}])
+def test_outputs_are_told_by_an_exported_state(value: Any) -> None:
+    """As the program exported them, also where they, or parts of them, are secret."""
+    told = {_SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps(value)}
+    state = [
+        _state("kubernetes:core/v1:Pod", "a", outputs={"x": 1}),
+        _state(_STACK, "s", outputs={"a": told, "b": [told], "c": value}),
+    ]
+    assert {"a": value, "b": [value], "c": value} == plain_outputs(state)
+
+
+def test_a_stack_without_outputs_has_none() -> None:
+    """Its state says nothing of them, then."""
+    assert {} == plain_outputs([_state(_STACK, "shop-dev")])
+
+
+@pytest.mark.parametrize("signature", ["c44067f5952c0a294b673a41bacd8c17", "5cf8f73096256a8f31e491e813e4eb8e"])
+def test_what_only_pulumi_can_tell_is_asked(signature: str) -> None:
+    """An asset, and a reference to a resource; and a secret that was not opened."""
+    with pytest.raises(NotPlain):
+        plain_outputs([_state(_STACK, "shop-dev", outputs={"a": [{_SIGNATURE: signature}]})])
+    with pytest.raises(NotPlain):
+        plain_outputs([_state(_STACK, "shop-dev", outputs={"a": _SECRET})])
 
 
 def test_known_secrets_are_taken_out_of_plain_outputs() -> None:
