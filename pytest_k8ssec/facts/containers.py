@@ -21,15 +21,19 @@ OF_POD = " of pod "
 """What stands between a container's name and its pod's."""
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where the admission plugin mounts it
 _KINDS = ("containers", "initContainers", "ephemeralContainers")
+_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _OF_A_POD = (
     "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "securityContext", "runtimeClassName",
 )  # fmt: skip
+_HASHES = ("pod-template-hash", "controller-revision-hash", "pod-template-generation")
 _ADDED_LABELS = (
-    "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "job-name",
+    *_HASHES, "controller-uid", "job-name",
     "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name", "batch.kubernetes.io/job-completion-index",
 )  # fmt: skip
 """What controllers add to each pod. Source: https://kubernetes.io/docs/reference/labels-annotations-taints/"""
+_GENERATED = "kube-api-access-"
+"""How the volume's name begins that the admission plugin adds."""
 
 
 def container_templates(
@@ -48,15 +52,14 @@ def container_templates(
         ClusterError: the API server did not answer as it should.
     """
     pods = pods_of(cluster, workload)
-    live = [pod for pod in pods if not is_over(pod) and (not nodes or pod["spec"].get("nodeName") in nodes)]
+    live = [pod for pod in pods if not _is_empty(pod) and (not nodes or pod["spec"].get("nodeName") in nodes)]
     live.sort(key=lambda pod: str(pod["spec"].get("nodeName", "")) if nodes else "")
     users = users_of(cluster, pods)
     accounts = _Accounts(cluster, workload.namespace)
     found: dict[str, Mapping[str, Any]] = {}
     likes: dict[str, str] = {}
     for name, template in by_container(workload.template).items():
-        user = next((user for (_, one), user in users.items() if one == name), None)
-        found[name] = _with_user(template, user)
+        found[name] = _with_user(template, _user_of_the_next(template, pods, users))
         likes[name] = _like(template, template["spec"]["containers"][0], None, accounts)
     known: set[tuple[str, str, str, ContainerUser | None]] = set()
     for pod in live:
@@ -87,7 +90,11 @@ def pod_templates(cluster: Cluster, workload: Workload) -> dict[str, Mapping[str
     seen = set()
     for pod in pods:
         spec = pod["spec"]
-        key = (repr(_labels(pod)), spec.get("serviceAccountName", "default"), bool(spec.get("hostNetwork")))
+        key = (
+            repr(_labels(pod, without=_ADDED_LABELS)),
+            spec.get("serviceAccountName", "default"),
+            bool(spec.get("hostNetwork")),
+        )
         if key in seen:
             continue
         seen.add(key)
@@ -113,9 +120,32 @@ def _of_pod(pod: Body, container: Body, user: ContainerUser | None) -> Mapping[s
     return _with_user({"metadata": {"labels": _labels(pod)}, "spec": spec}, user)
 
 
-def _labels(pod: Body) -> dict[str, str]:
+def _is_empty(pod: Body) -> bool:
+    """Whether nothing of a pod runs any more, nor will: one that is being removed counts until its last container ends."""
+    status = pod.get("status", {})
+    if status.get("phase") in ("Succeeded", "Failed"):
+        return True
+    states = [each.get("state", {}) for kind in _STATUSES for each in status.get(kind) or ()]
+    return bool(pod["metadata"].get("deletionTimestamp")) and not any("running" in state for state in states)
+
+
+def _user_of_the_next(
+    template: Mapping[str, Any], pods: Collection[Body], users: Mapping[tuple[str, str], ContainerUser]
+) -> ContainerUser | None:
+    """As whom a template's main container will start: as the newest one of its name and image did. None where there is none."""
+    main = template["spec"]["containers"][0]
+    for pod in sorted(pods, key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True):
+        for container in _all(pod["spec"]):
+            user = users.get((pod["metadata"].get("uid", ""), container["name"]))
+            if user and (container["name"], container.get("image")) == (main["name"], main.get("image")):
+                return user
+    return None
+
+
+def _labels(pod: Body, *, without: Collection[str] = _HASHES) -> dict[str, str]:
+    """A pod's labels: policies may select by those that its controller added, too, but for what no one can foresee."""
     labels = pod["metadata"].get("labels") or {}
-    return {key: value for key, value in sorted(labels.items()) if key not in _ADDED_LABELS}
+    return {key: value for key, value in sorted(labels.items()) if key not in without}
 
 
 def _resolved(container: Body, pod: Body) -> Body:
@@ -175,14 +205,15 @@ def _like(pod: Mapping[str, Any], container: Mapping[str, Any], live: Workload |
     spec = pod["spec"]
     volumes = {each["name"]: _volume(each) for each in spec.get("volumes") or ()}
     mounts = container.get("volumeMounts") or ()
-    token = any(each["mountPath"].rstrip("/") == _TOKEN for each in mounts)
-    if live is None and not token:
+    at_token = next((each for each in mounts if each["mountPath"].rstrip("/") == _TOKEN), None)
+    token = bool(at_token and at_token["name"].startswith(_GENERATED))
+    if live is None and at_token is None:
         said, account = spec.get("automountServiceAccountToken"), spec.get("serviceAccountName") or "default"
         token = said if said is not None else accounts.mount(account)
     mounted = [
         {**each, "name": volumes.get(each["name"], "claim"), "recursiveReadOnly": each.get("recursiveReadOnly")}
         for each in mounts
-        if each["mountPath"].rstrip("/") != _TOKEN
+        if not (token and each is at_token)  # what the admission plugin mounts; anything else there is told as it is
     ]
     devices = [each["devicePath"] for each in container.get("volumeDevices") or ()]
     return repr((
@@ -192,7 +223,16 @@ def _like(pod: Mapping[str, Any], container: Mapping[str, Any], live: Workload |
         sorted(map(repr, (sorted(each.items(), key=repr) for each in mounted))),
         devices,
         token,
+        _secret_variables(container),
+        None if user_in_spec(spec, container) else container.get("image"),  # the image says as whom it starts
     ))  # fmt: skip
+
+
+def _secret_variables(container: Mapping[str, Any]) -> list[str]:
+    """Names of the Secrets that its variables are of."""
+    single = ((each.get("valueFrom") or {}).get("secretKeyRef") for each in container.get("env") or ())
+    whole = (each.get("secretRef") for each in container.get("envFrom") or ())
+    return sorted({str(ref.get("name", "")) for ref in (*single, *whole) if ref})
 
 
 def _volume(volume: Mapping[str, Any]) -> str:

@@ -158,7 +158,23 @@ def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
     if not workload.selector:
         return [cluster.api.get(f"{path}/{workload.name}")]
     # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
-    return [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
+    found = [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
+    return [pod for pod in found if _belongs(cluster, pod, workload)]
+
+
+def _belongs(cluster: Cluster, pod: Body, workload: Workload) -> bool:
+    """Whether a pod that a workload's selector fits is its own: selectors may overlap, what counts is who controls it."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    owner = next((each for each in owners if each.get("controller")), None)
+    if owner is None:
+        return True
+    if workload.kind == "Deployment" and owner["kind"] == "ReplicaSet":
+        if owner["name"].rpartition("-")[0] == workload.name:
+            return True
+        path = f"/apis/apps/v1/namespaces/{workload.namespace}/replicasets/{owner['name']}"
+        above = cluster.api.request("GET", path).body.get("metadata", {}).get("ownerReferences") or ()
+        return not above or any((each["kind"], each["name"]) == ("Deployment", workload.name) for each in above)
+    return (owner["kind"], owner["name"]) == (workload.kind, workload.name)
 
 
 def is_over(pod: Body) -> bool:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar, cast
 
@@ -270,10 +271,12 @@ class Pool:
         name, nonce, port = self._start(spec)
         try:
             return self._running(spec, name, nonce, port)
-        except ProbeError as error:
-            self._failed[spec.key()] = error
+        except BaseException as error:
+            if isinstance(error, ProbeError):
+                self._failed[spec.key()] = error
             # It would take room, and might start when nobody knows of it any more.
-            self._cluster.api.delete(f"/api/v1/namespaces/{spec.namespace}/pods/{name}", grace=0)
+            with suppress(ClusterError):
+                self._cluster.api.delete(f"/api/v1/namespaces/{spec.namespace}/pods/{name}", grace=0)
             raise
 
     def _start(self, spec: PodSpec) -> tuple[str, str, int]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _HERE = Source("client", "this process")
 _OK: Final = 200
+_GONE: Final = 404
 _GZIP: Final = b"\x1f\x8b"
 _UNPACKED: Final = 64 << 20
 """Bytes that a record may have: etcd takes 1 MiB of it, packed."""
@@ -47,8 +48,15 @@ def with_release_objects(resources: Iterable[Resource], api: KubeApi) -> tuple[R
         record = _record(one, api)
         name = str(record.get("name") or one.name)
         found.append(replace(one, name=name))
-        found += _objects(one, record, api)
+        try:
+            found += list(_objects(one, record, api))
+        except _Unreadable:
+            continue  # some of its objects would be missed, and nobody would know
     return tuple(found)
+
+
+class _Unreadable(Exception):
+    """Something in Helm's record, or on the cluster, could not be read."""
 
 
 def tell_unseen(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> None:
@@ -110,33 +118,46 @@ def _objects(release: Resource, record: Mapping[str, Any], api: KubeApi) -> Iter
     hooks = [str(hook.get("manifest") or "") for hook in record.get("hooks") or []]
     for text, is_kept in ((str(record.get("manifest") or ""), True), *((hook, False) for hook in hooks)):
         for manifest in _manifests(text):
-            if (made := _resource(release, record, manifest, api)) and (is_kept or _is_there(made, manifest, api)):
+            made = _resource(release, record, manifest, api)
+            if is_kept or _is_there(made, manifest, api):
                 yield made
 
 
 def _manifests(text: str) -> Iterator[Mapping[str, Any]]:
     try:
         documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError:
-        return
+    except (yaml.YAMLError, ValueError) as error:  # Helm's parser takes some that this one does not
+        raise _Unreadable from error
     for one in documents:
-        if isinstance(one, Mapping) and one.get("kind") and one.get("apiVersion"):
-            if str(one["kind"]).endswith("List") and isinstance(one.get("items"), list):
-                yield from (item for item in one["items"] if isinstance(item, Mapping) and item.get("kind"))
-            else:
-                yield one
+        if one:
+            yield from _single(one)
 
 
-def _resource(
-    release: Resource, record: Mapping[str, Any], manifest: Mapping[str, Any], api: KubeApi
-) -> Resource | None:
+def _single(manifest: Any) -> Iterator[Mapping[str, Any]]:
+    """The manifest, or those in a list; items of a typed list need not say their kind."""
+    if not (isinstance(manifest, Mapping) and manifest.get("kind") and manifest.get("apiVersion")):
+        raise _Unreadable
+    kind, items = str(manifest["kind"]), manifest.get("items")
+    if not (kind.endswith("List") and isinstance(items, list)):
+        yield manifest
+        return
+    of_list = {"kind": kind.removesuffix("List"), "apiVersion": manifest["apiVersion"]}
+    for item in items:
+        if not isinstance(item, Mapping):
+            raise _Unreadable
+        yield from _single({**of_list, **item})
+
+
+def _resource(release: Resource, record: Mapping[str, Any], manifest: Mapping[str, Any], api: KubeApi) -> Resource:
     metadata = manifest.get("metadata") or {}
+    if not metadata.get("name"):
+        raise _Unreadable
     version, kind, name = str(manifest["apiVersion"]), str(manifest["kind"]), str(metadata.get("name") or "")
     namespace = str(metadata.get("namespace") or record.get("namespace") or release.namespace or "default")
     try:
         is_placed = "/namespaces/" in api.path(version, kind, namespace, name)
-    except ClusterError:
-        return None  # a kind that the server does not know has no objects
+    except ClusterError as error:  # what was made may live on, under another version of its kind
+        raise _Unreadable from error
     return Resource(
         urn=release.urn,
         type=type_of(version, kind),
@@ -148,4 +169,7 @@ def _resource(
 
 def _is_there(made: Resource, manifest: Mapping[str, Any], api: KubeApi) -> bool:
     path = api.path(str(manifest["apiVersion"]), made.kind, made.namespace, made.name)
-    return api.request("GET", path).status == _OK
+    status = api.request("GET", path).status
+    if status not in (_OK, _GONE):
+        raise _Unreadable
+    return status == _OK

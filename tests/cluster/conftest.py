@@ -18,6 +18,7 @@ _HERE = Path(__file__).parent
 REQUIRE = "K8SSEC_REQUIRE_CLUSTER"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip all tests of this directory, with the reason, where no daemon answers and none is required.
 

@@ -79,7 +79,7 @@ def _labelled() -> Iterator[_Image]:
     for each in json.loads(told or b"[]"):
         labels = (each.get("Config") or {}).get("Labels") or {}
         tags = tuple(tag for tag in each.get("RepoTags") or () if tag.startswith(f"{shelf.REPOSITORY}:"))
-        made = datetime.fromisoformat(each["Created"]).timestamp()
+        made = datetime.fromisoformat(each["Created"]).timestamp() if each.get("Created") else time.time()
         yield _Image(tags, Path(labels.get(shelf.FROZEN_LABEL, "")).name, labels.get(CACHE_LABEL, ""), made)
 
 

@@ -95,8 +95,9 @@ def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> di
         if f"{namespace}/default" not in declared
     }
     for workload in stack.workloads():
-        if f"{workload.namespace}/{workload.service_account}" not in declared:
-            for name, template in container_templates(cluster, workload).items():
+        for name, template in container_templates(cluster, workload).items():
+            account = template["spec"].get("serviceAccountName") or "default"  # a live pod's may be another
+            if f"{workload.namespace}/{account}" not in declared:
                 found[f"{workload}, container {name}"] = PodSpec(
                     workload.namespace, template=template, labels_matter=False, purpose="twin"
                 )

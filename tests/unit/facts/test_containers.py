@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
@@ -135,7 +135,7 @@ def test_a_live_pod_is_judged_by_its_own_spec_as_a_whole() -> None:
         )
         live = found["main of pod x-1"]
         assert field.items() <= live["spec"].items()
-        assert {"app": "x", "track": "old"} == live["metadata"]["labels"]
+        assert {"app": "x", "track": "old", "statefulset.kubernetes.io/pod-name": "x-1"} == live["metadata"]["labels"]
         assert "n1" == live["spec"]["nodeName"]
         assert _TEMPLATE is found["main"], "what the next pod will be counts too"
 
@@ -228,6 +228,87 @@ def test_replicas_that_were_started_as_somebody_else_are_both_judged() -> None:
     assert [0, 7] == [
         found[one]["spec"]["containers"][0]["securityContext"]["runAsUser"] for one in ("main", "main of pod x-2")
     ]
+
+
+def _started(name: str, image: str, uid: int, created: str, phase: str = "Succeeded") -> dict[str, Any]:
+    """A pod of which the API server tells as whom its container was started."""
+    made = _on("n1", name, containers=[{"name": "main", "image": image}])
+    made["metadata"]["creationTimestamp"] = created
+    made["status"] = {
+        "phase": phase,
+        "containerStatuses": [{"name": "main", "user": {"linux": {"uid": uid, "gid": uid}}}],
+    }
+    return made
+
+
+def test_the_next_pod_starts_as_the_newest_one_of_its_image_did() -> None:
+    """Another image has another user: what is gone tells nothing of what comes."""
+    old, new = _started("a", "app:1", 10001, "2026-01-01"), _started("b", "app:2", 0, "2026-02-01")
+    newer = _started("c", "app:2", 7, "2026-03-01")
+    template = {"metadata": {}, "spec": {"containers": [{"name": "main", "image": "app:2"}]}}
+
+    def uid(*pods: dict[str, Any]) -> Any:
+        workload = Workload("CronJob", "web", "x", {}, {"matchLabels": {"app": "x"}}, template)
+        found = container_templates(cast("Cluster", Pods(list(pods))), replace(workload, kind="Job"))
+        return found["main"]["spec"]["containers"][0].get("securityContext", {}).get("runAsUser")
+
+    assert (0, 0, 7, None) == (uid(old, new), uid(new, old), uid(new, newer, old), uid(old))
+
+
+def test_what_two_containers_differ_in_is_seen() -> None:
+    """Their images, where these say the user; Secrets in variables; and what lies where a token would be."""
+    main = {"name": "main", "image": "app:1"}
+    path = "/var/run/secrets/kubernetes.io/serviceaccount"
+    volumes = {"emptyDir": {}}, {"secret": {"secretName": "of-another"}}
+    masked = [
+        {
+            "containers": [{**main, "volumeMounts": [{"name": "here", "mountPath": path}]}],
+            "volumes": [{"name": "here", **one}],
+        }
+        for one in volumes
+    ]
+    variable = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "admin", "key": "k"}}}
+    for one, other in (
+        ({"containers": [main]}, {"containers": [{**main, "image": "app:2"}]}),
+        ({"containers": [main]}, {"containers": [{**main, "env": [variable]}]}),
+        ({"containers": [main]}, {"containers": [{**main, "envFrom": [{"secretRef": {"name": "admin"}}]}]}),
+        ({"containers": [main]}, masked[1]),
+        (masked[0], masked[1]),
+    ):
+        found = _deployed(_on("n1", "a", **one), _on("n1", "b", **other))
+        assert {"main of pod a", "main of pod b"} <= set(found)
+    user = {"runAsUser": 5}
+    pods = [_on("n1", name, containers=[{**main, "image": name, "securityContext": user}]) for name in ("a", "b")]
+    assert ["main of pod a"] == [name for name in _deployed(*pods) if name.startswith("main of")]
+
+
+def test_a_pod_that_is_being_removed_counts_until_its_last_container_ends() -> None:
+    """Somebody may be in it for an hour."""
+    leaving = _on("n1", "a", hostPID=True)
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01"
+    ended, running = {"name": "main", "state": {"terminated": {}}}, {"name": "sidecar", "state": {"running": {}}}
+    leaving["status"] = {"phase": "Running", "containerStatuses": [ended, running]}
+    assert "sidecar of pod a" in _deployed(leaving)
+    leaving["status"]["containerStatuses"] = [ended]
+    assert "sidecar of pod a" not in _deployed(leaving)
+
+
+@pytest.mark.parametrize(
+    ("owner", "own"),
+    [
+        ({"kind": "ReplicaSet", "name": "x-5f"}, True),
+        ({"kind": "ReplicaSet", "name": "adopted"}, True),
+        ({"kind": "StatefulSet", "name": "x"}, False),
+        ({"kind": "Job", "name": "x-1"}, False),
+        (None, True),
+    ],
+)
+def test_a_pod_that_another_controls_is_not_the_workload_s(owner: Any, own: bool) -> None:
+    """Selectors may overlap. A ReplicaSet of whatever name whose owner nobody tells is not left out."""
+    pod = _on("n1", "a", hostPID=True)
+    if owner:
+        pod["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+    assert ("main of pod a" in _deployed(pod)) is own
 
 
 def test_variables_of_a_live_pod_have_its_values() -> None:

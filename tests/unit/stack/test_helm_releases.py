@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.stack.helm_releases import with_release_objects
 from pytest_k8ssec.stack.model import Resource
 from pytest_k8ssec.stack.types import RELEASE, is_patch_type, is_progress, kind_of_type
@@ -40,16 +41,18 @@ def _secret(name: str, version: int, manifest: str, status: str = "deployed") ->
     return {"metadata": {"labels": labels}, "data": {"release": packed}}
 
 
-def _seen(name: str, *secrets: dict[str, Any], status: int = 200) -> list[str]:
+def _seen(name: str, *secrets: dict[str, Any], status: int = 200, hook: int = 200) -> list[str]:
     """Each object, as text."""
 
     def path(version: str, kind: str, namespace: str = "", name: str = "") -> str:
+        if kind == "Unserved":
+            raise ClusterError(f"{kind}: the API server does not serve it")
         return f"/{version}/{kind}/{name}" if kind == "ClusterRole" else f"/namespaces/{namespace}/{kind}/{name}"
 
     def request(_: str, path: str, **__: Any) -> Any:
         if "/Secret/" in path:
             return SimpleNamespace(status=status, body={"items": list(secrets)})
-        return SimpleNamespace(status=404 if "gone" in path else 200, body={})
+        return SimpleNamespace(status=404 if "gone" in path else hook, body={})
 
     api = cast("KubeApi", SimpleNamespace(path=path, request=request))
     release = Resource(_URN, RELEASE, name, "web")
@@ -81,6 +84,39 @@ def test_what_cannot_be_read_is_not_made_up() -> None:
     """No right to read Secrets, or a record that is none."""
     assert not _seen("shop", status=403)
     assert not _seen("shop", {**_secret("shop", 1, ""), "data": {"release": "bm8="}})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "---\nkey:\tvalue\n",
+        "---\nday: 2024-02-30\n",
+        "---\nkind: ConfigMap\n",
+        "---\njust words\n",
+        "---\nkind: ConfigMap\napiVersion: v1\nmetadata: {generateName: a-}\n",
+        "---\nkind: Unserved\napiVersion: v1\nmetadata: {name: a}\n",
+        "---\nkind: List\napiVersion: v1\nitems: [7]\n",
+    ],
+)
+def test_a_release_that_is_read_in_part_is_not_read(more: str) -> None:
+    """Else what the rest made would be missed, and the verdict held."""
+    assert not _seen("shop", _secret("shop", 1, _MANIFEST + more))
+
+
+def test_a_hook_that_nobody_may_look_at_is_not_gone() -> None:
+    """Only a 404 says so."""
+    assert _seen("shop", _secret("shop", 1, _MANIFEST))
+    assert not _seen("shop", _secret("shop", 1, _MANIFEST), hook=403)
+    assert not _seen("shop", _secret("shop", 1, _MANIFEST), hook=503)
+
+
+def test_items_of_a_typed_list_need_not_say_their_kind() -> None:
+    """As Helm itself reads them, also where lists are in lists."""
+    typed = "kind: RoleBindingList\napiVersion: rbac.authorization.k8s.io/v1\nitems: [{metadata: {name: a}}]"
+    nested = "\n---\nkind: List\napiVersion: v1\nitems: [{kind: ConfigMapList, apiVersion: v1, items: [{metadata: {name: b}}]}]"
+    assert ["RoleBinding web/a", "ConfigMap web/b", "ConfigMap web/hook-left"] == _seen(
+        "shop", _secret("shop", 1, typed + nested)
+    )
 
 
 @pytest.mark.parametrize(
