@@ -12,7 +12,7 @@ from pytest_k8ssec.agent.vantage import ask
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.controls.id.token_automount import test_id_token_automount as token_automount
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.stack import Workload
+from pytest_k8ssec.stack import ServiceAccount, Workload
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import FakeVantage
 
@@ -54,7 +54,7 @@ class World:
     """What is found in the twin of the sidecar; nothing in the others."""
     status: int = 201
     """What the API server says to a token."""
-    service_accounts: tuple[()] = ()
+    service_accounts: tuple[ServiceAccount, ...] = ()
     created_namespaces: tuple[str, ...] = ("web",)
     fails: ProbeError | None = None
     """Why the twin of the sidecar does not start."""
@@ -139,3 +139,25 @@ def test_a_twin_that_does_not_start_is_one_case(monkeypatch: pytest.MonkeyPatch,
     held = [case.name for case in judge.cases if case.verdict()[0] is Verdict.HELD]
     assert ["main", "set-up"] == [name.rpartition(" ")[2] for name in held] or elsewhere is Verdict.BREACHED
     assert "sidecar" in why or elsewhere is Verdict.BREACHED
+
+
+def test_a_live_pod_of_another_account_is_no_declared_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The template's account has a reason to reach the API; that of the pods that still run may have none."""
+    template = {"spec": {**_TEMPLATE["spec"], "serviceAccountName": "client"}}
+    live = {
+        "metadata": {"name": "old-1"},
+        "status": {"phase": "Running"},
+        "spec": {**_TEMPLATE["spec"], "serviceAccountName": "old"},
+    }
+    monkeypatch.setattr(
+        World, "workloads", lambda _: (Workload("DaemonSet", "web", "x", {}, {"matchLabels": {"app": "x"}}, template),)
+    )
+    monkeypatch.setattr(World, "list", lambda *_, **__: [live])
+    world = World(_FOUND)
+    world.service_accounts = (ServiceAccount("web", "client", api_client="asks"),)
+    judge = Judge()
+    token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
+    assert Verdict.BREACHED is judge.verdict()[0]
+    names = [case.name for case in judge.cases]
+    assert "DaemonSet web/x, container sidecar of pod old-1" in names
+    assert "DaemonSet web/x, container sidecar" not in names

@@ -259,7 +259,7 @@ def test_what_two_containers_differ_in_is_seen() -> None:
     """Their images, where these say the user; Secrets in variables; and what lies where a token would be."""
     main = {"name": "main", "image": "app:1"}
     path = "/var/run/secrets/kubernetes.io/serviceaccount"
-    volumes = {"emptyDir": {}}, {"secret": {"secretName": "of-another"}}
+    volumes: tuple[dict[str, Any], ...] = ({"emptyDir": {}}, {"secret": {"secretName": "of-another"}})
     masked = [
         {
             "containers": [{**main, "volumeMounts": [{"name": "here", "mountPath": path}]}],
