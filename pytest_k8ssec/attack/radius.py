@@ -11,6 +11,7 @@ from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.walk import Walker, start_of
 from pytest_k8ssec.attack.weak_pod import Canary
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
@@ -41,6 +42,7 @@ class BlastRadius:
         self._bounds = bounds or Bounds()
         self._canary = Canary(cluster, pool)
         self._made: Walker | None = None
+        self._failed: ProbeError | None = None
         self.baseline = baseline
 
     def __call__(self, workload: Workload) -> Graph:
@@ -68,11 +70,17 @@ class BlastRadius:
 
     def forget(self) -> None:
         """Forget what was found out, because something on the cluster has changed."""
-        self._made = None
+        self._made = self._failed = None
 
     @property
     def _walker(self) -> Walker:
+        if self._failed is not None:  # what does not start is waited for once, and not for each workload
+            raise self._failed
         if self._made is None:
             scene = Scene(self._cluster, tried_namespaces(self._stack), reach=nodes_in_reach(self._pool))
-            self._made = Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)
+            try:
+                self._made = Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)
+            except ProbeError as error:
+                self._failed = error
+                raise
         return self._made

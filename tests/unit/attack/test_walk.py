@@ -15,6 +15,7 @@ from pytest_k8ssec.attack.network import network_tasks
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.attack.walk import Walker, start_of
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
@@ -148,6 +149,28 @@ def test_each_test_looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert KEY not in first(shop).reached
     first.forget()
     assert KEY in first(shop).reached
+
+
+def test_what_does_not_start_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not anew for each workload, until something changes."""
+    tried: list[int] = []
+
+    def walker(*_: object) -> Scripted:
+        tried.append(1)
+        raise ProbeError("Deployment web/slow: pod slow-1 is Pending")
+
+    monkeypatch.setattr(Walker, "of", walker)
+    blast = BlastRadius(
+        cast("Any", FakeCluster()), cast("Any", FakeStack(("web",))), Pool(cast("Any", FakeCluster()), "run", tuple)
+    )
+    for _ in range(2):
+        with pytest.raises(ProbeError, match="slow-1 is Pending"):
+            blast(workload("Deployment", "shop"))
+    assert 1 == len(tried)
+    blast.forget()
+    with pytest.raises(ProbeError, match="slow-1 is Pending"):
+        blast(workload("Deployment", "shop"))
+    assert 2 == len(tried)
 
 
 def test_a_bound_in_the_middle_is_told_and_nothing_of_it_remembered() -> None:
