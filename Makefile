@@ -61,10 +61,7 @@ test-fast: venv ## unit and plugin tests: no docker, under a minute
 
 .PHONY: test-cluster
 test-cluster: tools ## real clusters: endings, bad input, faults, the insecure stack
-	@$(KEY) export K8SSEC_REQUIRE_CLUSTER=1
-	@# Most of it waits, so two at a time. Kills compare all that docker has before and after, and want it for themselves.
-	$(BIN)/pytest tests/cluster -n 2 --dist loadgroup -rs --k8ssec-stack stacks/hardened --ignore tests/cluster/test_kills.py
-	$(BIN)/pytest tests/cluster/test_kills.py -rs
+	@$(KEY) K8SSEC_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster -rs --k8ssec-stack stacks/hardened
 
 .PHONY: test-sabotage
 test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters; the rest is `make matrix`

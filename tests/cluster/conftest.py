@@ -18,16 +18,9 @@ _HERE = Path(__file__).parent
 REQUIRE = "K8SSEC_REQUIRE_CLUSTER"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip all tests of this directory, with the reason, where no daemon answers and none is required.
-
-    With xdist all workers share the run's cluster, and many tests break things there: their files go to one worker.
-    """
+    """Skip all tests of this directory, with the reason, where no daemon answers and none is required."""
     mine = [item for item in items if item.path.is_relative_to(_HERE)]
-    shared = {item.path for item in mine if "cluster" in getattr(item, "fixturenames", ())}
-    for item in mine:
-        item.add_marker(pytest.mark.xdist_group("cluster" if item.path in shared else item.path.name))
     if not mine or os.environ.get(REQUIRE):
         return
     try:
