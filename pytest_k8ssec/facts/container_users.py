@@ -10,7 +10,8 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError
 
-_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+CONTAINER_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+"""Where a pod's status tells of its containers, whatever their kind."""
 _ASK = """
 for id in "$@"; do
   told=$(crictl inspect --output go-template --template \
@@ -47,7 +48,7 @@ def users_of(cluster: Cluster, pods: Iterable[Body]) -> dict[tuple[str, str], Co
     asked: dict[str, dict[str, tuple[str, str]]] = {}
     for pod in pods:
         untold = _untold(pod)
-        for status in (one for kind in _STATUSES for one in pod.get("status", {}).get(kind) or ()):
+        for status in (one for kind in CONTAINER_STATUSES for one in pod.get("status", {}).get(kind) or ()):
             key = (pod["metadata"].get("uid", ""), status["name"])
             linux = (status.get("user") or {}).get("linux") or {}
             if "uid" in linux:

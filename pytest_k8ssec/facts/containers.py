@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.facts.container_users import ContainerUser, user_in_spec, users_of
+from pytest_k8ssec.facts.container_users import CONTAINER_STATUSES, ContainerUser, user_in_spec, users_of
 from pytest_k8ssec.facts.listening_ports import is_over, pods_of
 from pytest_k8ssec.pods.manifests import by_container
 from pytest_k8ssec.stack import Workload
@@ -21,7 +21,6 @@ OF_POD = " of pod "
 """What stands between a container's name and its pod's."""
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where the admission plugin mounts it
 _KINDS = ("containers", "initContainers", "ephemeralContainers")
-_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _OF_A_POD = (
     "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "securityContext", "runtimeClassName",
 )  # fmt: skip
@@ -125,7 +124,7 @@ def _is_empty(pod: Body) -> bool:
     status = pod.get("status", {})
     if status.get("phase") in ("Succeeded", "Failed"):
         return True
-    states = [each.get("state", {}) for kind in _STATUSES for each in status.get(kind) or ()]
+    states = [each.get("state", {}) for kind in CONTAINER_STATUSES for each in status.get(kind) or ()]
     return bool(pod["metadata"].get("deletionTimestamp")) and not any("running" in state for state in states)
 
 
