@@ -4,10 +4,11 @@ More than twelve files: one deployment, on both sides of a process boundary, one
 """
 
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
-from pytest_k8ssec.stack.deploy import Engine, deploy, read_stack
+from pytest_k8ssec.stack.deploy import deploy, read_stack
 from pytest_k8ssec.stack.model import API_CLIENT, Resource, Secret, ServiceAccount, Stack, Workload
 from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
 from pytest_k8ssec.stack.worker import EarlyChild
+from pytest_k8ssec.stack.workspace import Engine, Workspace
 
 __all__ = [
     "API_CLIENT",
@@ -23,6 +24,7 @@ __all__ = [
     "Stack",
     "StackSource",
     "Workload",
+    "Workspace",
     "deploy",
     "leaks",
     "prepare",

@@ -52,8 +52,8 @@ def do_jobs() -> None:
     os.dup2(2, 1)  # whatever the user's program prints is not a message
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(orders, jobs), daemon=True).start()
-    if EARLY in sys.argv[1:]:
-        import_ahead()
+    ahead = threading.Thread(target=import_ahead if EARLY in sys.argv[1:] else bool, daemon=True)
+    ahead.start()
     lock = threading.Lock()
 
     def send(message: Message) -> None:
@@ -66,6 +66,8 @@ def do_jobs() -> None:
         if job.environment:
             os.environ.clear()
             os.environ.update(job.environment)
+        if job.operation != "init":  # that is up to the command line, and what is imported meanwhile is for the program
+            ahead.join()
         try:
             send(_run(job, stacks, send))
         except (
@@ -146,6 +148,8 @@ class _Stacks:
 
 def _run(job: Job, stacks: _Stacks, send: Send) -> Finished:
     stack = stacks.get(job)
+    if job.operation == "init":
+        return Finished()
     options: dict[str, Any] = {"on_event": lambda event: _forward(event, send), "color": "never"}
     if job.program:
         options["program"] = lambda: stacks.program.run(job)

@@ -18,7 +18,8 @@ STACK: Final = "pulumi:pulumi:Stack"
 class Job:
     """One operation for the child. Travels over its standard input, as it holds secrets."""
 
-    operation: Literal["preview", "up"]
+    operation: Literal["init", "preview", "up"]
+    """``init`` makes the stack and stores its secrets, which each other one does where that was not done."""
     stack: str
     workspace: str
     """Private directory with a Pulumi.yaml of ours and the stack's config file."""

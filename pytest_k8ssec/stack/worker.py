@@ -15,6 +15,7 @@ from typing import IO, Self, cast
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.machine.end_session import end_session
 from pytest_k8ssec.stack.messages import EARLY, Diagnostic, Failed, Finished, Job, Message, decode
+from pytest_k8ssec.stack.workspace import Workspace
 
 _CHUNK = 1 << 16
 _TAIL = 40
@@ -42,6 +43,16 @@ def _started(env: Mapping[str, str], *arguments: str) -> subprocess.Popen[bytes]
     )
 
 
+def _order(process: subprocess.Popen[bytes], job: Job) -> None:
+    """Send a job. Standard input stays open: the child takes its end for ours."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(job.to_json().encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return  # it died before: its standard error tells why
+
+
 def _ended(process: subprocess.Popen[bytes]) -> None:
     end_session(process.pid)
     process.wait()
@@ -51,18 +62,29 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 class EarlyChild:
-    """A child that is started while there is no cluster yet: it imports Pulumi, which takes seconds, and waits.
+    """A child that is started while there is no cluster yet: it imports Pulumi, and makes the stack in its workspace.
 
     Like every child it goes when this process does.
+
+    Args:
+        workspace: the stack's; None leaves all that to the first job.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Workspace | None = None) -> None:
         # Nothing that could lead to the user's stacks or clusters; the rest of its environment comes with its first job.
         env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") and key != "KUBECONFIG"}
         self._process: subprocess.Popen[bytes] | None = _started(env, EARLY)
+        self._workspace = workspace
+        if workspace is not None:
+            _order(self._process, workspace.job("init", workspace.env))
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """Where it made the stack, as long as nobody took it."""
+        return self._workspace if self._process is not None else None
 
     def take(self) -> subprocess.Popen[bytes] | None:
-        """The process, once; None where it was taken, or has died."""
+        """The process, once; None where it was taken, or has died. With a workspace its first word is about ``init``."""
         process, self._process = self._process, None
         if process is not None and process.poll() is not None:
             _ended(process)
@@ -99,12 +121,15 @@ class Worker:
         self._hide = hide
         self._early = early
         self._told: Mapping[str, str] = {}
+        self._initial = False
         self._errors: deque[str] = deque(maxlen=_TAIL)
 
     def __enter__(self) -> Self:
+        initial = self._early is not None and self._early.workspace is not None
         waiting = self._early.take() if self._early else None
         if waiting is not None:
             self._told = self._env
+            self._initial = initial
         self._process = waiting or _started(self._env)
         return self
 
@@ -122,7 +147,17 @@ class Worker:
             OutOfTime: the deadline came first.
             StackError: the child broke off without a last message.
         """
-        self._order(job)
+        if self._initial:
+            self._initial = False
+            last = deque(self._said("init"), maxlen=1).pop()
+            if isinstance(last, Failed):
+                yield last
+                return
+        _order(self._process, replace(job, environment=self._told))
+        yield from self._said(job.operation)
+
+    def _said(self, operation: str) -> Iterator[Message]:
+        """What the child says about an operation, up to its last word."""
         for line in self._lines():
             message = decode(line)
             if isinstance(message, Diagnostic | Failed):
@@ -131,18 +166,9 @@ class Worker:
             if isinstance(message, Finished | Failed):
                 return
         raise StackError(
-            f"pulumi: broke off with exit code {self._process.wait()} in the middle of {job.operation}",
+            f"pulumi: broke off with exit code {self._process.wait()} in the middle of {operation}",
             details=self._hide("\n".join(self._errors)),
         )
-
-    def _order(self, job: Job) -> None:
-        """Send a job. Standard input stays open: the child takes its end for ours."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(replace(job, environment=self._told).to_json().encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            return  # it died before: its standard error tells why
 
     def _lines(self) -> Iterator[str]:
         """Lines of standard output, until it ends; those of standard error are kept aside."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
+from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.errors import K8ssecError, SettingsError
 from pytest_k8ssec.machine import tools
 from pytest_k8ssec.machine.disks import as_disk_error
 from pytest_k8ssec.machine.ledger import Run
@@ -17,7 +20,7 @@ from pytest_k8ssec.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
-    from pytest_k8ssec.stack import EarlyChild, Stack, StackSource
+    from pytest_k8ssec.stack import EarlyChild, Engine, Stack, StackSource, Workspace
 
 STACK_SECONDS = 300
 """How long a stack's deployment may take."""
@@ -74,7 +77,18 @@ class Stacks:
         from pytest_k8ssec.stack import EarlyChild
 
         if self.named and self._early is None:
-            self._early = EarlyChild()
+            self._early = EarlyChild(self._workspace())
+
+    def _workspace(self) -> Workspace | None:
+        """Where the stack is made before there is a cluster; None where it can't be, which will be told when its turn comes."""
+        from pytest_k8ssec.stack import Workspace, prepare
+
+        if self._run.worker:
+            return None  # another worker may have made it, in the cluster's own folder
+        with suppress(K8ssecError, OSError):
+            folder = Path(tempfile.mkdtemp(prefix="stack-", dir=self._run.directory))
+            return Workspace(prepare(self.source), self._engine(), folder)
+        return None
 
     def end(self) -> None:
         """End what was begun and is not needed any more."""
@@ -84,15 +98,9 @@ class Stacks:
 
     def make(self, cluster: KindCluster) -> Stack:
         """Deploy the stack, or read it if the cluster is not ours."""
-        from pytest_k8ssec.stack import Engine, deploy, read_stack
+        from pytest_k8ssec.stack import deploy, read_stack
 
-        source = self.source
-        found = tools.find_provider()
-        # Where nothing is to be fetched, the cache need not be one that can be written.
-        cache = tools.cache_root() / "pulumi-plugins" if found is None or source.providers else None
-        engine = Engine(
-            tools.find_tool("pulumi").path, found.path.parent if found else None, cache, tools.language_host_dirs()
-        )
+        source, engine = self.source, self._engine()
         if not cluster.ours:
             with as_disk_error(what="a file of this run"):
                 return read_stack(
@@ -109,6 +117,15 @@ class Stacks:
                 passphrase=shared,
                 early=self._early,
             )
+
+    def _engine(self) -> Engine:
+        from pytest_k8ssec.stack import Engine
+
+        found = tools.find_provider()
+        # Where nothing is to be fetched, the cache need not be one that can be written.
+        cache = tools.cache_root() / "pulumi-plugins" if found is None or self.source.providers else None
+        folder = found.path.parent if found else None
+        return Engine(tools.find_tool("pulumi").path, folder, cache, tools.language_host_dirs())
 
     @property
     def flags(self) -> str:

@@ -16,7 +16,18 @@ import pytest
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.machine import tools
-from pytest_k8ssec.stack import SAMPLE, Engine, Secret, Stack, StackSource, deploy, read_stack
+from pytest_k8ssec.stack import (
+    SAMPLE,
+    EarlyChild,
+    Engine,
+    Secret,
+    Stack,
+    StackSource,
+    Workspace,
+    deploy,
+    prepare,
+    read_stack,
+)
 
 
 def _find_pulumi() -> Path | None:
@@ -153,6 +164,29 @@ def test_a_stack_is_deployed(
     assert "hush" not in repr(stack)
     # Nothing is written beside the user's program but Python's own cache.
     assert sorted(path.name for path in source.directory.iterdir() if path.name != "__pycache__") == before
+
+
+@needs_pulumi
+@pytest.mark.parametrize("dies", [False, True], ids=["in time", "killed"])
+def test_a_stack_that_was_made_before_there_was_a_cluster_is_the_same(
+    tmp_path: Path, cluster: Cluster, source: StackSource, dies: bool
+) -> None:
+    """What was not known yet, the probe image and the kubeconfig, is told later; and a child that died is replaced."""
+    assert _PULUMI
+    (tmp_path / "early").mkdir()
+    workspace = Workspace(prepare(source), Engine(_PULUMI), tmp_path / "early")
+    early = EarlyChild(workspace)
+    if dies:
+        assert early._process
+        early._process.kill()
+        early._process.wait(timeout=30)
+    stack = deploy(source, Engine(_PULUMI), cluster, deadline=100, early=early)
+    assert stack.outputs["image"] == "example/probe:1"
+    assert stack.outputs["nested"]["key"].reveal() == "hush"
+    assert stack.outputs["kubeconfig"] == str(cluster.kubeconfig)
+    assert early.workspace is None, "each child works for one"
+    assert any((tmp_path / "early" / "state").rglob("dev.json")), "the state is in its workspace"
+    assert not list(cluster.workdir.glob("stack*"))
 
 
 @needs_pulumi

@@ -13,9 +13,9 @@ from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.plugin.judged import tell_gone
 from pytest_k8ssec.stack import API_CLIENT, Resource, Secret, Stack
 from pytest_k8ssec.stack.existing import find_existing
-from pytest_k8ssec.stack.gone_jobs import tell_gone
 from pytest_k8ssec.stack.helm_releases import tell_unseen
 from pytest_k8ssec.stack.source import StackSource
 from pytest_k8ssec.verdict import Judge, Verdict

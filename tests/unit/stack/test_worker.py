@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.stack.messages import Failed, Job
 from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
+from pytest_k8ssec.stack.workspace import Workspace
 from tests.unit.machine.processes import gone
 
 _HANGING = """
@@ -192,3 +195,15 @@ def test_an_early_child_that_died_is_replaced(tmp_path: Path) -> None:
     with Worker(env=_env(tmp_path, _FAILING), deadline=time.monotonic() + 60, early=early) as worker:
         (said,) = worker.run(_job(tmp_path))
     assert said == Failed("error: no backend for hush")
+
+
+def test_what_an_early_child_could_not_do_is_the_first_jobs_failure(tmp_path: Path) -> None:
+    """The stack that it was to make in its workspace is not there, so no operation is tried on it."""
+    env = _env(tmp_path, _RECORDING)
+    job = Job("init", "dev", str(tmp_path), str(tmp_path), "", {"shop:key": "hush"}, env)
+    early = EarlyChild(cast("Workspace", SimpleNamespace(env=env, job=lambda *_: job)))
+    with Worker(env=env, deadline=time.monotonic() + 60, early=early) as worker:
+        (said,) = worker.run(_job(tmp_path))
+    assert isinstance(said, Failed)
+    assert "config value shop:key: enough" in said.message
+    assert "preview" not in (tmp_path / "pids").read_text()
