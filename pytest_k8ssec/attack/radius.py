@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from pytest_k8ssec.attack.baseline import Baseline
+from pytest_k8ssec.attack.baseline import NAME, Baseline, read_baseline
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.attack.meter import Bounds
 from pytest_k8ssec.attack.placement import Scene
@@ -44,6 +45,11 @@ class BlastRadius:
         self._made: Walker | None = None
         self._failed: ProbeError | None = None
         self.baseline = baseline
+
+    @classmethod
+    def of(cls, cluster: Cluster, stack: Stack, pool: Pool, folder: Path | None) -> BlastRadius:
+        """Measured against what the file in a stack's folder agrees to; None agrees to nothing. Raises SettingsError."""
+        return cls(cluster, stack, pool, read_baseline(folder / NAME) if folder else None)
 
     def __call__(self, workload: Workload) -> Graph:
         """Walk from a twin of the workload.

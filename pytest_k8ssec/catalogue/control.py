@@ -148,7 +148,7 @@ def control(
         others: ids of other tools' checks for the same thing.
         slow: whether it takes more than ten seconds.
         apart: whether it may run beside other controls: it sees nothing of what they do, and they nothing of what it does. It
-            makes and changes objects of ours alone, and puts nothing on a node.
+            makes and changes objects of ours alone. What it puts on a node has a name of its own there, and nobody lists it.
 
     Raises:
         UnknownReference: an id that frameworks.py does not know.

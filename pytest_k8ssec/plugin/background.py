@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_k8ssec.agent.vantage import NetworkVantage
+    from pytest_k8ssec.attack.radius import BlastRadius
     from pytest_k8ssec.sabotages.packs import Pack
     from pytest_k8ssec.testbed.testbed import Testbed
 
-_TOGETHER = 3
+_TOGETHER = 4
 """Controls in the background at the same time: more would only wait for each other on a small machine."""
 _PATIENCE = 5.0
 """Seconds that those under way get at the end of a run that broke off, where their cluster goes anyway."""
@@ -47,12 +48,19 @@ def _outside(testbed: Testbed) -> NetworkVantage:
     return NetworkVantage(testbed.cluster, None)
 
 
+def _blast_radius(testbed: Testbed) -> BlastRadius:
+    from pytest_k8ssec.attack.radius import BlastRadius
+
+    return BlastRadius.of(testbed.cluster, testbed.stack, testbed.pool, testbed.stack_folder)
+
+
 _GIVES: Mapping[str, Callable[[Testbed], Any]] = {
     "cluster": lambda testbed: testbed.cluster,
     "stack": lambda testbed: testbed.stack,
     "deployed": lambda testbed: testbed.expected_stack,
     "outside": _outside,
     "pool": lambda testbed: testbed.pool,
+    "blast_radius": _blast_radius,
     "attacker": lambda testbed: testbed.pool.attacker,
     "twin": lambda testbed: testbed.pool.twin,
 }
@@ -86,7 +94,7 @@ class Background:
         allowed: Callable[[str], Mapping[str, str]],
     ) -> None:
         self.stretch = frozenset(stretch)
-        self._waiting = {item.nodeid: item for item in waiting}
+        self._waiting = {item.nodeid: control for item in waiting if (control := packaged_control(item.function))}
         self._judge_for = judge_for
         self._allowed = allowed
         self._jobs: dict[str, Future[Ran]] = {}
@@ -96,9 +104,8 @@ class Background:
         """Begin all, once the cluster is there and, where one was named, the stack: a stack can change any cluster."""
         if not testbed.stands:
             return
-        for name, item in [*self._waiting.items()]:
-            control = packaged_control(item.function)
-            assert control is not None
+        # Those that take long first: they are what a stretch ends with otherwise, while nothing else runs.
+        for name, control in sorted(self._waiting.items(), key=lambda each: not each[1].slow):
             needs = tuple(inspect.signature(control.function).parameters)
             del self._waiting[name]
             self._threads = self._threads or ThreadPoolExecutor(_TOGETHER, thread_name_prefix="k8ssec-background")

@@ -152,12 +152,9 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.Fix
     ``blast_radius.baseline`` is the agreed radius, from blast-radius.yaml beside Pulumi.yaml. Each test walks anew; one
     that changes the cluster between two walks calls ``blast_radius.forget()``.
     """
-    from pytest_k8ssec.attack import baseline
     from pytest_k8ssec.attack.radius import BlastRadius
 
-    where = request.config.stash[SETTINGS].stack
-    agreed = _or_fail(lambda: baseline.read_baseline(where / baseline.NAME)) if where else None
-    return BlastRadius(cluster, stack, pool, agreed)
+    return _or_fail(lambda: BlastRadius.of(cluster, stack, pool, request.config.stash[SETTINGS].stack))
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ on nodes that this run made the listener takes its place, whatever else would an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
 
 from filelock import FileLock
 
@@ -22,10 +25,13 @@ METADATA = Tcp(ADDRESS, 80)
 """Connects there, and asks for nothing."""
 
 _SECONDS = 300
+_CHANGING = Lock()
+_USERS: Counter[tuple[Path, str]] = Counter()
+"""How many of this process use the listener of a cluster's node: the first starts it, and the last stops it."""
 
 _SERVE = f"""
 set -e
-ip netns list | grep -q k8ssec-metadata && echo there && exit
+ip netns list | grep -q k8ssec-metadata && exit
 ip netns add k8ssec-metadata
 ip link add k8ssec-meta type veth peer name service netns k8ssec-metadata
 ip addr add 169.254.168.1/30 dev k8ssec-meta
@@ -69,17 +75,25 @@ def served(cluster: Cluster, node: Node, pod: Pod) -> Iterator[str]:
             raise NoAccess(f"node {node.name}: nothing answers at {ADDRESS}, and nothing may be planted there")
         yield f"{node.name}: a metadata service answers"
         return
-    there = False
-    with _alone(cluster, node):
-        try:
-            there = cluster.on_node(node, ["sh", "-c", _SERVE]).text.strip() == "there"
-            yield f"{node.name}: a listener of ours stands in for the metadata service"
-        finally:
-            if not there:  # else it is somebody else's: a sabotage's that is in force
-                cluster.on_node(node, ["sh", "-c", _STOP])
+    lock, key = _alone(cluster, node), (cluster.workdir, node.name)
+    with _CHANGING, lock.acquire():
+        if not _USERS[key]:  # else a sabotage's, or that of a control that runs beside this one
+            cluster.on_node(node, ["sh", "-c", _SERVE])
+        lock.acquire()  # until the last user of this process is done
+        _USERS[key] += 1
+    try:
+        yield f"{node.name}: a listener of ours stands in for the metadata service"
+    finally:
+        with _CHANGING:
+            _USERS[key] -= 1
+            try:
+                if not _USERS[key]:
+                    cluster.on_node(node, ["sh", "-c", _STOP])
+            finally:
+                lock.release()
 
 
 def _alone(cluster: Cluster, node: Node) -> FileLock:
-    """No other worker of xdist meanwhile: it would take the listener for its own, or away. In this process no matter."""
+    """No other worker of xdist meanwhile: it would take the listener for its own, or away. This process counts its users."""
     path = cluster.workdir / f"metadata-{node.name}.lock"
     return FileLock(path, timeout=_SECONDS, thread_local=False, is_singleton=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_k8ssec.evidence import JSON
@@ -94,6 +95,11 @@ class Testbed:
             return Pool(self.cluster, self._run.own, among, template_of=template_of, overlap=self._overlap)
 
         return cast("Pool", self._made.get("pool", made))
+
+    @property
+    def stack_folder(self) -> Path | None:
+        """Where the program of the stack is, if one was named."""
+        return self._stacks.source.directory if self._stacks.named else None
 
     @property
     def has_cluster(self) -> bool:

@@ -89,7 +89,7 @@ from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
 
-@control(severity=Severity.CRITICAL, subject="stack", others=("MS-TA9019",), slow=True)
+@control(severity=Severity.CRITICAL, subject="stack", others=("MS-TA9019",), slow=True, apart=True)
 def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, allowed: Mapping[str, str]) -> None:
     """Walk the attack graph from a twin of each workload, and compare it with what was agreed."""
     judge.not_applicable("the stack has no workload that is not declared")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -125,6 +125,27 @@ def test_it_begins_once_all_stands(body: Callable[..., None], stands: bool) -> N
     jobs = background(item)
     begun(jobs, Testbed(stands=stands))
     assert (taken(jobs, item) is not None) is stands
+
+
+def test_those_that_take_long_begin_first(body: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their turns are: a stretch ends when its last control has."""
+    ran: list[str] = []
+
+    def control(judge: Judge) -> None:
+        assert judge
+
+    body(STACK, control)
+    quick = control_of(control)
+    assert quick is not None
+    slow = replace(quick, slow=True, function=lambda: ran.append("slow"))
+    quick = replace(quick, slow=False, function=lambda: ran.append("quick"))
+    monkeypatch.setattr("pytest_k8ssec.plugin.background.packaged_control", lambda function: function())
+    monkeypatch.setattr("pytest_k8ssec.plugin.background._TOGETHER", 1)
+    items = [Item(lambda: quick, "a.py::quick"), Item(lambda: slow, "a.py::slow")]
+    jobs = background(*items)
+    begun(jobs, Testbed())
+    assert taken(jobs, items[1]) is not None
+    assert ran[0] == "slow"
 
 
 def test_whatever_ends_it_is_kept(body: Callable[..., None]) -> None:
@@ -274,14 +295,14 @@ APART = [each for each in packaged_controls() if each.apart]
 
 @pytest.mark.parametrize("control", APART, ids=lambda control: control.id)
 def test_each_that_is_apart_can_be_given_what_it_names(control: Control) -> None:
-    """Else it would silently run at its turn, as those do that put something on a node."""
+    """Else it would silently run at its turn, as the others do."""
     needs = set(control.function.__code__.co_varnames[: control.function.__code__.co_argcount])
     assert needs <= {*_GIVES, "judge", "allowed"}
 
 
 def test_others_run_at_their_turn() -> None:
-    """Those that plant something on a node, or look at all that is there, and every test of a user's."""
-    assert {"blast-radius", "net-metadata", "wl-host-access", "ext-ports"}.isdisjoint(each.id for each in APART)
+    """Those that open something on a node, or look at all that is there, and every test of a user's."""
+    assert {"net-metadata", "wl-host-access", "ext-ports", "node-cred-files"}.isdisjoint(each.id for each in APART)
     assert not may_run_apart(cast("pytest.Item", Item(lambda: None)))
 
 
