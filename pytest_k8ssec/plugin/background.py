@@ -202,13 +202,24 @@ def begin_apart(item: pytest.Function) -> None:
 
         config.stash[_BACKGROUND] = Background([each.nodeid for each in stretch], waiting, judge_for, settings.allowed)
     active = _active(item)
-    config.stash[_BACKGROUND].begin(held.testbed(active if active and active.needs_cluster else None))
+    testbed = held.testbed(active if active and active.needs_cluster else None)
+    config.stash[_BACKGROUND].begin(testbed)
+    if testbed.stands and (coming := _next_pack(item)) is not None and coming.needs_cluster:
+        held.foresee(coming)
 
 
 def _stretch(item: pytest.Item) -> list[pytest.Item]:
     """The item and those that come after it, up to the first for which another sabotage must be in force."""
     items = item.session.items
     return list(takewhile(lambda each: _active(each) == _active(item), items[items.index(item) :]))
+
+
+def _next_pack(item: pytest.Item) -> Pack | None:
+    """The sabotages whose turn comes once the item's own have come and gone."""
+    items = item.session.items
+    packs = (phase.pack for each in items[items.index(item) :] if (phase := phase_of(each)) is not None)
+    own = phase_of(item)
+    return next((pack for pack in packs if pack is not None and (own is None or pack != own.pack)), None)
 
 
 def _active(item: pytest.Item) -> Pack | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from pytest_k8ssec.clusters.sweep import remove_recorded, sweep
@@ -58,6 +59,9 @@ class Testbeds:
         self._clusters = Clusters(settings, run, self._stacks, progress=progress, name=name)
         self.base = self._testbed(None)
         self._variants: dict[str, Testbed] = {}
+        self._foreseen: dict[str, Testbed] = {}
+        self._making: list[Future[object]] = []
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="k8ssec-foreseen")
 
     def _testbed(self, variant: Pack | None) -> Testbed:
         return Testbed(self.run, self._clusters, self._stacks, variant, overlap=not self.settings.serial)
@@ -69,14 +73,28 @@ class Testbeds:
         if variant.name not in self._variants:
             # One at a time: what the last variant needed is gone before the next one is made.
             self.close_variants()
-            self._variants[variant.name] = self._testbed(variant)
+            foreseen = variant.name in self._foreseen
+            self._variants[variant.name] = self._foreseen.pop(variant.name) if foreseen else self._testbed(variant)
         return self._variants[variant.name]
 
+    def foresee(self, variant: Pack) -> None:
+        """Begin to make the cluster of sabotages whose turn comes next. Where that fails, it is made anew at its turn."""
+        if variant.name not in self._variants and variant.name not in self._foreseen:
+            testbed = self._foreseen[variant.name] = self._testbed(variant)
+            self._making.append(self._maker.submit(lambda: testbed.cluster))
+
     def close_variants(self) -> None:
-        """Remove the clusters of sabotages."""
+        """Remove the clusters of sabotages, but for one that is foreseen."""
         for testbed in self._variants.values():
             testbed.close()
         self._variants.clear()
+
+    def _close_all_variants(self) -> None:
+        """Remove the clusters of sabotages, once none is being made any more."""
+        wait([made for made in self._making if not made.cancel()])
+        self._variants |= self._foreseen
+        self._foreseen.clear()
+        self.close_variants()
 
     def adopt(self) -> None:
         """Take over the base cluster that xdist workers created."""
@@ -116,7 +134,7 @@ class Testbeds:
 
     def _close(self, *, failed: bool) -> list[str]:
         self._stacks.end()
-        self.close_variants()
+        self._close_all_variants()
         if not self._owner:
             self.base.close_pool()
             return []

@@ -23,6 +23,7 @@ from pytest_k8ssec.plugin.background import (
     _GIVES,
     Background,
     Ran,
+    _next_pack,
     _stretch,
     end_stretch,
     may_run_apart,
@@ -141,7 +142,7 @@ def test_those_that_take_long_begin_first(body: Callable[..., None], monkeypatch
     quick = replace(quick, slow=False, function=lambda: ran.append("quick"))
     monkeypatch.setattr("pytest_k8ssec.plugin.background.packaged_control", lambda function: function())
     monkeypatch.setattr("pytest_k8ssec.plugin.background._TOGETHER", 1)
-    items = [Item(lambda: quick, "a.py::quick"), Item(lambda: slow, "a.py::slow")]
+    items = [Item(cast("Any", lambda: quick), "a.py::quick"), Item(cast("Any", lambda: slow), "a.py::slow")]
     jobs = background(*items)
     begun(jobs, Testbed())
     assert taken(jobs, items[1]) is not None
@@ -375,3 +376,10 @@ def test_what_is_under_way_ends_before_the_next_stretch(body: Callable[..., None
     end_stretch(cast("pytest.Item", after))
     assert ended.is_set()
     assert _BACKGROUND not in after.config.stash
+
+
+def test_the_pack_that_comes_next_is_foreseen() -> None:
+    """Seen from its own tests and those after it was undone; behind the last one nothing comes."""
+    one, other = pack("one"), pack("other")
+    items = turns(Phase("intact"), Phase("sabotaged", one), Phase("restored", one), Phase("sabotaged", other), Phase())
+    assert [_next_pack(cast("pytest.Item", item)) for item in items] == [one, other, other, None, None]
