@@ -52,8 +52,20 @@ tools: venv docker ## kind, pulumi, the provider plugin and the images: found, f
 demo: tools ## all controls on stacks/hardened; STACK=insecure shows what a failing run looks like
 	@$(KEY) $(CONTROLS) --k8ssec-stack stacks/$(STACK) --k8ssec-report $(DEMO)
 
+# Tests of two kinds go side by side: those that share one cluster, and those that start runs of their own. -Oline keeps
+# their lines whole. What compares all that docker has comes last, alone.
+BESIDE := $(MAKE) --no-print-directory -j2 -Oline
+CLUSTER_TESTS := export K8SSEC_REQUIRE_CLUSTER=1; $(BIN)/pytest -rs
+KILLS := tests/cluster/test_kills.py
+
 .PHONY: test
-test: test-fast test-cluster test-sabotage ## all tests
+test: tools ## all tests
+	@$(BESIDE) test-in-turn test-own-runs
+	$(MAKE) --no-print-directory test-alone
+
+.PHONY: test-in-turn
+test-in-turn:
+	@for part in test-fast test-one-cluster test-sabotage; do $(MAKE) --no-print-directory $$part; done
 
 .PHONY: test-fast
 test-fast: venv ## unit and plugin tests: no docker, under a minute
@@ -61,7 +73,20 @@ test-fast: venv ## unit and plugin tests: no docker, under a minute
 
 .PHONY: test-cluster
 test-cluster: tools ## real clusters: endings, bad input, faults, the insecure stack
-	@$(KEY) K8SSEC_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster -rs --k8ssec-stack stacks/hardened
+	@$(BESIDE) test-one-cluster test-own-runs
+	$(MAKE) --no-print-directory test-alone
+
+.PHONY: test-one-cluster
+test-one-cluster: tools
+	@$(KEY) $(CLUSTER_TESTS) tests/cluster -m one_cluster --k8ssec-stack stacks/hardened
+
+.PHONY: test-own-runs
+test-own-runs: tools
+	@$(KEY) $(CLUSTER_TESTS) tests/cluster -m "not one_cluster" --ignore $(KILLS)
+
+.PHONY: test-alone
+test-alone: tools
+	@$(CLUSTER_TESTS) $(KILLS)
 
 .PHONY: test-sabotage
 test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters; the rest is `make matrix`

@@ -19,8 +19,11 @@ REQUIRE = "K8SSEC_REQUIRE_CLUSTER"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip all tests of this directory, with the reason, where no daemon answers and none is required."""
+    """Mark those that share the run's cluster; skip all, with the reason, where no daemon answers and none is required."""
     mine = [item for item in items if item.path.is_relative_to(_HERE)]
+    for item in mine:
+        if "k8ssec_testbed" in getattr(item, "fixturenames", ()):
+            item.add_marker("one_cluster")
     if not mine or os.environ.get(REQUIRE):
         return
     try:
