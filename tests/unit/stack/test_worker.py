@@ -179,7 +179,9 @@ def test_an_early_child_sees_nothing_of_the_users_stacks_and_clusters(monkeypatc
     early = EarlyChild()
     process = early._process
     assert process is not None
-    environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+    environment, end = b"", time.monotonic() + 30
+    while not environment and time.monotonic() < end:  # between fork and exec there is none to be read
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
     early.end()
     assert b"the user's own" not in environment
     assert b"PATH=" in environment
