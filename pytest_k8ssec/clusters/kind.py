@@ -35,6 +35,8 @@ _REFUSED = re.compile(
     r"ERROR: failed to create cluster: (?P<why>\[?(unable to decode config|invalid|unknown apiVersion).*)", re.DOTALL
 )
 """What kind says of a configuration before it makes anything."""
+_NOT_PULLED = re.compile(r'failed to pull image "(?P<image>[^"]*/envoy:[^"]*)"')
+"""What it says where the image is out of reach that it puts before several control planes."""
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -72,11 +74,11 @@ class KindCluster:
         for item in self.api.list("/api/v1/nodes"):
             name = item["metadata"]["name"]
             told = item.get("status", {}).get("addresses") or ()
-            address = next((each["address"] for each in told if each["type"] == "InternalIP"), "")
+            address, *further = [each["address"] for each in told if each["type"] == "InternalIP"] or [""]
             labels = item["metadata"].get("labels", {})
             container = containers.get(name, "")
             short = (container or name).removeprefix(f"{self.name}-")
-            found.append(Node(name, address, _CONTROL_PLANE in labels, container, short))
+            found.append(Node(name, address, _CONTROL_PLANE in labels, container, short, tuple(further)))
         return tuple(sorted(found, key=lambda node: (not node.control_plane, node.name)))
 
     @cached_property
@@ -90,20 +92,19 @@ class KindCluster:
         return _on_nodes(self.image.reference)
 
     @cached_property
-    def machine_address(self) -> str:
-        """The address by which this machine is reached from the nodes' network."""
-        return docker.gateway(self._network)
+    def machine_addresses(self) -> tuple[str, ...]:
+        """The addresses by which this machine is reached from the nodes' network."""
+        return docker.gateways(self._network)
 
-    def published(self, node: Node) -> tuple[Published, ...]:
-        """The ports of this machine that lead to a node."""
-        if not node.container:
+    def published(self, node: Node | None) -> tuple[Published, ...]:
+        """The ports of this machine that lead to a node, or to what stands before the control planes."""
+        container = node.container if node else self._balancer
+        if not container:
             return ()
         try:
-            told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", node.container).text
+            told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", container).text
         except CommandError as error:
-            raise ProbeError(
-                f"container {node.container}: {error.message}", fix=error.fix, details=error.details
-            ) from error
+            raise ProbeError(f"container {container}: {error.message}", fix=error.fix, details=error.details) from error
         return tuple(
             Published(binding["HostIp"], int(binding["HostPort"]), int(target.partition("/")[0]))
             for target, bindings in json.loads(told).items()
@@ -178,6 +179,14 @@ class KindCluster:
         self._vantages.clear()
 
     @cached_property
+    def _balancer(self) -> str:
+        """The container before several control planes, "" where there is none."""
+        found = docker.described(one.id for one in docker.of_cluster(self.name))
+        return next(
+            (each.name for each in found if each.labels.get(docker.KIND_ROLE_LABEL) == docker.BALANCER_ROLE), ""
+        )
+
+    @cached_property
     def _network(self) -> str:
         """The docker network that the nodes are on."""
         names = docker.docker(
@@ -241,7 +250,7 @@ def create(
                 deadline=CREATE_SECONDS, what=f"kind config {config.source}", owner=owner,
             )  # fmt: skip
         except ClusterError as error:
-            raise _refusal(config.source, error.details) or error from None
+            raise _refusal(config.source, error.details) or _no_balancer(error.details) or error from None
         _record_nodes(owner, name, config.node_count)
         # First of all: a node that registers late would be missing from `nodes` for good, and be judged by nobody.
         _await_nodes(cluster, config.node_count)
@@ -342,6 +351,18 @@ def _refusal(source: Path, said: str) -> ClusterError | None:
         f"kind config {source}: kind refuses it: {first}",
         fix="correct it; what kind accepts: https://kind.sigs.k8s.io/docs/user/configuration/",
         details=rest,
+    )
+
+
+def _no_balancer(said: str) -> ClusterError | None:
+    """What to tell where kind has no image of a load balancer; None where it failed at something else."""
+    found = _NOT_PULLED.search(said)
+    if found is None:
+        return None
+    return ClusterError(
+        f"image {found['image']}: kind puts it before several control planes, and it is out of reach",
+        fix="load it into docker; or in a checkout of pytest-k8ssec: python3 -m toolchain build --only load-balancer-image",
+        details=said,
     )
 
 

@@ -106,6 +106,19 @@ def test_a_node_that_never_comes_is_an_error(creation: Run, monkeypatch: pytest.
         made(creation)
 
 
+def test_a_load_balancer_out_of_reach_is_said_with_what_gets_it(creation: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kind itself only says that it could not pull an image that nobody asked for."""
+    said = 'ERROR: failed to create cluster: failed to pull image "docker.io/envoyproxy/envoy:v1": command failed'
+
+    def refused(*_: object, **__: object) -> Completed:
+        raise ClusterError("kind: exit code 1", details=said)
+
+    monkeypatch.setattr(kind, "_kind", refused)
+    with pytest.raises(ClusterError, match="envoyproxy/envoy:v1: kind puts it before several control planes") as caught:
+        made(creation)
+    assert "build --only load-balancer-image" in caught.value.fix
+
+
 def test_nodes_are_recorded_by_their_ids(
     creation: Run, monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
 ) -> None:
@@ -159,6 +172,19 @@ def test_nodes_of_a_copy_are_found_by_their_host_names(creation: Run, fake_docke
         ("k8ssec-frozen-worker", "dev-worker", "worker"),
         ("k8ssec-frozen-worker2", "", "k8ssec-frozen-worker2"),
     ] == [(node.name, node.container, node.short) for node in cluster.nodes]
+
+
+def test_a_node_has_all_its_internal_addresses(creation: Run, fake_docker: FakeDocker, tmp_path: Path) -> None:
+    """Its names and those by which others reach it are none."""
+    double = node("double")
+    double["status"]["addresses"] += [
+        {"type": "InternalIP", "address": "fd00::1"},
+        {"type": "Hostname", "address": "double"},
+    ]
+    cluster = kind.KindCluster("dev", tmp_path, tmp_path, True, "user", "", Image("image", "v1", "release"), creation)
+    cluster.__dict__["api"] = api = LateApi(tmp_path)
+    api.list = lambda _path: [double, {"metadata": {"name": "young"}, "status": {}}]  # type: ignore[method-assign]
+    assert [("10.0.0.1", "fd00::1"), ("",)] == [each.addresses for each in cluster.nodes]
 
 
 def test_nodes_that_are_no_containers_are_listed_and_not_entered(
