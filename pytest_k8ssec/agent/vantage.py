@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_k8ssec.agent.resident import Resident, Session
-from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.agent.tasks import Hello, Http, Resolve, Task, Tcp, Trust, Udp
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
@@ -29,6 +29,9 @@ _TASKS_MAX = 256
 """No exec has more tasks: each answer takes memory in a pod that has little."""
 _AGENTS_MAX = 2
 """So many agents are in a pod at the same time, besides the one that stays: with more, its limit of memory kills them."""
+_SENT = (Tcp, Udp, Http, Trust, Hello, Resolve)
+"""Tasks that send something over the network."""
+_GUESSED = "found nothing as a user that is a guess, as nobody tells whom the container is started as"
 _PLACES_MAX = 16
 """Places that are asked at the same time."""
 
@@ -59,6 +62,10 @@ class PodVantage:
         default_factory=lambda: threading.BoundedSemaphore(_AGENTS_MAX), compare=False, repr=False
     )
     """Whoever sends an agent has to have it meanwhile."""
+    user_is_guessed: bool = False
+    """Whether nobody told whom it should run as: that such a one finds nothing where it may not look says nothing."""
+    network: Vantage | None = field(default=None, compare=False)
+    """From where what goes over the network is sent instead, where this pod's own network is not the one to be judged."""
 
     def begin(self, argv: Sequence[str], deadline: float) -> Session:
         """Start a command there that runs on. Raises ProbeError."""
@@ -109,6 +116,18 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
         ProbeError: the exec failed, there is no Python, or the agent did not finish. No single answer of such a
             run may be used.
     """
+    elsewhere = vantage.network if isinstance(vantage, PodVantage) else None
+    sent = [elsewhere is not None and isinstance(task, _SENT) for task in tasks]
+    if elsewhere is not None and any(sent):
+        stays = [task for task, away in zip(tasks, sent, strict=True) if not away]
+        here = iter(_here(vantage, stays))
+        there = iter(ask(elsewhere, [task for task, away in zip(tasks, sent, strict=True) if away]))
+        return [next(there if away else here) for away in sent]
+    return _here(vantage, tasks)
+
+
+def _here(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
+    """All of them from the place itself."""
     return [answer for at in range(0, len(tasks), _TASKS_MAX) for answer in _lot(vantage, tasks[at : at + _TASKS_MAX])]
 
 
@@ -121,7 +140,11 @@ def _lot(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
     deadline = 10 + max(slowest, *(task.get("timeout", 5.0) * 2 for task in listed))
     done = _done(vantage, {"nonce": nonce, "workers": _WORKERS, "tasks": listed}, deadline)
     answers = _answers(done, nonce, len(tasks), vantage.source)
-    return [Answer(_evidence(vantage.source, task, raw), raw) for task, raw in zip(tasks, answers, strict=True)]
+    guessed = isinstance(vantage, PodVantage) and vantage.user_is_guessed
+    return [
+        Answer(_evidence(vantage.source, task, raw, guessed=guessed), raw)
+        for task, raw in zip(tasks, answers, strict=True)
+    ]
 
 
 def resident(vantage: PodVantage) -> PodVantage:
@@ -202,7 +225,10 @@ def _answer(line: str, source: Source) -> dict[str, JSON]:
     return answer
 
 
-def _evidence(source: Source, task: Task, raw: dict[str, JSON]) -> Evidence:
+def _evidence(source: Source, task: Task, raw: dict[str, JSON], *, guessed: bool = False) -> Evidence:
+    if guessed and raw["outcome"] == Outcome.ABSENT and (shut := raw.get("facts", {}).get("denied")):
+        words = f"{_GUESSED}, and {shut} files or folders are shut to it: {raw.get('detail', '')}"
+        raw = {**raw, "outcome": Outcome.ERROR, "detail": words}
     return Evidence(
         source,
         str(task),

@@ -1,14 +1,18 @@
-"""Pod Security admission refuses, in each of the stack's namespaces, every pod that its level forbids.
+"""Admission refuses, in each of the stack's namespaces, every pod that its Pod Security level forbids.
 
 A pod that is privileged, mounts the host's file system or shares its namespaces *is* root on its node. What keeps it out is
-one label on the namespace. For each check of the Pod Security Standards a pod that differs from a compliant one in that
-single field is offered to each namespace, as a dry run. The refusal must come from admission and name the policy: a 403
-from RBAC or a 422 from validation proves nothing. The same bad pod is offered to a namespace of ours without
-restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in too. And no service
-account of the stack may change its namespace's labels.
+one label on the namespace, or a policy that says the same. For each check of the Pod Security Standards a pod that differs
+from a compliant one in that single field is offered to each namespace, as a dry run. Pod Security admission must refuse it and
+name the check, or a ValidatingAdmissionPolicy or a webhook, such as Kyverno's, must deny it: a 403 from RBAC, a LimitRange or
+a 422 from validation proves nothing, and what only a full quota keeps out counts as let in. The same bad pod is offered to a
+namespace of ours without restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in
+too: so the denial is about that field. And no service account of the stack may change its namespace's labels.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
+
+A namespace that has to let in more is declared in `[tool.k8ssec.allow.adm-psa]` as `"namespace" = "reason"`, or one check of
+it, by the name that the report has, as `"namespace:hostPath" = "reason"`.
 
 Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give no
 service account the verbs `update` and `patch` on namespaces.
@@ -28,9 +32,10 @@ Sources: CIS Kubernetes Benchmark 5.2.1 to 5.2.12; https://kubernetes.io/docs/co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
@@ -38,9 +43,10 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
+from pytest_k8ssec.probes.admission import admitted_but_for_room
 from pytest_k8ssec.probes.identities import api_evidence, service_account
 from pytest_k8ssec.probes.podsecurity import CHECKS, LEVELS, Check, fits, offer, offered_pod, room_in
-from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Judge
 
 _NAMES_THE_POLICY = "violates PodSecurity"
@@ -52,10 +58,16 @@ _NAMES_THE_POLICY = "violates PodSecurity"
     cis=tuple(f"5.2.{number}" for number in range(1, 13)),
     others=("C-0192", "C-0193", "C-0203"),
 )
-def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> None:
+def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Offer each namespace a pod that breaks one rule, for every rule of its level."""
     if not stack.pod_namespaces:  # what becomes of labels says nothing of pods, so it alone must not hold
         judge.not_applicable("the stack has no namespace, and no workload in another one")
+        return
+    declared = Declared(judge, allowed, "to let in what a level forbids")
+    namespaces = [each for each in stack.pod_namespaces if not declared.covers(each, f"Namespace {each}")]
+    if not namespaces:
+        declared.tell_unused()
+        judge.not_applicable("the stack has no namespace that is not declared")
         return
     canary = unrestricted_namespace(pool)
     admitted = {check: offer(cluster, canary, offered_pod(cluster.probe_image, check)) for check in CHECKS}
@@ -63,7 +75,7 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
         if evidence.status != 201:
             judge.note(f"{check.name}: not probed, as this API server admits such a pod nowhere: {evidence.detail}")
     table = judge.table("Pod Security check by namespace")
-    for namespace in stack.pod_namespaces:
+    for namespace in namespaces:
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
         level = labels.get(ENFORCE, "privileged")
         case = judge.case(f"namespace {namespace} (enforces {level})")
@@ -72,12 +84,15 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
         case.positive(f"a compliant pod is let in{_pinned(labels)}", fine, succeeded=fits(fine))
         for check, elsewhere in admitted.items():
             if elsewhere.status == 201 and LEVELS.index(check.level) <= max(1, LEVELS.index(level)):
+                if declared.covers(f"{namespace}:{check.name}", f"Namespace {namespace}:{check.name}"):
+                    continue
                 case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
                 answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
                 through = _let_in(answer, check)
-                case.attack(f"{check.name}: create such a pod", answer, through=through)
+                case.attack(f"{check.name}: create such a pod{_pinned(labels)}", answer, through=through)
                 table.put(check.name, namespace, answer, breach=through)
-    _relabel(judge, cluster, stack)
+    declared.tell_unused()
+    _relabel(judge, cluster, [each for each in stack.identities() if each.namespace in namespaces])
 
 
 def _pinned(labels: Mapping[str, str]) -> str:
@@ -87,16 +102,14 @@ def _pinned(labels: Mapping[str, str]) -> str:
 
 
 def _let_in(answer: Evidence, check: Check) -> bool | None:
-    """201: it would run. 403 counts only in admission's own words: RBAC and other policies refuse with 403 as well."""
-    if answer.status == 201:
-        return True
+    """Whether it would run. Of refusals only those count that are about the pod: by Pod Security's own words, or a policy's."""
     named = answer.status == 403 and _NAMES_THE_POLICY in answer.detail and check.words in answer.detail
-    return False if named else None
+    return False if named else admitted_but_for_room(answer)
 
 
-def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
+def _relabel(judge: Judge, cluster: Cluster, accounts: Iterable[ServiceAccount]) -> None:
     """Each service account tries to change the label of its own namespace: `patch` and `update` are rights of their own."""
-    for account in stack.identities():
+    for account in accounts:
         identity = service_account(cluster, account.namespace, account.name)
         case = judge.case(f"service account {account}")
         known = identity.who_am_i()

@@ -6,8 +6,14 @@ of each container of the workloads, look through every file in each of their mou
 tokens, kubeconfigs and whatever else holds one. What is found is shown to the API server: a token that it accepts is a
 breach.
 
+Where a container mounts a whole tree of its node, such as `/`, every file is read that is where kubelets, CNI plugins and
+administrators keep tokens, and of the others as many as a bound allows; the report tells if not all were read. An
+unrestricted pod of ours on the same node must find tokens in the same places. That such a container has its node's files
+at all is the matter of wl-host-access.
+
 Workloads that do need the API are declared, with the reason: by the annotation `k8ssec.dev/api-client` of their service
-account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
+account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`; one workload as `"Deployment
+namespace/workload"`, one container of it as `"namespace/workload/container"`.
 
 Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
 needs the API give it an account of its own, with the rights that it needs. Kubernetes makes `default` as soon as there
@@ -36,12 +42,14 @@ https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-accou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError
@@ -49,10 +57,20 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.containers import container_templates
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
-from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.probes.identities import api_evidence, holder
+from pytest_k8ssec.probes.planted_files import host_mounts
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
+
+_KEPT_AT = (
+    *(f"/var/lib/kubelet/pods/*/volumes/kubernetes.io~{kind}" for kind in ("projected", "secret", "configmap", "downward-api")),
+    "/var/lib/kubelet/kubeconfig", "/var/lib/kubelet/pki", "/etc/kubernetes", "/etc/cni/net.d", "/etc/rancher",
+    "/var/lib/rancher/*/server/token*", "/root/.kube", "/home/*/.kube", "/run/secrets", "/var/run/secrets",
+)  # fmt: skip
+"""Where tokens are on a node: what kubelets write for pods, and where kubeconfigs usually are. Other pods' own data and root
+file systems are not among them. Source: https://kubernetes.io/docs/reference/node/kubelet-files/"""
 
 
 @control(
@@ -66,14 +84,14 @@ def test_id_token_automount(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
 ) -> None:
     """Look for tokens from a bare pod in each namespace and from a twin of each container."""
-    declared = {str(account): account.api_client for account in stack.service_accounts if account.api_client} | dict(
-        allowed
-    )
-    for subject, reason in declared.items():
+    clients = {str(account): account.api_client for account in stack.service_accounts if account.api_client}
+    for subject, reason in clients.items():
         judge.note(f"{subject} is declared a client of the API: {reason}")
+    declared = Declared(judge, allowed, "a client of the API")
     shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
     (reader,) = shown.ask(Tokens())
-    specs = _suspects(cluster, stack, declared)
+    specs = _suspects(cluster, stack, clients, declared)
+    declared.tell_unused()
     for subject, pod in zip(specs, pool.lease_each(*specs.values()), strict=True):
         case = judge.case(subject)
         if isinstance(pod, ProbeError):
@@ -84,28 +102,65 @@ def test_id_token_automount(
             reader.evidence,
             succeeded=bool(_tokens(reader)),
         )
-        _attack(case, cluster, pod.ask(Tokens())[0])
+        places = _of_the_node(specs[subject])
+        if places:
+            _shown_on_node(case, pool, pod)
+        _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0])
 
 
-def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
+def _of_the_node(spec: PodSpec) -> dict[str, tuple[str, ...]]:
+    """The mounts of whole trees of the node, and where tokens are in each; what holds less is searched like any other."""
+    mounts = host_mounts(spec.template) if spec.template else {}
+    known = {place: _places_in(place, path) for place, path in mounts.items()}
+    return {place: found for place, found in known.items() if found}
+
+
+def _places_in(place: str, path: str) -> tuple[str, ...]:
+    """Where tokens are, as seen through the mount of a folder of the node; none where it is such a place itself."""
+    above = PurePosixPath(path)
+    inside = [each for each in map(PurePosixPath, _KEPT_AT) if above in each.parents]
+    return tuple(str(PurePosixPath(place) / each.relative_to(above)) for each in inside)
+
+
+def _shown_on_node(case: Case, pool: Pool, pod: Pod) -> None:
+    """The same search in the node's files, by a pod of ours beside it that may read them: kubelets write tokens there."""
+    node = pod.source.node
+    (answer,) = unrestricted_pods(pool, [node])[node].ask(Tokens(node={"/node": _places_in("/node", "/")}))
+    case.positive(
+        "an unrestricted pod finds tokens in the node's files", answer.evidence, succeeded=bool(_tokens(answer))
+    )
+
+
+def _suspects(cluster: Cluster, stack: Stack, clients: Mapping[str, str], declared: Declared) -> dict[str, PodSpec]:
     """The pods to look from: one on each default account, and a twin of each container, declared API clients left out."""
     found = {
         f"a bare pod in {namespace}": PodSpec(namespace, automount=None, purpose="bare")
         for namespace in stack.created_namespaces
-        if f"{namespace}/default" not in declared
+        if not _is_client(f"{namespace}/default", (), clients, declared)
     }
     for workload in stack.workloads():
         for name, template in container_templates(cluster, workload).items():
             account = template["spec"].get("serviceAccountName") or "default"  # a live pod's may be another
-            if f"{workload.namespace}/{account}" not in declared:
+            own = template["spec"]["containers"][0]["name"]
+            names = object_names(workload.kind, workload.namespace, workload.name, [f"/{own}"])[1:]
+            if not _is_client(f"{workload.namespace}/{account}", names, clients, declared):
                 found[f"{workload}, container {name}"] = PodSpec(
                     workload.namespace, template=template, labels_matter=False, purpose="twin"
                 )
     return found
 
 
-def _attack(case: Case, cluster: Cluster, answer: Answer) -> None:
+def _is_client(account: str, names: Iterable[str], clients: Mapping[str, str], declared: Declared) -> bool:
+    """Whether an account is declared a client of the API, or a workload or container by a name that is no account's."""
+    return declared.covers(account, f"ServiceAccount {account}", *names) or account in clients
+
+
+def _attack(judge: Judge, case: Case, cluster: Cluster, answer: Answer) -> None:
     """Try each token that was found; that none was is the answer of a search that worked, and came to its end."""
+    if partly := answer.raw.get("partly"):
+        judge.note(
+            f"{case.name}: of the node's files in {', '.join(partly)} not all were read: only where tokens are kept"
+        )
     if not _tokens(answer) or answer.evidence.broken:
         case.attack(
             "read a token in any mount",
