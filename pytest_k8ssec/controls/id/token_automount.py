@@ -92,20 +92,22 @@ def test_id_token_automount(
     (reader,) = shown.ask(Tokens())
     specs = _suspects(cluster, stack, clients, declared)
     declared.tell_unused()
-    for subject, pod in zip(specs, pool.lease_each(*specs.values()), strict=True):
-        case = judge.case(subject)
-        if isinstance(pod, ProbeError):
-            tell_absent(case, pod)
-            continue
-        case.positive(
-            "the same reader finds the token of our own pod that asks for one",
-            reader.evidence,
-            succeeded=bool(_tokens(reader)),
-        )
-        places = _of_the_node(specs[subject])
-        if places:
-            _shown_on_node(case, pool, pod)
-        _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0])
+    subjects = list(specs)
+    with pool.lease_lots(*specs.values()) as lots:
+        for number, pod in (each for lot in lots for each in lot.items()):
+            case = judge.case(subjects[number])
+            if isinstance(pod, ProbeError):
+                tell_absent(case, pod)
+                continue
+            case.positive(
+                "the same reader finds the token of our own pod that asks for one",
+                reader.evidence,
+                succeeded=bool(_tokens(reader)),
+            )
+            places = _of_the_node(specs[subjects[number]])
+            if places:
+                _shown_on_node(case, pool, pod)
+            _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0])
 
 
 def _of_the_node(spec: PodSpec) -> dict[str, tuple[str, ...]]:

@@ -61,7 +61,7 @@ from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.facts.listening_ports import is_over, pods_of
+from pytest_k8ssec.facts.listening_ports import is_over
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.pool import Pod
@@ -70,7 +70,7 @@ from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, awai
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
-from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.stack import Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
 
 _REGISTRY = "registry.invalid"
@@ -121,7 +121,7 @@ def _that_runs(cluster: Cluster, workload: Workload, twin: Callable[[Workload], 
         where = twin(workload).vantage
     except ProbeError:
         with as_probe_error():
-            own = [pod for pod in pods_of(cluster, workload) if not is_over(pod)]
+            own = [pod for pod in pods_of(cluster.api, workload) if not is_over(pod)]
         if not own:
             raise
         meta, (first, *_) = own[0]["metadata"], own[0]["spec"]["containers"]

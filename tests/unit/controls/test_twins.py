@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -80,6 +81,11 @@ class World:
         """A pod for each."""
         return [pod() for _ in specs]
 
+    @contextmanager
+    def lease_lots(self, *specs: PodSpec) -> Iterator[Iterator[dict[int, Pod | ProbeError]]]:
+        """One for all."""
+        yield iter([dict(enumerate(self.lease_each(*specs)))])
+
     def lease_each(self, *specs: PodSpec) -> Sequence[Pod | ProbeError]:
         """The same, but for the bad one."""
         return [BROKEN if (spec.template or {})["spec"].get("hostPID") else pod() for spec in specs]
@@ -108,7 +114,8 @@ def on_trial(family: str, *has: Workload, **allowed: str) -> tuple[Judge, list[A
     exceptions = {f"Deployment web/{name.replace('__', '/')}": why for name, why in allowed.items()}
     stack, pool = cast("Stack", world), cast("Pool", world)
     if family == "wl":
-        return judge, list(containers_on_trial(judge, stack, pool, Declared(judge, exceptions)))
+        with containers_on_trial(judge, stack, pool, Declared(judge, exceptions)) as suspects:
+            return judge, list(suspects)
     return judge, workloads_on_trial(judge, stack, pool, exceptions)
 
 

@@ -103,7 +103,7 @@ def test_what_is_published_is_not_closed_where_our_own_listener_is_not_in_reach(
 def test_what_is_published_is_asked_by_its_own_family(host: str, asked: str) -> None:
     """What listens by IPv6 is closed by IPv4 to everybody, and says nothing there."""
     cluster, judge = cast("Cluster", Silent("10.9.9.1 fc00::1", (Published(host, 40001, 6443),))), Judge()
-    _published(judge, cluster, NetworkVantage(cluster, None), {})
+    _published(judge, cluster, NetworkVantage(cluster, None), Declared(judge, {}), [])
     (case,) = judge.cases
     shown = f"[{asked}]" if ":" in asked else asked
     assert [f"GET {scheme}://{shown}:40001/ without credentials" for scheme in ("http", "https")] == [
@@ -115,7 +115,7 @@ def test_what_leads_to_the_load_balancer_is_asked_as_well() -> None:
     """Before several control planes it is what everybody reaches, and no node of the cluster's."""
     cluster = cast("Cluster", Silent("10.9.9.1", (), (Published("0.0.0.0", 40002, 6443),)))
     judge = Judge()
-    _published(judge, cluster, NetworkVantage(cluster, None), {})
+    _published(judge, cluster, NetworkVantage(cluster, None), Declared(judge, {}), [])
     assert ["port 40002 of this machine, published of the load balancer"] == [case.name for case in judge.cases]
 
 
