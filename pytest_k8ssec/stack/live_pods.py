@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import JSON
+from pytest_k8ssec.stack.resource import ObjectOrigin
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import Body, KubeApi
@@ -22,7 +24,12 @@ def pods_of(api: KubeApi, workload: Workload) -> list[Body]:
     if workload.kind == "CronJob":
         return _pods_of_jobs(api, workload)
     if not workload.selector:
-        return [api.get(f"{path}/{workload.name}")]
+        alone = api.request("GET", f"{path}/{workload.name}")
+        if alone.status == 404 and workload.origin is not ObjectOrigin.DECLARED:
+            return []  # what an operator made may be gone by now
+        if not alone.ok:
+            raise ClusterError(f"pod {workload.namespace}/{workload.name}: HTTP {alone.status}: {alone.message}")
+        return [alone.body]
     # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
     found = [pod for pod in api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
     return [pod for pod in found if _belongs(api, pod, workload)]

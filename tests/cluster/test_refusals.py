@@ -17,7 +17,7 @@ from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.admission import await_admission
 from pytest_k8ssec.probes.podsecurity import CHECKS, offered_pod
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.stack.model import Resource
+from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.verdict import Judge, Verdict
 
 RUN = f"refusals-{secrets.token_hex(3)}"

@@ -27,7 +27,7 @@ from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.policy_enforcement import await_task
 from pytest_k8ssec.stack import Stack, Workload, pods_of
-from pytest_k8ssec.stack.model import Resource
+from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.verdict import Judge, Verdict
 
 NAME = f"twins-{secrets.token_hex(3)}"
@@ -207,7 +207,7 @@ def test_where_policies_know_its_label_a_twin_sends_from_the_live_pod_s_network(
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "apart", "namespace": NAME},
         "spec": {"podSelector": {"matchLabels": {"app": "apart"}}, "policyTypes": ["Egress"]},
     }  # fmt: skip
-    (live,) = pods_of(odd.cluster, odd.workload("apart"))
+    (live,) = pods_of(odd.cluster.api, odd.workload("apart"))
     spec = PodSpec(NAME, template=live_template(odd.cluster, odd.workload("apart")), live_network=True, purpose="twin")
     with odd.cluster.api.applied(policy):
         odd.pool.refresh()

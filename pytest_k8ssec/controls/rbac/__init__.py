@@ -11,7 +11,7 @@ from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.probes.identities import Identity, RbacRules, service_account
 from pytest_k8ssec.probes.places_by_rights import PlacesByRights, pairs_limit, places_by_rights
 from pytest_k8ssec.reach.sampling import Sampling
-from pytest_k8ssec.stack import ServiceAccount, Stack
+from pytest_k8ssec.stack import ObjectOrigin, ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 
@@ -54,7 +54,7 @@ def accounts_on_trial(
         ProbeError: no token was issued, or no HTTP answer came.
     """
     for account in _undeclared(judge, stack, allowed):
-        suspect = _on_trial(cluster, account, judge.case(f"service account {account}"))
+        suspect = _on_trial(cluster, account, _case(judge, account))
         yield suspect.account, suspect.identity, suspect.case
 
 
@@ -71,7 +71,7 @@ def try_places(
         ProbeError: no token was issued, or no HTTP answer came.
     """
     accounts = _undeclared(judge, stack, allowed)
-    cases = {str(account): judge.case(f"service account {account}") for account in accounts}
+    cases = {str(account): _case(judge, account) for account in accounts}
     limit = pairs_limit(sampling.limit)
     places = places_by_rights(cluster.api, accounts, tried_namespaces(stack), sampling.chosen, limit=limit)
     suspects = [_on_trial(cluster, account, cases[str(account)]) for account in accounts]
@@ -139,6 +139,12 @@ def _undeclared(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> list[
     left = [each for each in accounts if not declared.covers(str(each), f"ServiceAccount {each}")]
     declared.tell_unused()
     return left
+
+
+def _case(judge: Judge, account: ServiceAccount) -> Case:
+    """Its case; where the program has no such account, it says how it came."""
+    how = f" ({account.origin})" if account.origin not in (ObjectOrigin.DECLARED, ObjectOrigin.CONTROLLER) else ""
+    return judge.case(f"service account {account}{how}")
 
 
 def _on_trial(cluster: Cluster, account: ServiceAccount, case: Case) -> AccountSuspect:
