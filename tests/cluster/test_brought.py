@@ -45,6 +45,13 @@ def _judged(name: str, cluster: KindCluster, stack: Stack) -> Judge:
         pool.close()
 
 
+def _gone(cluster: KindCluster) -> None:
+    """Until it is: else it might be taken for what another stack has brought to the same cluster."""
+    cluster.api.delete("/api/v1/namespaces/brought")
+    gone = "namespace brought: is not gone"
+    cluster.api.wait("/api/v1/namespaces", "brought", lambda found: found is None, deadline=90, what=gone)
+
+
 def _breached(judge: Judge) -> set[str]:
     return {case.name.partition(", container")[0] for case in judge.cases if case.verdict()[0] is Verdict.BREACHED}
 
@@ -55,7 +62,7 @@ def test_mistakes_in_what_was_brought_are_found_and_corrected_ones_are_not(
     """First the chart and the operator leave security to others; then both say it, and the same controls hold."""
     passphrase = secrets.token_hex(8)
     stack = _deployed(cluster, "no", passphrase)
-    request.addfinalizer(lambda: cluster.api.delete("/api/v1/namespaces/brought"))
+    request.addfinalizer(lambda: _gone(cluster))
     origins = {str(each): each.origin for each in stack.objects}
     tell(f"{len(stack.resources)} resources, and {len(stack.objects)} objects with what they brought")
     assert {"ReplicaSet", "Pod"} == {each.kind for each in stack.objects if each.origin == "of a controller"}
