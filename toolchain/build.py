@@ -16,7 +16,7 @@ COMPILERS = 2
 def build(plan: Plan, names: Collection[str], console: Console) -> None:
     """Builds the named outputs, or all, and tells in tools.json what there is."""
     targets = plan.targets(names)
-    if {plan.probe_image, plan.node_image} & set(targets):
+    if {plan.probe_image, plan.node_image, plan.balancer_image} & set(targets):
         docker.ensure(console.say)
     missing = plan.missing(targets)
     if missing:

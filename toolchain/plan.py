@@ -7,6 +7,7 @@ from functools import cache
 from toolchain.binaries import Binaries, binaries
 from toolchain.debian import DebianRoot
 from toolchain.errors import ToolchainError
+from toolchain.load_balancer_image import LoadBalancerImage
 from toolchain.node_image import NodeImage
 from toolchain.output import Output
 from toolchain.probe_image import ProbeImage
@@ -20,10 +21,11 @@ class Plan:
     roots: tuple[DebianRoot, ...]
     probe_image: ProbeImage
     node_image: NodeImage
+    balancer_image: LoadBalancerImage
 
     def outputs(self) -> tuple[Output, ...]:
         """Each after what it needs, and the slowest first."""
-        return (*self.binaries.all(), *self.roots, self.probe_image, self.node_image)
+        return (*self.binaries.all(), *self.roots, self.probe_image, self.node_image, self.balancer_image)
 
     def targets(self, names: Collection[str]) -> tuple[Output, ...]:
         """The outputs of these names; of no names, what tools.json tells of, the rest being means to that end."""
@@ -54,6 +56,6 @@ class Plan:
 @cache
 def plan() -> Plan:
     """The outputs as versions.toml and the go.mod files describe them."""
-    probe_root, node_root = DebianRoot("probe"), DebianRoot("node")
+    roots = probe_root, node_root, balancer_root = tuple(map(DebianRoot, ("probe", "node", "load-balancer")))
     probe = ProbeImage(probe_root)
-    return Plan(binaries(), (probe_root, node_root), probe, NodeImage(node_root, probe, binaries()))
+    return Plan(binaries(), roots, probe, NodeImage(node_root, probe, binaries()), LoadBalancerImage(balancer_root))

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes a node's CNI configuration, as kube-router's init container.
+"""Writes a node's CNI configuration, and what kube-router is told of address families, as kube-router's init container.
 
 kube-router can do that itself, in two ways that cost: it knows only the bridge plugin, with which every pod keeps a
 neighbour entry for every other; and it adds the node's pod range to a file that the kubelet already sees, so that the
@@ -9,6 +9,7 @@ first pods fail for want of a range and CoreDNS comes 15 seconds late. Here the 
 import json
 import os
 import ssl
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> None:
         if time.monotonic() > deadline:
             raise SystemExit(f"{os.environ['NODE_NAME']}: {failure}, after {DEADLINE:.0f} s")
         time.sleep(0.2)
+    Path(sys.argv[1]).write_text(" ".join(families(ranges, os.environ["KUBERNETES_SERVICE_HOST"])))
     scratch = CONFIGURATION.with_suffix(".tmp")
     scratch.write_text(json.dumps(configuration(ranges), indent=2))
     scratch.replace(CONFIGURATION)
@@ -48,6 +50,25 @@ def pod_ranges() -> list[str]:
     trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
     with urllib.request.urlopen(request, timeout=2, context=trust) as answer:
         return list(json.load(answer)["spec"].get("podCIDRs", []))
+
+
+def families(ranges: list[str], api_server: str) -> list[str]:
+    """Arguments of kube-router: it leaves IPv6 alone unless told, and then wants to know more.
+
+    Args:
+        api_server: its address as a Service. Without IPv4, kube-router takes no range of that family for Services; the
+            range that is named is one that holds at least this address.
+    """
+    if not any(":" in subnet for subnet in ranges):
+        return []
+    if any(":" not in subnet for subnet in ranges):
+        return ["--enable-ipv6=true", "--router-id=generate"]
+    return [
+        "--enable-ipv4=false",
+        "--enable-ipv6=true",
+        "--router-id=generate",
+        f"--service-cluster-ip-range={api_server}/112",
+    ]
 
 
 def configuration(ranges: list[str]) -> dict[str, object]:

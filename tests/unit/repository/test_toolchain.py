@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,15 @@ import pytest
 
 from pytest_k8ssec.errors import ToolMissing
 from pytest_k8ssec.machine import tools
+from pytest_k8ssec.machine.process import run
 from pytest_k8ssec.machine.tools import Image, Tool
 from toolchain import golang
 from toolchain.binaries import PROVIDER, binaries
 from toolchain.embed import Embedded
+from toolchain.errors import ToolchainError
+from toolchain.load_balancer_image import PROGRAM, balancer_ref
+from toolchain.node_files import OURS
+from toolchain.plan import plan
 from toolchain.wanted import has_to_be_built
 
 
@@ -63,3 +69,105 @@ def test_what_was_built_here_is_built_anew_when_it_changes(
     said: list[str] = []
     assert expected is has_to_be_built(said.append)
     assert said
+
+
+_LISTENER = """
+resources:
+- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
+  name: listener_apiserver
+  address:
+    socket_address:
+      address: "%s"
+      port_value: 6443
+"""
+_API_SERVERS = """
+resources:
+- "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
+  name: kube_apiservers
+  load_assignment:
+    endpoints:
+    - lb_endpoints:
+      - endpoint:
+          address:
+            socket_address:
+              address: shop-control-plane
+              port_value: 6443
+      - endpoint:
+          address:
+            socket_address:
+              address: shop-control-plane2
+              port_value: 6443
+"""
+
+
+@pytest.mark.parametrize(("address", "family"), [("0.0.0.0", "ipv4"), ("::", "ipv6")])
+def test_the_load_balancer_serves_what_kind_wrote_for_envoy(tmp_path: Path, address: str, family: str) -> None:
+    """One listener, and each API server by its name, of the family that the cluster has."""
+    files = _written(tmp_path, _LISTENER % address, _API_SERVERS)
+    told = run([str(PROGRAM), "--print", *files], deadline=10).text
+    assert f"  bind {address}:6443\n" in told
+    assert f"resolve-prefer {family} " in told
+    assert [line.split()[2] for line in told.splitlines() if line.startswith("  server ")] == [
+        "shop-control-plane:6443",
+        "shop-control-plane2:6443",
+    ]
+
+
+def test_the_load_balancer_refuses_what_names_no_api_server(tmp_path: Path) -> None:
+    """It would serve nobody, and kind would wait for nothing."""
+    files = _written(tmp_path, _LISTENER % "0.0.0.0", "resources: []\n")
+    done = run([str(PROGRAM), "--print", *files], deadline=10, check=False)
+    assert done.code == 1
+    assert "name no listener, or no API servers" in done.errors
+
+
+def test_the_load_balancer_is_called_as_kind_asks_for_it(tmp_path: Path) -> None:
+    """What it asks for stands in its source; where it does not, that is said."""
+    file = tmp_path / "pkg" / "cluster" / "internal" / "loadbalancer" / "const.go"
+    file.parent.mkdir(parents=True)
+    file.write_text('package loadbalancer\n\n// Image defines it\nconst Image = "example.org/proxy:v1"\n')
+    assert balancer_ref(tmp_path) == "example.org/proxy:v1"
+    file.write_text("package loadbalancer\n")
+    with pytest.raises(ToolchainError, match="names no load balancer's image"):
+        balancer_ref(tmp_path)
+
+
+def test_the_load_balancer_is_built_only_when_it_is_named() -> None:
+    """One control plane needs none."""
+    known = plan()
+    assert known.balancer_image not in known.targets(())
+    assert known.targets(["load-balancer-image"]) == (known.balancer_image,)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        (["10.244.0.0/24"], []),
+        (["10.244.0.0/24", "fd00:10:244::/64"], ["--enable-ipv6=true", "--router-id=generate"]),
+        (
+            ["fd00:10:244::/64"],
+            [
+                "--enable-ipv4=false",
+                "--enable-ipv6=true",
+                "--router-id=generate",
+                "--service-cluster-ip-range=fd00:10:96::1/112",
+            ],
+        ),
+    ],
+    ids=["ipv4", "dual", "ipv6"],
+)
+def test_the_policy_engine_is_told_of_ipv6(ranges: list[str], expected: list[str]) -> None:
+    """Else it enforces policies on IPv4 only, and pods with both families are open by the other one."""
+    spec = importlib.util.spec_from_file_location("install_cni", OURS / "install_cni.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.families(ranges, "fd00:10:96::1") == expected
+
+
+def _written(folder: Path, listener: str, servers: str) -> list[str]:
+    files = [folder / "lds.yaml", folder / "cds.yaml"]
+    for file, text in zip(files, (listener, servers), strict=True):
+        file.write_text(text)
+    return [str(file) for file in files]
