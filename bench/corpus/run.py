@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest_k8ssec
 from bench.corpus.compare import Result
@@ -23,7 +23,12 @@ DEADLINE = 600
 """Seconds that one stack may take: cluster, deployment and all controls."""
 _LAST = 60
 """Seconds in which a run that was stopped removes what it made."""
-_PACKAGE = Path(pytest_k8ssec.__file__).parent
+PACKAGE = Path(pytest_k8ssec.__file__).parent
+"""Every verdict depends on it."""
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,9 @@ def ran(entry: Entry, folder: Path, environ: Mapping[str, str] | None = None) ->
     (folder / "report.json").unlink(missing_ok=True)
     write_whole(folder / "pytest.ini", "[pytest]\n")  # what this repository's pyproject.toml allows must not count
     given = {f"CORPUS_SECRET_{number}": secrets.token_hex(16) for number in range(len(entry.secrets))}
-    known = environ if environ is not None else _own_environment()
-    ended = _run(_command(entry, folder, [*given]), folder, {**known, **given})
-    results = _results(folder)
+    known = environ if environ is not None else own_environment()
+    ended = run_to_end(_command(entry, folder, [*given]), folder, {**known, **given})
+    results = results_in(folder)
     missing = [each.control for each in entry.expected if each.control not in {one["control"] for one in results}]
     if missing:
         return Ran(results, f"{ended}; see {folder / 'output'}")
@@ -71,16 +76,22 @@ def sources(entry: Entry) -> str:
     What is expected is left out: it is compared anew each time.
     """
     told = hashlib.sha256(repr((sorted(each.control for each in entry.expected), entry.secrets, entry.allow)).encode())
-    for root in (entry.folder, _PACKAGE):
-        for path in _files(root):
+    for root in (entry.folder, PACKAGE):
+        add_files(told, root, but=root / FILE)
+    return told.hexdigest()
+
+
+def add_files(told: _Hash, root: Path, *, but: Path | None = None) -> None:
+    """Have a digest depend on all files below a folder, but one."""
+    for path in _files(root):
+        if path != but:
             told.update(f"{path.relative_to(root)}\0".encode())
             told.update(hashlib.sha256(path.read_bytes()).digest())
-    return told.hexdigest()
 
 
 def _files(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and path != root / FILE:
+        if path.is_file() and "__pycache__" not in path.parts:
             yield path
 
 
@@ -88,12 +99,13 @@ def _kept(entry: Entry, folder: Path, digest: str) -> tuple[Result, ...] | None:
     mark = folder / "sources"
     if not mark.exists() or mark.read_text().strip() != digest:
         return None
-    results = _results(folder)
+    results = results_in(folder)
     known = {each["control"] for each in results}
     return results if all(each.control in known for each in entry.expected) else None
 
 
-def _results(folder: Path) -> tuple[Result, ...]:
+def results_in(folder: Path) -> tuple[Result, ...]:
+    """What the report there says of each control; nothing where there is none."""
     try:
         report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     except (OSError, ValueError):
@@ -101,7 +113,7 @@ def _results(folder: Path) -> tuple[Result, ...]:
     return tuple(report["results"])
 
 
-def _own_environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """Without settings of whoever runs this: only where tools and the ledger are."""
     kept = {"K8SSEC_CACHE", "K8SSEC_STATE"}
     return {
@@ -124,11 +136,16 @@ def _command(entry: Entry, folder: Path, variables: list[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def _run(command: list[str], folder: Path, environ: Mapping[str, str]) -> str:
-    """Run it to its end, and say how it ended."""
+def run_to_end(command: list[str], folder: Path, environ: Mapping[str, str], *, place: Path | None = None) -> str:
+    """Run pytest to its end, and say how it ended.
+
+    Args:
+        folder: what it prints goes there, into ``output``.
+        place: where it runs; None for the folder.
+    """
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=place or folder, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             return f"pytest ended with {process.wait(DEADLINE)}"

@@ -6,7 +6,7 @@ nothing is there, and there is no edge. If a connection is made but the question
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
 from pytest_k8ssec.attack.container import Answers, Container
@@ -17,25 +17,35 @@ from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, ETCD_PORT, KUBELET_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome, blocked
-from pytest_k8ssec.probes.cloud_metadata import METADATA
+from pytest_k8ssec.probes.cloud_metadata import metadata
 from pytest_k8ssec.probes.etcd import CLIENTS
 from pytest_k8ssec.probes.identities import NOBODY, Identity, self_review
 
 _NO_TLS = "the peer does not speak TLS"
 """In agent/remote/agent.py's own words."""
 _RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
+_FURTHEST = (Status.PROVEN, Status.UNKNOWN, Status.REFUTED)
 _BOOTSTRAP_USER = f"system:bootstrap:{PUBLIC_BOOTSTRAP_TOKEN.partition('.')[0]}"
 
 
 def network_tasks(scene: Scene) -> list[Task]:
     """What containers and canaries are both asked: control plane, kubelets and the metadata service."""
-    asked: list[Task] = [METADATA]
+    asked: list[Task] = [*_metadata(scene)]
     for node in scene.reach.answering:
-        asked += [Tcp(node.address, KUBELET_PORT), _kubelet(node)]
+        asked += [*_at(node, KUBELET_PORT), _kubelet(node)]
         if node.control_plane:
-            asked += [Tcp(node.address, API_SERVER_PORT), _join(node), Tcp(node.address, ETCD_PORT)]
+            asked += [*_at(node, API_SERVER_PORT), _join(node), *_at(node, ETCD_PORT)]
             asked += [_etcd(node, tls=True), _etcd(node, tls=False)]
     return asked
+
+
+def _metadata(scene: Scene) -> tuple[Tcp, ...]:
+    return metadata(address for node in scene.cluster.nodes for address in node.addresses if address)
+
+
+def _at(node: Node, port: int) -> tuple[Tcp, ...]:
+    """A port at each address of a node: a policy may let out by one family only."""
+    return tuple(Tcp(address, port) for address in node.addresses)
 
 
 def stack_listener_tasks(container: Container) -> list[Task]:
@@ -66,16 +76,16 @@ def network(container: Container, found: Answers, shown: Answers, identities: di
     """
     for node in container.scene.reach.answering:
         short = container.scene.short(node.name)
-        yield from _door(container, Tcp(node.address, KUBELET_PORT), f"kubelet on {short}", found, shown)
+        yield from _door(container, _at(node, KUBELET_PORT), f"kubelet on {short}", found, shown)
         answer = found[str(_kubelet(node))].evidence
         through = {200: True, 400: True, 404: True, 401: False, 403: False}
         connect = found[str(Tcp(node.address, KUBELET_PORT))].evidence
         yield from _spoken(container, "kubelet-anonymous", Vertex(Kind.KUBELET, short), connect, answer, through)
         if not node.control_plane:
             continue
-        yield from _door(container, Tcp(node.address, ETCD_PORT), f"etcd on {short}", found, shown)
+        yield from _door(container, _at(node, ETCD_PORT), f"etcd on {short}", found, shown)
         yield from _etcd_read(container, node, found)
-        yield from _door(container, Tcp(node.address, API_SERVER_PORT), f"API server on {short}", found, shown)
+        yield from _door(container, _at(node, API_SERVER_PORT), f"API server on {short}", found, shown)
         joined = found[str(_join(node))].evidence
         who = Vertex(Kind.IDENTITY, _BOOTSTRAP_USER)
         connect = found[str(Tcp(node.address, API_SERVER_PORT))].evidence
@@ -84,13 +94,19 @@ def network(container: Container, found: Answers, shown: Answers, identities: di
                 api = container.scene.cluster.api
                 identities[who.name] = Identity(api, who.name, PUBLIC_BOOTSTRAP_TOKEN)
             yield edge
-    for edge in _door(container, METADATA, "metadata service", found, shown):
+    for edge in _door(container, _metadata(container.scene), "metadata service", found, shown):
         yield Edge(KINDS["metadata"], edge.source, edge.target, edge.status, edge.evidence)
     yield from _others(container, found)
 
 
-def _door(container: Container, task: Task, name: str, found: Answers, shown: Answers) -> Iterator[Edge]:
-    """One connection to what listens; where neither the container nor the canary gets one, there is nothing."""
+def _door(container: Container, tasks: Sequence[Tcp], name: str, found: Answers, shown: Answers) -> Iterator[Edge]:
+    """A connection to what listens, by any of its addresses; of several edges the one that leads furthest."""
+    edges = [edge for task in tasks for edge in _by_one(container, task, name, found, shown)]
+    yield from sorted(edges, key=lambda edge: _FURTHEST.index(edge.status))[:1]
+
+
+def _by_one(container: Container, task: Task, name: str, found: Answers, shown: Answers) -> Iterator[Edge]:
+    """One connection; where neither the container nor the canary gets one, there is nothing."""
     answer, known = found[str(task)].evidence, shown[str(task)].evidence
     stopped = blocked(answer)
     if stopped is False:

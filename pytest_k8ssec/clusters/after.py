@@ -13,6 +13,16 @@ from pytest_k8ssec.errors import ClusterError
 _SIGNER = "kubernetes.io/kubelet-serving"
 _CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _SECONDS = 60
+_GUARD = """
+tables() { "$tool" --wait 5 --table raw "$@"; }
+tool=$0
+tables --new-chain K8SSEC-ETCD 2>/dev/null || tables --flush K8SSEC-ETCD
+tables --append K8SSEC-ETCD --in-interface lo --jump RETURN
+for from in "$@"; do tables --append K8SSEC-ETCD --source "$from" --jump RETURN; done
+for to in "$@"; do tables --append K8SSEC-ETCD --destination "$to" --jump DROP; done
+rule="--protocol tcp --match multiport --destination-ports 2379,2380 --jump K8SSEC-ETCD"
+tables --check PREROUTING $rule 2>/dev/null || tables --insert PREROUTING $rule
+"""
 
 
 def approve_kubelet_serving(cluster: Cluster) -> None:
@@ -55,9 +65,28 @@ def remove_bootstrap_tokens(cluster: Cluster) -> None:
     cluster.api.delete(f"/apis/rbac.authorization.k8s.io/v1{public}/rolebindings/kubeadm:bootstrap-signer-clusterinfo")
 
 
+def guard_etcd(cluster: Cluster) -> None:
+    """Let nobody but control-plane nodes through to etcd's ports on control-plane nodes.
+
+    Where there are several control planes, each etcd has to listen for the others. The rules stand before all others, in the
+    table ``raw``: what comes from pods of the same node passes there too, with the pod's own address, which it would lose
+    further on.
+
+    Raises:
+        ProbeError: a node did not take the rules.
+    """
+    planes = [node for node in cluster.nodes if node.control_plane]
+    for v6 in (False, True):
+        addresses = [address for node in planes for address in node.addresses if (":" in address) is v6]
+        if addresses:
+            for node in planes:
+                cluster.on_node(node, ["sh", "-ec", _GUARD, "ip6tables" if v6 else "iptables", *addresses])
+
+
 STEPS: Mapping[str, Callable[[Cluster], None]] = {
     "approve-kubelet-serving-certificates": approve_kubelet_serving,
     "remove-bootstrap-tokens": remove_bootstrap_tokens,
+    "guard-etcd": guard_etcd,
 }
 
 

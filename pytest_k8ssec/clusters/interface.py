@@ -24,6 +24,13 @@ class Node:
     """The docker container that is this node, "" where there is none (no node access)."""
     short: str = ""
     """What is the same in every run, as ``control-plane``: kind's name of it without the cluster's."""
+    further: tuple[str, ...] = ()
+    """Its other InternalIPs, as of the other family where there are two: what is closed at one may be open at another."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of its InternalIPs, the first one first."""
+        return (self.address, *self.further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +73,14 @@ class Cluster(Protocol):
         """Image reference, present on every node, that carries a Python 3 to run the agent."""
 
     @property
-    def machine_address(self) -> str:
-        """The address by which this machine is reached from the nodes' network, "" where there is none."""
+    def machine_addresses(self) -> Sequence[str]:
+        """The addresses by which this machine is reached from the nodes' network, IPv4 first."""
 
-    def published(self, node: Node) -> Sequence[Published]:
+    def published(self, node: Node | None) -> Sequence[Published]:
         """The ports of this machine that lead to a node; none where the node is no container.
+
+        Args:
+            node: None for the load balancer before several control planes: what leads there, leads to their API servers.
 
         Raises:
             ProbeError: they can't be found out.

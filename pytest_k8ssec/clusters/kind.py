@@ -72,11 +72,11 @@ class KindCluster:
         for item in self.api.list("/api/v1/nodes"):
             name = item["metadata"]["name"]
             told = item.get("status", {}).get("addresses") or ()
-            address = next((each["address"] for each in told if each["type"] == "InternalIP"), "")
+            address, *further = [each["address"] for each in told if each["type"] == "InternalIP"] or [""]
             labels = item["metadata"].get("labels", {})
             container = containers.get(name, "")
             short = (container or name).removeprefix(f"{self.name}-")
-            found.append(Node(name, address, _CONTROL_PLANE in labels, container, short))
+            found.append(Node(name, address, _CONTROL_PLANE in labels, container, short, tuple(further)))
         return tuple(sorted(found, key=lambda node: (not node.control_plane, node.name)))
 
     @cached_property
@@ -90,20 +90,19 @@ class KindCluster:
         return _on_nodes(self.image.reference)
 
     @cached_property
-    def machine_address(self) -> str:
-        """The address by which this machine is reached from the nodes' network."""
-        return docker.gateway(self._network)
+    def machine_addresses(self) -> tuple[str, ...]:
+        """The addresses by which this machine is reached from the nodes' network."""
+        return docker.gateways(self._network)
 
-    def published(self, node: Node) -> tuple[Published, ...]:
-        """The ports of this machine that lead to a node."""
-        if not node.container:
+    def published(self, node: Node | None) -> tuple[Published, ...]:
+        """The ports of this machine that lead to a node, or to what stands before the control planes."""
+        container = node.container if node else self._balancer
+        if not container:
             return ()
         try:
-            told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", node.container).text
+            told = docker.docker("inspect", "--format", "{{json .NetworkSettings.Ports}}", container).text
         except CommandError as error:
-            raise ProbeError(
-                f"container {node.container}: {error.message}", fix=error.fix, details=error.details
-            ) from error
+            raise ProbeError(f"container {container}: {error.message}", fix=error.fix, details=error.details) from error
         return tuple(
             Published(binding["HostIp"], int(binding["HostPort"]), int(target.partition("/")[0]))
             for target, bindings in json.loads(told).items()
@@ -176,6 +175,14 @@ class KindCluster:
         if vantages := set(self._vantages.values):
             _remove(self.run, lambda each: each.name in vantages)
         self._vantages.clear()
+
+    @cached_property
+    def _balancer(self) -> str:
+        """The container before several control planes, "" where there is none."""
+        found = docker.described(one.id for one in docker.of_cluster(self.name))
+        return next(
+            (each.name for each in found if each.labels.get(docker.KIND_ROLE_LABEL) == docker.BALANCER_ROLE), ""
+        )
 
     @cached_property
     def _network(self) -> str:

@@ -110,15 +110,21 @@ def targets(
             Target(
                 workload,
                 pod["metadata"]["name"],
-                pod["status"]["podIP"],
+                address,
                 port,
                 pod["spec"]["nodeName"],
                 f"{workload.namespace}/{workload.name}:{port}",
             )
             for port, protocol in ports[pod["metadata"]["uid"]]
             if protocol == "TCP"
+            for address in pod_addresses(pod)
         ]
     return found
+
+
+def pod_addresses(pod: Body) -> tuple[str, ...]:
+    """The addresses of a pod that runs, one of each family that it has: a policy may hold for one of them only."""
+    return tuple(dict.fromkeys((pod["status"]["podIP"], *(each["ip"] for each in pod["status"].get("podIPs") or ()))))
 
 
 def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> list[Body]:

@@ -30,7 +30,7 @@ class Listener:
 
     def addresses(self, node: Node) -> tuple[str, ...]:
         """The addresses by which it can be reached from the node itself."""
-        return ("127.0.0.1", node.address) if self.host == "*" else (self.host,)
+        return ("127.0.0.1", *node.addresses) if self.host == "*" else (self.host,)
 
 
 def control_planes(cluster: Cluster) -> list[Node]:

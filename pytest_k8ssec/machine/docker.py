@@ -23,7 +23,9 @@ RUN_LABEL = "io.k8ssec.run"
 KIND_LABEL = "io.x-k8s.kind.cluster"
 """Label that kind gives its node containers; its value is the cluster's name."""
 KIND_ROLE_LABEL = "io.x-k8s.kind.role"
-"""Another one; its value is ``control-plane`` or ``worker``."""
+"""Another one; its value is ``control-plane`` or ``worker``, or :data:`BALANCER_ROLE`."""
+BALANCER_ROLE = "external-load-balancer"
+"""That of what kind puts before several control planes."""
 
 
 _NONE_ANSWERS = re.compile(
@@ -300,14 +302,19 @@ def remove_volumes(names: Iterable[str]) -> None:
         docker("volume", "rm", *left, deadline=_REMOVE_SECONDS, check=False)
 
 
-def gateway(network: str) -> str:
-    """The IPv4 address by which a network's containers reach this machine, "" where it has none.
+def gateways(network: str) -> tuple[str, ...]:
+    """The addresses by which a network's containers reach this machine, IPv4 first; none where it has none.
 
     Raises:
         CommandError: there is no such network.
     """
     told = docker("network", "inspect", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}", network).text
-    return next((address for address in told.split() if ":" not in address), "")
+    return tuple(sorted(told.split(), key=lambda address: ":" in address))
+
+
+def gateway(network: str) -> str:
+    """The IPv4 one of :func:`gateways`, "" where there is none."""
+    return next((address for address in gateways(network) if ":" not in address), "")
 
 
 def has_image(reference: str) -> bool:

@@ -46,6 +46,8 @@ class Pod:
     """Where it listens: where that is its node's network, at a port of its own."""
     since: float = field(default_factory=time.monotonic)
     """When it was seen to run, by this process's monotonic clock."""
+    further: tuple[str, ...] = ()
+    """Its addresses besides the first one: that of the other family, where the cluster has two."""
 
     @property
     def source(self) -> Source:
@@ -56,6 +58,16 @@ class Pod:
     def address(self) -> str:
         """Its pod address."""
         return self.vantage.source.address
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its pod addresses, one of each family that it has."""
+        return (self.address, *self.further)
+
+    @property
+    def canaries(self) -> tuple[Tcp, ...]:
+        """The tasks that reach its TCP listener, one for each of its addresses."""
+        return tuple(Tcp(address, self.port, expect=self.nonce) for address in self.addresses)
 
     @property
     def canary(self) -> Tcp:
@@ -325,7 +337,10 @@ class Pool:
             raise ProbeError(f"pod {spec.namespace}/{name}: is placed on {node}, whose kubelet answers nobody")
         source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], node)
         vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
-        pod = Pod(resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce, port)
+        further = tuple(each["ip"] for each in found["status"].get("podIPs") or () if each["ip"] != source.address)
+        pod = Pod(
+            resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce, port, further=further
+        )
         _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values else ())
         return pod
 
@@ -372,7 +387,9 @@ def _listens(pod: Pod, reaches: Sequence[Node]) -> None:
     Raises:
         ProbeError: its own listener does not answer.
     """
-    kubelets = [Tcp(node.address, KUBELET_PORT, timeout=1) for node in reaches if node.container]
+    kubelets = [
+        Tcp(address, KUBELET_PORT, timeout=1) for node in reaches if node.container for address in node.addresses
+    ]
     for _ in range(_TRIES):
         own, *others = pod.probe(pod.canary, *kubelets)
         if own.outcome is Outcome.OPEN and all(other.outcome is Outcome.OPEN for other in others):

@@ -20,7 +20,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import ETCD_PORT
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.facts.node import listeners, node_source
+from pytest_k8ssec.facts.node import heard_at, listeners, node_source
 from pytest_k8ssec.probes.certificates import foreign_certificate
 
 PKI = "/etc/kubernetes/pki"
@@ -203,7 +203,11 @@ def _gateway(cluster: Cluster, node: Node, query: str, through: Sequence[str]) -
     Args:
         through: a command that the answer is piped through on the node.
     """
-    curl = [*_curl(CLIENTS.certificate), "--fail", "--data", query, f"https://127.0.0.1:{ETCD_PORT}{RANGE}"]
+    heard = [host for host, port in heard_at(cluster, node, "etcd") if port == ETCD_PORT]
+    server = (
+        f"https://{host_and_port((*heard, '127.0.0.1')[0], ETCD_PORT)}{RANGE}"  # on an IPv6 cluster it may be [::1]
+    )
+    curl = [*_curl(CLIENTS.certificate), "--fail", "--data", query, server]
     line = shlex.join(curl) + (f" | {shlex.join(through)}" if through else "")
     return cluster.on_node(node, ["bash", "-o", "pipefail", "-c", line], deadline=30).stdout
 

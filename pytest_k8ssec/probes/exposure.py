@@ -66,7 +66,8 @@ def listener_here(address: str) -> Iterator[Tcp]:
     """
     nonce = secrets.token_hex(8)
     try:
-        server = socket.create_server((address, 0))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        server = socket.create_server((address, 0), family=family)
     except OSError as error:
         raise NoAccess(f"address {address}: can't be listened on here: {error.strerror}") from error
     greeter = threading.Thread(target=_greet, args=(server, nonce.encode()), daemon=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 
-from pytest_k8ssec.agent.tasks import Task, Tcp, Udp
+from pytest_k8ssec.agent.tasks import Tcp, Udp
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.facts.listening_ports import Port
@@ -39,14 +39,18 @@ for _ in range(50):
     time.sleep(0.1)
 else:
     sys.exit("no listener")
-print(nonce, socket.gethostbyname(socket.gethostname()))
+own = socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM)
+print(nonce, *dict.fromkeys(sorted((each[4][0] for each in own), key=lambda address: ":" in address)))
 """
 """The listener outlives this command and ends with its container. Run again, it reports the listener and adds ports."""
 _KNOWN = "/tmp/k8ssec-listener"  # noqa: S108 - in a container of ours
 
 
-def outside_listener(cluster: Cluster, ports: Iterable[Port]) -> dict[Port, Task]:
+def outside_listener(cluster: Cluster, ports: Iterable[Port]) -> dict[Port, list[Tcp | Udp]]:
     """The tasks that reach a listener of ours beside the nodes, by port; the TCP answer proves that it was this one.
+
+    Returns:
+        for each port a task for each address that the listener has on the nodes' network, IPv4 first.
 
     Raises:
         ProbeError: there is none.
@@ -55,10 +59,12 @@ def outside_listener(cluster: Cluster, ports: Iterable[Port]) -> dict[Port, Task
     numbers = dict.fromkeys(str(number) for number, _ in wanted)
     argv = ["python3", "-c", START, CANARY, _KNOWN, secrets.token_hex(8), *numbers]
     told = cluster.in_network_of(None, argv).text.split()
-    if len(told) != 2:
+    if len(told) < 2:
         raise ProbeError("listener outside the cluster: did not tell its address")
-    nonce, address = told
+    nonce, *addresses = told
     return {
-        (number, protocol): Udp(address, number) if protocol == "UDP" else Tcp(address, number, expect=nonce)
+        (number, protocol): [
+            Udp(address, number) if protocol == "UDP" else Tcp(address, number, expect=nonce) for address in addresses
+        ]
         for number, protocol in wanted
     }

@@ -100,13 +100,16 @@ def _near(targets: Sequence[Pod], number: int) -> Sequence[Pod]:
     return [targets[number], targets[number - 1]] if len(targets) > 1 else targets
 
 
-def _tasks(target: Pod) -> tuple[Task, Task]:
-    return replace(target.canary, timeout=_TIMEOUT), Udp(target.address, CANARY_PORT, timeout=_TIMEOUT)
+def _tasks(target: Pod) -> list[Task]:
+    """Both protocols at each of its addresses: an engine may know of one family only."""
+    datagrams = [Udp(address, CANARY_PORT, timeout=_TIMEOUT) for address in target.addresses]
+    return [*(replace(each, timeout=_TIMEOUT) for each in target.canaries), *datagrams]
 
 
-def _words(source: Pod, target: Pod) -> tuple[str, str]:
+def _words(source: Pod, target: Pod) -> list[str]:
     near = "same node" if source.source.node == target.source.node else "across nodes"
-    return f"TCP, {near}", f"UDP, {near}"
+    family = [" by IPv6" if ":" in address else "" for address in target.addresses]
+    return [f"{protocol}, {near}{words}" for protocol in ("TCP", "UDP") for words in family]
 
 
 def _await(name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], *, open_expected: bool) -> PolicyStep:
@@ -150,8 +153,9 @@ def settle(sources: Sequence[Pod], target: Pod) -> None:
         ProbeError: an exec broke.
     """
     end = time.monotonic() + SETTLE_SECONDS
+    tasks = [replace(each, timeout=_TIMEOUT) for each in target.canaries]
     for source in sources:
-        while got_through(source.probe(replace(target.canary, timeout=_TIMEOUT))[0]) and time.monotonic() < end:
+        while any(map(got_through, source.probe(*tasks))) and time.monotonic() < end:
             pass
 
 

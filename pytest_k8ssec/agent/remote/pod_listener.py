@@ -7,9 +7,11 @@ client, and for one that only connects and reads. UDP: each datagram is sent bac
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+import socket
 import sys
-from typing import Any
+from typing import Any, List
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -20,6 +22,28 @@ class Echo(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: Any) -> None:
         self.transport.sendto(data, address)
+
+
+def datagrams(port: int) -> List[socket.socket]:
+    """A socket for each family that the pod has, as TCP listeners are made."""
+    found = []
+    for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+        except OSError:
+            continue  # the kernel does not know the family
+        try:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setblocking(False)
+            sock.bind((host, port))
+        except OSError as error:
+            sock.close()
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+            continue  # the family is switched off here
+        found.append(sock)
+    return found
 
 
 async def listen(nonce: str, *ports: int) -> None:
@@ -40,7 +64,8 @@ async def listen(nonce: str, *ports: int) -> None:
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     for port in ports:
         # In this order: where TCP answers, UDP does.
-        await loop.create_datagram_endpoint(Echo, local_addr=("0.0.0.0", port))
+        for sock in datagrams(port):
+            await loop.create_datagram_endpoint(Echo, sock=sock)
         await asyncio.start_server(greet, "", port)
     print("listening", nonce, flush=True)
     await ended.wait()

@@ -30,7 +30,7 @@ def strangers_knock(judge: Judge, cluster: Cluster, door: Door, pod: Pod) -> Non
     """
     for node in control_planes(cluster):
         _knock(judge, cluster, door, node, NetworkVantage(cluster, node), heard_at(cluster, node, "etcd"))
-        _knock(judge, cluster, door, node, pod.vantage, [(node.address, door.port)])
+        _knock(judge, cluster, door, node, pod.vantage, [(address, door.port) for address in node.addresses])
 
 
 def _knock(

@@ -33,6 +33,7 @@ OWASP Kubernetes Top Ten 2025, K06
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 from pytest_k8ssec.agent.tasks import Tcp, Trust
 from pytest_k8ssec.agent.vantage import NetworkVantage, Vantage, probe
@@ -58,15 +59,15 @@ def test_etcd_exposed(
     sources: list[Vantage] = [*(attacker(node=node.name).vantage for node in nodes_to_judge(judge, pool)), outside]
     for node in (node for node in cluster.nodes if node.control_plane):
         ports = sorted({CLIENTS.port, PEERS.port, *own_ports(cluster, node)})
-        for source in sources:
+        for source, address in product(sources, node.addresses):
             known, *answers = probe(
                 source,
                 [
-                    Trust(node.address, API_SERVER_PORT, ca, "the cluster's CA"),
-                    *(Tcp(node.address, port) for port in ports),
+                    Trust(address, API_SERVER_PORT, ca, "the cluster's CA"),
+                    *(Tcp(address, port) for port in ports),
                 ],
             )
-            case = judge.case(f"etcd on {node.name} ({node.address}) from {source.source}")
+            case = judge.case(f"etcd on {node.name} ({address}) from {source.source}")
             reached = known.outcome is Outcome.OPEN
             case.positive("this node's API server answers at this address", known, succeeded=reached)
             for port, answer in zip(ports, answers, strict=True):

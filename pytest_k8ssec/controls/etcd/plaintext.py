@@ -56,16 +56,17 @@ def test_etcd_plaintext(judge: Judge, cluster: Cluster, pool: Pool, attacker: Ca
     for node in (node for node in cluster.nodes if node.control_plane):
         own = own_ports(cluster, node)
         tried = list(product(sorted({*_KNOWN, *own}), _PATHS))
-        shown, tls, *answers = pod.probe(
-            canary.plain_http,
-            Http(node.address, API_SERVER_PORT, "/livez"),
-            *(Http(node.address, port, path, tls=False, identity="in plain text") for port, path in tried),
-        )
-        case = judge.case(f"etcd on {node.name} ({node.address})")
-        case.positive("plain HTTP gets through to a canary", shown, succeeded=shown.status == 200)
-        case.positive("TLS gets through to the same node", tls, succeeded=tls.outcome is Outcome.HTTP)
-        for (port, path), answer in zip(tried, answers, strict=True):
-            case.attack(f"port {port}{path}", answer, through=_got_through(answer, port in own))
+        for address in node.addresses:
+            shown, tls, *answers = pod.probe(
+                canary.plain_http,
+                Http(address, API_SERVER_PORT, "/livez"),
+                *(Http(address, port, path, tls=False, identity="in plain text") for port, path in tried),
+            )
+            case = judge.case(f"etcd on {node.name} ({address})")
+            case.positive("plain HTTP gets through to a canary", shown, succeeded=shown.status == 200)
+            case.positive("TLS gets through to the same node", tls, succeeded=tls.outcome is Outcome.HTTP)
+            for (port, path), answer in zip(tried, answers, strict=True):
+                case.attack(f"port {port}{path}", answer, through=_got_through(answer, port in own))
 
 
 def _got_through(answer: Evidence, is_etcd: bool) -> bool | None:  # noqa: FBT001 - the value that is recorded

@@ -44,13 +44,13 @@ Sources: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from pytest_k8ssec.agent.tasks import Http, Tcp
 from pytest_k8ssec.agent.vantage import NetworkVantage, probe
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.clusters.interface import Cluster, Published
+from pytest_k8ssec.clusters.interface import Cluster, Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, NoAccess, SabotageError
@@ -86,46 +86,71 @@ def test_ext_ports(
         judge.note(f"port {subject} is declared open: {reason}")
     meant = _MEANT | {int(port) for port in allowed if port.isdigit()}
     opened = opened_ports(cluster)
-    (api_server, *_) = [Tcp(node.address, API_SERVER_PORT) for node in cluster.nodes if node.control_plane]
+    servers = _by_family(address for node in cluster.nodes if node.control_plane for address in node.addresses)
     table = judge.table(_TABLE)
     for node in nodes_to_judge(judge, pool):
         asked_for = on_node(opened, node)
         ports = sorted({*_KNOWN, *asked_for} - meant)
-        known, near, *answers = probe(
-            outside, [api_server, Tcp(node.address, KUBELET_PORT), *(Tcp(node.address, port) for port in ports)]
-        )
-        case = judge.case(f"node {node.name} ({node.address})")
-        case.positive("the API server is in reach", known, succeeded=known.outcome is Outcome.OPEN)
-        case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
-        for port, answer in zip(ports, answers, strict=True):
-            by = f" of {asked_for[port]}" if port in asked_for else ""
-            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer))
-            table.put(f"{port}{by}", f"node {node.name}", answer, breach=got_through(answer))
+        for address in node.addresses:
+            api_server = Tcp(servers.get(":" in address, address), API_SERVER_PORT)
+            known, near, *answers = probe(
+                outside, [api_server, Tcp(address, KUBELET_PORT), *(Tcp(address, port) for port in ports)]
+            )
+            case = judge.case(f"node {node.name} ({address})")
+            case.positive("the API server is in reach", known, succeeded=known.outcome is Outcome.OPEN)
+            case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
+            column = f"node {node.name}{' by IPv6' if address in node.further and ':' in address else ''}"
+            for port, answer in zip(ports, answers, strict=True):
+                by = f" of {asked_for[port]}" if port in asked_for else ""
+                case.attack(f"connect to port {port}{by}", answer, through=got_through(answer))
+                table.put(f"{port}{by}", column, answer, breach=got_through(answer))
     _published(judge, cluster, outside, allowed)
 
 
 def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed: Mapping[str, str]) -> None:
     """Ask each port of this machine that leads to a node, at the address that the nodes' network has for this machine."""
-    published = [(node, each) for node in cluster.nodes for each in cluster.published(node)]
-    found = [(node, each) for node, each in published if str(each.port) not in allowed]
-    if not found:
-        return
-    tasks = [task for _, each in found for task in _asked(each, cluster.machine_address)]
+    named: list[tuple[str, Node | None]] = [(node.name, node) for node in cluster.nodes]
+    published = [
+        (name, each) for name, node in [*named, ("the load balancer", None)] for each in cluster.published(node)
+    ]
+    machine = _by_family(cluster.machine_addresses)
+    for v6 in (False, True):
+        address = machine.get(v6, "" if v6 else next(iter(machine.values()), ""))
+        found = [(name, each) for name, each in published if str(each.port) not in allowed and _is_v6(each) is v6]
+        if found:
+            _ask_published(judge, outside, found, address)
+
+
+def _ask_published(judge: Judge, outside: NetworkVantage, found: Sequence[tuple[str, Published]], machine: str) -> None:
+    tasks = [task for _, each in found for task in _asked(each, machine)]
     try:
-        with listener_here(cluster.machine_address) as ours:
+        with listener_here(machine) as ours:
             shown, *answers = probe(outside, [ours, *tasks])
     except NoAccess as error:  # then silence says nothing, but an answer still does
         shown = Evidence(Source("client", "this process"), "listen on this machine", Outcome.ERROR, str(error))
         answers = probe(outside, tasks)
     table = judge.table(_TABLE)
-    for (node, each), plain, tls in zip(found, answers[::2], answers[1::2], strict=True):
-        case = judge.case(f"port {each.port} of this machine, published of {node.name}")
+    for (name, each), plain, tls in zip(found, answers[::2], answers[1::2], strict=True):
+        case = judge.case(f"port {each.port} of this machine, published of {name}")
         # A firewall may hide our listener alone: that nothing is in reach here is never a reason to leave a port out.
         case.positive("a listener of ours on this machine is in reach", shown, succeeded=got_through(shown) or None)
         case.attack("get an answer in plain text", plain, through=_answered(plain))
         case.attack("get an answer over TLS", tls, through=_answered(tls))
-        table.put(f"{each.port}, published of {node.name}", "this machine, plain text", plain, breach=_answered(plain))
-        table.put(f"{each.port}, published of {node.name}", "this machine, TLS", tls, breach=_answered(tls))
+        table.put(f"{each.port}, published of {name}", "this machine, plain text", plain, breach=_answered(plain))
+        table.put(f"{each.port}, published of {name}", "this machine, TLS", tls, breach=_answered(tls))
+
+
+def _by_family(addresses: Iterable[str]) -> dict[bool, str]:
+    """The first IPv4 address, by False, and the first IPv6 address, by True."""
+    found: dict[bool, str] = {}
+    for address in addresses:
+        found.setdefault(":" in address, address)
+    return found
+
+
+def _is_v6(published: Published) -> bool:
+    """Whether it has to be asked by IPv6: what listens on one family is closed by the other."""
+    return ":" in published.host
 
 
 def _asked(published: Published, machine: str) -> tuple[Http, Http]:

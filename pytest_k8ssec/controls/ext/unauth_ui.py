@@ -116,7 +116,9 @@ def _endpoints(cluster: Cluster, nodes: Sequence[Node], allowed: Mapping[str, st
         ports = {**on_node(opened, node), KUBELET_PORT: _KUBELET}
         if node.control_plane:
             ports[API_SERVER_PORT] = "API server"
-        found |= {(node.address, port): by for port, by in ports.items() if str(port) not in allowed}
+        found |= {
+            (address, port): by for address in node.addresses for port, by in ports.items() if str(port) not in allowed
+        }
     return found
 
 

@@ -41,13 +41,13 @@ _THROUGH = {Outcome.HTTP: True, Outcome.OPEN: True, **dict.fromkeys(STOPPED, Fal
 @control(severity=Severity.HIGH, subject="cluster", cis=("4.2.4",), others=("KHV052", "C-0175"), apart=True)
 def test_kubelet_readonly(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods on the read-only port, from a pod."""
-    for node in nodes_to_judge(judge, pool):
+    for node, address in ((each, address) for each in nodes_to_judge(judge, pool) for address in each.addresses):
         answer, connection, shown = attacker().probe(
-            Http(node.address, _PORT, "/pods", tls=False),
-            Tcp(node.address, _PORT),
-            Tcp(node.address, ports.KUBELET_PORT),
+            Http(address, _PORT, "/pods", tls=False),
+            Tcp(address, _PORT),
+            Tcp(address, ports.KUBELET_PORT),
         )
-        case = judge.case(f"kubelet on {node.name} ({node.address})")
+        case = judge.case(f"kubelet on {node.name} ({address})")
         case.attack("GET /pods", answer, through=_THROUGH.get(answer.outcome))
         case.attack("connect", connection, through=_THROUGH.get(connection.outcome))
         case.positive("the same node's kubelet is in reach", shown, succeeded=shown.outcome is Outcome.OPEN)

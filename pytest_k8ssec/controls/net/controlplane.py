@@ -64,7 +64,7 @@ def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mappi
         if account in clients:
             judge.note(f"{account} is declared a client of the API: {clients[account]}")
         ports = (KUBELET_PORT, ETCD_PORT) if account in clients else (API_SERVER_PORT, KUBELET_PORT, ETCD_PORT)
-        return [Tcp(node.address, port) for node in nodes for port in ports]
+        return [Tcp(address, port) for node in nodes for address in node.addresses for port in ports]
 
     suspects = workloads_on_trial(judge, stack, pool, allowed)
     nodes = nodes_to_judge(judge, pool) if suspects else ()
@@ -78,7 +78,7 @@ def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mappi
 @sabotage(test_net_controlplane, kills={"blast-radius": ("-> endpoint:kubelet on",)})
 def egress_allowed_to_nodes(cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod]) -> Iterator[Evidence]:
     """A policy that allows egress to the nodes' addresses is added to the namespaces of the stack."""
-    addresses = [node.address for node in cluster.nodes]
+    addresses = [address for node in cluster.nodes for address in node.addresses]
 
     def policy(namespace: str) -> Body:
         return allow_egress(namespace, *addresses)

@@ -53,6 +53,7 @@ from pytest_k8ssec.agent.tasks import Resolve, Task, Udp
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_trial
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.listening_ports import Port
 from pytest_k8ssec.facts.policies import egress_ports
@@ -74,15 +75,27 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
     """Let a twin of each workload reach for a pod of another namespace, and for the outside."""
     suspects = workloads_on_trial(judge, stack, pool, allowed)
     (canary,) = pool.lease(PodSpec(pool.namespace("canary"), purpose="canary"))
+    families = {":" in address for address in canary.addresses}
     named = {each: _named(cluster, each) for each in {suspect.workload.namespace for suspect in suspects}}
     outside = outside_listener(cluster, (*_ALWAYS, *(port for ports in named.values() for port in ports)))
+    if lacking := families - {":" in task.host for tasks in outside.values() for task in tasks}:
+        family = "IPv6" if True in lacking else "IPv4"
+        raise ProbeError(f"listener outside the cluster: has no {family} address, and pods have one")
 
     def ways(suspect: WorkloadSuspect) -> dict[str, Task]:
         further = dict.fromkeys((*_ALWAYS, *named[suspect.workload.namespace]))
         return {
-            "a pod of another namespace, TCP": canary.canary,
-            "a pod of another namespace, UDP": Udp(canary.address, CANARY_PORT),
-            **{f"the outside, {port}/{protocol}": outside[port, protocol] for port, protocol in further},
+            **{
+                f"a pod of another namespace, {type(task).__name__.upper()}{_by(task.host)}": task
+                for address, tcp in zip(canary.addresses, canary.canaries, strict=True)
+                for task in (tcp, Udp(address, CANARY_PORT))
+            },
+            **{
+                f"the outside, {port}/{protocol}{_by(task.host)}": task
+                for port, protocol in further
+                for task in outside[port, protocol]
+                if (":" in task.host) in families
+            },
         }
 
     for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda each: (Resolve(), *ways(each).values())):
@@ -91,6 +104,10 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
             suspect.attack(case, f"reach {what}", answer, known)
         case.positive("it gets an answer from DNS", dns, succeeded=dns.outcome is Outcome.DONE)
         suspect.gated(case)
+
+
+def _by(address: str) -> str:
+    return " by IPv6" if ":" in address else ""
 
 
 def _named(cluster: Cluster, namespace: str) -> list[Port]:

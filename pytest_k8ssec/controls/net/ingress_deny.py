@@ -90,11 +90,14 @@ def test_net_ingress_deny(
     listening = prove_listening(cluster, wanted, by_twin, twin)
     cases = {target: judge.case(str(target)) for target in wanted}
     for words, source in sources.items():
-        canary_answer, *answers = source.probe(canary.canary, *(Tcp(target.address, target.port) for target in wanted))
-        for target, answer in zip(wanted, answers, strict=True):
+        found = source.probe(*canary.canaries, *(Tcp(target.address, target.port) for target in wanted))
+        first = len(canary.canaries)
+        by_family = {":" in address: answer for address, answer in zip(canary.addresses, found[:first], strict=True)}
+        for target, answer in zip(wanted, found[first:], strict=True):
             cases[target].attack(f"connect, {words}", answer, through=got_through(answer))
-            reached = canary_answer.outcome is Outcome.OPEN
-            cases[target].positive(f"the attacker, {words}, reaches a canary", canary_answer, succeeded=reached)
+            shown = by_family.get(":" in target.address, found[0])
+            reached = shown.outcome is Outcome.OPEN
+            cases[target].positive(f"the attacker, {words}, reaches a canary", shown, succeeded=reached)
     for target, case in cases.items():
         case.positive(
             "it listens at this moment", listening[target], succeeded=listening[target].outcome is Outcome.OPEN

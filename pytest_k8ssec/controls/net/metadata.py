@@ -2,7 +2,7 @@
 
 At 169.254.169.254 most clouds describe a machine to every process on it, and give out the machine's own credentials: a
 pod gets those of its node. One request leads from a container to the cloud account. A twin of each workload, for which
-the same policies hold, connects there; nothing is asked. Where a pod of ours on the same node, for which no policy
+the same policies hold, connects there, and by IPv6 at fd00:ec2::254 where pods have such addresses; nothing is asked. Where a pod of ours on the same node, for which no policy
 holds, does not get through at that moment, nothing is known.
 
 On clusters that the run made a listener of ours stands in for the service while the control runs, as kind's nodes have
@@ -45,7 +45,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.net import tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.cloud_metadata import ADDRESS, METADATA, served
+from pytest_k8ssec.probes.cloud_metadata import metadata, served
 from pytest_k8ssec.probes.policy_enforcement import allow_egress
 from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.stack import Stack, Workload
@@ -66,9 +66,10 @@ def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, 
     with ExitStack() as services:
         for node in (node for node in cluster.nodes if node.name in free):
             judge.note(services.enter_context(served(cluster, node, free[node.name])))
-        for suspect, (answer,), (shown,) in tried(suspects, lambda _: (METADATA,)):
+        for suspect, answers, known in tried(suspects, lambda each: metadata(each.free.addresses)):
             case = judge.case(suspect.name)
-            suspect.attack(case, f"connect to {ADDRESS}", answer, shown)
+            for task, answer, shown in zip(metadata(suspect.free.addresses), answers, known, strict=True):
+                suspect.attack(case, f"connect to {task.host}", answer, shown)
             suspect.gated(case)
 
 
@@ -80,9 +81,10 @@ def egress_allowed_to_metadata(
     with ExitStack() as services:
         for node in cluster.nodes:
             services.enter_context(served(cluster, node, attacker(node=node.name)))
-        with let_out(cluster.api, stack, twin, _to_metadata, lambda: METADATA) as proof:
+        ways = metadata(attacker().addresses)
+
+        def to_metadata(namespace: str) -> Body:
+            return allow_egress(namespace, *(task.host for task in ways))
+
+        with let_out(cluster.api, stack, twin, to_metadata, lambda: ways[0]) as proof:
             yield proof
-
-
-def _to_metadata(namespace: str) -> Body:
-    return allow_egress(namespace, ADDRESS)

@@ -50,6 +50,7 @@ from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _PORTS = {10248: "kubelet", 10249: "kube-proxy", 10257: "kube-controller-manager", 10259: "kube-scheduler"}
+_LOOPBACK = ("127.0.0.1", "::1")
 
 
 @control(
@@ -63,24 +64,31 @@ def test_node_loopback(judge: Judge, cluster: Cluster, pool: Pool, attacker: Cal
     """Connect to each of these ports at each node's address, from a pod."""
     pod = attacker()
     for node in nodes_to_judge(judge, pool):
-        near, *answers = pod.probe(Tcp(node.address, KUBELET_PORT), *(Tcp(node.address, port) for port in _PORTS))
         listening = _on_loopback(cluster, node)
-        for (port, process), answer in zip(_PORTS.items(), answers, strict=True):
-            case = judge.case(f"{process} on {node.name}, port {port}", required=False)
-            # Out of reach it proves nothing: never a reason to leave the port out.
-            case.positive("the pod reaches the node's kubelet", near, succeeded=near.outcome is Outcome.OPEN or None)
-            if port in listening:
-                shown = listening[port]
-                case.positive("it listens on loopback", shown, succeeded=shown.outcome is Outcome.OPEN)
-            case.attack("connect", answer, through=got_through(answer))
+        cases = {port: judge.case(f"{by} on {node.name}, port {port}", required=False) for port, by in _PORTS.items()}
+        for port, shown in listening.items():
+            cases[port].positive("it listens on loopback", shown, succeeded=shown.outcome is Outcome.OPEN)
+        for address in node.addresses:
+            near, *answers = pod.probe(Tcp(address, KUBELET_PORT), *(Tcp(address, port) for port in _PORTS))
+            for case, answer in zip(cases.values(), answers, strict=True):
+                # Out of reach it proves nothing: never a reason to leave the port out.
+                case.positive(
+                    "the pod reaches the node's kubelet", near, succeeded=near.outcome is Outcome.OPEN or None
+                )
+                case.attack("connect", answer, through=got_through(answer))
 
 
 def _on_loopback(cluster: Cluster, node: Node) -> Mapping[int, Evidence]:
     """What each port says on the node's own loopback; nothing where the node can't be entered."""
     if not node.container:
         return {}
-    answers = probe(NetworkVantage(cluster, node), [Tcp("127.0.0.1", port) for port in _PORTS])
-    return dict(zip(_PORTS, answers, strict=True))
+    answers = probe(NetworkVantage(cluster, node), [Tcp(host, port) for host in _LOOPBACK for port in _PORTS])
+    found: dict[int, Evidence] = {}
+    for port, answer in zip([*_PORTS] * len(_LOOPBACK), answers, strict=True):
+        # Where the cluster has IPv6 only, its components listen on that loopback.
+        if port not in found or answer.outcome is Outcome.OPEN:
+            found[port] = answer
+    return found
 
 
 def _hears_all(process: str, port: int) -> Callable[[Cluster], Evidence]:

@@ -10,7 +10,7 @@ pki=/etc/kubernetes/pki
 
 etcd() { # PATH BODY: one request to etcd's JSON gateway
   curl --silent --show-error --fail --cacert "$pki/etcd/ca.crt" --cert "$pki/etcd/healthcheck-client.crt" \
-    --key "$pki/etcd/healthcheck-client.key" "https://127.0.0.1:2379/v3/$1" --data "$2"
+    --key "$pki/etcd/healthcheck-client.key" "https://localhost:2379/v3/$1" --data "$2"
 }
 
 range() { # PREFIX: of keys, as etcd wants it; the end is the prefix with its last character, a slash, made one greater
