@@ -267,7 +267,8 @@ def test_udp_to_a_closed_port_is_refused() -> None:
 def test_the_canary_is_reached_by_all_means() -> None:
     """What our pods listen with: TCP and HTTP with its nonce, an echo of datagrams; another nonce is another pod."""
     program = Path(pod_listener.__file__).read_text()
-    for everywhere, loopback in (('greet, ""', f'greet, "{HERE}"'), ('"0.0.0.0"', f'"{HERE}"')):
+    everywhere_here = (('greet, ""', f'greet, ("{HERE}", "::1")'), ('"0.0.0.0"', f'"{HERE}"'), ('"::"', '"::1"'))
+    for everywhere, loopback in everywhere_here:
         assert everywhere in program
         program = program.replace(everywhere, loopback)
     port = free_port()
@@ -282,11 +283,14 @@ def test_the_canary_is_reached_by_all_means() -> None:
                 Tcp(HERE, port, expect="nonce-2", timeout=LONG),
                 Udp(HERE, port, timeout=LONG),
                 Http(HERE, port, "/", tls=False, timeout=LONG),
+                Tcp("::1", port, expect="nonce-1", timeout=LONG),
+                Udp("::1", port, timeout=LONG),
             )
         finally:
             process.terminate()
         assert 0 == process.wait(10)
-    assert [Outcome.OPEN, Outcome.CLOSED, Outcome.OPEN, Outcome.HTTP] == [each.evidence.outcome for each in found]
+    expected = [Outcome.OPEN, Outcome.CLOSED, Outcome.OPEN, Outcome.HTTP, Outcome.OPEN, Outcome.OPEN]
+    assert expected == [each.evidence.outcome for each in found]
     assert 200 == found[3].evidence.status
 
 

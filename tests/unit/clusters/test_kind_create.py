@@ -161,6 +161,19 @@ def test_nodes_of_a_copy_are_found_by_their_host_names(creation: Run, fake_docke
     ] == [(node.name, node.container, node.short) for node in cluster.nodes]
 
 
+def test_a_node_has_all_its_internal_addresses(creation: Run, fake_docker: FakeDocker, tmp_path: Path) -> None:
+    """Its names and those by which others reach it are none."""
+    double = node("double")
+    double["status"]["addresses"] += [
+        {"type": "InternalIP", "address": "fd00::1"},
+        {"type": "Hostname", "address": "double"},
+    ]
+    cluster = kind.KindCluster("dev", tmp_path, tmp_path, True, "user", "", Image("image", "v1", "release"), creation)
+    cluster.__dict__["api"] = api = LateApi(tmp_path)
+    api.list = lambda _path: [double, {"metadata": {"name": "young"}, "status": {}}]  # type: ignore[method-assign]
+    assert [("10.0.0.1", "fd00::1"), ("",)] == [each.addresses for each in cluster.nodes]
+
+
 def test_nodes_that_are_no_containers_are_listed_and_not_entered(
     monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
 ) -> None:

@@ -26,6 +26,7 @@ class World:
 
     http: str
     tcp: str
+    open_at: str = ""
     nodes: tuple[Node, ...] = (Node("node", "10.0.0.2", control_plane=True, container="node"),)
 
     @property
@@ -44,6 +45,8 @@ class World:
     def _said(self, task: dict[str, Any]) -> dict[str, Any]:
         if task["port"] == 10250:
             return {"outcome": "open"}
+        if task["host"] == self.open_at:
+            return {"outcome": "open"} if task["op"] == "tcp" else {"outcome": "http", "status": 200}
         if task["op"] == "tcp":
             return {"outcome": self.tcp}
         return {"outcome": self.http, "status": 200 if self.http == "http" else None}
@@ -67,3 +70,12 @@ def test_a_port_that_takes_connections_is_open(http: str, tcp: str, expected: Ve
     judge, world = Judge(), World(http, tcp)
     readonly(judge, cast("Pool", world), lambda: cast("Pod", world))
     assert expected is judge.verdict()[0]
+
+
+def test_one_of_two_addresses_is_enough() -> None:
+    """What listens by IPv6 only is closed by IPv4."""
+    node = Node("node", "10.0.0.2", control_plane=True, container="node", further=("fd00::2",))
+    judge, world = Judge(), World("refused", "refused", "fd00::2", (node,))
+    readonly(judge, cast("Pool", world), lambda: cast("Pod", world))
+    assert Verdict.BREACHED is judge.verdict()[0]
+    assert ["kubelet on node (10.0.0.2)", "kubelet on node (fd00::2)"] == [case.name for case in judge.cases]

@@ -89,3 +89,10 @@ def test_no_process_is_guessed(said: tuple[int, bytes], message: str) -> None:
     """With two of a name nobody knows which one is the cluster's."""
     with pytest.raises(ProbeError, match=message):
         arguments(cast("Cluster", FakeCluster(b"etcd\0--a=b\0", said)), NODE, "etcd")
+
+
+def test_what_listens_everywhere_is_reached_at_each_address() -> None:
+    """Of both families, where the node has two."""
+    node = Node("node", "10.0.0.2", control_plane=True, container="node", further=("fd00::2",))
+    assert Listener("etcd", "*", 2379).addresses(node) == ("127.0.0.1", "10.0.0.2", "fd00::2")
+    assert Listener("etcd", "::1", 2379).addresses(node) == ("::1",)

@@ -344,3 +344,11 @@ def test_whether_labels_matter_makes_no_second_twin() -> None:
     one, other = (PodSpec("web", template=template(), labels_matter=each, purpose="twin") for each in (False, True))
     assert pods.lease(one) == pods.lease(other)
     assert 1 == len(server.manifests)
+
+
+def test_a_pod_has_all_its_addresses() -> None:
+    """Each with a listener: a policy may hold for one family only."""
+    server = Server(ends={"podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]})
+    (pod,) = pool(server).lease(*specs(1))
+    assert ("10.0.0.1", "fd00::1") == pod.addresses
+    assert ["10.0.0.1", "fd00::1"] == [each.host for each in pod.canaries]

@@ -1,4 +1,4 @@
-"""The stand-in for the metadata service: one for all of this process that use it at the same time."""
+"""The metadata service is tried by each family that pods have; its stand-in is one for all of this process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -15,7 +16,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.pool import Pod
-from pytest_k8ssec.probes.cloud_metadata import served
+from pytest_k8ssec.probes.cloud_metadata import METADATA, METADATA_V6, metadata, served
 
 NODE = Node("worker", "172.18.0.9", control_plane=False, container="1234")
 
@@ -33,14 +34,14 @@ class Nodes:
         """Note what was done."""
         if self.refuses:
             raise ProbeError(f"{node.name}: refused")
-        self.done.append("start" if "TCP-LISTEN" in argv[-1] else "stop")
+        self.done.append("start" if "TCP-LISTEN" in argv[2] else "stop")
         return Completed(("sh",), 0, b"", b"")
 
 
 def uses(cluster: Nodes) -> ExitStack:
     """One that uses it, until it is closed."""
     use = ExitStack()
-    use.enter_context(served(cast("Cluster", cluster), NODE, cast("Pod", None)))
+    use.enter_context(served(cast("Cluster", cluster), NODE, cast("Pod", SimpleNamespace(addresses=("10.0.0.1",)))))
     return use
 
 
@@ -85,3 +86,17 @@ def test_who_could_not_start_it_is_no_user(tmp_path: Path) -> None:
     cluster.refuses = False
     uses(cluster).close()
     assert cluster.done == ["start", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (("10.0.0.1",), (METADATA,)),
+        (("fd00::1",), (METADATA_V6,)),
+        (("fd00::1", "10.0.0.1"), (METADATA, METADATA_V6)),
+    ],
+    ids=["ipv4", "ipv6", "both"],
+)
+def test_each_family_has_its_address(addresses: tuple[str, ...], expected: tuple[object, ...]) -> None:
+    """A pod without IPv4 can't reach the usual one, so that silence there would say nothing."""
+    assert expected == metadata(addresses)

@@ -10,7 +10,7 @@ import pytest
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.machine.process import Completed
-from pytest_k8ssec.probes.etcd import CLIENTS, PEERS, own_ports, with_real_certificate
+from pytest_k8ssec.probes.etcd import CLIENTS, PEERS, own_ports, raw_value, with_real_certificate
 
 NODE = Node("control-plane", "10.0.0.2", control_plane=True, container="control-plane")
 
@@ -58,6 +58,22 @@ def test_each_door_is_asked_with_its_own_certificate() -> None:
         with_real_certificate(cast("Cluster", cluster), NODE, door, "::1", door.port)
         assert f"/etc/kubernetes/pki/{key}.key" in cluster.asked
         assert f"https://[::1]:{door.port}{path}" == cluster.asked[-1]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "10.0.0.2"])
+def test_etcd_is_asked_past_the_api_server_where_it_listens(host: str) -> None:
+    """On a cluster with IPv6 only, its loopback is another one."""
+
+    class Etcd(OneAnswer):
+        def on_node(self, node: Node, argv: Sequence[str], **rest: object) -> Completed:
+            if argv[0] == "ss":
+                line = f'LISTEN 0 4096 {host}:2379 0.0.0.0:* users:(("etcd",pid=7,fd=8))\n'
+                return Completed(tuple(argv), 0, line.encode(), b"")
+            return super().on_node(node, argv, **rest)
+
+    cluster = Etcd(0, "{}")
+    raw_value(cast("Cluster", cluster), NODE, "/registry/x", lambda _: "")
+    assert f"https://{host}:2379/v3/kv/range" in cluster.asked[-1]
 
 
 def test_ports_are_unknown_where_the_node_can_not_be_entered() -> None:

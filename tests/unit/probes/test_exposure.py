@@ -48,10 +48,17 @@ class Silent:
     """A cluster of which one port is published; nothing that is asked from beside its nodes answers."""
 
     machine_address: str
+    of_node: tuple[Published, ...] = (Published("127.0.0.1", 40001, 6443),)
+    of_balancer: tuple[Published, ...] = ()
 
-    def published(self, _node: Node) -> list[Published]:
+    @property
+    def machine_addresses(self) -> tuple[str, ...]:
+        """As the nodes' network has them."""
+        return tuple(self.machine_address.split())
+
+    def published(self, node: Node | None) -> tuple[Published, ...]:
         """The same of each node."""
-        return [Published("127.0.0.1", 40001, 6443)]
+        return self.of_node if node else self.of_balancer
 
     @property
     def nodes(self) -> list[Node]:
@@ -79,6 +86,41 @@ def test_what_is_published_is_not_closed_where_our_own_listener_is_not_in_reach(
     _published(judge, cluster, NetworkVantage(cluster, None), {})
     verdict, reason = judge.verdict()
     assert (Verdict.INCONCLUSIVE, True) == (verdict, why in reason)
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("127.0.0.1", "10.9.9.1"),
+        ("0.0.0.0", "10.9.9.1"),
+        ("::1", "fc00::1"),
+        ("::", "fc00::1"),
+        ("10.1.1.1", "10.1.1.1"),
+    ],
+)
+def test_what_is_published_is_asked_by_its_own_family(host: str, asked: str) -> None:
+    """What listens by IPv6 is closed by IPv4 to everybody, and says nothing there."""
+    cluster, judge = cast("Cluster", Silent("10.9.9.1 fc00::1", (Published(host, 40001, 6443),))), Judge()
+    _published(judge, cluster, NetworkVantage(cluster, None), {})
+    (case,) = judge.cases
+    shown = f"[{asked}]" if ":" in asked else asked
+    assert [f"GET {scheme}://{shown}:40001/ without credentials" for scheme in ("http", "https")] == [
+        each.evidence.request for each in case.attacks
+    ]
+
+
+def test_what_leads_to_the_load_balancer_is_asked_as_well() -> None:
+    """Before several control planes it is what everybody reaches, and no node of the cluster's."""
+    cluster = cast("Cluster", Silent("10.9.9.1", (), (Published("0.0.0.0", 40002, 6443),)))
+    judge = Judge()
+    _published(judge, cluster, NetworkVantage(cluster, None), {})
+    assert ["port 40002 of this machine, published of the load balancer"] == [case.name for case in judge.cases]
+
+
+def test_a_listener_of_ours_may_be_on_ipv6() -> None:
+    """And is reached there."""
+    with listener_here("::1") as ours, socket.create_connection((ours.host, ours.port), 5) as sock:
+        assert ours.expect.encode() == sock.recv(64)
 
 
 def http(status: int, body: str = "", location: str = "") -> Answer:

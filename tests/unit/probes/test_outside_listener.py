@@ -41,11 +41,17 @@ def test_each_port_that_was_asked_for_has_its_task() -> None:
     place = Beside(b"nonce-1 172.18.0.9\n")
     found = outside_listener(cast("Cluster", place), [(53, "TCP"), (53, "UDP"), (443, "TCP"), (53, "TCP")])
     assert {
-        (53, "TCP"): Tcp("172.18.0.9", 53, expect="nonce-1"),
-        (53, "UDP"): Udp("172.18.0.9", 53),
-        (443, "TCP"): Tcp("172.18.0.9", 443, expect="nonce-1"),
+        (53, "TCP"): [Tcp("172.18.0.9", 53, expect="nonce-1")],
+        (53, "UDP"): [Udp("172.18.0.9", 53)],
+        (443, "TCP"): [Tcp("172.18.0.9", 443, expect="nonce-1")],
     } == found
     assert ["53", "443"] == list(place.asked[-2:])
+
+
+def test_a_listener_with_two_addresses_is_reached_by_both() -> None:
+    """A policy may let out by one family only."""
+    found = outside_listener(cast("Cluster", Beside(b"nonce-1 172.18.0.9 fc00::9\n")), [(53, "UDP")])
+    assert {(53, "UDP"): [Udp("172.18.0.9", 53), Udp("fc00::9", 53)]} == found
 
 
 def test_a_listener_that_tells_nothing_is_none() -> None:
@@ -58,11 +64,12 @@ def test_ports_are_added_to_what_listens_already(tmp_path: Path) -> None:
     """Asked again it tells the same nonce, and what listened still does."""
     pids = tmp_path / "pids"
     program = CANARY.replace('greet, ""', f'greet, "{HERE}"').replace('"0.0.0.0"', f'"{HERE}"')
+    program = program.replace('"::"', '"::1"')
     program = program.replace(
         "\n    asyncio.run(", f"\n    open({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\n    asyncio.run("
     )
     program = program.replace("import signal", "import os, signal")
-    start = START.replace("socket.gethostbyname(socket.gethostname())", f"'{HERE}'")
+    start = START.replace("socket.gethostname()", f"'{HERE}'")
     with socket.socket() as one, socket.socket() as two:
         for sock in (one, two):
             sock.bind((HERE, 0))

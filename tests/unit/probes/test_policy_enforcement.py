@@ -26,6 +26,7 @@ class FakeNetwork:
         self.cluster = self.api = self
         self.policies: list[str] = []
         self.ways: set[tuple[str, str]] = set()
+        self.further: tuple[str, ...] = ()
 
     def namespace(self, purpose: str) -> str:
         """Its name."""
@@ -44,7 +45,10 @@ class FakeNetwork:
 
     def lease(self, *specs: PodSpec) -> list[Pod]:
         """A pod each, whose address tells its node."""
-        return [Pod(cast("Any", FakeVantage(self, spec.node)), f"{spec.namespace} {spec.node}", "n") for spec in specs]
+        return [
+            Pod(cast("Any", FakeVantage(self, spec.node)), f"{spec.namespace} {spec.node}", "n", further=self.further)
+            for spec in specs
+        ]
 
     @property
     def stopped(self) -> bool:
@@ -63,8 +67,9 @@ class FakeVantage:
         """The agent's answers."""
         told = json.loads(stdin.rpartition(b"\n")[2])
         self.network.ways |= {(self.source.node, task["host"]) for task in told["tasks"]}
-        outcome = "no-answer" if self.network.stopped else "open"
-        lines = [*({"id": task["id"], "outcome": outcome} for task in told["tasks"]), {"end": told["nonce"]}]
+        stopped = {task["id"]: self.network.stopped and ":" not in task["host"] for task in told["tasks"]}
+        outcomes = ({"id": at, "outcome": "no-answer" if silent else "open"} for at, silent in stopped.items())
+        lines = [*outcomes, {"end": told["nonce"]}]
         return Completed(tuple(argv), 0, "\n".join(map(json.dumps, lines)).encode(), b"")
 
 
@@ -87,3 +92,15 @@ def test_every_node_is_left_and_entered(count: int) -> None:
             near = "same node" if evidence.request.rpartition(":")[0].endswith(evidence.source.node) else "across nodes"
             assert path.endswith(near)
             assert Outcome.OPEN is evidence.outcome or not step.open_expected
+
+
+def test_an_engine_that_knows_of_ipv4_only_enforces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pods have an address of the other family too, all of them are open by that."""
+    monkeypatch.setattr("pytest_k8ssec.probes.policy_enforcement.ENFORCE_SECONDS", 0)
+    network = FakeNetwork(1)
+    network.further = ("fd00::7",)
+    steps = {step.name: step for step in enforcement(cast("Pool", network))}
+    assert not steps["deny all ingress"].as_expected
+    assert ["TCP, same node by IPv6", "UDP, same node by IPv6"] == [
+        path for path, each in steps["deny all ingress"].attempts if each.outcome is Outcome.OPEN
+    ]

@@ -422,6 +422,14 @@ def test_a_port_of_the_node_leads_to_its_pod() -> None:
     assert ("to web/shop nothing is sent at 203.0.113.1:82: only nodes' own addresses are tried",) == places.notes
 
 
+def test_a_pod_is_a_target_at_each_of_its_addresses() -> None:
+    """Where it has two, what policies keep from one may reach the other."""
+    double = pod("shop-1", "shop", "10.244.1.1")
+    double["status"]["podIPs"] = [{"ip": "10.244.1.1"}, {"ip": "fd00::1"}]
+    told = targets(Lab(pods=(double, *PODS[1:])).as_cluster(), cast("Stack", Declared()))
+    assert ["10.244.1.1", "fd00::1"] == [each.address for each in told if each.pod == "shop-1"]
+
+
 def test_both_families_are_reached() -> None:
     """A pod's other address, and the Service's, which leads to pods of its own family."""
     double = pod("shop-1", "shop", "10.244.1.1")
