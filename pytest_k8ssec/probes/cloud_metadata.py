@@ -54,7 +54,7 @@ case $families in *" v6 "*)
   ip route add {ADDRESS_V6}/128 via fd00:ec2:0:1::2
   in_service setsid socat TCP6-LISTEN:80,ipv6only=1,fork,reuseaddr SYSTEM:'echo k8ssec' >/dev/null 2>&1 </dev/null &
 esac
-in_service setsid socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo k8ssec' >/dev/null 2>&1 </dev/null &
+in_service setsid socat TCP-LISTEN:80,pf=ip4,fork,reuseaddr SYSTEM:'echo k8ssec' >/dev/null 2>&1 </dev/null &
 wanted=1
 case $families in *" v6 "*) wanted=2 ;; esac
 for _ in $(seq 50); do

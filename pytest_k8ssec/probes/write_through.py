@@ -6,6 +6,7 @@ import base64
 import json
 import time
 
+from pytest_k8ssec.agent.tasks import host_and_port
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
@@ -23,7 +24,7 @@ def write_secret(cluster: Cluster, node: Node, namespace: str, name: str, value:
     Raises:
         ProbeError: the node could not be asked, or the API server refused.
     """
-    server = f"https://{node.address}:{API_SERVER_PORT}"
+    server = f"https://{host_and_port(node.address, API_SERVER_PORT)}"
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import yaml
 
+from pytest_k8ssec.agent.tasks import host_and_port
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import K8ssecError, NotUndone, SabotageError
 from pytest_k8ssec.evidence import Evidence
@@ -107,7 +108,7 @@ def etcd_open(cluster: Cluster, node: Node) -> Iterator[Evidence]:
         flags = {
             "client-cert-auth": "false",
             "trusted-ca-file": "",
-            "listen-client-urls": f"https://127.0.0.1:2379,https://{node.address}:2379",
+            "listen-client-urls": f"https://127.0.0.1:2379,https://{host_and_port(node.address, 2379)}",
         }
         command = manifest["spec"]["containers"][0]["command"]
         kept = [word for word in command if word.removeprefix("--").partition("=")[0] not in flags]

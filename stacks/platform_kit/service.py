@@ -9,6 +9,7 @@ Kubernetes API, asked for with the pod's own token. NEEDS: files that must be th
 import json
 import os
 import signal
+import socket
 import ssl
 import threading
 import time
@@ -37,12 +38,25 @@ class Handler(BaseHTTPRequestHandler):
         """Probes come each second: no line for each of them."""
 
 
+class Server(ThreadingHTTPServer):
+    """Answers by both address families: which of them its pod has is the cluster's business."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        """IPv4 too, where the socket is one of IPv6."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
 def call(target: str) -> None:
     """Ask once, or look for the file; OSError if there is no answer or no file."""
     if target.startswith("/"):
         Path(target).read_bytes()
     elif target.startswith("api:"):
-        server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+        host = os.environ["KUBERNETES_SERVICE_HOST"]
+        server = f"https://{f'[{host}]' if ':' in host else host}:{os.environ['KUBERNETES_SERVICE_PORT']}"
         headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}"}
         context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
         request = urllib.request.Request(server + target.removeprefix("api:"), headers=headers)
@@ -67,7 +81,7 @@ def keep_calling(target: str) -> None:
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 for target in tuple(pending):
     threading.Thread(target=keep_calling, args=(target,), daemon=True).start()
-servers = [ThreadingHTTPServer(("", int(port)), Handler) for port in os.environ["PORTS"].split(",")]
+servers = [Server(("", int(port)), Handler) for port in os.environ["PORTS"].split(",")]
 for server in servers[1:]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 servers[0].serve_forever()
