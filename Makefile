@@ -104,6 +104,10 @@ test-mutants: tools ## frozen copies under each sabotage of the configuration, b
 test-corpus: tools ## stacks as people have them, judged on a cluster each: build/corpus/verdicts.json; ONLY="a b": those stacks
 	@$(BIN)/python -m bench.corpus $(if $(ONLY),--only $(ONLY))
 
+.PHONY: test-shapes
+test-shapes: tools ## the hardened stack on clusters of other shapes: build/shapes/verdicts.json; ONLY="a b": those shapes
+	@$(BIN)/python -m bench.shapes $(if $(ONLY),--only $(ONLY))
+
 .PHONY: test-kwok
 test-kwok: tools ## 500 fake nodes and 5,000 fake pods beside two real nodes: time, memory, verdicts; NODES=100: so many, ten pods on each
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_KWOK_NODES=$(or $(NODES),500) $(BIN)/pytest -rP tests/cluster/test_kwok.py

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bench.corpus.expected import corpus
+from bench.shapes.shape import shapes
 from docs import layers
 from docs.report_fields import ATTEMPT, REACHABILITY, RESULT, TABLE, fields
 from pytest_k8ssec.catalogue.control import Severity
@@ -163,6 +164,15 @@ def _corpus() -> Iterator[str]:
         yield f"| [{entry.name}](../../stacks/corpus/{entry.name}) | {_cell(entry.planted)} | {_cell(entry.oddity)} |"
 
 
+def _shapes() -> Iterator[str]:
+    """Shape to what is different, and what is right there but *held*."""
+    yield "| shape | what is different | right there, where that is not *held* |"
+    yield "|---|---|---|"
+    for name, shape in shapes().items():
+        otherwise = "; ".join(f"{control}: {each.verdict}, {each.reason}" for control, each in shape.otherwise.items())
+        yield f"| [{name}](../../stacks/shapes/{name}.yaml) | {_cell(shape.about)} | {_cell(otherwise)} |"
+
+
 def _cell(text: str) -> str:
     """Text for a cell of a table."""
     return text.replace("|", "\\|")
@@ -181,5 +191,6 @@ BLOCKS: Mapping[str, Callable[[], Iterator[str]]] = {
     "reachability-fields": lambda: fields(REACHABILITY),
     "sample-control": _sample_control,
     "corpus": _corpus,
+    "shapes": _shapes,
 }
 """Name of a block to what makes its lines."""

@@ -35,6 +35,8 @@ _REFUSED = re.compile(
     r"ERROR: failed to create cluster: (?P<why>\[?(unable to decode config|invalid|unknown apiVersion).*)", re.DOTALL
 )
 """What kind says of a configuration before it makes anything."""
+_NOT_PULLED = re.compile(r'failed to pull image "(?P<image>[^"]*/envoy:[^"]*)"')
+"""What it says where the image is out of reach that it puts before several control planes."""
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -248,7 +250,7 @@ def create(
                 deadline=CREATE_SECONDS, what=f"kind config {config.source}", owner=owner,
             )  # fmt: skip
         except ClusterError as error:
-            raise _refusal(config.source, error.details) or error from None
+            raise _refusal(config.source, error.details) or _no_balancer(error.details) or error from None
         _record_nodes(owner, name, config.node_count)
         # First of all: a node that registers late would be missing from `nodes` for good, and be judged by nobody.
         _await_nodes(cluster, config.node_count)
@@ -349,6 +351,18 @@ def _refusal(source: Path, said: str) -> ClusterError | None:
         f"kind config {source}: kind refuses it: {first}",
         fix="correct it; what kind accepts: https://kind.sigs.k8s.io/docs/user/configuration/",
         details=rest,
+    )
+
+
+def _no_balancer(said: str) -> ClusterError | None:
+    """What to tell where kind has no image of a load balancer; None where it failed at something else."""
+    found = _NOT_PULLED.search(said)
+    if found is None:
+        return None
+    return ClusterError(
+        f"image {found['image']}: kind puts it before several control planes, and it is out of reach",
+        fix="load it into docker; or in a checkout of pytest-k8ssec: python3 -m toolchain build --only load-balancer-image",
+        details=said,
     )
 
 

@@ -106,6 +106,19 @@ def test_a_node_that_never_comes_is_an_error(creation: Run, monkeypatch: pytest.
         made(creation)
 
 
+def test_a_load_balancer_out_of_reach_is_said_with_what_gets_it(creation: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kind itself only says that it could not pull an image that nobody asked for."""
+    said = 'ERROR: failed to create cluster: failed to pull image "docker.io/envoyproxy/envoy:v1": command failed'
+
+    def refused(*_: object, **__: object) -> Completed:
+        raise ClusterError("kind: exit code 1", details=said)
+
+    monkeypatch.setattr(kind, "_kind", refused)
+    with pytest.raises(ClusterError, match="envoyproxy/envoy:v1: kind puts it before several control planes") as caught:
+        made(creation)
+    assert "build --only load-balancer-image" in caught.value.fix
+
+
 def test_nodes_are_recorded_by_their_ids(
     creation: Run, monkeypatch: pytest.MonkeyPatch, fake_docker: FakeDocker
 ) -> None:
