@@ -13,12 +13,11 @@ from pathlib import Path
 
 from bench.corpus.compare import NONE
 from bench.corpus.run import PACKAGE, Ran, add_files, own_environment, results_in, run_to_end
-from bench.shapes.shape import Shape, judged
+from bench.shapes.shape import HARDENED, STACKS, Shape, judged
 from pytest_k8ssec.machine.tools import cache_root
 from pytest_k8ssec.reports.write_whole import write_whole
 
 HERE = Path(__file__).parents[2]
-STACKS = HERE / "stacks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,8 @@ def judge(shape: Shape, folder: Path) -> tuple[tuple[Row, ...], Ran]:
 def ran(shape: Shape, folder: Path) -> Ran:
     """The results of all controls on a shape; see :func:`judge`."""
     file = shape.write(folder)
-    digest = _sources(folder)
+    stack = shape.stack(folder)
+    digest = _sources(folder, stack)
     mark = folder / "sources"
     if mark.exists() and mark.read_text().strip() == digest and (kept := results_in(folder)):
         return Ran(kept, "", again=True)
@@ -81,7 +81,7 @@ def ran(shape: Shape, folder: Path) -> Ran:
         return Ran((), why)
     # In this repository, for its settings: they say what the platform's image is, and who gives its secret.
     given = {"K8SSEC_DEMO_API_KEY": secrets.token_hex(16)}
-    ended = run_to_end(_command(file, folder), folder, {**own_environment(), **given}, place=HERE)
+    ended = run_to_end(_command(file, stack, folder), folder, {**own_environment(), **given}, place=HERE)
     results = results_in(folder)
     if {each["control"] for each in results} < set(judged()):
         return Ran(results, f"{ended}; see {folder / 'output'}")
@@ -89,12 +89,12 @@ def ran(shape: Shape, folder: Path) -> Ran:
     return Ran(results, "")
 
 
-def _sources(folder: Path) -> str:
+def _sources(folder: Path, stack: Path) -> str:
     """A digest of all that the report depends on: the configuration, the stack, this package, and the node image."""
     told = hashlib.sha256()
     for name in ("kind.yaml", "kind-after.yaml"):
         told.update((folder / name).read_bytes())
-    for root in (STACKS / "hardened", STACKS / "platform_kit", PACKAGE):
+    for root in (stack, HARDENED, STACKS / "platform_kit", PACKAGE):
         add_files(told, root)
     tools = cache_root() / "tools.json"
     told.update(json.dumps(_image(tools)).encode())
@@ -120,10 +120,10 @@ def _load_balancer(folder: Path) -> str:
     return f"no load balancer: {''.join(last)}" if done.returncode else ""
 
 
-def _command(file: Path, folder: Path) -> list[str]:
+def _command(file: Path, stack: Path, folder: Path) -> list[str]:
     return [
         sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--k8ssec-controls", "pytest_k8ssec/controls",
-        f"--k8ssec-stack={STACKS / 'hardened'}",
+        f"--k8ssec-stack={stack}",
         f"--k8ssec-kind-config={file}",
         f"--k8ssec-report={folder}",
     ]  # fmt: skip

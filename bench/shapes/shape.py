@@ -16,11 +16,14 @@ from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.verdict import Verdict
 
-SHAPES = Path(__file__).parents[2] / "stacks" / "shapes"
+STACKS = Path(__file__).parents[2] / "stacks"
+HARDENED = STACKS / "hardened"
+SHAPES = STACKS / "shapes"
 ELSEWHERE = frozenset({"sup-pull-auth"})
 """Controls that this repository's own settings call not applicable on the hardened stack: they have clusters of their own."""
+_BASELINE = "blast-radius.yaml"
 _NEEDED = {"about"}
-_FURTHER = {"nodes", "networking", "kubeadmConfigPatches", "after", "expected"}
+_FURTHER = {"nodes", "networking", "kubeadmConfigPatches", "after", "agreed", "expected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,26 @@ class Shape:
         file = folder / "kind.yaml"
         file.write_text(yaml.safe_dump(self.configuration(), sort_keys=False), encoding="utf-8")
         return file
+
+    def stack(self, folder: Path) -> Path:
+        """The stack's folder: the hardened one itself, or where more is agreed to, one that is written.
+
+        What a workload may reach is agreed to by the names of nodes, so the same platform agrees to more where there are more
+        API servers.
+        """
+        agreed: Mapping[str, list[str]] = self.change.get("agreed", {})
+        if not agreed:
+            return HARDENED
+        made = folder / "stack"
+        made.mkdir(parents=True, exist_ok=True)
+        for name in ("Pulumi.yaml", "__main__.py"):
+            if not (made / name).is_symlink():
+                (made / name).symlink_to(HARDENED / name)
+        baseline = yaml.safe_load((HARDENED / _BASELINE).read_text(encoding="utf-8"))
+        for workload, edges in agreed.items():
+            baseline["workloads"][workload]["edges"] += edges
+        (made / _BASELINE).write_text(yaml.safe_dump(baseline), encoding="utf-8")
+        return made
 
 
 def shapes(folder: Path = SHAPES) -> dict[str, Shape]:

@@ -12,7 +12,7 @@ import yaml
 from bench.shapes import run
 from bench.shapes.__main__ import main
 from bench.shapes.run import judge
-from bench.shapes.shape import ELSEWHERE, SHAPES, judged, read, shapes
+from bench.shapes.shape import ELSEWHERE, HARDENED, SHAPES, judged, read, shapes
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.errors import SettingsError
@@ -44,6 +44,19 @@ def test_every_shape_of_the_list_is_there() -> None:
         "cluster-domain dual-stack five-nodes ipv6 nftables one-node other-networks tainted-nodes three-control-planes"
     )
     assert wanted.split() == sorted(file.stem for file in SHAPES.glob("*.yaml"))
+
+
+def test_where_there_are_more_api_servers_more_is_agreed_to(tmp_path: Path) -> None:
+    """By the same program, in a folder of its own; elsewhere it is the hardened stack itself."""
+    stack = shapes()["three-control-planes"].stack(tmp_path)
+    assert (HARDENED / "__main__.py").read_text() == (stack / "__main__.py").read_text()
+    before, after = (yaml.safe_load((each / "blast-radius.yaml").read_text()) for each in (HARDENED, stack))
+    edges = [each["workloads"]["batch/reporter"].pop("edges") for each in (before, after)]
+    assert before == after
+    assert {"API server on control-plane2", "API server on control-plane3"} == {
+        edge.rpartition("endpoint:")[2] for edge in {*edges[1]} - {*edges[0]}
+    }
+    assert HARDENED == shapes()["one-node"].stack(tmp_path)
 
 
 def test_all_controls_are_compared_but_those_with_clusters_of_their_own() -> None:
