@@ -65,11 +65,11 @@ def test_etcd_is_asked_past_the_api_server_where_it_listens(host: str) -> None:
     """On a cluster with IPv6 only, its loopback is another one."""
 
     class Etcd(OneAnswer):
-        def on_node(self, node: Node, argv: Sequence[str], **rest: object) -> Completed:
+        def on_node(self, _node: Node, argv: Sequence[str], **_: object) -> Completed:
             if argv[0] == "ss":
                 line = f'LISTEN 0 4096 {host}:2379 0.0.0.0:* users:(("etcd",pid=7,fd=8))\n'
                 return Completed(tuple(argv), 0, line.encode(), b"")
-            return super().on_node(node, argv, **rest)
+            return super().on_node(_node, argv)
 
     cluster = Etcd(0, "{}")
     raw_value(cast("Cluster", cluster), NODE, "/registry/x", lambda _: "")
