@@ -126,6 +126,7 @@ def _command(file: Path, stack: Path, folder: Path) -> list[str]:
         f"--k8ssec-stack={stack}",
         f"--k8ssec-kind-config={file}",
         f"--k8ssec-report={folder}",
+        "--k8ssec-fresh",  # one run each: frozen, they would push out clusters that are thawed every day
     ]  # fmt: skip
 
 
