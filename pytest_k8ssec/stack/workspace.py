@@ -135,4 +135,4 @@ def _hosts(cluster: Cluster) -> Iterator[str]:
     """What belongs to the cluster and may be asked from here."""
     yield urlsplit(cluster.api.server).hostname or ""
     for node in cluster.nodes:
-        yield from (node.name, node.address)
+        yield from (node.name, *node.addresses)
