@@ -8,10 +8,11 @@ started before that.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pytest_k8ssec.errors import SettingsError, StackError
+from pytest_k8ssec.stack.local_plugins import brought_along
 from pytest_k8ssec.stack.messages import PROVIDER, PROVIDERS, Diagnostic
 from pytest_k8ssec.stack.plugins import REFUSES
 
@@ -127,21 +128,14 @@ def check_allowed(allowed: Mapping[str, str], project: Mapping[str, object], pat
                 f"{_FLAG} {name}=...: needs no allowance",
                 fix="drop it; one that points to another cluster than that under test is always refused",
             )
-    for name, where in _brought_along(project):
-        if name not in (_OWN, *allowed):
+    for name, where in brought_along(project, path):
+        if name == _OWN:
+            raise StackError(
+                f"provider {_OWN} ({where} of {path}): is a plugin of the project's own, and nobody knows what it acts on",
+                fix=f"leave it out of what is tested, or put pulumi-resource-{_OWN} on PATH",
+            )
+        if name not in allowed:
             raise _refusal(name, f"{where} of {path}", "preview")
-
-
-def _brought_along(project: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Name and place of the plugins that a project has in folders of its own, past PATH and cache."""
-    plugins, packages = project.get("plugins"), project.get("packages")
-    entries = plugins.get("providers") if isinstance(plugins, Mapping) else None
-    for entry in entries if isinstance(entries, list) else ():
-        yield str(entry.get("name") if isinstance(entry, Mapping) else entry), "plugins.providers"
-    for name, entry in packages.items() if isinstance(packages, Mapping) else ():
-        source = entry.get("source") if isinstance(entry, Mapping) else entry
-        if str(source).startswith((".", "/", "~", "\\")):
-            yield str(name), "packages"
 
 
 def _refusal(name: str, where: str, operation: str) -> StackError:

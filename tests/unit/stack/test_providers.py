@@ -190,6 +190,13 @@ def test_what_is_no_name_is_an_error(tmp_path: Path, name: str) -> None:
         ("plugins:\n  providers:\n    - name: shopdb\n      path: ./bin\n", "plugins.providers"),
         ("packages:\n  shopdb: ./component\n", "packages"),
         ("packages:\n  shopdb:\n    source: /opt/component\n", "packages"),
+        ("packages:\n  shopdb: components/shopdb\n", "packages"),
+        ("packages:\n  shopdb: components/shopdb@1.0.0\n", "packages"),
+        ("packages:\n  shopdb: .component\n", "packages"),
+        ("packages:\n  shopdb: my component\n", "packages"),
+        ("packages:\n  shopdb: x\n", "packages"),
+        ("packages:\n  shopdb:\n    source: shopdb@latest\n", "packages"),
+        ("packages:\n  shopdb: https://example.dev/shopdb.git\n", "packages"),
     ],
 )
 def test_a_plugin_that_the_project_brings_along_is_refused_before_a_cluster_is_made(
@@ -199,11 +206,43 @@ def test_a_plugin_that_the_project_brings_along_is_refused_before_a_cluster_is_m
     with pytest.raises(StackError, match=f"provider shopdb .*{re.escape(where)} of"):
         prepare(_source(tmp_path, more))
     prepare(_source(tmp_path, more, shopdb="a reason"))
-    prepare(_source(tmp_path, more.replace("shopdb", "kubernetes")))
+
+
+def test_a_plugin_under_the_name_of_kubernetes_own_is_not_that(tmp_path: Path) -> None:
+    """Pulumi takes it instead, so it would be talked to as if it were the official one."""
+    for more in (
+        "packages:\n  kubernetes: components/infra\n",
+        "plugins:\n  providers:\n    - {name: kubernetes, path: ./x}\n",
+    ):
+        with pytest.raises(StackError, match=r"provider kubernetes .* is a plugin of the project's own"):
+            prepare(_source(tmp_path, more))
+
+
+def test_what_a_component_s_folder_names_is_started_as_well(tmp_path: Path) -> None:
+    """However deep, also in a circle; a component that is allowed does not allow what it needs."""
+    for folder, more in (
+        ("infra", "deeper: parts/deeper"),
+        ("parts/deeper", "deepest: parts/deepest\n  infra: ./infra"),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "PulumiPlugin.yaml").write_text(f"runtime: python\npackages:\n  {more}\n")
+    more = "packages:\n  infra: ./infra\n"
+    with pytest.raises(StackError, match=r"provider deeper \(packages of .*infra/PulumiPlugin.yaml of"):
+        prepare(_source(tmp_path, more, infra="a reason"))
+    with pytest.raises(StackError, match=r"provider deepest \(packages of .*deeper/PulumiPlugin.yaml of"):
+        prepare(_source(tmp_path, more, infra="a reason", deeper="a reason"))
+    prepare(_source(tmp_path, more, infra="a reason", deeper="a reason", deepest="a reason"))
 
 
 @pytest.mark.parametrize(
-    "more", ["packages:\n  tls: tls@5.0.0\n", "plugins: {}\n", "packages:\n", "plugins:\n  providers:\n"]
+    "more",
+    [
+        "packages:\n  tls: tls@5.0.0\n",
+        "packages:\n  tls: {source: terraform-provider, version: 1.0.0}\n",
+        "plugins: {}\n",
+        "packages:\n",
+        "plugins:\n  providers:\n",
+    ],
 )
 def test_what_a_project_only_names_is_looked_at_when_it_is_used(tmp_path: Path, more: str) -> None:
     """Whether a program uses it depends on its configuration."""
