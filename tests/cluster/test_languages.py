@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,8 +15,11 @@ from filelock import FileLock
 
 from pytest_k8ssec.machine import tools
 from tests.cluster.harness import Place
+from tests.cluster.languages.translate import IMAGE, to_typescript, to_yaml
+from tests.declared import STACKS, declared
 
 PROGRAMS = Path(__file__).parent / "languages"
+PLATFORM_CONTROLS = "wl_privilege or wl_host or token_automount or adm_psa or adm_limits or rbac_secrets or canary_leak"
 CONTROLS = "wl-privilege or wl-host-access or wl-netraw or id-token-automount or adm-psa or adm-limits"
 
 
@@ -84,3 +88,29 @@ def test_three_languages_get_the_same_verdicts(place: Place, typescript: Path) -
     assert {language: _told(report) for language, report in reports.items()} == dict.fromkeys(reports, expected)
     counted = {language: report["run"]["stack"]["resources"] for language, report in reports.items()}
     assert counted == dict.fromkeys(reports, 5)
+
+
+def test_the_hardened_platform_gets_the_same_verdicts(place: Place, typescript: Path, tmp_path: Path) -> None:
+    """The example stack itself, and what it declares in YAML and TypeScript: all hold, with as many positive controls."""
+    found = declared("hardened", IMAGE)
+    in_yaml = tmp_path / "in-yaml"
+    in_yaml.mkdir()
+    (in_yaml / "Pulumi.yaml").write_text(to_yaml(found))
+    (typescript / "Pulumi.yaml").write_text("name: platform\nruntime: nodejs\n")
+    (typescript / "index.ts").write_text(to_typescript(found))
+    told = {}
+    for language, program in (("python", STACKS / "hardened"), ("yaml", in_yaml), ("typescript", typescript)):
+        done = place.pytest(
+            "--k8ssec-controls",
+            "-k",
+            PLATFORM_CONTROLS,
+            f"--k8ssec-stack={program}",
+            "--k8ssec-config=platform:image={probe_image}",
+            "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",
+            f"--k8ssec-report={language}",
+            environ={"BANK_KEY": secrets.token_hex(16), "K8SSEC_FRESH": "0"},
+        )
+        assert done.end(300) == pytest.ExitCode.OK, done.output
+        told[language] = _told(json.loads((place.project / language / "report.json").read_text()))
+    assert {each[0] for each in told["python"].values()} == {"held"}
+    assert told == dict.fromkeys(told, told["python"])

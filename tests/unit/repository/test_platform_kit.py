@@ -3,64 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-_STACKS = Path(__file__).resolve().parents[3] / "stacks"
+from tests.declared import KEY, declared
+
 _TEAMS = {"web", "payments", "batch"}
-_KEY = "made-up-key"
-_SECRET = "4dabf18193072939515e22adb298388d"
-"""Key of the mark itself."""
-
-_RUN = """
-import json, os, runpy, sys
-import pulumi
-from pulumi.runtime import mocks, set_all_config, test
-
-found = []
-
-class Mocks(mocks.Mocks):
-    def new_resource(self, args):
-        found.append({"type": args.typ, "name": args.name, "inputs": args.inputs})
-        extra = {"endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [{"port": 6443}]}
-        return args.name, {**args.inputs, **(extra if args.typ.endswith(":EndpointSlice") else {})}
-    def call(self, args):
-        return {}
-
-pulumi.runtime.set_mocks(Mocks(), project="platform", stack="test", preview=True)
-image, key = sys.argv[2:]
-set_all_config({"platform:image": image, "platform:paymentsApiKey": key}, ["platform:paymentsApiKey"])
-test(lambda: runpy.run_path(sys.argv[1], run_name="__main__"))()
-json.dump(found, sys.stdout)
-"""
-
-
-@cache
-def _declared(stack: str, image: str = "registry.example:5000/team/python:3.13") -> list[dict[str, Any]]:
-    """What a stack declares: type, name and inputs of each resource."""
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, str(_STACKS / stack / "__main__.py"), image, _KEY],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return list(json.loads(done.stdout, object_hook=_revealed))
-
-
-def _revealed(value: dict[str, Any]) -> Any:
-    """What Pulumi marks as secret, without the mark."""
-    return value["value"] if _SECRET in value else value
 
 
 def _all(stack: str, kind: str) -> list[dict[str, Any]]:
     """The inputs of all objects of one kind."""
-    return [one["inputs"] for one in _declared(stack) if one["type"].endswith(f":{kind}")]
+    return [one["inputs"] for one in declared(stack) if one["type"].endswith(f":{kind}")]
 
 
 def _pods(stack: str) -> list[dict[str, Any]]:
@@ -152,10 +106,10 @@ def test_the_reporter_reaches_the_api_server_s_addresses_only() -> None:
 
 def test_the_payments_key_is_in_a_secret_only_when_hardened() -> None:
     """The key stands in a Secret that is mounted, and in no pod template; in the insecure stack it is the reverse."""
-    assert [one["stringData"] for one in _all("hardened", "Secret")] == [{"key": _KEY}]
-    assert _KEY not in json.dumps(_pods("hardened"))
+    assert [one["stringData"] for one in _all("hardened", "Secret")] == [{"key": KEY}]
+    assert KEY not in json.dumps(_pods("hardened"))
     assert _all("insecure", "Secret") == []
-    assert _KEY in json.dumps(_pods("insecure"))
+    assert KEY in json.dumps(_pods("insecure"))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +122,7 @@ def test_the_payments_key_is_in_a_secret_only_when_hardened() -> None:
 )
 def test_the_image_s_own_repository_is_allowed_by_default(image: str, allowed: str) -> None:
     """Tag, digest and a registry's port are told apart where the allowed registries are derived from the image."""
-    (policy,) = [one for one in _declared("hardened", image) if one["type"].endswith(":ValidatingAdmissionPolicy")]
+    (policy,) = [one for one in declared("hardened", image) if one["type"].endswith(":ValidatingAdmissionPolicy")]
     (validation,) = policy["inputs"]["spec"]["validations"]
     assert json.dumps([allowed, "registry.k8s.io"]) in validation["expression"]
 
