@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 Body = dict[str, JSON]
 Items = list[Body]
 
+FIELD_MANAGER = "k8ssec"
+"""By this ``metadata.managedFields`` tells what this package has written, in whatever run.
+
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
+"""
 _PAGE = "500"
 """As many objects as kubectl asks for at a time."""
 _NO_HOST = "none.invalid"
@@ -94,6 +99,8 @@ class KubeApi:
         from kubernetes import client, config
 
         self._made = made
+        self.created: set[str] = set()
+        """Uids of the objects that requests have created."""
         self._configuration = client.Configuration()
         self._configuration.proxy = ""  # not the environment's: only the kubeconfig may name one
         try:
@@ -168,6 +175,7 @@ class KubeApi:
         if body is not None:
             send.setdefault("Content-Type", "application/json")
         send.setdefault("Accept", "application/json")
+        send.setdefault("User-Agent", FIELD_MANAGER)  # its beginning is what the API server calls who wrote a field
         url = self.server + path + (f"?{urlencode(params)}" if params else "")
         started = time.monotonic()
         try:
@@ -185,10 +193,12 @@ class KubeApi:
             raise ClusterError(f"{method} {url}: no answer: {error}") from error
         latency = (time.monotonic() - started) * 1000
         response = Response(answer.status, _decode(answer.data), latency, answer.data)
-        if self._made and method == "POST" and response.status == 201 and "dryRun" not in (params or {}):
+        if method == "POST" and response.status == 201 and "dryRun" not in (params or {}):
             meta = response.body.get("metadata") or {}
             if meta.get("uid"):  # a review has none: nothing came to be
-                self._tell_made(f"{path}/{meta['name']}", meta["uid"])
+                self.created.add(meta["uid"])
+                if self._made:
+                    self._tell_made(f"{path}/{meta['name']}", meta["uid"])
         return response
 
     def _tell_made(self, path: str, uid: str) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body, KubeApi, Response
+from pytest_k8ssec.clusters.discovery import ListedKind, discover
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 
-_DISCOVERY = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
 LOG_BYTES = 4 * 1024 * 1024
 """No more is read of one log."""
 _PAGE = "500"
@@ -20,10 +20,9 @@ def objects(api: KubeApi, namespaces: Sequence[str]) -> Iterator[Body]:
     Raises:
         ProbeError: a kind could not be listed.
     """
-    for root, plural, namespaced in _collections(api):
-        places = [f"{root}/namespaces/{name}/{plural}" for name in namespaces] if namespaced else [f"{root}/{plural}"]
-        for place in places:
-            yield from _listed(api, place)
+    for each in _discovered(api):
+        for namespace in namespaces if each.namespaced else [""]:
+            yield from _listed(api, each.path(namespace))
 
 
 def logs(api: KubeApi, namespaces: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
@@ -62,20 +61,13 @@ def _runs(status: Body) -> Iterator[tuple[str, bool]]:
                 yield one["name"], False
 
 
-def _collections(api: KubeApi) -> Iterator[tuple[str, str, bool]]:
-    """Root path, plural, and whether it is in namespaces, of every kind that can be listed, each in one version.
-
-    That is the preferred one of its group where that has it: some kinds exist in another one only.
-    """
-    for place in ("/api", "/apis"):
-        for group in _asked(api, place, headers=_DISCOVERY).body.get("items", []):
-            name, told = group["metadata"].get("name", ""), set()
-            for version in group["versions"]:  # the preferred one comes first
-                root = f"{place}/{name}/{version['version']}" if name else f"{place}/{version['version']}"
-                for resource in version.get("resources", []):
-                    if "list" in resource["verbs"] and resource["resource"] not in told:
-                        told.add(resource["resource"])
-                        yield root, resource["resource"], resource["scope"] == "Namespaced"
+def _discovered(api: KubeApi) -> Sequence[ListedKind]:
+    """Every kind that can be listed. Raises ProbeError: also where an API does not answer, as its kinds are unknown then."""
+    with as_probe_error():
+        found = discover(api)
+    if found.silent:
+        raise ProbeError(f"API {found.silent[0]}: its server does not answer, so nobody knows what it holds")
+    return found.kinds
 
 
 def _listed(api: KubeApi, place: str) -> Iterator[Body]:

@@ -10,8 +10,8 @@ from typing import Any
 from pytest_k8ssec.agent.tasks import host_and_port
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
-from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.errors import ClusterError, ProbeError
+from pytest_k8ssec.stack import ObjectOrigin, Stack, Workload
 
 _LOOK = r"""
 look() {
@@ -156,7 +156,12 @@ def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
     if workload.kind == "CronJob":
         return _pods_of_jobs(cluster, workload)
     if not workload.selector:
-        return [cluster.api.get(f"{path}/{workload.name}")]
+        alone = cluster.api.request("GET", f"{path}/{workload.name}")
+        if alone.status == 404 and workload.origin is not ObjectOrigin.DECLARED:
+            return []  # what an operator made may be gone by now
+        if not alone.ok:
+            raise ClusterError(f"pod {workload.namespace}/{workload.name}: HTTP {alone.status}: {alone.message}")
+        return [alone.body]
     # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
     found = [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
     return [pod for pod in found if _belongs(cluster, pod, workload)]

@@ -47,23 +47,15 @@ def new_judge(control: Control | None, needs: Container[str], stack: Callable[[]
         needs: the names of the fixtures that the test uses.
         stack: the stack; called only for a control that is about a stack and uses it.
     """
-    from pytest_k8ssec.stack.helm_releases import tell_unseen
+    from pytest_k8ssec.stack.found.gone_jobs import tell_gone
+    from pytest_k8ssec.stack.found.helm_releases import tell_unseen
+    from pytest_k8ssec.stack.found.unlisted import tell_unlisted
     from pytest_k8ssec.verdict import Judge
 
     made = Judge()
     if control is not None and control.subject == "stack" and "stack" in needs:
-        tell_unseen(made, stack(), settings.allowed(control.id))
-        tell_gone(made, stack())
+        allowed = settings.allowed(control.id)
+        tell_unseen(made, stack(), allowed)
+        tell_unlisted(made, stack())
+        tell_gone(made, stack(), allowed)
     return made
-
-
-def tell_gone(judge: Judge, stack: Stack) -> None:
-    """Note each Job that is not there any more: nothing of it can be attacked, and the rest of the stack is judged.
-
-    Raises:
-        ClusterError: the API server did not answer as it should.
-
-    Source: https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/
-    """
-    for job in stack.gone_jobs():
-        judge.note(f"{job} is not judged: it has ended, and is gone from the cluster")

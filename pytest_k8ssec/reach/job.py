@@ -19,7 +19,7 @@ from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.measure import MANNER, SWEEPER, Dial, Manner, Row, allowance, believed, specification
-from pytest_k8ssec.stack.unready_pods import why_unready
+from pytest_k8ssec.stack.found.unready_pods import why_unready
 
 PER_SHARD = 500
 """How many targets one pod takes."""

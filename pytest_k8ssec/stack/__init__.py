@@ -5,7 +5,8 @@ More than twelve files: one deployment, on both sides of a process boundary, one
 
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.deploy import deploy, read_stack
-from pytest_k8ssec.stack.model import API_CLIENT, Resource, Secret, ServiceAccount, Stack, Workload
+from pytest_k8ssec.stack.model import API_CLIENT, Secret, ServiceAccount, Stack, Workload
+from pytest_k8ssec.stack.resource import ObjectOrigin, Resource
 from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
 from pytest_k8ssec.stack.worker import EarlyChild
 from pytest_k8ssec.stack.workspace import Engine, Workspace
@@ -16,6 +17,7 @@ __all__ = [
     "EarlyChild",
     "Engine",
     "Leak",
+    "ObjectOrigin",
     "Prepared",
     "Project",
     "Resource",

@@ -13,7 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -39,8 +39,7 @@ from pytest_k8ssec.stack.messages import (
     Message,
     encode,
 )
-from pytest_k8ssec.stack.state import NotPlain, plain_outputs, readable_properties
-from pytest_k8ssec.stack.types import RELEASE
+from pytest_k8ssec.stack.state import NotPlain, metadata_of, plain_outputs, readable_properties
 
 Send = Callable[[Message], None]
 
@@ -190,16 +189,8 @@ def _reduced(resource: dict[str, Any]) -> dict[str, Any]:
     for side in ("inputs", "outputs"):
         properties = resource.get(side) or {}
         is_stack = resource["type"] == STACK
-        kept[side] = properties if is_stack else {"metadata": _metadata(resource["type"], properties)}
+        kept[side] = properties if is_stack else {"metadata": metadata_of(resource["type"], properties)}
     return kept
-
-
-def _metadata(type_: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """An object's metadata; for a Helm Release, what would be its: its name and where it is."""
-    if type_ == RELEASE:
-        return {key: properties[key] for key in ("name", "namespace") if isinstance(properties.get(key), str)}
-    found = properties.get("metadata")
-    return found if isinstance(found, dict) else {}
 
 
 def _set_secret(job: Job, key: str, value: str) -> None:
@@ -232,7 +223,7 @@ def _step(state: Any, step: events.StepEventMetadata) -> EngineStep:
         str(step.op.value if isinstance(step.op, events.OpType) else step.op),
         step.urn,
         step.type,
-        _metadata(step.type, inputs),
+        metadata_of(step.type, inputs),
         inputs if step.type == PROVIDER else {},
     )
 

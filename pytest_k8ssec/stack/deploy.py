@@ -12,17 +12,19 @@ from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.machine.process import Tell
 from pytest_k8ssec.secrecy.find import Leak
 from pytest_k8ssec.secrecy.redact import Redactor, redact
-from pytest_k8ssec.stack.existing import find_existing
 from pytest_k8ssec.stack.failure import Course, explain_failure
-from pytest_k8ssec.stack.helm_releases import with_release_objects
+from pytest_k8ssec.stack.found.existing import find_existing
+from pytest_k8ssec.stack.found.footprint import Before, Footprint
+from pytest_k8ssec.stack.found.helm_releases import with_release_objects
+from pytest_k8ssec.stack.found.unready_pods import describe
 from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, EngineStep, Failed, Finished, Message
-from pytest_k8ssec.stack.model import Resource, Secret, Stack
+from pytest_k8ssec.stack.model import Secret, Stack
 from pytest_k8ssec.stack.providers import Providers
+from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.stack.servers import refuse_elsewhere
 from pytest_k8ssec.stack.source import StackSource, prepare
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
 from pytest_k8ssec.stack.types import is_progress
-from pytest_k8ssec.stack.unready_pods import describe
 from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
 from pytest_k8ssec.stack.workspace import Engine, Workspace
 
@@ -59,9 +61,11 @@ def deploy(
         raise StackError(f"cluster {cluster.name}: was not created by this run, so no stack is deployed to it")
     workspace = (early and early.workspace) or _workspace(source, engine, cluster, passphrase)
     operations = _Operations(workspace, cluster, deadline, progress, early)
+    before = Before(cluster.api, cluster.workdir / "before.json" if passphrase else None)
     try:
         with operations.worker:
             preview, _ = operations.run("preview")
+            before.wait()
             _, done = operations.run("up", total=len(preview.objects("done")))
             operations.providers.tell_unused()
     except BaseException:
@@ -69,8 +73,7 @@ def deploy(
         raise
     outputs = stack_outputs(done.outputs, done.state, operations.hide)
     exposed = tuple(Leak(**one) for one in done.exposed)
-    resources = with_release_objects(deployed_resources(done.state), cluster.api)
-    return operations.stack(resources, outputs, exposed)
+    return operations.stack(deployed_resources(done.state), before, outputs, exposed)
 
 
 def read_stack(
@@ -94,7 +97,7 @@ def read_stack(
         preview, _ = operations.run("preview")
         operations.providers.tell_unused()
     declared = declared_resources(preview.steps.values())
-    return operations.stack(with_release_objects(find_existing(declared, cluster, source), cluster.api), {})
+    return operations.stack(find_existing(declared, cluster, source), None, {})
 
 
 class _Operations:
@@ -155,8 +158,17 @@ class _Operations:
         after = self._seconds if late else None
         raise explain_failure(self._prepared.source, course, said, after=after, trouble=self._trouble)
 
-    def stack(self, resources: tuple[Resource, ...], outputs: dict[str, Any], exposed: tuple[Leak, ...] = ()) -> Stack:
-        """The result."""
+    def stack(
+        self,
+        declared: tuple[Resource, ...],
+        before: Before | None,
+        outputs: dict[str, Any],
+        exposed: tuple[Leak, ...] = (),
+    ) -> Stack:
+        """The result, with what came with the declared resources."""
+        resources = with_release_objects(declared, self._cluster.api)
+        footprint = Footprint(self._cluster.api, resources, before)
+        footprint.measure()
         return Stack(
             name=self._prepared.source.name,
             project=self._prepared.project.name,
@@ -168,6 +180,7 @@ class _Operations:
             secrets={key: Secret(value) for key, value in self._prepared.secrets.items()},
             exposed=exposed,
             providers=self.providers.used(),
+            footprint=footprint,
         )
 
     def _look_at(self, step: EngineStep, course: Course, operation: str, total: int) -> None:

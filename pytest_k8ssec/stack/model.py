@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -10,10 +10,12 @@ from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.evidence import JSON
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.secrecy.find import Leak
-from pytest_k8ssec.stack.types import RELEASE, api_version_of_type, is_object_type, kind_of_type
+from pytest_k8ssec.stack.resource import ObjectOrigin, Resource
+from pytest_k8ssec.stack.types import RELEASE, api_version_of_type
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import KubeApi
+    from pytest_k8ssec.stack.found.footprint import Footprint
 
 API_CLIENT: Final = "k8ssec.dev/api-client"
 """Annotation of a ServiceAccount by which a stack declares, with the reason, that its pods need a token."""
@@ -40,39 +42,6 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
-    """One resource of the stack."""
-
-    urn: str
-    """Of an object that a Helm Release made, the Release's."""
-    type: str
-    """Pulumi's type token, such as ``kubernetes:apps/v1:Deployment``."""
-    name: str
-    """The object's name in the cluster; of anything but a Kubernetes object, its name in the program."""
-    namespace: str = ""
-    """"" for a cluster-scoped object, and for anything but a Kubernetes object."""
-    id: str = ""
-    """Pulumi's id, "" while the stack was only read."""
-    external: bool = False
-    """Read by the program (``.get(...)``), not managed by the stack."""
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        """Such as ``Deployment``, also for a ``DeploymentPatch``; "" for anything but a Kubernetes object."""
-        return kind_of_type(self.type)
-
-    @property
-    def is_object(self) -> bool:
-        """Whether it is an object in the cluster: no component, chart or provider."""
-        return is_object_type(self.type)
-
-    def __str__(self) -> str:
-        where = f"{self.namespace}/" if self.namespace else ""
-        return f"{self.kind or self.type} {where}{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
 class ServiceAccount:
     """An identity that the stack's pods have, or could have."""
 
@@ -82,6 +51,8 @@ class ServiceAccount:
     """"" where the stack does not declare it, as the ``default`` one of each of its namespaces."""
     api_client: str = ""
     """Why its pods need the API, as the stack declares it by an annotation; "" where they don't."""
+    origin: ObjectOrigin = ObjectOrigin.DECLARED
+    """Of a controller is one that is there because its namespace is, or its workload names it."""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -101,6 +72,7 @@ class Workload:
     template: Mapping[str, JSON] = field(repr=False)
     """Pod template: ``metadata`` and ``spec``. Not shown, as a stack may carry a password in a variable."""
     urn: str = ""
+    origin: ObjectOrigin = ObjectOrigin.DECLARED
 
     @property
     def service_account(self) -> str:
@@ -108,7 +80,8 @@ class Workload:
         return str(self.template["spec"].get("serviceAccountName") or "default")
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        how = "" if self.origin is ObjectOrigin.DECLARED else f" ({self.origin})"
+        return f"{self.kind} {self.namespace}/{self.name}{how}"
 
 
 _JOB: Final = "kubernetes:batch/v1:Job"
@@ -144,49 +117,60 @@ class Stack:
     """Where its exported state, and a sample beside it, hold one of ``secrets`` readably; empty where it was only read."""
     providers: Mapping[str, str] = field(default_factory=dict)
     """Providers other than Kubernetes that it used, to the reason why it may."""
+    footprint: Footprint | None = field(default=None, repr=False)
+    """What else came with it; None where nobody looked."""
 
     @property
     def objects(self) -> tuple[Resource, ...]:
-        """The Kubernetes objects that the stack manages."""
-        return tuple(one for one in self.resources if one.is_object and not one.external)
+        """The Kubernetes objects that the stack manages, then those that came with it: each with its ``origin``."""
+        known = tuple(one for one in self.resources if one.is_object and not one.external)
+        return known + (self.footprint.objects if self.footprint else ())
 
     @property
     def created_namespaces(self) -> tuple[str, ...]:
-        """Names of the namespaces that the stack itself declares."""
-        return tuple(one.name for one in self.objects if one.type == "kubernetes:core/v1:Namespace")
+        """Names of the namespaces that the stack itself declares, and of those that came with it."""
+        names = (one.name for one in self.objects if one.type == "kubernetes:core/v1:Namespace")
+        return tuple(dict.fromkeys(names))
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Names of the namespaces that the stack declares, then of the others that it has objects in."""
+        """Names of ``created_namespaces``, then of the others that it has objects in."""
         return tuple(
             dict.fromkeys((*self.created_namespaces, *(one.namespace for one in self.objects if one.namespace)))
         )
 
     @property
     def pod_namespaces(self) -> tuple[str, ...]:
-        """Names of the namespaces that the stack declares, then of the others that its workloads run in."""
+        """Names of ``created_namespaces``, then of the others that its workloads run in."""
         placed = (one.namespace for one in self.objects if one.type in _WORKLOADS)
         return tuple(dict.fromkeys((*self.created_namespaces, *placed)))
 
     def workloads(self) -> tuple[Workload, ...]:
-        """The stack's workloads, each as the API server has it at this moment. A Job that is gone is none: see ``gone_jobs``.
+        """The stack's workloads, each as the API server has it at this moment; what came with it is looked for anew.
+
+        A Job that is gone is none: see ``gone_jobs``.
 
         Raises:
             StackError: one that the stack declares is not on the cluster.
             ClusterError: the API server did not answer as it should.
         """
-        found = (self._workload(one) for one in self.objects if one.type in _WORKLOADS)
+        came: tuple[Resource, ...] = ()
+        if self.footprint:
+            self.footprint.look()
+            came = self.footprint.independent
+        known = (one for one in self.resources if one.is_object and not one.external)
+        found = (self._workload(one) for one in (*known, *came) if one.type in _WORKLOADS)
         return tuple(each for each in found if each is not None)
 
     def gone_jobs(self) -> tuple[Resource, ...]:
-        """The Jobs of the stack that are not on the cluster any more.
+        """The Jobs of the stack that are not on the cluster, or not any more.
 
         A Job is done once it has ended: with ``ttlSecondsAfterFinished`` it is removed then, and some remove themselves.
 
         Raises:
             ClusterError: the API server did not answer as it should.
         """
-        jobs = (one for one in self.objects if one.type == _JOB)
+        jobs = (one for one in self.resources if one.type == _JOB and not one.external)
         return tuple(one for one in jobs if self.api.request("GET", self._path(one)).status == 404)
 
     @property
@@ -196,33 +180,35 @@ class Stack:
 
     @property
     def service_accounts(self) -> tuple[ServiceAccount, ...]:
-        """Those that the stack declares, and the ``default`` one of each of its namespaces."""
-        return tuple(self._service_accounts())
+        """Those that the stack declares or that came with it, and the ``default`` one of each of its namespaces."""
+        found: dict[tuple[str, str], ServiceAccount] = {}
+        for one in self.objects:
+            if one.key[:2] == ("", "ServiceAccount"):  # one that is patched may say by that what it is for
+                known = found.get((one.namespace, one.name))
+                told = one.annotations.get(API_CLIENT) or (known.api_client if known else "")
+                found[one.namespace, one.name] = ServiceAccount(one.namespace, one.name, one.urn, told, one.origin)
+        for namespace in self.namespaces:
+            found.setdefault(
+                (namespace, "default"), ServiceAccount(namespace, "default", origin=ObjectOrigin.CONTROLLER)
+            )
+        return tuple(found.values())
 
     def identities(self) -> tuple[ServiceAccount, ...]:
         """``service_accounts``, and those of others that its workloads run as. Raises as ``workloads`` does."""
+        workloads = self.workloads()  # first, as it looks for what came
         found = {str(one): one for one in self.service_accounts}
-        for each in self.workloads():
-            used = ServiceAccount(each.namespace, each.service_account)
+        for each in workloads:
+            used = ServiceAccount(each.namespace, each.service_account, origin=ObjectOrigin.CONTROLLER)
             found.setdefault(str(used), used)
         return tuple(found.values())
-
-    def _service_accounts(self) -> Iterator[ServiceAccount]:
-        declared = [one for one in self.objects if one.type == "kubernetes:core/v1:ServiceAccount"]
-        for one in declared:
-            yield ServiceAccount(one.namespace, one.name, one.urn, one.annotations.get(API_CLIENT, ""))
-        known = {(one.namespace, one.name) for one in declared}
-        for namespace in self.namespaces:
-            if (namespace, "default") not in known:
-                yield ServiceAccount(namespace, "default")
 
     def _path(self, resource: Resource) -> str:
         return self.api.path(api_version_of_type(resource.type), resource.kind, resource.namespace, resource.name)
 
     def _workload(self, resource: Resource) -> Workload | None:
         answer = self.api.request("GET", self._path(resource))
-        if answer.status == 404 and resource.type == _JOB:
-            return None
+        if answer.status == 404 and (resource.type == _JOB or not resource.urn):
+            return None  # what came with the stack may go at any time
         if answer.status != 200:
             raise StackError(
                 f'stack "{self.name}": {resource} is not on the cluster (HTTP {answer.status})',
@@ -245,4 +231,13 @@ def _workload_of(resource: Resource, live: Mapping[str, JSON]) -> Workload:
         case _:
             template = spec["template"]
     labels = (template.get("metadata") or {}).get("labels") or {}
-    return Workload(resource.kind, resource.namespace, resource.name, labels, selector, template, resource.urn)
+    return Workload(
+        resource.kind,
+        resource.namespace,
+        resource.name,
+        labels,
+        selector,
+        template,
+        resource.urn,
+        resource.origin,
+    )

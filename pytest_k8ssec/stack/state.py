@@ -7,11 +7,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pytest_k8ssec.stack.messages import PROVIDERS, STACK, EngineStep
-from pytest_k8ssec.stack.model import Resource, Secret
+from pytest_k8ssec.stack.model import Secret
+from pytest_k8ssec.stack.resource import Resource
+from pytest_k8ssec.stack.types import MAKES_NAMESPACE, RELEASE, type_of
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi's state marks a value that is not plain JSON; what stands under it tells which sort."""
 _IS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - Pulumi's mark of a secret, no secret
+
+
+def metadata_of(type_: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """An object's metadata; for a Helm Release, what would be its: its name, where it is, and whether it makes that place."""
+    if type_ == RELEASE:
+        told = {key: properties[key] for key in ("name", "namespace") if isinstance(properties.get(key), str)}
+        return {**told, MAKES_NAMESPACE: True} if properties.get(MAKES_NAMESPACE) is True else told
+    found = properties.get("metadata")
+    return found if isinstance(found, dict) else {}
 
 
 def deployed_resources(state: Iterable[Mapping[str, Any]]) -> tuple[Resource, ...]:
@@ -22,17 +33,29 @@ def deployed_resources(state: Iterable[Mapping[str, Any]]) -> tuple[Resource, ..
 def _deployed(state: Iterable[Mapping[str, Any]]) -> Iterator[Resource]:
     for one in state:
         if _counts(one["type"]) and not one.get("delete"):
-            metadata = _metadata(one.get("outputs")) or _metadata(one.get("inputs"))
-            yield _resource(
+            given, became = _metadata(one.get("inputs")), _metadata(one.get("outputs"))
+            makes = {MAKES_NAMESPACE: True} if given.get(MAKES_NAMESPACE) else {}
+            metadata = {**(became or given), **makes}
+            yield from _resources(
                 one["urn"], one["type"], metadata, str(one.get("id") or ""), external=bool(one.get("external"))
             )
 
 
 def declared_resources(steps: Iterable[EngineStep]) -> tuple[Resource, ...]:
     """The resources that a preview would create, without providers and the stack itself, in the order of their URNs."""
-    counting = (one for one in steps if _counts(one.type))
-    found = (_resource(one.urn, one.type, one.metadata, "", external=one.op == "read") for one in counting)
+    counting = [one for one in steps if _counts(one.type)]
+    found = [
+        each for one in counting for each in _resources(one.urn, one.type, one.metadata, "", external=one.op == "read")
+    ]
     return tuple(sorted(found, key=_urn))
+
+
+def _resources(urn: str, type_: str, metadata: Mapping[str, Any], id_: str, *, external: bool) -> Iterator[Resource]:
+    """A resource; behind a Helm Release that makes its namespace, that too."""
+    made = _resource(urn, type_, metadata, id_, external=external)
+    yield made
+    if type_ == RELEASE and metadata.get(MAKES_NAMESPACE) and made.namespace and not external:
+        yield Resource(urn, type_of("v1", "Namespace"), made.namespace)
 
 
 def _urn(resource: Resource) -> str:

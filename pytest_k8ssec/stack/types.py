@@ -6,6 +6,8 @@ from typing import Final
 
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 """One resource to Pulumi; its objects are Helm's."""
+MAKES_NAMESPACE: Final = "createNamespace"
+"""The property of a Release by which Helm makes its namespace, which no record of Helm's lists."""
 _COMPONENTS: Final = {"helm.sh/v2", "helm.sh/v3", "helm.sh/v4", "yaml", "yaml/v2", "kustomize", "kustomize/v2"}
 _PATCH: Final = "Patch"
 
@@ -30,9 +32,12 @@ def is_patch_type(type_: str) -> bool:
     """
     if not is_object_type(type_):
         return False
-    group = type_.split(":")[1].partition("/")[0]
-    own = "." not in group or group.endswith(".k8s.io")
-    return own and type_.endswith(_PATCH)
+    return is_own_group(api_version_of_type(type_).rpartition("/")[0]) and type_.endswith(_PATCH)
+
+
+def is_own_group(group: str) -> bool:
+    """Whether an API group (``apps``, "" for the core) is one of Kubernetes' own, and no custom resources' one."""
+    return "." not in group or group.endswith(".k8s.io")
 
 
 def kind_of_type(type_: str) -> str:

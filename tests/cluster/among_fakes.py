@@ -27,7 +27,7 @@ from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.survey import survey
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.stack.model import Resource
+from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.verdict import Judge, Verdict
 
 NODES, PODS = int(os.environ["FAKE_NODES"]), int(os.environ["FAKE_PODS"])

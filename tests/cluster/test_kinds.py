@@ -14,11 +14,15 @@ SEEN = """
 def test_all_are_seen(stack):
     workloads = {(one.kind, one.namespace, re.sub("-[0-9a-f]{8}$", "", one.name)) for one in stack.workloads()}
     assert workloads == {("Deployment", "kinds", "from-chart"), ("Deployment", "kinds", "from-release")}
-    names = {(one.kind, re.sub("-[0-9a-f]{8}$", "", one.name)) for one in stack.objects}
+    names = {(one.kind, re.sub("-[0-9a-f]{8}$", "", one.name)) for one in stack.objects if one.urn}
     assert names == {
         ("Namespace", "kinds"), ("ConfigMap", "from-component"), ("ServiceAccount", "default"), ("ConfigMap", "from-yaml"),
         ("ServiceAccount", "from-kustomize"), ("ServiceAccount", "from-chart"), ("Deployment", "from-chart"),
         ("ServiceAccount", "from-release"), ("Deployment", "from-release"),
+    }
+    came = {(one.kind, str(one.origin)) for one in stack.objects if not one.urn}
+    assert came == {
+        ("ReplicaSet", "of a controller"), ("Pod", "of a controller"), ("Secret", "of a Helm Release"),
     }
     (release,) = stack.releases
     accounts = {one.name: one for one in stack.service_accounts}

@@ -22,7 +22,7 @@ from pytest_k8ssec.facts.listening_ports import listening_ports, pods_of, runnin
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.stack import Stack, Workload
-from pytest_k8ssec.stack.model import Resource
+from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.verdict import Judge, Verdict
 
 NAME = f"twins-{secrets.token_hex(3)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.probes.identities import Identity, service_account
-from pytest_k8ssec.stack import ServiceAccount, Stack
+from pytest_k8ssec.stack import ObjectOrigin, ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 
@@ -24,7 +24,8 @@ def accounts_on_trial(
             judge.note(f"{account} is declared: {allowed[str(account)]}")
             continue
         identity = service_account(cluster, account.namespace, account.name)
-        case = judge.case(f"service account {account}")
+        how = f" ({account.origin})" if account.origin not in (ObjectOrigin.DECLARED, ObjectOrigin.CONTROLLER) else ""
+        case = judge.case(f"service account {account}{how}")
         known = identity.who_am_i()
         case.positive("its token is valid", known, succeeded=identity.is_itself(known))
         yield account, identity, case

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pytest_k8ssec.controls.secrets.canary_leak import is_home
 from pytest_k8ssec.controls.secrets.canary_leak import test_secrets_canary_leak as canary_leak
-from pytest_k8ssec.stack import Secret, Stack
+from pytest_k8ssec.stack import ObjectOrigin, Resource, Secret, Stack
 from pytest_k8ssec.verdict import Judge, Verdict
 
 if TYPE_CHECKING:
@@ -34,3 +35,20 @@ def test_why_nothing_is_looked_for(secrets: dict[str, str], allowed: dict[str, s
     verdict, why = judge.verdict()
     assert Verdict.NOT_APPLICABLE is verdict
     assert expected in why
+
+
+def test_values_are_at_home_in_what_the_stack_declares() -> None:
+    """Also by a patch, and in a chart; what an operator makes of them, or Helm for its record, is a copy."""
+    urn = "urn:pulumi:dev::shop::x::y"
+    secret = "kubernetes:core/v1:Secret"
+    home = [
+        Resource(urn, secret, "declared", "web"),
+        Resource(urn, f"{secret}Patch", "patched", "web"),
+        Resource(urn, secret, "of-chart", "web", origin=ObjectOrigin.RELEASE),
+    ]
+    copies = [
+        Resource("", secret, "sh.helm.release.v1.shop.v1", "web", origin=ObjectOrigin.RELEASE),
+        Resource("", secret, "copy", "web", origin=ObjectOrigin.OPERATOR),
+        Resource(urn, "kubernetes:core/v1:ConfigMapPatch", "settings", "web"),
+    ]
+    assert [True] * 3 + [False] * 3 == [is_home(one) for one in (*home, *copies)]

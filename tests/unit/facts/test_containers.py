@@ -14,13 +14,14 @@ from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.controls.wl.netraw import _gains
 from pytest_k8ssec.controls.wl.privilege import _written
+from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.capabilities import names
 from pytest_k8ssec.facts.containers import container_templates, live_template, pod_templates
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.manifests import by_container
 from pytest_k8ssec.probes.planted_files import host_mounts
-from pytest_k8ssec.stack import Workload
+from pytest_k8ssec.stack import ObjectOrigin, Workload
 from tests.unit.fakes import evidence
 
 _TEMPLATE: dict[str, Any] = {
@@ -104,6 +105,22 @@ def test_what_only_a_workload_s_pods_have_is_looked_at_too() -> None:
     assert free == found["main of pod x-3"]["spec"]["containers"][0]["securityContext"]
     assert {"/run": "/run"} == host_mounts(found["mesh of pod x-1"])
     assert {} == host_mounts(found["main of pod x-3"])
+
+
+@pytest.mark.parametrize("origin", list(ObjectOrigin))
+def test_a_bare_pod_that_an_operator_removed_is_judged_by_its_template(origin: ObjectOrigin) -> None:
+    """It was there a moment ago; one that the stack declares, and that is not there, is an error."""
+
+    class Gone(Pods):
+        def request(self, _method: str, path: str) -> Response:
+            return Response(404 if "/pods/" in path else 200, {}, 1.0)
+
+    pod, cluster = Workload("Pod", "web", "x", {}, {}, _TEMPLATE, origin=origin), cast("Cluster", Gone([]))
+    if origin is ObjectOrigin.DECLARED:
+        with pytest.raises(ClusterError, match="pod web/x: HTTP 404"):
+            container_templates(cluster, pod)
+    else:
+        assert ["main", "sidecar", "set-up"] == list(container_templates(cluster, pod))
 
 
 def _deployed(*pods: dict[str, Any], **more: Any) -> dict[str, Any]:

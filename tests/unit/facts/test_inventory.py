@@ -76,6 +76,19 @@ def test_what_can_not_be_listed_is_an_error(path: str, status: int) -> None:
         list(objects(api({**ANSWERS, path: status}), ["a"]))
 
 
+def test_an_api_that_is_down_is_an_error() -> None:
+    """What it holds is not in discovery, or can't be listed."""
+    for name, tells in (("wardle.example.dev", True), ("metrics.k8s.io", False)):
+        down = group(name, ("v1", []))
+        down["versions"][0]["freshness"] = "Stale"
+        answers = {**ANSWERS, "/apis": {"items": [*ANSWERS["/apis"]["items"], down]}}
+        if tells:
+            with pytest.raises(ProbeError, match=r"API wardle\.example\.dev/v1"):
+                list(objects(api(answers), ["a"]))
+        else:
+            assert list(objects(api(answers), ["a"])), "figures of use are no objects"
+
+
 POD = {
     "metadata": {"name": "p", "namespace": "a"},
     "status": {

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.machine import tools
@@ -105,7 +106,11 @@ class _Cluster:
     ours: bool = True
     name: str = "test"
     probe_image: str = "example/probe:1"
-    api: Any = field(default_factory=lambda: SimpleNamespace(server="https://127.0.0.1:4321"))
+    api: Any = field(
+        default_factory=lambda: SimpleNamespace(
+            server="https://127.0.0.1:4321", created=set(), request=lambda *_, **__: Response(200, {"items": []}, 1)
+        )
+    )
     nodes: tuple[Node, ...] = (Node("test-worker", "172.18.0.9", control_plane=False),)
 
     @property

@@ -12,9 +12,11 @@ import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.errors import ClusterError
-from pytest_k8ssec.stack.helm_releases import with_release_objects
-from pytest_k8ssec.stack.model import Resource
+from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.stack.found.helm_releases import tell_unseen, with_release_objects
+from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.stack.types import RELEASE, is_patch_type, is_progress, kind_of_type
+from pytest_k8ssec.verdict import Judge, Verdict
 
 _URN = "urn:pulumi:dev::shop::kubernetes:helm.sh/v3:Release::shop"
 _MANIFEST = """
@@ -41,8 +43,13 @@ def _secret(name: str, version: int, manifest: str, status: str = "deployed") ->
     return {"metadata": {"labels": labels}, "data": {"release": packed}}
 
 
-def _seen(name: str, *secrets: dict[str, Any], status: int = 200, hook: int = 200) -> list[str]:
+def _seen(name: str, *secrets: dict[str, Any], status: int = 200, hook: int = 200, id_: str = "") -> list[str]:
     """Each object, as text."""
+    return list(_origins(name, *secrets, status=status, hook=hook, id_=id_))
+
+
+def _origins(name: str, *secrets: dict[str, Any], status: int = 200, hook: int = 200, id_: str = "") -> dict[str, str]:
+    """Each object, as text, to how it came."""
 
     def path(version: str, kind: str, namespace: str = "", name: str = "") -> str:
         if kind == "Unserved":
@@ -55,10 +62,10 @@ def _seen(name: str, *secrets: dict[str, Any], status: int = 200, hook: int = 20
         return SimpleNamespace(status=404 if "gone" in path else hook, body={})
 
     api = cast("KubeApi", SimpleNamespace(path=path, request=request))
-    release = Resource(_URN, RELEASE, name, "web")
+    release = Resource(_URN, RELEASE, name, "web", id_)
     found = with_release_objects([release], api)
     assert {one.urn for one in found} == {_URN}
-    return [str(one) for one in found if one.is_object]
+    return {str(one): str(one.origin) for one in found if one.is_object}
 
 
 def test_a_releases_objects_are_those_in_force() -> None:
@@ -70,6 +77,52 @@ def test_a_releases_objects_are_those_in_force() -> None:
         "ConfigMap other/listed",
         "ConfigMap web/hook-left",
     ]
+
+
+@pytest.mark.parametrize("status", ["failed", "pending-upgrade", "pending-rollback"])
+def test_what_a_revision_that_broke_off_left_counts_too(status: str) -> None:
+    """What it made is still there, and Helm takes nothing back; what it did not come to make is not there."""
+    more = _HOOK % "left" + "---\n" + _HOOK % "gone" + "---\n" + _HOOK % "hook-left"
+    in_force, broken = _secret("shop", 2, _MANIFEST), _secret("shop", 3, more, status)
+    assert _seen("shop", in_force, broken)[-2:] == ["ConfigMap web/hook-left", "ConfigMap web/left"]
+    older = _secret("shop", 1, more, status)
+    assert "ConfigMap web/left" in _seen("shop", older, in_force)
+    assert not _seen("shop", in_force, _secret("shop", 3, "---\nkind: ConfigMap\n", status)), (
+        "it may have made anything"
+    )
+
+
+def test_of_a_release_that_never_came_to_be_only_what_is_there_counts() -> None:
+    """Its first install failed: what the record lists need not be there."""
+    record = _HOOK % "left" + "---\n" + _HOOK % "gone"
+    assert _seen("shop", _secret("shop", 1, record, "failed")) == ["ConfigMap web/left", "ConfigMap web/hook-left"]
+
+
+def test_objects_say_whether_a_hook_made_them() -> None:
+    """A hook's objects are nobody's any more once it has run."""
+    assert _origins("shop", _secret("shop", 1, _HOOK % "a")) == {
+        "ConfigMap web/a": "of a Helm Release",
+        "ConfigMap web/hook-left": "of a Helm hook",
+    }
+
+
+def test_a_name_that_the_program_gave_is_no_invented_one() -> None:
+    """Another Release whose name is like an invented one is somebody else's; nor is one meant whose name is known by now."""
+    theirs = _secret("shop-11111111", 1, _MANIFEST)
+    assert not _seen("shop", theirs)
+    assert not _seen("shop-web", theirs)
+    assert _seen("shop-0a0a0a0a", theirs)
+    assert not _seen("shop-0a0a0a0a", theirs, id_="web/shop-0a0a0a0a")
+
+
+def test_a_namespace_that_a_release_makes_is_no_record_of_it() -> None:
+    """It is declared; what the Release made in it is still unseen."""
+    release = Resource(_URN, RELEASE, "shop", "web")
+    space = Resource(_URN, "kubernetes:core/v1:Namespace", "web")
+    judge = Judge()
+    tell_unseen(judge, Stack("dev", "shop", {}, (release, space), True, 1.0, cast("KubeApi", None)), {})
+    assert judge.verdict()[0] is Verdict.INCONCLUSIVE
+    assert "what Release shop made" in judge.verdict()[1]
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.errors import ClusterError, StackError
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.plugin.judged import tell_gone
 from pytest_k8ssec.stack import API_CLIENT, Resource, Secret, Stack
-from pytest_k8ssec.stack.existing import find_existing
-from pytest_k8ssec.stack.helm_releases import tell_unseen
+from pytest_k8ssec.stack.found.existing import find_existing
+from pytest_k8ssec.stack.found.gone_jobs import tell_gone
+from pytest_k8ssec.stack.found.helm_releases import tell_unseen
+from pytest_k8ssec.stack.resource import ObjectOrigin
 from pytest_k8ssec.stack.source import StackSource
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
@@ -192,9 +193,50 @@ def test_a_job_that_is_gone_is_noted_and_the_rest_is_judged() -> None:
     )
     assert ["kept", "shop"] == [each.name for each in stack.workloads()]
     judge = Judge()
-    tell_gone(judge, stack)
+    tell_gone(judge, stack, {})
     assert ("Job web/gone is not judged: it has ended, and is gone from the cluster",) == judge.notes
     assert Verdict.INCONCLUSIVE is judge.verdict()[0], "a note is no verdict"
+
+
+def test_a_job_that_nobody_saw_is_not_taken_to_be_done() -> None:
+    """On a cluster that is only read it may never have been: nothing is held, unless somebody says why it need not be there."""
+    jobs = (
+        _resource("kubernetes:batch/v1:Job", "gone", "web"),
+        _resource("kubernetes:batch/v1:Job", "of-chart", "web", origin=ObjectOrigin.RELEASE),
+    )
+    stack = replace(_stack(*jobs), deployed=False)
+    for allowed, expected in (({}, Verdict.INCONCLUSIVE), ({"Job web/gone": "runs once a year"}, Verdict.HELD)):
+        judge = Judge()
+        tell_gone(judge, stack, allowed)
+        case = judge.case("all else")
+        case.attack("connect", evidence(Outcome.REFUSED), through=False)
+        case.positive("it listens", evidence(Outcome.OPEN), succeeded=True)
+        verdict, why = judge.verdict()
+        assert verdict is expected
+        assert ("Job web/gone" in why) == (verdict is Verdict.INCONCLUSIVE)
+        assert "Job web/of-chart is not judged: it has ended, and is gone from the cluster" in judge.notes, (
+            "Helm made it"
+        )
+
+
+def test_a_job_that_can_not_be_looked_for_is_no_end_of_the_control() -> None:
+    """It is told, and keeps the verdict from being held; all else is attacked, and a breach is a breach."""
+
+    class Silent(_Api):
+        def request(self, method: str, path: str) -> Response:
+            raise ClusterError("GET ...: no answer")
+
+    judge = Judge()
+    tell_gone(judge, _stack(_resource("kubernetes:batch/v1:Job", "clean", "web"), api=Silent()), {})
+    verdict, why = judge.verdict()
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "no answer" in why
+
+
+def test_a_patched_account_may_be_declared_by_its_patch() -> None:
+    """The default account is made by Kubernetes, so a program can only patch it."""
+    patch = _resource("kubernetes:core/v1:ServiceAccountPatch", "default", "web", annotations={API_CLIENT: "asks"})
+    assert [(str(one), one.api_client) for one in _stack(patch).service_accounts] == [("web/default", "asks")]
 
 
 def test_a_job_that_can_not_be_read_is_an_error() -> None:

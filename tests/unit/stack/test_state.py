@@ -10,7 +10,15 @@ import pytest
 from pytest_k8ssec.secrecy.redact import MARK, Redactor
 from pytest_k8ssec.stack.messages import Diagnostic, EngineStep, Failed, Finished, Message, decode, encode
 from pytest_k8ssec.stack.model import Secret
-from pytest_k8ssec.stack.state import NotPlain, declared_resources, deployed_resources, plain_outputs, stack_outputs
+from pytest_k8ssec.stack.state import (
+    NotPlain,
+    declared_resources,
+    deployed_resources,
+    metadata_of,
+    plain_outputs,
+    stack_outputs,
+)
+from pytest_k8ssec.stack.types import RELEASE
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = {_SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
@@ -44,6 +52,23 @@ def test_an_object_with_secret_metadata_is_found_by_its_id() -> None:
         [_state("kubernetes:core/v1:ConfigMap", "x", id="web/conf", outputs={"metadata": _SECRET})]
     )
     assert (found.namespace, found.name) == ("web", "conf")
+
+
+def test_a_namespace_that_a_release_makes_is_declared() -> None:
+    """No record of Helm's lists it, and it is the stack's all the same: where it was deployed, and where it is only read."""
+    release = {"name": "broker", "namespace": "queue", "createNamespace": True, "values": {"password": "hush"}}
+    metadata = metadata_of(RELEASE, release)
+    assert "hush" not in str(metadata)
+    outputs = {"metadata": {"name": "broker", "namespace": "queue"}}
+    deployed = deployed_resources([_state(RELEASE, "b", inputs={"metadata": metadata}, outputs=outputs)])
+    declared = declared_resources([EngineStep("done", "create", deployed[0].urn, RELEASE, metadata)])
+    for found in (deployed, declared):
+        assert [(one.type, one.name) for one in found] == [
+            (RELEASE, "broker"),
+            ("kubernetes:core/v1:Namespace", "queue"),
+        ]
+    plain = metadata_of(RELEASE, {**release, "createNamespace": False})
+    assert len(declared_resources([EngineStep("done", "create", deployed[0].urn, RELEASE, plain)])) == 1
 
 
 def test_what_pulumi_is_about_to_delete_is_left_out() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.errors import ClusterError
-from pytest_k8ssec.stack.unready_pods import describe
+from pytest_k8ssec.stack.found.unready_pods import describe
 
 
 @dataclass

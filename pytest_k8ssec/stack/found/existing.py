@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.stack.model import Resource
+from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.stack.source import StackSource
 from pytest_k8ssec.stack.types import api_version_of_type
 
@@ -52,7 +52,7 @@ def _name(resource: Resource, cluster: Cluster, source: StackSource) -> str:
             return names[0]
     elif api.request("GET", api.path(version, resource.kind, resource.namespace, resource.name)).status == _FOUND:
         return resource.name
-    if resource.type == _JOB:  # it may have ended and be gone, as Stack.gone_jobs tells
+    if resource.type == _JOB:  # it may have ended and be gone, or never have been there: tell_gone says so
         return resource.name
     raise StackError(
         f"{source}: it declares {resource}, which is not on cluster {cluster.name}",

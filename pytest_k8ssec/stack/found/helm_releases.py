@@ -10,15 +10,16 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
-from pytest_k8ssec.stack.model import Resource, Stack
+from pytest_k8ssec.stack.model import Stack
+from pytest_k8ssec.stack.resource import ObjectOrigin, Resource
 from pytest_k8ssec.stack.types import RELEASE, type_of
 from pytest_k8ssec.verdict import Judge
 
@@ -38,25 +39,44 @@ _RANDOM_END: Final = re.compile(r"-[0-9a-f]{8}")
 def with_release_objects(resources: Iterable[Resource], api: KubeApi) -> tuple[Resource, ...]:
     """The resources, and behind each Release the objects that it made: under its URN, as they have none of their own.
 
-    A Release whose record can't be read stays alone; ``tell_unseen`` then keeps verdicts from being held.
+    A Release whose records can't be read stays alone; ``tell_unseen`` then keeps verdicts from being held.
     """
     found: list[Resource] = []
     for one in resources:
         if one.type != RELEASE or one.external:
             found.append(one)
             continue
-        record = _record(one, api)
-        name = str(record.get("name") or one.name)
-        found.append(replace(one, name=name))
+        revisions = _revisions(one, api)
+        named = replace(one, name=revisions[0].release) if revisions else one
+        found.append(named)
         try:
-            found += list(_objects(one, record, api))
+            made = [each for revision in _that_count(revisions) for each in _objects(named, revision, api)]
         except _Unreadable:
             continue  # some of its objects would be missed, and nobody would know
+        once: dict[tuple[str, ...], Resource] = {}
+        for each in made:  # what is in force comes before what broke off
+            once.setdefault(each.key, each)
+        found += once.values()
     return tuple(found)
 
 
 class _Unreadable(Exception):
     """Something in Helm's record, or on the cluster, could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Revision:
+    """One of Helm's records of a Release."""
+
+    release: str
+    number: int
+    status: str
+    secret: JSON
+
+    @property
+    def in_force(self) -> bool:
+        """Whether Helm says that all of it was applied."""
+        return self.status == "deployed"
 
 
 def tell_unseen(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> None:
@@ -67,7 +87,7 @@ def tell_unseen(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> None:
 
     Source: https://www.pulumi.com/registry/packages/kubernetes/api-docs/helm/v3/release/
     """
-    seen = {one.urn for one in stack.objects}
+    seen = {one.urn for one in stack.objects if one.origin in (ObjectOrigin.RELEASE, ObjectOrigin.HOOK)}
     for release in stack.releases:
         if release.urn in seen:
             continue
@@ -82,24 +102,47 @@ def tell_unseen(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> None:
         case.attack("attack it", nothing, through=None)
 
 
-def _record(release: Resource, api: KubeApi) -> Mapping[str, Any]:
-    """Helm's newest record of a Release; {} where there is none that can be read."""
+def _revisions(release: Resource, api: KubeApi) -> list[_Revision]:
+    """Helm's records of a Release, the newest first; none where there are none that can be read."""
     where = api.path("v1", "Secret", release.namespace or "default")
     answer = api.request("GET", where, params={"labelSelector": "owner=helm"})
-    items = answer.body.get("items") or [] if answer.status == _OK else []
-    named: dict[str, list[JSON]] = {}
-    for one in items:
-        named.setdefault(str(one["metadata"]["labels"].get("name")), []).append(one)
-    declared = release.urn.rsplit("::", 1)[-1]
-    invented = [name for name in named if name.startswith(declared) and _RANDOM_END.fullmatch(name[len(declared) :])]
-    if release.name in named:
-        revisions = named[release.name]
-    elif len(invented) == 1:  # a preview invents another end
-        revisions = named[invented[0]]
-    else:
-        return {}
-    in_force = [one for one in revisions if one["metadata"]["labels"].get("status") == "deployed"] or revisions
-    return _unpacked(max(in_force, key=lambda one: int(one["metadata"]["labels"].get("version") or 0)))
+    named: dict[str, list[_Revision]] = {}
+    for one in answer.body.get("items") or [] if answer.status == _OK else []:
+        labels = one["metadata"]["labels"]
+        name = str(labels.get("name"))
+        named.setdefault(name, []).append(
+            _Revision(name, int(labels.get("version") or 0), str(labels.get("status")), one)
+        )
+    found = named.get(release.name, [])
+    if not found and (alike := _invented(release, named)):
+        found = named[alike]
+    return sorted(found, key=lambda one: one.number, reverse=True)
+
+
+def _invented(release: Resource, named: Iterable[str]) -> str:
+    """The one Release that may be meant where a preview has made up the name's end; "" where the program gave the name."""
+    start = release.urn.rsplit("::", 1)[-1]
+
+    def fits(name: str) -> bool:
+        return name.startswith(start) and bool(_RANDOM_END.fullmatch(name[len(start) :]))
+
+    if release.id or not fits(release.name):
+        return ""
+    alike = [name for name in named if fits(name)]
+    return alike[0] if len(alike) == 1 else ""
+
+
+def _that_count(revisions: Sequence[_Revision]) -> Iterator[_Revision]:
+    """The newest that is in force, first; and each that broke off, as Helm takes back nothing of what such a one has made.
+
+    Source: https://helm.sh/docs/helm/helm_upgrade/ (``--cleanup-on-fail``)
+    """
+    in_force = next((one for one in revisions if one.in_force), None)
+    if in_force:
+        yield in_force
+    yield from (one for one in revisions if one.status not in ("deployed", "superseded"))
+    if not revisions:
+        raise _Unreadable
 
 
 def _unpacked(secret: JSON) -> Mapping[str, Any]:
@@ -108,18 +151,26 @@ def _unpacked(secret: JSON) -> Mapping[str, Any]:
         if packed.startswith(_GZIP):
             packed = zlib.decompressobj(wbits=31).decompress(packed, _UNPACKED)
         record = json.loads(packed)
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error):
-        return {}
-    return record if isinstance(record, dict) else {}
+    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
+        raise _Unreadable from error
+    if not isinstance(record, dict):
+        raise _Unreadable
+    return record
 
 
-def _objects(release: Resource, record: Mapping[str, Any], api: KubeApi) -> Iterator[Resource]:
-    """What the record lists; of what hooks made, only what is still there, as Helm does not keep it."""
-    hooks = [str(hook.get("manifest") or "") for hook in record.get("hooks") or []]
-    for text, is_kept in ((str(record.get("manifest") or ""), True), *((hook, False) for hook in hooks)):
+def _objects(release: Resource, revision: _Revision, api: KubeApi) -> Iterator[Resource]:
+    """What the record lists; of what hooks made, and what broke off, only what is still there, as Helm does not keep it.
+
+    Raises:
+        _Unreadable: some of it can't be told.
+    """
+    record = _unpacked(revision.secret)
+    kept, hooks = str(record.get("manifest") or ""), record.get("hooks") or []
+    texts = [(kept, ObjectOrigin.RELEASE), *((str(hook.get("manifest") or ""), ObjectOrigin.HOOK) for hook in hooks)]
+    for text, origin in texts:
         for manifest in _manifests(text):
-            made = _resource(release, record, manifest, api)
-            if is_kept or _is_there(made, manifest, api):
+            made = _resource(release, record, manifest, api, origin)
+            if (revision.in_force and origin is ObjectOrigin.RELEASE) or _is_there(made, manifest, api):
                 yield made
 
 
@@ -148,7 +199,9 @@ def _single(manifest: Any) -> Iterator[Mapping[str, Any]]:
         yield from _single({**of_list, **item})
 
 
-def _resource(release: Resource, record: Mapping[str, Any], manifest: Mapping[str, Any], api: KubeApi) -> Resource:
+def _resource(
+    release: Resource, record: Mapping[str, Any], manifest: Mapping[str, Any], api: KubeApi, origin: ObjectOrigin
+) -> Resource:
     metadata = manifest.get("metadata") or {}
     if not metadata.get("name"):
         raise _Unreadable
@@ -164,6 +217,7 @@ def _resource(release: Resource, record: Mapping[str, Any], manifest: Mapping[st
         name=name,
         namespace=namespace if is_placed else "",
         annotations={key: str(text) for key, text in (metadata.get("annotations") or {}).items()},
+        origin=origin,
     )
 
 
