@@ -52,9 +52,10 @@ tools: venv docker ## kind, pulumi, the provider plugin and the images: found, f
 demo: tools ## all controls on stacks/hardened; STACK=insecure shows what a failing run looks like
 	@$(KEY) $(CONTROLS) --k8ssec-stack stacks/$(STACK) --k8ssec-report $(DEMO)
 
-# Tests of two kinds go side by side: those that share one cluster, and those that start runs of their own. -Oline keeps
-# their lines whole. What compares all that docker has comes last, alone.
-BESIDE := $(MAKE) --no-print-directory -j2 -Oline
+# Tests of two kinds go side by side: those that share one cluster, and those that start runs of their own, whose lines are
+# marked. What compares all that docker has comes last, alone.
+BESIDE := $(MAKE) --no-print-directory -j2
+WHOLE_LINES := sed -u
 CLUSTER_TESTS := export K8SSEC_REQUIRE_CLUSTER=1; $(BIN)/pytest -rs
 KILLS := tests/cluster/test_kills.py
 
@@ -65,7 +66,7 @@ test: tools ## all tests
 
 .PHONY: test-in-turn
 test-in-turn:
-	@for part in test-fast test-one-cluster test-sabotage; do $(MAKE) --no-print-directory $$part; done
+	@for part in test-fast test-one-cluster test-sabotage; do $(MAKE) --no-print-directory $$part; done 2>&1 | $(WHOLE_LINES) ""
 
 .PHONY: test-fast
 test-fast: venv ## unit and plugin tests: no docker, under a minute
@@ -82,7 +83,7 @@ test-one-cluster: tools
 
 .PHONY: test-own-runs
 test-own-runs: tools
-	@$(KEY) $(CLUSTER_TESTS) tests/cluster -m "not one_cluster" --ignore $(KILLS)
+	@$(KEY) $(CLUSTER_TESTS) tests/cluster -m "not one_cluster" --ignore $(KILLS) 2>&1 | $(WHOLE_LINES) "s/^/  beside: /"
 
 .PHONY: test-alone
 test-alone: tools

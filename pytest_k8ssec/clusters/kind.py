@@ -89,7 +89,7 @@ class KindCluster:
     @cached_property
     def probe_image(self) -> str:
         """The probe image as it is named on the nodes."""
-        return _on_nodes(self.image.reference)
+        return on_nodes(self.image.reference)
 
     @cached_property
     def machine_addresses(self) -> tuple[str, ...]:
@@ -405,7 +405,7 @@ def _await_nodes(cluster: KindCluster, count: int) -> None:
         raise ClusterError(f"cluster {cluster.name}: has {len(cluster.nodes)} nodes, not {count}")
 
 
-def _on_nodes(reference: str) -> str:
+def on_nodes(reference: str) -> str:
     """How containerd names an image of the local docker store: tags keep their name, digests get a tag of ours."""
     name, _, digest = reference.partition("@sha256:")
     if digest:

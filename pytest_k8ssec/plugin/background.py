@@ -210,9 +210,18 @@ def begin_apart(item: pytest.Function) -> None:
 
 
 def _stretch(item: pytest.Item) -> list[pytest.Item]:
-    """The item and those that come after it, up to the first for which another sabotage must be in force."""
+    """The item and those that come after it, up to the first for which another sabotage must be in force.
+
+    A test of somebody else's ends it too: nobody knows what that does to the cluster meanwhile.
+    """
     items = item.session.items
-    return list(takewhile(lambda each: _active(each) == _active(item), items[items.index(item) :]))
+    if not _is_ours(item):
+        return [item]
+    return list(takewhile(lambda each: _is_ours(each) and _active(each) == _active(item), items[items.index(item) :]))
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return packaged_control(getattr(item, "function", None)) is not None
 
 
 def _next_pack(item: pytest.Item) -> Pack | None:

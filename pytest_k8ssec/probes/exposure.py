@@ -47,7 +47,10 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
         for pod in cluster.api.list("/api/v1/pods")
         for container in lasting(pod)
         for port in container.get("ports", [])
-        if port.get("hostPort") and port.get("protocol", "TCP") == "TCP" and pod["spec"].get("nodeName")
+        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        and port.get("hostPort")
+        and port.get("protocol", "TCP") == "TCP"
+        and pod["spec"].get("nodeName")
     ]
     return found
 

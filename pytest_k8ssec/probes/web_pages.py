@@ -22,6 +22,8 @@ _UNSEEN = re.compile(
 _LITTLE = 120
 """An application's page says no more than this before its program runs: a name, and that it is loading."""
 _LOGIN = re.compile(r"(^|/)(log-?in|log-?on|sign-?in|sso|saml|oauth2?|oidc|auth)(/|\?|\.|$)", re.IGNORECASE)
+_PAGES = re.compile(r"(/(login|query|graph|search|dashboard|applications))?/?$")
+"""Where the known applications' first pages are, below the path that they are served under."""
 _INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 
 
@@ -85,6 +87,11 @@ def is_login(path: str) -> bool:
     return _LOGIN.search(path) is not None
 
 
+def base_path(path: str) -> str:
+    """The path that an application is served under, by that of a page of its; "" for the root."""
+    return _PAGES.sub("", path.partition("?")[0])
+
+
 @dataclass(frozen=True, slots=True)
 class WebRoute:
     """What an Ingress leads from: a host and a path."""
@@ -104,7 +111,7 @@ def _ways(rule: Body) -> Sequence[Body]:
 
 
 def ingress_routes(api: KubeApi) -> list[WebRoute]:
-    """What the cluster's Ingresses lead from; a wildcard's first label is ours, and an expression's path "/".
+    """What the cluster's Ingresses lead from; a wildcard's first label is ours, and an expression's path what it begins with.
 
     Raises:
         ProbeError: the API server did not list them.
@@ -115,7 +122,7 @@ def ingress_routes(api: KubeApi) -> list[WebRoute]:
         WebRoute(
             f"{each['metadata']['namespace']}/{each['metadata']['name']}",
             (rule.get("host") or "").replace("*", "k8ssec", 1),
-            path if re.fullmatch(r"/[\w./~%-]*", path := str(way.get("path") or "/")) else "/",
+            literal.group() if (literal := re.match(r"/[\w./~%-]*", str(way.get("path") or "/"))) else "/",
         )
         for each in found
         for rule in each["spec"].get("rules") or ()

@@ -47,7 +47,7 @@ def deploy(
     """Bring a stack up on a cluster that this run created.
 
     Args:
-        deadline: seconds for all of it, until each workload is ready.
+        deadline: seconds for all of it, until each workload is ready; a second more for each object beyond that number.
         progress: called with a few words that say how far it is.
         passphrase: of the stack's state. Processes that deploy the stack to the same cluster with the same passphrase,
             one after the other, share its state; without a passphrase the state is this process's alone.
@@ -66,7 +66,9 @@ def deploy(
         with operations.worker:
             preview, _ = operations.run("preview")
             before.wait()
-            _, done = operations.run("up", total=len(preview.objects("done")))
+            total = len(preview.objects("done"))
+            operations.allow_for(total)
+            _, done = operations.run("up", total=total)
             operations.providers.tell_unused()
     except BaseException:
         operations.workspace.discard()  # what was broken off stays locked, and whoever comes next would be told only that
@@ -122,7 +124,12 @@ class _Operations:
         self.hide = Redactor(workspace.prepared.secrets.values(), whole=True)
         env, deadline = workspace.env_for(cluster), self._started + seconds
         self.worker = Worker(env=env, deadline=deadline, hide=redact, early=early)
-        workspace.fill_in(cluster.probe_image)
+
+    def allow_for(self, total: int) -> None:
+        """Give a stack of very many objects the time to create them: Pulumi makes a few in a second."""
+        more = max(0.0, total - self._seconds)
+        self._seconds += more
+        self.worker.put_off(more)
 
     def run(self, operation: Literal["preview", "up"], total: int = 0) -> tuple[Course, Finished]:
         """Run one operation to its end.
@@ -201,7 +208,8 @@ class _Operations:
 def _workspace(source: StackSource, engine: Engine, cluster: Cluster, passphrase: str) -> Workspace:
     """Where the stack's state is: a folder that who knows the passphrase shares, or one of this process alone."""
     if not passphrase:
-        return Workspace(prepare(source), engine, Path(tempfile.mkdtemp(prefix="stack-", dir=cluster.workdir)))
+        folder = Path(tempfile.mkdtemp(prefix="stack-", dir=cluster.workdir))
+        return Workspace(prepare(source), engine, folder, cluster.probe_image)
     path = cluster.workdir / "stack"
     path.mkdir(mode=0o700, exist_ok=True)
-    return Workspace(prepare(source), engine, path, passphrase)
+    return Workspace(prepare(source), engine, path, cluster.probe_image, passphrase)

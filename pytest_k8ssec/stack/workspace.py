@@ -43,13 +43,16 @@ class Workspace:
         prepared: the stack.
         engine: what runs it.
         folder: an empty folder, or one where the same stack was run before: then its state goes on.
+        probe_image: what ``{probe_image}`` in a value of its configuration stands for.
         passphrase: of the state; "" for one that nobody else can know.
 
     Raises:
         StackError, ToolMissing: what runs the stack's language is not there.
     """
 
-    def __init__(self, prepared: Prepared, engine: Engine, folder: Path, passphrase: str = "") -> None:
+    def __init__(
+        self, prepared: Prepared, engine: Engine, folder: Path, probe_image: str, passphrase: str = ""
+    ) -> None:
         self.prepared = prepared
         self.folder = folder
         self.env = _environment(engine, folder, passphrase, prepared.source.providers)
@@ -57,28 +60,12 @@ class Workspace:
         hosts = folder / "hosts"
         self._inline = find_host(prepared, engine.pulumi, self.env["PATH"], hosts) is None
         self.env["PATH"] = os.pathsep.join([self.env["PATH"], str(hosts)])
-        self._write_project()
-        self.fill_in("{probe_image}")
+        self._write(probe_image)
 
     def env_for(self, cluster: Cluster) -> dict[str, str]:
         """The environment that leads to this cluster, and past every proxy."""
         # Unset, the provider would take the user's own, which may be production.
         return direct(self.env | {"KUBECONFIG": str(cluster.kubeconfig)}, _hosts(cluster))
-
-    def fill_in(self, probe_image: str) -> None:
-        """Write the stack's plain configuration; what Pulumi has put beside it stays.
-
-        Args:
-            probe_image: what ``{probe_image}`` in a value stands for.
-        """
-        path = self.folder / f"Pulumi.{self.prepared.source.name}.yaml"
-        # What is there says with which salt the state is encrypted.
-        document = yaml.safe_load(path.read_text()) if path.exists() else {}
-        document["config"] = (document.get("config") or {}) | {
-            key: value.replace("{probe_image}", probe_image) if isinstance(value, str) else value
-            for key, value in self.prepared.config.items()
-        }
-        path.write_text(yaml.safe_dump(document))
 
     def job(self, operation: Literal["init", "preview", "up"], environment: Mapping[str, str] | None = None) -> Job:
         """An operation on the stack, as the child is told it."""
@@ -97,12 +84,20 @@ class Workspace:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write_project(self) -> None:
+    def _write(self, probe_image: str) -> None:
+        """The project's file and the stack's; from here on these are Pulumi's, which stores its salt and secrets there."""
         project = self.prepared.project
         document = {"name": project.name, "runtime": project.runtime, "main": str(project.directory)}
         if "config" in project.document:
             document["config"] = project.document["config"]
+        config = {
+            key: value.replace("{probe_image}", probe_image) if isinstance(value, str) else value
+            for key, value in self.prepared.config.items()
+        }
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(document))
+        path = self.folder / f"Pulumi.{self.prepared.source.name}.yaml"
+        if not path.exists():  # what is there says with which salt the state is encrypted
+            path.write_text(yaml.safe_dump({"config": config}))
 
 
 def _environment(engine: Engine, workspace: Path, passphrase: str, allowed: Collection[str]) -> dict[str, str]:

@@ -81,13 +81,14 @@ class Stacks:
 
     def _workspace(self) -> Workspace | None:
         """Where the stack is made before there is a cluster; None where it can't be, which will be told when its turn comes."""
+        from pytest_k8ssec.clusters.kind import on_nodes
         from pytest_k8ssec.stack import Workspace, prepare
 
         if self._run.worker:
             return None  # another worker may have made it, in the cluster's own folder
         with suppress(K8ssecError, OSError):
             folder = Path(tempfile.mkdtemp(prefix="stack-", dir=self._run.directory))
-            return Workspace(prepare(self.source), self._engine(), folder)
+            return Workspace(prepare(self.source), self._engine(), folder, on_nodes(tools.probe_image().reference))
         return None
 
     def end(self) -> None:

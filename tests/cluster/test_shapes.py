@@ -18,9 +18,9 @@ from bench.shapes.shape import shapes
 
 SEED = int(os.environ.get("K8SSEC_SHAPES_SEED") or secrets.randbelow(10**6))
 SHAPES = shapes()
-DRAWN = os.environ.get("K8SSEC_SHAPE") or random.Random(SEED).choice(
-    [name for name, shape in SHAPES.items() if shape.control_planes == 1]
-)
+PROVEN = ("one-node", "nftables", "other-networks", "cluster-domain")
+"""Those of which the page tells that they hold; the others are for `make test-shapes`."""
+DRAWN = os.environ.get("K8SSEC_SHAPE") or random.Random(SEED).choice(PROVEN)
 
 
 def test_a_shape_changes_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

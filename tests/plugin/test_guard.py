@@ -79,7 +79,7 @@ def here(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
 def test_all_fixtures_of_ours_are_known() -> None:
     """The names are found where the fixtures are defined."""
     assert {
-        "allowed", "attacker", "blast_radius", "cluster", "deployed", "judge", "k8ssec_phase", "k8ssec_testbed",
+        "allowed", "attacker", "blast_radius", "cluster", "deployed", "judge", "k8ssec_phase", "k8ssec_sampling", "k8ssec_testbed",
         "k8ssec_testbeds", "nodes", "outside", "pool", "reachability", "stack", "twin",
     } == guard.guarded_names()  # fmt: skip
 

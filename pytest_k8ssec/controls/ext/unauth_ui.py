@@ -56,6 +56,7 @@ from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.probes.web_pages import (
     PageKind,
     WebRoute,
+    base_path,
     ingress_routes,
     is_login,
     known_application,
@@ -67,13 +68,12 @@ from pytest_k8ssec.verdict import Case, Judge
 
 _KEEP = 64 * 1024
 _HOPS = 3
-_ROUTES = 40
-"""How many hosts and paths of Ingresses are asked for at one port."""
 _DEFAULT_BACKEND = re.compile(r"default backend", re.IGNORECASE)
 _UNKNOWN = "an application that a browser runs, and of none that is known here: nobody could tell what it shows"
 _GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), (401, 403)
 _TOLD = (*_GIVEN, *_REFUSED)
 _KUBELET = "kubelet"
+_API_SERVER = "API server"
 _NO_PAGE = (*_REFUSED, 404)
 """What a kubelet says at its root, where it has nothing, to whoever asks: what it tells elsewhere is kubelet-anon's."""
 _TLS_ONLY = re.compile(
@@ -100,10 +100,7 @@ def test_ext_unauth_ui(
     """Ask each port that is open for its start page, without credentials."""
     declared = Declared(judge, allowed, "public")
     given, plain = _proofs(cluster, pool, outside)
-    routes = [each for each in ingress_routes(cluster.api) if not declared.covers(*_names(each))]
-    if len(routes) > _ROUTES:
-        judge.note(f"of {len(routes)} hosts and paths of Ingresses the first {_ROUTES} are asked for")
-        routes = routes[:_ROUTES]
+    routes = {each: declared.covers(*_names(each)) for each in ingress_routes(cluster.api)}
     for (host, port), by in _endpoints(cluster, nodes_to_judge(judge, pool), declared).items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
         case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
@@ -114,20 +111,27 @@ def test_ext_unauth_ui(
         refused = _NO_PAGE if by == _KUBELET else _REFUSED
         for tls, answer in zip((False, True), answers, strict=True):
             page, where = _page(host, port, tls=tls), "over TLS" if tls else "in plain text"
-            if by != _KUBELET and answer.evidence.status == 404:
-                _behind_routes(case, outside, page, where, answer, routes)
-            else:
+            ingress = by not in (_KUBELET, _API_SERVER)
+            if not (ingress and answer.evidence.status == 404):
                 last, through = _judged(outside, page, answer, refused)
+                if ingress and routes and last.outcome is Outcome.TLS_ALERT:
+                    through = None  # who names no host may be refused for that alone
                 case.attack(f"see its page {where}", last, through=through)
+            if ingress and (answer.evidence.status == 404 or (routes and answer.evidence.status)):
+                _behind_routes(case, outside, page, where, answer, routes)
     declared.tell_unused()
 
 
 def _behind_routes(
-    case: Case, outside: NetworkVantage, page: Http, where: str, answer: Answer, routes: Sequence[WebRoute]
+    case: Case, outside: NetworkVantage, page: Http, where: str, answer: Answer, routes: Mapping[WebRoute, bool]
 ) -> None:
-    """What a place without a page at its root has for the hosts and paths of Ingresses.
+    """What a place has for the hosts and paths of Ingresses.
 
-    Where some of them have an answer that a host has not which nobody named, the place is an ingress: it has no other pages.
+    Where some of them have an answer that a host has not which nobody named, the place is an ingress: without a page at its
+    root it has no other pages.
+
+    Args:
+        routes: whether each is declared public.
     """
     name = secrets.token_hex(4)
     nowhere = replace(page, path=f"/{name}", headers={"Host": f"{name}.invalid"})
@@ -136,7 +140,7 @@ def _behind_routes(
     found = [
         (route, task, one)
         for route, task, one in zip(routes, asked, answers, strict=True)
-        if one.evidence.status not in (None, nobody.evidence.status)
+        if _told(one) != _told(nobody)
     ]
     default = _DEFAULT_BACKEND.search(str(answer.raw.get("body", "")))
     routed = nobody.evidence.status == 404 and bool(found or default)
@@ -145,13 +149,20 @@ def _behind_routes(
         if routed
         else answer.evidence
     )
-    case.attack(f"see its page {where}", told, through=False if routed else None)
-    if nobody.evidence.status != 404:
+    rootless = answer.evidence.status == 404
+    if rootless:
+        case.attack(f"see its page {where}", told, through=False if routed else None)
+    if rootless and nobody.evidence.status != 404:
         last, through = _judged(outside, nowhere, nobody, _REFUSED)
         case.attack(f"see the page of a host that nobody named {where}", last, through=through)
     for route, task, one in found:
-        last, through = _judged(outside, task, one, _REFUSED)
-        case.attack(f"see the page of {route} {where}", last, through=through)
+        if not routes[route]:
+            last, through = _judged(outside, task, one, _REFUSED)
+            case.attack(f"see the page of {route} {where}", last, through=through)
+
+
+def _told(answer: Answer) -> tuple[int | None, str]:
+    return answer.evidence.status, str(answer.raw.get("body", ""))
 
 
 def _judged(
@@ -170,8 +181,10 @@ def _judged(
     known = known_application(body)
     if known is None:
         return replace(found.evidence, detail=_UNKNOWN), None
-    (said,) = ask(outside, [replace(page, path=known.api)])
+    (said,) = ask(outside, [replace(page, path=base_path(last.path) + known.api)])
     seen = said.evidence.status in _GIVEN if said.evidence.status in _TOLD else None
+    if seen and str(said.raw.get("body", "")).lstrip().startswith("<"):
+        seen = None  # a page once more: what serves it has that for every path
     return replace(said.evidence, detail=f"what the API of {known.name} gives"), seen
 
 
@@ -185,7 +198,9 @@ def _proofs(cluster: Cluster, pool: Pool, outside: NetworkVantage) -> list[Evide
 
 def _names(route: WebRoute) -> tuple[str, ...]:
     namespace, _, name = route.ingress.partition("/")
-    return object_names("Ingress", namespace, name, [f":{route.host}{route.path}"])
+    # Without the short ones, which are a Service's or a workload's of that name.
+    names = object_names("Ingress", namespace, name, [f":{route.host}{route.path}"])
+    return tuple(each for each in names if each.startswith("Ingress "))
 
 
 def _endpoints(cluster: Cluster, nodes: Sequence[Node], declared: Declared) -> dict[tuple[str, int], str]:
@@ -196,7 +211,7 @@ def _endpoints(cluster: Cluster, nodes: Sequence[Node], declared: Declared) -> d
         ports = {port: (by.by, by.names) for port, by in on_node(opened, node).items()}
         ports[KUBELET_PORT] = (_KUBELET, ())
         if node.control_plane:
-            ports[API_SERVER_PORT] = ("API server", ())
+            ports[API_SERVER_PORT] = (_API_SERVER, ())
         found |= {
             (address, port): by
             for address in node.addresses

@@ -71,6 +71,8 @@ _KEPT_AT = (
 )  # fmt: skip
 """Where tokens are on a node: what kubelets write for pods, and where kubeconfigs usually are. Other pods' own data and root
 file systems are not among them. Source: https://kubernetes.io/docs/reference/node/kubelet-files/"""
+_WHOLE_TREES = ("/", "/var", "/var/lib")
+"""Too much to be read to its end: the images and data of all pods are below."""
 
 
 @control(
@@ -120,6 +122,8 @@ def _of_the_node(spec: PodSpec) -> dict[str, tuple[str, ...]]:
 def _places_in(place: str, path: str) -> tuple[str, ...]:
     """Where tokens are, as seen through the mount of a folder of the node; none where it is such a place itself."""
     above = PurePosixPath(path)
+    if str(above) not in _WHOLE_TREES:  # what is smaller is searched to its end, or else nothing is known of it
+        return ()
     inside = [each for each in map(PurePosixPath, _KEPT_AT) if above in each.parents]
     return tuple(str(PurePosixPath(place) / each.relative_to(above)) for each in inside)
 

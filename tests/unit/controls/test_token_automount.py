@@ -184,7 +184,13 @@ def test_a_whole_node_is_searched_where_tokens_are(
     """A pod that may read them must find some there; what was not read is told."""
     volumes = [
         {"name": name, "hostPath": {"path": path}}
-        for name, path in (("root", "/"), ("etc", "/etc/"), ("keys", "/etc/kubernetes"), ("data", "/srv"))
+        for name, path in (
+            ("root", "/"),
+            ("var", "/var/"),
+            ("etc", "/etc"),
+            ("keys", "/etc/kubernetes"),
+            ("data", "/srv"),
+        )
     ]
     mounts = [{"name": each["name"], "mountPath": f"/host/{each['name']}"} for each in volumes]
     template = {"spec": {"containers": [{"name": "agent", "volumeMounts": mounts}], "volumes": volumes}}
@@ -199,8 +205,8 @@ def test_a_whole_node_is_searched_where_tokens_are(
     (asked,), (shown,) = seen.asked, root.asked
     assert isinstance(asked, Tokens)
     assert isinstance(shown, Tokens)
-    assert {"/host/root", "/host/etc"} == asked.node.keys(), "a small folder is read as a whole"
-    assert "/host/etc/kubernetes" in asked.node["/host/etc"]
+    assert {"/host/root", "/host/var"} == asked.node.keys(), "a small folder is read as a whole"
+    assert "/host/var/lib/kubelet/pki" in asked.node["/host/var"]
     pods = "/var/lib/kubelet/pods/*/volumes/kubernetes.io~projected"
     assert f"/host/root{pods}" in asked.node["/host/root"]
     assert f"/node{pods}" in shown.node["/node"]

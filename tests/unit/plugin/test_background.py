@@ -322,6 +322,7 @@ class PhasedItem:
     phase: Phase
     session: Turns
     config: SimpleNamespace
+    function: Callable[..., None] = STACK
 
     @property
     def callspec(self) -> SimpleNamespace:
@@ -352,6 +353,14 @@ def test_a_stretch_ends_where_a_sabotage_comes_or_goes() -> None:
     )  # fmt: skip
     stretches = [[int(each.nodeid[-1]) for each in _stretch(cast("pytest.Item", item))] for item in items]
     assert [[0, 1], [1], [2, 3], [3], [4], [5]] == stretches
+
+
+def test_a_test_of_somebody_elses_is_a_stretch_by_itself() -> None:
+    """Nobody knows what it does to the cluster, so nothing of ours runs beside it."""
+    items = turns(Phase(), Phase(), Phase())
+    items[1].function = lambda: None
+    stretches = [[int(each.nodeid[-1]) for each in _stretch(cast("pytest.Item", item))] for item in items]
+    assert [[0], [1], [2]] == stretches
 
 
 def test_what_is_under_way_ends_before_the_next_stretch(body: Callable[..., None]) -> None:

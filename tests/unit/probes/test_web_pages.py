@@ -83,7 +83,7 @@ def test_hosts_and_paths_of_ingresses() -> None:
     found = ingress_routes(cast("KubeApi", Api()))
     assert [
         ("shop.example.com", "/a"),
-        ("shop.example.com", "/"),
+        ("shop.example.com", "/b"),
         ("shop.example.com", "/"),
         ("k8ssec.example.com", "/"),
         ("", "/"),

@@ -29,6 +29,7 @@ from pytest_k8ssec.stack import (
     prepare,
     read_stack,
 )
+from pytest_k8ssec.stack.deploy import _Operations
 
 
 def _find_pulumi() -> Path | None:
@@ -176,10 +177,10 @@ def test_a_stack_is_deployed(
 def test_a_stack_that_was_made_before_there_was_a_cluster_is_the_same(
     tmp_path: Path, cluster: Cluster, source: StackSource, dies: bool
 ) -> None:
-    """What was not known yet, the probe image and the kubeconfig, is told later; and a child that died is replaced."""
+    """What was not known yet, the kubeconfig, is told later; and a child that died is replaced."""
     assert _PULUMI
     (tmp_path / "early").mkdir()
-    workspace = Workspace(prepare(source), Engine(_PULUMI), tmp_path / "early")
+    workspace = Workspace(prepare(source), Engine(_PULUMI), tmp_path / "early", "example/probe:1")
     early = EarlyChild(workspace)
     if dies:
         assert early._process
@@ -400,3 +401,12 @@ def test_another_language_needs_its_host(cluster: Cluster, source: StackSource) 
     (source.directory / "Pulumi.yaml").write_text("name: shop\nruntime: cobol\n")
     with pytest.raises(StackError, match="pulumi-language-cobol is not there"):
         deploy(source, Engine(cluster.workdir / "pulumi"), cluster)
+
+
+@pytest.mark.parametrize(("total", "more"), [(0, 0), (100, 0), (1003, 903)])
+def test_many_objects_are_given_time(total: int, more: float) -> None:
+    """A second each, beyond what any stack has; and what is told of a deadline that came is the whole of it."""
+    asked: list[float] = []
+    operations = SimpleNamespace(_seconds=100, worker=SimpleNamespace(put_off=asked.append))
+    _Operations.allow_for(cast("_Operations", operations), total)
+    assert ([more], 100 + more) == (asked, operations._seconds)

@@ -80,13 +80,21 @@ class _Api:
         for each in self.objects:
             meta = each["metadata"]
             if path == self.path(each["apiVersion"], each["kind"], meta.get("namespace", ""), meta["name"]):
-                return Response(200, {**each, "spec": {"template": {"spec": {"containers": []}}, "containers": []}}, 1)
+                spec: dict[str, Any] = {"template": {"spec": {"containers": []}}, "containers": []}
+                if each["kind"] != "Pod":
+                    spec["selector"] = {"matchLabels": {"app": meta["name"]}}
+                return Response(200, {**each, "spec": spec, "status": {}}, 1)
         for version, kinds in _KINDS.items():
             for kind, plural in kinds.items():
                 if path == f"{_root(version)}/{plural}":
                     assert "PartialObjectMetadataList" in headers["Accept"], "nobody needs a Secret's contents"
                     return self._page([one for one in self.objects if one["kind"] == kind], params or {})
         return Response(404, {}, 1)
+
+    def list(self, path: str, **_: Any) -> Any:
+        """Pods, as far as accounts are read of them."""
+        assert path.endswith("/pods")
+        return [{**one, "spec": {}, "status": {}} for one in self.objects if one["kind"] == "Pod"]
 
     def _page(self, found: list[dict[str, Any]], params: Mapping[str, str]) -> Response:
         """Two at a time."""
