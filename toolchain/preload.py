@@ -14,7 +14,10 @@ from toolchain.process import capture
 
 KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 NONROOT = "65532:65532"
-INSTALL_CNI = File(OURS / "install_cni.py", 0o755)
+KUBE_ROUTER_BESIDE = {
+    "install-cni": File(OURS / "install_cni.py", 0o755),
+    "ip6tables-restore": File(OURS / "ip6tables-restore", 0o755),
+}
 
 
 def router_ref(binaries: Binaries) -> str:
@@ -48,7 +51,7 @@ def preloaded(binaries: Binaries, probe: ProbeImage, scratch: Path) -> list[Imag
         ),
         Image(
             (router_ref(binaries),),
-            (*base.layers, _program(scratch, binaries.kube_router, "usr/local/bin", {"install-cni": INSTALL_CNI})),
+            (*base.layers, _program(scratch, binaries.kube_router, "usr/local/bin", KUBE_ROUTER_BESIDE)),
         ),
     ]
 

@@ -166,6 +166,18 @@ def test_the_policy_engine_is_told_of_ipv6(ranges: list[str], expected: list[str
     assert module.families(ranges, "fd00:10:96::1") == expected
 
 
+def test_rules_for_ipv6_name_the_sets_that_there_are(tmp_path: Path) -> None:
+    """kube-router makes them under another name than it writes into its rules; what is right already stays."""
+    real = tmp_path / "real"
+    real.write_text('#!/bin/sh\necho "$@"\ncat\n')
+    real.chmod(0o755)
+    script = tmp_path / "ip6tables-restore"
+    script.write_text((OURS / "ip6tables-restore").read_text().replace("/usr/sbin/ip6tables-restore", str(real)))
+    rules = "-A X -m set --match-set KUBE-SRC-A src -m set --match-set inet6:KUBE-DST-B dst -j MARK\n"
+    done = run(["sh", str(script), "--wait", "-T", "filter"], deadline=10, stdin=rules.encode())
+    assert done.text.splitlines() == ["--wait -T filter", rules.strip().replace("set KUBE", "set inet6:KUBE")]
+
+
 def _written(folder: Path, listener: str, servers: str) -> list[str]:
     files = [folder / "lds.yaml", folder / "cds.yaml"]
     for file, text in zip(files, (listener, servers), strict=True):
