@@ -108,6 +108,10 @@ test-corpus: tools ## stacks as people have them, judged on a cluster each: buil
 test-kwok: tools ## 500 fake nodes and 5,000 fake pods beside two real nodes: time, memory, verdicts; NODES=100: so many, ten pods on each
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_KWOK_NODES=$(or $(NODES),500) $(BIN)/pytest -rP tests/cluster/test_kwok.py
 
+.PHONY: test-scale
+test-scale: tools ## the whole suite on 200 workloads and accounts in 100 namespaces; SCALE=60: so many workloads
+	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_SCALE=$(or $(SCALE),200) $(BIN)/pytest tests/cluster/test_scale.py
+
 .PHONY: test-reach
 test-reach: tools ## reachability of 300 pods on two nodes, one of each class and a sample of them measured
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_REACH_PODS=$(or $(PODS),300) $(BIN)/pytest tests/cluster/test_many_pods.py \

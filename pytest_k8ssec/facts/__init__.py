@@ -13,6 +13,7 @@
 - ``policies``: a NetworkPolicy, its selectors and its ends, as the objects have them.
 - ``policy_index``: what selectors, blocks and ports of NetworkPolicies name among many ends at once.
 - ``policy_table``: what NetworkPolicies let through between many sources and many ports, computed from the objects.
+- ``rbac_rights``: what RBAC's objects grant service accounts, by account and namespace.
 
 More than twelve files: each reads one thing, and most import none of the others.
 """

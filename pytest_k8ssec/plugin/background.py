@@ -63,6 +63,7 @@ _GIVES: Mapping[str, Callable[[Testbed], Any]] = {
     "blast_radius": _blast_radius,
     "attacker": lambda testbed: testbed.pool.attacker,
     "twin": lambda testbed: testbed.pool.twin,
+    "k8ssec_sampling": lambda testbed: testbed.sampling,
 }
 """What our fixtures of these names give on a testbed."""
 

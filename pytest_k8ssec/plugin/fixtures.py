@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.facts.node_host import NodeHost
     from pytest_k8ssec.pods.pool import Attacker, Pod, Pool
     from pytest_k8ssec.reach.matrix import Reachability
+    from pytest_k8ssec.reach.sampling import Sampling
     from pytest_k8ssec.sabotages.phases import Phase
     from pytest_k8ssec.stack import Stack, Workload
     from pytest_k8ssec.testbed.testbed import Testbed
@@ -93,6 +94,12 @@ def nodes(cluster: Cluster) -> Mapping[str, NodeHost]:
 def pool(k8ssec_testbed: Testbed) -> Pool:
     """The session's pods to probe from, for what ``attacker`` and ``twin`` are too simple for."""
     return _or_fail(lambda: k8ssec_testbed.pool)
+
+
+@pytest.fixture(scope="session")
+def k8ssec_sampling(k8ssec_testbed: Testbed) -> Sampling:
+    """Internal: how many of what is alike are tried, and what chance decides then."""
+    return k8ssec_testbed.sampling
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@
 - ``leakage``: reads of every object and log; where a secret value was found, and how much was searched.
 - ``nodes_in_reach``: whether a pod, or the API server, reaches each kubelet whose node can't be entered; which nodes can be looked at.
 - ``outside_listener``: starts a listener of ours beside the nodes; the tasks that reach it.
+- ``places_by_rights``: asks for an account's rules in some namespaces; which of these it has to try, as they tell of the others.
 - ``planted_files``: writes a file of ours on a node and removes it; the paths that pods look for it at.
 - ``podsecurity``: a pod that breaks one rule of the Pod Security Standards, as a dry run; the answer.
 - ``policy_enforcement``: TCP and UDP between canaries of ours, policies on and off; what came of each attempt.

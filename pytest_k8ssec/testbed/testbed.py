@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.clusters.kind import KindCluster
     from pytest_k8ssec.machine.ledger import Run
     from pytest_k8ssec.pods.pool import Pool
+    from pytest_k8ssec.reach.sampling import Sampling
     from pytest_k8ssec.sabotages.packs import Pack
     from pytest_k8ssec.stack import Stack
     from pytest_k8ssec.testbed.clusters import Clusters
@@ -29,17 +30,27 @@ class Testbed:
         stacks: deploys the stack, or reads it.
         variant: the sabotages that the cluster is made with, None for the base.
         overlap: whether pods start side by side, and agents stay in them.
+        choosing: with how many pods some of what is alike are tried, and the seed of what chance decides; None where
+            nobody says.
     """
 
     __test__ = False  # pytest takes a class of such a name for tests
 
     def __init__(
-        self, run: Run, clusters: Clusters, stacks: Stacks, variant: Pack | None, *, overlap: bool = True
+        self,
+        run: Run,
+        clusters: Clusters,
+        stacks: Stacks,
+        variant: Pack | None,
+        *,
+        overlap: bool = True,
+        choosing: tuple[float | None, int | None] = (None, None),
     ) -> None:
         self._run = run
         self._clusters = clusters
         self._stacks = stacks
         self._overlap = overlap
+        self._choosing = choosing
         self.variant = variant
         self._made = Once[Any]()
         self.reachability: dict[str, dict[str, JSON]] = {}
@@ -95,6 +106,13 @@ class Testbed:
             return Pool(self.cluster, self._run.own, among, template_of=template_of, overlap=self._overlap)
 
         return cast("Pool", self._made.get("pool", made))
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How many of what is alike controls try, and what chance decides then: once, so that a control says one seed."""
+        from pytest_k8ssec.reach.sampling import sampling_of
+
+        return cast("Sampling", self._made.get("sampling", lambda: sampling_of(*self._choosing)))
 
     @property
     def stack_folder(self) -> Path | None:

@@ -64,7 +64,10 @@ class Testbeds:
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="k8ssec-foreseen")
 
     def _testbed(self, variant: Pack | None) -> Testbed:
-        return Testbed(self.run, self._clusters, self._stacks, variant, overlap=not self.settings.serial)
+        choosing = self.settings.reach_limit, self.settings.reach_seed
+        return Testbed(
+            self.run, self._clusters, self._stacks, variant, overlap=not self.settings.serial, choosing=choosing
+        )
 
     def testbed(self, variant: Pack | None) -> Testbed:
         """The base testbed, or that of sabotages that need a cluster of their own."""

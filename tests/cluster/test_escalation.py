@@ -7,6 +7,7 @@ import pytest
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.rbac.escalation import test_rbac_escalation as control
 from pytest_k8ssec.probes.escalation import WayUp, in_cluster, in_namespace
+from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -35,7 +36,7 @@ def test_one_right_is_noticed(cluster: KindCluster, stack: Stack, words: str) ->
     step, namespace = steps[words]
     judge = Judge()
     with granted(cluster, account, *step.rules, namespace=namespace):
-        control(judge, cluster, stack, _all_but(account, stack))
+        control(judge, cluster, stack, _all_but(account, stack), EVERYTHING)
     verdict, reason = judge.verdict()
     assert Verdict.BREACHED is verdict, reason
     through = {attack.what for attack in judge.attacks if attack.got_through}
@@ -63,7 +64,7 @@ def test_right_by_name_is_noticed(cluster: KindCluster, stack: Stack, words: str
     step, namespace = _steps(account, cluster.probe_image)[words]
     judge = Judge()
     with granted(cluster, account, {**step.rules[0], "resourceNames": ["only-this"]}, namespace=namespace):
-        control(judge, cluster, stack, _all_but(account, stack))
+        control(judge, cluster, stack, _all_but(account, stack), EVERYTHING)
     verdict, reason = judge.verdict()
     assert Verdict.BREACHED is verdict, reason
     assert "only-this by name" in reason

@@ -14,12 +14,13 @@ from pytest_k8ssec.controls.rbac.cluster_admin import test_rbac_cluster_admin as
 from pytest_k8ssec.controls.rbac.escalation import test_rbac_escalation as escalation
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.identities import Identity, account_user
+from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.stack import ServiceAccount
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.stack import Stack
@@ -90,10 +91,11 @@ class OneAccount:
         return (_WEB,)
 
 
-def judged(control: Callable[[Judge, Cluster, Stack, Mapping[str, str]], None], api: Api) -> tuple[Verdict, Judge]:
+def judged(control: Callable[..., None], api: Api) -> tuple[Verdict, Judge]:
     """What a control says of it."""
     judge, world = Judge(), OneAccount(api)
-    control(judge, cast("Cluster", world), cast("Stack", world), {})
+    more = {"k8ssec_sampling": EVERYTHING} if control is escalation else {}
+    control(judge, cast("Cluster", world), cast("Stack", world), {}, **more)
     return judge.verdict()[0], judge
 
 
@@ -113,7 +115,7 @@ def test_a_binding_that_is_there_may_be_changed_instead(change: str) -> None:
 
 @pytest.mark.parametrize("control", [cluster_admin, escalation])
 def test_one_binding_that_may_be_changed_is_enough(
-    control: Callable[[Judge, Cluster, Stack, Mapping[str, str]], None],
+    control: Callable[..., None],
 ) -> None:
     """By its name, as its rules tell it."""
     plural = "clusterrolebindings" if control is cluster_admin else "rolebindings"
@@ -158,7 +160,7 @@ def test_admission_is_no_lack_of_rights(message: str, expected: Verdict) -> None
 
 @pytest.mark.parametrize("control", [cluster_admin, escalation])
 def test_what_admission_refuses_may_be_done_by_a_change(
-    control: Callable[[Judge, Cluster, Stack, Mapping[str, str]], None],
+    control: Callable[..., None],
 ) -> None:
     """That a new binding was refused by a policy is no reason not to ask for the other way."""
     may = frozenset(("bind clusterroles", "update clusterrolebindings", "update rolebindings"))
