@@ -13,9 +13,9 @@ from typing import Any
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.facts.container_users import CONTAINER_STATUSES, ContainerUser, user_in_spec, users_of
-from pytest_k8ssec.facts.listening_ports import is_over, pods_of
+from pytest_k8ssec.facts.listening_ports import is_over
 from pytest_k8ssec.pods.manifests import by_container
-from pytest_k8ssec.stack import Workload
+from pytest_k8ssec.stack import Workload, pods_of
 
 OF_POD = " of pod "
 """What stands between a container's name and its pod's."""
@@ -50,7 +50,7 @@ def container_templates(
     Raises:
         ClusterError: the API server did not answer as it should.
     """
-    pods = pods_of(cluster, workload)
+    pods = pods_of(cluster.api, workload)
     live = [pod for pod in pods if not _is_empty(pod) and (not nodes or pod["spec"].get("nodeName") in nodes)]
     live.sort(key=lambda pod: str(pod["spec"].get("nodeName", "")) if nodes else "")
     users = users_of(cluster, pods)
@@ -83,7 +83,7 @@ def pod_templates(cluster: Cluster, workload: Workload) -> dict[str, Mapping[str
     Raises:
         ClusterError: the API server did not answer as it should.
     """
-    pods = [pod for pod in pods_of(cluster, workload) if not is_over(pod)]
+    pods = [pod for pod in pods_of(cluster.api, workload) if not is_over(pod)]
     users = users_of(cluster, pods)
     found: dict[str, Mapping[str, Any]] = {}
     seen = set()

@@ -11,7 +11,7 @@ from pytest_k8ssec.agent.tasks import host_and_port
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.stack import Stack, Workload, pods_of
 
 _LOOK = r"""
 look() {
@@ -134,7 +134,7 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
     """
     end = time.monotonic() + ROLLOUT_SECONDS
     while True:
-        pods = [pod for pod in pods_of(cluster, workload) if not is_over(pod)]
+        pods = [pod for pod in pods_of(cluster.api, workload) if not is_over(pod)]
         late = [words for pod in pods if (words := _absent(pod, ready=ready))]
         if not late:
             return pods
@@ -144,37 +144,6 @@ def running(cluster: Cluster, workload: Workload, *, ready: bool = False) -> lis
                 fix="see why with `kubectl describe pod`; or scale it down",
             )
         time.sleep(1)  # several pods, some of which may be replaced meanwhile: asked anew, which is rare
-
-
-def pods_of(cluster: Cluster, workload: Workload) -> list[Body]:
-    """The workload's own pods, in whatever state, without our twins.
-
-    Raises:
-        ClusterError: the API server did not list them.
-    """
-    path = f"/api/v1/namespaces/{workload.namespace}/pods"
-    if workload.kind == "CronJob":
-        return _pods_of_jobs(cluster, workload)
-    if not workload.selector:
-        return [cluster.api.get(f"{path}/{workload.name}")]
-    # A twin of ours has the same labels; a pod that a controller of the stack made has its hash or index.
-    found = [pod for pod in cluster.api.list(path, labelSelector=_selecting(workload.selector)) if not _ours(pod)]
-    return [pod for pod in found if _belongs(cluster, pod, workload)]
-
-
-def _belongs(cluster: Cluster, pod: Body, workload: Workload) -> bool:
-    """Whether a pod that a workload's selector fits is its own: selectors may overlap, what counts is who controls it."""
-    owners = pod["metadata"].get("ownerReferences") or ()
-    owner = next((each for each in owners if each.get("controller")), None)
-    if owner is None:
-        return True
-    if workload.kind == "Deployment" and owner["kind"] == "ReplicaSet":
-        if owner["name"].rpartition("-")[0] == workload.name:
-            return True
-        path = f"/apis/apps/v1/namespaces/{workload.namespace}/replicasets/{owner['name']}"
-        above = cluster.api.request("GET", path).body.get("metadata", {}).get("ownerReferences") or ()
-        return not above or any((each["kind"], each["name"]) == ("Deployment", workload.name) for each in above)
-    return (owner["kind"], owner["name"]) == (workload.kind, workload.name)
 
 
 def is_over(pod: Body) -> bool:
@@ -215,37 +184,6 @@ def _done(pod: Body, state: Body) -> bool:
     """Whether a container has ended and is not started again."""
     ended, policy = state.get("state", {}).get("terminated"), pod["spec"].get("restartPolicy", "Always")
     return bool(ended) and (policy == "Never" or (policy == "OnFailure" and ended.get("exitCode") == 0))
-
-
-def _pods_of_jobs(cluster: Cluster, workload: Workload) -> list[Body]:
-    """Those of the Jobs that a CronJob has made: it has no selector, and often no pod."""
-    jobs = cluster.api.list(f"/apis/batch/v1/namespaces/{workload.namespace}/jobs")
-    made = {job["metadata"]["name"] for job in jobs if ("CronJob", workload.name) in _owners(job)}
-    pods = cluster.api.list(f"/api/v1/namespaces/{workload.namespace}/pods") if made else ()
-    return [pod for pod in pods if any(kind == "Job" and name in made for kind, name in _owners(pod))]
-
-
-def _owners(body: Body) -> set[tuple[str, str]]:
-    return {(owner["kind"], owner["name"]) for owner in body["metadata"].get("ownerReferences") or ()}
-
-
-def _selecting(selector: Mapping[str, Any]) -> str:
-    """A LabelSelector as the API server takes it in a query."""
-    wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for each in selector.get("matchExpressions") or ():
-        key, values = each["key"], ",".join(each.get("values") or ())
-        words = {
-            "In": f"{key} in ({values})",
-            "NotIn": f"{key} notin ({values})",
-            "Exists": key,
-            "DoesNotExist": f"!{key}",
-        }
-        wanted.append(words[each["operator"]])
-    return ",".join(wanted)
-
-
-def _ours(pod: Body) -> bool:
-    return "k8ssec.dev/purpose" in pod["metadata"].get("annotations", {})
 
 
 def listening_ports(cluster: Cluster, pods: Sequence[Body]) -> dict[str, list[Port]]:

@@ -5,6 +5,7 @@ More than twelve files: one deployment, on both sides of a process boundary, one
 
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
 from pytest_k8ssec.stack.deploy import deploy, read_stack
+from pytest_k8ssec.stack.live_pods import pods_of
 from pytest_k8ssec.stack.model import API_CLIENT, Resource, Secret, ServiceAccount, Stack, Workload
 from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
 from pytest_k8ssec.stack.worker import EarlyChild
@@ -27,6 +28,7 @@ __all__ = [
     "Workspace",
     "deploy",
     "leaks",
+    "pods_of",
     "prepare",
     "read_stack",
 ]

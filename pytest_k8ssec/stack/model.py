@@ -10,6 +10,7 @@ from pytest_k8ssec.errors import StackError
 from pytest_k8ssec.evidence import JSON
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.secrecy.find import Leak
+from pytest_k8ssec.stack.live_pods import pods_of
 from pytest_k8ssec.stack.types import RELEASE, api_version_of_type, is_object_type, kind_of_type
 
 if TYPE_CHECKING:
@@ -200,12 +201,34 @@ class Stack:
         return tuple(self._service_accounts())
 
     def identities(self) -> tuple[ServiceAccount, ...]:
-        """``service_accounts``, and those of others that its workloads run as. Raises as ``workloads`` does."""
+        """``service_accounts``, and those of others that its workloads run as: by their templates, and by their live pods.
+
+        A pod may have another account than its template names: admission gave it one, or it waits for a rollout.
+
+        Raises:
+            StackError: a workload that the stack declares is not on the cluster.
+            ClusterError: the API server did not answer as it should.
+        """
         found = {str(one): one for one in self.service_accounts}
         for each in self.workloads():
             used = ServiceAccount(each.namespace, each.service_account)
             found.setdefault(str(used), used)
+            for name in self._live_accounts(each):
+                live = ServiceAccount(each.namespace, name)
+                if str(live) not in found and self._is_there(live):
+                    found[str(live)] = live
         return tuple(found.values())
+
+    def _live_accounts(self, workload: Workload) -> list[str]:
+        """Names of the accounts of a workload's pods that have not ended."""
+        pods = pods_of(self.api, workload) if workload.kind != "Pod" else []  # a bare one is its own template
+        lasting = [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]
+        return list(dict.fromkeys(pod["spec"].get("serviceAccountName") or "default" for pod in lasting))
+
+    def _is_there(self, account: ServiceAccount) -> bool:
+        """Whether an account still exists: without it the token of a pod that has it is worth nothing."""
+        path = f"/api/v1/namespaces/{account.namespace}/serviceaccounts/{account.name}"
+        return self.api.request("GET", path).status != 404
 
     def _service_accounts(self) -> Iterator[ServiceAccount]:
         declared = [one for one in self.objects if one.type == "kubernetes:core/v1:ServiceAccount"]

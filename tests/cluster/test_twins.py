@@ -18,10 +18,10 @@ from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.facts.container_users import users_of
 from pytest_k8ssec.facts.containers import live_template
-from pytest_k8ssec.facts.listening_ports import listening_ports, pods_of, running
+from pytest_k8ssec.facts.listening_ports import listening_ports, running
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.stack import Stack, Workload
+from pytest_k8ssec.stack import Stack, Workload, pods_of
 from pytest_k8ssec.stack.model import Resource
 from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -136,7 +136,7 @@ def odd(cluster: KindCluster) -> Iterator[Odd]:
         world = Odd(cluster, pool, stack)
         for workload in stack.workloads():
             for _ in range(60):
-                if pods_of(cluster, workload) or workload.name == "refused":
+                if pods_of(cluster.api, workload) or workload.name == "refused":
                     break
                 time.sleep(0.5)
             running(cluster, workload)
@@ -183,7 +183,7 @@ def test_a_pod_in_its_node_s_network_answers_for_its_own_ports(odd: Odd) -> None
     )
     assert all(isinstance(each, Pod) for each in twins)
     for number in (1, 2):
-        (pod,) = pods_of(odd.cluster, odd.workload(f"host-{number}"))
+        (pod,) = pods_of(odd.cluster.api, odd.workload(f"host-{number}"))
         assert [[(18970 + number, "TCP")]] == [*listening_ports(odd.cluster, [pod]).values()]
 
 
@@ -198,7 +198,7 @@ def test_a_twin_is_no_endpoint_of_whoever_publishes_all(odd: Odd) -> None:
 
 def test_the_node_tells_the_user_where_the_api_server_does_not(odd: Odd) -> None:
     """As before Kubernetes 1.33."""
-    pods = pods_of(odd.cluster, odd.workload("image-user"))
+    pods = pods_of(odd.cluster.api, odd.workload("image-user"))
     told = users_of(odd.cluster, pods)
     for status in (one for pod in pods for one in pod["status"]["containerStatuses"]):
         status.pop("user", None)

@@ -37,6 +37,9 @@ class _Api:
         assert method == "GET"
         return Response(200, self.objects[path], 1) if path in self.objects else Response(404, {}, 1)
 
+    def list(self, path: str, **_: str) -> list[Any]:
+        return list(self.objects.get(path, []))
+
 
 def _resource(type_: str, name: str, namespace: str = "", **more: Any) -> Resource:
     return Resource(_URN.format(type_, name), type_, name, namespace, **more)
@@ -127,6 +130,35 @@ def test_identities_include_those_that_only_its_workloads_name() -> None:
     )
     found = {str(one): one.api_client for one in stack.identities()}
     assert found == {"web/shop": "reads leases", "web/default": "", "web/operator": ""}
+
+
+def _live(name: str, account: str, owner: str, phase: str = "Running", **annotations: str) -> dict[str, Any]:
+    owners = [{"kind": "DaemonSet", "name": owner, "controller": True}]
+    metadata = {"name": name, "ownerReferences": owners, "annotations": annotations}
+    return {"metadata": metadata, "spec": {"serviceAccountName": account}, "status": {"phase": phase}}
+
+
+def test_identities_include_those_that_live_pods_have() -> None:
+    """Admission gave a pod another account, or it waits for a rollout: it counts until it has ended, if it is the workload's."""
+    spec = {"serviceAccountName": "shop", "containers": []}
+    pods = [
+        _live("as-declared", "shop", "agent"),
+        _live("before-the-rollout", "operator", "agent"),
+        _live("ended", "once", "agent", "Failed"),
+        _live("somebody's", "stranger", "other"),
+        _live("ours", "twin", "agent", **{"k8ssec.dev/purpose": "twin"}),
+        _live("gone", "removed", "agent"),
+    ]
+    objects: dict[str, Any] = {
+        "apps/v1/DaemonSet/web/agent": {
+            "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {}, "spec": spec}}
+        },
+        "/api/v1/namespaces/web/pods": pods,
+    }
+    for name in ("shop", "operator", "once", "stranger", "twin"):
+        objects[f"/api/v1/namespaces/web/serviceaccounts/{name}"] = {}
+    stack = _stack(_resource("kubernetes:apps/v1:DaemonSet", "agent", "web"), api=_Api(objects))
+    assert {"web/default", "web/shop", "web/operator"} == {str(one) for one in stack.identities()}
 
 
 def test_what_a_release_makes_is_not_held() -> None:
