@@ -86,7 +86,7 @@ MISTAKES = planted(WORKLOADS, SEED)
 def scaled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A home for the run."""
     place = Place(tmp_path_factory.mktemp("scale"), tools.cache_root())
-    place.file("conftest.py", _MEASURE)
+    place.file("measure.py", _MEASURE)
     yield place
     place.clean_up()
     assert [] == still_running(place)
@@ -96,6 +96,8 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def run(scaled: Place) -> Running:
     """The whole suite, to its end."""
     made = scaled.pytest(
+        "-p",
+        "measure",  # no conftest: that would not be asked about the packaged controls
         "--k8ssec-controls",
         f"--k8ssec-stack={HERE}",
         f"--k8ssec-kind-config={HERE / 'kind.yaml'}",
