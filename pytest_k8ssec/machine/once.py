@@ -41,6 +41,20 @@ class Once(Generic[Value]):
             raise
         return mine.result()
 
+    def knows(self, key: str) -> bool:
+        """Whether that was found out, or is being found out now."""
+        with self._lock:
+            return key in self._known
+
+    def forget(self, key: str) -> list[Value]:
+        """Forget one that was found out, and return it; none where it was not, or not yet."""
+        with self._lock:
+            known = self._known.get(key)
+            if known is None or not known.done() or known.exception() is not None:
+                return []
+            del self._known[key]
+            return [known.result()]
+
     @property
     def values(self) -> list[Value]:
         """All that is known by now."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar, cast
 
@@ -23,6 +24,7 @@ from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.claims import without_lone_claims
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.never_served import WouldBeServed, unserved_labels
+from pytest_k8ssec.pods.places import free_places, lots
 from pytest_k8ssec.pods.resources import shaped
 from pytest_k8ssec.stack import Workload
 
@@ -32,6 +34,8 @@ _FIRST_NODE_PORT, _NODE_PORTS = 20000, 9000
 """Where pods of ours listen that are in their node's network: below node ports and those of clients."""
 _TOGETHER = 8
 """Pods of one request that are started at the same time."""
+_FEW = 20
+"""So many are started without asking how much room there is."""
 _Found = TypeVar("_Found")
 
 
@@ -125,6 +129,9 @@ class Pool:
         self._owners = Once[Body]()
         self._leased = Once[Pod]()
         self._remembered = Once[object]()
+        self._lock = threading.Lock()
+        self._kept: set[str] = set()
+        self._in_lots = threading.Lock()
         self._shunned: frozenset[str] = frozenset()
 
     @property
@@ -164,6 +171,11 @@ class Pool:
         Raises:
             NoAccess: a pod would have to be placed where we may not write.
         """
+        with self._lock:
+            self._kept.update(key for spec in specs for key in _keys(spec))
+        return self._leased_each(*specs, at_once=at_once)
+
+    def _leased_each(self, *specs: PodSpec, at_once: bool = False) -> list[Pod | ProbeError]:
         distinct = {spec.key(): spec for spec in specs}
         threads = ThreadPoolExecutor(max_workers=max(1, min(_TOGETHER if self._overlap else 1, len(distinct))))
         try:
@@ -175,6 +187,54 @@ class Pool:
             raise
         threads.shutdown()
         return [found[spec.key()] for spec in specs]
+
+    @contextmanager
+    def lease_lots(self, *specs: PodSpec) -> Iterator[Iterator[dict[int, Pod | ProbeError]]]:
+        """Like :meth:`lease_each`, in lots where nodes have no room for all at the same time.
+
+        Each lot is what was asked for by its place in the request. Where all fit, there is one lot, and its pods stay; else
+        the pods that a lot needed are gone once the next one is asked for.
+
+        Raises:
+            NoAccess: a pod would have to be placed where we may not write.
+            ClusterError: the API server did not say how much room there is.
+        """
+        with closing(self._in_turn(specs)) as found:  # also where who uses them breaks off
+            yield found
+
+    def _in_turn(self, specs: Sequence[PodSpec]) -> Generator[dict[int, Pod | ProbeError], None, None]:
+        if len(specs) <= _FEW:
+            yield dict(enumerate(self.lease_each(*specs)))
+            return
+        with self._in_lots:  # two who share what room there is would each wait in vain for what the other has
+            fresh = [number for number, spec in enumerate(specs) if not self._has(spec)]
+            cut = lots([specs[number] for number in fresh], free_places(self._cluster.api))
+            if len(cut) < 2:
+                yield dict(enumerate(self.lease_each(*specs)))
+                return
+            later = [[fresh[at] for at in lot] for lot in cut[1:]]
+            first = sorted({*range(len(specs))} - {number for lot in later for number in lot})
+            for lot in (first, *later):
+                wanted = [specs[number] for number in lot]
+                with self._dismissed(wanted):
+                    yield dict(zip(lot, self._leased_each(*wanted), strict=True))
+
+    def _has(self, spec: PodSpec) -> bool:
+        return any(self._leased.knows(key) for key in _keys(spec))
+
+    @contextmanager
+    def _dismissed(self, specs: Sequence[PodSpec]) -> Iterator[None]:
+        """Have pods gone at the end that nobody has asked for to keep; who needs one again gets another."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                idle = {key for spec in specs for key in _keys(spec)} - self._kept
+                gone = [pod for key in idle for pod in self._leased.forget(key)]
+            for pod in gone:
+                if pod.vantage.resident is not None:
+                    pod.vantage.resident.close()
+                self._cluster.api.delete(f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}", grace=0)
 
     def _one(self, spec: PodSpec, *, at_once: bool) -> Pod | ProbeError:
         labelled = replace(spec, labels_matter=True)
@@ -343,6 +403,11 @@ class Pool:
         }
         with as_probe_error(creating=f"configmap {namespace}/{name}"):
             return self._cluster.api.create(manifest)
+
+
+def _keys(spec: PodSpec) -> set[str]:
+    """What the pod of a spec goes by: one whose labels don't matter is the one whose labels do, if it may have them."""
+    return {spec.key(), replace(spec, labels_matter=True).key()}
 
 
 def _or_raise(found: Pod | ProbeError) -> Pod:

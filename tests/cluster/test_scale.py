@@ -28,6 +28,8 @@ SECONDS = 600
 MEBIBYTES = 1000
 REPORT_MEBIBYTES = 30
 SLOWEST = 12
+UNLOGGED = "aud-no-secret-body"
+"""It asks for what an audit log holds, and this cluster writes none."""
 _MEASURE = """
 import json, pathlib, time
 import pytest
@@ -139,11 +141,11 @@ def test_time_memory_and_report_are_bounded(
 
 
 def test_each_control_comes_to_a_verdict(run: Running, results: Results) -> None:
-    """And none is inconclusive, as nothing here keeps it from being told."""
+    """And none is inconclusive but the one, as nothing else here keeps it from being told."""
     wanted = {each.id for each in packaged_controls()}
     assert wanted == set(results), run.output
     untold = {name: each["reason"] for name, each in results.items() if each["verdict"] == "inconclusive"}
-    assert untold == {}
+    assert set(untold) <= {UNLOGGED}, untold
 
 
 def through(result: dict[str, Any]) -> set[str]:

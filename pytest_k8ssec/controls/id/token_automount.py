@@ -74,17 +74,19 @@ def test_id_token_automount(
     shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
     (reader,) = shown.ask(Tokens())
     specs = _suspects(cluster, stack, declared)
-    for subject, pod in zip(specs, pool.lease_each(*specs.values()), strict=True):
-        case = judge.case(subject)
-        if isinstance(pod, ProbeError):
-            tell_absent(case, pod)
-            continue
-        case.positive(
-            "the same reader finds the token of our own pod that asks for one",
-            reader.evidence,
-            succeeded=bool(_tokens(reader)),
-        )
-        _attack(case, cluster, pod.ask(Tokens())[0])
+    subjects = list(specs)
+    with pool.lease_lots(*specs.values()) as lots:
+        for number, pod in (each for lot in lots for each in lot.items()):
+            case = judge.case(subjects[number])
+            if isinstance(pod, ProbeError):
+                tell_absent(case, pod)
+                continue
+            case.positive(
+                "the same reader finds the token of our own pod that asks for one",
+                reader.evidence,
+                succeeded=bool(_tokens(reader)),
+            )
+            _attack(case, cluster, pod.ask(Tokens())[0])
 
 
 def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:

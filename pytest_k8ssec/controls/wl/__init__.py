@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.facts.container_users import user_in_spec
 from pytest_k8ssec.facts.containers import container_templates
 from pytest_k8ssec.pods.absent import tell_absent
@@ -43,11 +45,22 @@ class ContainerSuspect:
         return f"{self.workload.namespace}/{self.workload.name}"
 
 
+@contextmanager
 def containers_on_trial(
     judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]
-) -> Iterator[ContainerSuspect]:
-    """Each container of the stack's workloads that are not declared, all pods started side by side.
+) -> Iterator[Iterator[ContainerSuspect]]:
+    """Each container of the stack's workloads that are not declared, one after the other; see :func:`containers_in_lots`."""
+    with containers_in_lots(judge, stack, pool, allowed) as lots:
+        yield (suspect for lot in lots for suspect in lot)
 
+
+@contextmanager
+def containers_in_lots(
+    judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]
+) -> Iterator[Iterator[list[ContainerSuspect]]]:
+    """Each container of the stack's workloads that are not declared, the pods of a lot started side by side.
+
+    All are one lot, unless nodes have no room for so many: then the pods of a lot are gone once the next one is asked for.
     One whose twin does not come to run is recorded as such, and is not among them.
 
     Raises:
@@ -65,16 +78,28 @@ def containers_on_trial(
     ]
     if not found:
         judge.not_applicable("the stack has no workload that is not declared")
-        return
     specs = [
         PodSpec(each.namespace, template=template, labels_matter=False, purpose="twin") for each, _, template in found
     ]
-    pods = pool.lease_each(*specs)
-    nodes = {pod.source.node for pod in pods if isinstance(pod, Pod)}
+    with pool.lease_lots(*specs) as lots:
+        yield (_suspects(judge, pool, found, pods) for pods in lots if pods)
+
+
+def _suspects(
+    judge: Judge,
+    pool: Pool,
+    found: Sequence[tuple[Workload, str, Mapping[str, Any]]],
+    pods: Mapping[int, Pod | ProbeError],
+) -> list[ContainerSuspect]:
+    """Those whose twin runs, and what became of the others is recorded."""
+    nodes = {pod.source.node for pod in pods.values() if isinstance(pod, Pod)}
     free = unrestricted_pods(pool, nodes) if nodes else {}
-    for (workload, name, template), pod in zip(found, pods, strict=True):
+    suspects: list[ContainerSuspect] = []
+    for number, pod in pods.items():
+        workload, name, template = found[number]
         case = judge.case(f"{workload}, container {name}")
         if isinstance(pod, Pod):
-            yield ContainerSuspect(workload, template, case, pod, free[pod.source.node])
+            suspects.append(ContainerSuspect(workload, template, case, pod, free[pod.source.node]))
         else:
             tell_absent(case, pod)
+    return suspects

@@ -26,12 +26,12 @@ Sources: CIS Kubernetes Benchmark 5.2.3 to 5.2.5, 5.2.11; https://kubernetes.io/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_k8ssec.agent.tasks import HostFile, Namespaces, WhichFile
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
+from pytest_k8ssec.controls.wl import ContainerSuspect, containers_in_lots
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted, host_mounts, planted
@@ -53,7 +53,13 @@ _REACHED = {**_FOUND, Outcome.DENIED: True}
 )
 def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""
-    suspects = list(containers_on_trial(judge, stack, pool, allowed))
+    with containers_in_lots(judge, stack, pool, allowed) as lots:
+        for suspects in lots:
+            _in_turn(cluster, suspects)
+
+
+def _in_turn(cluster: Cluster, suspects: Sequence[ContainerSuspect]) -> None:
+    """One node after the other, as files are planted there."""
     mounted = sorted({path for suspect in suspects for path in host_mounts(suspect.template).values()})
     for name in sorted({suspect.pod.source.node for suspect in suspects}):
         node = next(node for node in cluster.nodes if node.name == name)

@@ -59,16 +59,17 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
 )
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""
-    for suspect in containers_on_trial(judge, stack, pool, allowed):
-        (seen, *answers), (free, *shown) = suspect.pod.probe(*_ALL), suspect.unrestricted.probe(*_ALL)
-        for task, answer, known in zip(_TASKS, answers, shown, strict=True):
-            through = _THROUGH.get(answer.outcome)
-            if through and not suspect.user_is_known:
-                through = None  # its twin is root, and it may be nobody
-            suspect.case.attack(f"open a raw socket ({task.family})", answer, through=through)
-            suspect.case.positive("an unrestricted pod does", known, succeeded=_THROUGH.get(known.outcome))
-        suspect.case.attack("gain NET_RAW by a program", seen, through=_gains(seen))
-        suspect.case.positive("an unrestricted pod may gain it", free, succeeded=_gains(free))
+    with containers_on_trial(judge, stack, pool, allowed) as suspects:
+        for suspect in suspects:
+            (seen, *answers), (free, *shown) = suspect.pod.probe(*_ALL), suspect.unrestricted.probe(*_ALL)
+            for task, answer, known in zip(_TASKS, answers, shown, strict=True):
+                through = _THROUGH.get(answer.outcome)
+                if through and not suspect.user_is_known:
+                    through = None  # its twin is root, and it may be nobody
+                suspect.case.attack(f"open a raw socket ({task.family})", answer, through=through)
+                suspect.case.positive("an unrestricted pod does", known, succeeded=_THROUGH.get(known.outcome))
+            suspect.case.attack("gain NET_RAW by a program", seen, through=_gains(seen))
+            suspect.case.positive("an unrestricted pod may gain it", free, succeeded=_gains(free))
 
 
 def _gains(seen: Evidence) -> bool | None:

@@ -77,14 +77,15 @@ _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
 )
 def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look at itself, mount a file system and write to its root."""
-    for suspect in containers_on_trial(judge, stack, pool, allowed):
-        seen, mounted, *written = suspect.pod.probe(*_TASKS)
-        _itself(suspect, seen, allowed)
-        suspect.case.attack("mount a file system", mounted, through=_done(mounted))
-        for folder, answer in zip(_FOLDERS, written, strict=True):
-            if answer.outcome is not Outcome.ABSENT:
-                suspect.case.attack(f"write to {folder}", answer, through=_written(answer))
-        _shown(suspect)
+    with containers_on_trial(judge, stack, pool, allowed) as suspects:
+        for suspect in suspects:
+            seen, mounted, *written = suspect.pod.probe(*_TASKS)
+            _itself(suspect, seen, allowed)
+            suspect.case.attack("mount a file system", mounted, through=_done(mounted))
+            for folder, answer in zip(_FOLDERS, written, strict=True):
+                if answer.outcome is not Outcome.ABSENT:
+                    suspect.case.attack(f"write to {folder}", answer, through=_written(answer))
+            _shown(suspect)
 
 
 def _itself(suspect: ContainerSuspect, seen: Evidence, allowed: Mapping[str, str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -83,6 +84,11 @@ class World:
     def lease(self, *specs: PodSpec) -> Sequence[OnePod]:
         """A pod for each."""
         return [OnePod(self._in(spec)) for spec in specs]
+
+    @contextmanager
+    def lease_lots(self, *specs: PodSpec) -> Iterator[Iterator[dict[int, OnePod | ProbeError]]]:
+        """One for all."""
+        yield iter([dict(enumerate(self.lease_each(*specs)))])
 
     def lease_each(self, *specs: PodSpec) -> Sequence[OnePod | ProbeError]:
         """The same, but for what does not start."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,6 +80,11 @@ class World:
         """A pod for each."""
         return [pod() for _ in specs]
 
+    @contextmanager
+    def lease_lots(self, *specs: PodSpec) -> Iterator[Iterator[dict[int, Pod | ProbeError]]]:
+        """One for all."""
+        yield iter([dict(enumerate(self.lease_each(*specs)))])
+
     def lease_each(self, *specs: PodSpec) -> Sequence[Pod | ProbeError]:
         """The same, but for the bad one."""
         return [BROKEN if (spec.template or {})["spec"].get("hostPID") else pod() for spec in specs]
@@ -106,7 +112,8 @@ def on_trial(family: str, *has: Workload) -> tuple[Judge, list[Any]]:
     judge, world = Judge(), World(has)
     stack, pool = cast("Stack", world), cast("Pool", world)
     if family == "wl":
-        return judge, list(containers_on_trial(judge, stack, pool, {}))
+        with containers_on_trial(judge, stack, pool, {}) as suspects:
+            return judge, list(suspects)
     return judge, workloads_on_trial(judge, stack, pool, {})
 
 

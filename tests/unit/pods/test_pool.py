@@ -17,6 +17,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.manifests import PodSpec
+from pytest_k8ssec.pods.places import SPARE, lots
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.stack import Workload
 from tests.unit.fakes import evidence
@@ -344,3 +345,97 @@ def test_whether_labels_matter_makes_no_second_twin() -> None:
     one, other = (PodSpec("web", template=template(), labels_matter=each, purpose="twin") for each in (False, True))
     assert pods.lease(one) == pods.lease(other)
     assert 1 == len(server.manifests)
+
+
+@dataclass
+class Crowded(Server):
+    """One node that takes some pods beside what stays free, and counts what stands there."""
+
+    places: int = 12
+    standing: int = 0
+    most: int = 0
+
+    def create(self, manifest: Body) -> Body:
+        """A pod takes a place."""
+        made = super().create(manifest)
+        if manifest["kind"] == "Pod":
+            with self.lock:
+                self.standing += 1
+                self.most = max(self.most, self.standing)
+        return made
+
+    def delete(self, path: str, **more: Any) -> None:
+        """And gives it back."""
+        super().delete(path, **more)
+        with self.lock:
+            self.standing -= "/pods/" in path
+
+    def list(self, path: str, **_: Any) -> list[Body]:
+        """The node, and its pods."""
+        if path == "/api/v1/nodes":
+            return [{"metadata": {"name": "n1"}, "status": {"allocatable": {"pods": str(self.places + SPARE)}}}]
+        return [{"spec": {"nodeName": "n1"}}] * self.standing if path == "/api/v1/pods" else []
+
+
+def test_more_pods_than_nodes_have_room_for_come_in_lots() -> None:
+    """Those of a lot are gone once the next one is asked for; each is had once."""
+    server = Crowded()
+    with pool(server).lease_lots(*specs(30)) as lots_of_pods:
+        found = [*lots_of_pods]
+    assert [12, 12, 6] == [len(lot) for lot in found]
+    assert list(range(30)) == sorted(number for lot in found for number in lot)
+    assert len({pod.uid for lot in found for pod in lot.values() if isinstance(pod, Pod)}) == 30
+    assert (12, 0) == (server.most, server.standing)
+
+
+def test_pods_that_fit_are_one_lot_and_stay() -> None:
+    """Others need them too; so it is of a few, where nobody asks how much room there is."""
+    server = Crowded(places=40)
+    pods = pool(server)
+    for count in (30, 5):
+        with pods.lease_lots(*specs(count)) as lots_of_pods:
+            (lot,) = lots_of_pods
+        assert count == len(lot)
+    assert 30 == server.standing
+
+
+def test_a_lot_leaves_what_others_have() -> None:
+    """Who asked for a pod without a lot keeps it: before, or while the lot is had."""
+    server = Crowded()
+    pods = pool(server)
+    (before,) = pods.lease(*specs(1))
+    with pods.lease_lots(*specs(30)) as under_way:
+        lot = next(under_way)
+        assert lot[0] is before
+        meanwhile = pods.lease(*specs(3))
+        assert [lot[0], lot[1], lot[2]] == meanwhile
+        assert 30 == len(lot) + sum(map(len, under_way))
+    assert 3 == server.standing
+    assert meanwhile == pods.lease(*specs(3))
+
+
+def test_two_who_need_lots_have_them_one_after_the_other() -> None:
+    """Else each would wait for the room that the other has; and who breaks off leaves nothing behind."""
+    server = Crowded()
+    pods = pool(server)
+
+    def other() -> list[int]:
+        with pods.lease_lots(*specs(30)) as found:
+            return [len(lot) for lot in found]
+
+    with ThreadPoolExecutor(1) as thread:
+        with pytest.raises(KeyError), pods.lease_lots(*specs(30)) as under_way:
+            next(under_way)
+            waits = thread.submit(other)
+            assert [] == server.deleted
+            raise KeyError
+        assert [12, 12, 6] == waits.result(LONG)
+    assert (12, 0) == (server.most, server.standing)
+
+
+def test_a_node_that_is_named_has_room_of_its_own() -> None:
+    """A lot ends where it is full, whatever others have; one that fits nowhere is tried all the same."""
+    named = [PodSpec("web", node=name) for name in ("a", "a", "b", "a", "", "c")]
+    assert [[0, 1, 2], [3, 4], [5]] == lots(named, {"a": 2, "b": 2})
+    assert [[0], [1], [2]] == lots(named[:3], {})
+    assert [] == lots([], {"a": 1})
