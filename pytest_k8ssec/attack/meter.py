@@ -16,7 +16,7 @@ class Bounds:
     requests: int = 200
     """How many requests may be sent with found credentials."""
     per_second: float = 5
-    endpoints: int = 64
+    endpoints: int = 256
     """How many endpoints one position connects to."""
     seconds: float = 120
 

@@ -35,7 +35,7 @@ from pytest_k8ssec.stack import Stack, Workload
 
 POSITIONS = frozenset({Kind.POD, Kind.IDENTITY, Kind.NAMESPACE, Kind.NODE, Kind.KUBELET, Kind.ETCD, Kind.API_SERVER})
 
-_TOGETHER = 8
+_TOGETHER = 16
 """Containers that are looked round in at the same time."""
 
 Free = Callable[[str], Pod]
