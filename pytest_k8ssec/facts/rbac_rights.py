@@ -38,12 +38,12 @@ class GrantedRights:
     """By namespace, and by whom."""
 
     def of(self, namespace: str, account: str, where: str) -> RuleSet:
-        """What an account may do in a namespace.
+        """What an account may do in a namespace, or in the cluster.
 
         Args:
             namespace: the account's own.
             account: its name.
-            where: the namespace that is asked about.
+            where: the namespace that is asked about, "" for the cluster.
         """
         whom = _subjects_of(namespace, account)
         rules = [self.everywhere.get(each, _NONE) for each in whom]

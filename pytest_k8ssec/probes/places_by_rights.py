@@ -1,21 +1,21 @@
-"""In which namespaces an account tries what it may, where accounts and namespaces are too many to try each in each.
+"""In which places an account tries what it may, where accounts and namespaces are too many to try each in each.
 
-Namespaces in which RBAC's objects give an account the same rules are one class to it: what the authorizer answers in one of
-them it answers in the others. Every account tries its own namespace and one of each class, and some more are tried by
-chance. In each of these the API server is asked for its own list of the account's rules. Where that list is not complete,
-as beside an authorizer that can't list, or is another one than the objects give, nothing is known by class, and the
-account tries every namespace.
+A *place* is a namespace, or ("") the cluster. Accounts to which RBAC's objects give the same rules in a place are one class
+there, and places in which they give an account the same rules are one class to it: what the authorizer answers one of them
+it answers the others. So one pair of account and place of each class is tried, and some more by chance. Each account is asked
+for its own rules: where the API server's list of them is not complete, as beside an authorizer that can't list, or is another
+one than the objects give, nothing of that account is told by class, and it tries every place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.facts.rbac_rights import GrantedRights, granted_rights, rule_set
-from pytest_k8ssec.probes.identities import Identity, RbacRules
+from pytest_k8ssec.probes.identities import RbacRules
 from pytest_k8ssec.stack import ServiceAccount
 
 PAIRS_MAX = 200
@@ -24,40 +24,57 @@ ChooseSome = Callable[[Sequence[Hashable], str], frozenset[int]]
 """Chooses one of each class, and some of the others: from the class of each, and the name of it all; their indices."""
 
 
+@dataclass(frozen=True, slots=True)
+class RightsClass:
+    """What all pairs of one class have in common."""
+
+    rules: Hashable
+    of_cluster: bool
+
+
 @dataclass(slots=True)
 class PlacesByRights:
-    """The namespaces that each account tries, and how much of it all was told by class."""
+    """Which pairs of account and place are tried, and what came of those of each class."""
 
     namespaces: Sequence[str]
     granted: GrantedRights | None
-    """None where each account tries each namespace."""
-    chosen: frozenset[tuple[str, str]] = frozenset()
-    """Pairs of account and namespace."""
+    """None where each account tries each place."""
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By account, the places that it tries whatever comes of them."""
+    answers: dict[RightsClass, dict[bool | None, str]] = field(default_factory=dict)
+    """By class, what came of the pairs that were tried (whether anything got through, None where that can't be told), and
+    the first pair of which that is true, in words."""
     tried: int = 0
     """Pairs; so is the next one."""
     by_class: int = 0
     untold: list[str] = field(default_factory=list)
-    """Accounts for which nothing is known by class."""
+    """Accounts of which nothing is told by class."""
 
-    def of(self, account: ServiceAccount, identity: Identity) -> dict[str, RbacRules]:
-        """The namespaces that an account has to try, each with its rules there as the API server lists them.
-
-        Raises:
-            ProbeError: no HTTP answer came.
-        """
+    def agrees(self, account: ServiceAccount, rules: Mapping[str, RbacRules]) -> bool:
+        """Whether the API server's own lists of an account's rules, by namespace, are what RBAC's objects give."""
         known = self.granted
-        rules: dict[str, RbacRules] = {}
-        if known is not None:
-            mine = [name for name in self.namespaces if (str(account), name) in self.chosen]
-            rules = {name: identity.rules(name) for name in mine}
-            if any(not _agree(told, known, account, name) for name, told in rules.items()):
-                self.untold.append(str(account))
-                known = None
         if known is None:
-            rules = {name: rules.get(name) or identity.rules(name) for name in self.namespaces}
-        self.tried += len(rules)
-        self.by_class += len(self.namespaces) - len(rules)
-        return rules
+            return False
+        return all(
+            told.evidence.status == 201
+            and told.complete
+            and rule_set(told.rules) == known.of(account.namespace, account.name, where)
+            for where, told in rules.items()
+        )
+
+    def classes_of(self, account: ServiceAccount) -> dict[RightsClass, list[str]]:
+        """An account's places, by their class to it; its own namespace comes first."""
+        assert self.granted is not None
+        found: dict[RightsClass, list[str]] = {}
+        for where in sorted((*self.namespaces, ""), key=lambda name: name != account.namespace):
+            found.setdefault(_class_of(self.granted, account, where), []).append(where)
+        return found
+
+    def note(self, account: ServiceAccount, where: str, *, through: bool | None) -> None:
+        """Note what came of one pair that was tried."""
+        assert self.granted is not None
+        words = f"{account} in {where or 'the cluster'}"
+        self.answers.setdefault(_class_of(self.granted, account, where), {}).setdefault(through, words)
 
     @property
     def words(self) -> str:
@@ -65,36 +82,37 @@ class PlacesByRights:
         if self.granted is None:
             return ""
         untold = (
-            f"; the API server lists other rules than its objects give, or can't list them all, for {len(self.untold)}"
-            f" accounts, which tried every namespace: {', '.join(self.untold[:5])}"
+            f"; of {len(self.untold)} accounts nothing is, as the API server lists other rules of theirs than these objects give,"
+            f" or can't list them all: {', '.join(self.untold[:5])}"
             if self.untold
             else ""
         )
         return (
-            f"{self.tried} pairs of account and namespace were tried, {self.by_class} are told by class: an account tried its own"
-            " namespace and one of each that RBAC gives it the same rules in, and some more by chance" + untold
+            f"{self.tried} pairs of an account and a place (a namespace, or the cluster) were tried, and of {self.by_class} it is told"
+            f" by class: RBAC's objects give them one of {len(self.answers)} sets of rules, and of each set some pairs were tried"
+            + untold
         )
 
 
 def places_by_rights(
-    api: KubeApi, accounts: Iterable[ServiceAccount], namespaces: Sequence[str], chosen: ChooseSome, *, limit: float
+    api: KubeApi, accounts: Iterable[ServiceAccount], namespaces: Sequence[str], choose: ChooseSome, *, limit: float
 ) -> PlacesByRights:
-    """What each of these accounts tries of these namespaces.
+    """What each of these accounts tries of these namespaces and in the cluster.
 
     Args:
-        chosen: what chance decides.
-        limit: up to so many pairs all are tried.
+        choose: what chance decides.
+        limit: up to so many pairs of account and namespace all are tried.
     """
-    pairs = [(account, name) for account in accounts for name in namespaces]
-    granted = granted_rights(api) if len(pairs) > limit else None
+    accounts = list(accounts)
+    granted = granted_rights(api) if len(accounts) * len(namespaces) > limit else None
     if granted is None:
         return PlacesByRights(namespaces, None)
-    classes = [(str(account), granted.of(account.namespace, account.name, name)) for account, name in pairs]
-    at = chosen(classes, "rights")
-    mine = {number for number, (account, name) in enumerate(pairs) if name == account.namespace}
-    return PlacesByRights(
-        namespaces, granted, frozenset((str(pairs[number][0]), pairs[number][1]) for number in at | mine)
-    )
+    pairs = [(account, where) for account in accounts for where in (*namespaces, "")]
+    at = choose([_class_of(granted, *pair) for pair in pairs], "rights")
+    chosen: dict[str, tuple[str, ...]] = {}
+    for account, where in (pairs[number] for number in sorted(at)):
+        chosen[str(account)] = (*chosen.get(str(account), ()), where)
+    return PlacesByRights(namespaces, granted, chosen)
 
 
 def pairs_limit(limit: float) -> float:
@@ -102,9 +120,5 @@ def pairs_limit(limit: float) -> float:
     return math.inf if math.isinf(limit) else PAIRS_MAX
 
 
-def _agree(told: RbacRules, known: GrantedRights, account: ServiceAccount, where: str) -> bool:
-    return (
-        told.evidence.status == 201
-        and told.complete
-        and rule_set(told.rules) == known.of(account.namespace, account.name, where)
-    )
+def _class_of(granted: GrantedRights, account: ServiceAccount, where: str) -> RightsClass:
+    return RightsClass(granted.of(account.namespace, account.name, where), of_cluster=not where)
