@@ -30,7 +30,7 @@ class AccountSuspect:
             self.case.positive("its rules can be read", told.evidence, succeeded=told.evidence.status == 201)
         return self.known[namespace]
 
-    def outcome_of(self, attempt: Attempt, where: str) -> bool | None:
+    def outcome_of(self, attempt: TryPlace, where: str) -> bool | None:
         """Have it try what there is in a place: whether anything got through, None where that can't be told."""
         before = len(self.case.attacks)
         attempt(self, where)
@@ -40,7 +40,7 @@ class AccountSuspect:
         return False if came and all(attack.stopped for attack in came) else None
 
 
-Attempt = Callable[[AccountSuspect, str], None]
+TryPlace = Callable[[AccountSuspect, str], None]
 """Has an account try all that a control looks for in a place, a namespace or ("") the cluster, and records it in its case."""
 
 
@@ -58,7 +58,7 @@ def accounts_on_trial(
 
 
 def try_places(
-    judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], sampling: Sampling, attempt: Attempt
+    judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], sampling: Sampling, attempt: TryPlace
 ) -> None:
     """Have each service account that is not declared try what there is in each namespace, and in the cluster.
 
@@ -81,7 +81,7 @@ def try_places(
         judge.note(f"{places.words} (seed {sampling.seed})")
 
 
-def _tries_what_is_chosen(suspect: AccountSuspect, places: PlacesByRights, attempt: Attempt) -> bool:
+def _tries_what_is_chosen(suspect: AccountSuspect, places: PlacesByRights, attempt: TryPlace) -> bool:
     """Returns whether the rest may be told by class; else it has tried every place."""
     account = suspect.account
     mine = places.chosen.get(str(account), ())
@@ -99,7 +99,7 @@ def _tries_what_is_chosen(suspect: AccountSuspect, places: PlacesByRights, attem
     return False
 
 
-def _tell_by_class(suspect: AccountSuspect, places: PlacesByRights, attempt: Attempt) -> None:
+def _tell_by_class(suspect: AccountSuspect, places: PlacesByRights, attempt: TryPlace) -> None:
     """Record what is told by class; what can't be, it tries in one place of the class."""
     account = suspect.account
     mine = places.chosen.get(str(account), ())
