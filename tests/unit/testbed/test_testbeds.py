@@ -11,6 +11,7 @@ import pytest
 
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.machine.ledger import Run
+from pytest_k8ssec.reach.sampling import LIMIT
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.settings import Settings
 from pytest_k8ssec.testbed.testbeds import Testbeds
@@ -103,3 +104,15 @@ def test_where_it_failed_it_is_made_anew_at_its_turn(testbeds: Testbeds, makes: 
     assert testbeds._making[-1].exception(LONG) is not None
     assert testbeds.testbed(pack("one")).cluster
     assert makes.made == ["one", "one"]
+
+
+@pytest.mark.parametrize(("said", "limit", "seed"), [({"reach_limit": 7, "reach_seed": 3}, 7, 3), ({}, LIMIT, None)])
+def test_controls_choose_by_the_settings_and_by_one_seed(
+    tmp_path: Path, said: dict[str, Any], limit: int, seed: int | None
+) -> None:
+    """Where nobody says one, chance does so once: what several controls of a testbed note is the same."""
+    run = cast("Run", SimpleNamespace(own="run", id="run", directory=tmp_path))
+    base = Testbeds(Settings(**said), run, owner=False, progress=print).base
+    assert limit == base.sampling.limit
+    assert base.sampling is base.sampling
+    assert seed in (None, base.sampling.seed)
