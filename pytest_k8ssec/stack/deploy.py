@@ -45,7 +45,7 @@ def deploy(
     """Bring a stack up on a cluster that this run created.
 
     Args:
-        deadline: seconds for all of it, until each workload is ready.
+        deadline: seconds for all of it, until each workload is ready; a second more for each object beyond that number.
         progress: called with a few words that say how far it is.
         passphrase: of the stack's state. Processes that deploy the stack to the same cluster with the same passphrase,
             one after the other, share its state; without a passphrase the state is this process's alone.
@@ -62,7 +62,9 @@ def deploy(
     try:
         with operations.worker:
             preview, _ = operations.run("preview")
-            _, done = operations.run("up", total=len(preview.objects("done")))
+            total = len(preview.objects("done"))
+            operations.allow_for(total)
+            _, done = operations.run("up", total=total)
             operations.providers.tell_unused()
     except BaseException:
         operations.workspace.discard()  # what was broken off stays locked, and whoever comes next would be told only that
@@ -120,6 +122,12 @@ class _Operations:
         env, deadline = workspace.env_for(cluster), self._started + seconds
         self.worker = Worker(env=env, deadline=deadline, hide=redact, early=early)
         workspace.fill_in(cluster.probe_image)
+
+    def allow_for(self, total: int) -> None:
+        """Give a stack of very many objects the time to create them: Pulumi makes a few in a second."""
+        more = max(0.0, total - self._seconds)
+        self._seconds += more
+        self.worker.put_off(more)
 
     def run(self, operation: Literal["preview", "up"], total: int = 0) -> tuple[Course, Finished]:
         """Run one operation to its end.

@@ -140,6 +140,10 @@ class Worker:
         """Bring the deadline forward, to so many seconds from now at the latest."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
+    def put_off(self, seconds: float) -> None:
+        """Put the deadline off by so many seconds."""
+        self._deadline += seconds
+
     def run(self, job: Job) -> Iterator[Message]:
         """Run a job. Yields what the child says, up to and with ``Finished`` or ``Failed``.
 

@@ -28,6 +28,7 @@ from pytest_k8ssec.stack import (
     prepare,
     read_stack,
 )
+from pytest_k8ssec.stack.deploy import _Operations
 
 
 def _find_pulumi() -> Path | None:
@@ -395,3 +396,12 @@ def test_another_language_needs_its_host(cluster: Cluster, source: StackSource) 
     (source.directory / "Pulumi.yaml").write_text("name: shop\nruntime: cobol\n")
     with pytest.raises(StackError, match="pulumi-language-cobol is not there"):
         deploy(source, Engine(cluster.workdir / "pulumi"), cluster)
+
+
+@pytest.mark.parametrize(("total", "more"), [(0, 0), (100, 0), (1003, 903)])
+def test_many_objects_are_given_time(total: int, more: float) -> None:
+    """A second each, beyond what any stack has; and what is told of a deadline that came is the whole of it."""
+    asked: list[float] = []
+    operations = SimpleNamespace(_seconds=100, worker=SimpleNamespace(put_off=asked.append))
+    _Operations.allow_for(cast("_Operations", operations), total)
+    assert ([more], 100 + more) == (asked, operations._seconds)

@@ -95,6 +95,15 @@ def test_hurry_brings_the_deadline_forward_only(tmp_path: Path) -> None:
     assert time.monotonic() - started < 60
 
 
+def test_a_deadline_is_put_off(tmp_path: Path) -> None:
+    """By what a stack of many objects needs: one that had passed leaves Pulumi the time to start."""
+    worker = Worker(env=_env(tmp_path, _HANGING), deadline=time.monotonic() - 600)
+    worker.put_off(612)
+    with pytest.raises(OutOfTime), worker:
+        list(worker.run(_job(tmp_path)))
+    assert _gone(_pids(tmp_path))
+
+
 def test_pulumi_ends_when_the_parent_is_killed(tmp_path: Path) -> None:
     """After SIGKILL of the process that started it, the child takes down everything by itself."""
     parent = subprocess.Popen(
