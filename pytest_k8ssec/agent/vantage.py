@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_k8ssec.agent.resident import Resident, Session
-from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.agent.tasks import Hello, Http, Resolve, Task, Tcp, Trust, Udp
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
@@ -29,6 +29,8 @@ _TASKS_MAX = 256
 """No exec has more tasks: each answer takes memory in a pod that has little."""
 _AGENTS_MAX = 2
 """So many agents are in a pod at the same time, besides the one that stays: with more, its limit of memory kills them."""
+_SENT = (Tcp, Udp, Http, Trust, Hello, Resolve)
+"""Tasks that send something over the network."""
 _PLACES_MAX = 16
 """Places that are asked at the same time."""
 
@@ -59,6 +61,8 @@ class PodVantage:
         default_factory=lambda: threading.BoundedSemaphore(_AGENTS_MAX), compare=False, repr=False
     )
     """Whoever sends an agent has to have it meanwhile."""
+    network: Vantage | None = field(default=None, compare=False)
+    """From where what goes over the network is sent instead, where this pod's own network is not the one to be judged."""
 
     def begin(self, argv: Sequence[str], deadline: float) -> Session:
         """Start a command there that runs on. Raises ProbeError."""
@@ -109,6 +113,18 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
         ProbeError: the exec failed, there is no Python, or the agent did not finish. No single answer of such a
             run may be used.
     """
+    elsewhere = vantage.network if isinstance(vantage, PodVantage) else None
+    sent = [elsewhere is not None and isinstance(task, _SENT) for task in tasks]
+    if elsewhere is not None and any(sent):
+        stays = [task for task, away in zip(tasks, sent, strict=True) if not away]
+        here = iter(_here(vantage, stays))
+        there = iter(ask(elsewhere, [task for task, away in zip(tasks, sent, strict=True) if away]))
+        return [next(there if away else here) for away in sent]
+    return _here(vantage, tasks)
+
+
+def _here(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
+    """All of them from the place itself."""
     return [answer for at in range(0, len(tasks), _TASKS_MAX) for answer in _lot(vantage, tasks[at : at + _TASKS_MAX])]
 
 

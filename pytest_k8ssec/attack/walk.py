@@ -205,7 +205,10 @@ class Walker:
         of a container may differ between nodes. Containers of one name are one place, whatever pods they are in.
         """
         return [
-            (name.partition(OF_POD)[0], PodSpec(workload.namespace, template=template, purpose="twin"))
+            (
+                name.partition(OF_POD)[0],
+                PodSpec(workload.namespace, template=template, live_network=True, purpose="twin"),
+            )
             for workload in self.workloads[start]
             for nodes in [self._stands_on(start, workload)]
             for name, template in self._templates(workload, nodes).items()

@@ -55,13 +55,16 @@ class PodSpec:
     """Pod template of the workload whose twin it is; its labels, account and placement win over those above."""
     labels_matter: bool = True
     """Of a twin: False where only its container is looked at, so that it may do without a label that draws traffic to it."""
+    live_network: bool = False
+    """Of a twin that only sends: where its labels would draw traffic to it, it does without one of them, and what goes over
+    the network is sent from that of a live pod of its workload."""
     purpose: str = "probe"
     """Part of the pod's name, for a reader of ``kubectl get pods``."""
 
     def key(self) -> str:
         """Equal for equal pods."""
         return repr((self.namespace, sorted(self.labels.items()), self.service_account, self.automount, self.node,
-                     self.seccomp, self.template, self.labels_matter, self.purpose))  # fmt: skip
+                     self.seccomp, self.template, self.labels_matter, self.live_network, self.purpose))  # fmt: skip
 
 
 def by_container(template: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:

@@ -39,7 +39,7 @@ def unserved_labels(
         if not selector or not _publishes(service) or not selector.items() <= left.items():
             continue
         if known is None:
-            known = {key for policy in api.list(_POLICIES) for key in _keys(policy["spec"])}
+            known = known_to_policies(api)
         free = [key for key in selector if key not in known] or (list(selector) if known_ones else [])
         if not free:
             raise WouldBeServed(
@@ -48,6 +48,11 @@ def unserved_labels(
             )
         del left[free[0]]
     return left
+
+
+def known_to_policies(api: KubeApi) -> set[str]:
+    """Keys of the labels by which any network policy of the cluster tells pods apart. Raises ClusterError."""
+    return {key for policy in api.list(_POLICIES) for key in _keys(policy["spec"])}
 
 
 def _publishes(service: Body) -> bool:

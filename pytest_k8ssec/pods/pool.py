@@ -21,9 +21,11 @@ from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
 from pytest_k8ssec.machine.once import Once
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.claims import without_lone_claims
+from pytest_k8ssec.pods.live_network import LiveNetwork, live_like
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.never_served import WouldBeServed, unserved_labels
 from pytest_k8ssec.pods.resources import shaped
+from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.stack import Workload
 
 POD_START_SECONDS = 60
@@ -177,11 +179,14 @@ class Pool:
         return [found[spec.key()] for spec in specs]
 
     def _one(self, spec: PodSpec, *, at_once: bool) -> Pod | ProbeError:
-        labelled = replace(spec, labels_matter=True)
+        labelled = replace(spec, labels_matter=True, live_network=False)
         try:
             try:
                 return self._leased.get(labelled.key(), lambda: self._made_pod(labelled))
-            except WouldBeServed:
+            except WouldBeServed as error:
+                if spec.live_network:
+                    served = error
+                    return self._leased.get(spec.key(), lambda: self._beside_live(spec, served))
                 if spec.labels_matter:
                     raise
                 return self._leased.get(spec.key(), lambda: self._made_pod(spec))
@@ -278,6 +283,23 @@ class Pool:
             with suppress(ClusterError):
                 self._cluster.api.delete(f"/api/v1/namespaces/{spec.namespace}/pods/{name}", grace=0)
             raise
+
+    def _beside_live(self, spec: PodSpec, error: WouldBeServed) -> Pod:
+        """A twin without a label that draws traffic, on the node of a live pod of its workload, which lends its network.
+
+        Raises:
+            NoAccess: no pod of ours may be placed there.
+            ProbeError: no live pod is there whose network would do, or a pod was refused or did not start.
+        """
+        with as_probe_error():
+            live = live_like(self._cluster.api, spec)
+        if live is None or spec.template is None:
+            raise error
+        there = {**spec.template, "spec": {**spec.template["spec"], "nodeName": live.node}}
+        plain = replace(spec, template=there, labels_matter=False, live_network=False)
+        twin = self._leased.get(plain.key(), lambda: self._made_pod(plain))
+        host = unrestricted_pods(self, [live.node])[live.node]
+        return replace(twin, vantage=replace(twin.vantage, network=LiveNetwork(host.vantage, live)))
 
     def _start(self, spec: PodSpec) -> tuple[str, str, int]:
         ours = spec.namespace in self._namespaces.values

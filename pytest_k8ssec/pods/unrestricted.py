@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_k8ssec.pods.manifests import ENFORCE, PodSpec
-from pytest_k8ssec.pods.pool import Pod, Pool
+
+if TYPE_CHECKING:  # the pool itself needs such pods
+    from pytest_k8ssec.pods.pool import Pod, Pool
 
 _TEMPLATE: dict[str, Any] = {
     "automountServiceAccountToken": False,

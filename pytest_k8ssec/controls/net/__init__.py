@@ -64,7 +64,10 @@ def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[
         judge.case("the cluster's network").positive("policies are enforced here", gate, succeeded=False)
         return []
     wanted = {
-        f"{each}, {name}" if name else str(each): (each, PodSpec(each.namespace, template=template, purpose="twin"))
+        f"{each}, {name}" if name else str(each): (
+            each,
+            PodSpec(each.namespace, template=template, live_network=True, purpose="twin"),
+        )
         for each in workloads
         for name, template in pod_templates(pool.cluster, each).items()
     }

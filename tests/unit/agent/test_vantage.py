@@ -314,3 +314,39 @@ def test_a_pod_has_few_agents_at_a_time() -> None:
     assert [False] == room
     place.execute((), b"", 1)
     assert [False, True] == room
+
+
+def test_what_goes_over_the_network_is_sent_from_another_place_where_there_is_one() -> None:
+    """Each answer stands where its task stood, and says from where it was sent; what is no traffic stays."""
+    there = Source("pod", "web/db-0 (in its network)", "10.244.0.9", "worker")
+
+    def says(outcome: str, count: int) -> Lines:
+        return lambda nonce: [*({"id": at, "outcome": outcome} for at in range(count)), {"end": nonce, "count": count}]
+
+    own, network = Scripted(says("absent", 1)), Scripted(says("refused", 2), source=there)
+    twin = PodVantage(cast("Cluster", _Executing(own)), "web", "twin", "probe", HERE, network=network)
+    answers = probe(twin, [Tcp("10.0.0.1", 80), Tokens(), Udp("10.0.0.2", 53)])
+    assert [("refused", there), ("absent", HERE), ("refused", there)] == [(one.outcome, one.source) for one in answers]
+    assert ["tcp", "udp"] == [task["op"] for task in network.specification["tasks"]]
+    (away,) = probe_all([(twin, [Tcp("10.0.0.1", 80), Udp("10.0.0.2", 53)])])
+    assert {there} == {one.source for one in away}
+    assert 1 == len(own.asked), "nothing is left to be asked here"
+
+
+@dataclass
+class _Executing:
+    """A cluster whose pods are that place."""
+
+    place: Scripted
+
+    @property
+    def api(self) -> _Executing:
+        """Itself."""
+        return self
+
+    def exec(
+        self, _namespace: str, _pod: str, argv: Sequence[str], *, container: str, stdin: bytes, deadline: float
+    ) -> Completed:
+        """What that place says."""
+        assert container == "probe"
+        return self.place.execute(argv, stdin, deadline)

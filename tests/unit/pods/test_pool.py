@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
 
 from pytest_k8ssec.agent.resident import Resident
 from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.api import Body, Response
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ClusterError, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.pods.live_network import ENTER, LiveNetwork, LivePod
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.stack import Workload
@@ -344,3 +349,102 @@ def test_whether_labels_matter_makes_no_second_twin() -> None:
     one, other = (PodSpec("web", template=template(), labels_matter=each, purpose="twin") for each in (False, True))
     assert pods.lease(one) == pods.lease(other)
     assert 1 == len(server.manifests)
+
+
+SERVED = {"metadata": {"name": "db"}, "spec": {"selector": {"app": "shop"}, "publishNotReadyAddresses": True}}
+SELECTS = {"spec": {"podSelector": {"matchLabels": {"app": "shop"}}}}
+
+
+def live(**changes: Any) -> Body:
+    """A live pod of that workload."""
+    found: Body = {
+        "metadata": {"name": "shop-0", "namespace": "web", "uid": "u-0", "labels": {"app": "shop", "hash": "x"}},
+        "spec": {"nodeName": "worker", "containers": [{"name": "shop"}]},
+        "status": {"phase": "Running", "podIP": "10.0.0.9"},
+    }
+    for part, fields in changes.items():
+        found[part] = {**found[part], **fields}
+    return found
+
+
+def lending(*pods: Body, policies: tuple[Body, ...] = (SELECTS,)) -> Server:
+    """A namespace whose Service publishes whoever is not ready, and whose policies know the label that it selects by."""
+    return Server(lists={"services": [SERVED], "networkpolicies": [*policies], "pods": [*pods]})
+
+
+SENDS = PodSpec("web", template=template(), live_network=True, purpose="twin")
+
+
+def test_where_a_twin_would_be_served_a_live_pod_lends_its_network() -> None:
+    """The twin itself has not the label; an unrestricted pod on the live one's node enters its network."""
+    server = lending(live())
+    (twin,) = pool(server).lease(SENDS)
+    ours, unrestricted = server.manifests
+    assert "app" not in ours["metadata"]["labels"]
+    assert "worker" == ours["spec"]["nodeName"] == unrestricted["spec"]["nodeName"]
+    assert unrestricted["spec"]["hostPID"] is True
+    assert twin.vantage.network is not None
+    lent = twin.vantage.network.source
+    assert ("web/shop-0 (in its network)", "10.0.0.9", "worker") == (lent.name, lent.address, lent.node)
+    assert "10.0.0.1" == twin.address, "what is sent to the twin goes to the twin"
+
+
+def test_a_twin_that_nobody_serves_borrows_nothing() -> None:
+    """It is the same pod that others have."""
+    server = Server()
+    pods = pool(server)
+    assert pods.lease(SENDS) == pods.lease(PodSpec("web", template=template(), purpose="twin"))
+    assert 1 == len(server.manifests)
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        live(metadata={"labels": {"app": "shop", "tier": "data"}}),
+        live(metadata={"labels": {"app": "other"}}),
+        live(metadata={"labels": {"app": "shop", "k8ssec.dev/run": "x"}}),
+        live(metadata={"deletionTimestamp": "2030-01-02T03:04:05Z"}),
+        live(status={"phase": "Pending"}),
+        live(status={"podIP": ""}),
+        live(spec={"serviceAccountName": "admin"}),
+        live(spec={"hostNetwork": True}),
+    ],
+    ids=["further-label", "other-label", "ours", "leaves", "pending", "no-address", "other-account", "node-s-network"],
+)
+def test_no_network_is_borrowed_of_a_pod_under_other_policies(pod: Body) -> None:
+    """Nor of one of ours, nor of one that does not run: then nothing is known, and the error says why."""
+    by_tier = {"spec": {"podSelector": {"matchLabels": {"tier": "data"}}}}
+    server = lending(pod, policies=(SELECTS, by_tier))
+    (found,) = pool(server).lease_each(SENDS)
+    assert isinstance(found, ProbeError)
+    assert "would be an endpoint of Service web/db" in str(found)
+    assert [] == server.manifests
+
+
+def test_a_network_is_borrowed_on_the_node_that_is_asked_for() -> None:
+    """What a walk compares with is on that node too."""
+    elsewhere = replace(SENDS, template=template(nodeName="far"))
+    (found,) = pool(lending(live())).lease_each(elsewhere)
+    assert isinstance(found, ProbeError)
+
+
+def test_the_lent_network_is_entered_by_uid_and_address() -> None:
+    """Whatever command then runs, runs there."""
+    told: list[Sequence[str]] = []
+
+    class Host:
+        def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+            told.append(argv)
+            return Completed(tuple(argv), 0, stdin, str(deadline).encode())
+
+    network = LiveNetwork(cast("PodVantage", Host()), LivePod("web/shop-0", "u-0", "10.0.0.9", "worker"))
+    network.execute(["python3", "-"], b"", 1)
+    assert [["python3", "-c", ENTER, "u-0", "10.0.0.9", "python3", "-"]] == told
+
+
+def test_without_a_process_of_the_pod_nothing_is_run() -> None:
+    """What would be sent from another network proves nothing."""
+    argv = [sys.executable, "-c", ENTER, "no-such-uid", "192.0.2.1", "echo", "ran"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "no process of the pod" in done.stderr
