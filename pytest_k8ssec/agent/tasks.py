@@ -181,14 +181,20 @@ class Tokens:
 
     skip: tuple[str, ...] = ()
     """Mounts to leave out, such as those of the node's own files: the tokens in there are other pods'."""
+    node: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Mounts of which not every file can be read, as they hold much of the node; and the places in each, where all are."""
+    timeout: float = 12.0
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
-        return {"op": "tokens", "skip": list(self.skip)}
+        node = {place: list(known) for place, known in self.node.items()}
+        return {"op": "tokens", "skip": list(self.skip), "node": node, "timeout": self.timeout}
 
     def __str__(self) -> str:
         but = f" but {', '.join(self.skip)}" if self.skip else ""
-        return f"read every file in every mount{but}, looking for service account tokens"
+        known = "; of the node's in {} all where tokens are kept, and some others"
+        node = known.format(", ".join(self.node)) if self.node else ""
+        return f"read every file in every mount{but}, looking for service account tokens{node}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ _AGENTS_MAX = 2
 """So many agents are in a pod at the same time, besides the one that stays: with more, its limit of memory kills them."""
 _SENT = (Tcp, Udp, Http, Trust, Hello, Resolve)
 """Tasks that send something over the network."""
+_GUESSED = "found nothing as a user that is a guess, as nobody tells whom the container is started as"
 _PLACES_MAX = 16
 """Places that are asked at the same time."""
 
@@ -61,6 +62,8 @@ class PodVantage:
         default_factory=lambda: threading.BoundedSemaphore(_AGENTS_MAX), compare=False, repr=False
     )
     """Whoever sends an agent has to have it meanwhile."""
+    user_is_guessed: bool = False
+    """Whether nobody told whom it should run as: that such a one finds nothing where it may not look says nothing."""
     network: Vantage | None = field(default=None, compare=False)
     """From where what goes over the network is sent instead, where this pod's own network is not the one to be judged."""
 
@@ -137,7 +140,11 @@ def _lot(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
     deadline = 10 + max(slowest, *(task.get("timeout", 5.0) * 2 for task in listed))
     done = _done(vantage, {"nonce": nonce, "workers": _WORKERS, "tasks": listed}, deadline)
     answers = _answers(done, nonce, len(tasks), vantage.source)
-    return [Answer(_evidence(vantage.source, task, raw), raw) for task, raw in zip(tasks, answers, strict=True)]
+    guessed = isinstance(vantage, PodVantage) and vantage.user_is_guessed
+    return [
+        Answer(_evidence(vantage.source, task, raw, guessed=guessed), raw)
+        for task, raw in zip(tasks, answers, strict=True)
+    ]
 
 
 def resident(vantage: PodVantage) -> PodVantage:
@@ -218,7 +225,10 @@ def _answer(line: str, source: Source) -> dict[str, JSON]:
     return answer
 
 
-def _evidence(source: Source, task: Task, raw: dict[str, JSON]) -> Evidence:
+def _evidence(source: Source, task: Task, raw: dict[str, JSON], *, guessed: bool = False) -> Evidence:
+    if guessed and raw["outcome"] == Outcome.ABSENT and (shut := raw.get("facts", {}).get("denied")):
+        words = f"{_GUESSED}, and {shut} files or folders are shut to it: {raw.get('detail', '')}"
+        raw = {**raw, "outcome": Outcome.ERROR, "detail": words}
     return Evidence(
         source,
         str(task),

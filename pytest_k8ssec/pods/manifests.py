@@ -217,6 +217,13 @@ def _user(body: Mapping[str, JSON], container: dict[str, JSON]) -> None:
         container["securityContext"] = {**(container.get("securityContext") or {}), "runAsUser": _UID}
 
 
+def user_is_guessed(template: Mapping[str, JSON]) -> bool:
+    """Whether the twin of a template runs as somebody who may be another one than the workload's user."""
+    spec = template["spec"]
+    contexts = (each.get("securityContext") or {} for each in (spec, spec["containers"][0]))
+    return all(each.get("runAsUser") is None for each in contexts)
+
+
 def _place(body: dict[str, JSON], affinity: Mapping[str, JSON]) -> None:
     """Have it stand on the node that is named, whatever else would choose it; else on any where such a pod may stand.
 

@@ -346,7 +346,9 @@ class Pool:
         if node in self._shunned:  # who asks for an exec there waits for half a minute in vain
             raise ProbeError(f"pod {spec.namespace}/{name}: is placed on {node}, whose kubelet answers nobody")
         source = Source("pod", f"{spec.namespace}/{name}", found["status"]["podIP"], node)
-        vantage = PodVantage(self._cluster, spec.namespace, name, found["spec"]["containers"][0]["name"], source)
+        guessed = spec.template is not None and manifests.user_is_guessed(spec.template)
+        container = found["spec"]["containers"][0]["name"]
+        vantage = PodVantage(self._cluster, spec.namespace, name, container, source, user_is_guessed=guessed)
         pod = Pod(resident(vantage) if self._overlap else vantage, found["metadata"]["uid"], nonce, port)
         _listens(pod, self._cluster.nodes if spec.namespace in self._namespaces.values else ())
         return pod

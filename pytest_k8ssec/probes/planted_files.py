@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import HostSocket
@@ -49,7 +50,11 @@ def host_mounts(template: Mapping[str, Any]) -> dict[str, str]:
     spec = template["spec"]
     paths = {each["name"]: each["hostPath"]["path"] for each in spec.get("volumes") or () if each.get("hostPath")}
     mounts = spec["containers"][0].get("volumeMounts") or ()
-    return {mount["mountPath"]: paths[mount["name"]] for mount in mounts if mount["name"] in paths}
+    return {
+        mount["mountPath"]: str(PurePosixPath(paths[mount["name"]], mount.get("subPath", "")))
+        for mount in mounts
+        if mount["name"] in paths
+    }
 
 
 @contextmanager

@@ -17,12 +17,14 @@ import os
 import re
 import socket
 import ssl
+import stat
 import sys
 import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional
+from fnmatch import fnmatch
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 Json = Dict[str, Any]
 
@@ -32,8 +34,11 @@ JWT = re.compile(rb"(?=(eyJ[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+
 FILES_MAX = 2000
 FILE_MAX = 8 << 20
 BYTES_MAX = 32 << 20
+NODE_FILES_MAX = 20000
+NODE_BYTES_MAX = 128 << 20
 HEARD_MAX = 4096
 DENIALS = {errno.EACCES, errno.EPERM, errno.EROFS}
+GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
 CLONE_NEWNS = 0x20000
 MS_PRIVATE, MS_REC = 1 << 18, 1 << 14
 PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "pstore"}
@@ -257,56 +262,138 @@ def mounts() -> List[str]:
     return sorted(set(places + ["/var/run/secrets", "/run/secrets"]))
 
 
-def files(places: List[str]) -> Iterator[str]:
-    """Every file below the given mount points; a mount point may be a file itself."""
+def pseudo() -> Set[str]:
+    """Mount points of the kernel's own file systems, wherever they are: nobody keeps anything there."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        parts = [line.partition(" - ") for line in file]
+    return {unescaped(left.split()[4]) for left, _, right in parts if right.split()[0] in PSEUDO}
+
+
+def files(places: List[str], shut: Optional[List[str]] = None, leave: Iterable[str] = ()) -> Iterator[str]:
+    """Every file below the given mount points; a mount point may be a file itself.
+
+    Args:
+        shut: gets each folder that may not be read.
+        leave: folders that are left out, with all below them.
+    """
+
+    def refused(error: OSError) -> None:
+        if shut is not None and error.errno in DENIALS:
+            shut.append(str(error.filename))
+
+    left_out = set(leave)
     for place in places:
         if not os.path.isdir(place):
             yield place
-        for folder, _, names in os.walk(place):
+        for folder, below, names in os.walk(place, onerror=refused):
+            below[:] = [name for name in below if os.path.join(folder, name) not in left_out]
             for name in names:
                 yield os.path.join(folder, name)
+
+
+def matching(pattern: str, shut: List[str]) -> List[str]:
+    """The paths that a pattern stands for; "*" stands for any name, or for a part of one.
+
+    Args:
+        shut: gets each folder that could not be looked into, so that nobody knows what it holds.
+    """
+    found = ["/"]
+    for part in pattern.strip("/").split("/"):
+        found = [path for folder in found for path in in_folder(folder, part, shut)]
+    return found
+
+
+def in_folder(folder: str, part: str, shut: List[str]) -> List[str]:
+    """What a folder holds under that name, or under such names."""
+    try:
+        if "*" in part:
+            return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if fnmatch(name, part)]
+        os.lstat(os.path.join(folder, part))
+    except OSError as error:
+        if error.errno in DENIALS:
+            shut.append(folder)
+        return []
+    return [os.path.join(folder, part)]
+
+
+class TokenSearch:
+    """Service account tokens in files, until so many files or bytes were read, or time is up.
+
+    A token counts whatever surrounds it: a kubeconfig and a list of variables hold tokens too.
+    """
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+        self.found: Dict[str, str] = {}
+        self.read = 0
+        self.shut: List[str] = []
+        """Files and folders that may not be read."""
+        self.missed = 0
+
+    def look(self, paths: Iterable[str], count: int, size: int) -> bool:
+        """Read these files. False if not all of them were: they were too many, too large, or too slow."""
+        left, whole = size, True
+        for path in paths:
+            count -= 1
+            if count < 0 or time.monotonic() > self.end:
+                return False
+            try:
+                told = os.stat(path)
+                if not stat.S_ISREG(told.st_mode):
+                    continue
+                if told.st_size > min(FILE_MAX, left):
+                    whole = False
+                    continue
+                with open(path, mode="rb") as file:
+                    text = file.read(FILE_MAX)
+            except OSError as error:
+                if error.errno in DENIALS:
+                    self.shut.append(path)
+                elif error.errno not in GONE:
+                    self.missed += 1
+                continue
+            self.read += 1
+            left -= len(text)
+            for match in JWT.finditer(text):
+                token = match.group(1).decode()
+                if token not in self.found and claims(token):
+                    self.found[token] = path
+        return whole
 
 
 def tokens(task: Json) -> Json:
     """Find every readable service account token in any mount, but in those that are to be skipped.
 
-    A token counts whatever surrounds it: a kubeconfig and a list of variables hold tokens too. If files were skipped,
-    the outcome is an error, with what was found in the others.
+    Of the node's own files, which may be millions, those are all read that are at given places; of the others some, and it
+    is told if not all. If of anything else not all was read, the outcome is an error, with what was found in the rest.
 
     The token itself goes back over the exec's own encrypted stream and nowhere else: the caller asks the API server
     whether the token is still valid.
     """
-    found: Dict[str, str] = {}
-    looked = unread = passed = 0
-    left = BYTES_MAX
-    skipped = tuple(task.get("skip", []))
-    places = [place for place in mounts() if not any((place + "/").startswith(each + "/") for each in skipped)]
-    for path in files(places):
-        looked += 1
-        if looked > FILES_MAX:
-            passed += 1
-            break
-        try:
-            if not os.path.isfile(path):
-                continue
-            if os.path.getsize(path) > min(FILE_MAX, left):
-                passed += 1
-                continue
-            with open(path, mode="rb") as file:
-                text = file.read(FILE_MAX)
-        except OSError:
-            unread += 1
-            continue
-        left -= len(text)
-        for match in JWT.finditer(text):
-            token = match.group(1).decode()
-            if token not in found and claims(token):
-                found[token] = path
-    result = [{"path": path, "token": token, "claims": claims(token)} for token, path in found.items()]
-    detail = "%d files read, %d unreadable" % (looked - unread - passed, unread)
-    if passed:
-        return {"outcome": "error", "detail": detail + ", not all: too many or too large", "tokens": result}
-    return {"outcome": "done" if result else "absent", "detail": detail, "tokens": result}
+    skipped, nodes_own = tuple(task.get("skip", [])), dict(task.get("node", {}))
+    search = TokenSearch(time.monotonic() + task.get("timeout", 60))
+    kept = [place for place in mounts() if not within(place, skipped)]
+    whole = search.look(
+        files([each for each in kept if not within(each, tuple(nodes_own))], search.shut), FILES_MAX, BYTES_MAX
+    )
+    known = [path for patterns in nodes_own.values() for each in patterns for path in matching(each, search.shut)]
+    whole = search.look(files(known, search.shut), NODE_FILES_MAX, NODE_BYTES_MAX) and whole
+    leave = [*pseudo(), *known] if nodes_own else []
+    rest = [place for place in nodes_own if search.look(files([place], None, leave), FILES_MAX, BYTES_MAX // 4)]
+    result = [{"path": path, "token": token, "claims": claims(token)} for token, path in search.found.items()]
+    detail = "%d files read, %d unreadable" % (search.read, len(search.shut) + search.missed)
+    partly = sorted(set(nodes_own) - set(rest))
+    if partly:
+        detail += "; of the node's files in %s not all" % ", ".join(partly)
+    told = {"tokens": result, "facts": {"denied": len(search.shut)}, "partly": partly}
+    if not whole or search.missed:
+        return {"outcome": "error", "detail": detail + ", not all: too many, too large or too slow", **told}
+    return {"outcome": "done" if result else "absent", "detail": detail, **told}
+
+
+def within(place: str, folders: Tuple[str, ...]) -> bool:
+    """Whether a place is one of the folders, or below one."""
+    return any((place + "/").startswith(each.rstrip("/") + "/") for each in folders)
 
 
 def denied(error: OSError) -> Json:
@@ -397,9 +484,28 @@ def host_file(task: Json) -> Json:
     places = sorted({place for path in task["paths"] for place in seen_through_mounts(path)})
     found = [place for place in places if begins_with(place, task["nonce"])]
     if not found:
-        return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+        return in_none_of(places)
     writable = [place for place in found if os.access(os.path.dirname(place), os.W_OK)]
     return {"outcome": "done", "detail": (writable or found)[0], "facts": {"writable": bool(writable)}}
+
+
+def in_none_of(places: List[str]) -> Json:
+    """That nothing was found, and how many of the places in mounts may not be looked at by whom this process is.
+
+    Its root file system is no workload's, and another user's process is shut to whoever is not root.
+    """
+    mounted = tuple(mounts())
+    shut = [place for place in places if within(place, mounted) and is_shut(place)]
+    return {"outcome": "absent", "detail": "in none of %d places" % len(places), "facts": {"denied": len(shut)}}
+
+
+def is_shut(path: str) -> bool:
+    """Whether it may not be opened, be it there or not."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno in DENIALS
+    return not os.access(path, os.R_OK)
 
 
 def begins_with(path: str, text: str) -> bool:
@@ -413,7 +519,8 @@ def begins_with(path: str, text: str) -> bool:
 def readable(task: Json) -> Json:
     """How many files below a folder can be opened for reading; nothing of them is read, and no device is opened."""
     looked = opened = 0
-    for path in files([task["folder"]]):
+    shut: List[str] = []
+    for path in files([task["folder"]], shut):
         if not os.path.isfile(path):
             continue
         looked += 1
@@ -424,14 +531,20 @@ def readable(task: Json) -> Json:
             opened += 1
         except OSError:
             pass
-    return {"outcome": "done" if opened else "absent", "detail": "%d of %d files can be read" % (opened, looked)}
+    words = "%d of %d files can be read" % (opened, looked)
+    return {
+        "outcome": "done" if opened else "absent",
+        "detail": words,
+        "facts": {"denied": looked - opened + len(shut)},
+    }
 
 
 def writable(task: Json) -> Json:
     """Whether a file could be written, as access(2) tells; it is not opened."""
     if os.access(task["path"], os.W_OK):
         return {"outcome": "done", "detail": "access(W_OK) says yes"}
-    return {"outcome": "absent", "detail": "access(W_OK) says no"}
+    shut = os.path.exists(task["path"])
+    return {"outcome": "absent", "detail": "access(W_OK) says no", "facts": {"denied": int(shut)}}
 
 
 def which_file(task: Json) -> Json:
@@ -455,7 +568,7 @@ def host_socket(task: Json) -> Json:
             except OSError as error:
                 return {**denied(error), "detail": "%s: %s" % (place, error)}
             return {"outcome": "done", "detail": place}
-    return {"outcome": "absent", "detail": "in none of %d places" % len(places)}
+    return in_none_of(places)
 
 
 def namespaces(_task: Json) -> Json:

@@ -6,6 +6,11 @@ of each container of the workloads, look through every file in each of their mou
 tokens, kubeconfigs and whatever else holds one. What is found is shown to the API server: a token that it accepts is a
 breach.
 
+Where a container mounts a whole tree of its node, such as `/`, every file is read that is where kubelets, CNI plugins and
+administrators keep tokens, and of the others as many as a bound allows; the report tells if not all were read. An
+unrestricted pod of ours on the same node must find tokens in the same places. That such a container has its node's files
+at all is the matter of wl-host-access.
+
 Workloads that do need the API are declared, with the reason: by the annotation `k8ssec.dev/api-client` of their service
 account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
 
@@ -37,6 +42,7 @@ https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-accou
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tokens
@@ -49,10 +55,20 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.containers import container_templates
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
-from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.probes.identities import api_evidence, holder
+from pytest_k8ssec.probes.planted_files import host_mounts
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
+
+_KEPT_AT = (
+    *(f"/var/lib/kubelet/pods/*/volumes/kubernetes.io~{kind}" for kind in ("projected", "secret", "configmap", "downward-api")),
+    "/var/lib/kubelet/kubeconfig", "/var/lib/kubelet/pki", "/etc/kubernetes", "/etc/cni/net.d", "/etc/rancher",
+    "/var/lib/rancher/*/server/token*", "/root/.kube", "/home/*/.kube", "/run/secrets", "/var/run/secrets",
+)  # fmt: skip
+"""Where tokens are on a node: what kubelets write for pods, and where kubeconfigs usually are. Other pods' own data and root
+file systems are not among them. Source: https://kubernetes.io/docs/reference/node/kubelet-files/"""
 
 
 @control(
@@ -84,7 +100,33 @@ def test_id_token_automount(
             reader.evidence,
             succeeded=bool(_tokens(reader)),
         )
-        _attack(case, cluster, pod.ask(Tokens())[0])
+        places = _of_the_node(specs[subject])
+        if places:
+            _shown_on_node(case, pool, pod)
+        _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0])
+
+
+def _of_the_node(spec: PodSpec) -> dict[str, tuple[str, ...]]:
+    """The mounts of whole trees of the node, and where tokens are in each; what holds less is searched like any other."""
+    mounts = host_mounts(spec.template) if spec.template else {}
+    known = {place: _places_in(place, path) for place, path in mounts.items()}
+    return {place: found for place, found in known.items() if found}
+
+
+def _places_in(place: str, path: str) -> tuple[str, ...]:
+    """Where tokens are, as seen through the mount of a folder of the node; none where it is such a place itself."""
+    above = PurePosixPath(path)
+    inside = [each for each in map(PurePosixPath, _KEPT_AT) if above in each.parents]
+    return tuple(str(PurePosixPath(place) / each.relative_to(above)) for each in inside)
+
+
+def _shown_on_node(case: Case, pool: Pool, pod: Pod) -> None:
+    """The same search in the node's files, by a pod of ours beside it that may read them: kubelets write tokens there."""
+    node = pod.source.node
+    (answer,) = unrestricted_pods(pool, [node])[node].ask(Tokens(node={"/node": _places_in("/node", "/")}))
+    case.positive(
+        "an unrestricted pod finds tokens in the node's files", answer.evidence, succeeded=bool(_tokens(answer))
+    )
 
 
 def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
@@ -104,8 +146,12 @@ def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> di
     return found
 
 
-def _attack(case: Case, cluster: Cluster, answer: Answer) -> None:
+def _attack(judge: Judge, case: Case, cluster: Cluster, answer: Answer) -> None:
     """Try each token that was found; that none was is the answer of a search that worked, and came to its end."""
+    if partly := answer.raw.get("partly"):
+        judge.note(
+            f"{case.name}: of the node's files in {', '.join(partly)} not all were read: only where tokens are kept"
+        )
     if not _tokens(answer) or answer.evidence.broken:
         case.attack(
             "read a token in any mount",

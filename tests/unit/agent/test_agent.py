@@ -735,6 +735,104 @@ def test_mounts_that_are_skipped_are_not_searched(places: Path) -> None:
     assert "done" == agent.tokens({"skip": [str(places)[:-1]]})["outcome"]
 
 
+def tree(places: Path) -> dict[str, list[str]]:
+    """A node's root as it is mounted there, with a token where kubelets write it, and where that is."""
+    kept = places / "var/lib/kubelet/pods/u-1/volumes/kubernetes.io~projected/kube-api-access-x"
+    kept.mkdir(parents=True)
+    (kept / "token").write_text(TOKEN)
+    return {str(places): [f"{places}/var/lib/kubelet/pods/*/volumes/kubernetes.io~projected"]}
+
+
+def test_of_a_whole_node_every_file_is_read_where_tokens_are(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many others there are; that these were not all read is told, and is no error."""
+    monkeypatch.setattr(agent, "FILES_MAX", 2)
+    node = tree(places)
+    (places / "bin").mkdir()
+    for number in range(4):
+        (places / "bin" / str(number)).touch()
+    found = agent.tokens({"node": node})
+    assert ("done", [TOKEN], [str(places)]) == (
+        found["outcome"],
+        [one["token"] for one in found["tokens"]],
+        found["partly"],
+    )
+    assert "not all" in found["detail"]
+    assert "error" == agent.tokens({})["outcome"], "of any other mount every file has to be read"
+
+
+def test_of_a_small_folder_of_the_node_every_file_is_read(places: Path) -> None:
+    """Also where nobody expects tokens; then nothing was left out."""
+    node = tree(places)
+    other = jwt({"sub": "system:serviceaccount:web:web"})
+    (places / "kubeconfig").write_text(other)
+    found = agent.tokens({"node": node})
+    assert ({TOKEN, other}, []) == ({one["token"] for one in found["tokens"]}, found["partly"])
+
+
+def test_what_is_mounted_below_a_node_s_root_belongs_to_it(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root file systems of all containers are; the kernel's own file systems are not entered at all."""
+    node = tree(places)
+    for name in ("rootfs", "proc", "other"):
+        (places / name).mkdir()
+        (places / name / "f").write_text(jwt({"sub": f"system:serviceaccount:web:{name}"}))
+    monkeypatch.setattr(agent, "mounts", lambda: [str(places), str(places / "rootfs"), str(places.parent / "own")])
+    monkeypatch.setattr(agent, "pseudo", lambda: {str(places / "proc")})
+    with monkeypatch.context() as few:
+        few.setattr(agent, "FILES_MAX", 1)
+        assert "done" == agent.tokens({"node": node})["outcome"], (
+            "they count as the node's, and not as mounts to be read"
+        )
+    names = {one["claims"]["sub"].rpartition(":")[2] for one in agent.tokens({"node": node})["tokens"]}
+    assert {"rootfs", "other", "api"} == names
+
+
+@pytest.mark.parametrize("limit", ["NODE_FILES_MAX", "NODE_BYTES_MAX"])
+def test_where_tokens_are_all_must_be_read(places: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    """Else nothing is known."""
+    monkeypatch.setattr(agent, limit, 0)
+    assert "error" == agent.tokens({"node": tree(places)})["outcome"]
+
+
+def test_time_that_is_up_is_told(places: Path) -> None:
+    """A file system may be slow, and an answer that never comes is none."""
+    (places / "file").touch()
+    assert "error" == agent.tokens({"timeout": -1})["outcome"]
+    assert "error" == agent.tokens({"timeout": -1, "node": tree(places)})["outcome"]
+
+
+def shut(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Have these folders refuse everybody: tests may run as root."""
+    refused = {str(folder) for folder in folders}
+
+    def guard(name: str) -> None:
+        real = getattr(os, name)
+
+        def guarded(path: Any, *more: Any, **how: Any) -> Any:
+            if any(str(path) == each or str(path).startswith(f"{each}/") for each in refused):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *more, **how)
+
+        monkeypatch.setattr(os, name, guarded)
+
+    for name in ("scandir", "listdir", "lstat", "stat"):
+        guard(name)
+
+
+def test_what_may_not_be_looked_into_is_counted(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder as well as a file: whoever else may look into it might find something."""
+    node = tree(places)
+    (places / "data").mkdir()
+    shut(monkeypatch, places / "data")
+    assert ("done", 1) == ((found := agent.tokens({}))["outcome"], found["facts"]["denied"])
+    shut(monkeypatch, places / "var/lib/kubelet/pods")
+    found = agent.tokens({"node": node})
+    assert ("absent", 1) == (found["outcome"], found["facts"]["denied"]), "some others do not count"
+    found = agent.host_file({"paths": ["/data/x"], "nonce": "n"})
+    assert ("absent", True) == (found["outcome"], found["facts"]["denied"] > 0)
+    found = agent.host_file({"paths": ["/nowhere"], "nonce": "n"})
+    assert ("absent", 0) == (found["outcome"], found["facts"]["denied"])
+
+
 def test_files_that_can_be_opened_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By opening each, but no pipe and no device; what can't be opened is no error, and none is absent."""
     (tmp_path / "key").write_text("secret")

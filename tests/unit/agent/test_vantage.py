@@ -333,6 +333,29 @@ def test_what_goes_over_the_network_is_sent_from_another_place_where_there_is_on
     assert 1 == len(own.asked), "nothing is left to be asked here"
 
 
+@pytest.mark.parametrize(
+    ("guessed", "denied", "outcome", "expected"),
+    [
+        (True, 3, "absent", Outcome.ERROR),
+        (True, 0, "absent", Outcome.ABSENT),
+        (False, 3, "absent", Outcome.ABSENT),
+        (True, 3, "done", Outcome.DONE),
+    ],
+    ids=["guessed", "nothing-shut", "known", "found"],
+)
+def test_a_user_that_is_a_guess_has_not_found_nothing(
+    guessed: bool, denied: int, outcome: str, expected: Outcome
+) -> None:
+    """Where something is shut to it, which the real one may read. What it did find is there."""
+    said = {"id": 0, "outcome": outcome, "detail": "3 files read", "facts": {"denied": denied}}
+    place = Scripted(lambda nonce: [said, {"end": nonce, "count": 1}])
+    twin = PodVantage(cast("Cluster", _Executing(place)), "web", "twin", "probe", HERE, user_is_guessed=guessed)
+    (found,) = probe(twin, [Tokens()])
+    assert expected is found.outcome
+    assert ("a guess" in found.detail) is (expected is Outcome.ERROR)
+    assert "3 files read" in found.detail
+
+
 @dataclass
 class _Executing:
     """A cluster whose pods are that place."""

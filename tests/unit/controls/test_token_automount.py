@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import ask
 from pytest_k8ssec.clusters.api import Response
+from pytest_k8ssec.controls.id import token_automount as module
 from pytest_k8ssec.controls.id.token_automount import test_id_token_automount as token_automount
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.stack import ServiceAccount, Workload
 from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import FakeVantage
+from tests.unit.fakes import POD, FakeVantage
 
 if TYPE_CHECKING:
     from pytest_k8ssec.agent.tasks import Task
     from pytest_k8ssec.agent.vantage import Answer
     from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.evidence import Source
     from pytest_k8ssec.pods.manifests import PodSpec
     from pytest_k8ssec.pods.pool import Pool
     from pytest_k8ssec.stack import Stack
@@ -40,9 +43,12 @@ class OnePod:
     """A pod whose agent always says the same."""
 
     said: dict[str, Any]
+    asked: list[Task] = field(default_factory=list)
+    source: Source = POD
 
     def ask(self, *tasks: Task) -> list[Answer]:
         """That."""
+        self.asked += tasks
         return ask(FakeVantage(lambda _: self.said), tasks)
 
 
@@ -161,3 +167,35 @@ def test_a_live_pod_of_another_account_is_no_declared_client(monkeypatch: pytest
     names = [case.name for case in judge.cases]
     assert "DaemonSet web/x, container sidecar of pod old-1" in names
     assert "DaemonSet web/x, container sidecar" not in names
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"), [(_FOUND, Verdict.HELD), (_NONE, Verdict.INCONCLUSIVE)], ids=["shown", "not-shown"]
+)
+def test_a_whole_node_is_searched_where_tokens_are(
+    monkeypatch: pytest.MonkeyPatch, free: dict[str, Any], expected: Verdict
+) -> None:
+    """A pod that may read them must find some there; what was not read is told."""
+    volumes = [
+        {"name": name, "hostPath": {"path": path}}
+        for name, path in (("root", "/"), ("etc", "/etc/"), ("keys", "/etc/kubernetes"), ("data", "/srv"))
+    ]
+    mounts = [{"name": each["name"], "mountPath": f"/host/{each['name']}"} for each in volumes]
+    template = {"spec": {"containers": [{"name": "agent", "volumeMounts": mounts}], "volumes": volumes}}
+    agent = Workload("DaemonSet", "web", "x", {}, {"matchLabels": {"app": "x"}}, template)
+    monkeypatch.setattr(World, "workloads", lambda _: (agent,))
+    seen, root = OnePod({**_NONE, "partly": ["/host/root"]}), OnePod(free)
+    monkeypatch.setattr(World, "lease_each", lambda *_: [seen])
+    monkeypatch.setattr(module, "unrestricted_pods", lambda *_: {POD.node: root})
+    judge, world = Judge(), World(_NONE, created_namespaces=())
+    token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
+    assert expected is judge.verdict()[0]
+    (asked,), (shown,) = seen.asked, root.asked
+    assert isinstance(asked, Tokens)
+    assert isinstance(shown, Tokens)
+    assert {"/host/root", "/host/etc"} == asked.node.keys(), "a small folder is read as a whole"
+    assert "/host/etc/kubernetes" in asked.node["/host/etc"]
+    pods = "/var/lib/kubelet/pods/*/volumes/kubernetes.io~projected"
+    assert f"/host/root{pods}" in asked.node["/host/root"]
+    assert f"/node{pods}" in shown.node["/node"]
+    assert any("of the node's files in /host/root not all were read" in note for note in judge.notes)

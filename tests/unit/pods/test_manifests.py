@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.pods.manifests import PodSpec, probe_pod
+from pytest_k8ssec.pods.manifests import PodSpec, probe_pod, user_is_guessed
 
 AFFINITY = {
     "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}},
@@ -109,3 +109,18 @@ def test_what_names_a_container_names_the_twin_s_own() -> None:
     ]
     assert {container["name"]} == {each["resourceFieldRef"]["containerName"] for each in told}
     assert "sidecar" == item["resourceFieldRef"]["containerName"], "the workload's own is as it was"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("pod", "container", "guessed"),
+    [
+        ({}, {}, True),
+        ({"runAsNonRoot": True}, {}, True),
+        ({"runAsUser": 1000}, {}, False),
+        ({}, {"runAsUser": 0}, False),
+    ],
+)
+def test_a_user_is_guessed_where_nobody_tells_it(pod: Any, container: Any, guessed: bool) -> None:
+    """Be it ours in place of whoever is not root, or that of the probe's image."""
+    spec = {"securityContext": pod, "containers": [{"name": "c", "securityContext": container}]}
+    assert guessed is user_is_guessed({"spec": spec})
