@@ -63,7 +63,7 @@ def _judge() -> Judge:
     judge = Judge()
     seen = Evidence(Source("pod", "shop/web"), "request", Outcome.HTTP, "detail", 403, 1.5, facts={"count": 1})
     case = judge.case("case")
-    case.attack("attack", seen, through=False)
+    case.attack("attack", seen, through=False, severity="medium")
     case.positive("positive", seen, succeeded=True)
     judge.table("table").put("row", "column", seen, breach=False)
     unknown = judge.case("another")
@@ -98,7 +98,7 @@ RESULT = Record(
         "pack": "what was in force together: the sabotage's own name, or the pack's; or null",
         "expected": "the verdict that this phase asks for",
         "verdict": "`held`, `breached`, `inconclusive`, `not-applicable`",
-        "severity": "`critical`, `high`, `medium`, `low`; empty for your own test",
+        "severity": "`critical`, `high`, `medium`, `low`: what the control says, or less where all that got through is less; empty for your own test",
         "seconds": "of the test itself, without what it shares with others",
         "summary": "one line",
         "reason": "why it is not held, one reason a line; empty where it held",
@@ -119,6 +119,7 @@ ATTEMPT = Record(
         "case": "what was attacked",
         "what": "what was tried, or shown",
         "through": "of an attack: true, false, or null where it can't be told",
+        "severity": "of an attack: how bad it is if it gets through, where that is less than what its control says",
         "succeeded": "of a positive control: true, false, or null where it can't be told",
         "source": "`kind` (`pod`, `node`, `outside`, `client`), `name`, `address`, `node`, `identity`",
         "request": "in words that a reader can repeat",

@@ -43,6 +43,8 @@ class Attack:
     what: str
     evidence: Evidence
     through: bool | None
+    severity: str = ""
+    """How bad it is if it gets through, where that is less than what its control says of a breach; else ""."""
 
     @property
     def got_through(self) -> bool:
@@ -56,7 +58,8 @@ class Attack:
 
     def to_json(self) -> dict[str, JSON]:
         """JSON-compatible form for the report."""
-        return {"case": self.case, "what": self.what, "through": self.through, **self.evidence.to_json()}
+        milder = {"severity": self.severity} if self.severity else {}
+        return {"case": self.case, "what": self.what, "through": self.through, **milder, **self.evidence.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Case:
     attacks: list[Attack] = field(default_factory=list)
     positives: list[Positive] = field(default_factory=list)
 
-    def attack(self, what: str, evidence: Evidence, *, through: bool | None) -> None:
+    def attack(self, what: str, evidence: Evidence, *, through: bool | None, severity: str = "") -> None:
         """Record an attack.
 
         Args:
@@ -100,8 +103,9 @@ class Case:
             evidence: what was sent and what came back. Evidence of a probe that failed by itself
                 (``Outcome.ERROR``) makes the attack's outcome unknown, whatever ``through`` says.
             through: whether the attacker got what it wanted; None where that can't be told.
+            severity: how bad that is, where it is less than what the control says of a breach.
         """
-        self.attacks.append(Attack(self.name, what, evidence, _outcome("through", through, evidence)))
+        self.attacks.append(Attack(self.name, what, evidence, _outcome("through", through, evidence), severity))
 
     def positive(self, what: str, evidence: Evidence, *, succeeded: bool | None) -> None:
         """Record a positive control: proof that the attacks of this case would have been noticed.

@@ -1,7 +1,16 @@
-"""Offers objects to the API server as dry runs, to see what admission makes of them."""
+"""Offers objects to the API server as dry runs, to see what admission makes of them.
+
+Who refused is told by the words that the API server itself puts before a policy's own: the names of quotas, namespaces and
+policies, and what a policy says, may hold any word.
+
+Sources: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/ (ResourceQuota is asked last),
+https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ (the status follows its reason),
+https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response (a webhook chooses it)
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -11,6 +20,15 @@ from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import api_evidence
 
+_OBJECT = r'^(?:[\w.]+(?: "[^"]*")? is (?:forbidden|invalid): |forbidden: )?'
+_DENIALS = re.compile(
+    r'^admission webhook "[^"]+" denied the request\b'  # whatever status it chose; Kyverno leaves that at 400
+    rf"|{_OBJECT}ValidatingAdmissionPolicy '[^']+' with binding '[^']+' denied request\b"
+    rf"|{_OBJECT}image policy webhook backend denied\b"  # ImagePolicyWebhook
+    rf"|{_OBJECT}Use of external IPs is denied by admission control"  # DenyServiceExternalIPs
+)
+_FULL = re.compile(_OBJECT + r"exceeded quota: [^,\s]+, requested: (?:.*, limited: (?P<limited>.*))?", re.DOTALL)
+_NONE_AT_ALL = re.compile(r"=0(?:,|$)")
 _POLICY_SECONDS = 15
 _PAUSE = 0.3
 
@@ -34,11 +52,29 @@ def offered(
 def admitted(answer: Evidence) -> bool | None:
     """Whether an offered object was let in; None where the answer says neither.
 
-    Policies, webhooks and plugins refuse with 403 or 422 and say "denied"; RBAC and validation use other words.
+    RBAC, validation, a quota and a LimitRange refuse as well: that is no denial of what the object is.
     """
     if answer.status in {200, 201}:
         return True
-    return False if answer.status in {403, 422} and "denied" in answer.detail.lower() else None
+    refused = answer.status is not None and 400 <= answer.status < 500
+    return False if refused and _DENIALS.search(answer.detail) else None
+
+
+def only_quota_refused(answer: Evidence) -> bool:
+    """Whether nothing but a ResourceQuota kept an object out: that is the last to be asked, so all others had let it in."""
+    return answer.status == 403 and _FULL.search(answer.detail) is not None
+
+
+def admitted_but_for_room(answer: Evidence) -> bool | None:
+    """The same, where what only a full quota keeps out counts as let in: the next one may find room.
+
+    None where the quota leaves room for none at all, or does not tell: that such an object never comes in is no denial of it.
+    """
+    if only_quota_refused(answer):
+        told = _FULL.search(answer.detail)
+        limited = told["limited"] if told else None
+        return None if limited is None or _NONE_AT_ALL.search(limited) else True
+    return admitted(answer)
 
 
 def await_admission(cluster: Cluster, path: str, manifest: dict[str, Any], *, let_in: bool) -> Evidence:

@@ -15,6 +15,7 @@ from pytest_k8ssec.errors import as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.resources import Resources, shaped
+from pytest_k8ssec.probes.admission import only_quota_refused
 from pytest_k8ssec.probes.identities import api_evidence
 
 LEVELS = ("privileged", "baseline", "restricted")
@@ -67,8 +68,6 @@ CHECKS = (
 
 OFFERED: Resources = {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "50m", "memory": "32Mi"}}
 """What an offered pod asks for, where its namespace says nothing else."""
-QUOTA_FULL = "exceeded quota"
-"""What the API server says to a pod that nothing but a full ResourceQuota keeps out: that is the last to be asked."""
 
 
 def room_in(cluster: Cluster, namespace: str) -> Resources:
@@ -80,7 +79,7 @@ def room_in(cluster: Cluster, namespace: str) -> Resources:
 
 def fits(answer: Evidence) -> bool:
     """Whether an offered pod was let in, or would be in a namespace whose quota has room."""
-    return answer.status == 201 or (answer.status == 403 and QUOTA_FULL in answer.detail)
+    return answer.status == 201 or only_quota_refused(answer)
 
 
 def offered_pod(image: str, check: Check | None = None, *, room: Resources = OFFERED) -> Spec:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_k8ssec.catalogue.control import Control, Snippet
+from pytest_k8ssec.catalogue.severity import Severity
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports.json import TEXTS
 from pytest_k8ssec.sabotages.phases import Phase
@@ -51,7 +52,7 @@ class Result:
             return cls(test, test, test, "", phase, verdict, "", seconds, reason, judge)
         mappings = {name: list(ids) for name, ids in control.mappings.items()}
         return cls(
-            control.id, control.title, test, control.subject, phase, verdict, control.severity, seconds, reason, judge,
+            control.id, control.title, test, control.subject, phase, verdict, _severity(control, judge), seconds, reason, judge,
             control.remediation, mappings, control.snippets,
         )  # fmt: skip
 
@@ -105,3 +106,13 @@ class Result:
             "snippets": [{"language": each.language, "text": each.text} for each in self.snippets],
             "mappings": self.mappings,
         }
+
+
+def _severity(control: Control, judge: Judge) -> str:
+    """How bad it was: as the control says, unless all that got through is less."""
+    through = {attack.severity for attack in judge.attacks if attack.got_through}
+    return (
+        next((each for each in Severity if each in through), control.severity)
+        if "" not in through
+        else control.severity
+    )

@@ -1,11 +1,12 @@
-"""Pod Security admission refuses, in each of the stack's namespaces, every pod that its level forbids.
+"""Admission refuses, in each of the stack's namespaces, every pod that its Pod Security level forbids.
 
 A pod that is privileged, mounts the host's file system or shares its namespaces *is* root on its node. What keeps it out is
-one label on the namespace. For each check of the Pod Security Standards a pod that differs from a compliant one in that
-single field is offered to each namespace, as a dry run. The refusal must come from admission and name the policy: a 403
-from RBAC or a 422 from validation proves nothing. The same bad pod is offered to a namespace of ours without
-restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in too. And no service
-account of the stack may change its namespace's labels.
+one label on the namespace, or a policy that says the same. For each check of the Pod Security Standards a pod that differs
+from a compliant one in that single field is offered to each namespace, as a dry run. Pod Security admission must refuse it and
+name the check, or a ValidatingAdmissionPolicy or a webhook, such as Kyverno's, must deny it: a 403 from RBAC, a LimitRange or
+a 422 from validation proves nothing, and what only a full quota keeps out counts as let in. The same bad pod is offered to a
+namespace of ours without restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in
+too: so the denial is about that field. And no service account of the stack may change its namespace's labels.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
@@ -38,6 +39,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
+from pytest_k8ssec.probes.admission import admitted_but_for_room
 from pytest_k8ssec.probes.identities import api_evidence, service_account
 from pytest_k8ssec.probes.podsecurity import CHECKS, LEVELS, Check, fits, offer, offered_pod, room_in
 from pytest_k8ssec.stack import Stack
@@ -75,7 +77,7 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
                 case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
                 answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
                 through = _let_in(answer, check)
-                case.attack(f"{check.name}: create such a pod", answer, through=through)
+                case.attack(f"{check.name}: create such a pod{_pinned(labels)}", answer, through=through)
                 table.put(check.name, namespace, answer, breach=through)
     _relabel(judge, cluster, stack)
 
@@ -87,11 +89,9 @@ def _pinned(labels: Mapping[str, str]) -> str:
 
 
 def _let_in(answer: Evidence, check: Check) -> bool | None:
-    """201: it would run. 403 counts only in admission's own words: RBAC and other policies refuse with 403 as well."""
-    if answer.status == 201:
-        return True
+    """Whether it would run. Of refusals only those count that are about the pod: by Pod Security's own words, or a policy's."""
     named = answer.status == 403 and _NAMES_THE_POLICY in answer.detail and check.words in answer.detail
-    return False if named else None
+    return False if named else admitted_but_for_room(answer)
 
 
 def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:

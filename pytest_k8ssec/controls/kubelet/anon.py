@@ -1,8 +1,8 @@
 """The kubelet answers nobody without credentials.
 
 A kubelet that lets anonymous requests in and authorises all of them runs commands in every container of its node for
-anybody who can reach port 10250. One that lets them in and then forbids them (403) is one wrong binding away from that, so
-it counts as breached: only 401 shows that anonymous requests are off. The list of pods is asked for without credentials on
+anybody who can reach port 10250. One that lets them in and then forbids them (403) gives nothing away, and is one wrong binding
+away from that, so it counts as breached, of severity medium: only 401 shows that anonymous requests are off. The list of pods is asked for without credentials on
 every node, from a pod; the body is not read.
 
 Remediation: set `authentication.anonymous.enabled: false` and `authorization.mode: Webhook` in every node's
@@ -28,6 +28,7 @@ Sources: CIS Kubernetes Benchmark 4.2.1; https://kubernetes.io/docs/reference/ac
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
@@ -42,7 +43,8 @@ from pytest_k8ssec.probes.kubelets import configured, kubelet_request
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
-_THROUGH = {200: True, 403: True, 401: False}
+_THROUGH = {200: True, 401: False}
+_LET_IN = "is taken for system:anonymous instead of being turned away by 401; only its authoriser refuses"
 
 
 @control(
@@ -69,7 +71,11 @@ def test_kubelet_anon(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) ->
         case.positive(
             "an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200
         )
-        case.attack("GET /pods", anonymous, through=_THROUGH.get(anonymous.status or 0))
+        if anonymous.status == 403:
+            told = replace(anonymous, detail=_LET_IN)
+            case.attack("send an anonymous request at all (CIS 4.2.1)", told, through=True, severity=Severity.MEDIUM)
+        else:
+            case.attack("GET /pods", anonymous, through=_THROUGH.get(anonymous.status or 0))
 
 
 def _lets_anonymous_in(cluster: Cluster) -> Evidence:

@@ -113,7 +113,10 @@ def _why_none(stack: Stack, allowed: Mapping[str, str]) -> str:
         return "the stack was given no secret to look for: name one by --k8ssec-secret KEY=ENVVAR"
     if all(key in allowed for key in stack.secrets):
         return "each secret that the stack was given is declared"
-    return f"no secret that the stack was given has {_SHORTEST} characters, so none can be told from innocent words"
+    but = " and that is not declared" if any(key in allowed for key in stack.secrets) else ""
+    return (
+        f"no secret that the stack was given{but} has {_SHORTEST} characters, so none can be told from innocent words"
+    )
 
 
 def _searched(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> dict[str, str]:

@@ -58,13 +58,14 @@ from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.errors import ProbeError, SabotageError
+from pytest_k8ssec.errors import ProbeError, SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.facts.listening_ports import is_over, pods_of
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.pods.resources import Resources
-from pytest_k8ssec.probes.admission import admitted, await_admission, offered
+from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, await_admission, offered
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
@@ -94,10 +95,10 @@ def test_sup_registry(
         case.positive(f"an allowed image, {cluster.probe_image}, is let in", fine, succeeded=fits(fine))
         for words, manifest in _pods(cluster.probe_image, room).items():
             answer, _ = offered(cluster, path, manifest)
-            case.attack(words, answer, through=admitted(answer))
+            case.attack(words, answer, through=admitted_but_for_room(answer))
         if namespace in running:
             try:
-                pod = twin(running[namespace])
+                pod = _that_runs(cluster, running[namespace], twin)
             except ProbeError as error:
                 tell_absent(case, error)
             else:
@@ -109,9 +110,27 @@ def test_sup_registry(
         judge.not_applicable("the stack has no namespace that is not declared open to all images")
 
 
-def _change(case: Case, cluster: Cluster, pod: Pod) -> None:
-    """A container that is added to a running pod, or gets another image there, comes by another way."""
-    path = f"/api/v1/namespaces/{pod.vantage.namespace}/pods/{pod.vantage.pod}"
+def _that_runs(cluster: Cluster, workload: Workload, twin: Callable[[Workload], Pod]) -> tuple[str, str]:
+    """Path and container of a running pod: a twin, or where none may stand, as a quota is full, one of the workload's own.
+
+    Raises:
+        ProbeError: there is neither.
+    """
+    try:
+        where = twin(workload).vantage
+    except ProbeError:
+        with as_probe_error():
+            own = [pod for pod in pods_of(cluster, workload) if not is_over(pod)]
+        if not own:
+            raise
+        meta, (first, *_) = own[0]["metadata"], own[0]["spec"]["containers"]
+        return f"/api/v1/namespaces/{workload.namespace}/pods/{meta['name']}", first["name"]
+    return f"/api/v1/namespaces/{where.namespace}/pods/{where.pod}", where.container
+
+
+def _change(case: Case, cluster: Cluster, pod: tuple[str, str]) -> None:
+    """A container that is added to a running pod, or gets another image there, comes by another way; all in dry runs."""
+    path, container = pod
     own, foreign = cluster.probe_image, _foreign(cluster.probe_image)[0]
     patch: dict[str, Any] = {"method": "PATCH", "headers": {"Content-Type": "application/strategic-merge-patch+json"}}
     (fine, _), (answer, _) = (
@@ -120,7 +139,7 @@ def _change(case: Case, cluster: Cluster, pod: Pod) -> None:
     case.positive("an allowed image is let in as an ephemeral container", fine, succeeded=fine.status == 200)
     case.attack(f"an ephemeral container of {foreign}", answer, through=admitted(answer))
     (fine, _), (answer, _) = (
-        offered(cluster, path, {"spec": {"containers": [{"name": pod.vantage.container, "image": image}]}}, **patch)
+        offered(cluster, path, {"spec": {"containers": [{"name": container, "image": image}]}}, **patch)
         for image in (own, foreign)
     )
     case.positive("a running pod may be given an allowed image", fine, succeeded=fine.status == 200)

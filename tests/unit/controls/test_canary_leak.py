@@ -22,7 +22,11 @@ if TYPE_CHECKING:
         ({}, {}, "the stack was given no secret to look for"),
         ({"a:pin": "1234"}, {}, "no secret that the stack was given has 8 characters"),
         ({"a:key": "a-long-secret-value"}, {"a:key": "public"}, "each secret that the stack was given is declared"),
-        ({"a:pin": "1234", "a:key": "a-long-secret-value"}, {"a:key": "public"}, "has 8 characters"),
+        (
+            {"a:pin": "1234", "a:key": "a-long-secret-value"},
+            {"a:key": "public"},
+            "given and that is not declared has 8 characters",
+        ),
     ],
 )
 def test_why_nothing_is_looked_for(secrets: dict[str, str], allowed: dict[str, str], expected: str) -> None:

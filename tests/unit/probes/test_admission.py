@@ -13,7 +13,7 @@ from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.adm import limits, psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
-from pytest_k8ssec.controls.adm.psa import _relabel
+from pytest_k8ssec.controls.adm.psa import _let_in, _relabel
 from pytest_k8ssec.controls.sup import registry
 from pytest_k8ssec.controls.sup.registry import _change, _foreign
 from pytest_k8ssec.errors import ProbeError
@@ -21,7 +21,7 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.resources import quantity
-from pytest_k8ssec.probes.admission import admitted
+from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, only_quota_refused
 from pytest_k8ssec.probes.podsecurity import CHECKS, offered_pod
 from pytest_k8ssec.stack import Resource, Stack, Workload
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -38,8 +38,23 @@ def _stack(*resources: Resource) -> Stack:
         (201, "", True),
         (200, "", True),
         (403, "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no", False),
+        (422, "pods is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no", False),
+        (401, "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no", False),
         (422, 'admission webhook "x" denied the request: no', False),
-        (403, "Use of external IPs is denied by admission control", False),
+        (
+            400,
+            'admission webhook "validate.kyverno.svc-fail" denied the request: resource Pod/web/x was blocked',
+            False,
+        ),
+        (403, 'admission webhook "x" denied the request without explanation', False),
+        (403, 'pods "x" is forbidden: image policy webhook backend denied one or more images: no', False),
+        (403, 'pods "x" is forbidden: exceeded quota: denied, requested: pods=1, used: pods=1, limited: pods=1', None),
+        (403, 'pods "x" is forbidden: failed quota: denied: must specify limits.cpu for: probe', None),
+        (403, 'pods "x" is forbidden: error looking up service account denied/default: not found', None),
+        (403, 'pods is forbidden: User "denied" cannot create resource "pods" in API group ""', None),
+        (500, 'failed calling webhook "x": denied the request', None),
+        (500, 'admission webhook "x" denied the request: no', None),
+        (403, 'services "x" is forbidden: Use of external IPs is denied by admission control', False),
         (403, 'User "x" cannot create resource "pods"', None),
         (422, "spec.containers[0].image: Required value", None),
         (500, "denied", None),
@@ -49,6 +64,56 @@ def _stack(*resources: Resource) -> Stack:
 def test_only_a_policy_refuses(status: int, words: str, expected: bool | None) -> None:
     """A 403 of RBAC and a 422 of validation are no denials."""
     assert expected is admitted(evidence(Outcome.HTTP, status=status, detail=words))
+
+
+_EXCEEDED = 'pods "x" is forbidden: exceeded quota: team, requested: pods=1, used: pods={0}, limited: pods={0}'
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "room"),
+    [
+        (_EXCEEDED.format(24), True, True),
+        (_EXCEEDED.format(10), True, True),
+        (_EXCEEDED.format(0), True, None),
+        (
+            'pods "x" is forbidden: exceeded quota: team, requested: limits.cpu=1,pods=1, used: limits.cpu=9,p',
+            True,
+            None,
+        ),
+        ('admission webhook "x" denied the request: exceeded quota: of x, requested: y', False, False),
+        ('pods "x" is forbidden: failed quota: team: must specify limits.cpu for: probe', False, None),
+    ],
+    ids=["full", "full-at-ten", "closed", "cut-off", "in-a-policy-s-words", "must-specify"],
+)
+def test_a_quota_is_asked_last(words: str, expected: bool, room: bool | None) -> None:
+    """Whom only a full one keeps out is let in when there is room; one that has room for nobody tells nothing."""
+    answer = evidence(Outcome.HTTP, status=403, detail=words)
+    assert expected is only_quota_refused(answer)
+    assert room is admitted_but_for_room(answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        (201, "", True),
+        (403, 'pods "x" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes (volume "x")', False),
+        (403, 'pods "x" is forbidden: violates PodSecurity "baseline:latest": privileged', None),
+        (400, 'admission webhook "validate.kyverno.svc-fail" denied the request: no hostPath', False),
+        (
+            422,
+            "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no hostPath",
+            False,
+        ),
+        (403, _EXCEEDED.format(3), True),
+        (403, 'pods "x" is forbidden: exceeded quota: denied, requested: pods=1, used: pods=1, limited: pods=1', True),
+        (403, 'pods "x" is forbidden: maximum cpu usage per Container is 1, but limit is 2', None),
+        (422, 'Pod "x" is invalid: spec.volumes[0]: Required value', None),
+    ],
+)
+def test_a_bad_pod_is_refused_by_whoever_refuses_it(status: int, words: str, expected: bool | None) -> None:
+    """Pod Security names the check; of a policy or a webhook, its denial is enough, as a compliant pod is let in."""
+    check = next(each for each in CHECKS if each.name == "hostPath")
+    assert expected is _let_in(evidence(Outcome.HTTP, status=status, detail=words), check)
 
 
 @pytest.mark.parametrize(
@@ -212,14 +277,17 @@ class _Pods:
     def request(self, method: str, path: str, *, body: Any, params: dict[str, str], **_: Any) -> Response:
         assert (method, params) == ("PATCH", {"dryRun": "All"})
         foreign = path.endswith("/ephemeralcontainers") and "registry.invalid" in json.dumps(body)
-        return Response(403, {"message": "denied"}, 1) if foreign else Response(200, {}, 1)
+        return (
+            Response(403, {"message": 'admission webhook "x" denied the request'}, 1)
+            if foreign
+            else Response(200, {}, 1)
+        )
 
 
 def test_another_image_for_a_running_pod_is_a_way_in() -> None:
     """Even where nothing comes in when a pod is created, or by an ephemeral container."""
     cluster, judge = cast("Cluster", _Pods()), Judge()
-    pod = Pod(PodVantage(cluster, "web", "twin", "probe", POD), "uid", "nonce")
-    _change(judge.case("namespace web"), cluster, pod)
+    _change(judge.case("namespace web"), cluster, ("/api/v1/namespaces/web/pods/twin", "probe"))
     verdict, why = judge.verdict()
     assert (Verdict.BREACHED, True) == (verdict, "give a running pod registry.invalid/python:3.13" in why)
 
@@ -262,7 +330,12 @@ class _Bounded:
             return Response(403, {"kind": "Status", "message": "minimum memory usage per Container is 256Mi"}, 1)
         if namespace == "full":
             return Response(
-                403, {"kind": "Status", "message": "exceeded quota: team, requested: pods=1, used: pods=24"}, 1
+                403,
+                {
+                    "kind": "Status",
+                    "message": "exceeded quota: team, requested: pods=1, used: pods=24, limited: pods=24",
+                },
+                1,
             )
         return Response(201, body, 1)
 
@@ -292,11 +365,24 @@ def test_a_pinned_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         "a compliant pod is let in",
         f"a compliant pod is let in (the namespace pins {ENFORCE}-version: v1.20)",
     ] == named
+    pinned = [each for each in judge.attacks if each.case.startswith("namespace large")]
+    assert pinned
+    assert all("-version: v1.20" in each.what for each in pinned), "a check that came later lets a pod in"
 
 
-def test_where_no_twin_may_stand_a_registry_rule_is_one_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other namespaces are judged; and what the offers showed of this one stays."""
-    refused = 'ValidatingAdmissionPolicy "x" denied request'
+_LIVE: dict[str, Any] = {
+    "metadata": {"name": "x-0"},
+    "spec": {"containers": [{"name": "shop"}, {"name": "sidecar"}]},
+    "status": {"phase": "Running"},
+}
+
+
+@pytest.mark.parametrize("live", [[], [_LIVE]], ids=["no-pod", "live-pod"])
+def test_where_no_twin_may_stand_a_live_pod_is_offered_images(
+    monkeypatch: pytest.MonkeyPatch, live: list[dict[str, Any]]
+) -> None:
+    """As dry runs. Without one it is one case: the other namespaces are judged; what the offers showed of this one stays."""
+    refused = "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no"
 
     def offered(_cluster: object, _path: str, manifest: Any, **_: Any) -> tuple[Evidence, Any]:
         spec = manifest["spec"]
@@ -306,15 +392,19 @@ def test_where_no_twin_may_stand_a_registry_rule_is_one_case(monkeypatch: pytest
     def twin(workload: Workload) -> Pod:
         if workload.namespace == "web":
             raise ProbeError("pod web/t: is not running")
-        return cast("Pod", None)
+        return Pod(PodVantage(cast("Cluster", None), "shop", "twin", "probe", POD), "uid", "nonce")
 
     monkeypatch.setattr(registry, "offered", offered)
-    monkeypatch.setattr(registry, "_change", lambda *_: None)
+    changed: list[object] = []
+    monkeypatch.setattr(registry, "_change", lambda *told: changed.append(told[-1]))
     monkeypatch.setattr(registry, "room_in", lambda *_: {})
+    monkeypatch.setattr(registry, "pods_of", lambda *_: live)
     names = ("web", "shop")
     workloads = tuple(Workload("Deployment", name, "x", {}, {}, {}) for name in names)
     stack = type("S", (), {"deployed": True, "pod_namespaces": names, "workloads": lambda _: workloads})()
     judge = Judge()
     registry.test_sup_registry(judge, cast("Cluster", _Bounded()), cast("Stack", stack), twin, {})
-    assert [Verdict.INCONCLUSIVE, Verdict.HELD] == [case.verdict()[0] for case in judge.cases]
-    assert "is not running" in judge.verdict()[1]
+    assert [Verdict.HELD if live else Verdict.INCONCLUSIVE, Verdict.HELD] == [one.verdict()[0] for one in judge.cases]
+    assert ("is not running" in judge.verdict()[1]) is not bool(live)
+    twins = ("/api/v1/namespaces/shop/pods/twin", "probe")
+    assert [*([("/api/v1/namespaces/web/pods/x-0", "shop")] if live else ()), twins] == changed
