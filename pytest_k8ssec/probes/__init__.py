@@ -15,6 +15,7 @@
 - ``podsecurity``: a pod that breaks one rule of the Pod Security Standards, as a dry run; the answer.
 - ``policy_enforcement``: TCP and UDP between canaries of ours, policies on and off; what came of each attempt.
 - ``prove_listening``: a TCP connection to each target from where it is allowed; which targets listen.
+- ``web_pages``: nothing to the web; what a page's text shows of it, and which hosts and paths Ingresses lead from.
 - ``write_through``: a Secret of ours through one API server; what it reads back.
 
 More than twelve files: each probes one thing, imports few of the others, and a folder of its own would only repeat its

@@ -38,7 +38,7 @@ NODE_FILES_MAX = 20000
 NODE_BYTES_MAX = 128 << 20
 HEARD_MAX = 4096
 DENIALS = {errno.EACCES, errno.EPERM, errno.EROFS}
-GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
+GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 CLONE_NEWNS = 0x20000
 MS_PRIVATE, MS_REC = 1 << 18, 1 << 14
 PSEUDO = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "pstore"}
@@ -263,7 +263,10 @@ def mounts() -> List[str]:
 
 
 def pseudo() -> Set[str]:
-    """Mount points of the kernel's own file systems, wherever they are: nobody keeps anything there."""
+    """Mount points of the kernel's own file systems, wherever they are: nobody keeps anything there.
+
+    Below a tmpfs too, as control groups of version 1 are.
+    """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         parts = [line.partition(" - ") for line in file]
     return {unescaped(left.split()[4]) for left, _, right in parts if right.split()[0] in PSEUDO}
@@ -328,7 +331,7 @@ class TokenSearch:
         self.read = 0
         self.shut: List[str] = []
         """Files and folders that may not be read."""
-        self.missed = 0
+        self.unread = 0
 
     def look(self, paths: Iterable[str], count: int, size: int) -> bool:
         """Read these files. False if not all of them were: they were too many, too large, or too slow."""
@@ -347,10 +350,9 @@ class TokenSearch:
                 with open(path, mode="rb") as file:
                     text = file.read(FILE_MAX)
             except OSError as error:
+                self.unread += error.errno not in GONE
                 if error.errno in DENIALS:
                     self.shut.append(path)
-                elif error.errno not in GONE:
-                    self.missed += 1
                 continue
             self.read += 1
             left -= len(text)
@@ -373,20 +375,20 @@ def tokens(task: Json) -> Json:
     skipped, nodes_own = tuple(task.get("skip", [])), dict(task.get("node", {}))
     search = TokenSearch(time.monotonic() + task.get("timeout", 60))
     kept = [place for place in mounts() if not within(place, skipped)]
-    whole = search.look(
-        files([each for each in kept if not within(each, tuple(nodes_own))], search.shut), FILES_MAX, BYTES_MAX
-    )
+    kernel = pseudo()
+    own = [place for place in kept if not within(place, tuple(nodes_own))]
+    whole = search.look(files(own, search.shut, kernel), FILES_MAX, BYTES_MAX)
     known = [path for patterns in nodes_own.values() for each in patterns for path in matching(each, search.shut)]
     whole = search.look(files(known, search.shut), NODE_FILES_MAX, NODE_BYTES_MAX) and whole
-    leave = [*pseudo(), *known] if nodes_own else []
+    leave = [*kernel, *known]
     rest = [place for place in nodes_own if search.look(files([place], None, leave), FILES_MAX, BYTES_MAX // 4)]
     result = [{"path": path, "token": token, "claims": claims(token)} for token, path in search.found.items()]
-    detail = "%d files read, %d unreadable" % (search.read, len(search.shut) + search.missed)
+    detail = "%d files read, %d unreadable" % (search.read, search.unread)
     partly = sorted(set(nodes_own) - set(rest))
     if partly:
         detail += "; of the node's files in %s not all" % ", ".join(partly)
     told = {"tokens": result, "facts": {"denied": len(search.shut)}, "partly": partly}
-    if not whole or search.missed:
+    if not whole:
         return {"outcome": "error", "detail": detail + ", not all: too many, too large or too slow", **told}
     return {"outcome": "done" if result else "absent", "detail": detail, **told}
 

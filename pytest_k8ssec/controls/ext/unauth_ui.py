@@ -4,9 +4,11 @@ Dashboards without a login, opened by a node port for a moment and then forgotte
 any exploit: who finds the page has the rights of its service account. The start page of every port that Services and pods
 open on the nodes, of each API server and of each kubelet is asked for without credentials, in plain text and over TLS, from
 a container beside the nodes. A page counts as open. These do not: a refusal (401, 403), a form for a password, a
-redirection to another place, and the message that plain HTTP was sent to a TLS port. After any other answer, such as
-404, it can't be told what other pages show; a kubelet is the exception, as it has no page at its root. Redirections to
-the same place are followed.
+redirection to another place or to a login, and the message that plain HTTP was sent to a TLS port. Of an application that a
+browser runs, the page shows neither: its API is asked, where it is one that is known (Grafana, Argo CD, Prometheus and others).
+After any other answer, such as 404, it can't be told what other pages show; a kubelet is the exception, as it has no page at
+its root. So is an ingress controller, which has pages for the hosts and paths of Ingresses alone: those are asked for by
+their names. Redirections to the same place are followed.
 
 A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`. Addresses
 of load balancers are not asked: they may be out on the internet.
@@ -34,6 +36,7 @@ Sources: https://kubernetes.io/docs/tasks/access-application-cluster/web-ui-dash
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
@@ -48,14 +51,26 @@ from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.exposure import on_node, opened_ports
 from pytest_k8ssec.probes.identities import auditor
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
+from pytest_k8ssec.probes.web_pages import (
+    PageKind,
+    WebRoute,
+    ingress_routes,
+    is_login,
+    known_application,
+    page_kind,
+)
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.verdict import Judge
+from pytest_k8ssec.verdict import Case, Judge
 
 _KEEP = 64 * 1024
 _HOPS = 3
-_PASSWORD = re.compile(r"""type\s*=\s*["']?password\b""", re.IGNORECASE)
+_ROUTES = 40
+"""How many hosts and paths of Ingresses are asked for at one port."""
+_DEFAULT_BACKEND = re.compile(r"default backend", re.IGNORECASE)
+_UNKNOWN = "an application that a browser runs, and of none that is known here: nobody could tell what it shows"
 _GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), (401, 403)
+_TOLD = (*_GIVEN, *_REFUSED)
 _KUBELET = "kubelet"
 _NO_PAGE = (*_REFUSED, 404)
 """What a kubelet says at its root, where it has nothing, to whoever asks: what it tells elsewhere is kubelet-anon's."""
@@ -84,6 +99,10 @@ def test_ext_unauth_ui(
     for subject, reason in allowed.items():
         judge.note(f"port {subject} is declared public: {reason}")
     given, plain = _proofs(cluster, pool, outside)
+    routes = ingress_routes(cluster.api)
+    if len(routes) > _ROUTES:
+        judge.note(f"of {len(routes)} hosts and paths of Ingresses the first {_ROUTES} are asked for")
+        routes = routes[:_ROUTES]
     for (host, port), by in _endpoints(cluster, nodes_to_judge(judge, pool), allowed).items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
         case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
@@ -91,13 +110,64 @@ def test_ext_unauth_ui(
         # Without these two nothing is known of any port: never a reason to leave one out.
         case.positive("a page that may be seen is seen from there", given, succeeded=given.status == 200 or None)
         case.positive("plain HTTP gets out of there", plain, succeeded=plain.outcome is Outcome.HTTP or None)
+        refused = _NO_PAGE if by == _KUBELET else _REFUSED
         for tls, answer in zip((False, True), answers, strict=True):
-            page, last = _followed(outside, _page(host, port, tls=tls), answer)
-            case.attack(
-                f"see its page {'over TLS' if tls else 'in plain text'}",
-                last.evidence,
-                through=_seen(page, last, _NO_PAGE if by == _KUBELET else _REFUSED),
-            )
+            page, where = _page(host, port, tls=tls), "over TLS" if tls else "in plain text"
+            if by != _KUBELET and answer.evidence.status == 404:
+                _behind_routes(case, outside, page, where, answer, routes)
+            else:
+                last, through = _judged(outside, page, answer, refused)
+                case.attack(f"see its page {where}", last, through=through)
+
+
+def _behind_routes(
+    case: Case, outside: NetworkVantage, page: Http, where: str, answer: Answer, routes: Sequence[WebRoute]
+) -> None:
+    """What a place without a page at its root has for the hosts and paths of Ingresses.
+
+    Where some of them have an answer that a host has not which nobody named, the place is an ingress: it has no other pages.
+    """
+    name = secrets.token_hex(4)
+    nowhere = replace(page, path=f"/{name}", headers={"Host": f"{name}.invalid"})
+    asked = [replace(page, path=each.path, headers={"Host": each.host} if each.host else {}) for each in routes]
+    nobody, *answers = ask(outside, [nowhere, *asked])
+    found = [
+        (route, task, one)
+        for route, task, one in zip(routes, asked, answers, strict=True)
+        if one.evidence.status not in (None, nobody.evidence.status)
+    ]
+    default = _DEFAULT_BACKEND.search(str(answer.raw.get("body", "")))
+    routed = nobody.evidence.status == 404 and bool(found or default)
+    told = (
+        replace(answer.evidence, detail="an ingress without a page for whoever names no host")
+        if routed
+        else answer.evidence
+    )
+    case.attack(f"see its page {where}", told, through=False if routed else None)
+    for route, task, one in found:
+        last, through = _judged(outside, task, one, _REFUSED)
+        case.attack(f"see the page of {route} {where}", last, through=through)
+
+
+def _judged(
+    outside: NetworkVantage, page: Http, answer: Answer, refused: Collection[int]
+) -> tuple[Evidence, bool | None]:
+    """The answer that redirections lead to, or that the API of a known application gives; and whether a page is seen."""
+    last, found = _followed(outside, page, answer)
+    if found.evidence.status not in _GIVEN:
+        return found.evidence, _seen(last, found, refused)
+    body = str(found.raw.get("body", ""))
+    kind = page_kind(body)
+    if kind is PageKind.LOGIN or (last.path != page.path and is_login(last.path)):
+        return found.evidence, False
+    if kind is PageKind.CONTENT:
+        return found.evidence, True
+    known = known_application(body)
+    if known is None:
+        return replace(found.evidence, detail=_UNKNOWN), None
+    (said,) = ask(outside, [replace(page, path=known.api)])
+    seen = said.evidence.status in _GIVEN if said.evidence.status in _TOLD else None
+    return replace(said.evidence, detail=f"what the API of {known.name} gives"), seen
 
 
 def _proofs(cluster: Cluster, pool: Pool, outside: NetworkVantage) -> list[Evidence]:
@@ -138,15 +208,17 @@ def _onward(page: Http, answer: Answer) -> Http | None:
     """The page that a redirection names, where that is in the same place."""
     if answer.evidence.status not in _REDIRECTIONS:
         return None
-    here = f"{'https' if page.tls else 'http'}://{host_and_port(page.host, page.port)}"
-    target = urlsplit(urljoin(here + page.path, str(answer.raw.get("location", ""))))
-    if f"{target.scheme}://{target.netloc}" != here:
+    scheme, named = "https" if page.tls else "http", page.headers.get("Host", "")
+    here = {host_and_port(page.host, page.port), *((named, f"{named}:{page.port}") if named else ())}
+    base = f"{scheme}://{named or host_and_port(page.host, page.port)}{page.path}"
+    target = urlsplit(urljoin(base, str(answer.raw.get("location", ""))))
+    if target.scheme != scheme or target.netloc not in here:
         return None
     return replace(page, path=(target.path or "/") + (f"?{target.query}" if target.query else ""))
 
 
 def _seen(page: Http, answer: Answer, refused: Collection[int] = _REFUSED) -> bool | None:
-    """A page that asks for no password is seen; what speaks no HTTP, or refuses, or sends elsewhere, shows none.
+    """What speaks no HTTP, or refuses, or sends elsewhere, shows no page.
 
     That there is no such page (404), or that it wants to be asked in another way, says nothing of the other pages.
     """
@@ -155,8 +227,6 @@ def _seen(page: Http, answer: Answer, refused: Collection[int] = _REFUSED) -> bo
         return False if answer.evidence.outcome in (Outcome.CLOSED, Outcome.TLS_ALERT) else None
     if status in _REDIRECTIONS:
         return False if _onward(page, answer) is None else None
-    if status in _GIVEN:
-        return _PASSWORD.search(str(answer.raw.get("body", ""))) is None
     if status == 400 and not page.tls:
         return False if _TLS_ONLY.search(str(answer.raw.get("body", ""))) else None
     return False if status in refused else None

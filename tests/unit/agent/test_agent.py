@@ -727,6 +727,26 @@ def test_a_search_that_was_not_finished_has_not_found_nothing(places: Path, monk
     assert "error" == agent.tokens({})["outcome"]
 
 
+def test_the_kernel_s_own_files_are_not_read(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below a mount that is searched: some of them may be read by nobody, and say nothing of tokens."""
+    (places / "memory").mkdir()
+    (places / "memory/token").write_text(TOKEN)
+    monkeypatch.setattr(agent, "pseudo", lambda: {str(places / "memory")})
+    assert "absent" == agent.tokens({})["outcome"]
+
+
+def test_mount_points_of_the_kernel_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever they are, by the kind of their file system."""
+    lines = [
+        "1 0 0:1 / / rw - overlay overlay rw",
+        "2 1 0:2 / /host/proc rw - proc proc rw",
+        "3 1 0:3 / /sys/fs/cgroup ro - tmpfs tmpfs ro",
+        "4 3 0:4 / /sys/fs/cgroup/memory ro - cgroup cgroup ro",
+    ]
+    monkeypatch.setattr(agent, "open", lambda *_, **__: io.StringIO("\n".join(lines) + "\n"), raising=False)
+    assert {"/host/proc", "/sys/fs/cgroup/memory"} == agent.pseudo()
+
+
 def test_mounts_that_are_skipped_are_not_searched(places: Path) -> None:
     """Neither they nor what is mounted below them; one whose name only begins alike is."""
     (places / "token").write_text(TOKEN)

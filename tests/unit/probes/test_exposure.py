@@ -11,15 +11,16 @@ from typing import Any, cast
 import pytest
 
 from pytest_k8ssec.agent.tasks import Http
-from pytest_k8ssec.agent.vantage import Answer, NetworkVantage
+from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, ask
 from pytest_k8ssec.clusters.interface import Cluster, Node, Published
 from pytest_k8ssec.controls.ext.ports import _published
-from pytest_k8ssec.controls.ext.unauth_ui import _NO_PAGE, _onward, _seen
-from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.controls.ext.unauth_ui import _NO_PAGE, _behind_routes, _judged, _onward, _seen
+from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.probes.exposure import listener_here, on_node, opened_ports
+from pytest_k8ssec.probes.web_pages import WebRoute
 from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import evidence
+from tests.unit.fakes import POD, FakeVantage, evidence
 
 PAGE = Http("10.0.0.1", 30080, "/", tls=False)
 LOGIN = '<form><input name="p" type="password"></form>'
@@ -129,8 +130,6 @@ def test_a_kubelet_has_no_page_at_its_root() -> None:
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        (http(200, "<h1>all pods</h1>"), True),
-        (http(200, LOGIN), False),
         (http(401), False),
         (http(403), False),
         (http(404), None),
@@ -170,6 +169,85 @@ def test_redirections_are_followed_only_within_the_same_place(location: str, pat
     """Nothing is ever sent to where an answer points, but to the place that was to be asked."""
     onward = _onward(PAGE, http(301, location=location))
     assert path == (onward.path if onward else None)
+
+
+@dataclass
+class Site:
+    """A place beside the nodes, from where one site is seen: its answers by host name (none: its address) and path."""
+
+    pages: dict[tuple[str, str], dict[str, Any]]
+    otherwise: dict[str, Any]
+    source: Source = POD
+
+    def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+        """What the agent is told there."""
+        return FakeVantage(self._said).execute(argv, stdin, deadline)
+
+    def _said(self, task: dict[str, Any]) -> dict[str, Any]:
+        told = self.pages.get((task["headers"].get("Host", ""), task["path"]), self.otherwise)
+        return {"outcome": "http", **told}
+
+
+NOT_THERE = {"status": 404, "body": "default backend - 404"}
+NOT_FOUND = {"status": 404, "body": "<h1>Not Found</h1>"}
+OPEN_PAGE = {"status": 200, "body": "<h1>all pods</h1>"}
+APPLICATION = {"status": 200, "body": "<body><script src=a.js></script></body>"}
+DASHBOARDS = {"status": 200, "body": "<script>window.grafanaBootData = {}</script>"}
+TO_LOGIN = {"status": 302, "location": "/login"}
+
+
+@pytest.mark.parametrize(
+    ("pages", "seen", "words"),
+    [
+        ({"/": OPEN_PAGE}, True, ""),
+        ({"/": {"status": 200, "body": LOGIN}}, False, ""),
+        ({"/": TO_LOGIN, "/login": DASHBOARDS}, False, ""),
+        ({"/": TO_LOGIN, "/login": APPLICATION}, False, ""),
+        ({"/": {"status": 302, "location": "/ui"}, "/ui": APPLICATION}, None, "nobody could tell what it shows"),
+        ({"/": {"status": 302, "location": "/ui"}, "/ui": OPEN_PAGE}, True, ""),
+        ({"/": APPLICATION}, None, "nobody could tell what it shows"),
+        ({"/": DASHBOARDS, "/api/org": {"status": 401}}, False, "the API of Grafana"),
+        ({"/": DASHBOARDS, "/api/org": {"status": 200, "body": "{}"}}, True, "the API of Grafana"),
+        ({"/": DASHBOARDS}, None, "the API of Grafana"),
+    ],
+    ids=["open", "password", "grafana", "login", "unknown-ui", "ui", "unknown", "refuses", "anonymous", "odd"],
+)
+def test_an_application_is_judged_by_what_its_server_gives(
+    pages: dict[str, dict[str, Any]], seen: bool | None, words: str
+) -> None:
+    """Its page shows neither what everybody gets, nor that it asks for a login; of one that nobody knows nothing is known."""
+    site = cast("NetworkVantage", Site({("", path): page for path, page in pages.items()}, NOT_FOUND))
+    (answer,) = ask(site, [PAGE])
+    found, through = _judged(site, PAGE, answer, (401, 403))
+    assert seen is through
+    assert words in found.detail
+
+
+SHOP = WebRoute("web/shop", "shop.example.com", "/")
+
+
+@pytest.mark.parametrize(
+    ("pages", "otherwise", "expected"),
+    [
+        ({}, NOT_THERE, [False]),
+        ({}, NOT_FOUND, [None]),
+        ({"shop.example.com": OPEN_PAGE}, NOT_FOUND, [False, True]),
+        ({"shop.example.com": {"status": 200, "body": LOGIN}}, NOT_FOUND, [False, False]),
+        ({"shop.example.com": {"status": 302, "location": "http://shop.example.com/login"}}, NOT_THERE, [False, None]),
+        ({"shop.example.com": {"status": 302, "location": "https://shop.example.com/"}}, NOT_FOUND, [False, False]),
+        ({"": NOT_FOUND, "shop.example.com": OPEN_PAGE}, OPEN_PAGE, [None]),
+    ],
+    ids=["default-backend", "no-ingress", "a-page", "a-login", "redirected", "to-tls", "another-s-404"],
+)
+def test_an_ingress_has_the_pages_of_its_routes(
+    pages: dict[str, dict[str, Any]], otherwise: dict[str, Any], expected: list[bool | None]
+) -> None:
+    """That it has none for whoever names no host is no secret kept; what it leads to is asked for by name."""
+    site = cast("NetworkVantage", Site({(host, "/"): page for host, page in pages.items()}, otherwise))
+    case = Judge().case("Pod ingress/controller")
+    (answer,) = ask(site, [PAGE])
+    _behind_routes(case, site, PAGE, "in plain text", answer if not pages.get("") else http(404), [SHOP])
+    assert expected == [each.through for each in case.attacks]
 
 
 def test_a_listener_of_ours_greets_with_its_nonce() -> None:
