@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.catalogue.declared import object_names
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess
@@ -25,6 +26,8 @@ class Opened:
     """``Service web/shop`` or ``Pod web/shop``."""
     node: str = ""
     """"" for every node."""
+    names: tuple[str, ...] = ()
+    """What it may be declared by, besides its number: the Service, or the pod and what made it."""
 
 
 def opened_ports(cluster: Cluster) -> list[Opened]:
@@ -34,13 +37,13 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
         ClusterError: the API server did not list them.
     """
     found = [
-        Opened(port["nodePort"], f"Service {_name(service)}")
+        Opened(port["nodePort"], f"Service {_name(service)}", names=_of_service(service, port))
         for service in cluster.api.list("/api/v1/services")
         for port in service["spec"].get("ports", [])
         if port.get("nodePort") and port.get("protocol", "TCP") == "TCP"
     ]
     found += [
-        Opened(port["hostPort"], f"Pod {_name(pod)}", pod["spec"].get("nodeName", ""))
+        Opened(port["hostPort"], f"Pod {_name(pod)}", pod["spec"].get("nodeName", ""), _of_pod(pod, port))
         for pod in cluster.api.list("/api/v1/pods")
         for container in lasting(pod)
         for port in container.get("ports", [])
@@ -49,9 +52,31 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
     return found
 
 
-def on_node(opened: list[Opened], node: Node) -> dict[int, str]:
+def on_node(opened: list[Opened], node: Node) -> dict[int, Opened]:
     """The ports of one node that were asked for, and by whom."""
-    return {each.port: each.by for each in opened if each.node in ("", node.name)}
+    return {each.port: each for each in opened if each.node in ("", node.name)}
+
+
+def _of_service(service: Body, port: Body) -> tuple[str, ...]:
+    parts = [f":{part}" for part in (port.get("port"), port.get("name")) if part]
+    meta = service["metadata"]
+    return object_names("Service", str(meta.get("namespace")), meta["name"], parts)
+
+
+def _of_pod(pod: Body, port: Body) -> tuple[str, ...]:
+    """The pod's own names, and those of what made it: a Deployment's stands in its ReplicaSet's, before the hash."""
+    meta, parts = pod["metadata"], [f":{port['hostPort']}"]
+    namespace, found = (
+        str(meta.get("namespace")),
+        list(object_names("Pod", str(meta.get("namespace")), meta["name"], parts)),
+    )
+    for owner in meta.get("ownerReferences") or ():
+        kind, name = str(owner["kind"]), str(owner["name"])
+        made_by, dash, hashed = name.rpartition("-")
+        if kind == "ReplicaSet" and dash and hashed == (meta.get("labels") or {}).get("pod-template-hash"):
+            found += object_names("Deployment", namespace, made_by, parts)
+        found += object_names(kind, namespace, name, parts)
+    return tuple(found)
 
 
 @contextmanager

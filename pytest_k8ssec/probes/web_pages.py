@@ -7,10 +7,11 @@ What its server gives is told by the server's own API.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.errors import as_probe_error
 
 _PASSWORD = re.compile(r"""type\s*=\s*["']?password\b""", re.IGNORECASE)
@@ -98,6 +99,10 @@ class WebRoute:
         return f"{self.host or '*'}{self.path} (Ingress {self.ingress})"
 
 
+def _ways(rule: Body) -> Sequence[Body]:
+    return (rule.get("http") or {}).get("paths") or [{}]
+
+
 def ingress_routes(api: KubeApi) -> list[WebRoute]:
     """What the cluster's Ingresses lead from; a wildcard's first label is ours, and an expression's path "/".
 
@@ -114,5 +119,5 @@ def ingress_routes(api: KubeApi) -> list[WebRoute]:
         )
         for each in found
         for rule in each["spec"].get("rules") or ()
-        for way in (rule.get("http") or {}).get("paths") or ({},)
+        for way in _ways(rule)
     ]

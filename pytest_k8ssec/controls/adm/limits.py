@@ -43,6 +43,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Evidence
@@ -61,10 +62,10 @@ _QUOTA_SAYS = "must specify "
 @control(severity=Severity.MEDIUM, subject="stack", mitre=("T1496",), nsa=("N2",), others=("C-0270", "C-0271"))
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Offer each namespace pods that lack a limit, and look at what admission makes of them."""
-    for namespace in stack.pod_namespaces:
-        if namespace in allowed:
-            judge.note(f"namespace {namespace} is declared unbounded: {allowed[namespace]}")
-            continue
+    declared, namespaces = Declared(judge, allowed, "unbounded"), stack.pod_namespaces
+    left = [each for each in namespaces if not declared.covers(each, f"Namespace {each}")]
+    declared.tell_unused()
+    for namespace in left:
         path = f"/api/v1/namespaces/{namespace}/pods"
         case = judge.case(f"namespace {namespace}")
         room = room_in(cluster, namespace)

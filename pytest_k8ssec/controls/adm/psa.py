@@ -11,6 +11,9 @@ too: so the denial is about that field. And no service account of the stack may 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
 
+A namespace that has to let in more is declared in `[tool.k8ssec.allow.adm-psa]` as `"namespace" = "reason"`, or one check of
+it, by the name that the report has, as `"namespace:hostPath" = "reason"`.
+
 Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give no
 service account the verbs `update` and `patch` on namespaces.
 
@@ -29,9 +32,10 @@ Sources: CIS Kubernetes Benchmark 5.2.1 to 5.2.12; https://kubernetes.io/docs/co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
@@ -42,7 +46,7 @@ from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
 from pytest_k8ssec.probes.admission import admitted_but_for_room
 from pytest_k8ssec.probes.identities import api_evidence, service_account
 from pytest_k8ssec.probes.podsecurity import CHECKS, LEVELS, Check, fits, offer, offered_pod, room_in
-from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Judge
 
 _NAMES_THE_POLICY = "violates PodSecurity"
@@ -54,10 +58,16 @@ _NAMES_THE_POLICY = "violates PodSecurity"
     cis=tuple(f"5.2.{number}" for number in range(1, 13)),
     others=("C-0192", "C-0193", "C-0203"),
 )
-def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> None:
+def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Offer each namespace a pod that breaks one rule, for every rule of its level."""
     if not stack.pod_namespaces:  # what becomes of labels says nothing of pods, so it alone must not hold
         judge.not_applicable("the stack has no namespace, and no workload in another one")
+        return
+    declared = Declared(judge, allowed, "to let in what a level forbids")
+    namespaces = [each for each in stack.pod_namespaces if not declared.covers(each, f"Namespace {each}")]
+    if not namespaces:
+        declared.tell_unused()
+        judge.not_applicable("the stack has no namespace that is not declared")
         return
     canary = unrestricted_namespace(pool)
     admitted = {check: offer(cluster, canary, offered_pod(cluster.probe_image, check)) for check in CHECKS}
@@ -65,7 +75,7 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
         if evidence.status != 201:
             judge.note(f"{check.name}: not probed, as this API server admits such a pod nowhere: {evidence.detail}")
     table = judge.table("Pod Security check by namespace")
-    for namespace in stack.pod_namespaces:
+    for namespace in namespaces:
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
         level = labels.get(ENFORCE, "privileged")
         case = judge.case(f"namespace {namespace} (enforces {level})")
@@ -74,12 +84,15 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool) -> No
         case.positive(f"a compliant pod is let in{_pinned(labels)}", fine, succeeded=fits(fine))
         for check, elsewhere in admitted.items():
             if elsewhere.status == 201 and LEVELS.index(check.level) <= max(1, LEVELS.index(level)):
+                if declared.covers(f"{namespace}:{check.name}", f"Namespace {namespace}:{check.name}"):
+                    continue
                 case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
                 answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
                 through = _let_in(answer, check)
                 case.attack(f"{check.name}: create such a pod{_pinned(labels)}", answer, through=through)
                 table.put(check.name, namespace, answer, breach=through)
-    _relabel(judge, cluster, stack)
+    declared.tell_unused()
+    _relabel(judge, cluster, [each for each in stack.identities() if each.namespace in namespaces])
 
 
 def _pinned(labels: Mapping[str, str]) -> str:
@@ -94,9 +107,9 @@ def _let_in(answer: Evidence, check: Check) -> bool | None:
     return False if named else admitted_but_for_room(answer)
 
 
-def _relabel(judge: Judge, cluster: Cluster, stack: Stack) -> None:
+def _relabel(judge: Judge, cluster: Cluster, accounts: Iterable[ServiceAccount]) -> None:
     """Each service account tries to change the label of its own namespace: `patch` and `update` are rights of their own."""
-    for account in stack.identities():
+    for account in accounts:
         identity = service_account(cluster, account.namespace, account.name)
         case = judge.case(f"service account {account}")
         known = identity.who_am_i()

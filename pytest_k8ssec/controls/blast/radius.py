@@ -70,6 +70,7 @@ from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.attack.findings import canary_positives, findings, narrower
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
@@ -93,11 +94,13 @@ from pytest_k8ssec.verdict import Case, Judge
 def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, allowed: Mapping[str, str]) -> None:
     """Walk the attack graph from a twin of each workload, and compare it with what was agreed."""
     judge.not_applicable("the stack has no workload that is not declared")
-    for subject, reason in allowed.items():
-        judge.note(f"{subject} is declared: {reason}")
+    declared = Declared(judge, allowed)
     if blast_radius.baseline is None:
         judge.note("nothing is agreed beyond `no node and no cluster-admin`: k8ssec blast --all --write-baseline")
-    workloads = [each for each in stack.workloads() if _subject(each) not in allowed]
+    workloads = [
+        each for each in stack.workloads() if not declared.covers(*object_names(each.kind, each.namespace, each.name))
+    ]
+    declared.tell_unused()
     with suppress(ProbeError):  # side by side; one that does not start is told of in its own case
         blast_radius.prepare(workloads)
     for workload in workloads:

@@ -7,7 +7,9 @@ server), 10250 (the kubelet, which API servers call; kubelet-* judge what it ans
 Nodes' ports that this machine publishes are tried too, at the address that this machine has for others. Docker accepts
 such a connection before it has one to the node, so only an answer from the node counts as open.
 
-What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`.
+What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`, or by
+what opens it, as a node port's number may be by chance: `"web/shop" = "reason"` or `"Service web/shop:http"` for a Service or
+one port of it, `"DaemonSet ingress/controller"` or `"ingress/controller:443"` for host ports of pods.
 
 Remediation: bind to 127.0.0.1 what only its own node needs, give Services type ClusterIP, take `hostPort` out of pods,
 and let a firewall drop what is left. In a kind configuration, leave `networking.apiServerAddress` at 127.0.0.1.
@@ -50,6 +52,7 @@ from contextlib import suppress
 from pytest_k8ssec.agent.tasks import Http, Tcp
 from pytest_k8ssec.agent.vantage import NetworkVantage, probe
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
@@ -58,7 +61,7 @@ from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, Source, got_throu
 from pytest_k8ssec.facts.node import control_planes, node_source
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.exposure import listener_here, on_node, opened_ports
+from pytest_k8ssec.probes.exposure import Opened, listener_here, on_node, opened_ports
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
@@ -82,15 +85,14 @@ def test_ext_ports(
     allowed: Mapping[str, str],
 ) -> None:
     """Connect to each node's ports, and to what this machine publishes of it, from beside the nodes."""
-    for subject, reason in allowed.items():
-        judge.note(f"port {subject} is declared open: {reason}")
-    meant = _MEANT | {int(port) for port in allowed if port.isdigit()}
+    declared = Declared(judge, allowed, "open")
     opened = opened_ports(cluster)
     (api_server, *_) = [Tcp(node.address, API_SERVER_PORT) for node in cluster.nodes if node.control_plane]
     table = judge.table(_TABLE)
     for node in nodes_to_judge(judge, pool):
         asked_for = on_node(opened, node)
-        ports = sorted({*_KNOWN, *asked_for} - meant)
+        meant = {port for port, by in asked_for.items() if declared.covers(str(port), *by.names)}
+        ports = [each for each in sorted({*_KNOWN, *asked_for} - _MEANT - meant) if not declared.covers(str(each))]
         known, near, *answers = probe(
             outside, [api_server, Tcp(node.address, KUBELET_PORT), *(Tcp(node.address, port) for port in ports)]
         )
@@ -98,16 +100,23 @@ def test_ext_ports(
         case.positive("the API server is in reach", known, succeeded=known.outcome is Outcome.OPEN)
         case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
         for port, answer in zip(ports, answers, strict=True):
-            by = f" of {asked_for[port]}" if port in asked_for else ""
+            by = f" of {asked_for[port].by}" if port in asked_for else ""
             case.attack(f"connect to port {port}{by}", answer, through=got_through(answer))
             table.put(f"{port}{by}", f"node {node.name}", answer, breach=got_through(answer))
-    _published(judge, cluster, outside, allowed)
+    _published(judge, cluster, outside, declared, opened)
+    declared.tell_unused()
 
 
-def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed: Mapping[str, str]) -> None:
+def _published(
+    judge: Judge, cluster: Cluster, outside: NetworkVantage, declared: Declared, opened: list[Opened]
+) -> None:
     """Ask each port of this machine that leads to a node, at the address that the nodes' network has for this machine."""
     published = [(node, each) for node in cluster.nodes for each in cluster.published(node)]
-    found = [(node, each) for node, each in published if str(each.port) not in allowed]
+    found = [
+        (node, each)
+        for node, each in published
+        if not declared.covers(str(each.port), *_names(on_node(opened, node).get(each.target)))
+    ]
     if not found:
         return
     tasks = [task for _, each in found for task in _asked(each, cluster.machine_address)]
@@ -126,6 +135,10 @@ def _published(judge: Judge, cluster: Cluster, outside: NetworkVantage, allowed:
         case.attack("get an answer over TLS", tls, through=_answered(tls))
         table.put(f"{each.port}, published of {node.name}", "this machine, plain text", plain, breach=_answered(plain))
         table.put(f"{each.port}, published of {node.name}", "this machine, TLS", tls, breach=_answered(tls))
+
+
+def _names(opened: Opened | None) -> tuple[str, ...]:
+    return opened.names if opened else ()
 
 
 def _asked(published: Published, machine: str) -> tuple[Http, Http]:

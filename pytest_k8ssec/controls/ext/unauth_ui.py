@@ -10,8 +10,9 @@ After any other answer, such as 404, it can't be told what other pages show; a k
 its root. So is an ingress controller, which has pages for the hosts and paths of Ingresses alone: those are asked for by
 their names. Redirections to the same place are followed.
 
-A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`. Addresses
-of load balancers are not asked: they may be out on the internet.
+A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`, or by what
+opens it, as `"web/shop"` or `"Service web/shop:http"`; one behind an ingress as `"Ingress web/shop"`. Addresses of load
+balancers are not asked: they may be out on the internet.
 
 Remediation: put an authenticating proxy before a page that has no login of its own, give its Service type ClusterIP,
 and look at it with `kubectl port-forward`.
@@ -44,6 +45,7 @@ from urllib.parse import urljoin, urlsplit
 from pytest_k8ssec.agent.tasks import Http, Tcp, host_and_port
 from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, ask, probe
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
@@ -96,14 +98,13 @@ def test_ext_unauth_ui(
     allowed: Mapping[str, str],
 ) -> None:
     """Ask each port that is open for its start page, without credentials."""
-    for subject, reason in allowed.items():
-        judge.note(f"port {subject} is declared public: {reason}")
+    declared = Declared(judge, allowed, "public")
     given, plain = _proofs(cluster, pool, outside)
-    routes = ingress_routes(cluster.api)
+    routes = [each for each in ingress_routes(cluster.api) if not declared.covers(*_names(each))]
     if len(routes) > _ROUTES:
         judge.note(f"of {len(routes)} hosts and paths of Ingresses the first {_ROUTES} are asked for")
         routes = routes[:_ROUTES]
-    for (host, port), by in _endpoints(cluster, nodes_to_judge(judge, pool), allowed).items():
+    for (host, port), by in _endpoints(cluster, nodes_to_judge(judge, pool), declared).items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
         case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
         case.positive("it is open", there.evidence, succeeded=there.evidence.outcome is Outcome.OPEN)
@@ -118,6 +119,7 @@ def test_ext_unauth_ui(
             else:
                 last, through = _judged(outside, page, answer, refused)
                 case.attack(f"see its page {where}", last, through=through)
+    declared.tell_unused()
 
 
 def _behind_routes(
@@ -178,15 +180,23 @@ def _proofs(cluster: Cluster, pool: Pool, outside: NetworkVantage) -> list[Evide
     return probe(outside, [version, Http(host, API_SERVER_PORT, "/", tls=False)])
 
 
-def _endpoints(cluster: Cluster, nodes: Sequence[Node], allowed: Mapping[str, str]) -> dict[tuple[str, int], str]:
+def _names(route: WebRoute) -> tuple[str, ...]:
+    namespace, _, name = route.ingress.partition("/")
+    return object_names("Ingress", namespace, name, [f":{route.host}{route.path}"])
+
+
+def _endpoints(cluster: Cluster, nodes: Sequence[Node], declared: Declared) -> dict[tuple[str, int], str]:
     """Address and port of whatever may show a page, and what it is."""
     opened = opened_ports(cluster)
     found: dict[tuple[str, int], str] = {}
     for node in nodes:
-        ports = {**on_node(opened, node), KUBELET_PORT: _KUBELET}
+        ports = {port: (by.by, by.names) for port, by in on_node(opened, node).items()}
+        ports[KUBELET_PORT] = (_KUBELET, ())
         if node.control_plane:
-            ports[API_SERVER_PORT] = "API server"
-        found |= {(node.address, port): by for port, by in ports.items() if str(port) not in allowed}
+            ports[API_SERVER_PORT] = ("API server", ())
+        found |= {
+            (node.address, port): by for port, (by, names) in ports.items() if not declared.covers(str(port), *names)
+        }
     return found
 
 

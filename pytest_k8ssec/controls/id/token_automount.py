@@ -12,7 +12,8 @@ unrestricted pod of ours on the same node must find tokens in the same places. T
 at all is the matter of wl-host-access.
 
 Workloads that do need the API are declared, with the reason: by the annotation `k8ssec.dev/api-client` of their service
-account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`.
+account, or in `[tool.k8ssec.allow.id-token-automount]` as `"namespace/serviceaccount" = "reason"`; one workload as `"Deployment
+namespace/workload"`, one container of it as `"namespace/workload/container"`.
 
 Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
 needs the API give it an account of its own, with the rights that it needs. Kubernetes makes `default` as soon as there
@@ -41,13 +42,14 @@ https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-accou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError
@@ -82,14 +84,14 @@ def test_id_token_automount(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
 ) -> None:
     """Look for tokens from a bare pod in each namespace and from a twin of each container."""
-    declared = {str(account): account.api_client for account in stack.service_accounts if account.api_client} | dict(
-        allowed
-    )
-    for subject, reason in declared.items():
+    clients = {str(account): account.api_client for account in stack.service_accounts if account.api_client}
+    for subject, reason in clients.items():
         judge.note(f"{subject} is declared a client of the API: {reason}")
+    declared = Declared(judge, allowed, "a client of the API")
     shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
     (reader,) = shown.ask(Tokens())
-    specs = _suspects(cluster, stack, declared)
+    specs = _suspects(cluster, stack, clients, declared)
+    declared.tell_unused()
     for subject, pod in zip(specs, pool.lease_each(*specs.values()), strict=True):
         case = judge.case(subject)
         if isinstance(pod, ProbeError):
@@ -129,21 +131,28 @@ def _shown_on_node(case: Case, pool: Pool, pod: Pod) -> None:
     )
 
 
-def _suspects(cluster: Cluster, stack: Stack, declared: Mapping[str, str]) -> dict[str, PodSpec]:
+def _suspects(cluster: Cluster, stack: Stack, clients: Mapping[str, str], declared: Declared) -> dict[str, PodSpec]:
     """The pods to look from: one on each default account, and a twin of each container, declared API clients left out."""
     found = {
         f"a bare pod in {namespace}": PodSpec(namespace, automount=None, purpose="bare")
         for namespace in stack.created_namespaces
-        if f"{namespace}/default" not in declared
+        if not _is_client(f"{namespace}/default", (), clients, declared)
     }
     for workload in stack.workloads():
         for name, template in container_templates(cluster, workload).items():
             account = template["spec"].get("serviceAccountName") or "default"  # a live pod's may be another
-            if f"{workload.namespace}/{account}" not in declared:
+            own = template["spec"]["containers"][0]["name"]
+            names = object_names(workload.kind, workload.namespace, workload.name, [f"/{own}"])[1:]
+            if not _is_client(f"{workload.namespace}/{account}", names, clients, declared):
                 found[f"{workload}, container {name}"] = PodSpec(
                     workload.namespace, template=template, labels_matter=False, purpose="twin"
                 )
     return found
+
+
+def _is_client(account: str, names: Iterable[str], clients: Mapping[str, str], declared: Declared) -> bool:
+    """Whether an account is declared a client of the API, or a workload or container by a name that is no account's."""
+    return declared.covers(account, f"ServiceAccount {account}", *names) or account in clients
 
 
 def _attack(judge: Judge, case: Case, cluster: Cluster, answer: Answer) -> None:

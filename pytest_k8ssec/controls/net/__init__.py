@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.agent.vantage import probe_all
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
 from pytest_k8ssec.facts.containers import pod_templates
@@ -52,9 +53,11 @@ def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[
         ProbeError: a free pod was refused or did not start, or an exec broke.
         ClusterError: the API server did not list the workloads' pods.
     """
-    for subject, reason in allowed.items():
-        judge.note(f"{subject} is declared: {reason}")
-    workloads = [each for each in stack.workloads() if f"{each.namespace}/{each.name}" not in allowed]
+    declared = Declared(judge, allowed)
+    workloads = [
+        each for each in stack.workloads() if not declared.covers(*object_names(each.kind, each.namespace, each.name))
+    ]
+    declared.tell_unused()
     if not workloads:
         judge.not_applicable("the stack has no workload that is not declared")
         return []

@@ -49,6 +49,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
@@ -77,9 +78,13 @@ def test_net_ingress_deny(
     def missing(workload: Workload, error: ProbeError) -> None:
         tell_absent(judge.case(str(workload)), error, tried="find out what it listens on")
 
-    wanted = [target for target in targets(cluster, stack, missing) if target.subject not in allowed]
-    for subject, reason in allowed.items():
-        judge.note(f"{subject} is declared open to everybody: {reason}")
+    declared = Declared(judge, allowed, "open to everybody")
+    wanted = [
+        target
+        for target in targets(cluster, stack, missing)
+        if not declared.covers(target.subject, f"{target.workload.kind} {target.subject}")
+    ]
+    declared.tell_unused()
     if not wanted:
         judge.not_applicable("no pod of the stack listens on a port that is not declared open")
         return

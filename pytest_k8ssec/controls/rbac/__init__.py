@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.probes.identities import Identity, service_account
 from pytest_k8ssec.stack import ServiceAccount, Stack
@@ -19,10 +20,10 @@ def accounts_on_trial(
         ProbeError: no token was issued, or no HTTP answer came.
     """
     judge.not_applicable("the stack has no service account that is not declared")
-    for account in stack.identities():
-        if str(account) in allowed:
-            judge.note(f"{account} is declared: {allowed[str(account)]}")
-            continue
+    declared, accounts = Declared(judge, allowed), stack.identities()
+    left = [each for each in accounts if not declared.covers(str(each), f"ServiceAccount {each}")]
+    declared.tell_unused()
+    for account in left:
         identity = service_account(cluster, account.namespace, account.name)
         case = judge.case(f"service account {account}")
         known = identity.who_am_i()

@@ -57,6 +57,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
@@ -84,10 +85,10 @@ def test_sup_registry(
 ) -> None:
     """Offer each namespace pods, and a running pod of ours a further container, with images of foreign registries."""
     running = {workload.namespace: workload for workload in stack.workloads()} if stack.deployed else {}
-    for namespace in stack.pod_namespaces:
-        if namespace in allowed:
-            judge.note(f"namespace {namespace} is declared open to all images: {allowed[namespace]}")
-            continue
+    declared, namespaces = Declared(judge, allowed, "open to all images"), stack.pod_namespaces
+    left = [each for each in namespaces if not declared.covers(each, f"Namespace {each}")]
+    declared.tell_unused()
+    for namespace in left:
         path = f"/api/v1/namespaces/{namespace}/pods"
         case = judge.case(f"namespace {namespace}")
         room = room_in(cluster, namespace)

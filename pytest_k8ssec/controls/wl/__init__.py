@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.facts.container_users import user_in_spec
 from pytest_k8ssec.facts.containers import container_templates
 from pytest_k8ssec.pods.absent import tell_absent
@@ -38,14 +39,12 @@ class ContainerSuspect:
         return user_in_spec(spec, main) or bool(security.get("runAsNonRoot"))
 
     @property
-    def subject(self) -> str:
-        """The workload, as a declaration of what is allowed names it."""
-        return f"{self.workload.namespace}/{self.workload.name}"
+    def names(self) -> tuple[str, ...]:
+        """The workload and the container, as a declaration of what is allowed names them."""
+        return _names(self.workload, self.template)
 
 
-def containers_on_trial(
-    judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]
-) -> Iterator[ContainerSuspect]:
+def containers_on_trial(judge: Judge, stack: Stack, pool: Pool, declared: Declared) -> Iterator[ContainerSuspect]:
     """Each container of the stack's workloads that are not declared, all pods started side by side.
 
     One whose twin does not come to run is recorded as such, and is not among them.
@@ -55,15 +54,14 @@ def containers_on_trial(
         ProbeError: a pod that may do everything was refused or did not start.
         ClusterError: the API server did not list the workloads' pods.
     """
-    for subject, reason in allowed.items():
-        judge.note(f"{subject} is declared: {reason}")
     found = [
         (workload, name, template)
         for workload in stack.workloads()
-        if f"{workload.namespace}/{workload.name}" not in allowed
         for name, template in container_templates(pool.cluster, workload).items()
+        if not declared.covers(*_names(workload, template))
     ]
     if not found:
+        declared.tell_unused()
         judge.not_applicable("the stack has no workload that is not declared")
         return
     specs = [
@@ -78,3 +76,9 @@ def containers_on_trial(
             yield ContainerSuspect(workload, template, case, pod, free[pod.source.node])
         else:
             tell_absent(case, pod)
+    declared.tell_unused()
+
+
+def _names(workload: Workload, template: Mapping[str, Any]) -> tuple[str, ...]:
+    container = template["spec"]["containers"][0]["name"]
+    return object_names(workload.kind, workload.namespace, workload.name, [f"/{container}"])

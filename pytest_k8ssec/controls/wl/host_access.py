@@ -30,6 +30,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.agent.tasks import HostFile, Namespaces, WhichFile
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
@@ -53,7 +54,7 @@ _REACHED = {**_FOUND, Outcome.DENIED: True}
 )
 def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""
-    suspects = list(containers_on_trial(judge, stack, pool, allowed))
+    suspects = list(containers_on_trial(judge, stack, pool, Declared(judge, allowed)))
     mounted = sorted({path for suspect in suspects for path in host_mounts(suspect.template).values()})
     for name in sorted({suspect.pod.source.node for suspect in suspects}):
         node = next(node for node in cluster.nodes if node.name == name)

@@ -36,6 +36,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_k8ssec.agent.tasks import Privileges, RawSocket
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
@@ -59,7 +60,7 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
 )
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""
-    for suspect in containers_on_trial(judge, stack, pool, allowed):
+    for suspect in containers_on_trial(judge, stack, pool, Declared(judge, allowed)):
         (seen, *answers), (free, *shown) = suspect.pod.probe(*_ALL), suspect.unrestricted.probe(*_ALL)
         for task, answer, known in zip(_TASKS, answers, shown, strict=True):
             through = _THROUGH.get(answer.outcome)

@@ -10,7 +10,8 @@ A twin is made of a live pod's own spec, and of the template where that differs.
 started as, so an image's `USER` counts; where neither spec nor image tells, nothing is said of root.
 
 A capability that is needed is declared in `[tool.k8ssec.allow.wl-privilege]` as `"namespace/workload:NET_BIND_SERVICE"
-= "reason"`, a whole workload as `"namespace/workload" = "reason"`.
+= "reason"`, one container as `"namespace/workload/container" = "reason"`, a whole workload as `"namespace/workload" =
+"reason"`. `"DaemonSet namespace/workload"` tells it from another kind of that name.
 
 Remediation: give each container a securityContext with `runAsNonRoot: true`, `allowPrivilegeEscalation: false`,
 `readOnlyRootFilesystem: true`, `capabilities.drop: [ALL]`, and an emptyDir where it has to write.
@@ -54,6 +55,7 @@ from dataclasses import replace
 
 from pytest_k8ssec.agent.tasks import Mount, Privileges, Task, Write
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
@@ -77,9 +79,10 @@ _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
 )
 def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look at itself, mount a file system and write to its root."""
-    for suspect in containers_on_trial(judge, stack, pool, allowed):
+    declared = Declared(judge, allowed)
+    for suspect in containers_on_trial(judge, stack, pool, declared):
         seen, mounted, *written = suspect.pod.probe(*_TASKS)
-        _itself(suspect, seen, allowed)
+        _itself(suspect, seen, declared)
         suspect.case.attack("mount a file system", mounted, through=_done(mounted))
         for folder, answer in zip(_FOLDERS, written, strict=True):
             if answer.outcome is not Outcome.ABSENT:
@@ -87,11 +90,10 @@ def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[s
         _shown(suspect)
 
 
-def _itself(suspect: ContainerSuspect, seen: Evidence, allowed: Mapping[str, str]) -> None:
+def _itself(suspect: ContainerSuspect, seen: Evidence, declared: Declared) -> None:
     known = seen.outcome is Outcome.DONE
-    held = (
-        [name for name in names(seen.facts["effective"]) if f"{suspect.subject}:{name}" not in allowed] if known else []
-    )
+    has = names(seen.facts["effective"]) if known else ()
+    held = [name for name in has if not declared.covers(*(f"{each}:{name}" for each in suspect.names))]
     what = f"use capabilities: {', '.join(held)}" if held else "use a capability"
     # A twin whose image's user nobody told runs as root: that it has something then says nothing.
     told = known and suspect.user_is_known

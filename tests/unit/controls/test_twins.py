@@ -10,6 +10,7 @@ import pytest
 
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.attack.walk import start_of
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.controls import net
 from pytest_k8ssec.controls.blast.radius import test_blast_radius as blast
 from pytest_k8ssec.controls.net import workloads_on_trial
@@ -101,13 +102,14 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{wl_name}.unrestricted_pods", free)
 
 
-def on_trial(family: str, *has: Workload) -> tuple[Judge, list[Any]]:
+def on_trial(family: str, *has: Workload, **allowed: str) -> tuple[Judge, list[Any]]:
     """What there is to attack."""
     judge, world = Judge(), World(has)
+    exceptions = {f"Deployment web/{name.replace('__', '/')}": why for name, why in allowed.items()}
     stack, pool = cast("Stack", world), cast("Pool", world)
     if family == "wl":
-        return judge, list(containers_on_trial(judge, stack, pool, {}))
-    return judge, workloads_on_trial(judge, stack, pool, {})
+        return judge, list(containers_on_trial(judge, stack, pool, Declared(judge, exceptions)))
+    return judge, workloads_on_trial(judge, stack, pool, exceptions)
 
 
 @pytest.mark.parametrize("family", ["wl", "net"])
@@ -133,6 +135,22 @@ def test_where_none_starts_nothing_else_is_asked_for(family: str) -> None:
     assert (Verdict.NOT_APPLICABLE, "the stack has no workload that is not declared") == judge.verdict()
 
 
+@pytest.mark.parametrize(("family", "left"), [("wl", ["b"]), ("net", [])])
+def test_one_container_may_be_excepted(family: str, left: list[str]) -> None:
+    """The others of its workload are on trial; a network is a workload's, and has no container."""
+    two = {"containers": [{"name": "a"}, {"name": "b"}]}
+    _, suspects = on_trial(family, workload("shop", **two), **{"shop__a" if family == "wl" else "shop": "must be"})
+    assert left == [each.template["spec"]["containers"][0]["name"] for each in suspects]
+
+
+@pytest.mark.parametrize("family", ["wl", "net"])
+def test_an_exception_for_nothing_is_told(family: str) -> None:
+    """It may be mistyped, or its workload may be gone."""
+    judge, suspects = on_trial(family, workload("shop"), other="x")
+    assert ["shop"] == [each.workload.name for each in suspects]
+    assert any("Deployment web/other is declared, and there is nothing" in note for note in judge.notes)
+
+
 ROOT = {"uid": 0, "effective": 1 << 13, "bounding": 1 << 13, "no_new_privileges": True, "seccomp": 2}
 NOBODY = {**ROOT, "uid": 10001, "effective": 0}
 
@@ -143,7 +161,7 @@ def as_root(facts: dict[str, Any], container: dict[str, Any] | None = None, **se
     spec = {"securityContext": security, "containers": [{"name": "c", "securityContext": container or {}}]}
     case = judge.case("c")
     suspect = ContainerSuspect(workload("shop"), {"spec": spec}, case, pod(), pod())
-    _itself(suspect, evidence(Outcome.DONE, facts=facts), {})
+    _itself(suspect, evidence(Outcome.DONE, facts=facts), Declared(judge, {}))
     return {attack.what.partition(":")[0]: attack.through for attack in judge.attacks}
 
 

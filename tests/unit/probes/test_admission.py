@@ -192,7 +192,7 @@ def test_labels_alone_say_nothing_of_pods() -> None:
     """A stack that has nowhere to run a pod is not held because its accounts can't relabel other people's namespaces."""
     stack = _stack(Resource("urn", "kubernetes:core/v1:ServiceAccount", "shop", "default"))
     judge = Judge()
-    psa.test_adm_psa(judge, cast("Cluster", None), stack, cast("Pool", None))
+    psa.test_adm_psa(judge, cast("Cluster", None), stack, cast("Pool", None), {})
     assert Verdict.NOT_APPLICABLE is judge.verdict()[0]
 
 
@@ -227,7 +227,7 @@ def test_who_may_replace_its_namespace_needs_no_patch() -> None:
     """Two rights that lead to the same label: one is enough."""
     stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
     judge = Judge()
-    _relabel(judge, cast("Cluster", _Accounts()), stack)
+    _relabel(judge, cast("Cluster", _Accounts()), stack.identities())
     assert [("PATCH", False), ("PUT", True)] == [(each.what.split()[-1], each.through) for each in judge.attacks]
     assert Verdict.BREACHED is judge.verdict()[0]
 
@@ -340,12 +340,14 @@ class _Bounded:
         return Response(201, body, 1)
 
 
-def _psa(monkeypatch: pytest.MonkeyPatch, *namespaces: str) -> tuple[Judge, _Bounded]:
+def _psa(
+    monkeypatch: pytest.MonkeyPatch, *namespaces: str, allowed: dict[str, str] | None = None
+) -> tuple[Judge, _Bounded]:
     monkeypatch.setattr(psa, "unrestricted_namespace", lambda _: "ours")
     monkeypatch.setattr(psa, "_relabel", lambda *_: None)
     judge, world = Judge(), _Bounded()
     stack = _stack(*(Resource("urn", "kubernetes:core/v1:Namespace", name) for name in namespaces))
-    psa.test_adm_psa(judge, cast("Cluster", world), stack, cast("Pool", None))
+    psa.test_adm_psa(judge, cast("Cluster", world), stack, cast("Pool", None), allowed or {})
     return judge, world
 
 
@@ -355,6 +357,31 @@ def test_offers_fit_each_namespace_s_own_limit_range(monkeypatch: pytest.MonkeyP
     assert Verdict.HELD is judge.verdict()[0], judge.verdict()[1]
     assert {"16Mi"} == {each["requests"]["memory"] for each in world.offers["small"]}
     assert {256 * 1024**2} == {quantity(each["requests"]["memory"]) for each in world.offers["large"]}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "cases", "left"),
+    [
+        ({"small": "an agent"}, ["namespace large"], True),
+        ({"Namespace large": "an agent"}, ["namespace small"], True),
+        ({"small:hostPath": "reads logs"}, ["namespace small", "namespace large"], False),
+        ({"small": "a", "large": "b"}, [], False),
+    ],
+)
+def test_a_namespace_or_one_check_of_it_may_be_excepted(
+    monkeypatch: pytest.MonkeyPatch, allowed: dict[str, str], cases: list[str], left: bool
+) -> None:
+    """Nothing else is: the other namespaces, and the other checks, are judged."""
+    judge, _ = _psa(monkeypatch, "small", "large", allowed=allowed)
+    assert cases == [case.name.partition(" (")[0] for case in judge.cases]
+    paths = [each for each in judge.attacks if each.what.startswith("hostPath:") and "small" in each.case]
+    assert bool(paths) is (left and "namespace small" in cases)
+    assert all(f"{subject} is declared" in " ".join(judge.notes) for subject in allowed)
+    if not cases:
+        assert (Verdict.NOT_APPLICABLE, "the stack has no namespace that is not declared") == judge.verdict()
+    elif not left:
+        assert any("hostPath" in each.what and "large" in each.case for each in judge.attacks)
+        assert any("hostPort" in each.what and "small" in each.case for each in judge.attacks)
 
 
 def test_a_pinned_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, ask
+from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster, Node, Published
 from pytest_k8ssec.controls.ext.ports import _published
 from pytest_k8ssec.controls.ext.unauth_ui import _NO_PAGE, _behind_routes, _judged, _onward, _seen
@@ -77,7 +78,7 @@ def test_what_is_published_is_not_closed_where_our_own_listener_is_not_in_reach(
     case = judge.case("node worker")
     case.attack("connect", evidence(), through=False)
     case.positive("the kubelet is in reach", evidence(Outcome.OPEN), succeeded=True)
-    _published(judge, cluster, NetworkVantage(cluster, None), {})
+    _published(judge, cluster, NetworkVantage(cluster, None), Declared(judge, {}), [])
     verdict, reason = judge.verdict()
     assert (Verdict.INCONCLUSIVE, True) == (verdict, why in reason)
 
@@ -112,12 +113,35 @@ def test_node_ports_open_everywhere_and_host_ports_where_their_pod_runs() -> Non
         named("pending", spec={"containers": [container]}),
     ]
     opened = opened_ports(cast("Cluster", FakeCluster(services=services, pods=pods)))
-    assert on_node(opened, Node("worker", "10.0.0.1", control_plane=False)) == {
+    on_worker = on_node(opened, Node("worker", "10.0.0.1", control_plane=False))
+    assert {port: each.by for port, each in on_worker.items()} == {
         30080: "Service web/shop",
         8080: "Pod web/edge",
         8090: "Pod web/edge",
     }
-    assert on_node(opened, Node("other", "10.0.0.2", control_plane=False)) == {30080: "Service web/shop"}
+    assert [30080] == [*on_node(opened, Node("other", "10.0.0.2", control_plane=False))]
+
+
+def test_what_opens_a_port_can_be_named() -> None:
+    """A node port's number may be by chance, and a pod's name is; one port of a Service can be told from the others."""
+    ports = [{"port": 80, "name": "http", "nodePort": 31234}, {"port": 9090, "nodePort": 31235}]
+    replica_set = {"kind": "ReplicaSet", "name": "edge-5f6"}
+    meta = {
+        "namespace": "web",
+        "name": "edge-5f6-x",
+        "labels": {"pod-template-hash": "5f6"},
+        "ownerReferences": [replica_set],
+    }
+    container = {"ports": [{"containerPort": 80, "hostPort": 8080}]}
+    pod = {"metadata": meta, "spec": {"nodeName": "worker", "containers": [container]}}
+    cluster = FakeCluster(services=[named("shop", spec={"ports": ports})], pods=[pod])
+    http_port, metrics, host_port = opened_ports(cast("Cluster", cluster))
+    assert {"web/shop", "Service web/shop", "web/shop:80", "Service web/shop:http"} < {*http_port.names}
+    assert "web/shop:9090" in metrics.names
+    assert "web/shop:http" not in metrics.names
+    assert {"Pod web/edge-5f6-x", "Deployment web/edge", "web/edge:8080", "ReplicaSet web/edge-5f6"} < {
+        *host_port.names
+    }
 
 
 def test_a_kubelet_has_no_page_at_its_root() -> None:
