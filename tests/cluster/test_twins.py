@@ -6,21 +6,26 @@ import inspect
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from pytest_k8ssec.agent.vantage import NetworkVantage
+from pytest_k8ssec.agent.tasks import Namespaces
+from pytest_k8ssec.agent.vantage import NetworkVantage, ask
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.kind import KindCluster
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import got_through
 from pytest_k8ssec.facts.container_users import users_of
 from pytest_k8ssec.facts.containers import live_template
 from pytest_k8ssec.facts.listening_ports import listening_ports, pods_of, running
+from pytest_k8ssec.pods.live_network import LiveNetwork
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.policy_enforcement import await_task
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.stack.model import Resource
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -194,6 +199,30 @@ def test_a_twin_is_no_endpoint_of_whoever_publishes_all(odd: Odd) -> None:
     addresses = {address for one in slices for end in one["endpoints"] for address in end["addresses"]}
     assert len(addresses) == 1
     assert twin.address not in addresses
+
+
+def test_where_policies_know_its_label_a_twin_sends_from_the_live_pod_s_network(odd: Odd) -> None:
+    """Under that pod's own policies, and from its address; into a network that is not the pod's nothing goes."""
+    policy = {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "apart", "namespace": NAME},
+        "spec": {"podSelector": {"matchLabels": {"app": "apart"}}, "policyTypes": ["Egress"]},
+    }  # fmt: skip
+    (live,) = pods_of(odd.cluster, odd.workload("apart"))
+    spec = PodSpec(NAME, template=live_template(odd.cluster, odd.workload("apart")), live_network=True, purpose="twin")
+    with odd.cluster.api.applied(policy):
+        odd.pool.refresh()
+        (twin,), free = odd.pool.lease(spec), odd.pool.attacker()
+        assert got_through(await_task(twin, free.canary, reachable=False)) is False
+        looked, spaces = twin.probe(free.canary, Namespaces())
+        assert live["status"]["podIP"] == looked.source.address != twin.address
+        assert twin.source == spaces.source
+        network = twin.vantage.network
+        assert isinstance(network, LiveNetwork)
+        elsewhere = replace(network, pod=replace(network.pod, address="192.0.2.1"))
+        with pytest.raises(ProbeError, match="did not finish"):
+            ask(elsewhere, [free.canary])
+    assert got_through(await_task(twin, free.canary, reachable=True)) is True
+    odd.pool.refresh()
 
 
 def test_the_node_tells_the_user_where_the_api_server_does_not(odd: Odd) -> None:

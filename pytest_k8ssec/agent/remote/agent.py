@@ -294,7 +294,7 @@ def files(places: List[str], shut: Optional[List[str]] = None, leave: Iterable[s
                 yield os.path.join(folder, name)
 
 
-def matching(pattern: str, shut: List[str]) -> List[str]:
+def paths_matching(pattern: str, shut: List[str]) -> List[str]:
     """The paths that a pattern stands for; "*" stands for any name, or for a part of one.
 
     Args:
@@ -378,7 +378,7 @@ def tokens(task: Json) -> Json:
     kernel = pseudo()
     own = [place for place in kept if not within(place, tuple(nodes_own))]
     whole = search.look(files(own, search.shut, kernel), FILES_MAX, BYTES_MAX)
-    known = [path for patterns in nodes_own.values() for each in patterns for path in matching(each, search.shut)]
+    known = [path for patterns in nodes_own.values() for each in patterns for path in paths_matching(each, search.shut)]
     whole = search.look(files(known, search.shut), NODE_FILES_MAX, NODE_BYTES_MAX) and whole
     leave = [*kernel, *known]
     rest = [place for place in nodes_own if search.look(files([place], None, leave), FILES_MAX, BYTES_MAX // 4)]
