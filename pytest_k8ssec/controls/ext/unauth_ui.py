@@ -146,6 +146,9 @@ def _behind_routes(
         else answer.evidence
     )
     case.attack(f"see its page {where}", told, through=False if routed else None)
+    if nobody.evidence.status != 404:
+        last, through = _judged(outside, nowhere, nobody, _REFUSED)
+        case.attack(f"see the page of a host that nobody named {where}", last, through=through)
     for route, task, one in found:
         last, through = _judged(outside, task, one, _REFUSED)
         case.attack(f"see the page of {route} {where}", last, through=through)

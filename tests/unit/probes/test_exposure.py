@@ -259,9 +259,10 @@ SHOP = WebRoute("web/shop", "shop.example.com", "/")
         ({"shop.example.com": {"status": 200, "body": LOGIN}}, NOT_FOUND, [False, False]),
         ({"shop.example.com": {"status": 302, "location": "http://shop.example.com/login"}}, NOT_THERE, [False, None]),
         ({"shop.example.com": {"status": 302, "location": "https://shop.example.com/"}}, NOT_FOUND, [False, False]),
-        ({"": NOT_FOUND, "shop.example.com": OPEN_PAGE}, OPEN_PAGE, [None]),
+        ({"": NOT_FOUND, "shop.example.com": OPEN_PAGE}, OPEN_PAGE, [None, True]),
+        ({"": NOT_FOUND, "shop.example.com": {"status": 403}}, OPEN_PAGE, [None, True, False]),
     ],
-    ids=["default-backend", "no-ingress", "a-page", "a-login", "redirected", "to-tls", "another-s-404"],
+    ids=["default-backend", "no-ingress", "a-page", "a-login", "redirected", "to-tls", "any-host", "no-ingress-s-404"],
 )
 def test_an_ingress_has_the_pages_of_its_routes(
     pages: dict[str, dict[str, Any]], otherwise: dict[str, Any], expected: list[bool | None]
