@@ -22,6 +22,8 @@ _UNSEEN = re.compile(
 _LITTLE = 120
 """An application's page says no more than this before its program runs: a name, and that it is loading."""
 _LOGIN = re.compile(r"(^|/)(log-?in|log-?on|sign-?in|sso|saml|oauth2?|oidc|auth)(/|\?|\.|$)", re.IGNORECASE)
+_PAGES = re.compile(r"(/(login|query|graph|search|dashboard|applications))?/?$")
+"""Where the known applications' first pages are, below the path that they are served under."""
 _INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 
 
@@ -83,6 +85,11 @@ def known_application(body: str) -> KnownApplication | None:
 def is_login(path: str) -> bool:
     """Whether a path is named after a login: who is sent there is not shown what was asked for."""
     return _LOGIN.search(path) is not None
+
+
+def base_path(path: str) -> str:
+    """The path that an application is served under, by that of a page of its; "" for the root."""
+    return _PAGES.sub("", path.partition("?")[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.probes.web_pages import (
     PageKind,
     WebRoute,
+    base_path,
     ingress_routes,
     is_login,
     known_application,
@@ -100,10 +101,10 @@ def test_ext_unauth_ui(
     """Ask each port that is open for its start page, without credentials."""
     declared = Declared(judge, allowed, "public")
     given, plain = _proofs(cluster, pool, outside)
-    routes = [each for each in ingress_routes(cluster.api) if not declared.covers(*_names(each))]
-    if len(routes) > _ROUTES:
-        judge.note(f"of {len(routes)} hosts and paths of Ingresses the first {_ROUTES} are asked for")
-        routes = routes[:_ROUTES]
+    known = ingress_routes(cluster.api)
+    routes = {each: declared.covers(*_names(each)) for each in known[:_ROUTES]}
+    if len(known) > _ROUTES:
+        judge.note(f"of {len(known)} hosts and paths of Ingresses the first {_ROUTES} are asked for")
     for (host, port), by in _endpoints(cluster, nodes_to_judge(judge, pool), declared).items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
         case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
@@ -123,11 +124,14 @@ def test_ext_unauth_ui(
 
 
 def _behind_routes(
-    case: Case, outside: NetworkVantage, page: Http, where: str, answer: Answer, routes: Sequence[WebRoute]
+    case: Case, outside: NetworkVantage, page: Http, where: str, answer: Answer, routes: Mapping[WebRoute, bool]
 ) -> None:
     """What a place without a page at its root has for the hosts and paths of Ingresses.
 
     Where some of them have an answer that a host has not which nobody named, the place is an ingress: it has no other pages.
+
+    Args:
+        routes: whether each is declared public.
     """
     name = secrets.token_hex(4)
     nowhere = replace(page, path=f"/{name}", headers={"Host": f"{name}.invalid"})
@@ -136,7 +140,7 @@ def _behind_routes(
     found = [
         (route, task, one)
         for route, task, one in zip(routes, asked, answers, strict=True)
-        if one.evidence.status not in (None, nobody.evidence.status)
+        if _told(one) != _told(nobody)
     ]
     default = _DEFAULT_BACKEND.search(str(answer.raw.get("body", "")))
     routed = nobody.evidence.status == 404 and bool(found or default)
@@ -150,8 +154,13 @@ def _behind_routes(
         last, through = _judged(outside, nowhere, nobody, _REFUSED)
         case.attack(f"see the page of a host that nobody named {where}", last, through=through)
     for route, task, one in found:
-        last, through = _judged(outside, task, one, _REFUSED)
-        case.attack(f"see the page of {route} {where}", last, through=through)
+        if not routes[route]:
+            last, through = _judged(outside, task, one, _REFUSED)
+            case.attack(f"see the page of {route} {where}", last, through=through)
+
+
+def _told(answer: Answer) -> tuple[int | None, str]:
+    return answer.evidence.status, str(answer.raw.get("body", ""))
 
 
 def _judged(
@@ -170,8 +179,10 @@ def _judged(
     known = known_application(body)
     if known is None:
         return replace(found.evidence, detail=_UNKNOWN), None
-    (said,) = ask(outside, [replace(page, path=known.api)])
+    (said,) = ask(outside, [replace(page, path=base_path(last.path) + known.api)])
     seen = said.evidence.status in _GIVEN if said.evidence.status in _TOLD else None
+    if seen and str(said.raw.get("body", "")).lstrip().startswith("<"):
+        seen = None  # a page once more: what serves it has that for every path
     return replace(said.evidence, detail=f"what the API of {known.name} gives"), seen
 
 

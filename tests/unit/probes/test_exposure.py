@@ -209,7 +209,7 @@ class Site:
 
     def _said(self, task: dict[str, Any]) -> dict[str, Any]:
         told = self.pages.get((task["headers"].get("Host", ""), task["path"]), self.otherwise)
-        return {"outcome": "http", **told}
+        return {"outcome": "http", **told} if "outcome" not in told else told
 
 
 NOT_THERE = {"status": 404, "body": "default backend - 404"}
@@ -233,8 +233,33 @@ TO_LOGIN = {"status": 302, "location": "/login"}
         ({"/": DASHBOARDS, "/api/org": {"status": 401}}, False, "the API of Grafana"),
         ({"/": DASHBOARDS, "/api/org": {"status": 200, "body": "{}"}}, True, "the API of Grafana"),
         ({"/": DASHBOARDS}, None, "the API of Grafana"),
+        ({"/": DASHBOARDS, "/api/org": DASHBOARDS}, None, "the API of Grafana"),
+        (
+            {"/": {"status": 302, "location": "/g/"}, "/g/": DASHBOARDS, "/api/org": {"status": 401}},
+            None,
+            "the API of Grafana",
+        ),
+        (
+            {"/": {"status": 302, "location": "/g/"}, "/g/": DASHBOARDS, "/g/api/org": {"status": 401}},
+            False,
+            "the API of Grafana",
+        ),
     ],
-    ids=["open", "password", "grafana", "login", "unknown-ui", "ui", "unknown", "refuses", "anonymous", "odd"],
+    ids=[
+        "open",
+        "password",
+        "grafana",
+        "login",
+        "unknown-ui",
+        "ui",
+        "unknown",
+        "refuses",
+        "anonymous",
+        "odd",
+        "page-for-all",
+        "another-s-refusal",
+        "below-a-path",
+    ],
 )
 def test_an_application_is_judged_by_what_its_server_gives(
     pages: dict[str, dict[str, Any]], seen: bool | None, words: str
@@ -250,10 +275,13 @@ def test_an_application_is_judged_by_what_its_server_gives(
 SHOP = WebRoute("web/shop", "shop.example.com", "/")
 
 
+@pytest.mark.parametrize("public", [False, True])
 @pytest.mark.parametrize(
     ("pages", "otherwise", "expected"),
     [
         ({}, NOT_THERE, [False]),
+        ({"shop.example.com": {"status": 404, "body": "no such product"}}, NOT_THERE, [False, None]),
+        ({"shop.example.com": {"outcome": "no-answer"}}, NOT_THERE, [False, None]),
         ({}, NOT_FOUND, [None]),
         ({"shop.example.com": OPEN_PAGE}, NOT_FOUND, [False, True]),
         ({"shop.example.com": {"status": 200, "body": LOGIN}}, NOT_FOUND, [False, False]),
@@ -262,16 +290,32 @@ SHOP = WebRoute("web/shop", "shop.example.com", "/")
         ({"": NOT_FOUND, "shop.example.com": OPEN_PAGE}, OPEN_PAGE, [None, True]),
         ({"": NOT_FOUND, "shop.example.com": {"status": 403}}, OPEN_PAGE, [None, True, False]),
     ],
-    ids=["default-backend", "no-ingress", "a-page", "a-login", "redirected", "to-tls", "any-host", "no-ingress-s-404"],
+    ids=[
+        "default-backend",
+        "a-site-s-404",
+        "silent",
+        "no-ingress",
+        "a-page",
+        "a-login",
+        "redirected",
+        "to-tls",
+        "any-host",
+        "no-ingress-s-404",
+    ],
 )
 def test_an_ingress_has_the_pages_of_its_routes(
-    pages: dict[str, dict[str, Any]], otherwise: dict[str, Any], expected: list[bool | None]
+    pages: dict[str, dict[str, Any]], otherwise: dict[str, Any], expected: list[bool | None], public: bool
 ) -> None:
-    """That it has none for whoever names no host is no secret kept; what it leads to is asked for by name."""
+    """That it has none for whoever names no host is no secret kept; what it leads to is asked for by name.
+
+    What is declared public is no attack, and shows all the same that it is an ingress.
+    """
     site = cast("NetworkVantage", Site({(host, "/"): page for host, page in pages.items()}, otherwise))
     case = Judge().case("Pod ingress/controller")
     (answer,) = ask(site, [PAGE])
-    _behind_routes(case, site, PAGE, "in plain text", answer if not pages.get("") else http(404), [SHOP])
+    _behind_routes(case, site, PAGE, "in plain text", answer if not pages.get("") else http(404), {SHOP: public})
+    if public and pages.get(SHOP.host, otherwise) != otherwise:
+        expected = expected[:-1]
     assert expected == [each.through for each in case.attacks]
 
 
