@@ -1,6 +1,6 @@
 """Writes a program in YAML and one in TypeScript that declare what a Python program declares: found by running it without engine.
 
-What the Python program takes from elsewhere stays so: the image, its repository, the key, and the address of the API server.
+What the Python program takes from elsewhere stays so: the image, its repository, the key, in TypeScript the API server's address.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _REPOSITORY: Final = IMAGE.rpartition(":")[0]
 _WORKLOADS: Final = ("Deployment", "StatefulSet")
 _LEFT_OUT: Final = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
 """Python waits until they are in force. The others patch the accounts that they would change."""
+_ANYWHERE: Final = "0.0.0.0/0"
+"""Where a program in YAML finds the API server: its host (1.25) breaks on `get` of any object, as kinds have constant properties."""
 _TOKENLESS: Final = "kubernetes:core/v1:ServiceAccountPatch"
 
 
@@ -47,16 +49,16 @@ def to_yaml(found: list[dict[str, Any]]) -> str:
         found: what the Python program declares, given ``IMAGE``.
     """
     given = {IMAGE: "${image}", _REPOSITORY: "${repository}", KEY: "${paymentsApiKey}"}
-    given[API_SERVER] = "${endpointslice-api-server.endpoints[0].addresses[0]}"
+    given[f"{API_SERVER}/32"] = _ANYWHERE
     resources: dict[str, Any] = {}
     for one in _all(found):
-        body: dict[str, Any] = {"type": one.type}
         if one.kind == "EndpointSlice":
-            body["get"] = {"id": "default/kubernetes"}
-        else:
-            body["properties"] = _replaced(one.inputs, given)
-            body["options"] = {"dependsOn": [f"${{{each}}}" for each in one.after]}
-        resources[one.key] = body
+            continue
+        resources[one.key] = {
+            "type": one.type,
+            "properties": _replaced(one.inputs, given),
+            "options": {"dependsOn": [f"${{{each}}}" for each in one.after]},
+        }
     program = {
         "name": "platform",
         "runtime": "yaml",
