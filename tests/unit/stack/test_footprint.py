@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -96,7 +96,7 @@ class _Api:
         assert path.endswith("/pods")
         return [{**one, "spec": {}, "status": {}} for one in self.objects if one["kind"] == "Pod"]
 
-    def _page(self, found: list[dict[str, Any]], params: Mapping[str, str]) -> Response:
+    def _page(self, found: Sequence[dict[str, Any]], params: Mapping[str, str]) -> Response:
         """Two at a time."""
         start = int(params.get("continue", 0))
         more = {"continue": str(start + 2)} if len(found) > start + 2 else {}
