@@ -35,7 +35,8 @@ class NodeImage(Output):
         self._root, self._probe, self._binaries = root, probe, binaries
         self.version = binaries.kubernetes.version
         inside = [output for output in binaries.all() if not output.name.startswith("pulumi")]
-        self.needs = (root, probe, *inside)
+        # The root of probes too: where docker has their image already, nothing else would make it.
+        self.needs = (root, probe, probe.root, *inside)
 
     @property
     def ref(self) -> str:

@@ -183,3 +183,9 @@ def _written(folder: Path, listener: str, servers: str) -> list[str]:
     for file, text in zip(files, (listener, servers), strict=True):
         file.write_text(text)
     return [str(file) for file in files]
+
+
+def test_what_a_node_image_is_made_from_is_all_named() -> None:
+    """Docker may have the probe image of another cache, whose root file system this one never had."""
+    image = plan().node_image
+    assert image._probe.root in image.needs
