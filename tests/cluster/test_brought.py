@@ -47,7 +47,10 @@ def _judged(name: str, cluster: KindCluster, stack: Stack) -> Judge:
 
 def _gone(cluster: KindCluster) -> None:
     """Until it is: else it might be taken for what another stack has brought to the same cluster."""
-    cluster.api.delete("/api/v1/namespaces/brought")
+    space = "/api/v1/namespaces/brought"
+    cluster.api.delete(space)
+    for pod in cluster.api.list(f"{space}/pods"):  # the chart's would take its half a minute
+        cluster.api.delete(f"{space}/pods/{pod['metadata']['name']}", grace=0)
     gone = "namespace brought: is not gone"
     cluster.api.wait("/api/v1/namespaces", "brought", lambda found: found is None, deadline=90, what=gone)
 
