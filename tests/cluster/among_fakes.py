@@ -25,6 +25,7 @@ from pytest_k8ssec.facts.node import hosts
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.reach.matrix import Reachability
+from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.reach.survey import survey
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.stack.resource import Resource
@@ -65,6 +66,7 @@ def judged(name: str, stack: Stack, cluster: KindCluster, pool: Pool) -> Verdict
     given: dict[str, Any] = {
         "judge": judge, "cluster": cluster, "stack": stack, "deployed": stack, "pool": pool, "attacker": pool.attacker,
         "twin": pool.twin, "outside": NetworkVantage(cluster, None), "allowed": {}, "nodes": hosts(cluster),
+        "k8ssec_sampling": EVERYTHING,
     }  # fmt: skip
     try:
         control.function(**{each: given[each] for each in inspect.signature(control.function).parameters})

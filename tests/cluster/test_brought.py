@@ -15,6 +15,7 @@ from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.facts.containers import live_template
 from pytest_k8ssec.machine import tools
 from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.stack import Engine, Stack, StackSource, Workload, deploy
 from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -38,7 +39,9 @@ def _judged(name: str, cluster: KindCluster, stack: Stack) -> Judge:
     pool = Pool(cluster, f"came-{secrets.token_hex(3)}", lambda: stack.namespaces, template_of=template_of)
     try:
         judge, control = Judge(), next(each for each in packaged_controls() if each.id == name)
-        given: dict[str, Any] = {"judge": judge, "cluster": cluster, "stack": stack, "pool": pool, "allowed": {}}
+        given: dict[str, Any] = {
+            "judge": judge, "cluster": cluster, "stack": stack, "pool": pool, "allowed": {}, "k8ssec_sampling": EVERYTHING,
+        }  # fmt: skip
         control.function(**{each: given[each] for each in inspect.signature(control.function).parameters})
         return judge
     finally:

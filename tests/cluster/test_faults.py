@@ -28,6 +28,7 @@ from pytest_k8ssec.pods import pool as pool_module
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import service_account
+from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge, Verdict
 
@@ -129,6 +130,7 @@ class World:
             "allowed": {},
             "blast_radius": BlastRadius(self.cluster, self.stack, self.pool),
             "nodes": hosts(self.cluster),
+            "k8ssec_sampling": EVERYTHING,
         }
         try:
             control.function(**{name: given[name] for name in inspect.signature(control.function).parameters})

@@ -26,6 +26,7 @@ from pytest_k8ssec.pods.live_network import LiveNetwork
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.policy_enforcement import await_task
+from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.stack import Stack, Workload, pods_of
 from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -104,7 +105,7 @@ class Odd:
         judge, control = Judge(), next(each for each in packaged_controls() if each.id == name)
         given: dict[str, Any] = {
             "judge": judge, "cluster": self.cluster, "stack": self.stack, "pool": self.pool, "twin": self.pool.twin,
-            "outside": NetworkVantage(self.cluster, None), "allowed": {},
+            "outside": NetworkVantage(self.cluster, None), "allowed": {}, "k8ssec_sampling": EVERYTHING,
         }  # fmt: skip
         control.function(**{each: given[each] for each in inspect.signature(control.function).parameters})
         return judge
