@@ -96,8 +96,9 @@ class Workspace:
         }
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(document))
         path = self.folder / f"Pulumi.{self.prepared.source.name}.yaml"
-        if not path.exists():  # what is there says with which salt the state is encrypted
-            path.write_text(yaml.safe_dump({"config": config}))
+        # What is there says with which salt the state is encrypted, and holds the secrets.
+        known = yaml.safe_load(path.read_text()) if path.exists() else {}
+        path.write_text(yaml.safe_dump({**known, "config": (known.get("config") or {}) | config}))
 
 
 def _environment(engine: Engine, workspace: Path, passphrase: str, allowed: Collection[str]) -> dict[str, str]:

@@ -226,6 +226,9 @@ def test_who_shares_the_passphrase_finds_the_stack_as_it_is(cluster: Cluster, so
     assert first.resources == second.resources
     assert ["hush", "hush"] == [each.outputs["nested"]["key"].reveal() for each in (first, second)]
     assert ["stack"] == [path.name for path in cluster.workdir.iterdir() if path.name.startswith("stack")]
+    other = replace(source, config={"image": "another:2"})
+    again = deploy(other, Engine(_PULUMI), cluster, deadline=100, passphrase="shared")
+    assert ("another:2", "hush") == (again.outputs["image"], again.outputs["nested"]["key"].reveal())
     with pytest.raises(StackError, match="passphrase"):
         deployed("another")
 
