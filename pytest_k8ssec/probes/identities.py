@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -177,8 +175,8 @@ def holder(api: KubeApi, token: str, user: str) -> Identity:
 def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Body | None = None) -> Identity:
     """A service account's identity, by the TokenRequest API.
 
-    One that is not bound is had by all who ask for it within some minutes, as long as the API server accepts it: to keep each
-    piece of a token out of a report takes a megabyte and a twentieth of a second, and a stack may have hundreds of accounts.
+    Each time another one: authenticators and authorizers cache by the token, a kubelet what it allowed for minutes and what it
+    refused for half a minute, so that one that was asked with before a change would tell of then.
 
     Args:
         bound_to: an object, a pod of that account for instance, with which the token ends.
@@ -186,36 +184,6 @@ def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Bo
     Raises:
         ProbeError: no token was issued.
     """
-    if bound_to is not None:
-        return _issued(cluster, namespace, name, bound_to)
-    key = (id(cluster.api), namespace, name)
-    with _LOCK:
-        known = _KEPT.get(key)
-        fresh = known is not None and known.api is cluster.api and time.monotonic() - known.since < _REUSED_SECONDS
-        if known is not None and fresh and known.identity.is_itself(known.identity.who_am_i()):
-            return known.identity
-        identity = _issued(cluster, namespace, name, None)
-        _KEPT[key] = _Kept(cluster.api, identity, time.monotonic())
-        return identity
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An identity that others may use too."""
-
-    api: KubeApi
-    """Of its cluster: held, so that no other one has its number."""
-    identity: Identity
-    since: float
-
-
-_REUSED_SECONDS = 400
-"""So long a token is used for further controls, which have a third of its life left then."""
-_KEPT: dict[tuple[int, str, str], _Kept] = {}
-_LOCK = threading.Lock()
-
-
-def _issued(cluster: Cluster, namespace: str, name: str, bound_to: Body | None) -> Identity:
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
     spec: Body = {"expirationSeconds": TOKEN_SECONDS}
     if bound_to is not None:
