@@ -274,6 +274,20 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     Raises:
         ClusterError: there is none of that name, or it does not answer.
     """
+    workdir = owner.folder("cluster")
+    cluster = KindCluster(name, workdir / "kubeconfig", workdir, False, "existing", "", probe_image, owner)
+    try:
+        write_kubeconfig(cluster, kind)
+    except ClusterError:
+        _tell_unknown(name, kind)
+        raise
+    _answers(cluster)
+    _load_probe_image(cluster, kind)
+    return cluster
+
+
+def _tell_unknown(name: str, kind: Tool) -> None:
+    """Raises ClusterError where kind knows no cluster of that name."""
     known = _kind(kind, "get", "clusters", deadline=20, what="kind").text.split()
     if name not in known:
         raise ClusterError(
@@ -282,13 +296,6 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
             if known
             else f"there is no kind cluster: `kind create cluster --name {name}`",
         )
-    workdir = owner.folder("cluster")
-    kubeconfig = workdir / "kubeconfig"
-    cluster = KindCluster(name, kubeconfig, workdir, False, "existing", "", probe_image, owner)
-    write_kubeconfig(cluster, kind)
-    _answers(cluster)
-    _load_probe_image(cluster, kind)
-    return cluster
 
 
 def write_kubeconfig(cluster: KindCluster, kind: Tool) -> None:

@@ -109,7 +109,7 @@ class Run:
             new, directory = folder / f"{_NEW}{identity}", folder / identity
             new.mkdir(mode=0o700)
             lock = locks.take(new / _LOCK)
-            run = cls(identity, new, passphrase=register(secrets.token_urlsafe(32)), _lock=lock)
+            run = cls(identity, new, passphrase=register(secrets.token_hex(32)), _lock=lock)
             run._append({"started": time.time(), "pid": os.getpid(), "docker": docker})
             run.directory = new.rename(directory)  # by its first line it is known as a run's
         return run

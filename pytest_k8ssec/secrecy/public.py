@@ -59,7 +59,14 @@ aws_access_key_id = aws_secret_access_key = aws_session_token = accessKeyId secr
 {"username": "", "password": "", "hostname": "localhost", "database": "postgres", "description": "", "endpoint": ""}
 """
 """What the usual documents that hold credentials have in common."""
-_TOKEN = re.compile(r"(?=\D*\d)(?=.*[A-Za-z])(?!.*[a-z]{6})(?!.*[A-Z]{6})[\w+/=.-]{16,}", re.ASCII)
+_TOKEN = re.compile(
+    r"""
+    (?=\D*\d)(?=.*[A-Za-z])(?!.*[a-z]{6})(?!.*[A-Z]{6})[\w+/=.-]{16,}
+    | (?=\D*\d)[0-9a-f]{32,}
+    | eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+  # a JWT: what it says of itself is encoded
+    """,
+    re.ASCII | re.VERBOSE,
+)
 _BLOCK = 4
 
 

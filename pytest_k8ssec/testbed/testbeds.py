@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from pytest_k8ssec.clusters.api import import_client_ahead
 from pytest_k8ssec.clusters.sweep import remove_recorded, sweep
 from pytest_k8ssec.machine import docker, preflight, tools
 from pytest_k8ssec.machine.ledger import Run
@@ -30,6 +31,7 @@ def begin(settings: Settings, *, progress: Tell, joined: Run | None = None, name
         ToolMissing: no docker daemon answers.
         SettingsError: the state directory is not ours, or a folder can't be written or has too little room.
     """
+    import_client_ahead()
     docker.check_daemon()
     for swept in sweep():  # first, as it makes room
         progress(str(swept))

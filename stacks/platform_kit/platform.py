@@ -33,11 +33,9 @@ _RBAC = "rbac.authorization.k8s.io"
 def build(posture: Posture) -> None:
     """Deploy the platform in this posture."""
     config = settings.read()
-    in_force: pulumi.Input[list[pulumi.Resource]] = []
     if posture.admission_policies:
-        in_force = admission.default_accounts_without_token()
         admission.allow_registries(config.registries)
-    web, payments, batch = (Team(name, posture, in_force) for name in ("web", "payments", "batch"))
+    web, payments, batch = (Team(name, posture) for name in ("web", "payments", "batch"))
     for team in (web, payments, batch):
         script(team)
     _web(web, config)

@@ -12,7 +12,7 @@ class Posture:
     network_policies: bool
     """Deny all traffic of each namespace, both ways, but what a workload's own policy names."""
     admission_policies: bool
-    """Refuse images of foreign registries, and create ``default`` service accounts without a token."""
+    """Refuse images of foreign registries."""
     quotas: bool
     """Bound what a team, and each of its containers, may take."""
     token_automount: bool

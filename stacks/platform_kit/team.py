@@ -24,10 +24,9 @@ class Team:
 
     Args:
         name: the namespace's, too.
-        after: what must be in force before the namespace is there.
     """
 
-    def __init__(self, name: str, posture: Posture, after: pulumi.Input[list[pulumi.Resource]]) -> None:
+    def __init__(self, name: str, posture: Posture) -> None:
         self.name = name
         self.posture = posture
         labels = {TEAM: name}
@@ -35,10 +34,10 @@ class Team:
             for mode in ("enforce", "audit", "warn"):
                 labels[f"pod-security.kubernetes.io/{mode}"] = posture.pod_security
                 labels[f"pod-security.kubernetes.io/{mode}-version"] = "latest"
-        namespace = k8s.core.v1.Namespace(
-            name, metadata={"name": name, "labels": labels}, opts=pulumi.ResourceOptions(depends_on=after)
-        )
+        namespace = k8s.core.v1.Namespace(name, metadata={"name": name, "labels": labels})
         self.inside = pulumi.ResourceOptions(depends_on=[namespace])
+        if not posture.token_automount:
+            self._default_account_without_token()
         if posture.quotas:
             self._bound()
         if posture.network_policies:
@@ -52,6 +51,15 @@ class Team:
         The namespace's name is plain text, and ``inside`` the dependency, so that a preview shows where objects go.
         """
         return ObjectMetaArgs(name=name, namespace=self.name, labels=labels, annotations=annotations)
+
+    def _default_account_without_token(self) -> None:
+        """Kubernetes makes that account by itself, so it is patched."""
+        k8s.core.v1.ServiceAccountPatch(
+            f"{self.name}-default",
+            metadata=self.metadata("default"),
+            automount_service_account_token=False,
+            opts=self.inside,
+        )
 
     def _bound(self) -> None:
         k8s.core.v1.ResourceQuota(

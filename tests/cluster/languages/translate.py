@@ -18,11 +18,8 @@ IMAGE: Final = "registry.invalid/image:tag"
 """Stands for the image, in what the Python program is given."""
 _REPOSITORY: Final = IMAGE.rpartition(":")[0]
 _WORKLOADS: Final = ("Deployment", "StatefulSet")
-_LEFT_OUT: Final = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
-"""Python waits until they are in force. The others patch the accounts that they would change."""
 _ANYWHERE: Final = "0.0.0.0/0"
 """Where a program in YAML finds the API server: its host (1.25) breaks on `get` of any object, as kinds have constant properties."""
-_TOKENLESS: Final = "kubernetes:core/v1:ServiceAccountPatch"
 
 
 @dataclass(frozen=True)
@@ -102,14 +99,8 @@ def _all(found: list[dict[str, Any]]) -> Iterator[_Declared]:
     plain: list[tuple[str, str, dict[str, Any]]] = []
     for one in found:
         kind = one["type"].rpartition(":")[2]
-        if kind in _LEFT_OUT:
-            continue
         inputs = {name: _whole(value) for name, value in one["inputs"].items() if name not in ("apiVersion", "kind")}
         plain.append((f"{kind.lower()}-{one['name']}", one["type"], inputs))
-        if kind == "Namespace":
-            account = {"metadata": {"name": "default", "namespace": inputs["metadata"]["name"]}}
-            patch = {**account, "automountServiceAccountToken": False}
-            plain.append((f"default-account-{one['name']}", _TOKENLESS, patch))
     places = {key: inputs.get("metadata", {}).get("namespace", "") for key, _, inputs in plain}
     last = [type_.endswith(_WORKLOADS) for _, type_, _ in plain]
     for (key, type_, inputs), is_last in sorted(

@@ -80,6 +80,12 @@ def test_only_the_declared_client_gets_a_token_when_hardened() -> None:
     """No account gives a token by itself, and the one pod that asks for one is declared with a reason."""
     accounts = _all("hardened", "ServiceAccount")
     assert not any(one["automountServiceAccountToken"] for one in accounts)
+    patched = {
+        one["metadata"]["namespace"]: one["automountServiceAccountToken"]
+        for one in _all("hardened", "ServiceAccountPatch")
+        if one["metadata"]["name"] == "default"
+    }
+    assert patched == dict.fromkeys(_TEAMS, False)
     asking = {pod["serviceAccountName"] for pod in _pods("hardened") if pod["automountServiceAccountToken"]}
     declared = {
         one["metadata"]["name"]
@@ -134,7 +140,7 @@ def test_the_insecure_stack_has_none_of_the_rails() -> None:
         "ResourceQuota",
         "LimitRange",
         "ValidatingAdmissionPolicy",
-        "MutatingAdmissionPolicy",
+        "ServiceAccountPatch",
     ):
         assert _all("insecure", kind) == []
     assert all(one["automountServiceAccountToken"] for one in _all("insecure", "ServiceAccount"))
