@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import re
 import time
+from fractions import Fraction
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.pods.resources import quantity
 from pytest_k8ssec.probes.identities import api_evidence
 
 _OBJECT = r'^(?:[\w.]+(?: "[^"]*")? is (?:forbidden|invalid): |forbidden: )?'
@@ -27,8 +29,10 @@ _DENIALS = re.compile(
     rf"|{_OBJECT}image policy webhook backend denied\b"  # ImagePolicyWebhook
     rf"|{_OBJECT}Use of external IPs is denied by admission control"  # DenyServiceExternalIPs
 )
-_FULL = re.compile(_OBJECT + r"exceeded quota: [^,\s]+, requested: (?:.*, limited: (?P<limited>.*))?", re.DOTALL)
-_NONE_AT_ALL = re.compile(r"=0(?:,|$)")
+_FULL = re.compile(
+    _OBJECT + r"exceeded quota: [^,\s]+, requested: (?:(?P<requested>.*), used: .*, limited: (?P<limited>.*))?",
+    re.DOTALL,
+)
 _POLICY_SECONDS = 15
 _PAUSE = 0.3
 
@@ -68,13 +72,22 @@ def only_quota_refused(answer: Evidence) -> bool:
 def admitted_but_for_room(answer: Evidence) -> bool | None:
     """The same, where what only a full quota keeps out counts as let in: the next one may find room.
 
-    None where the quota leaves room for none at all, or does not tell: that such an object never comes in is no denial of it.
+    None where the quota has room for no such object even when it is empty, or does not tell: that such an object never comes
+    in is no denial of it.
     """
-    if only_quota_refused(answer):
-        told = _FULL.search(answer.detail)
-        limited = told["limited"] if told else None
-        return None if limited is None or _NONE_AT_ALL.search(limited) else True
+    if answer.status == 403 and (told := _FULL.search(answer.detail)):
+        try:
+            requested, limited = (_amounts(told[part]) for part in ("requested", "limited"))
+            return True if all(amount <= limited[name] for name, amount in requested.items()) else None
+        except (KeyError, ValueError):
+            return None
     return admitted(answer)
+
+
+def _amounts(listed: str | None) -> dict[str, Fraction]:
+    """What a quota's words list: ``pods=1,requests.cpu=10m``. Raises ValueError where they list nothing like that."""
+    pairs = [each.rpartition("=") for each in (listed or "").split(",")]
+    return {name: quantity(amount) for name, _, amount in pairs}
 
 
 def await_admission(cluster: Cluster, path: str, manifest: dict[str, Any], *, let_in: bool) -> Evidence:

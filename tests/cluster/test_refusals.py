@@ -114,6 +114,27 @@ def test_a_bad_pod_is_refused_by_a_policy_as_well_as_by_pod_security(cluster: Ki
     assert {BY_POLICY: Verdict.HELD, FULL: Verdict.BREACHED, CLOSED: Verdict.HELD} == found, tried
 
 
+def test_a_policy_may_spare_one_namespace(cluster: KindCluster, stack: Stack) -> None:
+    """What keeps bad pods out of all others keeps them out of ours too: that is no reason not to try where it does not."""
+    spared = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [FULL, "kube-system"]}
+    binding: Body = {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": f"{RUN}-all"},
+        "spec": {"policyName": RUN, "validationActions": ["Deny"],
+                 "matchResources": {"namespaceSelector": {"matchExpressions": [spared]}}},
+    }  # fmt: skip
+    cluster.api.create(binding)
+    hosts = next(each for each in CHECKS if each.name == "hostPath")
+    try:
+        await_admission(
+            cluster, "/api/v1/namespaces/default/pods", offered_pod(cluster.probe_image, hosts), let_in=False
+        )
+        found, tried = verdicts(cluster, stack, "adm-psa")
+    finally:
+        cluster.api.delete(f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{RUN}-all")
+    assert {BY_POLICY: Verdict.HELD, FULL: Verdict.BREACHED, CLOSED: Verdict.HELD} == found, tried
+
+
 def test_a_full_quota_asks_for_no_registry(cluster: KindCluster, stack: Stack) -> None:
     """Nor does a policy on other things; where no pod may ever be, nobody knows what one would find."""
     found, tried = verdicts(cluster, stack, "sup-registry")

@@ -6,7 +6,8 @@ from a compliant one in that single field is offered to each namespace, as a dry
 name the check, or a ValidatingAdmissionPolicy or a webhook, such as Kyverno's, must deny it: a 403 from RBAC, a LimitRange or
 a 422 from validation proves nothing, and what only a full quota keeps out counts as let in. The same bad pod is offered to a
 namespace of ours without restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in
-too: so the denial is about that field. And no service account of the stack may change its namespace's labels.
+too: so the denial is about that field. Where a policy keeps it out of ours as well, it is still offered to the stack's, which
+that policy may spare; let in there, it is a breach. And no service account of the stack may change its namespace's labels.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
@@ -73,7 +74,7 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
     admitted = {check: offer(cluster, canary, offered_pod(cluster.probe_image, check)) for check in CHECKS}
     for check, evidence in admitted.items():
         if evidence.status != 201:
-            judge.note(f"{check.name}: not probed, as this API server admits such a pod nowhere: {evidence.detail}")
+            judge.note(f"{check.name}: such a pod is not let in where nothing is enforced either: {evidence.detail}")
     table = judge.table("Pod Security check by namespace")
     for namespace in namespaces:
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
@@ -82,17 +83,24 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
         room = room_in(cluster, namespace)
         fine = offer(cluster, namespace, offered_pod(cluster.probe_image, room=room))
         case.positive(f"a compliant pod is let in{_pinned(labels)}", fine, succeeded=fits(fine))
-        for check, elsewhere in admitted.items():
-            if elsewhere.status == 201 and LEVELS.index(check.level) <= max(1, LEVELS.index(level)):
-                if declared.covers(f"{namespace}:{check.name}", f"Namespace {namespace}:{check.name}"):
-                    continue
-                case.positive(f"{check.name}: let in where nothing is enforced", elsewhere, succeeded=True)
-                answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
-                through = _let_in(answer, check)
-                case.attack(f"{check.name}: create such a pod{_pinned(labels)}", answer, through=through)
-                table.put(check.name, namespace, answer, breach=through)
+        for check in _asked_of(level):
+            if declared.covers(f"{namespace}:{check.name}", f"Namespace {namespace}:{check.name}"):
+                continue
+            answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
+            through = _let_in(answer, check)
+            if admitted[check].status == 201:
+                case.positive(f"{check.name}: let in where nothing is enforced", admitted[check], succeeded=True)
+            elif not through:
+                continue  # this API server lets in such a pod nowhere
+            case.attack(f"{check.name}: create such a pod{_pinned(labels)}", answer, through=through)
+            table.put(check.name, namespace, answer, breach=through)
     declared.tell_unused()
     _relabel(judge, cluster, [each for each in stack.identities() if each.namespace in namespaces])
+
+
+def _asked_of(level: str) -> list[Check]:
+    """What a namespace of a level has to refuse: at least what `baseline` does."""
+    return [each for each in CHECKS if LEVELS.index(each.level) <= max(1, LEVELS.index(level))]
 
 
 def _pinned(labels: Mapping[str, str]) -> str:

@@ -66,6 +66,10 @@ def test_only_a_policy_refuses(status: int, words: str, expected: bool | None) -
     assert expected is admitted(evidence(Outcome.HTTP, status=status, detail=words))
 
 
+_CPU = (
+    'pods "x" is forbidden: exceeded quota: team, requested: limits.cpu={},pods=1, used: limits.cpu={},pods=0,'
+    " limited: limits.cpu={},pods=24"
+)
 _EXCEEDED = 'pods "x" is forbidden: exceeded quota: team, requested: pods=1, used: pods={0}, limited: pods={0}'
 
 
@@ -80,13 +84,23 @@ _EXCEEDED = 'pods "x" is forbidden: exceeded quota: team, requested: pods=1, use
             True,
             None,
         ),
+        (
+            _CPU.format("100m", "0", "50m"),
+            True,
+            None,
+        ),
+        (
+            _CPU.format("100m", "450m", "500m"),
+            True,
+            True,
+        ),
         ('admission webhook "x" denied the request: exceeded quota: of x, requested: y', False, False),
         ('pods "x" is forbidden: failed quota: team: must specify limits.cpu for: probe', False, None),
     ],
-    ids=["full", "full-at-ten", "closed", "cut-off", "in-a-policy-s-words", "must-specify"],
+    ids=["full", "full-at-ten", "closed", "cut-off", "too-small", "full-of-cpu", "in-a-policy-s-words", "must-specify"],
 )
 def test_a_quota_is_asked_last(words: str, expected: bool, room: bool | None) -> None:
-    """Whom only a full one keeps out is let in when there is room; one that has room for nobody tells nothing."""
+    """Whom only a full one keeps out is let in when there is room; one that never has room tells nothing."""
     answer = evidence(Outcome.HTTP, status=403, detail=words)
     assert expected is only_quota_refused(answer)
     assert room is admitted_but_for_room(answer)
