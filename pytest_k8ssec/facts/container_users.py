@@ -36,6 +36,11 @@ def user_in_spec(spec: Mapping[str, Any], container: Mapping[str, Any]) -> bool:
     return any("runAsUser" in (each.get("securityContext") or {}) for each in (container, spec))
 
 
+def group_in_spec(spec: Mapping[str, Any], container: Mapping[str, Any]) -> bool:
+    """Whether a pod's spec says itself which group id one of its containers has; else its image does, also for a user in the spec."""
+    return any("runAsGroup" in (each.get("securityContext") or {}) for each in (container, spec))
+
+
 def users_of(cluster: Cluster, pods: Iterable[Body]) -> dict[tuple[str, str], ContainerUser]:
     """The users of the pods' containers, by pod uid and container name; those that nobody can tell are left out.
 
@@ -62,10 +67,11 @@ def users_of(cluster: Cluster, pods: Iterable[Body]) -> dict[tuple[str, str], Co
 
 
 def _untold(pod: Body) -> set[str]:
-    """The containers whose user the spec leaves to their image."""
+    """The containers whose user or group the spec leaves to their image."""
     spec = pod["spec"]
     kinds = ("containers", "initContainers", "ephemeralContainers")
-    return {one["name"] for kind in kinds for one in spec.get(kind) or () if not user_in_spec(spec, one)}
+    all_ = (one for kind in kinds for one in spec.get(kind) or ())
+    return {one["name"] for one in all_ if not (user_in_spec(spec, one) and group_in_spec(spec, one))}
 
 
 def _by_runtime(cluster: Cluster, name: str, containers: list[str]) -> dict[str, ContainerUser]:

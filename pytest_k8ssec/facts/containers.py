@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.facts.container_users import CONTAINER_STATUSES, ContainerUser, user_in_spec, users_of
+from pytest_k8ssec.facts.container_users import CONTAINER_STATUSES, ContainerUser, group_in_spec, user_in_spec, users_of
 from pytest_k8ssec.facts.listening_ports import is_over
 from pytest_k8ssec.pods.manifests import by_container
 from pytest_k8ssec.stack import Workload, pods_of
@@ -168,14 +168,17 @@ def _resolved(container: Body, pod: Body) -> Body:
 
 
 def _with_user(template: Mapping[str, Any], user: ContainerUser | None) -> Mapping[str, Any]:
-    """The same template, whose main container says as whom it runs, where its image does and that is known."""
+    """The same template, whose main container says as whom it runs, in what its image would say, and that is known."""
     spec = template["spec"]
     main, *others = spec["containers"]
-    if user is None or user_in_spec(spec, main):
+    told = {}
+    if user is not None and not user_in_spec(spec, main):
+        told["runAsUser"] = user.uid
+    if user is not None and not group_in_spec(spec, main):
+        told["runAsGroup"] = user.gid
+    if not told:
         return template
-    security = {**(main.get("securityContext") or {}), "runAsUser": user.uid}
-    if "runAsGroup" not in {**(spec.get("securityContext") or {}), **security}:
-        security["runAsGroup"] = user.gid
+    security = {**(main.get("securityContext") or {}), **told}
     return {**template, "spec": {**spec, "containers": [{**main, "securityContext": security}, *others]}}
 
 
@@ -223,7 +226,8 @@ def _like(pod: Mapping[str, Any], container: Mapping[str, Any], live: Workload |
         devices,
         token,
         _secret_variables(container),
-        None if user_in_spec(spec, container) else container.get("image"),  # the image says as whom it starts
+        # The image says as whom it starts.
+        None if user_in_spec(spec, container) and group_in_spec(spec, container) else container.get("image"),
     ))  # fmt: skip
 
 

@@ -207,8 +207,10 @@ def test_a_pod_that_ended_is_not_live_and_still_tells_its_user() -> None:
         ({}, {"runAsGroup": 5}, {"runAsUser": 10001, "runAsGroup": 5}),
         ({"runAsGroup": 5}, {}, {"runAsUser": 10001}),
         ({"runAsNonRoot": True}, {}, {"runAsUser": 10001, "runAsGroup": 10002}),
-        ({"runAsUser": 0}, {}, None),
-        ({}, {"runAsUser": 0}, {"runAsUser": 0}),
+        ({"runAsUser": 0, "runAsGroup": 0}, {}, None),
+        ({"runAsUser": 0}, {}, {"runAsGroup": 10002}),
+        ({}, {"runAsUser": 0}, {"runAsUser": 0, "runAsGroup": 10002}),
+        ({}, {"runAsUser": 0, "runAsGroup": 5}, {"runAsUser": 0, "runAsGroup": 5}),
     ],
 )
 @pytest.mark.parametrize("told_by", ["status", "runtime"])
@@ -294,7 +296,7 @@ def test_what_two_containers_differ_in_is_seen() -> None:
     ):
         found = _deployed(_on("n1", "a", **one), _on("n1", "b", **other))
         assert {"main of pod a", "main of pod b"} <= set(found)
-    user = {"runAsUser": 5}
+    user = {"runAsUser": 5, "runAsGroup": 5}
     pods = [_on("n1", name, containers=[{**main, "image": name, "securityContext": user}]) for name in ("a", "b")]
     assert ["main of pod a"] == [name for name in _deployed(*pods) if name.startswith("main of")]
 
