@@ -6,7 +6,7 @@ nothing is there, and there is no edge. If a connection is made but the question
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
 from pytest_k8ssec.attack.container import Answers, Container
@@ -32,10 +32,11 @@ def network_tasks(scene: Scene) -> list[Task]:
     """What containers and canaries are both asked: control plane, kubelets and the metadata service."""
     asked: list[Task] = [*_metadata(scene)]
     for node in scene.reach.answering:
-        asked += [*_at(node, KUBELET_PORT), _kubelet(node)]
-        if node.control_plane:
-            asked += [*_at(node, API_SERVER_PORT), _join(node), *_at(node, ETCD_PORT)]
-            asked += [_etcd(node, tls=True), _etcd(node, tls=False)]
+        for address in node.addresses:
+            asked += [Tcp(address, KUBELET_PORT), _kubelet(address)]
+            if node.control_plane:
+                asked += [Tcp(address, API_SERVER_PORT), _join(address), Tcp(address, ETCD_PORT)]
+                asked += [_etcd(address, tls=True), _etcd(address, tls=False)]
     return asked
 
 
@@ -53,19 +54,19 @@ def stack_listener_tasks(container: Container) -> list[Task]:
     return [Tcp(each.address, each.port) for each in container.targets]
 
 
-def _kubelet(node: Node) -> Http:
-    return Http(node.address, KUBELET_PORT, _RUN)
+def _kubelet(address: str) -> Http:
+    return Http(address, KUBELET_PORT, _RUN)
 
 
-def _etcd(node: Node, *, tls: bool) -> Http:
+def _etcd(address: str, *, tls: bool) -> Http:
     return Http(
-        node.address, ETCD_PORT, CLIENTS.path, tls=tls, method=CLIENTS.method, body=CLIENTS.body,
+        address, ETCD_PORT, CLIENTS.path, tls=tls, method=CLIENTS.method, body=CLIENTS.body,
         identity="without a certificate",
     )  # fmt: skip
 
 
-def _join(node: Node) -> Http:
-    return self_review(node.address, API_SERVER_PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token")
+def _join(address: str) -> Http:
+    return self_review(address, API_SERVER_PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token")
 
 
 def network(container: Container, found: Answers, shown: Answers, identities: dict[str, Identity]) -> Iterator[Edge]:
@@ -77,32 +78,47 @@ def network(container: Container, found: Answers, shown: Answers, identities: di
     for node in container.scene.reach.answering:
         short = container.scene.short(node.name)
         yield from _door(container, _at(node, KUBELET_PORT), f"kubelet on {short}", found, shown)
-        answer = found[str(_kubelet(node))].evidence
-        through = {200: True, 400: True, 404: True, 401: False, 403: False}
-        connect = found[str(Tcp(node.address, KUBELET_PORT))].evidence
-        yield from _spoken(container, "kubelet-anonymous", Vertex(Kind.KUBELET, short), connect, answer, through)
+        yield from _furthest(_kubelet_run(container, node, found))
         if not node.control_plane:
             continue
         yield from _door(container, _at(node, ETCD_PORT), f"etcd on {short}", found, shown)
-        yield from _etcd_read(container, node, found)
+        yield from _furthest(edge for each in node.addresses for edge in _etcd_read(container, node, each, found))
         yield from _door(container, _at(node, API_SERVER_PORT), f"API server on {short}", found, shown)
-        joined = found[str(_join(node))].evidence
-        who = Vertex(Kind.IDENTITY, _BOOTSTRAP_USER)
-        connect = found[str(Tcp(node.address, API_SERVER_PORT))].evidence
-        for edge in _spoken(container, "bootstrap-token", who, connect, joined, {201: True, 401: False}):
+        for edge in _furthest(_joined(container, node, found)):
             if edge.open:
-                api = container.scene.cluster.api
-                identities[who.name] = Identity(api, who.name, PUBLIC_BOOTSTRAP_TOKEN)
+                api, who = container.scene.cluster.api, edge.target.name
+                identities[who] = Identity(api, who, PUBLIC_BOOTSTRAP_TOKEN)
             yield edge
     for edge in _door(container, _metadata(container.scene), "metadata service", found, shown):
         yield Edge(KINDS["metadata"], edge.source, edge.target, edge.status, edge.evidence)
     yield from _others(container, found)
 
 
+def _furthest(edges: Iterable[Edge]) -> list[Edge]:
+    """Of what one thing gave by its several addresses, what leads furthest; none where there is none."""
+    return sorted(edges, key=lambda edge: _FURTHEST.index(edge.status))[:1]
+
+
+def _kubelet_run(container: Container, node: Node, found: Answers) -> Iterator[Edge]:
+    """Whether the kubelet runs commands for anybody."""
+    target = Vertex(Kind.KUBELET, container.scene.short(node.name))
+    through = {200: True, 400: True, 404: True, 401: False, 403: False}
+    for address in node.addresses:
+        connect, answer = (found[str(task)].evidence for task in (Tcp(address, KUBELET_PORT), _kubelet(address)))
+        yield from _spoken(container, "kubelet-anonymous", target, connect, answer, through)
+
+
+def _joined(container: Container, node: Node, found: Answers) -> Iterator[Edge]:
+    """Whether the API server takes kind's public bootstrap token."""
+    who = Vertex(Kind.IDENTITY, _BOOTSTRAP_USER)
+    for address in node.addresses:
+        connect, answer = (found[str(task)].evidence for task in (Tcp(address, API_SERVER_PORT), _join(address)))
+        yield from _spoken(container, "bootstrap-token", who, connect, answer, {201: True, 401: False})
+
+
 def _door(container: Container, tasks: Sequence[Tcp], name: str, found: Answers, shown: Answers) -> Iterator[Edge]:
     """A connection to what listens, by any of its addresses; of several edges the one that leads furthest."""
-    edges = [edge for task in tasks for edge in _by_one(container, task, name, found, shown)]
-    yield from sorted(edges, key=lambda edge: _FURTHEST.index(edge.status))[:1]
+    yield from _furthest(edge for task in tasks for edge in _by_one(container, task, name, found, shown))
 
 
 def _by_one(container: Container, task: Task, name: str, found: Answers, shown: Answers) -> Iterator[Edge]:
@@ -118,11 +134,11 @@ def _by_one(container: Container, task: Task, name: str, found: Answers, shown: 
         yield container.edge("endpoint", Vertex(Kind.ENDPOINT, name), Status.UNKNOWN, answer)
 
 
-def _etcd_read(container: Container, node: Node, found: Answers) -> Iterator[Edge]:
+def _etcd_read(container: Container, node: Node, address: str, found: Answers) -> Iterator[Edge]:
     """Whether etcd answers without a certificate, or in plain text; that it does not speak TLS is no refusal."""
     target = Vertex(Kind.ETCD, container.scene.short(node.name))
-    connect = found[str(Tcp(node.address, ETCD_PORT))].evidence
-    answer, plain = (found[str(_etcd(node, tls=tls))].evidence for tls in (True, False))
+    connect = found[str(Tcp(address, ETCD_PORT))].evidence
+    answer, plain = (found[str(_etcd(address, tls=tls))].evidence for tls in (True, False))
     if plain.status == 200:
         yield container.edge("etcd-read", target, Status.PROVEN, plain)
     elif answer.outcome in (Outcome.TLS_ALERT, Outcome.CLOSED):
