@@ -82,13 +82,15 @@ class Http:
     keep: int = 0
     """How many bytes of the answer's body to bring back."""
     timeout: float = TIMEOUT
+    server_name: str = ""
+    """Whom TLS is told to be meant for, "" for the host; an address is told to nobody. Source: RFC 6066, section 3."""
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {
             "op": "http", "host": self.host, "port": self.port, "path": self.path, "tls": self.tls, "method": self.method,
             "body": self.body or None, "headers": dict(self.headers), "certificate": self.certificate, "keep": self.keep,
-            "timeout": self.timeout,
+            "timeout": self.timeout, "server_name": self.server_name,
         }  # fmt: skip
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_k8ssec.agent.tasks import Tcp
-from pytest_k8ssec.catalogue.declared import object_names
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess
@@ -55,9 +55,36 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
     return found
 
 
-def on_node(opened: list[Opened], node: Node) -> dict[int, Opened]:
-    """The ports of one node that were asked for, and by whom."""
-    return {each.port: each for each in opened if each.node in ("", node.name)}
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One port of one node, and all that ask for it: a host port may be a node port too, on the address of another."""
+
+    port: int
+    askers: tuple[Opened, ...] = ()
+
+    @property
+    def by(self) -> str:
+        """All that ask for it, in words; "" where nobody does."""
+        return " and ".join(dict.fromkeys(each.by for each in self.askers))
+
+    def is_declared(self, declared: Declared) -> bool:
+        """Whether it may be open: by its number, or because of who asks for it."""
+        by_askers = self.has_declared_askers(declared)  # asked in any case, so that none is told to be unused
+        return declared.covers(str(self.port)) or by_askers
+
+    def has_declared_askers(self, declared: Declared) -> bool:
+        """Whether each that asks for it may."""
+        each = [declared.covers(*one.names) for one in self.askers]
+        return bool(each) and all(each)
+
+
+def on_node(opened: list[Opened], node: Node) -> dict[int, Opening]:
+    """The ports of one node that were asked for."""
+    found: dict[int, list[Opened]] = {}
+    for each in opened:
+        if each.node in ("", node.name):
+            found.setdefault(each.port, []).append(each)
+    return {port: Opening(port, tuple(askers)) for port, askers in found.items()}
 
 
 def _of_service(service: Body, port: Body) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ _UNSEEN = re.compile(
 )
 _LITTLE = 120
 """An application's page says no more than this before its program runs: a name, and that it is loading."""
+_SOME = 600
+"""A page for a login says no more than this beside its form: a name, a greeting, what its operator has to say."""
 _LOGIN = re.compile(r"(^|/)(log-?in|log-?on|sign-?in|sso|saml|oauth2?|oidc|auth)(/|\?|\.|$)", re.IGNORECASE)
 _PAGES = re.compile(r"(/(login|query|graph|search|dashboard|applications))?/?$")
 """Where the known applications' first pages are, below the path that they are served under."""
@@ -32,7 +34,9 @@ class PageKind(StrEnum):
 
     CONTENT = "content"
     LOGIN = "login"
-    """It asks for a password."""
+    """It asks for a password, and says little else."""
+    MIXED = "mixed"
+    """It asks for a password, for a login or for another use, and says much beside."""
     APPLICATION = "application"
     """Next to nothing, and a program for the browser."""
 
@@ -45,21 +49,35 @@ class KnownApplication:
     words: re.Pattern[str]
     """What its page has."""
     api: str
+    gives: re.Pattern[str]
+    """What the API's answer has where it gives something: a list of nothing is no leave to see anything."""
 
 
 _APPLICATIONS = (
     # https://grafana.com/docs/grafana/latest/developers/http_api/org/ (200 where anonymous access is on)
-    KnownApplication("Grafana", re.compile("grafanaBootData"), "/api/org"),
+    KnownApplication("Grafana", re.compile("grafanaBootData"), "/api/org", re.compile(r'"name"\s*:')),
     # https://argo-cd.readthedocs.io/en/stable/developer-guide/api-docs/
-    KnownApplication("Argo CD", re.compile(r"<title>\s*Argo CD", re.IGNORECASE), "/api/v1/applications"),
+    KnownApplication(
+        "Argo CD",
+        re.compile(r"<title>\s*Argo CD", re.IGNORECASE),
+        "/api/v1/applications",
+        re.compile(r'"(items|metadata)"\s*:'),
+    ),
     # https://github.com/kubernetes-retired/dashboard (v2)
-    KnownApplication("Kubernetes Dashboard", re.compile(r"<title>\s*Kubernetes Dashboard"), "/api/v1/namespace"),
+    KnownApplication(
+        "Kubernetes Dashboard",
+        re.compile(r"<title>\s*Kubernetes Dashboard"),
+        "/api/v1/namespace",
+        re.compile(r'"objectMeta"\s*:'),
+    ),
     # https://prometheus.io/docs/prometheus/latest/querying/api/
-    KnownApplication("Prometheus", re.compile(r"<title>\s*Prometheus"), "/api/v1/status/buildinfo"),
+    KnownApplication(
+        "Prometheus", re.compile(r"<title>\s*Prometheus"), "/api/v1/status/buildinfo", re.compile(r'"success"')
+    ),
     # https://longhorn.io/docs/ (the UI has no login of its own)
-    KnownApplication("Longhorn", re.compile(r"<title>\s*Longhorn"), "/v1/volumes"),
+    KnownApplication("Longhorn", re.compile(r"<title>\s*Longhorn"), "/v1/volumes", re.compile(r'"data"\s*:')),
     # https://www.jaegertracing.io/docs/latest/apis/
-    KnownApplication("Jaeger", re.compile(r"<title>\s*Jaeger UI"), "/api/services"),
+    KnownApplication("Jaeger", re.compile(r"<title>\s*Jaeger UI"), "/api/services", re.compile(r'"data"\s*:')),
 )
 
 
@@ -69,12 +87,23 @@ def page_kind(body: str) -> PageKind:
     Args:
         body: its beginning, as text; what is no HTML is content.
     """
+    if known_application(body):
+        return PageKind.APPLICATION
     if _PASSWORD.search(body):
-        return PageKind.LOGIN
-    said = " ".join(_UNSEEN.sub(" ", body).split())
-    if known_application(body) or (_SCRIPT.search(body) and len(said) < _LITTLE):
+        return PageKind.LOGIN if says_little(body) else PageKind.MIXED
+    if _SCRIPT.search(body) and _says(body) < _LITTLE:
         return PageKind.APPLICATION
     return PageKind.CONTENT
+
+
+def says_little(body: str) -> bool:
+    """Whether a page says no more than one that asks who is there, such as one with a button for each way to log in."""
+    return _says(body) < _SOME
+
+
+def _says(body: str) -> int:
+    """How many characters a reader sees of it."""
+    return len(" ".join(_UNSEEN.sub(" ", body).split()))
 
 
 def known_application(body: str) -> KnownApplication | None:
@@ -83,7 +112,7 @@ def known_application(body: str) -> KnownApplication | None:
 
 
 def is_login(path: str) -> bool:
-    """Whether a path is named after a login: who is sent there is not shown what was asked for."""
+    """Whether a path is named after a login."""
     return _LOGIN.search(path) is not None
 
 

@@ -120,7 +120,7 @@ def wrapped(sock: socket.socket, task: Json) -> ssl.SSLSocket:
     context.verify_mode = ssl.CERT_NONE
     if task.get("certificate"):
         show_certificate(context, task["certificate"])
-    return context.wrap_socket(sock, server_hostname=task["host"])
+    return context.wrap_socket(sock, server_hostname=task.get("server_name") or task["host"])
 
 
 def show_certificate(context: ssl.SSLContext, pem: str) -> None:

@@ -61,7 +61,7 @@ from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, Source, got_throu
 from pytest_k8ssec.facts.node import control_planes, node_source
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.exposure import Opened, listener_here, on_node, opened_ports
+from pytest_k8ssec.probes.exposure import Opened, Opening, listener_here, on_node, opened_ports
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
@@ -91,8 +91,8 @@ def test_ext_ports(
     table = judge.table(_TABLE)
     for node in nodes_to_judge(judge, pool):
         asked_for = on_node(opened, node)
-        meant = {port for port, by in asked_for.items() if declared.covers(str(port), *by.names)}
-        ports = [each for each in sorted({*_KNOWN, *asked_for} - _MEANT - meant) if not declared.covers(str(each))]
+        tried = sorted({*_KNOWN, *asked_for} - _MEANT)
+        ports = [each for each in tried if not asked_for.get(each, Opening(each)).is_declared(declared)]
         for address in node.addresses:
             api_server = Tcp(servers.get(":" in address, address), API_SERVER_PORT)
             known, near, *answers = probe(
@@ -119,7 +119,8 @@ def _published(
         (name, each)
         for name, node in [*named, ("the load balancer", None)]
         for each in cluster.published(node)
-        if not declared.covers(str(each.port), *_names(on_node(opened, node).get(each.target) if node else None))
+        if not declared.covers(str(each.port))
+        and not _leads_to(node, each.target, opened).has_declared_askers(declared)
     ]
     machine = _by_family(cluster.machine_addresses)
     for v6 in (False, True):
@@ -161,8 +162,9 @@ def _is_v6(published: Published) -> bool:
     return ":" in published.host
 
 
-def _names(opened: Opened | None) -> tuple[str, ...]:
-    return opened.names if opened else ()
+def _leads_to(node: Node | None, port: int, opened: list[Opened]) -> Opening:
+    """What is behind a published port: a node's port, or that of the load balancer, which nobody asks for."""
+    return (on_node(opened, node) if node else {}).get(port, Opening(port))
 
 
 def _asked(published: Published, machine: str) -> tuple[Http, Http]:

@@ -3,12 +3,13 @@
 Dashboards without a login, opened by a node port for a moment and then forgotten, have been the way in more often than
 any exploit: who finds the page has the rights of its service account. The start page of every port that Services and pods
 open on the nodes, of each API server and of each kubelet is asked for without credentials, in plain text and over TLS, from
-a container beside the nodes. A page counts as open. These do not: a refusal (401, 403), a form for a password, a
-redirection to another place or to a login, and the message that plain HTTP was sent to a TLS port. Of an application that a
-browser runs, the page shows neither: its API is asked, where it is one that is known (Grafana, Argo CD, Prometheus and others).
+a container beside the nodes. A page counts as open. These do not: a refusal (401, 403), a page that is little more than a form
+for a password, a redirection to another place or to a login, and the message that plain HTTP was sent to a TLS port. A page that
+has such a form beside much else may be either. Of an application that a browser runs, the page shows neither: its API is asked,
+where it is one that is known (Grafana, Argo CD, Prometheus and others).
 After any other answer, such as 404, it can't be told what other pages show; a kubelet is the exception, as it has no page at
 its root. So is an ingress controller, which has pages for the hosts and paths of Ingresses alone: those are asked for by
-their names. Redirections to the same place are followed.
+their names, in HTTP and in TLS. Redirections to the same place are followed.
 
 A public site is declared, with the reason, in `[tool.k8ssec.allow.ext-unauth-ui]` as `"30080" = "the shop"`, or by what
 opens it, as `"web/shop"` or `"Service web/shop:http"`; one behind an ingress as `"Ingress web/shop"`. Addresses of load
@@ -50,10 +51,11 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.exposure import on_node, opened_ports
+from pytest_k8ssec.probes.exposure import Opening, on_node, opened_ports
 from pytest_k8ssec.probes.identities import auditor
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.probes.web_pages import (
+    KnownApplication,
     PageKind,
     WebRoute,
     base_path,
@@ -61,6 +63,7 @@ from pytest_k8ssec.probes.web_pages import (
     is_login,
     known_application,
     page_kind,
+    says_little,
 )
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
@@ -69,9 +72,9 @@ from pytest_k8ssec.verdict import Case, Judge
 _KEEP = 64 * 1024
 _HOPS = 3
 _DEFAULT_BACKEND = re.compile(r"default backend", re.IGNORECASE)
+_UNCLEAR = "a page for a login, or one that has such a form and much else: nobody could tell what needs the login"
 _UNKNOWN = "an application that a browser runs, and of none that is known here: nobody could tell what it shows"
 _GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), (401, 403)
-_TOLD = (*_GIVEN, *_REFUSED)
 _KUBELET = "kubelet"
 _API_SERVER = "API server"
 _NO_PAGE = (*_REFUSED, 404)
@@ -112,12 +115,12 @@ def test_ext_unauth_ui(
         for tls, answer in zip((False, True), answers, strict=True):
             page, where = _page(host, port, tls=tls), "over TLS" if tls else "in plain text"
             ingress = by not in (_KUBELET, _API_SERVER)
-            if not (ingress and answer.evidence.status == 404):
+            # An ingress may refuse whoever names no host of its own.
+            nameless = answer.evidence.outcome is Outcome.TLS_ALERT
+            if not (ingress and (answer.evidence.status == 404 or (routes and nameless))):
                 last, through = _judged(outside, page, answer, refused)
-                if ingress and routes and last.outcome is Outcome.TLS_ALERT:
-                    through = None  # who names no host may be refused for that alone
                 case.attack(f"see its page {where}", last, through=through)
-            if ingress and (answer.evidence.status == 404 or (routes and answer.evidence.status)):
+            if ingress and (answer.evidence.status == 404 or (routes and (answer.evidence.status or nameless))):
                 _behind_routes(case, outside, page, where, answer, routes)
     declared.tell_unused()
 
@@ -134,8 +137,8 @@ def _behind_routes(
         routes: whether each is declared public.
     """
     name = secrets.token_hex(4)
-    nowhere = replace(page, path=f"/{name}", headers={"Host": f"{name}.invalid"})
-    asked = [replace(page, path=each.path, headers={"Host": each.host} if each.host else {}) for each in routes]
+    nowhere = _of_host(replace(page, path=f"/{name}"), f"{name}.invalid")
+    asked = [_of_host(replace(page, path=each.path), each.host) for each in routes]
     nobody, *answers = ask(outside, [nowhere, *asked])
     found = [
         (route, task, one)
@@ -143,16 +146,17 @@ def _behind_routes(
         if _told(one) != _told(nobody)
     ]
     default = _DEFAULT_BACKEND.search(str(answer.raw.get("body", "")))
-    routed = nobody.evidence.status == 404 and bool(found or default)
+    turned_away = nobody.evidence.status == 404 or nobody.evidence.outcome is Outcome.TLS_ALERT
+    routed = turned_away and bool(found or default)
     told = (
         replace(answer.evidence, detail="an ingress without a page for whoever names no host")
         if routed
         else answer.evidence
     )
-    rootless = answer.evidence.status == 404
+    rootless = answer.evidence.status == 404 or answer.evidence.outcome is Outcome.TLS_ALERT
     if rootless:
         case.attack(f"see its page {where}", told, through=False if routed else None)
-    if rootless and nobody.evidence.status != 404:
+    if rootless and not turned_away:
         last, through = _judged(outside, nowhere, nobody, _REFUSED)
         case.attack(f"see the page of a host that nobody named {where}", last, through=through)
     for route, task, one in found:
@@ -161,8 +165,13 @@ def _behind_routes(
             case.attack(f"see the page of {route} {where}", last, through=through)
 
 
-def _told(answer: Answer) -> tuple[int | None, str]:
-    return answer.evidence.status, str(answer.raw.get("body", ""))
+def _of_host(page: Http, host: str) -> Http:
+    """The page of a host, which is named in HTTP and in TLS; "" for none."""
+    return replace(page, headers={"Host": host}, server_name=host) if host else page
+
+
+def _told(answer: Answer) -> tuple[Outcome, int | None, str]:
+    return answer.evidence.outcome, answer.evidence.status, str(answer.raw.get("body", ""))
 
 
 def _judged(
@@ -172,19 +181,28 @@ def _judged(
     last, found = _followed(outside, page, answer)
     if found.evidence.status not in _GIVEN:
         return found.evidence, _seen(last, found, refused)
-    body = str(found.raw.get("body", ""))
-    kind = page_kind(body)
-    if kind is PageKind.LOGIN or (last.path != page.path and is_login(last.path)):
+    body, sent = str(found.raw.get("body", "")), last.path != page.path and is_login(last.path)
+    kind, known = page_kind(body), known_application(body)
+    if known is not None:
+        told, seen = _by_api(outside, last, known)
+        return told, False if sent and seen is None else seen
+    if kind is PageKind.LOGIN or (sent and (kind is PageKind.APPLICATION or says_little(body))):
         return found.evidence, False
-    if kind is PageKind.CONTENT:
+    if kind is PageKind.CONTENT and not sent:
         return found.evidence, True
-    known = known_application(body)
-    if known is None:
-        return replace(found.evidence, detail=_UNKNOWN), None
-    (said,) = ask(outside, [replace(page, path=base_path(last.path) + known.api)])
-    seen = said.evidence.status in _GIVEN if said.evidence.status in _TOLD else None
-    if seen and str(said.raw.get("body", "")).lstrip().startswith("<"):
-        seen = None  # a page once more: what serves it has that for every path
+    detail = _UNKNOWN if kind is PageKind.APPLICATION else _UNCLEAR
+    return replace(found.evidence, detail=detail), None
+
+
+def _by_api(outside: NetworkVantage, page: Http, known: KnownApplication) -> tuple[Evidence, bool | None]:
+    """What the API of an application gives, and whether that is anything; None where it answers in no way that is known."""
+    (said,) = ask(outside, [replace(page, path=base_path(page.path) + known.api)])
+    status, body = said.evidence.status, str(said.raw.get("body", ""))
+    if status in _GIVEN:
+        # A page once more shows nothing: what serves it has that for every path.
+        seen = True if known.gives.search(body) and not body.lstrip().startswith("<") else None
+    else:
+        seen = False if status in _REFUSED else None
     return replace(said.evidence, detail=f"what the API of {known.name} gives"), seen
 
 
@@ -208,16 +226,12 @@ def _endpoints(cluster: Cluster, nodes: Sequence[Node], declared: Declared) -> d
     opened = opened_ports(cluster)
     found: dict[tuple[str, int], str] = {}
     for node in nodes:
-        ports = {port: (by.by, by.names) for port, by in on_node(opened, node).items()}
-        ports[KUBELET_PORT] = (_KUBELET, ())
+        ports = on_node(opened, node)
+        by = {port: opening.by for port, opening in ports.items()} | {KUBELET_PORT: _KUBELET}
         if node.control_plane:
-            ports[API_SERVER_PORT] = (_API_SERVER, ())
-        found |= {
-            (address, port): by
-            for address in node.addresses
-            for port, (by, names) in ports.items()
-            if not declared.covers(str(port), *names)
-        }
+            by[API_SERVER_PORT] = _API_SERVER
+        meant = {port for port in by if ports.get(port, Opening(port)).is_declared(declared)}
+        found |= {(address, port): what for address in node.addresses for port, what in by.items() if port not in meant}
     return found
 
 

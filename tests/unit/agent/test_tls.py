@@ -14,7 +14,7 @@ import pytest
 
 from pytest_k8ssec.agent.client_hello import CURRENT, WEAK, Offer
 from pytest_k8ssec.agent.remote import agent
-from pytest_k8ssec.agent.tasks import Hello, HelloHere, Task, Trust
+from pytest_k8ssec.agent.tasks import Hello, HelloHere, Http, Task, Trust
 from pytest_k8ssec.probes.certificates import certificate_authority, foreign_certificate
 
 HERE = "127.0.0.1"
@@ -113,3 +113,13 @@ def test_a_certificate_of_another_authority_does_not_convince(server: ssl.SSLCon
     assert "does not verify" in found["detail"]
     with serving(lambda peer: peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         assert "closed" == perform(Trust(HERE, port, foreign_certificate().certificate, "a made-up CA"))["outcome"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("shop.example.com", "shop.example.com"), ("", None)])
+def test_tls_tells_whom_it_is_meant_for(server: ssl.SSLContext, name: str, told: str | None) -> None:
+    """By the name that a task gives, and nobody by an address: a server may choose its certificate by that, or refuse."""
+    heard: list[str | None] = []
+    server.sni_callback = lambda _peer, name, _context: heard.append(name)
+    with serving(speaking(server)) as port:
+        perform(Http(HERE, port, "/", server_name=name))
+    assert [told] == heard

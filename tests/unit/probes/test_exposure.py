@@ -35,7 +35,7 @@ class FakeApi:
 
     def list(self, path: str) -> list[dict[str, Any]]:
         """Items by the path's last word."""
-        return self.items[path.rpartition("/")[2]]
+        return self.items.get(path.rpartition("/")[2], [])
 
 
 class FakeCluster:
@@ -186,6 +186,24 @@ def test_what_opens_a_port_can_be_named() -> None:
     }
 
 
+def test_a_port_that_two_ask_for_is_declared_by_both() -> None:
+    """An exception of one of them says nothing of what the other opens there."""
+    pods = [
+        named(name, spec={"nodeName": "worker", "containers": [{"ports": [{"containerPort": 80, "hostPort": 8080}]}]})
+        for name in ("shop", "debug")
+    ]
+    opened = opened_ports(cast("Cluster", FakeCluster(pods=pods)))
+    opening = on_node(opened, Node("worker", "10.0.0.1", control_plane=False))[8080]
+    assert "Pod web/shop and Pod web/debug" == opening.by
+    for allowed, expected in (
+        (["web/shop"], False),
+        (["web/shop", "Pod web/debug:8080"], True),
+        (["8080"], True),
+        ([], False),
+    ):
+        assert expected is opening.is_declared(Declared(Judge(), dict.fromkeys(allowed, "why")))
+
+
 def test_a_kubelet_has_no_page_at_its_root() -> None:
     """There 404 is all that it says; elsewhere the page may be at another path."""
     nothing = http(404)
@@ -260,6 +278,7 @@ OPEN_PAGE = {"status": 200, "body": "<h1>all pods</h1>"}
 APPLICATION = {"status": 200, "body": "<body><script src=a.js></script></body>"}
 DASHBOARDS = {"status": 200, "body": "<script>window.grafanaBootData = {}</script>"}
 TO_LOGIN = {"status": 302, "location": "/login"}
+TO_AUTH = {"status": 302, "location": "/auth/pods"}
 
 
 @pytest.mark.parametrize(
@@ -273,7 +292,20 @@ TO_LOGIN = {"status": 302, "location": "/login"}
         ({"/": {"status": 302, "location": "/ui"}, "/ui": OPEN_PAGE}, True, ""),
         ({"/": APPLICATION}, None, "nobody could tell what it shows"),
         ({"/": DASHBOARDS, "/api/org": {"status": 401}}, False, "the API of Grafana"),
-        ({"/": DASHBOARDS, "/api/org": {"status": 200, "body": "{}"}}, True, "the API of Grafana"),
+        (
+            {"/": DASHBOARDS, "/api/org": {"status": 200, "body": '{"id": 1, "name": "Main Org."}'}},
+            True,
+            "the API of Grafana",
+        ),
+        ({"/": DASHBOARDS, "/api/org": {"status": 200, "body": "{}"}}, None, "the API of Grafana"),
+        (
+            {"/": TO_LOGIN, "/login": DASHBOARDS, "/api/org": {"status": 200, "body": '{"name": "x"}'}},
+            True,
+            "the API of",
+        ),
+        ({"/": {"status": 200, "body": f"{LOGIN}{'all pods ' * 100}"}}, None, "such a form and much else"),
+        ({"/": TO_LOGIN, "/login": {"status": 200, "body": "<a href=/oauth2/start>Sign in</a>"}}, False, ""),
+        ({"/": TO_AUTH, "/auth/pods": {"status": 200, "body": "all pods " * 100}}, None, "such a form and much else"),
         ({"/": DASHBOARDS}, None, "the API of Grafana"),
         ({"/": DASHBOARDS, "/api/org": DASHBOARDS}, None, "the API of Grafana"),
         (
@@ -297,6 +329,11 @@ TO_LOGIN = {"status": 302, "location": "/login"}
         "unknown",
         "refuses",
         "anonymous",
+        "nothing-given",
+        "anonymous-beside-a-login",
+        "form-among-others",
+        "ways-to-log-in",
+        "named-like-a-login",
         "odd",
         "page-for-all",
         "another-s-refusal",
@@ -358,6 +395,19 @@ def test_an_ingress_has_the_pages_of_its_routes(
     _behind_routes(case, site, PAGE, "in plain text", answer if not pages.get("") else http(404), {SHOP: public})
     if public and pages.get(SHOP.host, otherwise) != otherwise:
         expected = expected[:-1]
+    assert expected == [each.through for each in case.attacks]
+
+
+@pytest.mark.parametrize(
+    ("shop", "expected"),
+    [(OPEN_PAGE, [False, True]), ({"status": 401}, [False, False]), ({"outcome": "tls-alert"}, [None])],
+)
+def test_an_ingress_may_refuse_tls_to_whoever_names_no_host(shop: dict[str, Any], expected: list[bool | None]) -> None:
+    """Whom its certificates are for is asked for in TLS too; where nobody is answered, it can't be told what is there."""
+    site = cast("NetworkVantage", Site({("shop.example.com", "/"): shop}, {"outcome": "tls-alert"}))
+    case, page = Judge().case("Pod ingress/controller"), replace(PAGE, tls=True)
+    (answer,) = ask(site, [page])
+    _behind_routes(case, site, page, "over TLS", answer, {SHOP: False})
     assert expected == [each.through for each in case.attacks]
 
 

@@ -28,6 +28,8 @@ LISTING = "<html><body><h1>Directory listing for /</h1><ul><li>block/</li></ul><
         (f"{LISTING}<script>count()</script>{'word ' * 30}", PageKind.CONTENT),
         ('<form><input name="p" type="password"></form>', PageKind.LOGIN),
         ("<input type=password><script src=x></script>", PageKind.LOGIN),
+        (f"{LISTING}<form><input type=password></form>{'word ' * 200}", PageKind.MIXED),
+        (f"{GRAFANA}<input type=password>", PageKind.APPLICATION),
         (SHELL, PageKind.APPLICATION),
         (f"<noscript>{'You need to enable JavaScript. ' * 20}</noscript>{SHELL}", PageKind.APPLICATION),
         (f"{SHELL}<script>{'a' * 1000}", PageKind.APPLICATION),
@@ -35,7 +37,7 @@ LISTING = "<html><body><h1>Directory listing for /</h1><ul><li>block/</li></ul><
     ],
 )
 def test_a_program_for_the_browser_shows_nothing_by_itself(body: str, kind: PageKind) -> None:
-    """What says something beside its scripts is a page; what asks for a password is none."""
+    """What says something beside its scripts is a page; what asks for a password and says little else is none."""
     assert kind is page_kind(body)
 
 
