@@ -42,13 +42,17 @@ def written(value: str) -> set[str]:
     return found
 
 
-def encoded(value: str) -> set[str]:
-    """A value in hex, and in base64 of either alphabet, alone or within something longer."""
+def encoded(value: str, *, twice: bool = True) -> set[str]:
+    """A value in hex, and in base64 of either alphabet, alone or within something longer.
+
+    Args:
+        twice: also in base64 of its base64, where it is not too long.
+    """
     found: set[str] = set()
     for text in {value, value.strip(), *_escaped(value)} - {""} if len(value) <= LONG else {value}:
         raw = text.encode(errors="surrogateescape")
         found |= {raw.hex(), raw.hex().upper(), *_shifted(raw)}
-        if len(value) <= LONG:
+        if twice and len(value) <= LONG:
             found.update(_shifted(base64.b64encode(raw)))
     return found
 

@@ -91,7 +91,10 @@ class Redactor:
     def _add(self, value: str) -> None:
         from pytest_k8ssec.secrecy import forms, public  # most pytest runs have no secret
 
-        hidden = forms.written(value) | forms.encoded(value)
+        signature = "" if self._only_whole else public.signature_of(value)
+        value = signature or value
+        # A token is soon worth nothing, and there are many: they are not looked for within what was encoded twice.
+        hidden = forms.written(value) | forms.encoded(value, twice=not signature)
         # A line, or a field, may be a word that others use too.
         known = {part for part in forms.parts(value) if len(part) >= SHORTEST and not public.is_public(part)}
         for part in known:
@@ -104,7 +107,7 @@ class Redactor:
         for part in public.public_parts(value):
             harmless.update(*map(_cut, forms.written(part) | forms.encoded(part)))
         pieces = {piece for form in hidden for piece in _cut(form)} - harmless
-        if not public.is_random(value):
+        if not (signature or public.is_random(value)):
             pieces = {piece for piece in pieces if not public.is_public(piece)}
         self._blocks.update(piece[at : at + _BLOCK] for piece in pieces for at in range(_STRIDE))
         self._pieces |= pieces

@@ -41,6 +41,20 @@ def test_nothing_registered_changes_nothing() -> None:
     assert "GET /api/v1/pods -> HTTP 403" == redact("GET /api/v1/pods -> HTTP 403")
 
 
+@pytest.mark.parametrize("encode", [str.encode, base64.b64encode, base64.b16encode], ids=["plain", "base64", "hex"])
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_no_piece_of_a_token_s_signature_is_left(encode: Any, after: int) -> None:
+    """Nobody can use the rest, which says whose it is; a traceback may begin in the middle of it."""
+    encoded = (
+        base64.urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in ({"alg": "RS256"}, {})
+    )
+    signature = base64.urlsafe_b64encode(secrets.token_bytes(256)).rstrip(b"=").decode()
+    known = Redactor([".".join((*encoded, signature))])
+    text = encode(("x" * after + "." + signature).encode() if encode is not str.encode else "." + signature).decode()
+    assert len(known(text).replace(MARK, "")) < 8
+    assert MARK in known(text[-12:])
+
+
 @pytest.mark.parametrize("before", ["", "u", "us", "user"])
 @pytest.mark.parametrize("after", ["", "\n", "ab", "abc"])
 def test_base64_of_it_is_cut_out_too_also_within_something_longer(before: str, after: str) -> None:
