@@ -137,11 +137,11 @@ class Background:
         self._jobs = {name: job for name, job in self._jobs.items() if not job.done()}
 
     def _run(self, control: Control, needs: Sequence[str], testbed: Testbed) -> Ran:
-        judge = self._judge_for(control, testbed)
-        own: dict[str, Any] = {"judge": judge, "allowed": self._allowed(control.id)}
-        started = time.monotonic()
+        judge, started = Judge(), time.monotonic()
         ended_by: BaseException | None = None
         try:
+            judge = self._judge_for(control, testbed)
+            own: dict[str, Any] = {"judge": judge, "allowed": self._allowed(control.id)}
             control.function(**{name: own[name] if name in own else _GIVES[name](testbed) for name in needs})
         except BaseException as error:  # noqa: BLE001 - raised again where the control's turn comes
             ended_by = error
