@@ -6,6 +6,7 @@
 - ``escalation``: access reviews, whether a change leads up; the answer that it does. The requests that lead up are data.
 - ``etcd``: requests to etcd's API, from a place or by root on its node; each answer, and of values only what may be shown.
 - ``exposure``: nothing to the cluster; tells which ports it asks its nodes to open, and opens one of ours on this machine.
+- ``guises``: nothing; as whom a pod may be offered and what it may wear, by the rules of admission that are there.
 - ``identities``: requests to the API server with a service account's own token; each answer.
 - ``kubelets``: a kubelet's configuration, asked for through the API server; one field of it, and the answer.
 - ``leakage``: reads of every object and log; where a secret value was found, and how much was searched.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -20,6 +21,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.resources import quantity
+from pytest_k8ssec.probes.guises import PLAIN, Guise
 from pytest_k8ssec.probes.identities import api_evidence
 
 _OBJECT = r'^(?:[\w.]+(?: "[^"]*")? is (?:forbidden|invalid): |forbidden: )?'
@@ -38,9 +40,18 @@ _PAUSE = 0.3
 
 
 def offered(
-    cluster: Cluster, path: str, manifest: dict[str, Any], *, method: str = "POST", **options: Any
+    cluster: Cluster,
+    path: str,
+    manifest: dict[str, Any],
+    *,
+    method: str = "POST",
+    guise: Guise = PLAIN,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[Evidence, Body]:
     """Offer an object as a dry run: 201 (for a change, 200) means that it would be stored.
+
+    Args:
+        guise: as whom, and what a pod wears meanwhile.
 
     Returns:
         the evidence, and the object as it would be stored (or the Status that refuses it).
@@ -49,8 +60,14 @@ def offered(
         ProbeError: no HTTP answer came.
     """
     with as_probe_error():
-        answer = cluster.api.request(method, path, body=manifest, params={"dryRun": "All"}, **options)
-    return api_evidence("our administrator", f"{method} {path} (dry run)", answer), answer.body
+        answer = cluster.api.request(
+            method,
+            path,
+            body=guise.wear(manifest),
+            params={"dryRun": "All"},
+            headers={**(headers or {}), **guise.headers},
+        )
+    return api_evidence(guise.user or "our administrator", f"{method} {path}{guise} (dry run)", answer), answer.body
 
 
 def admitted(answer: Evidence) -> bool | None:
@@ -90,7 +107,9 @@ def _amounts(listed: str | None) -> dict[str, Fraction]:
     return {name: quantity(amount) for name, _, amount in pairs}
 
 
-def await_admission(cluster: Cluster, path: str, manifest: dict[str, Any], *, let_in: bool) -> Evidence:
+def await_admission(
+    cluster: Cluster, path: str, manifest: dict[str, Any], *, let_in: bool, guise: Guise = PLAIN
+) -> Evidence:
     """Offer an object until admission decides as expected: a new policy takes a moment, and nothing announces it.
 
     Raises:
@@ -98,7 +117,7 @@ def await_admission(cluster: Cluster, path: str, manifest: dict[str, Any], *, le
     """
     end = time.monotonic() + _POLICY_SECONDS
     while True:
-        answer, _ = offered(cluster, path, manifest)
+        answer, _ = offered(cluster, path, manifest, guise=guise)
         if admitted(answer) is let_in:
             return answer
         if time.monotonic() > end:

@@ -15,13 +15,14 @@ from pytest_k8ssec.errors import as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.resources import Resources, shaped
-from pytest_k8ssec.probes.admission import only_quota_refused
-from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.admission import offered, only_quota_refused
+from pytest_k8ssec.probes.guises import PLAIN, Guise
 
 LEVELS = ("privileged", "baseline", "restricted")
 """From lax to strict."""
 
 Spec = dict[str, Any]
+_BROKEN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,19 @@ CHECKS = (
 """procMount is left out: since Kubernetes 1.34 validation refuses it by itself outside of user namespaces."""
 
 
+OF_WHOLE = ("privileged", "hostNetwork", "hostPID", "hostPath")
+"""The checks that :data:`WHOLE` breaks."""
+
+
+def _break_whole(spec: Spec, container: Spec) -> None:
+    for check in CHECKS:
+        if check.name in OF_WHOLE:
+            check.breaks(spec, container)
+
+
+WHOLE = Check("privileged, with all of the host", "baseline", "hostPath", _break_whole)
+"""What is left of a node's isolation is nothing: whoever is exempt from all checks gets this in."""
+
 OFFERED: Resources = {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "50m", "memory": "32Mi"}}
 """What an offered pod asks for, where its namespace says nothing else."""
 
@@ -80,6 +94,13 @@ def room_in(cluster: Cluster, namespace: str) -> Resources:
 def fits(answer: Evidence) -> bool:
     """Whether an offered pod was let in, or would be in a namespace whose quota has room."""
     return answer.status == 201 or only_quota_refused(answer)
+
+
+def may_bring(answer: Evidence) -> bool | None:
+    """Whether who offers a compliant pod may bring one there; None where the API server did not come to an answer."""
+    if answer.status is None or answer.status >= _BROKEN:
+        return None
+    return fits(answer)
 
 
 def offered_pod(image: str, check: Check | None = None, *, room: Resources = OFFERED) -> Spec:
@@ -106,13 +127,11 @@ def offered_pod(image: str, check: Check | None = None, *, room: Resources = OFF
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "k8ssec-offer-"}, "spec": spec}
 
 
-def offer(cluster: Cluster, namespace: str, manifest: Spec) -> Evidence:
+def offer(cluster: Cluster, namespace: str, manifest: Spec, guise: Guise = PLAIN) -> Evidence:
     """Offer a pod to a namespace as a dry run: 201 means that it would run.
 
     Raises:
         ProbeError: no HTTP answer came.
     """
-    path = f"/api/v1/namespaces/{namespace}/pods"
-    with as_probe_error():
-        answer = cluster.api.request("POST", path, body=manifest, params={"dryRun": "All"})
-    return api_evidence("our administrator", f"POST {path} (dry run)", answer)
+    answer, _ = offered(cluster, f"/api/v1/namespaces/{namespace}/pods", manifest, guise=guise)
+    return answer

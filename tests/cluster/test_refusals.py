@@ -11,10 +11,12 @@ import pytest
 
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.admission import await_admission
+from pytest_k8ssec.probes.guises import in_guises
 from pytest_k8ssec.probes.podsecurity import CHECKS, offered_pod
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.stack.resource import Resource
@@ -133,6 +135,34 @@ def test_a_policy_may_spare_one_namespace(cluster: KindCluster, stack: Stack) ->
     finally:
         cluster.api.delete(f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{RUN}-all")
     assert {BY_POLICY: Verdict.HELD, FULL: Verdict.BREACHED, CLOSED: Verdict.HELD} == found, tried
+
+
+@pytest.mark.parametrize(
+    "spared",
+    [
+        "'system:serviceaccounts:kube-system' in request.userInfo.groups",
+        "request.userInfo.username == 'system:serviceaccount:kube-system:job-controller'",
+        "object.metadata.?labels['checked-by'].orValue('') == 'hand'",
+        "has(object.metadata.annotations) && 'skip' in object.metadata.annotations",
+    ],
+    ids=["group", "user", "label", "annotation"],
+)
+def test_whom_a_condition_spares_is_tried(cluster: KindCluster, stack: Stack, spared: str) -> None:
+    """Nothing but the condition changes, so that plain pods are refused as before."""
+    path = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{RUN}"
+    hosts = next(each for each in CHECKS if each.name == "hostPath")
+    pods, bad = f"/api/v1/namespaces/{BY_POLICY}/pods", offered_pod(cluster.probe_image, hosts)
+    conditions = [{"name": "spared", "expression": f"!({spared})"}]
+    cluster.api.call("PATCH", path, body={"spec": {"matchConditions": conditions}}, headers=MERGE_PATCH)
+    guise = next(each for each in in_guises(cluster) if each.named)
+    try:
+        await_admission(cluster, pods, bad, let_in=True, guise=guise)
+        found, tried = verdicts(cluster, stack, "adm-psa")
+    finally:
+        cluster.api.call("PATCH", path, body={"spec": {"matchConditions": None}}, headers=MERGE_PATCH)
+        await_admission(cluster, pods, bad, let_in=False, guise=guise)
+    assert Verdict.BREACHED is found[BY_POLICY], tried
+    assert Verdict.HELD is found[CLOSED], tried
 
 
 def test_a_full_quota_asks_for_no_registry(cluster: KindCluster, stack: Stack) -> None:

@@ -4,7 +4,8 @@ A container without limits takes what its node has: one leak, one loop or one mi
 among them. A pod without a limit on CPU, one without a limit on memory, and one that asks for nothing at all are offered to
 each namespace that the stack declares or runs a workload in, as dry runs. Each must be refused for that very limit, or
 come back with limits that a LimitRange put in. The check looks at the object that the API server returns, not at
-policies. The same pod with both limits must be let in.
+policies. The same pod with both limits must be let in. Where a quota has scopes, pods that end by themselves, and those of the
+priorities that it names, are offered as well: it may leave them out.
 
 Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
 and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as
@@ -49,6 +50,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.admission import admitted, offered
+from pytest_k8ssec.probes.guises import PLAIN, by_scopes
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
@@ -71,12 +73,16 @@ def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mappi
         room = room_in(cluster, namespace)
         fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room))
         case.positive("the same pod with limits is let in", fine, succeeded=fits(fine))
-        for without in (("cpu",), ("memory",), _BOUNDS):
-            answer, made = offered(cluster, path, _unbounded(cluster.probe_image, without, room))
-            lacking = _lacking(made) if answer.status == 201 else []
-            shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
-            through = _unbound(answer, without, lacking)
-            case.attack(f"create a pod without limits on {' and '.join(without)}", shown, through=through)
+        for guise in (PLAIN, *by_scopes(cluster.api.list(f"/api/v1/namespaces/{namespace}/resourcequotas"))):
+            if guise is not PLAIN:
+                fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room), guise=guise)
+                case.positive(f"a pod with limits{guise} is let in", fine, succeeded=fits(fine))
+            for without in (("cpu",), ("memory",), _BOUNDS):
+                answer, made = offered(cluster, path, _unbounded(cluster.probe_image, without, room), guise=guise)
+                lacking = _lacking(made) if answer.status == 201 else []
+                shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
+                through = _unbound(answer, without, lacking)
+                case.attack(f"create a pod{guise} without limits on {' and '.join(without)}", shown, through=through)
     if not judge.cases:
         judge.not_applicable("the stack has no namespace that is not declared unbounded")
 

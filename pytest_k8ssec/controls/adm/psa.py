@@ -7,7 +7,10 @@ name the check, or a ValidatingAdmissionPolicy or a webhook, such as Kyverno's, 
 a 422 from validation proves nothing, and what only a full quota keeps out counts as let in. The same bad pod is offered to a
 namespace of ours without restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in
 too: so the denial is about that field. Where a policy keeps it out of ours as well, it is still offered to the stack's, which
-that policy may spare; let in there, it is a breach. And no service account of the stack may change its namespace's labels.
+that policy may spare; let in there, it is a breach. Controllers make the pods of workloads, and rules spare some of them, or
+what wears a label: so the same is offered by each controller that makes pods, as each user and member of a group that the
+exemptions and rules of admission name, and with each label, annotation and runtime class of theirs; who may create no pod there is
+left out. And no service account of the stack may change its namespace's labels.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
@@ -33,22 +36,37 @@ Sources: CIS Kubernetes Benchmark 5.2.1 to 5.2.12; https://kubernetes.io/docs/co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
 from pytest_k8ssec.probes.admission import admitted_but_for_room
+from pytest_k8ssec.probes.guises import Guise, in_guises
 from pytest_k8ssec.probes.identities import api_evidence, service_account
-from pytest_k8ssec.probes.podsecurity import CHECKS, LEVELS, Check, fits, offer, offered_pod, room_in
+from pytest_k8ssec.probes.podsecurity import (
+    CHECKS,
+    LEVELS,
+    OF_WHOLE,
+    WHOLE,
+    Check,
+    fits,
+    may_bring,
+    offer,
+    offered_pod,
+    room_in,
+)
+from pytest_k8ssec.sabotages.proofs import set_to
 from pytest_k8ssec.stack import ServiceAccount, Stack
-from pytest_k8ssec.verdict import Judge
+from pytest_k8ssec.verdict import Case, Judge
 
 _NAMES_THE_POLICY = "violates PodSecurity"
 
@@ -75,6 +93,7 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
     for check, evidence in admitted.items():
         if evidence.status != 201:
             judge.note(f"{check.name}: such a pod is not let in where nothing is enforced either: {evidence.detail}")
+    guises = in_guises(cluster)
     table = judge.table("Pod Security check by namespace")
     for namespace in namespaces:
         labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
@@ -83,9 +102,8 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
         room = room_in(cluster, namespace)
         fine = offer(cluster, namespace, offered_pod(cluster.probe_image, room=room))
         case.positive(f"a compliant pod is let in{_pinned(labels)}", fine, succeeded=fits(fine))
-        for check in _asked_of(level):
-            if declared.covers(f"{namespace}:{check.name}", f"Namespace {namespace}:{check.name}"):
-                continue
+        asked = _asked_of(level, namespace, declared)
+        for check in asked:
             answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
             through = _let_in(answer, check)
             if admitted[check].status == 201:
@@ -94,13 +112,31 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
                 continue  # this API server lets in such a pod nowhere
             case.attack(f"{check.name}: create such a pod{_pinned(labels)}", answer, through=through)
             table.put(check.name, namespace, answer, breach=through)
+        _in_guises(case, cluster, namespace, room, guises, asked)
     declared.tell_unused()
     _relabel(judge, cluster, [each for each in stack.identities() if each.namespace in namespaces])
 
 
-def _asked_of(level: str) -> list[Check]:
-    """What a namespace of a level has to refuse: at least what `baseline` does."""
-    return [each for each in CHECKS if LEVELS.index(each.level) <= max(1, LEVELS.index(level))]
+def _in_guises(
+    case: Case, cluster: Cluster, namespace: str, room: Resources, guises: Iterable[Guise], checks: Sequence[Check]
+) -> None:
+    """The same in each guise in which a compliant pod is let in: in any other one nobody brings a pod there."""
+    for guise in guises:
+        fine = offer(cluster, namespace, offered_pod(cluster.probe_image, room=room), guise)
+        if (may := may_bring(fine)) is None:
+            case.attack(f"create a pod{guise}", fine, through=None)
+        # Who is exempt is so from all of it; what a rule spares it may spare in one point.
+        whole = not guise.named and {*OF_WHOLE} <= {check.name for check in checks}
+        for check in ([WHOLE] if whole else checks) if may else ():
+            answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room), guise)
+            case.attack(f"{check.name}: create such a pod{guise}", answer, through=_let_in(answer, check))
+
+
+def _asked_of(level: str, namespace: str, declared: Declared) -> list[Check]:
+    """What a namespace of a level has to refuse: at least what `baseline` does, but for what is declared."""
+    found = [each for each in CHECKS if LEVELS.index(each.level) <= max(1, LEVELS.index(level))]
+    names = {each.name: (f"{namespace}:{each.name}", f"Namespace {namespace}:{each.name}") for each in found}
+    return [each for each in found if not declared.covers(*names[each.name])]
 
 
 def _pinned(labels: Mapping[str, str]) -> str:
@@ -155,3 +191,27 @@ def enforce_label_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield api_evidence("", f"GET {path}: no {ENFORCE}", cluster.api.request("GET", path))
     finally:
         cluster.api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: before}}}, headers=headers)
+
+
+_EXEMPTIONS = """apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+  - name: PodSecurity
+    configuration:
+      apiVersion: pod-security.admission.config.k8s.io/v1
+      kind: PodSecurityConfiguration
+      exemptions:
+        usernames: ["system:serviceaccount:kube-system:statefulset-controller"]
+"""
+_EXEMPTIONS_PLACE = "/etc/kubernetes/hardening/admission.yaml"
+
+
+def _exempts(cluster: Cluster) -> Evidence:
+    return set_to(cluster, "kube-apiserver", "admission-control-config-file", _EXEMPTIONS_PLACE)
+
+
+@sabotage(test_adm_psa, proof=_exempts)
+def controller_exempt(config: KindConfig) -> None:
+    """Who makes the pods of StatefulSets is exempt from Pod Security."""
+    config.replace("control-plane/admission.yaml", _EXEMPTIONS)
+    config.api_server(admission_control_config_file=_EXEMPTIONS_PLACE)

@@ -4,7 +4,8 @@ Whoever may create a pod brings the code that runs in it, unless something asks 
 is allowed is offered from a registry that cannot exist, to each namespace that the stack declares or runs a workload in, as
 dry runs: in a container, in an init container, in a container that is added to a running pod, in place of a running
 pod's image, with the allowed name as its path, and under a name that begins like an allowed one. Nothing but the
-registry differs, so that no rule on tags or paths refuses it. Each must be denied by admission; the allowed image
+registry differs, so that no rule on tags or paths refuses it. The first of these is also offered by each controller that makes
+pods, as each user and member of a group whom a rule of admission names, and with each label and annotation of such a rule. Each must be denied by admission; the allowed image
 itself must be let in. That this image can't be pulled is not a denial: the next foreign image can.
 
 Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
@@ -67,8 +68,9 @@ from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, await_admission, offered
+from pytest_k8ssec.probes.guises import Guise, in_guises
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
+from pytest_k8ssec.probes.podsecurity import fits, may_bring, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
 from pytest_k8ssec.stack import Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
@@ -84,6 +86,7 @@ def test_sup_registry(
     judge: Judge, cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod], allowed: Mapping[str, str]
 ) -> None:
     """Offer each namespace pods, and a running pod of ours a further container, with images of foreign registries."""
+    guises = in_guises(cluster)
     running = {workload.namespace: workload for workload in stack.workloads()} if stack.deployed else {}
     declared, namespaces = Declared(judge, allowed, "open to all images"), stack.pod_namespaces
     left = [each for each in namespaces if not declared.covers(each, f"Namespace {each}")]
@@ -97,6 +100,8 @@ def test_sup_registry(
         for words, manifest in _pods(cluster.probe_image, room).items():
             answer, _ = offered(cluster, path, manifest)
             case.attack(words, answer, through=admitted_but_for_room(answer))
+        for guise in guises:
+            _in_guise(case, cluster, path, room, guise)
         if namespace in running:
             try:
                 pod = _that_runs(cluster, running[namespace], twin)
@@ -109,6 +114,17 @@ def test_sup_registry(
             judge.note(f"namespace {namespace}: no running pod was given a foreign image, as {why}")
     if not judge.cases:
         judge.not_applicable("the stack has no namespace that is not declared open to all images")
+
+
+def _in_guise(case: Case, cluster: Cluster, path: str, room: Resources, guise: Guise) -> None:
+    """A foreign image by whoever may bring an allowed one there, or in what a rule may spare."""
+    foreign = _foreign(cluster.probe_image)[0]
+    fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room), guise=guise)
+    if (may := may_bring(fine)) is None:
+        case.attack(f"a container of {foreign}{guise}", fine, through=None)
+    elif may:
+        answer, _ = offered(cluster, path, offered_pod(foreign, room=room), guise=guise)
+        case.attack(f"a container of {foreign}{guise}", answer, through=admitted_but_for_room(answer))
 
 
 def _that_runs(cluster: Cluster, workload: Workload, twin: Callable[[Workload], Pod]) -> tuple[str, str]:
