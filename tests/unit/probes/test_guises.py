@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
@@ -27,7 +28,7 @@ class Rules:
         """The rules of a kind."""
         return self._rules.get(path.rpartition("/")[2], [])
 
-    def on_node(self, _node: Node, command: list[str], **_: Any) -> Completed:
+    def on_node(self, _node: Node, command: Sequence[str], **_: Any) -> Completed:
         """The API server's process, its command line, or the file."""
         told = "7" if command[0] == "pgrep" else f"kube-apiserver\0{self._flags}\0"
         return Completed((), 0, (self._file if command[-1].endswith(".yaml") else told).encode(), b"")
