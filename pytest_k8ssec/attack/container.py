@@ -13,7 +13,7 @@ from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod
-from pytest_k8ssec.probes.planted_files import Planted, host_mounts
+from pytest_k8ssec.probes.planted_files import Planted
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,12 @@ class Container:
     @property
     def tokens(self) -> Tokens:
         """The search for tokens; tokens in the node's own files belong to another edge."""
-        return Tokens(tuple(host_mounts(self.template)))
+        return Tokens(tuple(self.mounts))
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """What it mounts of its node: the node's path by where it is in the container."""
+        return self.scene.mounts(self.name.partition("/")[0], self.template)
 
     def edge(self, kind: str, target: Vertex, status: Status, evidence: Evidence) -> Edge:
         """An edge that leaves from the container; a broken task makes it unknown."""

@@ -13,7 +13,7 @@ from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.capabilities import names
-from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted, host_mounts
+from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted
 
 _KUBELET = "/var/lib/kubelet"
 """Where a node keeps the volumes of its pods, tokens among them, and its own certificate."""
@@ -49,7 +49,7 @@ def _among_keys(scene: Scene, node: str, path: str) -> bool:
 
 def _cores(container: Container) -> list[str]:
     """Where the kernel's core pattern is seen through what is mounted of the node."""
-    mounted = ((place, path.rstrip("/")) for place, path in host_mounts(container.template).items())
+    mounted = ((place, path.rstrip("/")) for place, path in container.mounts.items())
     return [place.rstrip("/") + _CORE[len(path) :] for place, path in mounted if f"{_CORE}/".startswith(f"{path}/")]
 
 
@@ -71,7 +71,7 @@ def ways_out(container: Container, found: Answers, shown: Answers) -> Iterator[E
 
     read = looked("host-read", files, anywhere)
     yield read
-    for place, path in host_mounts(container.template).items():
+    for place, path in container.mounts.items():
         here = found[str(WhichFile(place))].evidence
         if here.facts.get("file") == container.traces.files.get(path, "none"):
             yield container.edge("host-read", files, Status.PROVEN, here)

@@ -12,9 +12,11 @@ from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.probes.identities import account_user
 from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
+from pytest_k8ssec.probes.planted_files import host_mounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Scene:
         self._lists: dict[str, list[Body]] = {}
         self._placements: dict[str, tuple[Placed, ...]] = {}
         self._by_node: dict[str, list[Placed]] = {}
+        self._claimed: dict[str, dict[str, str]] = {}
 
     def node(self, node: Node | str) -> Vertex:
         """A node, by a name that is the same in every run: kind's without the cluster's."""
@@ -87,6 +90,13 @@ class Scene:
             if each["metadata"]["name"] == name
         ]
         return tuple(Vertex(Kind.IDENTITY, account_user(namespace, account)) for account in accounts if account)
+
+    def mounts(self, namespace: str, template: Mapping[str, Any]) -> dict[str, str]:
+        """What the main container of a template mounts of its node; also by a claim. See :func:`host_mounts`."""
+        if namespace not in self._claimed:
+            with as_probe_error():
+                self._claimed[namespace] = claimed_folders(self.cluster.api, namespace)
+        return host_mounts(template, self._claimed[namespace])
 
     def identities(self, namespace: str) -> tuple[Vertex, ...]:
         """The service accounts of a namespace."""

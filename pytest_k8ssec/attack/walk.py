@@ -29,7 +29,7 @@ from pytest_k8ssec.pods.manifests import PodSpec, by_container
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.cloud_metadata import served
 from pytest_k8ssec.probes.identities import Identity, service_account
-from pytest_k8ssec.probes.planted_files import host_mounts, planted
+from pytest_k8ssec.probes.planted_files import planted
 from pytest_k8ssec.probes.policy_enforcement import settle
 from pytest_k8ssec.stack import Stack, Workload
 
@@ -138,8 +138,8 @@ class Walker:
 
     def _look_round(self, node: Node, here: Sequence[tuple[Vertex, str, PodSpec, Pod]]) -> list[tuple[Vertex, Look]]:
         """Look round in the twins on one node, and from the canary there."""
-        templates = [spec.template or {} for _, _, spec, _ in here]
-        mounted = sorted({path for template in templates for path in host_mounts(template).values()})
+        mounts = [self.scene.mounts(spec.namespace, spec.template or {}) for _, _, spec, _ in here]
+        mounted = sorted({path for each in mounts for path in each.values()})
         free = self.free(node.name)
         with (
             planted(self.cluster, node, (*mounted, *KEYS)) as traces,

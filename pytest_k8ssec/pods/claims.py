@@ -1,4 +1,4 @@
-"""Volumes of a twin: those of its workload, but for the claims that only one pod, or one node, may use at a time.
+"""Claims: which of a workload's volumes its twin has too, and which are a folder of a node.
 
 Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-modes
 """
@@ -48,10 +48,29 @@ def _shared(api: KubeApi, namespace: str, volume: Body, placed: bool) -> Body:  
 
 
 def _chosen_folder(api: KubeApi, claim: Body) -> bool:
-    """Whether its volume is a folder of a node, and not one that a provisioner made for it."""
     name = claim["spec"].get("volumeName")
-    if not name:
-        return False
-    volume = api.request("GET", f"/api/v1/persistentvolumes/{name}").body
-    made = _PROVISIONED in (volume.get("metadata", {}).get("annotations") or {})
-    return not made and any(kind in volume.get("spec", {}) for kind in _OF_A_NODE)
+    return bool(name and _folder(api.request("GET", f"/api/v1/persistentvolumes/{name}").body))
+
+
+def claimed_folders(api: KubeApi, namespace: str) -> dict[str, str]:
+    """The claims of a namespace that are bound to a folder of a node which somebody chose, and that folder.
+
+    Who mounts such a claim has what a hostPath volume would give, and Pod Security lets it in.
+
+    Raises:
+        ClusterError: the API server did not answer as it should.
+    """
+    claims = api.list(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims")
+    bound = {claim["metadata"]["name"]: claim["spec"].get("volumeName") for claim in claims}
+    if not any(bound.values()):
+        return {}
+    folders = {volume["metadata"]["name"]: _folder(volume) for volume in api.list("/api/v1/persistentvolumes")}
+    return {claim: folder for claim, volume in bound.items() if (folder := folders.get(str(volume)))}
+
+
+def _folder(volume: Body) -> str:
+    """The folder of a node that a volume is, "" where it is none, or one that a provisioner made for it."""
+    if _PROVISIONED in (volume.get("metadata", {}).get("annotations") or {}):
+        return ""
+    found = (volume.get("spec", {}).get(kind) or {} for kind in _OF_A_NODE)
+    return next((str(each["path"]) for each in found if each.get("path")), "")

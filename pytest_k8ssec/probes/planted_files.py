@@ -45,10 +45,18 @@ class Planted:
     """Device and inode of each of the given paths that is there."""
 
 
-def host_mounts(template: Mapping[str, Any]) -> dict[str, str]:
-    """What the main container of a pod template mounts of its node: the node's path by where it is in the container."""
+def host_mounts(template: Mapping[str, Any], claimed: Mapping[str, str]) -> dict[str, str]:
+    """What the main container of a pod template mounts of its node: the node's path by where it is in the container.
+
+    Args:
+        claimed: the folder of a node that each claim of the namespace is, as far as it is one.
+    """
     spec = template["spec"]
     paths = {each["name"]: each["hostPath"]["path"] for each in spec.get("volumes") or () if each.get("hostPath")}
+    for each in spec.get("volumes") or ():
+        claim = str((each.get("persistentVolumeClaim") or {}).get("claimName"))
+        if claim in claimed:
+            paths[each["name"]] = claimed[claim]
     mounts = spec["containers"][0].get("volumeMounts") or ()
     return {
         mount["mountPath"]: str(PurePosixPath(paths[mount["name"]], mount.get("subPath", "")))

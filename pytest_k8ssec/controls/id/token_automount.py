@@ -56,6 +56,7 @@ from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.containers import container_templates
 from pytest_k8ssec.pods.absent import tell_absent
+from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_pods
@@ -95,6 +96,7 @@ def test_id_token_automount(
     specs = _suspects(cluster, stack, clients, declared)
     declared.tell_unused()
     subjects = list(specs)
+    claimed = {each: claimed_folders(cluster.api, each) for each in {spec.namespace for spec in specs.values()}}
     with pool.lease_lots(*specs.values()) as lots:
         for number, pod in (each for lot in lots for each in lot.items()):
             case = judge.case(subjects[number])
@@ -106,15 +108,16 @@ def test_id_token_automount(
                 reader.evidence,
                 succeeded=bool(_tokens(reader)),
             )
-            places = _of_the_node(specs[subjects[number]])
+            spec = specs[subjects[number]]
+            places = _of_the_node(spec, claimed[spec.namespace])
             if places:
                 _shown_on_node(case, pool, pod)
             _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0])
 
 
-def _of_the_node(spec: PodSpec) -> dict[str, tuple[str, ...]]:
+def _of_the_node(spec: PodSpec, claimed: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """The mounts of whole trees of the node, and where tokens are in each; what holds less is searched like any other."""
-    mounts = host_mounts(spec.template) if spec.template else {}
+    mounts = host_mounts(spec.template, claimed) if spec.template else {}
     known = {place: _places_in(place, path) for place, path in mounts.items()}
     return {place: found for place, found in known.items() if found}
 

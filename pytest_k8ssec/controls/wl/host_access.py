@@ -4,10 +4,10 @@ A hostPath volume, a shared process or network namespace or the runtime's socket
 of them, whoever gets into the pod is soon root on its node. Small files are planted on each node: in its root, in
 folders that hostPath volumes usually name, and in those that the stack's own name. A twin of each container looks for
 them under each of its mounts and under /proc/1/root, looks for the container runtime's socket, and reports its kernel
-namespaces, none of which may be its node's. A path that it mounts by a hostPath is compared with the node's own, as
-nothing can be planted in a file. Twins are made of live pods as they are, and of the template where it differs. A pod of ours on the same node that may do everything must find all of them.
+namespaces, none of which may be its node's. A path that it mounts by a hostPath, or by a claim of a volume that is a folder of a
+node, is compared with the node's own, as nothing can be planted in a file. Twins are made of live pods as they are, and of the template where it differs. A pod of ours on the same node that may do everything must find all of them.
 
-Remediation: no `hostPath` volumes, no `hostPID`, `hostIPC`, `hostNetwork`; Pod Security `baseline` refuses them all. An
+Remediation: no `hostPath` volumes and no PersistentVolumes of such folders (Pod Security lets those in), no `hostPID`, `hostIPC`, `hostNetwork`; Pod Security `baseline` refuses the rest. An
 agent that needs one is declared in `[tool.k8ssec.allow.wl-host-access]` as `"namespace/workload" = "reason"`.
 
 ```yaml
@@ -34,8 +34,10 @@ from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import ContainerSuspect, containers_in_lots
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted, host_mounts, planted
+from pytest_k8ssec.sabotages.claimed_folder import claimed_folder
 from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
@@ -56,27 +58,33 @@ def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""
     with containers_in_lots(judge, stack, pool, Declared(judge, allowed)) as lots:
         for suspects in lots:
-            _in_turn(cluster, suspects)
+            namespaces = {each.workload.namespace for each in suspects}
+            _in_turn(cluster, suspects, {each: claimed_folders(cluster.api, each) for each in namespaces})
 
 
-def _in_turn(cluster: Cluster, suspects: Sequence[ContainerSuspect]) -> None:
-    """One node after the other, as files are planted there."""
-    mounted = sorted({path for suspect in suspects for path in host_mounts(suspect.template).values()})
+def _in_turn(cluster: Cluster, suspects: Sequence[ContainerSuspect], claimed: Mapping[str, Mapping[str, str]]) -> None:
+    """One node after the other, as files are planted there.
+
+    Args:
+        claimed: the folder of a node that each claim of a namespace is.
+    """
+    mounts = [host_mounts(suspect.template, claimed[suspect.workload.namespace]) for suspect in suspects]
+    mounted = sorted({path for each in mounts for path in each.values()})
     for name in sorted({suspect.pod.source.node for suspect in suspects}):
         node = next(node for node in cluster.nodes if node.name == name)
         with planted(cluster, node, mounted) as traces:
-            for suspect in suspects:
+            for suspect, own in zip(suspects, mounts, strict=True):
                 if suspect.pod.source.node == name:
-                    _attack(suspect, traces)
+                    _attack(suspect, own, traces)
 
 
-def _attack(suspect: ContainerSuspect, traces: Planted) -> None:
+def _attack(suspect: ContainerSuspect, mounts: Mapping[str, str], traces: Planted) -> None:
     case = suspect.case
     file, socket, spaces = _look(suspect.pod, traces)
     shown_file, shown_socket, shown_spaces = _look(suspect.unrestricted, traces)
     case.attack("read a file of the node", file, through=_FOUND.get(file.outcome))
     case.attack("reach the container runtime", socket, through=_REACHED.get(socket.outcome))
-    for place, path in host_mounts(suspect.template).items():
+    for place, path in mounts.items():
         (here,) = suspect.pod.probe(WhichFile(place))
         same = here.facts.get("file") == traces.files.get(path, "none")
         case.attack(f"mount {path} of the node at {place}", here, through=True if same else None)
@@ -112,4 +120,11 @@ def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
 def host_processes_shared(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack shares its node's process namespace."""
     with weakened(cluster.api, stack, pod={"hostPID": True}) as proof:
+        yield proof
+
+
+@sabotage(test_wl_host_access, kills=("blast-radius",))
+def host_folder_claimed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A workload of the stack claims a volume that is a folder of its node: Pod Security lets that in."""
+    with claimed_folder(cluster.api, stack, "/etc/kubernetes") as proof:
         yield proof

@@ -48,7 +48,7 @@ def test_each_container_is_looked_at() -> None:
 def test_what_a_container_mounts_of_its_node() -> None:
     """Only what that container itself mounts."""
     found = by_container(_TEMPLATE)
-    assert ({}, {"/hosts": "/etc/hosts"}) == (host_mounts(found["main"]), host_mounts(found["sidecar"]))
+    assert ({}, {"/hosts": "/etc/hosts"}) == (host_mounts(found["main"], {}), host_mounts(found["sidecar"], {}))
 
 
 @dataclass
@@ -103,8 +103,8 @@ def test_what_only_a_workload_s_pods_have_is_looked_at_too() -> None:
     found = container_templates(cast("Cluster", Pods(pods)), workload)
     assert ["main", "sidecar", "set-up", "mesh of pod x-1", "debug of pod x-1", "main of pod x-3"] == list(found)
     assert free == found["main of pod x-3"]["spec"]["containers"][0]["securityContext"]
-    assert {"/run": "/run"} == host_mounts(found["mesh of pod x-1"])
-    assert {} == host_mounts(found["main of pod x-3"])
+    assert {"/run": "/run"} == host_mounts(found["mesh of pod x-1"], {})
+    assert {} == host_mounts(found["main of pod x-3"], {})
 
 
 @pytest.mark.parametrize("origin", list(ObjectOrigin))

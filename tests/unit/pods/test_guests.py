@@ -9,8 +9,9 @@ import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi, Response
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.pods.claims import without_lone_claims
+from pytest_k8ssec.pods.claims import claimed_folders, without_lone_claims
 from pytest_k8ssec.pods.never_served import unserved_labels
+from pytest_k8ssec.probes.planted_files import host_mounts
 
 CLAIM = {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}
 EMPTY = {"name": "data", "emptyDir": {}}
@@ -118,3 +119,28 @@ def test_no_label_that_a_policy_knows_is_left_out(spec: Any) -> None:
     assert {"app": "db"} == labels(both, policies=(policy(**spec),))
     with pytest.raises(ProbeError, match="would be an endpoint of Service web/db"):
         labels(service(publishes=True, app="db"), policies=(policy(**spec),))
+
+
+def test_which_claims_are_a_folder_of_a_node() -> None:
+    """By the volume that each is bound to: not one that a provisioner made, and not what is nowhere yet."""
+    chosen = {"hostPath": {"path": "/etc/kubernetes"}}
+    known = {
+        "keys": ("chosen", {}, chosen),
+        "disk": ("disk", {}, {"local": {"path": "/var/lib/db"}}),
+        "cache": ("made", PROVISIONED, chosen),
+        "remote": ("remote", {}, {"csi": {}}),
+    }
+    claims = [{"metadata": {"name": name}, "spec": {"volumeName": volume}} for name, (volume, _, _) in known.items()]
+    pvs = [{"metadata": {"name": name, "annotations": made}, "spec": spec} for name, made, spec in known.values()]
+    pending = {"metadata": {"name": "pending"}, "spec": {}}
+    api = Api({"persistentvolumeclaims": [*claims, pending], "persistentvolumes": pvs})
+    assert {"keys": "/etc/kubernetes", "disk": "/var/lib/db"} == claimed_folders(cast("KubeApi", api), "web")
+    template = {
+        "spec": {
+            "volumes": [
+                {"name": name, "persistentVolumeClaim": {"claimName": name}} for name in ("keys", "cache", "pending")
+            ],
+            "containers": [{"volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in ("keys", "cache")]}],
+        }
+    }
+    assert {"/keys": "/etc/kubernetes"} == host_mounts(template, claimed_folders(cast("KubeApi", api), "web"))

@@ -1,0 +1,63 @@
+"""A workload of the stack that mounts a folder of its node by a claim, while a sabotage is in force.
+
+Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reserving-a-persistentvolume
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pytest_k8ssec.clusters.api import Body, KubeApi
+from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.stack import Stack
+
+_SECONDS = 30
+
+
+@contextmanager
+def claimed_folder(api: KubeApi, stack: Stack, folder: str) -> Iterator[Evidence]:
+    """Have a Deployment of the stack claim a volume that is a folder of its node. Its namespace goes on to enforce its level.
+
+    Yields:
+        the evidence that pods of it run so.
+
+    Raises:
+        SabotageError: the stack has no Deployment.
+        ClusterError: the claim was not bound, or the Deployment did not roll out.
+    """
+    name = f"k8ssec-{secrets.token_hex(3)}"
+    namespace = next((each.namespace for each in stack.workloads() if each.kind == "Deployment"), "default")
+    common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    volume: Body = {
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {**common, "capacity": {"storage": "1Mi"}, "hostPath": {"path": folder},
+                 "claimRef": {"namespace": namespace, "name": name}},
+    }  # fmt: skip
+    claim: Body = {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"namespace": namespace, "name": name},
+        "spec": {**common, "volumeName": name, "resources": {"requests": {"storage": "1Mi"}}},
+    }  # fmt: skip
+    mounted = {"name": "node", "persistentVolumeClaim": {"claimName": name}}
+    with _created(api, volume), _created(api, claim):
+        path = api.path_of(claim, collection=True)
+        api.wait(path, name, _is_bound, deadline=_SECONDS, what=f"claim {name}: is not bound")
+        with weakened(api, stack, volume=(mounted, "/node"), level="") as proof:
+            yield proof
+
+
+@contextmanager
+def _created(api: KubeApi, manifest: Body) -> Iterator[None]:
+    api.create(manifest)
+    try:
+        yield
+    finally:
+        api.delete(api.path_of(manifest), grace=0)
+        collection, name = api.path_of(manifest, collection=True), manifest["metadata"]["name"]
+        api.wait(collection, name, lambda found: found is None, deadline=_SECONDS, what=f"{name}: is still there")
+
+
+def _is_bound(claim: Body | None) -> bool:
+    return ((claim or {}).get("status") or {}).get("phase") == "Bound"
