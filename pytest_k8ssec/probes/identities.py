@@ -26,7 +26,8 @@ NOBODY = "k8ssec-no-such"
 
 _AUTHORIZATION = "authorization.k8s.io"
 _RULES = f"/apis/{_AUTHORIZATION}/v1/selfsubjectrulesreviews"
-_ACCESS = f"/apis/{_AUTHORIZATION}/v1/selfsubjectaccessreviews"
+ACCESS_REVIEWS = f"/apis/{_AUTHORIZATION}/v1/selfsubjectaccessreviews"
+"""Where whoever is known asks for one right of his own."""
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
@@ -97,16 +98,11 @@ class Identity:
         Raises:
             ProbeError: no HTTP answer came, or one that says nothing.
         """
-        body = {
-            "apiVersion": f"{_AUTHORIZATION}/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name)},
-        }
-        answer = self._ask(_ACCESS, body)
+        answer = self._ask(ACCESS_REVIEWS, access_review(verb, resource, namespace, group=group, name=name))
         if not answer.ok:
-            raise ProbeError(f"{self.user}: POST {_ACCESS}: HTTP {answer.status}: {answer.message}")
+            raise ProbeError(f"{self.user}: POST {ACCESS_REVIEWS}: HTTP {answer.status}: {answer.message}")
         allowed = answer.body.get("status", {}).get("allowed") is True
-        said = api_evidence(self.user, f"POST {_ACCESS}: {verb} {resource} {namespace}/{name}", answer)
+        said = api_evidence(self.user, f"POST {ACCESS_REVIEWS}: {verb} {resource} {namespace}/{name}", answer)
         return replace(said, outcome=Outcome.DONE if allowed else Outcome.ABSENT)
 
     def _ask(self, path: str, body: Any) -> Response:
@@ -116,6 +112,15 @@ class Identity:
     def is_itself(self, evidence: Evidence) -> bool:
         """Whether :meth:`who_am_i` named this identity."""
         return evidence.status == 201 and evidence.detail == self.user
+
+
+def access_review(verb: str, resource: str, namespace: str = "", *, group: str = "", name: str = "") -> dict[str, Any]:
+    """The question for one right of one's own (SelfSubjectAccessReview)."""
+    return {
+        "apiVersion": f"{_AUTHORIZATION}/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name)},
+    }
 
 
 def self_review(host: str, port: int, token: str, identity: str) -> Http:

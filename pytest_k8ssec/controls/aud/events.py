@@ -1,9 +1,9 @@
 """Who did what to which object is written down.
 
 After a break-in the audit log is what tells which Secrets were read and which rights were given away; without it every
-Secret counts as read. The control does four things that an intruder does, each marked so that it can be found again: it
-reads a Secret, runs a command in a pod, gives away a role (a dry run), and sends a request without credentials. Each
-must be in the log of an API server within fifteen seconds, with its verb, its object, and whoever did it.
+Secret counts as read. The control does what an intruder does, each marked so that it can be found again: it reads a Secret and
+deletes one, runs a command in a pod, gives away a role (a dry run), asks for Secrets and looks for its rights with the token of a
+service account, and sends a request without credentials. Each must be in the log of an API server within fifteen seconds, with its verb, its object, and whoever did it.
 
 Remediation: give every API server an audit policy that names these at level Metadata or above, by `--audit-policy-file`,
 and a place to write to, by `--audit-log-path`.
@@ -61,7 +61,7 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.auditlog import AuditLogs, audit_logs
 from pytest_k8ssec.facts.node import argument_evidence, argument_file, arguments, control_planes
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.identities import api_evidence, ourselves
+from pytest_k8ssec.probes.identities import ACCESS_REVIEWS, access_review, api_evidence, ourselves, service_account
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15
@@ -86,7 +86,7 @@ class _Deed:
         resource = "/".join(filter(None, (about.get("resource"), about.get("subresource"))))
         return (
             event.get("verb") in self.verbs
-            and (resource, about.get("namespace")) == (self.resource, self.namespace)
+            and (resource, about.get("namespace", "")) == (self.resource, self.namespace)
             and (not self.name or about.get("name") == self.name)
             and (not self.user or event.get("user", {}).get("username") == self.user)
         )
@@ -121,20 +121,36 @@ def _told(logs: AuditLogs, deed: _Deed, event: Body | None) -> Evidence:
 def _deeds(cluster: Cluster, namespace: str, pod: Pod, marker: str) -> list[_Deed]:
     user = ourselves(cluster)
     return [
-        _read_a_secret(cluster, namespace, marker, user),
+        *_read_and_delete_a_secret(cluster, namespace, marker, user),
         _run_a_command(cluster, pod, marker, user),
         _give_a_role_away(cluster, namespace, marker, user),
+        *_with_a_token(cluster, namespace, marker),
         _ask_without_credentials(cluster, namespace, marker),
     ]
 
 
-def _read_a_secret(cluster: Cluster, namespace: str, marker: str, user: str) -> _Deed:
+def _read_and_delete_a_secret(cluster: Cluster, namespace: str, marker: str, user: str) -> list[_Deed]:
     secret: Body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": marker, "namespace": namespace}}
+    path, marked = cluster.api.path_of(secret), {"User-Agent": marker}
     with cluster.api.applied(secret):
-        path = cluster.api.path_of(secret)
-        answer = cluster.api.request("GET", path, headers={"User-Agent": marker})
-    done = api_evidence(user, f"GET {path}", answer)
-    return _Deed("read a Secret", done, answer.ok, ("get",), "secrets", namespace, marker, user)
+        read, deleted = (cluster.api.request(method, path, headers=marked) for method in ("GET", "DELETE"))
+    return [
+        _Deed(f"{what} a Secret", api_evidence(user, f"{method} {path}", answer), answer.ok, (verb,), "secrets", namespace, marker, user)
+        for what, method, verb, answer in (("read", "GET", "get", read), ("delete", "DELETE", "delete", deleted))
+    ]  # fmt: skip
+
+
+def _with_a_token(cluster: Cluster, namespace: str, marker: str) -> list[_Deed]:
+    """What pods do is done by service accounts: a policy may leave out all of them, or what they are refused."""
+    account = service_account(cluster, namespace, "default")
+    secrets_path, review = f"/api/v1/namespaces/{namespace}/secrets", access_review("get", "secrets", namespace)
+    marked = {"User-Agent": marker}
+    refused = account.attempt("GET", secrets_path, headers=marked)
+    asked = account.attempt("POST", ACCESS_REVIEWS, body=review, headers=marked)
+    return [
+        _Deed("ask for Secrets with a token", refused, refused.status == 403, ("list",), "secrets", namespace, user=account.user),
+        _Deed("look for one's rights with a token", asked, asked.status == 201, ("create",), "selfsubjectaccessreviews", "", user=account.user),
+    ]  # fmt: skip
 
 
 def _run_a_command(cluster: Cluster, pod: Pod, marker: str, user: str) -> _Deed:
@@ -175,16 +191,32 @@ def no_audit_log(config: KindConfig) -> None:
 
 
 _NOTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n  - level: None\n"
+_ACCOUNTS_SPARED = """apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+  - level: None
+    userGroups: ["system:serviceaccounts"]
+  - level: Metadata
+"""
 
 
-def _policy_of_nothing(cluster: Cluster) -> Evidence:
-    (node, *_) = control_planes(cluster)
-    if argument_file(cluster, node, "kube-apiserver", "audit-policy-file") != _NOTHING:
-        raise SabotageError("kube-apiserver: its audit policy is not the one that logs nothing")
-    return argument_evidence(cluster, node, "kube-apiserver", "audit-policy-file", "audit-log-path")
+def _follows(policy: str) -> Callable[[Cluster], Evidence]:
+    def proof(cluster: Cluster) -> Evidence:
+        (node, *_) = control_planes(cluster)
+        if argument_file(cluster, node, "kube-apiserver", "audit-policy-file") != policy:
+            raise SabotageError("kube-apiserver: its audit policy is not the sabotage's")
+        return argument_evidence(cluster, node, "kube-apiserver", "audit-policy-file", "audit-log-path")
+
+    return proof
 
 
-@sabotage(test_aud_events, proof=_policy_of_nothing, blinds=("aud-no-secret-body",))
+@sabotage(test_aud_events, proof=_follows(_NOTHING), blinds=("aud-no-secret-body",))
 def policy_of_nothing(config: KindConfig) -> None:
     """The API server writes an audit log, by a policy that logs nothing."""
     config.replace("control-plane/audit.yaml", _NOTHING)
+
+
+@sabotage(test_aud_events, proof=_follows(_ACCOUNTS_SPARED))
+def accounts_not_logged(config: KindConfig) -> None:
+    """The audit policy leaves out what service accounts do, as they do much."""
+    config.replace("control-plane/audit.yaml", _ACCOUNTS_SPARED)
