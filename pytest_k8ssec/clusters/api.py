@@ -52,7 +52,12 @@ _importing = threading.Lock()
 
 def import_client_ahead() -> None:
     """Begin to import the client, beside all that has to be waited for until there is a server to ask."""
-    threading.Thread(target=_import_client, name="k8ssec-import").start()
+
+    def ahead() -> None:
+        with suppress(Exception):  # whoever needs it tries again, and is told
+            _import_client()
+
+    threading.Thread(target=ahead, name="k8ssec-import").start()
 
 
 def _import_client() -> None:
