@@ -31,8 +31,8 @@ def begin(settings: Settings, *, progress: Tell, joined: Run | None = None, name
         ToolMissing: no docker daemon answers.
         SettingsError: the state directory is not ours, or a folder can't be written or has too little room.
     """
-    import_client_ahead()
     docker.check_daemon()
+    import_client_ahead()
     for swept in sweep():  # first, as it makes room
         progress(str(swept))
     preflight.check(settings)
