@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY
@@ -205,6 +206,7 @@ IN_CLUSTER = (
 """What a right in the whole cluster leads to."""
 
 
+@cache
 def further_ways(namespace: str) -> tuple[WayUp, ...]:
     """The table's ways up in a namespace, or ("") in the cluster."""
     return tuple(way for row in (IN_NAMESPACES if namespace else IN_CLUSTER) for way in row.ways(namespace))
