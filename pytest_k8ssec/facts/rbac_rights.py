@@ -19,6 +19,7 @@ RuleSet = frozenset[str]
 """Rules about resources, each in the one form that equal ones have."""
 _NONE: RuleSet = frozenset()
 _AUTHENTICATED, _ACCOUNTS = "system:authenticated", "system:serviceaccounts"
+_ANONYMOUS = "User/system:anonymous", "Group/system:unauthenticated"
 
 
 def rule_set(rules: Iterable[Mapping[str, JSON]]) -> RuleSet:
@@ -27,6 +28,15 @@ def rule_set(rules: Iterable[Mapping[str, JSON]]) -> RuleSet:
     return frozenset(
         json.dumps([sorted(each.get(name) or ()) for name in lists]) for each in rules if each.get("resources")
     )
+
+
+def named_by(rules: RuleSet, verb: str, resource: str, *, group: str = "") -> list[str]:
+    """Names of the objects that rules give a right on by name."""
+    named: set[str] = set()
+    for verbs, groups, resources, names in map(json.loads, rules):
+        if all({"*", one} & set(some) for one, some in ((verb, verbs), (group, groups), (resource, resources))):
+            named |= set(names)
+    return sorted(named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,14 @@ class GrantedRights:
             account: its name.
             where: the namespace that is asked about, "" for the cluster.
         """
-        whom = _subjects_of(namespace, account)
+        return self._of_all(_subjects_of(namespace, account), where)
+
+    def of_anonymous(self, where: str) -> RuleSet:
+        """What whoever shows no credentials may do in a namespace, or ("") in the cluster."""
+        return self._of_all(_ANONYMOUS, where)
+
+    def _of_all(self, whom: Iterable[str], where: str) -> RuleSet:
+        whom = tuple(whom)
         rules = [self.everywhere.get(each, _NONE) for each in whom]
         return _NONE.union(*rules, *(self.inside.get((where, each), _NONE) for each in whom))
 

@@ -17,6 +17,7 @@
 - ``podsecurity``: a pod that breaks one rule of the Pod Security Standards, as a dry run; the answer.
 - ``policy_enforcement``: TCP and UDP between canaries of ours, policies on and off; what came of each attempt.
 - ``prove_listening``: a TCP connection to each target from where it is allowed; which targets listen.
+- ``rights_table``: asks for rights that lead further, each beside a request that changes nothing; the table of both.
 - ``web_pages``: nothing to the web; what a page's text shows of it, and which hosts and paths Ingresses lead from.
 - ``write_through``: a Secret of ours through one API server; what it reads back.
 

@@ -24,10 +24,11 @@ _REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"
 _HOOKS = "admissionregistration.k8s.io"
 _CSRS = "certificates.k8s.io"
 _EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
-_WEBSOCKET = {
+WEBSOCKET = {
     "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "azhzc2VjLWs4c3NlYy1rOA==", "Sec-WebSocket-Protocol": "v5.channel.k8s.io",
 }  # fmt: skip
+"""Headers of a GET that begins a WebSocket."""
 _COMMAND = {"command": "true", "stdout": "true"}
 _LACKING = re.compile(
     r'(\S+ ("[^"]*" )?is )?forbidden: (User "[^"]*" cannot \S+ (resource|path) |user "[^"]*" \(groups=)'
@@ -48,6 +49,10 @@ class WayUp:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=lambda: {"dryRun": "All"})
+    asked: tuple[dict[str, Any], ...] = ()
+    """Rules of the rights that are asked for, after the request; without a path there is none, and they are all."""
+    name: str = ""
+    """The one object that it is about, "" where any will do."""
 
     @property
     def right(self) -> tuple[str, str, str]:
@@ -101,7 +106,7 @@ def in_namespace(
         WayUp(
             "run a command in a container, over a WebSocket",
             (rule("create", "pods/exec"), rule("get", "pods/exec")),
-            "GET", f"{core}/pods/{NOBODY}/exec", headers=_WEBSOCKET, params=_COMMAND,
+            "GET", f"{core}/pods/{NOBODY}/exec", headers=WEBSOCKET, params=_COMMAND,
         ),
         *(
             WayUp(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,12 +98,7 @@ class Identity:
         Raises:
             ProbeError: no HTTP answer came, or one that says nothing.
         """
-        answer = self._ask(ACCESS_REVIEWS, access_review(verb, resource, namespace, group=group, name=name))
-        if not answer.ok:
-            raise ProbeError(f"{self.user}: POST {ACCESS_REVIEWS}: HTTP {answer.status}: {answer.message}")
-        allowed = answer.body.get("status", {}).get("allowed") is True
-        said = api_evidence(self.user, f"POST {ACCESS_REVIEWS}: {verb} {resource} {namespace}/{name}", answer)
-        return replace(said, outcome=Outcome.DONE if allowed else Outcome.ABSENT)
+        return _review_of(self.user, attributes(verb, resource, group=group, namespace=namespace, name=name), self._ask)
 
     def _ask(self, path: str, body: Any) -> Response:
         with as_probe_error():
@@ -114,12 +109,12 @@ class Identity:
         return evidence.status == 201 and evidence.detail == self.user
 
 
-def access_review(verb: str, resource: str, namespace: str = "", *, group: str = "", name: str = "") -> dict[str, Any]:
-    """The question for one right of one's own (SelfSubjectAccessReview)."""
+def own_rights_review(right: Mapping[str, str]) -> dict[str, Any]:
+    """The question for one right of one's own (SelfSubjectAccessReview), of :func:`attributes`."""
     return {
         "apiVersion": f"{_AUTHORIZATION}/v1",
         "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes(verb, resource, group=group, namespace=namespace, name=name)},
+        "spec": {"resourceAttributes": dict(right)},
     }
 
 
@@ -267,6 +262,33 @@ def administrator(cluster: Cluster, method: str, path: str, **options: Any) -> E
     with as_probe_error():
         answer = cluster.api.request(method, path, **options)
     return api_evidence("our administrator", f"{method} {path}", answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """Our own credentials, as somebody who can be asked what they may."""
+
+    api: KubeApi
+
+    def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
+        """Like ``Identity.may``."""
+        right = attributes(verb, resource, group=group, namespace=namespace, name=name)
+        return _review_of("our administrator", right, self._ask)
+
+    def _ask(self, path: str, body: Any) -> Response:
+        with as_probe_error():
+            return self.api.request("POST", path, body=body)
+
+
+def _review_of(user: str, right: dict[str, str], ask: Callable[[str, Any], Response]) -> Evidence:
+    answer = ask(ACCESS_REVIEWS, own_rights_review(right))
+    if not answer.ok:
+        raise ProbeError(f"{user}: POST {ACCESS_REVIEWS}: HTTP {answer.status}: {answer.message}")
+    allowed = answer.body.get("status", {}).get("allowed") is True
+    below = f"/{right['subresource']}" if right["subresource"] else ""
+    words = f"{right['verb']} {right['resource']}{below} {right['namespace']}/{right['name']}"
+    said = api_evidence(user, f"POST {ACCESS_REVIEWS}: {words}", answer)
+    return replace(said, outcome=Outcome.DONE if allowed else Outcome.ABSENT)
 
 
 def attributes(verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> dict[str, str]:

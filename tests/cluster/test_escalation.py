@@ -7,6 +7,7 @@ import pytest
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.controls.rbac.escalation import test_rbac_escalation as control
 from pytest_k8ssec.probes.escalation import WayUp, in_cluster, in_namespace
+from pytest_k8ssec.probes.rights_table import further_ways
 from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import ServiceAccount, Stack
@@ -68,3 +69,19 @@ def test_right_by_name_is_noticed(cluster: KindCluster, stack: Stack, words: str
     verdict, reason = judge.verdict()
     assert Verdict.BREACHED is verdict, reason
     assert "only-this by name" in reason
+
+
+@pytest.mark.parametrize("namespace", ["its own", "kube-system", ""], ids=["own", "kube-system", "cluster"])
+def test_the_table_of_further_rights_is_noticed(cluster: KindCluster, stack: Stack, namespace: str) -> None:
+    """Whoever has all rights of the table in one place gets through by each row, as an API server understands it."""
+    account = next(each for each in stack.service_accounts if each.name == "default")
+    place = account.namespace if namespace == "its own" else namespace
+    ways, judge = further_ways(place), Judge()
+    with granted(cluster, account, *(each for way in ways for each in way.rules), namespace=place):
+        control(judge, cluster, stack, _all_but(account, stack), EVERYTHING)
+    verdict, reason = judge.verdict()
+    assert Verdict.BREACHED is verdict, reason
+    through = {attack.what for attack in judge.attacks if attack.got_through}
+    where = f"in {place}" if place else "in the cluster"
+    assert {f"{way.words}, {where}" for way in ways} <= through
+    assert not [each for each in judge.positives if not each.succeeded]

@@ -3,8 +3,12 @@
 Anonymous requests are let in by default, for health checks, as the user system:anonymous. One binding of a role to
 that user, or to the group system:unauthenticated, gives the cluster to everybody who can reach the API server: such
 bindings are made by hand, by old installers and by charts. Lists of Secrets, nodes, pods and ConfigMaps, metrics, node
-logs and profiles are asked for without credentials, from a pod and from outside; no body is ever read. Secrets, ConfigMaps
-and pods are asked for in each namespace too, as a binding may be in one only.
+logs and profiles are asked for without credentials, from a pod and from outside. Of Secrets, ConfigMaps and pods each verb
+that answers with an object is tried in each namespace too, as a binding may be in one only: list and watch; get, and a patch
+of nothing, of one that does not exist, where 404 means that anybody might, and of those that a binding names; the deletion of
+all of a name that none has; and a new pod. What writes is a dry run, and only metadata is asked for; no body is read but what
+the API server says to such a write, as 403 is a refusal in the authorizer's own words only. The ConfigMap cluster-info of
+kube-public is api-anon-minimal's.
 
 Remediation: remove what binds roles to system:anonymous and system:unauthenticated (`kubectl get
 clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'`), and let anonymous requests
@@ -43,18 +47,25 @@ https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from pytest_k8ssec.agent.tasks import Http
-from pytest_k8ssec.agent.vantage import NetworkVantage, probe
+from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, ask
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
-from pytest_k8ssec.clusters.rbac_objects import binding, named_subject
+from pytest_k8ssec.clusters.rbac_objects import RBAC, binding, named_subject, rule
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.facts.rbac_rights import RuleSet, granted_rights, named_by
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.identities import api_evidence, auditor
+from pytest_k8ssec.probes.escalation import has_the_right
+from pytest_k8ssec.probes.identities import NOBODY, api_evidence, auditor
+from pytest_k8ssec.probes.podsecurity import offered_pod
 from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
@@ -69,8 +80,56 @@ _DATA = (
     "/debug/pprof/",
 )
 _IN_EACH_NAMESPACE = ("secrets", "configmaps", "pods")
+_FOR_WHO_JOINS = "kube-public", "configmaps", "cluster-info"
+"""What kubeadm gives everybody on purpose: https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/"""
+_JSON = {"Content-Type": "application/json"}
+_WATCH = "watch=true&timeoutSeconds=1"
+_ONLY = "fieldSelector=metadata.name%3D"
+_KEEP = 2000
+"""Bytes of what is said to a write."""
 _TIMEOUT = 5.0
 """Seconds for an answer: there are many requests at a time, and a pod of ours has half a processor for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One request without credentials."""
+
+    words: str
+    path: str
+    method: str = "GET"
+    body: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    made_up: bool = False
+    """Whether it is about one that does not exist: then 404 means that it was let in."""
+
+    def of(self, address: str) -> Http:
+        """As a task."""
+        keep = 0 if self.method == "GET" else _KEEP
+        return Http(
+            address, API_SERVER_PORT, self.path, method=self.method, body=self.body, headers=self.headers, keep=keep, timeout=_TIMEOUT,
+        )  # fmt: skip
+
+    def told(self, answer: Answer) -> tuple[Evidence, bool | None]:
+        """What came, with what the API server said to a write, and whether it gave anything."""
+        told = answer.evidence
+        if self.method != "GET":
+            told = replace(told, detail=_message(str(answer.raw.get("body", "")))[:300])
+        elif told.status == 403:
+            return told, False  # admission is not asked about what only reads
+        if told.status == 401:
+            return told, False
+        if told.status == 404 and not self.made_up:
+            return told, None
+        return told, has_the_right(told)
+
+
+def _message(body: str) -> str:
+    try:
+        status = json.loads(body)
+    except ValueError:
+        return ""
+    return str(status.get("message", "")) if isinstance(status, dict) and status.get("kind") == "Status" else ""
 
 
 @control(
@@ -87,11 +146,13 @@ def test_api_anon_data(
     """Ask each API server for data without credentials, from a pod and from beside the nodes."""
     bearer = auditor(pool).bearer
     namespaces = [each["metadata"]["name"] for each in cluster.api.list("/api/v1/namespaces")]
-    inside = (f"/api/v1/namespaces/{name}/{kind}?limit=1" for name in namespaces for kind in _IN_EACH_NAMESPACE)
-    paths = (*_DATA, *inside)
+    granted = granted_rights(cluster.api)
+    asked = [_Ask(path, path) for path in _DATA]
+    for name in namespaces:
+        asked += _in(name, cluster.probe_image, granted.of_anonymous(name) if granted else frozenset())
     for node in (node for node in cluster.nodes if node.control_plane):
         for vantage in (attacker().vantage, outside):
-            alive, authorised, *answers = probe(
+            alive, authorised, *answers = ask(
                 vantage,
                 [
                     Http(node.address, API_SERVER_PORT, "/livez", timeout=_TIMEOUT),
@@ -103,22 +164,56 @@ def test_api_anon_data(
                         identity="as our auditor",
                         timeout=_TIMEOUT,
                     ),
-                    *(Http(node.address, API_SERVER_PORT, path, timeout=_TIMEOUT) for path in paths),
+                    *(each.of(node.address) for each in asked),
                 ],
             )
             case = judge.case(f"API server on {node.name} from {vantage.source.kind}")
-            case.positive("it answers", alive, succeeded=alive.outcome is Outcome.HTTP)
+            case.positive("it answers", alive.evidence, succeeded=alive.evidence.outcome is Outcome.HTTP)
             case.positive(
-                "an authorised client gets data from the same place", authorised, succeeded=authorised.status == 200
+                "an authorised client gets data from the same place",
+                authorised.evidence,
+                succeeded=authorised.evidence.status == 200,
             )
-            for path, answer in zip(paths, answers, strict=True):
-                case.attack(path, answer, through=_given(answer))
+            for each, answer in zip(asked, answers, strict=True):
+                evidence, through = each.told(answer)
+                case.attack(each.words, evidence, through=through)
+            if granted is None:
+                unread = replace(alive.evidence, detail="RBAC's objects, which name single objects, can't be listed")
+                case.attack("whatever a binding gives by name", unread, through=None)
 
 
-def _given(answer: Evidence) -> bool | None:
-    if answer.status == 200:
-        return True
-    return False if answer.status in (401, 403) else None
+def _in(namespace: str, image: str, rules: RuleSet) -> Iterator[_Ask]:
+    """What is asked for in one namespace: without a name, by one that does not exist, and by those that rules name."""
+    for kind in _IN_EACH_NAMESPACE:
+        path = f"/api/v1/namespaces/{namespace}/{kind}"
+        yield _Ask(f"{path}?limit=1", f"{path}?limit=1")
+        yield _Ask(f"watch {path}", f"{path}?{_WATCH}&{_ONLY}{NOBODY}")
+        yield _get(path, NOBODY)
+        yield _patch(path, NOBODY)
+        yield _Ask(f"deletecollection {path}", f"{path}?dryRun=All&{_ONLY}{NOBODY}", "DELETE", headers=METADATA_OF_MANY)
+        for verb in ("get", "patch", "list", "watch"):
+            for name in named_by(rules, verb, kind):
+                if (namespace, kind, name) != _FOR_WHO_JOINS:
+                    yield _of_one(verb, path, name)
+    pod = {**offered_pod(image), "metadata": {"name": NOBODY}}
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    yield _Ask(f"create {path}", f"{path}?dryRun=All", "POST", json.dumps(pod), {**_JSON, **METADATA_OF_ONE})
+
+
+def _of_one(verb: str, path: str, name: str) -> _Ask:
+    """One object by its name, in the way that a verb gives it."""
+    if verb in ("get", "patch"):
+        return _get(path, name) if verb == "get" else _patch(path, name)
+    return _Ask(f"{verb} {path}/{name}", f"{path}?{_WATCH if verb == 'watch' else 'limit=1'}&{_ONLY}{name}")
+
+
+def _get(path: str, name: str) -> _Ask:
+    return _Ask(f"get {path}/{name}", f"{path}/{name}", made_up=True)
+
+
+def _patch(path: str, name: str) -> _Ask:
+    headers = {**MERGE_PATCH, **METADATA_OF_ONE}
+    return _Ask(f"patch {path}/{name}", f"{path}/{name}?dryRun=All", "PATCH", "{}", headers, made_up=True)
 
 
 def _anonymous_may_view(cluster: Cluster) -> Evidence:
@@ -133,4 +228,27 @@ def _anonymous_may_view(cluster: Cluster) -> Evidence:
 @sabotage(test_api_anon_data, kills=("api-anon-minimal",), proof=_anonymous_may_view)
 def anonymous_view(config: KindConfig) -> None:
     """Anonymous requests are let in everywhere, and system:anonymous is bound to `view`; either alone changes nothing."""
+    config.api_server(authentication_config=None)
+
+
+def _anonymous_may_get_one(cluster: Cluster) -> Evidence:
+    """Bind a role that gives one Secret by its name, and show that role, binding and flag are there."""
+    name, place = f"k8ssec-anonymous-{secrets.token_hex(3)}", "default"
+    role = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "Role",
+        "metadata": {"name": name, "namespace": place},
+        "rules": [{**rule("get", "secrets"), "resourceNames": [name]}],
+    }
+    bound = binding(name, named_subject("User", "system:anonymous"), name, kind="Role", namespace=place)
+    for each in (role, bound):
+        cluster.api.create(each)
+    read = cluster.api.request("GET", cluster.api.path_of(bound))
+    flags = unset(cluster, "kube-apiserver", "authentication-config")
+    return api_evidence("", f"{flags.detail}; read the binding of get on one Secret to system:anonymous", read)
+
+
+@sabotage(test_api_anon_data, kills=("api-anon-minimal",), proof=_anonymous_may_get_one)
+def anonymous_gets_one_secret(config: KindConfig) -> None:
+    """Anonymous requests are let in everywhere, and system:anonymous may get one Secret by its name."""
     config.api_server(authentication_config=None)

@@ -61,7 +61,14 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.auditlog import AuditLogs, audit_logs
 from pytest_k8ssec.facts.node import argument_evidence, argument_file, arguments, control_planes
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.identities import ACCESS_REVIEWS, access_review, api_evidence, ourselves, service_account
+from pytest_k8ssec.probes.identities import (
+    ACCESS_REVIEWS,
+    api_evidence,
+    attributes,
+    ourselves,
+    own_rights_review,
+    service_account,
+)
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15
@@ -143,7 +150,10 @@ def _read_and_delete_a_secret(cluster: Cluster, namespace: str, marker: str, use
 def _with_a_token(cluster: Cluster, namespace: str, marker: str) -> list[_Deed]:
     """What pods do is done by service accounts: a policy may leave out all of them, or what they are refused."""
     account = service_account(cluster, namespace, "default")
-    secrets_path, review = f"/api/v1/namespaces/{namespace}/secrets", access_review("get", "secrets", namespace)
+    secrets_path, review = (
+        f"/api/v1/namespaces/{namespace}/secrets",
+        own_rights_review(attributes("get", "secrets", namespace=namespace)),
+    )
     marked = {"User-Agent": marker}
     refused = account.attempt("GET", secrets_path, headers=marked)
     asked = account.attempt("POST", ACCESS_REVIEWS, body=review, headers=marked)

@@ -4,7 +4,10 @@ Some verbs are worth more than they look: whoever may create pods has every acco
 whoever may `bind`, `escalate` or `impersonate` can get every right, and a webhook sees every Secret that is written.
 Each of the stack's service accounts tries each of these, with a token of its own, in its namespace and in the others:
 as a dry run, or on a name that does not exist, where 404 means that it might, and 403 in the authorizer's own words that it
-may not: a 403 of admission says nothing of rights, so it is inconclusive. Rights on single objects are read from the account's rules and asked for by name. If an account may make no binding or role, the API
+may not: a 403 of admission says nothing of rights, so it is inconclusive. What the table of further rights has, among it what
+undoes a defence (NetworkPolicies, admission webhooks and policies, Pod Security levels, quotas), is tried as far as the API
+server's own list of the account's rules may grant it, and of the rest one more, to check that list; what can't be tried
+without harm, such as to bind itself to a Role that is there, is asked for. Rights on single objects are read from the account's rules and asked for by name. If an account may make no binding or role, the API
 server is asked whether it may change an existing one. An administrator sends the same requests, which shows that
 nothing but the account's rights is in the way.
 
@@ -51,15 +54,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import AccountSuspect, try_places
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.escalation import WayUp, by_change, has_the_right, in_cluster, in_namespace
-from pytest_k8ssec.probes.identities import Identity, administrator
+from pytest_k8ssec.probes.identities import Administrator, Identity, RbacRules, administrator
 from pytest_k8ssec.probes.podsecurity import fits, room_in
+from pytest_k8ssec.probes.rights_table import asked_for, further_ways, may_be_granted
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import Stack
@@ -78,6 +84,7 @@ def test_rbac_escalation(
 ) -> None:
     """Let each service account try each way to further rights, in each namespace and in the cluster."""
     shown: dict[str, Evidence] = {}
+    further: dict[tuple[str, str], Evidence] = {}
     room: dict[str, Resources] = {}
 
     def attempt(suspect: AccountSuspect, namespace: str) -> None:
@@ -92,7 +99,8 @@ def test_rbac_escalation(
         known = shown[namespace]
         case.positive(f"an administrator may do all this {where}", known, succeeded=_through(known))
         rules = suspect.rules(namespace or account.namespace)
-        answers = _attack(case, identity, steps, where)
+        answers = _ask_all(identity, steps, namespace, rules)
+        _attack(case, steps, answers, where)
         for step in steps:
             answer = answers[step.words]
             if _through(answer) is not True and (changes := by_change(identity, step, namespace, rules)):
@@ -102,30 +110,82 @@ def test_rbac_escalation(
             verb, resource, group = step.right
             for name in rules.names(verb, resource, group=group):
                 _by_name(case, identity, step, namespace, name)
+        for step, answer in _further(suspect, namespace, rules):
+            if (namespace, step.words) not in further:
+                further[namespace, step.words] = _administrator_may(cluster, step, namespace)
+            known = further[namespace, step.words]
+            case.positive(f"an administrator may {step.words} {where}", known, succeeded=_through(known))
+            if (through := _through(answer)) is not False:
+                judge.table(f"ways up {where}").put(step.words, str(account), answer, breach=through)
 
     try_places(judge, cluster, stack, allowed, k8ssec_sampling, attempt)
 
 
-def _attack(case: Case, identity: Identity, steps: Sequence[WayUp], where: str) -> dict[str, Evidence]:
-    """Try each step; those that are refused, which are a great many, become one record that names them all.
+def _further(suspect: AccountSuspect, namespace: str, rules: RbacRules) -> list[tuple[WayUp, Evidence]]:
+    """Try what the table of rights has beside these, as far as the account's own list of rules may grant it.
+
+    Of the rest one is tried as well: where the account is not refused that, the list is not believed, and all are tried.
 
     Returns:
-        all answers, by the steps' words.
+        what was tried.
     """
+    account, identity, case = suspect.account, suspect.identity, suspect.case
+    where = f"in {namespace}" if namespace else "in the cluster"
+    ways = further_ways(namespace)
+    tried = [step for step in ways if rules.evidence.status != 201 or may_be_granted(step, rules)]
+    rest = [step for step in ways if step not in tried]
+    answers = _ask_all(identity, tried, namespace, rules)
+    if rest:
+        sample = rest[crc32(f"{account} {namespace}".encode()) % len(rest)]
+        answers |= _ask_all(identity, [sample], namespace, rules)
+        tried = [*tried, sample]
+        if _through(answers[sample.words]) is not False:
+            answers |= _ask_all(identity, rest, namespace, rules)
+            tried, rest = list(ways), []
+        else:
+            detail = f"its rules grant none of them; tried all the same, and refused: {sample.words}"
+            case.attack(
+                f"{len(rest)} further ways up {where}, by its rules",
+                replace(rules.evidence, detail=detail),
+                through=False,
+            )
+    _attack(case, tried, answers, where)
+    for step in tried:
+        verb, resource, group = step.right
+        alone = step.path and not step.asked and not step.name  # what is asked for is asked by all names
+        if alone and (verb not in ("create", "deletecollection") or "/" in resource):
+            for name in rules.names(verb, resource, group=group):
+                _by_name(case, identity, step, namespace, name)
+    return [(step, answers[step.words]) for step in tried]
+
+
+def _ask_all(identity: Identity, steps: Sequence[WayUp], namespace: str, rules: RbacRules) -> dict[str, Evidence]:
+    """The answers to an identity, by the steps' words."""
+    where = f"in {namespace}" if namespace else "in the cluster"
     answers: dict[str, Evidence] = {}
+    for step in steps:
+        if step.path:
+            answers[step.words] = identity.attempt(
+                step.method, step.path, what=f"{step.words}, {where}", **_request(step)
+            )
+        if step.asked and (not step.path or _through(answers[step.words])):
+            answers[step.words] = asked_for(identity, step, namespace, rules)
+    return answers
+
+
+def _attack(case: Case, steps: Sequence[WayUp], answers: Mapping[str, Evidence], where: str) -> None:
+    """Record each step; those that are refused, which are a great many, become one record that names them all."""
     refused: dict[str, Evidence] = {}
     for step in steps:
-        answer = identity.attempt(step.method, step.path, what=f"{step.words}, {where}", **_request(step))
-        answers[step.words] = answer
+        answer = answers[step.words]
         if _through(answer) is False:
-            refused[f"{step.words}: {step.method} {step.path}"] = answer
+            refused[f"{step.words}: {step.method or 'asked for'} {step.path}".strip()] = answer
         else:
             case.attack(f"{step.words}, {where}", answer, through=_through(answer))
     if refused:
         *_, last = refused.values()
         facts = {request: answer.status for request, answer in refused.items()}
         case.attack(f"{len(refused)} ways up {where}", replace(last, facts=facts), through=False)
-    return answers
 
 
 def _administrator(cluster: Cluster, steps: Sequence[WayUp]) -> Evidence:
@@ -137,11 +197,22 @@ def _administrator(cluster: Cluster, steps: Sequence[WayUp]) -> Evidence:
     return answer
 
 
+def _administrator_may(cluster: Cluster, step: WayUp, namespace: str) -> Evidence:
+    """The same request, and the same question."""
+    if step.path:
+        answer = administrator(cluster, step.method, step.path, **_request(step))
+    if step.asked and (not step.path or _through(answer)):
+        answer = asked_for(Administrator(cluster.api), step, namespace)
+    return answer
+
+
 def _request(step: WayUp) -> dict[str, Any]:
     return {"body": step.body, "headers": step.headers, "params": step.params}
 
 
 def _through(answer: Evidence) -> bool | None:
+    if answer.outcome in (Outcome.DONE, Outcome.ABSENT):  # that the API server was asked for it
+        return answer.outcome is Outcome.DONE
     # A quota is asked last: whom only a full one keeps out had the right, and has it again when there is room.
     return fits(answer) or has_the_right(answer)
 
@@ -160,7 +231,7 @@ def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Ev
     That each of them is noticed by itself is shown in tests/cluster/test_escalation.py.
     """
     account = default_account(stack)
-    rules = [rule for step in in_namespace(account, account.namespace, cluster.probe_image) for rule in step.rules]
+    rules = [each for step in in_namespace(account, account.namespace, cluster.probe_image) for each in step.rules]
     with granted(cluster, account, *rules, namespace=account.namespace) as proof:
         yield proof
 
@@ -169,5 +240,14 @@ def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Ev
 def may_escalate_in_the_cluster(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces may impersonate, approve certificates, and more."""
     account = default_account(stack)
-    with granted(cluster, account, *(rule for step in in_cluster() for rule in step.rules)) as proof:
+    with granted(cluster, account, *(each for step in in_cluster() for each in step.rules)) as proof:
+        yield proof
+
+
+@sabotage(test_rbac_escalation)
+def may_delete_network_policies(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The default service account of one of the stack's namespaces may delete the NetworkPolicies there."""
+    account = default_account(stack)
+    right = rule("delete", "networkpolicies", group="networking.k8s.io")
+    with granted(cluster, account, right, namespace=account.namespace) as proof:
         yield proof

@@ -1,11 +1,15 @@
 """No service account of the stack reads Secrets through the API.
 
 Whoever may read Secrets has every password and every legacy token in them, and `list` or `watch` gives them all at
-once, as `get` does one by one. A Secret that a pod needs is mounted into it: its service account needs no right for
-that. Each of the stack's service accounts tries, with a token of its own, to list and to watch the Secrets of its
-namespace, of the stack's others, of default and kube-system, and of all together, and to get one that does not exist:
-404 means that it might, 403 that it may not. A grant of a single Secret by its name is not seen that way, so the names
-that its rules carry are tried too. Only metadata is asked for, so no value ever leaves the API server.
+once, as `get` does one by one. So do two verbs that write: the API server answers a `patch` that changes nothing, as a dry
+run too, with the whole Secret, and a `deletecollection` that is only a dry run with all of them. A Secret that a pod needs
+is mounted into it: its service account needs no right for that. Each of the stack's service accounts tries, with a token of
+its own, to list and to watch the Secrets of its namespace, of the stack's others, of default and kube-system, and of all
+together, to get and to patch one that does not exist, and to delete those of that name: 404 means that it might, 403 in the
+authorizer's own words that it may not. A grant of a single Secret by its name is not seen that way, so the names that its
+rules carry are tried too. What writes is a dry run, and only metadata is asked for: nothing changes, and no value ever leaves
+the API server. An administrator sends the same requests. `create`, `update` and `delete` answer with nothing that the caller
+did not send.
 
 With more than 200 pairs of account and namespace, pairs to which RBAC's objects give the same rules are one class. One pair of
 each class is tried, and some more by chance; each account is asked for the API server's own list of its rules, which must be
@@ -44,14 +48,15 @@ https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secret
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.clusters.headers import METADATA_OF_MANY, METADATA_OF_ONE
+from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import AccountSuspect, try_places
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.probes.escalation import tried_namespaces
+from pytest_k8ssec.probes.escalation import has_the_right, tried_namespaces
 from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.sabotages.grants import default_account, granted
@@ -60,7 +65,8 @@ from pytest_k8ssec.verdict import Case, Judge
 
 _LIST = {"limit": "1"}
 _WATCH = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": f"metadata.name={NOBODY}"}
-_THROUGH = {200: True, 404: True, 403: False}
+_DRY_RUN = {"dryRun": "All"}
+_NONE_OF_THEM = {**_DRY_RUN, "fieldSelector": f"metadata.name={NOBODY}"}
 
 
 @control(
@@ -74,11 +80,9 @@ _THROUGH = {200: True, 404: True, 403: False}
 def test_rbac_secrets_read(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling
 ) -> None:
-    """Let each service account list, watch and get Secrets, in its own namespace and in others."""
+    """Let each service account use every verb that answers with Secrets, in its own namespace and in others."""
     paths = {name: f"/api/v1/namespaces/{name}/secrets" for name in tried_namespaces(stack)}
-    shown = {
-        path: administrator(cluster, "GET", path, headers=METADATA_OF_MANY, params=_LIST) for path in paths.values()
-    }
+    shown: dict[str, dict[str, Evidence]] = {}
 
     def attempt(suspect: AccountSuspect, namespace: str) -> None:
         identity, case = suspect.identity, suspect.case
@@ -86,12 +90,18 @@ def test_rbac_secrets_read(
             _attack(case, identity, "/api/v1/secrets")
             return
         path = paths[namespace]
-        case.positive("an administrator lists them", shown[path], succeeded=shown[path].status == 200)
+        if namespace not in shown:
+            shown[namespace] = _administrator(cluster, path)
+        for what, known in shown[namespace].items():
+            case.positive(f"an administrator {what}", known, succeeded=has_the_right(known))
         _attack(case, identity, path)
-        case.attack(f"get one of {namespace}", (one := _get(identity, path, NOBODY)), through=_through(one))
+        for verb in _OF_ONE:
+            _attack_one(case, identity, verb, path, f"one of {namespace}", NOBODY)
+        _delete_none(case, identity, path)
         rules = suspect.rules(namespace)
-        for name in rules.names("get", "secrets"):
-            case.attack(f"get {namespace}/{name}", (one := _get(identity, path, name)), through=_through(one))
+        for verb in _OF_ONE:
+            for name in rules.names(verb, "secrets"):
+                _attack_one(case, identity, verb, path, f"{namespace}/{name}", name)
         for name in (*rules.names("list", "secrets"), *rules.names("watch", "secrets")):
             _attack(case, identity, path, name)
 
@@ -106,15 +116,43 @@ def _attack(case: Case, identity: Identity, path: str, name: str = "") -> None:
         answer = identity.attempt(
             "GET", path, headers=METADATA_OF_MANY, params={**params, **only}, what=f"{what}, metadata only"
         )
-        case.attack(what, answer, through=_through(answer))
+        case.attack(what, answer, through=has_the_right(answer))
 
 
-def _get(identity: Identity, path: str, name: str) -> Evidence:
-    return identity.attempt("GET", f"{path}/{name}", headers=METADATA_OF_ONE)
+def _attack_one(case: Case, identity: Identity, verb: str, path: str, words: str, name: str) -> None:
+    """Get one Secret, or patch it with nothing: both answer with it."""
+    method, options = _OF_ONE[verb]
+    answer = identity.attempt(method, f"{path}/{name}", what=f"{verb} {path}/{name}, metadata only", **options)
+    case.attack(f"{verb} {words}", answer, through=has_the_right(answer))
 
 
-def _through(answer: Evidence) -> bool | None:
-    return _THROUGH.get(answer.status or 0)
+def _delete_none(case: Case, identity: Identity, path: str) -> None:
+    """Delete, as a dry run, all Secrets of a name that none has: RBAC asks for no name there, so it is the same right."""
+    what = f"deletecollection {path}"
+    answer = identity.attempt(
+        "DELETE", path, headers=METADATA_OF_MANY, params=_NONE_OF_THEM, what=f"{what}, metadata only"
+    )
+    case.attack(what, answer, through=has_the_right(answer))
+
+
+def _administrator(cluster: Cluster, path: str) -> dict[str, Evidence]:
+    """The same requests, by what they are."""
+    told = {
+        f"may {verb} them": administrator(cluster, method, f"{path}/{NOBODY}", **options)
+        for verb, (method, options) in _OF_ONE.items()
+    }
+    return {
+        "lists them": administrator(cluster, "GET", path, headers=METADATA_OF_MANY, params=_LIST),
+        **told,
+        "may delete them": administrator(cluster, "DELETE", path, headers=METADATA_OF_MANY, params=_NONE_OF_THEM),
+    }
+
+
+_OF_ONE: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "get": ("GET", {"headers": METADATA_OF_ONE}),
+    "patch": ("PATCH", {"headers": {**METADATA_OF_ONE, **MERGE_PATCH}, "params": _DRY_RUN, "body": {}}),
+}
+"""By verb, the request that answers with one Secret: its method, and what else it is sent with."""
 
 
 @sabotage(test_rbac_secrets_read)
@@ -123,4 +161,12 @@ def default_account_reads_secrets(cluster: Cluster, stack: Stack) -> Iterator[Ev
     account = default_account(stack)
     rules = rule("get", "secrets"), rule("list", "secrets")
     with granted(cluster, account, *rules, namespace=account.namespace) as proof:
+        yield proof
+
+
+@sabotage(test_rbac_secrets_read)
+def default_account_patches_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The default service account of one of the stack's namespaces may patch Secrets, and not get or list them."""
+    account = default_account(stack)
+    with granted(cluster, account, rule("patch", "secrets"), namespace=account.namespace) as proof:
         yield proof

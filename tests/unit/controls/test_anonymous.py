@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.rbac_objects import binding, named_subject, rule
 from pytest_k8ssec.controls.api.anon_data import test_api_anon_data as anon_data
+from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import FakeVantage
 
@@ -27,7 +30,16 @@ class World:
     status: int
     """What a request without credentials is answered."""
     but: dict[str, int]
-    """By path."""
+    """By path, behind its method where that is not GET."""
+    objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """RBAC's, by plural."""
+    refusal: str = 'secrets is forbidden: User "system:anonymous" cannot patch resource "secrets"'
+    """The words of a 403."""
+    listing: bool = True
+    """Whether RBAC's objects can be listed."""
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    probe_image: str = "probe:1"
+    spaces: tuple[str, ...] = ("web", "kube-system")
     nodes: tuple[Node, ...] = (Node("node", "10.0.0.2", control_plane=True),)
     run_id: str = "1"
 
@@ -39,9 +51,12 @@ class World:
     cluster = api
 
     def list(self, path: str) -> list[dict[str, Any]]:
-        """The namespaces."""
-        assert "/api/v1/namespaces" == path
-        return [{"metadata": {"name": name}} for name in ("web", "kube-system")]
+        """The namespaces, and RBAC's objects."""
+        if "/api/v1/namespaces" != path:
+            if not self.listing:
+                raise ClusterError("HTTP 403")
+            return self.objects.get(path.rpartition("/")[2], [])
+        return [{"metadata": {"name": name}} for name in self.spaces]
 
     def call(self, *_: object, **__: object) -> dict[str, Any]:
         """A token."""
@@ -62,8 +77,13 @@ class World:
 
     def said(self, task: dict[str, Any]) -> dict[str, Any]:
         """Who shows a token is given what it asks for."""
-        known = task["headers"] or task["path"] == "/livez"
-        return {"outcome": "http", "status": 200 if known else self.but.get(task["path"], self.status)}
+        if "Authorization" in task["headers"] or task["path"] == "/livez":
+            return {"outcome": "http", "status": 200}
+        self.sent.append(task)
+        key = task["path"] if task["method"] == "GET" else f"{task['method']} {task['path']}"
+        status = self.but.get(key, self.status)
+        body = json.dumps({"kind": "Status", "message": self.refusal if status == 403 else "else"})
+        return {"outcome": "http", "status": status, "body": body[: task["keep"]]}
 
     def verdict(self) -> Verdict:
         """What the control says of it."""
@@ -83,3 +103,91 @@ def test_a_namespace_that_is_open_is_seen(kind: str, status: int) -> None:
     assert Verdict.HELD is World(status, {}).verdict()
     assert Verdict.BREACHED is World(status, {path: 200}).verdict()
     assert Verdict.INCONCLUSIVE is World(status, {path: 429}).verdict()
+
+
+_MADE_UP = "k8ssec-no-such"
+_SELECTED = f"fieldSelector=metadata.name%3D{_MADE_UP}"
+
+
+@pytest.mark.parametrize("kind", ["secrets", "configmaps", "pods"])
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (f"/{_MADE_UP}", 404),
+        (f"?watch=true&timeoutSeconds=1&{_SELECTED}", 200),
+        (f"PATCH /{_MADE_UP}?dryRun=All", 404),
+        (f"DELETE ?dryRun=All&{_SELECTED}", 200),
+    ],
+    ids=["get", "watch", "patch", "deletecollection"],
+)
+def test_each_verb_that_answers_with_objects_is_tried(kind: str, request_line: str, status: int) -> None:
+    """Alone, in one namespace."""
+    method, _, rest = request_line.rpartition(" ")
+    path = f"{method} /api/v1/namespaces/web/{kind}{rest}".strip()
+    assert Verdict.BREACHED is World(403, {path: status}).verdict()
+
+
+def test_a_pod_of_anybody_is_seen() -> None:
+    """As a dry run."""
+    path = "POST /api/v1/namespaces/web/pods?dryRun=All"
+    assert Verdict.BREACHED is World(403, {path: 201}).verdict()
+
+
+@pytest.mark.parametrize("whom", [("User", "system:anonymous"), ("Group", "system:unauthenticated")])
+@pytest.mark.parametrize(
+    ("verb", "request_line"),
+    [
+        ("get", "/bank"),
+        ("patch", "PATCH /bank?dryRun=All"),
+        ("list", "?limit=1&fieldSelector=metadata.name%3Dbank"),
+        ("watch", "?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dbank"),
+    ],
+)
+def test_one_object_that_a_binding_names_is_tried(whom: tuple[Any, str], verb: str, request_line: str) -> None:
+    """A made-up name does not find it out."""
+    role = {
+        "metadata": {"name": "one", "namespace": "web"},
+        "rules": [{**rule(verb, "secrets"), "resourceNames": ["bank"]}],
+    }
+    bound = binding("one", named_subject(*whom), "one", kind="Role", namespace="web")
+    objects = {"roles": [role], "rolebindings": [bound]}
+    method, _, rest = request_line.rpartition(" ")
+    path = f"{method} /api/v1/namespaces/web/secrets{rest}".strip()
+    assert Verdict.BREACHED is World(403, {path: 200}, objects).verdict()
+    assert Verdict.HELD is World(403, {path: 200}).verdict()
+
+
+def test_what_nodes_that_join_read_is_no_leak() -> None:
+    """The ConfigMap that kubeadm lets everybody get: api-anon-minimal looks at it."""
+    role = {
+        "metadata": {"name": "info", "namespace": "kube-public"},
+        "rules": [{**rule("get", "configmaps"), "resourceNames": ["cluster-info"]}],
+    }
+    bound = binding("info", named_subject("User", "system:anonymous"), "info", kind="Role", namespace="kube-public")
+    world = World(403, {}, {"roles": [role], "rolebindings": [bound]}, spaces=("kube-public",))
+    assert Verdict.HELD is world.verdict()
+    assert not any(each["path"].endswith("/cluster-info") for each in world.sent)
+
+
+@pytest.mark.parametrize("refusal", ["pods is forbidden: ValidatingAdmissionPolicy 'no' denied request: no", ""])
+def test_a_write_that_admission_refuses_is_no_lack_of_rights(refusal: str) -> None:
+    """Another one may be let in."""
+    assert Verdict.INCONCLUSIVE is World(403, {}, refusal=refusal).verdict()
+
+
+def test_bindings_that_can_not_be_read_leave_it_open() -> None:
+    """They may name objects."""
+    assert Verdict.INCONCLUSIVE is World(403, {}, listing=False).verdict()
+
+
+def test_no_request_writes_or_brings_data_back() -> None:
+    """What is not a GET is a dry run of metadata; of a GET no body is kept."""
+    world = World(403, {})
+    world.verdict()
+    assert {"GET", "PATCH", "DELETE", "POST"} == {each["method"] for each in world.sent}
+    for each in world.sent:
+        if each["method"] == "GET":
+            assert 0 == each["keep"]
+        else:
+            assert "dryRun=All" in each["path"]
+            assert "PartialObjectMetadata" in each["headers"]["Accept"]
