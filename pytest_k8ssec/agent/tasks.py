@@ -112,6 +112,8 @@ class Trust:
     words: str
     """Which CA, for the report: ``the cluster's CA``."""
     timeout: float = TIMEOUT
+    server_name: str = ""
+    """Whom the certificate has to name, "" for the host."""
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
@@ -121,10 +123,12 @@ class Trust:
             "port": self.port,
             "ca": self.ca,
             "timeout": self.timeout,
+            "server_name": self.server_name,
         }
 
     def __str__(self) -> str:
-        return f"TLS handshake with {host_and_port(self.host, self.port)}, trusting {self.words} only"
+        named = f" for the name {self.server_name}" if self.server_name else ""
+        return f"TLS handshake with {host_and_port(self.host, self.port)}, trusting {self.words} only{named}"
 
 
 @dataclass(frozen=True, slots=True)

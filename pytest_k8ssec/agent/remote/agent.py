@@ -137,7 +137,7 @@ def trust(task: Json) -> Json:
     context.load_verify_locations(cadata=task["ca"])
     with connected(task) as plain:
         try:
-            with context.wrap_socket(plain, server_hostname=task["host"]):
+            with context.wrap_socket(plain, server_hostname=task.get("server_name") or task["host"]):
                 return {"outcome": "open", "detail": "its certificate verifies"}
         except ssl.SSLCertVerificationError as error:
             return {"outcome": "absent", "detail": "its certificate does not verify: %s" % error.verify_message}
