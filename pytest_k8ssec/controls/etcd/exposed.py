@@ -134,7 +134,7 @@ def etcd_on_all_addresses(config: KindConfig) -> None:
     config.etcd(listen_client_urls=f"https://0.0.0.0:{CLIENTS.port}")
 
 
-@sabotage(test_etcd_exposed)
+@sabotage(test_etcd_exposed, kills=("ext-ports",))
 def etcd_handed_on(cluster: Cluster, pool: Pool) -> Iterator[Evidence]:
     """A process on a control-plane node listens on all addresses, and hands on to etcd on loopback."""
     with forwarded(cluster, pool, _FORWARDED, CLIENTS.port) as answer:

@@ -92,7 +92,7 @@ def read_only_port(config: KindConfig) -> None:
     config.kubelet(readOnlyPort=_PORT)
 
 
-@sabotage(test_kubelet_readonly, proof=_serves(_OTHER_PORT))
+@sabotage(test_kubelet_readonly, proof=_serves(_OTHER_PORT), kills=("ext-ports",))
 def read_only_port_elsewhere(config: KindConfig) -> None:
     """The kubelets serve their read-only port at another number."""
     config.kubelet(readOnlyPort=_OTHER_PORT)
