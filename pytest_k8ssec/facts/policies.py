@@ -66,8 +66,8 @@ def _meets(requirement: Mapping[str, JSON], labels: Labels) -> bool:
     return False
 
 
-def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer) -> bool:
-    """Whether some policy names this source for this TCP port of this target.
+def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer, protocol: str = "TCP") -> bool:
+    """Whether some policy names this source for this port of this target.
 
     Args:
         policies: NetworkPolicy objects of the target's namespace.
@@ -78,7 +78,7 @@ def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer) ->
         spec = policy["spec"]
         if selects(spec.get("podSelector") or {}, target.pod.labels):
             for rule in spec.get("ingress") or ():
-                if _opens(rule.get("ports"), target, port, "TCP") and any(
+                if _opens(rule.get("ports"), target, port, protocol) and any(
                     _names(peer, policy["metadata"]["namespace"], source) for peer in rule.get("from") or ()
                 ):
                     return True

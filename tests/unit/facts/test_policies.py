@@ -176,6 +176,15 @@ def test_a_policy_for_egress_lets_nobody_in() -> None:
         assert not lets_in([{"metadata": {"namespace": "payments"}, "spec": spec}], LEDGER, 9000, FROM_PAYMENTS)
 
 
+def test_a_rule_for_datagrams_lets_in_no_connections() -> None:
+    """Nor the other way round; one without ports lets in both."""
+    for protocol in ("TCP", "UDP"):
+        rule = {"from": [MONEY], "ports": [{"port": 9000, "protocol": protocol}]}
+        for asked in ("TCP", "UDP"):
+            assert (asked == protocol) is lets_in([policy(rule)], LEDGER, 9000, FROM_PAYMENTS, asked)
+            assert lets_in([policy({"from": [MONEY]})], LEDGER, 9000, FROM_PAYMENTS, asked)
+
+
 def test_the_ports_that_egress_rules_name_are_known() -> None:
     """Each once, whatever the peers; of a range both ends, and names are numbers only at what is reached."""
     https = {
