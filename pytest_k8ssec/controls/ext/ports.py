@@ -11,7 +11,8 @@ Not judged, but noted, is what kube-router 2.1 opens on each node where it is th
 against: 179 (BGP, by which nodes tell each other their routes), 20244 (its health) and 50051 (GoBGP's own API, which asks
 for no credentials: who reaches it can change routes). Let a firewall keep others than nodes from them.
 
-Nodes' ports that this machine publishes are tried too, at the address that this machine has for others. Docker accepts
+Each port of UDP that a Service or a pod asks to be opened is sent a datagram: any answer is a breach. One that does not
+answer its own node either gets no verdict, and a note. Nodes' ports that this machine publishes are tried too, at the address that this machine has for others. Docker accepts
 such a connection before it has one to the node, so only an answer from the node counts as open.
 
 What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`, or by
@@ -56,7 +57,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from pytest_k8ssec.agent.tasks import Http, Tcp
+from pytest_k8ssec.agent.tasks import Http, Tcp, Udp
 from pytest_k8ssec.agent.vantage import NetworkVantage, probe
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
@@ -68,6 +69,7 @@ from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, Source, got_throu
 from pytest_k8ssec.facts.node import control_planes, heard_by_others, node_source
 from pytest_k8ssec.facts.own_sockets import own_sockets
 from pytest_k8ssec.machine import docker
+from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.exposure import Opened, Opening, listener_here, on_node, opened_ports
 from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_to_judge
@@ -122,8 +124,35 @@ def test_ext_ports(
                 case.attack(f"connect to port {port}{by}", answer, through=got_through(answer))
                 table.put(f"{port}{by}", column, answer, breach=got_through(answer))
     entered_nodes(judge, nodes)
+    _datagrams(judge, cluster, nodes, outside, declared)
     _published(judge, cluster, outside, declared, opened)
     declared.tell_unused()
+
+
+def _datagrams(
+    judge: Judge, cluster: Cluster, nodes: Sequence[Node], outside: NetworkVantage, declared: Declared
+) -> None:
+    """Ask each port of UDP that a Service or a pod has opened for any answer; what answers the node itself would answer."""
+    opened, mute = opened_ports(cluster, "UDP"), []
+    for node in nodes if opened else ():
+        ports = [each for each in on_node(opened, node).values() if not each.is_declared(declared)]
+        tasks = [Udp(address, each.port, any_answer=True) for each in ports for address in node.addresses]
+        if not tasks:
+            continue
+        asked = [each for each in ports for _ in node.addresses]
+        # Where the node can't be entered, only an answer tells.
+        near = probe(NetworkVantage(cluster, node), tasks) if node.container else probe(outside, tasks)
+        for task, port, shown, answer in zip(tasks, asked, near, probe(outside, tasks), strict=True):
+            is_mute = not got_through(shown)
+            where = f"port {port.port}/UDP of {port.by} on {node.name} ({task.host})"
+            case = judge.case(where, required=False)
+            case.positive("it answers its own node", shown, succeeded=got_through(shown))
+            through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
+            case.attack("get an answer to a datagram", answer, through=through)
+            if is_mute and through is None:
+                mute.append(where)
+    if mute:
+        judge.note(f"{len(mute)} ports of UDP do not answer even their own node, so no verdict: {few(mute)}")
 
 
 def _heard(judge: Judge, cluster: Cluster, node: Node) -> dict[int, str]:

@@ -35,6 +35,8 @@ class World:
     """Those on loopback."""
     ours: tuple[int, ...] = ()
     firewall: tuple[int, ...] = ()
+    datagrams: tuple[str, ...] = ()
+    """What one to a Service's node port meets: from its node, and from outside; a connection is refused there."""
     nodes: tuple[Node, ...] = (NODE,)
     machine_addresses: tuple[str, ...] = ()
 
@@ -45,9 +47,15 @@ class World:
 
     api = cluster
 
-    def list(self, _path: str) -> list[Any]:
-        """No Services, no pods."""
-        return []
+    def list(self, path: str) -> list[Any]:
+        """A Service, if there is one, and no pods."""
+        port = {"port": 53, "nodePort": 30053, "protocol": "UDP"}
+        meta = {"namespace": "web", "name": "dns"}
+        return [{"metadata": meta, "spec": {"ports": [port]}}] if self.datagrams and path.endswith("services") else []
+
+    def in_network_of(self, _node: Node, argv: Sequence[str], *, deadline: float, stdin: bytes) -> Completed:
+        """What a datagram meets that its own node sends."""
+        return FakeVantage(lambda _: {"outcome": self.datagrams[0]}).execute(argv, stdin, deadline)
 
     def published(self, _node: Node | None) -> tuple[()]:
         """Nothing."""
@@ -84,6 +92,8 @@ class World:
         """What comes of it."""
 
         def said(task: dict[str, Any]) -> dict[str, Any]:
+            if task["op"] == "udp":
+                return {"outcome": self.datagrams[1]}
             is_open = task["port"] in {*MEANT, *self.further} - {*self.firewall}
             return {"outcome": "open" if is_open else "refused"}
 
@@ -130,6 +140,27 @@ def test_what_the_network_opens_is_noted_where_it_is_the_network() -> None:
     assert ("node node: listens on, and was not judged by: 179 of kube-router, 50051 of kube-router",) == judge.notes
     assert ["connect to port 50051 of process gobgpd"] == got_through(World({50051: "gobgpd"}).judge())
     assert ["connect to port 50052 of process kube-router"] == got_through(World({50052: "kube-router"}).judge())
+
+
+@pytest.mark.parametrize(
+    ("datagrams", "expected", "notes"),
+    [
+        (("open", "open"), Verdict.BREACHED, 0),
+        (("open", "no-answer"), Verdict.HELD, 0),
+        (("open", "refused"), Verdict.HELD, 0),
+        (("no-answer", "open"), Verdict.BREACHED, 0),
+        (("no-answer", "no-answer"), Verdict.HELD, 1),
+        (("open", "error"), Verdict.INCONCLUSIVE, 0),
+    ],
+)
+def test_a_node_port_of_udp_is_sent_a_datagram(datagrams: tuple[str, str], expected: Verdict, notes: int) -> None:
+    """An answer is a breach; of what answers nobody nothing is known, and that is noted."""
+    judge = World(datagrams=datagrams).judge()
+    assert (expected, notes) == (judge.verdict()[0], len(judge.notes))
+    if expected is Verdict.BREACHED:
+        assert ["get an answer to a datagram"] == got_through(judge)
+        declared = World(datagrams=datagrams).judge(p30053="the name server")
+        assert Verdict.HELD is declared.verdict()[0]
 
 
 def test_a_node_that_can_not_be_entered_is_not_left_out() -> None:
