@@ -24,14 +24,14 @@ Sources: CIS Kubernetes Benchmark 4.2.4; https://kubernetes.io/docs/reference/co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pytest_k8ssec.agent.tasks import Http, Tcp
+from pytest_k8ssec.agent.tasks import Http, Task, Tcp
 from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.clusters import ports
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
 from pytest_k8ssec.facts.node import heard_by_others, listeners, node_source
@@ -49,24 +49,36 @@ _PODS, _PODS_BYTES = '"PodList"', 200
 def test_kubelet_readonly(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods on the read-only port, and whatever else listens there, from a pod."""
     nodes = nodes_to_judge(judge, pool)
-    for node in nodes:
-        heard = {each.port for each in heard_by_others(pool.cluster, node)} if node.container else set()
-        further = sorted(heard - {_PORT})
-        for address in node.addresses:
-            answer, connection, shown, *others = attacker().ask(
-                Http(address, _PORT, "/pods", tls=False),
-                Tcp(address, _PORT),
-                Tcp(address, ports.KUBELET_PORT),
-                *(Http(address, port, "/pods", tls=False, keep=_PODS_BYTES) for port in further),
-            )
-            case = judge.case(f"kubelet on {node.name} ({address})")
-            case.attack("GET /pods", answer.evidence, through=_THROUGH.get(answer.evidence.outcome))
-            case.attack("connect", connection.evidence, through=_THROUGH.get(connection.evidence.outcome))
-            for port, other in zip(further, others, strict=True):
-                case.attack(f"GET /pods on port {port}", other.evidence, through=_gives_pods(other))
-            reached = shown.evidence.outcome is Outcome.OPEN
-            case.positive("the same node's kubelet is in reach", shown.evidence, succeeded=reached)
+    places = [
+        (node, address, ports) for node in nodes for ports in [_further(pool, node)] for address in node.addresses
+    ]
+    # All at once: what listens and says nothing is waited for.
+    told = iter(attacker().ask(*(task for _, address, ports in places for task in _asked(address, ports))))
+    for node, address, further in places:
+        answer, connection, shown, *others = [next(told) for _ in _asked(address, further)]
+        case = judge.case(f"kubelet on {node.name} ({address})")
+        case.attack("GET /pods", answer.evidence, through=_THROUGH.get(answer.evidence.outcome))
+        case.attack("connect", connection.evidence, through=_THROUGH.get(connection.evidence.outcome))
+        for port, other in zip(further, others, strict=True):
+            case.attack(f"GET /pods on port {port}", other.evidence, through=_gives_pods(other))
+        reached = shown.evidence.outcome is Outcome.OPEN
+        case.positive("the same node's kubelet is in reach", shown.evidence, succeeded=reached)
     entered_nodes(judge, nodes)
+
+
+def _further(pool: Pool, node: Node) -> list[int]:
+    """The other ports that a node listens on for others; none where it can't be entered. Raises ProbeError."""
+    heard = heard_by_others(pool.cluster, node) if node.container else []
+    return sorted({each.port for each in heard} - {_PORT})
+
+
+def _asked(address: str, further: Sequence[int]) -> list[Task]:
+    return [
+        Http(address, _PORT, "/pods", tls=False),
+        Tcp(address, _PORT),
+        Tcp(address, KUBELET_PORT),
+        *(Http(address, port, "/pods", tls=False, keep=_PODS_BYTES) for port in further),
+    ]
 
 
 def _gives_pods(answer: Answer) -> bool:
