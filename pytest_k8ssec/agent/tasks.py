@@ -48,15 +48,18 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class Udp:
-    """A UDP datagram to an echo."""
+    """A UDP datagram to an echo; to a server of somebody's, from which any answer will do."""
 
     host: str
     port: int
     timeout: float = TIMEOUT
+    any_answer: bool = False
+    """Whether whatever comes back counts; a question for name servers is sent as well, as those ignore all else."""
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
-        return {"op": "udp", "host": self.host, "port": self.port, "timeout": self.timeout}
+        asked = {"any_answer": True} if self.any_answer else {}
+        return {"op": "udp", "host": self.host, "port": self.port, "timeout": self.timeout, **asked}
 
     def __str__(self) -> str:
         return f"UDP {host_and_port(self.host, self.port)}"
@@ -112,6 +115,8 @@ class Trust:
     words: str
     """Which CA, for the report: ``the cluster's CA``."""
     timeout: float = TIMEOUT
+    server_name: str = ""
+    """Whom the certificate has to name, "" for the host."""
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
@@ -121,10 +126,12 @@ class Trust:
             "port": self.port,
             "ca": self.ca,
             "timeout": self.timeout,
+            "server_name": self.server_name,
         }
 
     def __str__(self) -> str:
-        return f"TLS handshake with {host_and_port(self.host, self.port)}, trusting {self.words} only"
+        named = f" for the name {self.server_name}" if self.server_name else ""
+        return f"TLS handshake with {host_and_port(self.host, self.port)}, trusting {self.words} only{named}"
 
 
 @dataclass(frozen=True, slots=True)

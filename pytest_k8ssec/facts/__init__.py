@@ -9,6 +9,7 @@
 - ``listening_ports``: the stack's running pods; each port that one of them listens on.
 - ``node``: processes of a node; where they listen, and with which arguments they run.
 - ``node_host``: testinfra's host, typed; nothing is read here.
+- ``own_sockets``: which sockets of a node are listeners of ours.
 - ``pod_classes``: which pods are alike in all that NetworkPolicies ask.
 - ``policies``: a NetworkPolicy, its selectors and its ends, as the objects have them.
 - ``policy_index``: what selectors, blocks and ports of NetworkPolicies name among many ends at once.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.agent.tasks import host_and_port
+from pytest_k8ssec.agent.tasks import Tcp, Udp, host_and_port
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
@@ -79,17 +79,29 @@ class Target:
     node: str
     subject: str
     """``namespace/workload:port``, as a declaration of what is allowed names it."""
+    protocol: str = "TCP"
 
     def __str__(self) -> str:
-        return f"{self.workload.namespace}/{self.pod} at {host_and_port(self.address, self.port)}"
+        protocol = "" if self.protocol == "TCP" else f"/{self.protocol}"
+        return f"{self.workload.namespace}/{self.pod} at {host_and_port(self.address, self.port)}{protocol}"
+
+    @property
+    def task(self) -> Tcp | Udp:
+        """What connects to it, or asks it for any answer at all."""
+        return Udp(self.address, self.port, any_answer=True) if self.protocol == "UDP" else Tcp(self.address, self.port)
 
 
 def targets(
-    cluster: Cluster, stack: Stack, missing: Callable[[Workload, ProbeError], None] | None = None
+    cluster: Cluster,
+    stack: Stack,
+    missing: Callable[[Workload, ProbeError], None] | None = None,
+    *,
+    protocols: Collection[str] = ("TCP",),
 ) -> list[Target]:
-    """Every TCP port on which a running pod of the stack listens for others (loopback is left out).
+    """Every port of these protocols on which a running pod of the stack listens for others (loopback is left out).
 
     Args:
+        protocols: of TCP and UDP.
         missing: is told of each workload that has a pod which does not run, and why; else that is an error.
 
     Raises:
@@ -114,9 +126,10 @@ def targets(
                 port,
                 pod["spec"]["nodeName"],
                 f"{workload.namespace}/{workload.name}:{port}",
+                protocol,
             )
             for port, protocol in ports[pod["metadata"]["uid"]]
-            if protocol == "TCP"
+            if protocol in protocols
             for address in pod_addresses(pod)
         ]
     return found

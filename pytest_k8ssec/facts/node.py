@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
@@ -12,6 +12,7 @@ from pytest_k8ssec.facts.node_host import NodeHost
 
 _WILDCARDS = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - addresses to look for, nothing binds
 
+_LOOPBACK = ("127.", "::1", "::ffff:127.")
 _COMM = 15
 """So many characters of a process's name does the kernel tell."""
 OWN = ("--ns", "1", "--nslist", "net", "-x")
@@ -63,15 +64,33 @@ def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:
     Raises:
         ProbeError: the node could not tell.
     """
-    found = []
+    return [replace(each, process=process) for each in _tcp_listeners(cluster, node) if each.process == process[:_COMM]]
+
+
+def heard_by_others(cluster: Cluster, node: Node) -> list[Listener]:
+    """All that listens (TCP) in a node's own network namespace where others than the node itself may reach it.
+
+    Returns:
+        by port; the process is "" where the kernel tells none.
+
+    Raises:
+        ProbeError: the node could not tell.
+    """
+    return [each for each in _tcp_listeners(cluster, node) if not each.host.startswith(_LOOPBACK)]
+
+
+def _tcp_listeners(cluster: Cluster, node: Node) -> list[Listener]:
+    """By the names that the kernel tells, which are cut; a socket that several processes share is told of each."""
+    found: set[Listener] = set()
     for line in cluster.on_node(node, ["ss", "-H", "-l", "-t", "-n", "-p"]).text.splitlines():
         fields = line.split()
-        if len(fields) < 5 or f'("{process[:_COMM]}"' not in line:
+        if len(fields) < 4:
             continue
         host, _, port = fields[3].rpartition(":")
         host = host.partition("%")[0]
-        found.append(Listener(process, "*" if host in _WILDCARDS else host.strip("[]"), int(port)))
-    return sorted(set(found), key=lambda each: (each.port, each.host))
+        at = "*" if host in _WILDCARDS else host.strip("[]")
+        found.update(Listener(name, at, int(port)) for name in re.findall(r'\("([^"]*)"', line) or [""])
+    return sorted(found, key=lambda each: (each.port, each.host, each.process))
 
 
 def heard_at(cluster: Cluster, node: Node, process: str) -> list[tuple[str, int]]:

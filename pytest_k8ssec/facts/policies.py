@@ -66,8 +66,8 @@ def _meets(requirement: Mapping[str, JSON], labels: Labels) -> bool:
     return False
 
 
-def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer) -> bool:
-    """Whether some policy names this source for this TCP port of this target.
+def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer, protocol: str = "TCP") -> bool:
+    """Whether some policy names this source for this port of this target.
 
     Args:
         policies: NetworkPolicy objects of the target's namespace.
@@ -78,7 +78,7 @@ def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer) ->
         spec = policy["spec"]
         if selects(spec.get("podSelector") or {}, target.pod.labels):
             for rule in spec.get("ingress") or ():
-                if _opens(rule.get("ports"), target, port, "TCP") and any(
+                if _opens(rule.get("ports"), target, port, protocol) and any(
                     _names(peer, policy["metadata"]["namespace"], source) for peer in rule.get("from") or ()
                 ):
                     return True
@@ -101,14 +101,25 @@ def policy_types(policy: Policy) -> Sequence[str]:
 
 
 def egress_ports(policies: Iterable[Policy]) -> list[tuple[int, str]]:
-    """The ports, by number and protocol, that egress rules name; of a range the first one."""
+    """The ports, by number and protocol, that egress rules name; of a range the first and the last one."""
     named = {
-        (each.get("port"), each.get("protocol", "TCP"))
-        for policy in policies
-        for rule in policy["spec"].get("egress") or ()
-        for each in rule.get("ports") or ()
+        (port, each.get("protocol", "TCP"))
+        for each in _of_egress(policies)
+        for port in (each.get("port"), each.get("endPort"))
     }
     return sorted((port, protocol) for port, protocol in named if isinstance(port, int))
+
+
+def egress_port_names(policies: Iterable[Policy]) -> list[tuple[str, str]]:
+    """The ports that egress rules name by the name that they have in the pods that are reached; name and protocol."""
+    named = {(each.get("port"), each.get("protocol", "TCP")) for each in _of_egress(policies)}
+    return sorted((port, protocol) for port, protocol in named if isinstance(port, str))
+
+
+def _of_egress(policies: Iterable[Policy]) -> list[Mapping[str, JSON]]:
+    return [
+        each for policy in policies for rule in policy["spec"].get("egress") or () for each in rule.get("ports") or ()
+    ]
 
 
 def _opens(ports: Iterable[Mapping[str, JSON]] | None, target: End, port: int, protocol: str) -> bool:

@@ -27,12 +27,18 @@ ROOM: Mapping[str, Mapping[str, str]] = {
 }
 """What a pod of ours asks for, and is limited to, where its namespace says nothing else."""
 _UID = 65532
+_FIRST_OF_ANYBODY = 1024
+"""Below, a port is root's, unless its network namespace says otherwise."""
 _CONTAINER = "probe"
 _KEPT_OF_A_WORKLOAD = (
     "serviceAccountName", "automountServiceAccountToken", "volumes", "securityContext", "hostNetwork", "hostPID", "hostIPC",
     "hostUsers", "shareProcessNamespace", "nodeSelector", "nodeName", "tolerations", "runtimeClassName", "dnsPolicy",
     "dnsConfig", "priorityClassName",
 )  # fmt: skip
+
+
+ContainerPort = tuple[int, str, str]
+"""Number, protocol and name; "" for a port that has none."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,15 @@ class PodSpec:
     live_network: bool = False
     """Of a twin that only sends: where its labels would draw traffic to it, it does without one of them, and what goes over
     the network is sent from that of a live pod of its workload."""
+    ports: tuple[ContainerPort, ...] = ()
+    """Of a bare pod: where its listener listens besides, TCP and UDP; those with a name are declared by it."""
     purpose: str = "probe"
     """Part of the pod's name, for a reader of ``kubectl get pods``."""
 
     def key(self) -> str:
         """Equal for equal pods."""
         return repr((self.namespace, sorted(self.labels.items()), self.service_account, self.automount, self.node,
-                     self.seccomp, self.template, self.labels_matter, self.live_network, self.purpose))  # fmt: skip
+                     self.seccomp, self.template, self.labels_matter, self.live_network, self.ports, self.purpose))  # fmt: skip
 
 
 def by_container(template: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
@@ -115,7 +123,8 @@ def probe_pod(
         "name": _CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", CANARY, nonce, str(port)],
+        # Last the one that is waited for: when that one answers, all of them do.
+        "command": ["python3", "-c", CANARY, nonce, *(str(each) for each, *_ in spec.ports if each != port), str(port)],
         "resources": copy.deepcopy(dict(resources)),
     }
     body |= {"restartPolicy": "Always", "terminationGracePeriodSeconds": 0, "enableServiceLinks": False}
@@ -145,6 +154,13 @@ def _bare(spec: PodSpec) -> dict[str, JSON]:
         "securityContext": {"runAsNonRoot": True},
         "containers": [{"securityContext": container_security(spec.seccomp)}],
     }
+    if any(number < _FIRST_OF_ANYBODY for number, *_ in spec.ports):
+        # One that Pod Security restricted allows: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+        body["securityContext"]["sysctls"] = [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
+    if declared := [each for each in spec.ports if each[2]]:
+        body["containers"][0]["ports"] = [
+            {"containerPort": number, "protocol": protocol, "name": name} for number, protocol, name in declared
+        ]
     if spec.automount is not None:
         body["automountServiceAccountToken"] = spec.automount
     if spec.node:

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.agent.tasks import Http, Tcp, host_and_port
-from pytest_k8ssec.agent.vantage import Vantage, probe
+from pytest_k8ssec.agent.tasks import Http, Task, Tcp, Trust, host_and_port
+from pytest_k8ssec.agent.vantage import Answer, Vantage, probe
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import ETCD_PORT
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.facts.node import heard_at, listeners, node_source
+from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.facts.node import argument_file, arguments, heard_at, listeners, node_source
 from pytest_k8ssec.probes.certificates import foreign_certificate
 
 PKI = "/etc/kubernetes/pki"
@@ -59,6 +59,8 @@ OTHER_DOOR = 404
 
 IN_PLAIN = "in plain text"
 """A client that does not even speak TLS: one socket may accept both."""
+_VERSION, _VERSION_BYTES = '"etcdserver"', 200
+"""What etcd's answer to ``/version`` has, and within how many bytes."""
 _MADE_UP = "with a certificate of a made-up CA"
 _STRANGERS = (IN_PLAIN, "without a certificate", _MADE_UP)
 
@@ -70,6 +72,56 @@ def own_ports(cluster: Cluster, node: Node) -> set[int]:
         ProbeError: the node could not tell.
     """
     return {each.port for each in listeners(cluster, node, "etcd")} if node.container else set()
+
+
+def server_ca(cluster: Cluster, node: Node) -> str:
+    """The CA by which a control-plane node's API server knows its etcd, PEM; "" where it is told of none.
+
+    Raises:
+        ProbeError: no API server runs there, or the file can't be read.
+    """
+    told = arguments(cluster, node, "kube-apiserver").get("etcd-cafile")
+    return argument_file(cluster, node, "kube-apiserver", "etcd-cafile") if told else ""
+
+
+def is_it_etcd(address: str, port: int, ca: str) -> list[Task]:
+    """The tasks that tell whether etcd is behind a port, be it by somebody who only hands on: see :func:`etcd_speaks`.
+
+    etcd shows its certificate before it asks for one. kubeadm's names ``localhost`` on each node, so that one is known at
+    any address (https://pkg.go.dev/k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil#GetEtcdAltNames). Where it asks for none,
+    it tells its version (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/).
+
+    Args:
+        ca: PEM of the CA that etcd's certificate is of; "" if it has none.
+    """
+    shown: list[Task] = [Trust(address, port, ca, "etcd's CA", server_name="localhost")] if ca else []
+    versions = [Http(address, port, "/version", tls=tls, keep=_VERSION_BYTES) for tls in (False, True)]
+    return [Tcp(address, port), *versions, *shown]
+
+
+def etcd_speaks(answers: Sequence[Answer]) -> tuple[bool | None, Evidence]:
+    """Whether etcd is behind a port (None where that can't be told), and the evidence that says so.
+
+    Args:
+        answers: to the tasks of :func:`is_it_etcd`.
+    """
+    connection, plain, tls, *shown = answers
+    for answer in shown:
+        if got_through(answer.evidence):
+            return True, answer.evidence
+    for answer in (plain, tls):
+        if _VERSION in answer.raw.get("body", ""):
+            return True, answer.evidence
+    for answer in answers:
+        if answer.evidence.broken:
+            return None, answer.evidence
+    if got_through(connection.evidence) is not True:
+        return got_through(connection.evidence), connection.evidence
+    # One that ends the handshake by an alert may have shown a certificate before that.
+    for answer in shown:
+        if answer.evidence.outcome is Outcome.TLS_ALERT:
+            return None, answer.evidence
+    return False, (shown or [tls])[0].evidence
 
 
 def by_strangers(

@@ -19,7 +19,7 @@ from pytest_k8ssec.facts.listening_ports import lasting
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A TCP port that something in the cluster asks its nodes to open."""
+    """A port that something in the cluster asks its nodes to open."""
 
     port: int
     by: str
@@ -30,8 +30,8 @@ class Opened:
     """What it may be declared by, besides its number: the Service, or the pod and what made it."""
 
 
-def opened_ports(cluster: Cluster) -> list[Opened]:
-    """The node ports of all Services, and the host ports of all pods.
+def opened_ports(cluster: Cluster, protocol: str = "TCP") -> list[Opened]:
+    """The node ports of all Services, and the host ports of all pods, of one protocol.
 
     Raises:
         ClusterError: the API server did not list them.
@@ -40,7 +40,7 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
         Opened(port["nodePort"], f"Service {_name(service)}", names=_of_service(service, port))
         for service in cluster.api.list("/api/v1/services")
         for port in service["spec"].get("ports", [])
-        if port.get("nodePort") and port.get("protocol", "TCP") == "TCP"
+        if port.get("nodePort") and port.get("protocol", "TCP") == protocol
     ]
     found += [
         Opened(port["hostPort"], f"Pod {_name(pod)}", pod["spec"].get("nodeName", ""), _of_pod(pod, port))
@@ -49,7 +49,7 @@ def opened_ports(cluster: Cluster) -> list[Opened]:
         for port in container.get("ports", [])
         if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
         and port.get("hostPort")
-        and port.get("protocol", "TCP") == "TCP"
+        and port.get("protocol", "TCP") == protocol
         and pod["spec"].get("nodeName")
     ]
     return found

@@ -174,3 +174,9 @@ def allow_egress(namespace: str, *addresses: str) -> Body:
     """The policy that lets all pods of a namespace out, to these addresses or (none) to everywhere."""
     to = {"to": [{"ipBlock": {"cidr": f"{address}/{128 if ':' in address else 32}"}} for address in addresses]}
     return _policy(f"k8ssec-allow-egress-{secrets.token_hex(3)}", namespace, "Egress", egress=[to if addresses else {}])
+
+
+def allow_egress_to_pods(namespace: str, port: int) -> Body:
+    """The policy that lets all pods of a namespace out to all pods of the cluster, on one TCP port."""
+    rule = {"to": [{"namespaceSelector": {}}], "ports": [{"port": port, "protocol": "TCP"}]}
+    return _policy(f"k8ssec-allow-egress-{secrets.token_hex(3)}", namespace, "Egress", egress=[rule])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.agent.vantage import NetworkVantage, Vantage, probe
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError
@@ -20,7 +19,7 @@ def prove_listening(
     clients: Mapping[Target, Workload],
     twin: Callable[[Workload], Pod],
 ) -> dict[Target, Evidence]:
-    """Connect to each target from where that is allowed; one exec for each place.
+    """Connect to each target from where that is allowed, or ask it for an answer; one exec for each place.
 
     Args:
         clients: a workload that the policies let in, for the targets that have one.
@@ -50,5 +49,5 @@ def prove_listening(
 
 
 def _connect(vantage: Vantage, group: Sequence[Target]) -> dict[Target, Evidence]:
-    answers = probe(vantage, [Tcp(target.address, target.port) for target in group])
+    answers = probe(vantage, [target.task for target in group])
     return dict(zip(group, answers, strict=True))

@@ -2,9 +2,17 @@
 
 What is reached from outside is found from outside: search engines list etcds, kubelets and dashboards by the thousand. Each
 node's address is tried from a container beside the nodes, on the ports that control planes and nodes are known for, and on
-each that a Service or a pod of the cluster asks to be opened. Ranges are not scanned. These may be open: 6443 (the API
-server), 10250 (the kubelet, which API servers call; kubelet-* judge what it answers) and 10256 (kube-proxy's health).
-Nodes' ports that this machine publishes are tried too, at the address that this machine has for others. Docker accepts
+each that a Service or a pod of the cluster asks to be opened, and on each other TCP port that a node listens on, on more
+than loopback, whoever it is. Ranges are not scanned. Where a node can't be entered, nobody knows what listens there, and
+the control can't be held. These may be open: 6443 (the API server), 10250 (the kubelet, which API servers call; kubelet-*
+judge what it answers) and 10256 (kube-proxy's health).
+
+Not judged, but noted, is what kube-router 2.1 opens on each node where it is the cluster's network, and has no setting
+against: 179 (BGP, by which nodes tell each other their routes), 20244 (its health) and 50051 (GoBGP's own API, which asks
+for no credentials: who reaches it can change routes). Let a firewall keep others than nodes from them.
+
+Each port of UDP that a Service or a pod asks to be opened is sent a datagram: any answer is a breach. One that does not
+answer its own node either gets no verdict, and a note. Nodes' ports that this machine publishes are tried too, at the address that this machine has for others. Docker accepts
 such a connection before it has one to the node, so only an answer from the node counts as open.
 
 What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`, or by
@@ -49,7 +57,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from pytest_k8ssec.agent.tasks import Http, Tcp
+from pytest_k8ssec.agent.tasks import Http, Tcp, Udp
 from pytest_k8ssec.agent.vantage import NetworkVantage, probe
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
@@ -58,17 +66,24 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, NoAccess, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, Source, got_through
-from pytest_k8ssec.facts.node import control_planes, node_source
+from pytest_k8ssec.facts.node import control_planes, heard_by_others, node_source
+from pytest_k8ssec.facts.own_sockets import own_sockets
 from pytest_k8ssec.machine import docker
+from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.exposure import Opened, Opening, listener_here, on_node, opened_ports
-from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
+from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_to_judge
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _KNOWN = (2379, 2380, 2381, 6443, 10248, 10249, 10250, 10255, 10256, 10257, 10258, 10259)
 _MEANT = {API_SERVER_PORT, KUBELET_PORT, 10256}
+_NETWORK_OWN = {("kube-router", port) for port in (179, 20244, 50051)}
+"""Ports of a cluster's network that its settings can't close, by the process that has to be the one that listens.
+
+Source: https://github.com/cloudnativelabs/kube-router, v2.1.0, pkg/controllers/routing/network_routes_controller.go (BGP, and
+``GrpcListenAddress`` with the node's address) and pkg/healthcheck/health_controller.go."""
 _NETWORK = "kind"
 _TABLE = "port by where it was tried, from beside the nodes"
 _LOCAL = ("127.", "::1")
@@ -89,9 +104,11 @@ def test_ext_ports(
     opened = opened_ports(cluster)
     servers = _by_family(address for node in cluster.nodes if node.control_plane for address in node.addresses)
     table = judge.table(_TABLE)
-    for node in nodes_to_judge(judge, pool):
+    nodes = nodes_to_judge(judge, pool)
+    for node in nodes:
         asked_for = on_node(opened, node)
-        tried = sorted({*_KNOWN, *asked_for} - _MEANT)
+        heard = _heard(judge, cluster, node) if node.container else {}
+        tried = sorted({*_KNOWN, *asked_for, *heard} - _MEANT)
         ports = [each for each in tried if not asked_for.get(each, Opening(each)).is_declared(declared)]
         for address in node.addresses:
             api_server = Tcp(servers.get(":" in address, address), API_SERVER_PORT)
@@ -103,11 +120,63 @@ def test_ext_ports(
             case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
             column = f"node {node.name}{' by IPv6' if address in node.further and ':' in address else ''}"
             for port, answer in zip(ports, answers, strict=True):
-                by = f" of {asked_for[port].by}" if port in asked_for else ""
+                by = f" of {asked_for[port].by}" if port in asked_for else heard.get(port, "")
                 case.attack(f"connect to port {port}{by}", answer, through=got_through(answer))
                 table.put(f"{port}{by}", column, answer, breach=got_through(answer))
+    entered_nodes(judge, nodes)
+    _datagrams(judge, cluster, nodes, outside, declared)
     _published(judge, cluster, outside, declared, opened)
     declared.tell_unused()
+
+
+def _datagrams(
+    judge: Judge, cluster: Cluster, nodes: Sequence[Node], outside: NetworkVantage, declared: Declared
+) -> None:
+    """Ask each port of UDP that a Service or a pod has opened for any answer; what answers the node itself would answer."""
+    opened, mute = opened_ports(cluster, "UDP"), []
+    for node in nodes if opened else ():
+        ports = [each for each in on_node(opened, node).values() if not each.is_declared(declared)]
+        tasks = [Udp(address, each.port, any_answer=True) for each in ports for address in node.addresses]
+        if not tasks:
+            continue
+        asked = [each for each in ports for _ in node.addresses]
+        # Where the node can't be entered, only an answer tells.
+        near = probe(NetworkVantage(cluster, node), tasks) if node.container else probe(outside, tasks)
+        for task, port, shown, answer in zip(tasks, asked, near, probe(outside, tasks), strict=True):
+            is_mute = not got_through(shown)
+            where = f"port {port.port}/UDP of {port.by} on {node.name} ({task.host})"
+            case = judge.case(where, required=False)
+            case.positive("it answers its own node", shown, succeeded=got_through(shown))
+            through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
+            case.attack("get an answer to a datagram", answer, through=through)
+            if is_mute and through is None:
+                mute.append(where)
+    if mute:
+        judge.note(f"{len(mute)} ports of UDP do not answer even their own node, so no verdict: {few(mute)}")
+
+
+def _heard(judge: Judge, cluster: Cluster, node: Node) -> dict[int, str]:
+    """The ports that a node's processes listen on for others, without our own; and by whom, where a list has them not.
+
+    Raises:
+        ProbeError: the node could not tell.
+    """
+    found: dict[int, set[str]] = {}
+    unjudged = set()
+    for each in heard_by_others(cluster, node):
+        if (each.process, each.port) in _NETWORK_OWN:
+            unjudged.add(f"{each.port} of {each.process}")
+        else:
+            found.setdefault(each.port, set()).add(each.process or "the kernel")
+    if unjudged:
+        judge.note(f"node {node.name}: listens on, and was not judged by: {', '.join(sorted(unjudged))}")
+    # Asked last: a listener of ours that was seen before is known by then.
+    ours = own_sockets(cluster, node) if found.keys() - _MEANT else set()
+    return {
+        port: "" if port in _KNOWN else f" of process {' and '.join(sorted(by))}"
+        for port, by in found.items()
+        if port not in ours
+    }
 
 
 def _published(

@@ -256,6 +256,24 @@ def test_udp_is_open_only_by_its_own_echo(
     assert (outcome, detail) == (found.outcome, found.detail)
 
 
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (lambda *_: b"hello", Outcome.OPEN),
+        (lambda _, data: data, Outcome.OPEN),
+        (lambda _, data: b"root" if data[2:].startswith(b"\x01\x00\x00\x01") else None, Outcome.OPEN),
+        (lambda *_: None, Outcome.NO_ANSWER),
+    ],
+    ids=["anything", "echo", "name-server", "nothing"],
+)
+def test_of_somebody_s_server_any_answer_will_do(
+    datagrams: Callable[..., int], reply: Callable[..., bytes | None], outcome: Outcome
+) -> None:
+    """It is no echo of ours; a name server answers questions alone."""
+    timeout = SHORT if outcome is Outcome.NO_ANSWER else 3.0
+    assert outcome is probed(Udp(HERE, datagrams(reply), timeout=timeout, any_answer=True)).outcome
+
+
 def test_udp_to_a_closed_port_is_refused() -> None:
     """ICMP port unreachable is told from silence."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

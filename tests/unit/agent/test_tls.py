@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
 import ssl
 import threading
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from pytest_k8ssec.agent.client_hello import CURRENT, WEAK, Offer
 from pytest_k8ssec.agent.remote import agent
 from pytest_k8ssec.agent.tasks import Hello, HelloHere, Http, Task, Trust
-from pytest_k8ssec.probes.certificates import certificate_authority, foreign_certificate
+from pytest_k8ssec.probes.certificates import Pair, certificate_authority, foreign_certificate
 
 HERE = "127.0.0.1"
 
@@ -113,6 +118,41 @@ def test_a_certificate_of_another_authority_does_not_convince(server: ssl.SSLCon
     assert "does not verify" in found["detail"]
     with serving(lambda peer: peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         assert "closed" == perform(Trust(HERE, port, foreign_certificate().certificate, "a made-up CA"))["outcome"]
+
+
+def test_a_certificate_may_have_to_name_somebody_else_than_the_host(tmp_path: Path) -> None:
+    """Who hands on to a server elsewhere shows that one's certificate."""
+    authority = certificate_authority("localhost")
+    file = tmp_path / "pair.pem"
+    file.write_text(_named(authority, "localhost"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with serving(speaking(context)) as port:
+        said = [
+            perform(Trust(HERE, port, file.read_text(), "its own CA", server_name=name))["outcome"]
+            for name in ("", "localhost", "other")
+        ]
+    assert ["absent", "open", "absent"] == said
+
+
+def _named(pair: Pair, name: str) -> str:
+    """A certificate that is its own authority and names a host, with a key of that pair."""
+    key = serialization.load_pem_private_key(pair.key.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    subject, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode() + pair.key
 
 
 @pytest.mark.parametrize(("name", "told"), [("shop.example.com", "shop.example.com"), ("", None)])

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_k8ssec.agent.vantage import probe
+from pytest_k8ssec.agent.vantage import Answer, ask
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls.kubelet.readonly import test_kubelet_readonly as readonly
+from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import FakeVantage
 
 if TYPE_CHECKING:
     from pytest_k8ssec.agent.tasks import Task
-    from pytest_k8ssec.evidence import Evidence
     from pytest_k8ssec.pods.pool import Pod, Pool
 
 
@@ -28,6 +28,8 @@ class World:
     tcp: str
     open_at: str = ""
     nodes: tuple[Node, ...] = (Node("node", "10.0.0.2", control_plane=True, container="node"),)
+    others: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """What other ports that listen say to plain HTTP."""
 
     @property
     def cluster(self) -> World:
@@ -38,13 +40,22 @@ class World:
         """Found out each time."""
         return find_out()
 
-    def probe(self, *tasks: Task) -> list[Evidence]:
+    def on_node(self, _node: Node, argv: Sequence[str], **_: object) -> Completed:
+        """ss(8): the kubelet, and what else listens."""
+        lines = [f'LISTEN 0 9 *:{port} *:* users:(("x",pid=7,fd=8))\n' for port in (10250, *self.others)]
+        return Completed(tuple(argv), 0, "".join(lines).encode(), b"")
+
+    def ask(self, *tasks: Task) -> list[Answer]:
         """What comes back."""
-        return probe(FakeVantage(self._said), tasks)
+        return ask(FakeVantage(self._said), tasks)
 
     def _said(self, task: dict[str, Any]) -> dict[str, Any]:
         if task["port"] == 10250:
-            return {"outcome": "open"}
+            return {"outcome": "open"} if task["op"] == "tcp" else {"outcome": "http", "status": 400}
+        if task["port"] in self.others:
+            assert task["op"] == "http"
+            assert not task["tls"]
+            return self.others[task["port"]]
         if task["host"] == self.open_at:
             return {"outcome": "open"} if task["op"] == "tcp" else {"outcome": "http", "status": 200}
         if task["op"] == "tcp":
@@ -79,3 +90,28 @@ def test_one_of_two_addresses_is_enough() -> None:
     readonly(judge, cast("Pool", world), lambda: cast("Pod", world))
     assert Verdict.BREACHED is judge.verdict()[0]
     assert ["kubelet on node (10.0.0.2)", "kubelet on node (fd00::2)"] == [case.name for case in judge.cases]
+
+
+PODS = {"outcome": "http", "status": 200, "body": '{"kind":"PodList","apiVersion":"v1","items":[]}'}
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        (PODS, Verdict.BREACHED),
+        ({**PODS, "body": "hello"}, Verdict.HELD),
+        ({**PODS, "status": 404}, Verdict.HELD),
+        ({"outcome": "closed"}, Verdict.HELD),
+        ({"outcome": "no-answer"}, Verdict.HELD),
+        ({"outcome": "error"}, Verdict.INCONCLUSIVE),
+    ],
+    ids=["pods", "page", "missing", "no-http", "silent", "broken"],
+)
+@pytest.mark.parametrize("port", [8255, 30255])
+def test_pods_may_be_served_at_any_port_that_listens(port: int, says: dict[str, Any], expected: Verdict) -> None:
+    """By the kubelet, or by somebody who hands on to it; what serves something else is no breach."""
+    judge, world = Judge(), World("refused", "refused", others={4000: {"outcome": "closed"}, port: says})
+    readonly(judge, cast("Pool", world), lambda: cast("Pod", world))
+    assert expected is judge.verdict()[0]
+    if expected is Verdict.BREACHED:
+        assert [f"GET /pods on port {port}"] == [each.what for each in judge.attacks if each.got_through]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.attack.walk import start_of
 from pytest_k8ssec.catalogue.declared import Declared
@@ -197,7 +198,7 @@ def test_whom_nobody_knows_is_neither_accused_nor_cleared() -> None:
 
 def test_where_no_twin_may_stand_the_node_shows_what_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that does not start leaves the targets to their node."""
-    target = cast("Target", type("T", (), {"address": "10.0.0.9", "port": 80, "node": "n1"}))
+    target = cast("Target", type("T", (), {"task": Tcp("10.0.0.9", 80), "node": "n1"}))
     node = type("N", (), {"name": "n1", "address": "172.18.0.2"})
     cluster = cast("Cluster", type("C", (), {"nodes": (node,)}))
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.facts.node import Listener, arguments, listeners
+from pytest_k8ssec.facts.node import Listener, arguments, heard_by_others, listeners
 from pytest_k8ssec.machine.process import Completed
 
 NODE = Node("control-plane", "10.0.0.1", control_plane=True, container="control-plane")
@@ -28,11 +28,12 @@ class FakeCluster:
         self.told = told
         self.pgrep = pgrep
         self.asked: list[Sequence[str]] = []
+        self.sockets = SOCKETS
 
     def on_node(self, _node: Node, argv: Sequence[str], **_: bool) -> Completed:
         """What ``ss`` says, the process's id, and what it was told at its start."""
         self.asked.append(argv)
-        code, said = {"ss": (0, SOCKETS), "pgrep": self.pgrep, "cat": (0, self.told)}[argv[0]]
+        code, said = {"ss": (0, self.sockets), "pgrep": self.pgrep, "cat": (0, self.told)}[argv[0]]
         return Completed(tuple(argv), code, said, b"why")
 
 
@@ -51,6 +52,22 @@ def test_a_process_is_found_by_its_name() -> None:
 def test_a_long_name_is_found_although_the_kernel_cuts_it() -> None:
     """The kernel tells fifteen characters of a process's name."""
     assert heard("kube-controller-manager") == [Listener("kube-controller-manager", "*", 10257)]
+
+
+def test_what_others_may_reach_is_all_but_loopback() -> None:
+    """Whoever listens there, and at whichever address; a socket that two processes share is told of both."""
+    cluster = FakeCluster()
+    cluster.sockets = SOCKETS + (
+        b'LISTEN 0 4096 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=2,fd=3),("worker",pid=3,fd=3))\n'
+        b"LISTEN 0 4096 10.244.0.1%cni0:2049 0.0.0.0:*\n"
+        b'LISTEN 0 4096 [::ffff:127.0.0.1]:22379 *:* users:(("socat",pid=2,fd=3))\n'
+    )
+    assert [
+        Listener("nginx", "*", 80),
+        Listener("worker", "*", 80),
+        Listener("", "10.244.0.1", 2049),
+        Listener("kube-controller", "*", 10257),
+    ] == heard_by_others(cast("Cluster", cluster), NODE)
 
 
 def test_a_process_tells_its_arguments() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.facts.policies import End, Peer, egress_ports, lets_in, selects
+from pytest_k8ssec.facts.policies import End, Peer, egress_port_names, egress_ports, lets_in, selects
 
 API = {"app": "api", "tier": "back"}
 MONEYS = {"kubernetes.io/metadata.name": "payments", "team": "money"}
@@ -176,12 +176,23 @@ def test_a_policy_for_egress_lets_nobody_in() -> None:
         assert not lets_in([{"metadata": {"namespace": "payments"}, "spec": spec}], LEDGER, 9000, FROM_PAYMENTS)
 
 
+def test_a_rule_for_datagrams_lets_in_no_connections() -> None:
+    """Nor the other way round; one without ports lets in both."""
+    for protocol in ("TCP", "UDP"):
+        rule = {"from": [MONEY], "ports": [{"port": 9000, "protocol": protocol}]}
+        for asked in ("TCP", "UDP"):
+            assert (asked == protocol) is lets_in([policy(rule)], LEDGER, 9000, FROM_PAYMENTS, asked)
+            assert lets_in([policy({"from": [MONEY]})], LEDGER, 9000, FROM_PAYMENTS, asked)
+
+
 def test_the_ports_that_egress_rules_name_are_known() -> None:
-    """Each once, whatever the peers; of a range the first, and names are numbers only at what is reached."""
+    """Each once, whatever the peers; of a range both ends, and names are numbers only at what is reached."""
     https = {
         "to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}],
         "ports": [{"port": 443}, {"port": "http"}, {"protocol": "UDP"}],
     }
     more = {"ports": [{"port": 8000, "endPort": 8100}, {"port": 53, "protocol": "UDP"}, {"port": 443}]}
     specs: list[dict[str, Any]] = [{"egress": [https, {}]}, {"egress": [more]}, {"ingress": [more]}, {}]
-    assert [(53, "UDP"), (443, "TCP"), (8000, "TCP")] == egress_ports({"spec": each} for each in specs)
+    policies = [{"spec": each} for each in specs]
+    assert [(53, "UDP"), (443, "TCP"), (8000, "TCP"), (8100, "TCP")] == egress_ports(policies)
+    assert [("http", "TCP")] == egress_port_names(policies)

@@ -124,3 +124,16 @@ def test_a_user_is_guessed_where_nobody_tells_it(pod: Any, container: Any, guess
     """Be it ours in place of whoever is not root, or that of the probe's image."""
     spec = {"securityContext": pod, "containers": [{"name": "c", "securityContext": container}]}
     assert guessed is user_is_guessed({"spec": spec})
+
+
+def test_a_bare_pod_listens_where_it_is_asked_to() -> None:
+    """Also on root's ports, without being root; declared are those that have a name. All listen once the last one does."""
+    ports = ((443, "", ""), (5432, "", ""), (8981, "UDP", "db"))
+    made = probe_pod(PodSpec("web", ports=ports), "c", "probe", "n", "run", None)["spec"]
+    (container,) = made["containers"]
+    assert ["n", "443", "5432", "8981", "8980"] == container["command"][3:]
+    assert [{"containerPort": 8981, "protocol": "UDP", "name": "db"}] == container["ports"]
+    assert [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}] == made["securityContext"]["sysctls"]
+    (plain,) = probe_pod(PodSpec("web", ports=((8980, "", ""),)), "c", "probe", "n", "run", None)["spec"]["containers"]
+    assert (["n", "8980"], False) == (plain["command"][3:], "ports" in plain)
+    assert PodSpec("web").key() != PodSpec("web", ports=ports).key()

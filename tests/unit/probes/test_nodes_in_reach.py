@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
 from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls.kubelet.readonly import test_kubelet_readonly as readonly
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_in_reach, nodes_to_judge
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -74,6 +76,14 @@ class Place:
     def shun(self, nodes: Iterable[str]) -> None:
         """Told by the probe."""
         self.shunned = set(nodes)
+
+    def on_node(self, _node: Node, argv: Sequence[str]) -> Completed:
+        """Nothing listens on more than loopback."""
+        return Completed(tuple(argv), 0, b"", b"")
+
+    def ask(self, *tasks: Tcp) -> list[Answer]:
+        """One exec, with nothing beside the evidence."""
+        return [Answer(each, {}) for each in self.probe(*tasks)]
 
     def probe(self, *tasks: Tcp) -> list[Evidence]:
         """One exec."""

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_k8ssec.agent.tasks import Tcp, Udp
 from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import K8ssecError, NoAccess, ProbeError
@@ -563,6 +564,13 @@ def test_what_controls_attack_is_tcp() -> None:
     lab = Lab()
     assert [8080, 8080, 5432, 9100] == [each.port for each in targets(lab.as_cluster(), cast("Stack", Declared()))]
     assert [(10250, "TCP"), (10256, "TCP")] == node_ports(lab.as_cluster(), WORKER)
+    both = targets(lab.as_cluster(), cast("Stack", Declared()), protocols=("TCP", "UDP"))
+    datagrams = [each for each in both if each.protocol == "UDP"]
+    assert len(both) == 4 + len(datagrams) > 4
+    assert {(Udp, True, True)} == {
+        (type(each.task), getattr(each.task, "any_answer", False), str(each).endswith("/UDP")) for each in datagrams
+    }
+    assert {(Tcp, False)} == {(type(each.task), "/UDP" in str(each)) for each in both if each not in datagrams}
 
 
 def test_pods_are_asked_for_side_by_side_where_one_was_refused() -> None:

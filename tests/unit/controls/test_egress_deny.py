@@ -1,0 +1,196 @@
+"""Ways out that one rule opens: on one port, to one name, or to the pods of one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_k8ssec.agent.tasks import Resolve, Task, Tcp, Udp
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.controls.net import WorkloadSuspect, egress_deny
+from pytest_k8ssec.controls.net.egress_deny import test_net_egress_deny as denies
+from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.stack import Workload
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import evidence
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.pods.manifests import PodSpec
+    from pytest_k8ssec.pods.pool import Pool
+    from pytest_k8ssec.stack import Stack
+
+NODES = tuple(Node(f"n{at}", f"10.0.0.{at}", control_plane=not at, container=f"n{at}") for at in range(2))
+Ways = Callable[[Task], bool]
+NOTHING: Ways = lambda _: False  # noqa: E731 - a table's default
+
+
+def pod(node: str, address: str) -> Pod:
+    """A pod on a node."""
+    return Pod(cast("Any", type("V", (), {"source": Source("pod", "web/t", address, node)})), "uid", "nonce")
+
+
+@dataclass
+class World:
+    """A stack of one workload, on which policies act as told; its own cluster, pool and API."""
+
+    rules: Sequence[dict[str, Any]] = ()
+    open_to: Ways = NOTHING
+    """What the twin gets through to."""
+    full: str = ""
+    """The node on which no canary starts."""
+    leased: list[PodSpec] = field(default_factory=list)
+    nodes = NODES
+
+    @property
+    def cluster(self) -> World:
+        """Itself."""
+        return self
+
+    api = cluster
+
+    def namespace(self, name: str) -> str:
+        """One of ours."""
+        return name
+
+    def list(self, path: str) -> list[dict[str, Any]]:
+        """One policy."""
+        assert "/namespaces/web/networkpolicies" in path
+        return [{"metadata": {"namespace": "web"}, "spec": {"podSelector": {}, "egress": self.rules}}]
+
+    def remember(self, _what: str, find_out: Callable[[], Any]) -> Any:
+        """Found out each time."""
+        return find_out()
+
+    def lease_each(self, *specs: PodSpec) -> Sequence[Pod | ProbeError]:
+        """A pod for each."""
+        self.leased += specs
+        return [
+            ProbeError("no room") if spec.node == self.full else pod(spec.node, f"10.244.{spec.node[1:]}.9")
+            for spec in specs
+        ]
+
+    def judge(self, monkeypatch: pytest.MonkeyPatch) -> Judge:
+        """What comes of it."""
+        suspect = WorkloadSuspect(
+            Workload("Deployment", "web", "shop", {}, {}, {}),
+            "web/shop",
+            pod("n0", "a"),
+            pod("n0", "b"),
+            evidence(Outcome.DONE),
+        )
+
+        def tried(suspects: Any, ways: Callable[[Any], Sequence[Task]]) -> Iterable[Any]:
+            for each in suspects:
+                tasks = ways(each)
+                yield each, [self.said(task) for task in tasks], [evidence(Outcome.OPEN)] * len(tasks)
+
+        monkeypatch.setattr(egress_deny, "workloads_on_trial", lambda *_: [suspect])
+        monkeypatch.setattr(egress_deny, "tried", tried)
+        monkeypatch.setattr(
+            egress_deny,
+            "outside_listener",
+            lambda _, ports: {each: [(Udp if each[1] == "UDP" else Tcp)("172.18.0.9", each[0])] for each in ports},
+        )
+        judge = Judge()
+        denies(judge, cast("Cluster", self), cast("Stack", self), cast("Pool", self), {})
+        return judge
+
+    def said(self, task: Task) -> Evidence:
+        """What the twin is told."""
+        if isinstance(task, Resolve):
+            return evidence(Outcome.DONE)
+        return evidence(Outcome.OPEN if self.open_to(task) else Outcome.NO_ANSWER, str(task))
+
+
+def got_out(judge: Judge) -> list[str]:
+    """By which ways."""
+    return [each.what for each in judge.attacks if each.got_through]
+
+
+def to(port: int, kind: type[Tcp | Udp] = Tcp, host: str = "10.244.") -> Ways:
+    """A network that lets through what goes to one port."""
+    return lambda task: isinstance(task, kind) and task.port == port and task.host.startswith(host)
+
+
+def test_where_nothing_is_let_out_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over both protocols, to a pod on each node."""
+    judge = World().judge(monkeypatch)
+    assert Verdict.HELD is judge.verdict()[0]
+    inside = {each.what for each in judge.attacks if "another namespace" in each.what}
+    assert inside == {
+        f"reach a pod of another namespace on {node.name}, 8980/{protocol}"
+        for node in NODES
+        for protocol in ("TCP", "UDP")
+    }
+
+
+@pytest.mark.parametrize(
+    ("port", "open_to", "words"),
+    [
+        ({"port": 5432}, to(5432), "5432/TCP"),
+        ({"port": 5353, "protocol": "UDP"}, to(5353, Udp), "5353/UDP"),
+        ({"port": 6000, "endPort": 6010}, to(6000), "6000/TCP"),
+        ({"port": 6000, "endPort": 6010}, to(6010), "6010/TCP"),
+        ({"port": "db"}, to(8981), "port db/TCP"),
+        ({"port": 443}, to(443), "443/TCP"),
+    ],
+    ids=["number", "udp", "first", "last", "name", "privileged"],
+)
+def test_a_port_that_a_rule_names_is_tried_in_the_cluster(
+    monkeypatch: pytest.MonkeyPatch, port: dict[str, Any], open_to: Ways, words: str
+) -> None:
+    """With a listener of ours on it, on each node."""
+    rules = [{"to": [{"namespaceSelector": {}}], "ports": [port]}]
+    world = World(rules, open_to)
+    assert [f"reach a pod of another namespace on {node.name}, {words}" for node in NODES] == got_out(
+        world.judge(monkeypatch)
+    )
+    number = next(
+        task for task in range(1, 9000) if open_to(Tcp("10.244.0.9", task)) or open_to(Udp("10.244.0.9", task))
+    )
+    assert all(number in {each for each, *_ in spec.ports} for spec in world.leased)
+
+
+def test_ten_ports_are_all_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one may be the one that lets out."""
+    rules = [{"ports": [{"port": 7000 + at} for at in range(10)]}]
+    assert ["reach the outside, 7009/TCP"] == got_out(World(rules, to(7009, host="172.")).judge(monkeypatch))
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_a_way_to_the_pods_of_one_node_is_a_way_out(monkeypatch: pytest.MonkeyPatch, node: int) -> None:
+    """A rule may name the addresses of one node's pods."""
+    world = World(open_to=lambda task: getattr(task, "host", "").startswith(f"10.244.{node}."))
+    assert [f"reach a pod of another namespace on n{node}, 8980/{each}" for each in ("TCP", "UDP")] == got_out(
+        world.judge(monkeypatch)
+    )
+
+
+def test_a_node_without_a_canary_is_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are tried, and nothing is held."""
+    judge = World(full="n1").judge(monkeypatch)
+    assert Verdict.INCONCLUSIVE is judge.verdict()[0]
+    assert "no room" in judge.verdict()[1]
+
+
+def test_what_can_not_be_tried_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SCTP, and one name of two protocols: a pod has it once."""
+    ports = [
+        {"port": 9, "protocol": "SCTP"},
+        {"port": "db", "protocol": "UDP"},
+        {"port": "db"},
+        {"port": 8981},
+    ]
+    world = World([{"ports": ports}])
+    judge = world.judge(monkeypatch)
+    assert (
+        "namespace web: egress rules name ports of SCTP, which are not tried: 9",
+        "egress rules name port db of TCP and of UDP: only the first one is tried",
+    ) == judge.notes
+    assert {((8981, "", ""), (8982, "TCP", "db"))} == {spec.ports for spec in world.leased}

@@ -1,0 +1,171 @@
+"""What nodes open to the outside: whatever listens there, by whichever process, unless it is meant to be open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.controls.ext.ports import test_ext_ports as closed
+from pytest_k8ssec.machine.process import Completed
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import FakeVantage
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.agent.tasks import Task
+    from pytest_k8ssec.agent.vantage import NetworkVantage
+    from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.evidence import Evidence
+    from pytest_k8ssec.pods.pool import Pool
+
+NODE = Node("node", "10.0.0.2", control_plane=True, container="node")
+MEANT = {6443: "kube-apiserver", 10250: "kubelet", 10256: "kube-proxy"}
+
+
+@dataclass
+class World:
+    """A cluster that publishes nothing; its own API and pool. What listens is open, unless a firewall is before it."""
+
+    further: dict[int, str] = field(default_factory=dict)
+    """Processes by port, on all addresses."""
+    local: dict[int, str] = field(default_factory=dict)
+    """Those on loopback."""
+    ours: tuple[int, ...] = ()
+    firewall: tuple[int, ...] = ()
+    datagrams: tuple[str, ...] = ()
+    """What one to a Service's node port meets: from its node, and from outside; a connection is refused there."""
+    nodes: tuple[Node, ...] = (NODE,)
+    machine_addresses: tuple[str, ...] = ()
+
+    @property
+    def cluster(self) -> World:
+        """Itself."""
+        return self
+
+    api = cluster
+
+    def list(self, path: str) -> list[Any]:
+        """A Service, if there is one, and no pods."""
+        port = {"port": 53, "nodePort": 30053, "protocol": "UDP"}
+        meta = {"namespace": "web", "name": "dns"}
+        return [{"metadata": meta, "spec": {"ports": [port]}}] if self.datagrams and path.endswith("services") else []
+
+    def in_network_of(self, _node: Node, argv: Sequence[str], *, deadline: float, stdin: bytes) -> Completed:
+        """What a datagram meets that its own node sends."""
+        return FakeVantage(lambda _: {"outcome": self.datagrams[0]}).execute(argv, stdin, deadline)
+
+    def published(self, _node: Node | None) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def remember(self, _what: str, find_out: Any) -> Any:
+        """Found out each time."""
+        return find_out()
+
+    def attacker(self) -> World:
+        """Itself."""
+        return self
+
+    def probe(self, *tasks: Task) -> Sequence[Evidence]:
+        """Kubelets answer."""
+        from pytest_k8ssec.agent.vantage import probe
+
+        return probe(FakeVantage(lambda _: {"outcome": "open"}), tasks)
+
+    def shun(self, nodes: set[str]) -> None:
+        """None is silent."""
+        assert not nodes
+
+    def on_node(self, _node: Node, argv: Sequence[str], **_: object) -> Completed:
+        """ss(8), and which of it is ours."""
+        told = [
+            f'LISTEN 0 9 *:{port} *:* users:(("{by}",pid=7,fd=8))' for port, by in {**MEANT, **self.further}.items()
+        ]
+        told += [f'LISTEN 0 9 127.0.0.1:{port} *:* users:(("{by}",pid=7,fd=8))' for port, by in self.local.items()]
+        out = "\n".join(told if argv[0] == "ss" else map(str, self.ours)) + "\n"
+        return Completed(tuple(argv), 0, out.encode(), b"")
+
+    def judge(self, **allowed: str) -> Judge:
+        """What comes of it."""
+
+        def said(task: dict[str, Any]) -> dict[str, Any]:
+            if task["op"] == "udp":
+                return {"outcome": self.datagrams[1]}
+            is_open = task["port"] in {*MEANT, *self.further} - {*self.firewall}
+            return {"outcome": "open" if is_open else "refused"}
+
+        judge = Judge()
+        outside = cast("NetworkVantage", FakeVantage(said))
+        exceptions = {port.removeprefix("p"): why for port, why in allowed.items()}
+        closed(judge, cast("Cluster", self), None, cast("Pool", self), outside, exceptions)
+        return judge
+
+
+def got_through(judge: Judge) -> list[str]:
+    """What is open."""
+    return [each.what for each in judge.attacks if each.got_through]
+
+
+def test_what_is_meant_to_be_open_is_no_breach() -> None:
+    """And nobody need say so."""
+    assert (Verdict.HELD, "") == World().judge().verdict()
+
+
+@pytest.mark.parametrize("port", [22, 8255, 22379, 32000])
+def test_whatever_listens_is_tried(port: int) -> None:
+    """No list has it; who it is, is told."""
+    assert [f"connect to port {port} of process sshd"] == got_through(World({port: "sshd"}).judge())
+
+
+def test_what_is_kept_from_others_is_no_breach() -> None:
+    """By its address, by a firewall, or by who it is: a listener of ours is there for others."""
+    assert Verdict.HELD is World(local={22379: "socat"}).judge().verdict()[0]
+    assert Verdict.HELD is World({22: "sshd"}, firewall=(22,)).judge().verdict()[0]
+    assert Verdict.HELD is World({20123: "python3"}, ours=(20123,)).judge().verdict()[0]
+    assert [] != got_through(World({20123: "python3", 20124: "python3"}, ours=(20123,)).judge())
+
+
+def test_what_is_declared_may_be_open() -> None:
+    """By its number."""
+    assert Verdict.HELD is World({22: "sshd"}).judge(p22="for administrators").verdict()[0]
+
+
+def test_what_the_network_opens_is_noted_where_it_is_the_network() -> None:
+    """Its process has to be the one that listens, and each of its ports is named."""
+    judge = World({179: "kube-router", 50051: "kube-router"}).judge()
+    assert Verdict.HELD is judge.verdict()[0]
+    assert ("node node: listens on, and was not judged by: 179 of kube-router, 50051 of kube-router",) == judge.notes
+    assert ["connect to port 50051 of process gobgpd"] == got_through(World({50051: "gobgpd"}).judge())
+    assert ["connect to port 50052 of process kube-router"] == got_through(World({50052: "kube-router"}).judge())
+
+
+@pytest.mark.parametrize(
+    ("datagrams", "expected", "notes"),
+    [
+        (("open", "open"), Verdict.BREACHED, 0),
+        (("open", "no-answer"), Verdict.HELD, 0),
+        (("open", "refused"), Verdict.HELD, 0),
+        (("no-answer", "open"), Verdict.BREACHED, 0),
+        (("no-answer", "no-answer"), Verdict.HELD, 1),
+        (("open", "error"), Verdict.INCONCLUSIVE, 0),
+    ],
+)
+def test_a_node_port_of_udp_is_sent_a_datagram(datagrams: tuple[str, str], expected: Verdict, notes: int) -> None:
+    """An answer is a breach; of what answers nobody nothing is known, and that is noted."""
+    judge = World(datagrams=datagrams).judge()
+    assert (expected, notes) == (judge.verdict()[0], len(judge.notes))
+    if expected is Verdict.BREACHED:
+        assert ["get an answer to a datagram"] == got_through(judge)
+        declared = World(datagrams=datagrams).judge(p30053="the name server")
+        assert Verdict.HELD is declared.verdict()[0]
+
+
+def test_a_node_that_can_not_be_entered_is_not_left_out() -> None:
+    """Nobody knows what listens there."""
+    shut = Node("shut", "10.0.0.4", control_plane=False)
+    verdict, reason = World(nodes=(NODE, shut)).judge().verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert "1 nodes that can't be entered: shut" in reason

@@ -1,0 +1,99 @@
+"""Who gets in over UDP: an answer is a breach, and what answers nobody is neither held nor breached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_k8ssec.agent.tasks import Task, Tcp, Udp
+from pytest_k8ssec.controls.net import ingress_deny
+from pytest_k8ssec.controls.net.ingress_deny import test_net_ingress_deny as denies
+from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.facts.listening_ports import Target
+from pytest_k8ssec.stack import Workload
+from pytest_k8ssec.verdict import Judge, Verdict
+from tests.unit.fakes import evidence
+
+if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.interface import Cluster
+    from pytest_k8ssec.pods.pool import Pool
+    from pytest_k8ssec.reach.sampling import Sampling
+    from pytest_k8ssec.stack import Stack
+
+OPEN, SILENT, REFUSED = Outcome.OPEN, Outcome.NO_ANSWER, Outcome.REFUSED
+DNS = Workload("Deployment", "web", "dns", {}, {}, {})
+
+
+@dataclass
+class World:
+    """A stack of one workload, which listens on 53 by both protocols; its own cluster, pool and attacker."""
+
+    stranger: Outcome
+    """What a stranger's datagram meets; a connection of theirs is refused."""
+    from_node: Outcome
+    deployed = False
+    addresses = ("10.244.0.7",)
+    canaries = (Tcp("10.244.0.7", 8980),)
+
+    def namespace(self, name: str) -> str:
+        """One of ours."""
+        return name
+
+    def probe(self, *tasks: Task) -> list[Evidence]:
+        """The canary answers."""
+        said = {Udp: self.stranger, Tcp: REFUSED}
+        return [evidence(OPEN), *(evidence(said[type(task)], str(task)) for task in tasks[1:])]
+
+    def judge(self, monkeypatch: pytest.MonkeyPatch) -> Judge:
+        """What comes of it."""
+
+        def found(*_: object, protocols: tuple[str, ...]) -> list[Target]:
+            return [Target(DNS, "dns-1", "10.244.0.5", 53, "n0", "web/dns:53", each) for each in protocols]
+
+        said = {"TCP": OPEN, "UDP": self.from_node}
+        for name, value in {
+            "targets": found,
+            "enforces": lambda _: evidence(Outcome.DONE),
+            "_policies": lambda *_: {},
+            "_clients": lambda *_: {},
+            "_labels": lambda *_: {},
+            "worn": lambda *_: ({}, ""),
+            "_sources": lambda *_: ({"bare": self}, self),
+            "prove_listening": lambda _, wanted, *__: {each: evidence(said[each.protocol]) for each in wanted},
+        }.items():
+            monkeypatch.setattr(ingress_deny, name, value)
+        judge, none = Judge(), cast("Any", None)
+        denies(judge, cast("Cluster", self), cast("Stack", self), cast("Pool", self), none, {}, cast("Sampling", none))
+        return judge
+
+
+@pytest.mark.parametrize(
+    ("stranger", "from_node", "expected"),
+    [
+        (OPEN, OPEN, Verdict.BREACHED),
+        (SILENT, OPEN, Verdict.HELD),
+        (REFUSED, OPEN, Verdict.HELD),
+        (OPEN, SILENT, Verdict.BREACHED),
+        (SILENT, Outcome.ERROR, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_an_answer_to_a_datagram_is_a_way_in(
+    monkeypatch: pytest.MonkeyPatch, stranger: Outcome, from_node: Outcome, expected: Verdict
+) -> None:
+    """Although the connection to the same port is refused."""
+    judge = World(stranger, from_node).judge(monkeypatch)
+    assert expected is judge.verdict()[0]
+    if expected is Verdict.BREACHED:
+        assert ["web/dns-1 at 10.244.0.5:53/UDP"] == [each.case for each in judge.attacks if each.got_through]
+
+
+def test_what_answers_nobody_is_told_and_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its case says that nothing is known; the others have their verdict."""
+    judge = World(SILENT, SILENT).judge(monkeypatch)
+    (told,) = judge.notes
+    assert told.endswith("so no verdict: web/dns-1 at 10.244.0.5:53/UDP")
+    tcp, udp = judge.cases
+    assert (Verdict.HELD, Verdict.INCONCLUSIVE) == (tcp.verdict()[0], udp.verdict()[0])
+    assert not udp.counts
