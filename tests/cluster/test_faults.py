@@ -73,6 +73,7 @@ ON_NODES = {
     "etcd-peer-auth",
     "etcd-plaintext",
     "ext-ports",
+    "kubelet-readonly",
     "net-ingress-deny",
     "net-metadata",
     "node-cred-files",
@@ -255,7 +256,7 @@ def test_targets_that_do_not_listen_are_inconclusive(world: World, monkeypatch: 
     real = listening_ports.targets(world.cluster, world.stack)
     module = inspect.getmodule(next(each for each in packaged_controls() if each.id == "net-ingress-deny").function)
     moved = [dataclasses.replace(target, port=9) for target in real]
-    monkeypatch.setattr(module, "targets", lambda *_: moved)
+    monkeypatch.setattr(module, "targets", lambda *_, **__: moved)
     control = next(each for each in packaged_controls() if each.id == "net-ingress-deny")
     verdict, reason = World.of(world.cluster, world.stack).judge(control)
     assert verdict is Verdict.INCONCLUSIVE, reason
