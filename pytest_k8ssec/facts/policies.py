@@ -67,7 +67,7 @@ def _meets(requirement: Mapping[str, JSON], labels: Labels) -> bool:
 
 
 def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer, protocol: str = "TCP") -> bool:
-    """Whether some policy names this source for this port of this target.
+    """Whether some policy names this source for this port of this target. What is not for ingress names nobody there.
 
     Args:
         policies: NetworkPolicy objects of the target's namespace.
@@ -76,7 +76,7 @@ def lets_in(policies: Iterable[Policy], target: End, port: int, source: Peer, pr
         return False
     for policy in policies:
         spec = policy["spec"]
-        if selects(spec.get("podSelector") or {}, target.pod.labels):
+        if "Ingress" in policy_types(policy) and selects(spec.get("podSelector") or {}, target.pod.labels):
             for rule in spec.get("ingress") or ():
                 if _opens(rule.get("ports"), target, port, protocol) and any(
                     _names(peer, policy["metadata"]["namespace"], source) for peer in rule.get("from") or ()

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavi
 from __future__ import annotations
 
 import ipaddress
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -125,7 +126,7 @@ class EndIndex:
     def _inside(self, cidr: str) -> Bits:
         """The ends whose address is in a block; it is read once. One without an address is in none."""
         if cidr not in self._blocks:
-            network = ipaddress.ip_network(cidr, strict=False)
+            network = _network(cidr)
             there = self._sorted.get(network.version, [])
             first = bisect_left(there, (int(network.network_address),))
             last = bisect_left(there, (int(network.broadcast_address) + 1,))
@@ -166,3 +167,11 @@ class PortIndex:
         if last == first:
             return numbers.get(int(first), 0)
         return union(which for port, which in numbers.items() if int(first) <= port <= last)
+
+
+def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A block as the API server reads it: it has stored some with leading zeros, which are decimal all the same.
+
+    Source: https://pkg.go.dev/k8s.io/utils/net#ParseCIDRSloppy
+    """
+    return ipaddress.ip_network(cidr if ":" in cidr else re.sub(r"\b0+(?=\d)", "", cidr), strict=False)

@@ -80,7 +80,10 @@ def is_peer(peer: Mapping[str, Any], namespace: str, other: End) -> bool:
 
 def within(address: str, cidr: str) -> bool:
     """Whether an address is in a block; none is in no block."""
-    return bool(address) and ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False)
+    host, _, size = cidr.partition("/")
+    if ":" not in host:
+        host = ".".join(str(int(each)) for each in host.split("."))  # decimal, whatever zeros lead it
+    return bool(address) and ipaddress.ip_address(address) in ipaddress.ip_network(f"{host}/{size}", strict=False)
 
 
 def opens(entries: Sequence[Mapping[str, Any]] | None, target: End, port: int, protocol: str) -> bool:

@@ -119,6 +119,8 @@ def test_directions_that_are_not_named(spec: dict[str, Any], expected: tuple[str
         ({"from": [{**WEB, "podSelector": {"matchLabels": {"app": "cart"}}}]}, False),
         ({"from": [{"ipBlock": {"cidr": "10.244.0.0/16"}}]}, True),
         ({"from": [{"ipBlock": {"cidr": "10.244.0.5/32"}}]}, True),
+        ({"from": [{"ipBlock": {"cidr": "010.244.000.0/16"}}]}, True),
+        ({"from": [{"ipBlock": {"cidr": "010.245.0.0/16", "except": ["010.245.1.0/24"]}}]}, False),
         ({"from": [{"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.0.0/24"]}}]}, False),
         ({"from": [{"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.9.0/24"]}}]}, True),
         ({"from": [{"ipBlock": {"cidr": "fd00::/8"}}]}, False),

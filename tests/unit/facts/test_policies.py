@@ -102,6 +102,22 @@ def test_a_peer_names_pods_here_or_in_namespaces(peer: Mapping[str, Any], paymen
     )
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"policyTypes": ["Egress"]}, False),
+        ({"policyTypes": ["Ingress"]}, True),
+        ({"policyTypes": ["Ingress", "Egress"]}, True),
+        ({"egress": [{}]}, True),
+        ({}, True),
+    ],
+)
+def test_rules_of_a_policy_that_is_not_for_ingress_let_nobody_in(spec: dict[str, Any], expected: bool) -> None:
+    """Kubernetes ignores them; a policy that names no direction is for ingress."""
+    one = {"metadata": {"namespace": "payments"}, "spec": {"podSelector": {}, "ingress": [{"from": [MONEY]}], **spec}}
+    assert expected is lets_in([one], LEDGER, 9000, FROM_PAYMENTS)
+
+
 def test_two_peers_are_either_and_one_peer_is_both() -> None:
     """One dash more makes another policy: the classic mistake."""
     assert lets_in([policy({"from": [SHOP, FRONT]})], LEDGER, 9000, FROM_WEB)
