@@ -47,27 +47,6 @@ _NO_HOST = "none.invalid"
 """An exception from a proxy that excepts nothing."""
 
 
-_importing = threading.Lock()
-
-
-def import_client_ahead() -> None:
-    """Begin to import the client, beside all that has to be waited for until there is a server to ask."""
-
-    def ahead() -> None:
-        with suppress(Exception):  # whoever needs it tries again, and is told
-            _import_client()
-
-    threading.Thread(target=ahead, name="k8ssec-import").start()
-
-
-def _import_client() -> None:
-    """Import the client, in one thread at a time: its modules need each other, and two threads would see halves."""
-    with _importing:
-        from kubernetes import client, config
-
-        _ = client.ApiClient, client.Configuration, config.load_kube_config  # each is imported when it is first named
-
-
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer of the API server, whatever its status."""
@@ -116,7 +95,6 @@ class KubeApi:
     def __init__(
         self, kubeconfig: Path, context: str | None = None, made: Callable[[str, str], None] | None = None
     ) -> None:
-        _import_client()
         import yaml
         from kubernetes import client, config
 

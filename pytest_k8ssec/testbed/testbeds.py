@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from pytest_k8ssec.clusters.api import import_client_ahead
 from pytest_k8ssec.clusters.sweep import remove_recorded, sweep
 from pytest_k8ssec.machine import docker, preflight, tools
 from pytest_k8ssec.machine.ledger import Run
@@ -32,7 +31,6 @@ def begin(settings: Settings, *, progress: Tell, joined: Run | None = None, name
         SettingsError: the state directory is not ours, or a folder can't be written or has too little room.
     """
     docker.check_daemon()
-    import_client_ahead()
     for swept in sweep():  # first, as it makes room
         progress(str(swept))
     preflight.check(settings)
