@@ -106,9 +106,12 @@ IN_NAMESPACES = (
         "undo the limits of a ResourceQuota", "resourcequotas", _UNDO,
         "https://kubernetes.io/docs/concepts/policy/resource-quotas/", kind="ResourceQuota",
     ),
-    FurtherRight(
-        "undo the limits of a LimitRange", "limitranges", _UNDO,
-        "https://kubernetes.io/docs/concepts/policy/limit-range/", kind="LimitRange",
+    *(  # an update of one that does not exist would make it, so that the right to create is asked about
+        FurtherRight(
+            "undo the limits of a LimitRange", "limitranges", verbs,
+            "https://kubernetes.io/docs/concepts/policy/limit-range/", kind="LimitRange", asked=asked,
+        )
+        for verbs, asked in ((("update",), True), (tuple(each for each in _UNDO if each != "update"), False))
     ),
     FurtherRight(
         "undo a namespace's Pod Security level", "namespaces", _CHANGE, f"{_GOOD}#namespace-modification",
