@@ -10,7 +10,7 @@ too: so the denial is about that field. Where a policy keeps it out of ours as w
 that policy may spare; let in there, it is a breach. Controllers make the pods of workloads, and rules spare some of them, or
 what wears a label: so the same is offered by each controller that makes pods, as each user and member of a group that the
 exemptions and rules of admission name, and with each label, annotation and runtime class of theirs; who may create no pod there is
-left out. And no service account of the stack may change its namespace's labels.
+left out, and who may do everything. And no service account of the stack may change its namespace's labels.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
