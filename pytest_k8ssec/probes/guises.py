@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from pytest_k8ssec.clusters.api import Body
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, as_probe_error
 from pytest_k8ssec.evidence import JSON
 from pytest_k8ssec.facts.node import argument_file, arguments, control_planes
@@ -100,12 +100,11 @@ def in_guises(cluster: Cluster) -> tuple[Guise, ...]:
     with as_probe_error():
         rules = [rule for kind in _POLICIES for rule in cluster.api.list(_GROUP + kind)]
         classes = [each["metadata"]["name"] for each in cluster.api.list(_CLASSES)]
-    found = [*_controllers(), *_exempt(cluster), *(_of_class(each) for each in classes)]
-    for rule in rules:
-        found += [replace(each, named=True) for each in (*_by_selectors(rule), *_by_expressions(rule))]
-    makers = {each.user for each in _controllers()}
-    distinct = {guise.name: guise for guise in found}.values()
-    return tuple(each for each in distinct if each.user in ("", *makers) or not _may_do_all(cluster, each))
+    named = (replace(each, named=True) for rule in rules for each in (*_by_selectors(rule), *_by_expressions(rule)))
+    spared = {guise.name: guise for guise in (*_exempt(cluster), *map(_of_class, classes), *named)}
+    makers = {guise.name: guise for guise in _controllers()}
+    others = {name: guise for name, guise in spared.items() if not (guise.user and _may_do_all(cluster, guise))}
+    return tuple((makers | others).values())
 
 
 def _may_do_all(cluster: Cluster, guise: Guise) -> bool:
@@ -113,7 +112,7 @@ def _may_do_all(cluster: Cluster, guise: Guise) -> bool:
     body = own_rights_review(attributes("*", "*", group="*"))
     with as_probe_error():
         answer = cluster.api.request("POST", ACCESS_REVIEWS, body=body, headers=guise.headers)
-    return (answer.body.get("status") or {}).get("allowed") is True
+    return answer.ok and answer.body["status"].get("allowed") is True
 
 
 def by_scopes(quotas: Iterable[Body]) -> tuple[Guise, ...]:
@@ -155,13 +154,10 @@ def _of_class(name: str) -> Guise:
 
 def _exempt(cluster: Cluster) -> Iterator[Guise]:
     """Who is exempt from Pod Security, where a control-plane node can be entered to look; without a file nobody is."""
+    nodes: list[Node] = []
     with suppress(NoAccess):
-        yield from _in_file(cluster)
-
-
-def _in_file(cluster: Cluster) -> Iterator[Guise]:
-    """Of each API server. Raises NoAccess where none can be looked at."""
-    for node in control_planes(cluster):
+        nodes = control_planes(cluster)
+    for node in nodes:
         if not arguments(cluster, node, "kube-apiserver").get(_CONFIGURATION):
             continue
         document = yaml.safe_load(argument_file(cluster, node, "kube-apiserver", _CONFIGURATION)) or {}

@@ -22,7 +22,8 @@ LEVELS = ("privileged", "baseline", "restricted")
 """From lax to strict."""
 
 Spec = dict[str, Any]
-_BROKEN = 500
+_UNDECIDED, _BROKEN = (401, 408, 429), 500
+_NOT_HIM = " cannot impersonate resource "
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,12 @@ def fits(answer: Evidence) -> bool:
 
 
 def may_bring(answer: Evidence) -> bool | None:
-    """Whether who offers a compliant pod may bring one there; None where the API server did not come to an answer."""
-    if answer.status is None or answer.status >= _BROKEN:
-        return None
-    return fits(answer)
+    """Whether who offers a compliant pod may bring one there; None where nobody came to be asked, or no answer was come to.
+
+    The first of these is that our administrator may not impersonate whom we would be.
+    """
+    undecided = answer.status is None or answer.status in _UNDECIDED or answer.status >= _BROKEN
+    return None if undecided or (answer.status == 403 and _NOT_HIM in answer.detail) else fits(answer)
 
 
 def offered_pod(image: str, check: Check | None = None, *, room: Resources = OFFERED) -> Spec:

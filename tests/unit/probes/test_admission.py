@@ -22,7 +22,7 @@ from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.resources import quantity
 from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, only_quota_refused
-from pytest_k8ssec.probes.podsecurity import CHECKS, WHOLE, offered_pod
+from pytest_k8ssec.probes.podsecurity import CHECKS, WHOLE, may_bring, offered_pod
 from pytest_k8ssec.stack import Resource, Stack, Workload
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import POD, evidence
@@ -128,6 +128,28 @@ def test_a_bad_pod_is_refused_by_whoever_refuses_it(status: int, words: str, exp
     """Pod Security names the check; of a policy or a webhook, its denial is enough, as a compliant pod is let in."""
     check = next(each for each in CHECKS if each.name == "hostPath")
     assert expected is _let_in(evidence(Outcome.HTTP, status=status, detail=words), check)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        (201, "", True),
+        (403, _EXCEEDED.format(3), True),
+        (403, 'pods is forbidden: User "x" cannot create resource "pods" in API group ""', False),
+        (
+            403,
+            'users "x" is forbidden: User "kubernetes-admin" cannot impersonate resource "users" in API group ""',
+            None,
+        ),
+        (422, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: not by him", False),
+        (429, "too many requests", None),
+        (500, "", None),
+        (None, "", None),
+    ],
+)
+def test_who_may_not_bring_any_pod_is_no_attacker(status: int | None, words: str, expected: bool | None) -> None:
+    """That nobody came to be asked, as we may not be him or there was no answer, says nothing of him."""
+    assert expected is may_bring(evidence(Outcome.HTTP, status=status, detail=words))
 
 
 @pytest.mark.parametrize(

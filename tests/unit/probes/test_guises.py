@@ -30,8 +30,10 @@ class Rules:
         return self._rules.get(path.rpartition("/")[2], [])
 
     def request(self, _method: str, path: str, *, headers: dict[str, str], **_: Any) -> Response:
-        """Of all that are asked about, members of one group may do everything."""
+        """Of all that are asked about, members of one group may do everything; one account we may not be."""
         assert path.endswith("/selfsubjectaccessreviews")
+        if headers["Impersonate-User"] == "system:serviceaccount:ci:deployer":
+            return Response(403, {"kind": "Status", "status": "Failure", "message": "cannot impersonate"}, 1)
         return Response(201, {"status": {"allowed": headers.get("Impersonate-Group") == "system:masters"}}, 1)
 
     def on_node(self, _node: Node, command: Sequence[str], **_: Any) -> Completed:
