@@ -17,7 +17,9 @@ from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pool
 
-_START_SECONDS = 60
+_SECONDS = 60
+_PAUSE = 0.5
+"""Each look is a process on the node."""
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def exposed(cluster: Cluster, pool: Pool, *, host_port: bool) -> Iterator[Eviden
     others = [] if host_port else [_service(namespace, name)]
     with cluster.api.applied(pod, *others) as made:
         port = CANARY_PORT if host_port else made[1]["spec"]["ports"][0]["nodePort"]
-        yield _await_answer(cluster, node, Tcp(node.address, port, expect=nonce))
+        yield await_open(cluster, node, Tcp(node.address, port, expect=nonce), "what was exposed")
 
 
 def _service(namespace: str, name: str) -> Body:
@@ -55,13 +57,17 @@ def _service(namespace: str, name: str) -> Body:
     }
 
 
-def _await_answer(cluster: Cluster, node: Node, task: Tcp) -> Evidence:
-    """Try from the node itself: nobody announces when a pod listens and a node has learnt of a Service."""
-    end = time.monotonic() + _START_SECONDS
+def await_open(cluster: Cluster, node: Node, task: Tcp, what: str) -> Evidence:
+    """Try from the node itself: nobody announces when a pod listens and a node has learnt of a Service.
+
+    Raises:
+        ProbeError: it does not open in time.
+    """
+    end = time.monotonic() + _SECONDS
     while True:
         (answer,) = probe(NetworkVantage(cluster, node), [task])
         if answer.outcome is Outcome.OPEN:
             return answer
         if time.monotonic() > end:
-            raise ProbeError(f"what was exposed on {node.name} does not answer: {answer}")
-        time.sleep(0.5)
+            raise ProbeError(f"{what} on {node.name} does not answer: {answer}")
+        time.sleep(_PAUSE)

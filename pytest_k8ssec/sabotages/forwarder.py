@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pytest_k8ssec.agent.tasks import Tcp
-from pytest_k8ssec.agent.vantage import NetworkVantage, probe
-from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import SabotageError
-from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.facts.node import control_planes, heard_at
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
+from pytest_k8ssec.sabotages.exposed_port import await_open
 
 _PROGRAM = """
 import asyncio, signal, sys
@@ -45,7 +44,6 @@ async def main(port, host, target):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-_SECONDS = 60
 
 
 @contextmanager
@@ -60,7 +58,8 @@ def forwarded(cluster: Cluster, pool: Pool, port: int, target: int) -> Iterator[
         evidence that it listens at the node's address.
 
     Raises:
-        SabotageError: etcd does not listen there, or the pod does not.
+        SabotageError: etcd does not listen there.
+        ProbeError: the pod does not.
         ClusterError: it could not be made.
     """
     (node, *_) = control_planes(cluster)
@@ -73,16 +72,4 @@ def forwarded(cluster: Cluster, pool: Pool, port: int, target: int) -> Iterator[
     pod = manifests.probe_pod(spec, name, cluster.probe_image, "", pool.run_id, None)
     pod["spec"]["containers"][0]["command"] = ["python3", "-c", _PROGRAM, str(port), hosts[0], str(target)]
     with cluster.api.applied(pod):
-        yield _await(cluster, node, Tcp(node.address, port))
-
-
-def _await(cluster: Cluster, node: Node, task: Tcp) -> Evidence:
-    """Nobody announces when a pod listens."""
-    end = time.monotonic() + _SECONDS
-    while True:
-        (answer,) = probe(NetworkVantage(cluster, node), [task])
-        if answer.outcome is Outcome.OPEN:
-            return answer
-        if time.monotonic() > end:
-            raise SabotageError(f"forwarder on {node.name}: does not listen: {answer}")
-        time.sleep(0.5)
+        yield await_open(cluster, node, Tcp(node.address, port), "what hands on")

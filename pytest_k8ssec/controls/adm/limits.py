@@ -1,11 +1,11 @@
 """No pod of the stack's namespaces runs without a bound on CPU and memory.
 
 A container without limits takes what its node has: one leak, one loop or one miner starves its neighbours, the kubelet
-among them. A pod without a limit on CPU, one without a limit on memory, and one that asks for nothing at all are offered to
-each namespace that the stack declares or runs a workload in, as dry runs. Each must be refused for that very limit, or
-come back with limits that a LimitRange put in. The check looks at the object that the API server returns, not at
-policies. The same pod with both limits must be let in. Where a quota has scopes, pods that end by themselves, and those of the
-priorities that it names, are offered as well: it may leave them out.
+among them. A pod without a limit on CPU, one without a limit on memory, and one that asks for nothing at all are
+offered to each namespace that the stack declares or runs a workload in, as dry runs. Each must be refused for that very
+limit, or come back with limits that a LimitRange put in. The check looks at the object that the API server returns, not
+at policies. The same pod with both limits must be let in. Where a quota has scopes, pods that end by themselves, and
+those of the priorities that it names, are offered as well: it may leave them out.
 
 Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
 and `limits.memory`. A namespace that is unbounded on purpose is declared in `[tool.k8ssec.allow.adm-limits]` as

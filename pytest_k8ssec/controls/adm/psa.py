@@ -1,22 +1,23 @@
 """Admission refuses, in each of the stack's namespaces, every pod that its Pod Security level forbids.
 
-A pod that is privileged, mounts the host's file system or shares its namespaces *is* root on its node. What keeps it out is
-one label on the namespace, or a policy that says the same. For each check of the Pod Security Standards a pod that differs
-from a compliant one in that single field is offered to each namespace, as a dry run. Pod Security admission must refuse it and
-name the check, or a ValidatingAdmissionPolicy or a webhook, such as Kyverno's, must deny it: a 403 from RBAC, a LimitRange or
-a 422 from validation proves nothing, and what only a full quota keeps out counts as let in. The same bad pod is offered to a
-namespace of ours without restrictions, where it must be let in, and the compliant pod to the stack's, where it must be let in
-too: so the denial is about that field. Where a policy keeps it out of ours as well, it is still offered to the stack's, which
-that policy may spare; let in there, it is a breach. Controllers make the pods of workloads, and rules spare some of them, or
-what wears a label: so the same is offered by each controller that makes pods, as each user and member of a group that the
-exemptions and rules of admission name, and with each label, annotation and runtime class of theirs; who may create no pod there is
-left out, and who may do everything. And no service account of the stack may change its namespace's labels.
+A pod that is privileged, mounts the host's file system or shares its namespaces *is* root on its node. What keeps it
+out is one label on the namespace, or a policy that says the same. For each check of the Pod Security Standards a pod
+that differs from a compliant one in that single field is offered to each namespace, as a dry run. Pod Security
+admission must refuse it and name the check, or a ValidatingAdmissionPolicy or a webhook, such as Kyverno's, must deny
+it: a 403 from RBAC, a LimitRange or a 422 from validation proves nothing, and what only a full quota keeps out counts
+as let in. The same bad pod is offered to a namespace of ours without restrictions, where it must be let in, and the
+compliant pod to the stack's, where it must be let in too: so the denial is about that field. Where a policy keeps it
+out of ours as well, it is still offered to the stack's, which that policy may spare; let in there, it is a breach.
+Controllers make the pods of workloads, and rules spare some of them, or what wears a label: so the same is offered by
+each controller that makes pods, as each user and member of a group that the exemptions and rules of admission name, and
+with each label, annotation and runtime class of theirs; who may create no pod there is left out, and who may do
+everything. And no service account of the stack may change its namespace's labels.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
 
-A namespace that has to let in more is declared in `[tool.k8ssec.allow.adm-psa]` as `"namespace" = "reason"`, or one check of
-it, by the name that the report has, as `"namespace:hostPath" = "reason"`.
+A namespace that has to let in more is declared in `[tool.k8ssec.allow.adm-psa]` as `"namespace" = "reason"`, or one
+check of it, by the name that the report has, as `"namespace:hostPath" = "reason"`.
 
 Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give no
 service account the verbs `update` and `patch` on namespaces.

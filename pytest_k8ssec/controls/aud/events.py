@@ -1,9 +1,10 @@
 """Who did what to which object is written down.
 
 After a break-in the audit log is what tells which Secrets were read and which rights were given away; without it every
-Secret counts as read. The control does what an intruder does, each marked so that it can be found again: it reads a Secret and
-deletes one, runs a command in a pod, gives away a role (a dry run), asks for Secrets and looks for its rights with the token of a
-service account, and sends a request without credentials. Each must be in the log of an API server within fifteen seconds, with its verb, its object, and whoever did it.
+Secret counts as read. The control does what an intruder does, each marked so that it can be found again: it reads a
+Secret and deletes one, runs a command in a pod, gives away a role (a dry run), asks for Secrets and looks for its
+rights with the token of a service account, and sends a request without credentials. Each must be in the log of an API
+server within fifteen seconds, with its verb, its object, and whoever did it.
 
 Remediation: give every API server an audit policy that names these at level Metadata or above, by `--audit-policy-file`,
 and a place to write to, by `--audit-log-path`.

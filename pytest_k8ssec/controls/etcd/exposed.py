@@ -7,9 +7,9 @@ that its process listens on, are tried from a pod on each node and from a contai
 opens is a breach, whatever etcd would have asked for next.
 
 What else hands on to etcd exposes it as much: a proxy, a tunnel, a forwarded port. So each other TCP port that somebody
-listens on, on any node and on more than loopback, and each that a Service or a pod has opened, is asked whether etcd is behind it: whether it shows a certificate of
-etcd's CA, or tells etcd's version, in plain text or over TLS. Where a node can't be entered, nobody knows what listens
-there, and the control can't be held.
+listens on, on any node and on more than loopback, and each that a Service or a pod has opened, is asked whether etcd is
+behind it: whether it shows a certificate of etcd's CA, or tells etcd's version, in plain text or over TLS. Where a node
+can't be entered, nobody knows what listens there, and the control can't be held.
 
 The results count because at that moment the same source finds the node's API server at the same address, and recognises
 it by the cluster's CA: in some networks a proxy accepts connections to any address. A port that docker publishes is not

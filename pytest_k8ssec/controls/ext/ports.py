@@ -12,12 +12,13 @@ against: 179 (BGP, by which nodes tell each other their routes), 20244 (its heal
 for no credentials: who reaches it can change routes). Let a firewall keep others than nodes from them.
 
 Each port of UDP that a Service or a pod asks to be opened is sent a datagram: any answer is a breach. One that does not
-answer its own node either gets no verdict, and a note. Nodes' ports that this machine publishes are tried too, at the address that this machine has for others. Docker accepts
-such a connection before it has one to the node, so only an answer from the node counts as open.
+answer its own node either gets no verdict, and a note. Nodes' ports that this machine publishes are tried too, at the
+address that this machine has for others. Docker accepts such a connection before it has one to the node, so only an
+answer from the node counts as open.
 
-What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`, or by
-what opens it, as a node port's number may be by chance: `"web/shop" = "reason"` or `"Service web/shop:http"` for a Service or
-one port of it, `"DaemonSet ingress/controller"` or `"ingress/controller:443"` for host ports of pods.
+What is open on purpose is declared, with the reason, in `[tool.k8ssec.allow.ext-ports]` as `"30080" = "the shop"`, or
+by what opens it, as a node port's number may be by chance: `"web/shop" = "reason"` or `"Service web/shop:http"` for a
+Service or one port of it, `"DaemonSet ingress/controller"` or `"ingress/controller:443"` for host ports of pods.
 
 Remediation: bind to 127.0.0.1 what only its own node needs, give Services type ClusterIP, take `hostPort` out of pods,
 and let a firewall drop what is left. In a kind configuration, leave `networking.apiServerAddress` at 127.0.0.1.

@@ -3,9 +3,10 @@
 Without a default deny every pod of the cluster can talk to every other, so one compromised container has the whole
 platform in reach. Each port that a pod of the stack really listens on is tried from a namespace that is not the
 stack's, twice: by a bare pod, and by one that wears the labels of a client that the policies let in, as a policy that
-forgets to name the namespace lets such a pod in. Over TCP a connection is a breach, over UDP any answer. Pod addresses are tried, not Services, which an attacker does not
-need. Where that would be more than 400 connections, the labels that are worn are one set of each class that the policies
-tell apart from there, and twelve more by chance; a note says how many are told by class.
+forgets to name the namespace lets such a pod in. Over TCP a connection is a breach, over UDP any answer. Pod addresses
+are tried, not Services, which an attacker does not need. Where that would be more than 400 connections, the labels that
+are worn are one set of each class that the policies tell apart from there, and twelve more by chance; a note says how
+many are told by class.
 
 A pod in its node's network answers for the ports of its own processes, and for no other ones of the node.
 

@@ -3,18 +3,19 @@
 Some verbs are worth more than they look: whoever may create pods has every account and every volume of the namespace,
 whoever may `bind`, `escalate` or `impersonate` can get every right, and a webhook sees every Secret that is written.
 Each of the stack's service accounts tries each of these, with a token of its own, in its namespace and in the others:
-as a dry run, or on a name that does not exist, where 404 means that it might, and 403 in the authorizer's own words that it
-may not: a 403 of admission says nothing of rights, so it is inconclusive. What the table of further rights has, among it what
-undoes a defence (NetworkPolicies, admission webhooks and policies, Pod Security levels, quotas), is tried as far as the API
-server's own list of the account's rules may grant it, and of the rest one more, to check that list; what can't be tried
-without harm, such as to bind itself to a Role that is there, is asked for. Rights on single objects are read from the account's rules and asked for by name. If an account may make no binding or role, the API
-server is asked whether it may change an existing one. An administrator sends the same requests, which shows that
-nothing but the account's rights is in the way.
+as a dry run, or on a name that does not exist, where 404 means that it might, and 403 in the authorizer's own words
+that it may not: a 403 of admission says nothing of rights, so it is inconclusive. What the table of further rights has,
+among it what undoes a defence (NetworkPolicies, admission webhooks and policies, Pod Security levels, quotas), is tried
+as far as the API server's own list of the account's rules may grant it, and of the rest one more, to check that list;
+what can't be tried without harm, such as to bind itself to a Role that is there, is asked for. Rights on single objects
+are read from the account's rules and asked for by name. If an account may make no binding or role, the API server is
+asked whether it may change an existing one. An administrator sends the same requests, which shows that nothing but the
+account's rights is in the way.
 
-With more than 200 pairs of account and namespace, pairs to which RBAC's objects give the same rules are one class. One pair of
-each class is tried, and some more by chance; each account is asked for the API server's own list of its rules, which must be
-the same. The others are cleared by their class alone, which is said in their case; where one of a class gets through, each
-account of it tries for itself.
+With more than 200 pairs of account and namespace, pairs to which RBAC's objects give the same rules are one class. One
+pair of each class is tried, and some more by chance; each account is asked for the API server's own list of its rules,
+which must be the same. The others are cleared by their class alone, which is said in their case; where one of a class
+gets through, each account of it tries for itself.
 
 A command over a WebSocket is a GET: up to Kubernetes 1.34 `get` on pods/exec was enough for it, later ones ask for
 `create` too.

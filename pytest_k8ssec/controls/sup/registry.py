@@ -1,12 +1,13 @@
 """Only images of the stack's own registries get into its namespaces.
 
-Whoever may create a pod brings the code that runs in it, unless something asks where the image comes from. An image that
-is allowed is offered from a registry that cannot exist, to each namespace that the stack declares or runs a workload in, as
-dry runs: in a container, in an init container, in a container that is added to a running pod, in place of a running
-pod's image, with the allowed name as its path, and under a name that begins like an allowed one. Nothing but the
-registry differs, so that no rule on tags or paths refuses it. The first of these is also offered by each controller that makes
-pods, as each user and member of a group whom a rule of admission names, and with each label and annotation of such a rule. Each must be denied by admission; the allowed image
-itself must be let in. That this image can't be pulled is not a denial: the next foreign image can.
+Whoever may create a pod brings the code that runs in it, unless something asks where the image comes from. An image
+that is allowed is offered from a registry that cannot exist, to each namespace that the stack declares or runs a
+workload in, as dry runs: in a container, in an init container, in a container that is added to a running pod, in place
+of a running pod's image, with the allowed name as its path, and under a name that begins like an allowed one. Nothing
+but the registry differs, so that no rule on tags or paths refuses it. The first of these is also offered by each
+controller that makes pods, as each user and member of a group whom a rule of admission names, and with each label and
+annotation of such a rule. Each must be denied by admission; the allowed image itself must be let in. That this image
+can't be pulled is not a denial: the next foreign image can.
 
 Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
 repositories that images may come from, with `Deny` and `failurePolicy: Fail`, for `containers`, `initContainers` and

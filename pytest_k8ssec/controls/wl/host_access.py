@@ -4,11 +4,14 @@ A hostPath volume, a shared process or network namespace or the runtime's socket
 of them, whoever gets into the pod is soon root on its node. Small files are planted on each node: in its root, in
 folders that hostPath volumes usually name, and in those that the stack's own name. A twin of each container looks for
 them under each of its mounts and under /proc/1/root, looks for the container runtime's socket, and reports its kernel
-namespaces, none of which may be its node's. A path that it mounts by a hostPath, or by a claim of a volume that is a folder of a
-node, is compared with the node's own, as nothing can be planted in a file. Twins are made of live pods as they are, and of the template where it differs. A pod of ours on the same node that may do everything must find all of them.
+namespaces, none of which may be its node's. A path that it mounts by a hostPath, or by a claim of a volume that is a
+folder of a node, is compared with the node's own, as nothing can be planted in a file. Twins are made of live pods as
+they are, and of the template where it differs. A pod of ours on the same node that may do everything must find all of
+them.
 
-Remediation: no `hostPath` volumes and no PersistentVolumes of such folders (Pod Security lets those in), no `hostPID`, `hostIPC`, `hostNetwork`; Pod Security `baseline` refuses the rest. An
-agent that needs one is declared in `[tool.k8ssec.allow.wl-host-access]` as `"namespace/workload" = "reason"`.
+Remediation: no `hostPath` volumes and no PersistentVolumes of such folders (Pod Security lets those in), no `hostPID`,
+`hostIPC`, `hostNetwork`; Pod Security `baseline` refuses the rest. An agent that needs one is declared in
+`[tool.k8ssec.allow.wl-host-access]` as `"namespace/workload" = "reason"`.
 
 ```yaml
 # refuses pods with hostPath, hostPID, hostIPC, hostNetwork and privileged containers

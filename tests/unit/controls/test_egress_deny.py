@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 NODES = tuple(Node(f"n{at}", f"10.0.0.{at}", control_plane=not at, container=f"n{at}") for at in range(2))
 Ways = Callable[[Task], bool]
-NOTHING: Ways = lambda _: False  # noqa: E731 - a table's default
+
+
+def nothing(_: Task) -> bool:
+    """No way is open."""
+    return False
 
 
 def pod(node: str, address: str) -> Pod:
@@ -40,7 +44,7 @@ class World:
     """A stack of one workload, on which policies act as told; its own cluster, pool and API."""
 
     rules: Sequence[dict[str, Any]] = ()
-    open_to: Ways = NOTHING
+    open_to: Ways = nothing
     """What the twin gets through to."""
     full: str = ""
     """The node on which no canary starts."""
