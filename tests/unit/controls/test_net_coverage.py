@@ -56,6 +56,13 @@ class World:
         """Itself."""
         return self
 
+    api = cluster
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The API servers' Service."""
+        assert "/api/v1/namespaces/default/services/kubernetes" == path
+        return {"spec": {"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00:96::1"], "ports": [{"port": 443}]}}
+
     def remember(self, _what: str, find_out: Callable[[], Any]) -> Any:
         """Found out each time."""
         return find_out()
@@ -118,6 +125,15 @@ def got_out(judge: Judge) -> list[str]:
     return [each.evidence.request for each in judge.attacks if each.got_through]
 
 
+@pytest.mark.parametrize("host", ["10.96.0.1", "[fd00:96::1]"])
+def test_the_service_of_the_api_servers_is_a_way_to_them(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Some engines see its address, and not those of the nodes behind it."""
+    way = f"TCP {host}:443"
+    assert [way] == got_out(World((way,)).judge(monkeypatch, kept_away))
+    account = ServiceAccount("web", "shop", api_client="asks for it")
+    assert [] == got_out(World((way,), service_accounts=(account,)).judge(monkeypatch, kept_away))
+
+
 @pytest.mark.parametrize("host", ["10.0.0.2", "[fd00::2]", "10.0.0.3", "[fd00::3]"])
 def test_each_address_of_a_node_is_a_way_to_it(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """A policy may let out by one family only, and to one node."""
@@ -158,8 +174,8 @@ def test_a_declared_client_reaches_api_servers_and_nothing_else(monkeypatch: pyt
 def test_pods_on_several_nodes_are_one_class_and_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal pods have equal policies, and each node's engine is tried by itself."""
     judge = World().judge(monkeypatch, kept_away)
-    assert "12 of 24 combinations" in judge.coverage.words(judge.tried)
-    assert "12 by their class" in judge.coverage.words(judge.tried)
+    assert "14 of 28 combinations" in judge.coverage.words(judge.tried)
+    assert "14 by their class" in judge.coverage.words(judge.tried)
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]"])
