@@ -20,11 +20,11 @@ class Attempt:
     evidence: Evidence
     through: bool | None
     check: str = ""
-    """Which of :data:`CHECKS` it makes, "" where it is part of none."""
+    """Which of :data:`GRAPH_CHECKS` it makes, "" where it is part of none."""
 
 
 ADMIN, BUDGET, AGREED = "become cluster-admin", "reach more than its budget", "walk over an edge that was not agreed to"
-CHECKS = (ADMIN, BUDGET)
+GRAPH_CHECKS = (ADMIN, BUDGET)
 """What is checked of each graph; where something was agreed, :data:`AGREED` too."""
 
 

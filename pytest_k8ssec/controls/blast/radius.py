@@ -68,7 +68,7 @@ from itertools import product
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tcp
-from pytest_k8ssec.attack.findings import AGREED, CHECKS, canary_positives, findings, narrower
+from pytest_k8ssec.attack.findings import AGREED, GRAPH_CHECKS, canary_positives, findings, narrower
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared, object_names
@@ -137,7 +137,7 @@ def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRad
 
 def _exist(judge: Judge, workload: Workload, blast_radius: BlastRadius) -> None:
     """Say what there is to look round in, and what is checked of what is found from there. Raises ProbeError."""
-    checks = CHECKS if blast_radius.baseline is None else (*CHECKS, AGREED)
+    checks = GRAPH_CHECKS if blast_radius.baseline is None else (*GRAPH_CHECKS, AGREED)
     for place, check in product(blast_radius.places(workload), checks):
         judge.coverage.exists(**_at(workload, *place, check))
 

@@ -47,7 +47,7 @@ class AccountSuspect:
         return False if came and all(attack.stopped for attack in came) else None
 
 
-DIMENSIONS = ("account", "namespace", "check")
+PLACE_DIMENSIONS = ("account", "namespace", "check")
 """Those of a control that tries places."""
 _CLUSTER = "(the cluster)"
 _ANYTHING = "anything"

@@ -61,7 +61,7 @@ from zlib import crc32
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
-from pytest_k8ssec.controls.rbac import DIMENSIONS, AccountSuspect, try_places
+from pytest_k8ssec.controls.rbac import PLACE_DIMENSIONS, AccountSuspect, try_places
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.escalation import WayUp, by_change, has_the_right, in_cluster, in_namespace
@@ -80,7 +80,7 @@ from pytest_k8ssec.verdict import Case, Judge
     cis=("5.1.4", "5.1.8", "5.1.9", "5.1.11", "5.1.12", "5.1.13"),
     others=("C-0188", "C-0191", "C-0278", "C-0280", "C-0281", "C-0282", "KSV-0043"),
     apart=True,
-    dimensions=DIMENSIONS,
+    dimensions=PLACE_DIMENSIONS,
 )
 def test_rbac_escalation(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling

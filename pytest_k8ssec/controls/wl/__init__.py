@@ -19,7 +19,7 @@ from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
-DIMENSIONS = ("workload", "container", "check")
+CONTAINER_DIMENSIONS = ("workload", "container", "check")
 """Those of a control of containers. Equal ones of several pods are one."""
 
 
@@ -75,7 +75,7 @@ def containers_in_lots(
     One whose twin does not come to run is recorded as such, and is not among them.
 
     Args:
-        checks: what there is to check of each, where the control's dimensions are :data:`DIMENSIONS`.
+        checks: what there is to check of each, where the control's dimensions are :data:`CONTAINER_DIMENSIONS`.
 
     Raises:
         NoAccess: this run did not deploy the stack.

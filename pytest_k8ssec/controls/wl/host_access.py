@@ -35,7 +35,7 @@ from pytest_k8ssec.agent.tasks import HostFile, Namespaces, WhichFile
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import DIMENSIONS, ContainerSuspect, containers_in_lots
+from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_in_lots
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -63,7 +63,7 @@ _REACHED = {**_FOUND, Outcome.DENIED: True}
     subject="stack",
     cis=("5.2.3", "5.2.4", "5.2.5", "5.2.11"),
     others=("C-0038", "C-0041", "C-0048", "C-0074", "KHV047"),
-    dimensions=DIMENSIONS,
+    dimensions=CONTAINER_DIMENSIONS,
 )
 def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""

@@ -38,7 +38,7 @@ from pytest_k8ssec.agent.tasks import Privileges, RawSocket
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import DIMENSIONS, containers_on_trial
+from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.capabilities import names
 from pytest_k8ssec.pods.pool import Pool
@@ -59,7 +59,7 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
     cis=("5.2.8",),
     mitre=("T1557",),
     others=("C-0199", "KHV020", "KHV030"),
-    dimensions=DIMENSIONS,
+    dimensions=CONTAINER_DIMENSIONS,
 )
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""

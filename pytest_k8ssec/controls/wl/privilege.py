@@ -57,7 +57,7 @@ from pytest_k8ssec.agent.tasks import Mount, Privileges, Task, Write
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import DIMENSIONS, ContainerSuspect, containers_on_trial
+from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.capabilities import names
 from pytest_k8ssec.pods.pool import Pool
@@ -79,7 +79,7 @@ _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
     subject="stack",
     cis=("5.2.2", "5.2.6", "5.2.7"),
     others=("C-0013", "C-0016", "C-0017", "C-0057", "KSV-0014", "KSV-0017"),
-    dimensions=DIMENSIONS,
+    dimensions=CONTAINER_DIMENSIONS,
 )
 def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look at itself, mount a file system and write to its root."""
