@@ -14,7 +14,7 @@ def tell_absent(case: Case, error: ProbeError, *, tried: str = "start a pod of o
 
     Args:
         tried: what was done in vain.
-        at: the combinations of the control's dimensions that are told of by this case.
+        at: the combinations that the case stands for, so that they are not told once more as what nobody tried.
     """
     events = "; ".join(dict.fromkeys(error.details.splitlines()))
     why = f"{error.message}: {events}" if events else error.message
