@@ -140,7 +140,10 @@ def _listens_everywhere(cluster: Cluster) -> Evidence:
     return Evidence(node_source(node), f"listening sockets of etcd: *:{CLIENTS.port}", Outcome.DONE)
 
 
-@sabotage(test_etcd_exposed, proof=_listens_everywhere, kills=("ext-ports",))
+_OPEN = (f"connect to port {CLIENTS.port}",)
+
+
+@sabotage(test_etcd_exposed, proof=_listens_everywhere, shows=_OPEN, kills={"ext-ports": _OPEN})
 def etcd_on_all_addresses(config: KindConfig) -> None:
     """etcd listens for clients on all of the node's addresses."""
     config.etcd(listen_client_urls=f"https://0.0.0.0:{CLIENTS.port}")

@@ -103,7 +103,7 @@ def _judged(
         # Out of reach it proves nothing: never a reason to leave the port out.
         case.positive("the pod reaches the node's kubelet", near, succeeded=near.outcome is Outcome.OPEN or None)
         at = {"source": source, "node": node.name, "address": address, "port": port}
-        case.attack("connect", answer, through=got_through(answer), at=at)
+        case.attack(f"connect to port {port}", answer, through=got_through(answer), at=at)
 
 
 def _on_loopback(cluster: Cluster, node: Node) -> Mapping[int, Evidence]:
@@ -131,13 +131,23 @@ def _hears_all(process: str, port: int) -> Callable[[Cluster], Evidence]:
     return proof
 
 
-@sabotage(test_node_loopback, proof=_hears_all("kube-controller-manager", 10257), kills=("ext-ports",))
+@sabotage(
+    test_node_loopback,
+    proof=_hears_all("kube-controller-manager", 10257),
+    shows=("connect to port 10257",),
+    kills={"ext-ports": ("connect to port 10257",)},
+)
 def open_controller_manager(config: KindConfig) -> None:
     """The controller manager listens on all addresses."""
     config.patch("ClusterConfiguration", {"controllerManager": {"extraArgs": {"bind-address": "0.0.0.0"}}})  # noqa: S104
 
 
-@sabotage(test_node_loopback, proof=_hears_all("kube-proxy", 10249), kills=("ext-ports",))
+@sabotage(
+    test_node_loopback,
+    proof=_hears_all("kube-proxy", 10249),
+    shows=("connect to port 10249",),
+    kills={"ext-ports": ("connect to port 10249",)},
+)
 def open_proxy_metrics(config: KindConfig) -> None:
     """kube-proxy serves its metrics on all addresses."""
     config.patch("KubeProxyConfiguration", {"metricsBindAddress": "0.0.0.0:10249"})
