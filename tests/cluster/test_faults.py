@@ -74,6 +74,7 @@ ON_NODES = {
     "etcd-plaintext",
     "ext-ports",
     "kubelet-readonly",
+    "net-controlplane",
     "net-ingress-deny",
     "net-metadata",
     "node-cred-files",
