@@ -1,8 +1,8 @@
 """A workload of the stack can send nothing to places that it has no need to reach.
 
 An attacker in a container needs a way out: to fetch tools, to carry data away, to look round the cluster. Without a
-default deny of egress nothing blocks it. A twin of each workload, for which the same policies hold, tries pods of ours
-in another namespace, one on each node, over TCP and UDP, and a listener of ours outside the cluster, at 53, 80 and 443
+default deny of egress nothing blocks it. A twin of each workload, on each node on which its pods stand, for which the same policies hold,
+tries pods of ours in another namespace, one on each node, over TCP and UDP, and a listener of ours outside the cluster, at 53, 80 and 443
 too. A policy may let out on one port only: so each port that an egress rule of its namespace names, by number or by name,
 and the first and the last of each range, is tried at all of them, where listeners of ours stand on it. Ports of SCTP are
 not tried; a note names them. A pod of ours on the same node, for which no policy holds, must reach all of them at that
