@@ -23,6 +23,16 @@ def evidence(outcome: Outcome = Outcome.REFUSED, request: str = "TCP 10.244.0.9:
     return Evidence(POD, request, outcome, at=WHEN, **more)
 
 
+def without(attack: Callable[..., None], words: str) -> Callable[..., None]:
+    """``Case.attack`` that records none whose words, or whose place in a control's dimensions, hold these."""
+
+    def some(case: object, what: str, evidence: Evidence, *, at: object = (), **more: Any) -> None:
+        if words not in f"{what} {at}":
+            attack(case, what, evidence, at=at, **more)
+
+    return some
+
+
 @dataclass
 class FakeCluster:
     """As much of a cluster as sabotage needs."""
