@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.api_servers import ApiServer, api_servers
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import ClusterError
@@ -97,6 +98,16 @@ def entered_control_planes(judge: Judge, cluster: Cluster) -> tuple[Node, ...]:
     """
     control_planes(cluster)
     return entered_nodes(judge, [node for node in cluster.nodes if node.control_plane])
+
+
+def servers_to_judge(judge: Judge, cluster: Cluster) -> tuple[ApiServer, ...]:
+    """The API servers that a control asks one by one. All others are one case for the judge, which can't be held."""
+    servers, silent = api_servers(cluster)
+    if silent:
+        name, why = next(iter(silent.items()))
+        nothing = Evidence(_HERE, f"ask the API server on {name}", Outcome.ERROR, why)
+        not_looked_at(judge, f"{len(silent)} API servers that can't be asked by themselves: {few([*silent])}", nothing)
+    return servers
 
 
 def not_looked_at(judge: Judge, whom: str, evidence: Evidence) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_k8ssec.clusters.api_servers import HasApi
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import as_probe_error
 from pytest_k8ssec.evidence import Evidence
@@ -130,8 +131,8 @@ def offered_pod(image: str, check: Check | None = None, *, room: Resources = OFF
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "k8ssec-offer-"}, "spec": spec}
 
 
-def offer(cluster: Cluster, namespace: str, manifest: Spec, guise: Guise = PLAIN) -> Evidence:
-    """Offer a pod to a namespace as a dry run: 201 means that it would run.
+def offer(cluster: HasApi, namespace: str, manifest: Spec, guise: Guise = PLAIN) -> Evidence:
+    """Offer a pod to a namespace as a dry run, to the cluster or one of its API servers: 201 means that it would run.
 
     Raises:
         ProbeError: no HTTP answer came.
