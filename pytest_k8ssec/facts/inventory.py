@@ -51,6 +51,11 @@ def _logs_of(api: KubeApi, pod: Body) -> Iterator[tuple[str, str, bool]]:
             yield f"{namespace}/{name} {container}", answer.data.decode(errors="replace"), whole
 
 
+def has_log(pod: Body) -> bool:
+    """Whether a container of a pod has run, so that there is a log of it."""
+    return any(True for _ in _runs(pod.get("status", {})))
+
+
 def _runs(status: Body) -> Iterator[tuple[str, bool]]:
     """Each container that has a log, and whether it is the one of the run before its last restart."""
     for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
