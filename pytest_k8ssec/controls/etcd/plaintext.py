@@ -44,7 +44,7 @@ from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
 from pytest_k8ssec.facts.node import argument_evidence, arguments, control_planes
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.etcd import own_ports
-from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_to_judge
+from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_in_reach
 from pytest_k8ssec.verdict import Judge
 
 _KNOWN = (2378, 2379, 2380, 2381, 2382, 4001)
@@ -64,7 +64,7 @@ _QUIET = STOPPED | {Outcome.CLOSED}
 def test_etcd_plaintext(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask each control-plane node's etcd ports in plain text, from a pod on each node."""
     canary = attacker(pool.namespace("canary"))
-    sources = [attacker(node=node.name).vantage for node in nodes_to_judge(judge, pool)]
+    sources = [attacker(node=node.name).vantage for node in nodes_in_reach(pool).answering]
     for node in (node for node in cluster.nodes if node.control_plane):
         own = own_ports(cluster, node)
         for values in product(sources, node.addresses, (*_KNOWN, *own), _PATHS):
