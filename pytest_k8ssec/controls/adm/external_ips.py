@@ -36,7 +36,7 @@ from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.pods.manifests import OBJECT_LABEL
+from pytest_k8ssec.facts.inventory import foreign_namespaces
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, offered
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
@@ -61,7 +61,7 @@ _CREATE, _UPDATE = "create", "update"
 def test_adm_external_ips(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Offer Services with an external address, and the same ones without."""
     ours = pool.namespace("canary")
-    namespaces, servers = [ours, *_of_others(cluster)], servers_to_judge(judge, cluster)
+    namespaces, servers = [ours, *foreign_namespaces(cluster.api)], servers_to_judge(judge, cluster)
     verbs = [*((namespace, _CREATE) for namespace in namespaces), (ours, _UPDATE)]
     for server, (namespace, verb), family in product(servers, verbs, _ADDRESSES):
         judge.coverage.exists(**_at(server, namespace, verb, family))
@@ -71,12 +71,6 @@ def test_adm_external_ips(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     with cluster.api.applied(there):
         for server in servers:
             _update(judge, server, ours, cluster.api.path_of(there))
-
-
-def _of_others(cluster: Cluster) -> list[str]:
-    """The namespaces that are there, but for those that go, and for our own, which come and go."""
-    listed = cluster.api.list("/api/v1/namespaces", labelSelector=f"!{OBJECT_LABEL}")
-    return [each["metadata"]["name"] for each in listed if each.get("status", {}).get("phase") != "Terminating"]
 
 
 def _at(server: ApiServer, namespace: str, verb: str, family: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ Sources: CIS Kubernetes Benchmark 1.2.16, 3.2.1, 3.2.2; https://kubernetes.io/do
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -67,8 +67,8 @@ from pytest_k8ssec.clusters.rbac_objects import account_subject, binding
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.auditlog import AuditLogs, audit_logs, named_in_policies
+from pytest_k8ssec.facts.inventory import foreign_namespaces
 from pytest_k8ssec.facts.node import argument_evidence, argument_file, arguments, control_planes
-from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import (
     ACCESS_REVIEWS,
@@ -169,8 +169,8 @@ class _Scene:
 def test_aud_events(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Do what an intruder does, and look for it in the API servers' logs."""
     logs, marker, ours = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}", pool.namespace("canary")
-    accounts, servers = _accounts(cluster), servers_to_judge(judge, cluster)
-    namespaces = list(dict.fromkeys(namespace for namespace, _ in accounts))
+    namespaces, servers = foreign_namespaces(cluster.api), servers_to_judge(judge, cluster)
+    accounts = _accounts(cluster, namespaces)
     _exists(judge, servers, namespaces, accounts)
     identities = [service_account(cluster, *each) for each in (*accounts, (ours, _DEFAULT))]
     for number, server in enumerate(servers):
@@ -179,18 +179,17 @@ def test_aud_events(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callab
         _look(judge, logs, scene, deeds)
 
 
-def _accounts(cluster: Cluster) -> list[tuple[str, str]]:
-    """Namespace and name of one service account of each namespace that is not ours, and of those that audit policies name.
+def _accounts(cluster: Cluster, namespaces: Collection[str]) -> list[tuple[str, str]]:
+    """Namespace and name of one service account of each of these namespaces, and of those that audit policies name.
 
     A policy tells the other ones of a namespace from that one by nothing: it names users, and groups that all of them are in.
     """
     named = named_in_policies(cluster)
-    ours = {each["metadata"]["name"] for each in cluster.api.list("/api/v1/namespaces", labelSelector=OBJECT_LABEL)}
     listed = [
         (each["metadata"]["namespace"], each["metadata"]["name"])
         for each in cluster.api.list("/api/v1/serviceaccounts")
     ]
-    found = {each[0]: each for each in sorted(listed, key=lambda each: each[1] == _DEFAULT) if each[0] not in ours}
+    found = {each[0]: each for each in sorted(listed, key=lambda each: each[1] == _DEFAULT) if each[0] in namespaces}
     return list(dict.fromkeys((*found.values(), *(each for each in listed if account_user(*each) in named))))
 
 

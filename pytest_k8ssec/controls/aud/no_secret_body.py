@@ -49,8 +49,8 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.facts.auditlog import AuditLogs, audit_logs
+from pytest_k8ssec.facts.inventory import foreign_namespaces
 from pytest_k8ssec.facts.node import argument_evidence, argument_file, control_planes
-from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.secrecy.redact import register
@@ -77,7 +77,7 @@ _AUTHENTICATION = "authentication.k8s.io/v1"
 def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Handle a canary Secret and a token in every way, and search the API servers' logs for both values."""
     logs, ours = audit_logs(cluster), pool.namespace("canary")
-    servers, others = servers_to_judge(judge, cluster), _others(cluster)
+    servers, others = servers_to_judge(judge, cluster), foreign_namespaces(cluster.api)
     deeds = [*((_OURS, deed) for deed in _DEEDS), *((namespace, _DEEDS[0]) for namespace in others)]
     for server, (namespace, deed) in product(servers, deeds):
         judge.coverage.exists(server=server.name, namespace=namespace, deed=deed)
@@ -105,12 +105,6 @@ def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
                 if deed in of_it
             ]
             case.attack(f"read {what}", searched, through=bool(lines), at=at)
-
-
-def _others(cluster: Cluster) -> list[str]:
-    """The namespaces that are not ours."""
-    listed = cluster.api.list("/api/v1/namespaces", labelSelector=f"!{OBJECT_LABEL}")
-    return [each["metadata"]["name"] for each in listed]
 
 
 def _logged(

@@ -96,8 +96,8 @@ class Api:
     def list(self, path: str, labelSelector: str = "") -> list[Body]:  # noqa: N803 - as the API has it
         """Namespaces and service accounts."""
         if path == "/api/v1/namespaces":
-            names = ("web", "shop") if labelSelector.startswith("!") else ("ours",)
-            return [{"metadata": {"name": name}} for name in names]
+            assert "!k8ssec.dev/run" == labelSelector
+            return [{"metadata": {"name": name}} for name in ("web", "shop")]
         assert "/api/v1/serviceaccounts" == path
         listed = (("web", "default"), ("web", "shop"), ("web", "other"), ("shop", "cart"), ("ours", "default"))
         return [{"metadata": {"namespace": namespace, "name": name}} for namespace, name in listed]
