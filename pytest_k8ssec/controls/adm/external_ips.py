@@ -42,6 +42,7 @@ from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, offe
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.probes.podsecurity import fits
 from pytest_k8ssec.sabotages.proofs import without_plugin
+from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _PLUGIN = "DenyServiceExternalIPs"
@@ -58,7 +59,12 @@ _CREATE, _UPDATE = "create", "update"
     others=("C-0283",),
     dimensions=("server", "namespace", "verb", "family"),
 )
-def test_adm_external_ips(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+def test_adm_external_ips(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - a policy may tell a stack's namespaces from others, so they have to be there
+    pool: Pool,
+) -> None:
     """Offer Services with an external address, and the same ones without."""
     ours = pool.namespace("canary")
     namespaces, servers = [ours, *foreign_namespaces(cluster.api)], servers_to_judge(judge, cluster)

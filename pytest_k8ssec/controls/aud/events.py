@@ -84,6 +84,7 @@ from pytest_k8ssec.probes.identities import (
 )
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.secrecy.redact import register
+from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15
@@ -166,7 +167,13 @@ class _Scene:
     apart=True,
     dimensions=("server", "deed", "account", "namespace"),
 )
-def test_aud_events(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
+def test_aud_events(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - a policy may tell a stack's namespaces from others, so they have to be there
+    pool: Pool,
+    attacker: Callable[..., Pod],
+) -> None:
     """Do what an intruder does, and look for it in the API servers' logs."""
     logs, marker, ours = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}", pool.namespace("canary")
     namespaces, servers = foreign_namespaces(cluster.api), servers_to_judge(judge, cluster)

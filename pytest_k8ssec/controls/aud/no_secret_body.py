@@ -54,6 +54,7 @@ from pytest_k8ssec.facts.node import argument_evidence, argument_file, control_p
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.secrecy.redact import register
+from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15
@@ -74,7 +75,12 @@ _AUTHENTICATION = "authentication.k8s.io/v1"
     apart=True,
     dimensions=("server", "namespace", "deed"),
 )
-def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+def test_aud_no_secret_body(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - a policy may tell a stack's namespaces from others, so they have to be there
+    pool: Pool,
+) -> None:
     """Handle a canary Secret and a token in every way, and search the API servers' logs for both values."""
     logs, ours = audit_logs(cluster), pool.namespace("canary")
     servers, others = servers_to_judge(judge, cluster), foreign_namespaces(cluster.api)

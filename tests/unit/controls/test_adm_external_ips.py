@@ -76,7 +76,7 @@ class World:
     def judge(self) -> Judge:
         """What comes of it."""
         judge = Judge(("server", "namespace", "verb", "family"))
-        external_ips(judge, cast("Cluster", self), cast("Pool", self))
+        external_ips(judge, cast("Cluster", self), None, cast("Pool", self))
         return judge
 
 

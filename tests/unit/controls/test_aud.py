@@ -168,13 +168,13 @@ class World:
         """What aud-events says."""
         judge = Judge(("server", "deed", "account", "namespace"))
         pod = SimpleNamespace(vantage=SimpleNamespace(namespace="ours", pod="p", container="c"), source=POD)
-        events.test_aud_events(judge, cast("Cluster", self), cast("Pool", self), lambda: cast("Any", pod))
+        events.test_aud_events(judge, cast("Cluster", self), None, cast("Pool", self), lambda: cast("Any", pod))
         return judge
 
     def of_bodies(self) -> Judge:
         """What aud-no-secret-body says."""
         judge = Judge(("server", "namespace", "deed"))
-        no_secret_body.test_aud_no_secret_body(judge, cast("Cluster", self), cast("Pool", self))
+        no_secret_body.test_aud_no_secret_body(judge, cast("Cluster", self), None, cast("Pool", self))
         return judge
 
 
