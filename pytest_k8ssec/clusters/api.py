@@ -90,15 +90,21 @@ class KubeApi:
         kubeconfig: the file; the user's own one and ``KUBECONFIG`` are never read.
         context: name of the context, or None for the file's current one.
         made: called with the path and the uid of each object that a request has created.
+        server: URL of another API server than the context's, that has the same CA; "" for the context's.
     """
 
     def __init__(
-        self, kubeconfig: Path, context: str | None = None, made: Callable[[str, str], None] | None = None
+        self,
+        kubeconfig: Path,
+        context: str | None = None,
+        made: Callable[[str, str], None] | None = None,
+        *,
+        server: str = "",
     ) -> None:
         import yaml
         from kubernetes import client, config
 
-        self._made = made
+        self._kubeconfig, self._context, self._made = kubeconfig, context, made
         self.created: set[str] = set()
         """Uids of the objects that requests have created."""
         self._configuration = client.Configuration()
@@ -109,6 +115,7 @@ class KubeApi:
             raise ClusterError(f"kubeconfig {kubeconfig}: {error}") from error
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
             raise ClusterError(f"kubeconfig {kubeconfig}: is not valid") from error  # its words may be a key's
+        self._configuration.host = server or self._configuration.host
         _choose_way(self._configuration)
         self._client = client.ApiClient(self._configuration)
         self._paths: dict[tuple[str, str], tuple[str, bool]] = {}
@@ -123,6 +130,16 @@ class KubeApi:
     def server(self) -> str:
         """URL of the API server."""
         return str(self._configuration.host)
+
+    def at(self, server: str) -> KubeApi:
+        """A client of another API server of the same cluster, by the same credentials and the same CA.
+
+        Args:
+            server: its URL.
+        """
+        other = KubeApi(self._kubeconfig, self._context, self._made, server=server)
+        other.created = self.created
+        return other
 
     @property
     def ca_file(self) -> Path:

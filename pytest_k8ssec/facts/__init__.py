@@ -5,7 +5,7 @@
 - ``capabilities``: the names of Linux capabilities, by their bits.
 - ``container_users``: as whom a container was started, where its spec leaves that to its image.
 - ``containers``: the containers that a workload really has; a pod template for each.
-- ``inventory``: every object and every log of some namespaces.
+- ``inventory``: every object and every log of some namespaces, and which namespaces are not ours.
 - ``listening_ports``: the stack's running pods; each port that one of them listens on.
 - ``node``: processes of a node; where they listen, and with which arguments they run.
 - ``node_host``: testinfra's host, typed; nothing is read here.
