@@ -32,7 +32,7 @@ def policy_classes(policies: Iterable[Policy], ends: Sequence[End]) -> list[int]
         for entry in rule.get("ports") or ()
         if isinstance(entry.get("port"), str)
     }
-    numbers = [tuple(end.named.get(name) for name in sorted(names)) for end in ends]
+    numbers = [frozenset(named for named in end.named if named[:2] in names) for end in ends]
     kinds: dict[tuple[object, ...], int] = {}
     rows = zip(*(spread(each, len(ends)) for each in sets), numbers, strict=True)
     return [kinds.setdefault(row, len(kinds)) for row in rows]

@@ -9,13 +9,15 @@ what they say.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pytest_k8ssec.evidence import JSON
 
 Labels = Mapping[str, str]
 Policy = Mapping[str, JSON]
 """A NetworkPolicy object."""
+NamedPort = tuple[str, str, int]
+"""A name, and the protocol and the number that a container gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class End:
     """The node it runs on, or is; "" for what is outside the cluster."""
     pod: Peer | None = None
     """None for what no policy selects: a node, a pod in its node's network, the outside."""
-    named: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """A pod's ports by name and protocol."""
+    named: frozenset[NamedPort] = frozenset()
+    """The ports of a pod's containers that have a name; one name may stand for more than one of them."""
 
 
 def selects(selector: Mapping[str, JSON] | None, labels: Labels) -> bool:
@@ -133,5 +135,5 @@ def _is(each: Mapping[str, JSON], target: End, port: int, protocol: str) -> bool
     if first is None:
         return True
     if isinstance(first, str):
-        return target.named.get((first, protocol)) == port
+        return (first, protocol, port) in target.named
     return int(first) <= port <= int(each.get("endPort") or first)

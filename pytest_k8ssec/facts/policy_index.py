@@ -148,9 +148,9 @@ class PortIndex:
         for number, (end, port, protocol) in enumerate(ports):
             numbers = self._by_number.setdefault(protocol, {})
             numbers[port] = numbers.get(port, 0) | 1 << number
-            for key, named in end.named.items():
-                if named == port and key[1] == protocol:
-                    self._by_name[key] = self._by_name.get(key, 0) | 1 << number
+            for name, *its in end.named:
+                if its == [protocol, port]:
+                    self._by_name[name, protocol] = self._by_name.get((name, protocol), 0) | 1 << number
 
     def opened(self, ports: Sequence[Mapping[str, Any]] | None) -> Bits:
         """Those that some of the entries name; no entry is every port."""

@@ -32,10 +32,10 @@ def ends(chance: random.Random, count: int) -> list[End]:
         worn = {key: chance.choice(values) for key, values in KEYS.items() if chance.random() < 0.6}
         peer = Peer(namespace, NAMESPACES[namespace], worn)
         address = chance.choice([f"10.244.{number % 2}.{number}"] * 6 + [f"fd00:10::{number}", ""])
-        named = {
-            (chance.choice(NAMES), chance.choice(PROTOCOLS)): chance.choice((80, 53, 8080))
-            for _ in range(chance.randrange(3))
-        }
+        named = frozenset(
+            (chance.choice(NAMES), chance.choice(PROTOCOLS), chance.choice((80, 53, 8080)))
+            for _ in range(chance.randrange(4))
+        )
         hosted = End({"one": "172.18.0.2", "two": "172.18.0.3"}.get(node, address), node, None, named)
         found.append(chance.choice([End(address, node, peer, named)] * 9 + [hosted]))
     return found

@@ -97,7 +97,7 @@ def opens(entries: Sequence[Mapping[str, Any]] | None, target: End, port: int, p
         if first is None:
             return True
         if isinstance(first, str):
-            if target.named.get((first, protocol)) == port:
+            if any(named == (first, protocol, port) for named in target.named):
                 return True
         elif first <= port <= (entry.get("endPort") or first):
             return True

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_k8ssec.facts.listening_ports import named_ports
 from pytest_k8ssec.facts.policies import End, Peer, policy_types
 from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
 from tests.unit.facts import policy_semantics
@@ -33,7 +34,7 @@ def isolated(policies: list[dict[str, Any]], end: End) -> list[bool]:
 def pod(namespace: str, app: str, address: str, node: str = "one", **named: int) -> End:
     """A pod with one label; named ports are TCP."""
     peer = Peer(namespace, {"kubernetes.io/metadata.name": namespace, "team": namespace}, {"app": app})
-    return End(address, node, peer, {(name, "TCP"): port for name, port in named.items()})
+    return End(address, node, peer, frozenset((name, "TCP", port) for name, port in named.items()))
 
 
 SHOP = pod("web", "shop", "10.244.0.5")
@@ -147,6 +148,38 @@ def test_a_named_port_is_that_of_the_pod_that_is_reached() -> None:
     assert admits([ingress({"ports": [{"port": "http"}]})], SHOP, API, 8080, "UDP") is False
     assert admits([egress({"ports": [{"port": "http"}]})], SHOP, API, 8080) is True
     assert admits([egress({"ports": [{"port": "http"}]})], SHOP, LEDGER, 8080) is False
+
+
+TWO_OF_A_NAME: dict[str, Any] = {
+    "spec": {
+        "containers": [
+            {
+                "name": "api",
+                "ports": [{"name": "http", "containerPort": 8080}, {"name": "http", "containerPort": 8081}],
+            },
+            {"name": "admin", "ports": [{"name": "http", "containerPort": 9090}, {"containerPort": 7070}]},
+            {"name": "dns", "ports": [{"name": "http", "containerPort": 5353, "protocol": "UDP"}]},
+        ],
+        "initContainers": [
+            {"name": "mesh", "restartPolicy": "Always", "ports": [{"name": "http", "containerPort": 15001}]},
+            {"name": "set-up", "ports": [{"name": "http", "containerPort": 1}]},
+        ],
+    }
+}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_name_lets_in_each_port_of_the_pod_that_has_it(turned: bool) -> None:
+    """Of each container and each sidecar, whatever their order; not of an init container that ends, nor of another protocol."""
+    spec = {key: each[::-1] if turned else each for key, each in TWO_OF_A_NAME["spec"].items()}
+    many = End("10.244.1.6", "two", API.pod, named_ports({"spec": spec}))
+    tcp, udp = {"port": "http"}, {"port": "http", "protocol": "UDP"}
+    for rules in (ingress, egress):
+        for number, expected in ((8080, True), (8081, True), (9090, True), (15001, True), (7070, False), (1, False)):
+            assert expected is admits([rules({"ports": [tcp]})], SHOP, many, number)
+        assert admits([rules({"ports": [tcp]})], SHOP, many, 5353, "UDP") is False
+        assert admits([rules({"ports": [udp]})], SHOP, many, 5353, "UDP") is True
+        assert admits([rules({"ports": [udp]})], SHOP, many, 8080) is False
 
 
 @pytest.mark.parametrize("protocol", ["UDP", "SCTP"])

@@ -227,7 +227,7 @@ def test_services_lead_to_listeners_of_the_stack() -> None:
     )[:2]
     (by_address,) = [each for each in places.destinations if each.way == "service"]
     assert (Dial("10.244.1.1", 8080), Dial("10.244.1.2", 8080)) == by_address.listeners
-    assert 8080 == by_address.ends[0].named["http", "TCP"]
+    assert {("http", "TCP", 8080)} == by_address.ends[0].named
 
 
 def test_nodes_are_reached_at_their_own_ports() -> None:

@@ -173,7 +173,7 @@ class Town:
             return False
         meta = found["metadata"]
         peer = Peer(meta["namespace"], NAMESPACES[meta["namespace"]], meta["labels"])
-        target = End(host, found["spec"]["nodeName"], peer, {(NAME, "TCP"): PORT})
+        target = End(host, found["spec"]["nodeName"], peer, frozenset({(NAME, "TCP", PORT)}))
         return policy_semantics.admits(self.policies, source, target, port) is not False
 
 
