@@ -39,7 +39,12 @@ def _answers(policies: Iterable[Policy], ends: EndIndex, ports: PortIndex) -> It
     for policy in policies:
         namespace, spec = policy["metadata"]["namespace"], policy["spec"]
         yield ends.selected(namespace, spec.get("podSelector") or {})
+        yield ends.perhaps_selected(namespace, spec.get("podSelector") or {})
         for rules, peers in (("ingress", "from"), ("egress", "to")):
             for rule in spec.get(rules) or ():
-                yield from (ends.peer(each, namespace) for each in rule.get(peers) or ())
-                yield from (ports.opened([each]) for each in rule.get("ports") or ())
+                for peer in rule.get(peers) or ():
+                    yield ends.peer(peer, namespace)
+                    yield ends.perhaps_named([peer], namespace)
+                for entry in rule.get("ports") or ():
+                    yield ports.opened([entry])
+                    yield ports.perhaps_opened([entry])

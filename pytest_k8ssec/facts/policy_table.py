@@ -3,14 +3,18 @@
 Each rule is asked once which sources and which ports it is about. Sources that the same rules are about are one class, and
 what the rules give is computed once for a class; what depends on the two ends alone (a pod reaches itself, a node its
 pods) is added for each source. So the work grows with rules, classes and ports, and not with pods squared.
+
+Where Kubernetes leaves something open, each answer is counted that a network may give: what is let through *surely* is let
+through by all of them, and what is not let through even *perhaps* by none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress, groupby
+from dataclasses import dataclass, field
+from itertools import compress, groupby, islice
 
-from pytest_k8ssec.facts.bits import Bits, alike, spread, union
+from pytest_k8ssec.facts.bits import Bits, alike, either_of, union
 from pytest_k8ssec.facts.policies import End, Policy, policy_types
 from pytest_k8ssec.facts.policy_index import EndIndex, PortIndex
 
@@ -19,8 +23,28 @@ EndPort = tuple[End, int, str]
 translated."""
 ANSWERS: tuple[bool | None, ...] = (False, True, None)
 """What a byte of a row means: blocked; let through; left to the network by Kubernetes, as where a pod leaves for the node
-that it runs on."""
-_EITHER = 2
+that it runs on, or where an end is a pod in its node's network."""
+
+
+@dataclass(slots=True)
+class _Direction:
+    """What the rules of one direction let through, and whom policies hold there: targets, or for egress sources."""
+
+    surely: dict[Bits, Bits] = field(default_factory=dict)
+    """By sources, the targets that a rule is about."""
+    perhaps: dict[Bits, Bits] = field(default_factory=dict)
+    """The same where the network may take the rule to be about both."""
+    held: Bits = 0
+    perhaps_held: Bits = 0
+    """Pods in their nodes' network that policies select, if they select such pods."""
+
+    def add(self, sources: Bits, targets: Bits, also_sources: Bits, also_targets: Bits) -> None:
+        """Add a rule; what is also there is only perhaps."""
+        self.surely[sources] = self.surely.get(sources, 0) | targets
+        if also_sources:
+            self.perhaps[also_sources] = self.perhaps.get(also_sources, 0) | targets | also_targets
+        if also_targets:
+            self.perhaps[sources] = self.perhaps.get(sources, 0) | also_targets
 
 
 class PolicyTable:
@@ -40,68 +64,101 @@ class PolicyTable:
         self._count = len(targets)
         self._from = EndIndex((1 << number, end) for number, end in enumerate(sources))
         self._to = EndIndex(_grouped(targets))
-        self._isolated_from: Bits = 0
-        self._isolated_to: Bits = 0
-        entering: dict[Bits, Bits] = {}
-        leaving: dict[Bits, Bits] = {}
-        ports = PortIndex(targets)
+        self._ports = PortIndex(targets)
+        self._entering, self._leaving = _Direction(), _Direction()
         for policy in policies:
-            namespace, spec, types = policy["metadata"]["namespace"], policy["spec"], policy_types(policy)
-            selector = spec.get("podSelector") or {}
-            if "Ingress" in types and (held := self._to.selected(namespace, selector)):
-                self._isolated_to |= held
-                for rule in spec.get("ingress") or ():
-                    named = self._from.named(rule.get("from"), namespace)
-                    entering[named] = entering.get(named, 0) | held & ports.opened(rule.get("ports"))
-            if "Egress" in types and (held := self._from.selected(namespace, selector)):
-                self._isolated_from |= held
-                for rule in spec.get("egress") or ():
-                    named = self._to.named(rule.get("to"), namespace)
-                    leaving[held] = leaving.get(held, 0) | named & ports.opened(rule.get("ports"))
-        self.classes, kinds = alike([*entering, *leaving, self._isolated_from], len(sources))
+            types = policy_types(policy)
+            if "Ingress" in types:
+                self._enter(policy)
+            if "Egress" in types:
+                self._leave(policy)
+        entering, leaving = self._entering, self._leaving
+        sets = [*entering.surely, *entering.perhaps, *leaving.surely, *leaving.perhaps]
+        self.classes, kinds = alike([*sets, leaving.held, leaving.perhaps_held], len(sources))
         """By source: the number of its class."""
-        self._given = [self._of_kind(kind, [*entering.values()], [*leaving.values()]) for kind in kinds]
+        about = [[*each.values()] for each in (entering.surely, entering.perhaps, leaving.surely, leaving.perhaps)]
+        self._given = [self._of_kind(kind, about) for kind in kinds]
 
-    def _of_kind(self, kind: tuple[int, ...], entering: Sequence[Bits], leaving: Sequence[Bits]) -> tuple[Bits, Bits]:
-        """What leaves a class of sources, and what of that enters, by the rules that are about them."""
-        isolated = kind[-1]
-        left = union(compress(leaving, kind[len(entering) :])) if isolated else self._to.all
-        entered = self._to.all & ~self._isolated_to | union(compress(entering, kind))
-        return left, left & entered
+    def _enter(self, policy: Policy) -> None:
+        """Take in what a policy lets into the pods that it selects."""
+        namespace, spec = policy["metadata"]["namespace"], policy["spec"]
+        selector = spec.get("podSelector") or {}
+        held, perhaps = self._to.selected(namespace, selector), self._to.perhaps_selected(namespace, selector)
+        if not (everyone := held | perhaps):
+            return
+        self._entering.held |= held
+        self._entering.perhaps_held |= perhaps
+        for rule in spec.get("ingress") or ():
+            peers, ports = rule.get("from"), rule.get("ports")
+            self._entering.add(
+                self._from.named(peers, namespace),
+                everyone & self._ports.opened(ports),
+                self._from.perhaps_named(peers, namespace),
+                everyone & self._ports.perhaps_opened(ports),
+            )
+
+    def _leave(self, policy: Policy) -> None:
+        """Take in what a policy lets out of the pods that it selects."""
+        namespace, spec = policy["metadata"]["namespace"], policy["spec"]
+        selector = spec.get("podSelector") or {}
+        held, perhaps = self._from.selected(namespace, selector), self._from.perhaps_selected(namespace, selector)
+        if not (everyone := held | perhaps):
+            return
+        self._leaving.held |= held
+        self._leaving.perhaps_held |= perhaps
+        for rule in spec.get("egress") or ():
+            named, opened = self._to.named(rule.get("to"), namespace), self._ports.opened(rule.get("ports"))
+            also_named = self._to.perhaps_named(rule.get("to"), namespace)
+            also_opened = self._ports.perhaps_opened(rule.get("ports"))
+            surely = named & opened
+            self._leaving.add(everyone, surely, 0, (named | also_named) & (opened | also_opened) & ~surely)
+
+    def _of_kind(self, kind: Iterable[int], about: Sequence[Sequence[Bits]]) -> tuple[Bits, Bits]:
+        """What a class of sources surely and what it perhaps gets through to, by the rules that are about them.
+
+        Args:
+            about: the targets of each rule: of those that surely let in, perhaps let in, surely let out, perhaps let out.
+        """
+        flags = iter(kind)
+        entered, also_entered, left, also_left = (union(compress(each, islice(flags, len(each)))) for each in about)
+        held, perhaps_held = flags
+        everything, to = self._to.all, self._entering
+        surely = (left if held or perhaps_held else everything) & (everything & ~(to.held | to.perhaps_held) | entered)
+        perhaps = (left | also_left if held else everything) & (everything & ~to.held | entered | also_entered)
+        return surely, perhaps
 
     def row(self, source: int) -> bytes:
         """One byte for each target, in their order: an index of :data:`ANSWERS`."""
-        allowed, either = self._sets(source)
-        row = spread(allowed, self._count)
-        if not either:
-            return row
-        undecided = spread(either, self._count)
-        return bytes(_EITHER if open_to_both else answer for answer, open_to_both in zip(row, undecided, strict=True))
+        surely, perhaps = self._sets(source)
+        return either_of(surely, perhaps & ~surely, self._count)
 
     def answer(self, source: int, target: int) -> bool | None:
         """One connection; for many of a source, ask for its row."""
-        allowed, either = self._sets(source)
-        return None if either >> target & 1 else bool(allowed >> target & 1)
+        surely, perhaps = (bool(each >> target & 1) for each in self._sets(source))
+        return surely if surely is perhaps else None
 
     def _sets(self, source: int) -> tuple[Bits, Bits]:
-        """The targets that a source is let through to, and those that Kubernetes says nothing of."""
+        """The targets that a source is surely let through to, and those that it perhaps is."""
         end = self._sources[source]
-        left, allowed = self._given[self.classes[source]]
+        surely, perhaps = self._given[self.classes[source]]
         always: Bits = 0
+        # What leaves for its own node Kubernetes leaves open; to a pod in its node's network, what reaches that node's pods.
+        left_open = self._to.nodes_own.get(end.node, 0)
         if end.pod is not None:
             always = self._to.at_address.get(end.address, 0)  # a pod always reaches itself
-        elif end.node:
+        elif end.node and end.hosted is None:
             always = self._to.on_node.get(end.node, 0)  # and its node always reaches a pod
-        either = self._to.nodes_own.get(end.node, 0) & ~left & ~always
-        return allowed | always, either
+        elif end.node:
+            left_open = self._to.on_node.get(end.node, 0)
+        return surely | always, perhaps | always | left_open
 
     def isolates_source(self, source: int) -> bool:
-        """Whether some policy selects a source for what leaves it: only then anything is forbidden there."""
-        return bool(self._isolated_from >> source & 1)
+        """Whether some policy selects a source for what leaves it, or may: only then anything is forbidden there."""
+        return bool((self._leaving.held | self._leaving.perhaps_held) >> source & 1)
 
     def isolates_target(self, target: int) -> bool:
         """The same of a target, for what enters."""
-        return bool(self._isolated_to >> target & 1)
+        return bool((self._entering.held | self._entering.perhaps_held) >> target & 1)
 
 
 def _grouped(targets: Sequence[EndPort]) -> Iterable[tuple[Bits, End]]:

@@ -82,8 +82,8 @@ def end_of(pod: Body, labels: Mapping[str, Mapping[str, str]], address: str = ""
     """
     spec, meta = pod["spec"], pod["metadata"]
     peer = Peer(meta["namespace"], labels[meta["namespace"]], meta.get("labels") or {})
-    where = None if spec.get("hostNetwork") else peer
-    return End(address or pod["status"]["podIP"], spec["nodeName"], where, named_ports(pod))
+    at = address or pod["status"]["podIP"]
+    return End.of(at, spec["nodeName"], peer, named_ports(pod), hosted=bool(spec.get("hostNetwork")))
 
 
 def services(

@@ -36,8 +36,8 @@ def ends(chance: random.Random, count: int) -> list[End]:
             (chance.choice(NAMES), chance.choice(PROTOCOLS), chance.choice((80, 53, 8080)))
             for _ in range(chance.randrange(4))
         )
-        hosted = End({"one": "172.18.0.2", "two": "172.18.0.3"}.get(node, address), node, None, named)
-        found.append(chance.choice([End(address, node, peer, named)] * 9 + [hosted]))
+        hosted = End.of({"one": "172.18.0.2", "two": "172.18.0.3"}.get(node, address), node, peer, named, hosted=True)
+        found.append(chance.choice([End(address, node, peer, named)] * 6 + [hosted]))
     return found
 
 

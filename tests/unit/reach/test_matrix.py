@@ -10,6 +10,7 @@ import pytest
 from pytest_k8ssec.errors import ProbeError, SettingsError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.cell import Cell
+from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import parse
 from pytest_k8ssec.reach.matrix import Cells, Witnesses
 from pytest_k8ssec.reach.measure import Dial, Row
@@ -249,3 +250,14 @@ def test_evidence_is_what_a_judge_takes() -> None:
         evidence.detail,
     )
     assert "2030-03-17T17:46:40.123Z" == evidence.at
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OPEN, Outcome.REFUSED])
+def test_of_a_pod_in_its_nodes_network_no_answer_is_a_difference(outcome: Outcome) -> None:
+    """Whether the policy is about it Kubernetes leaves open; nor does it count as what policies say."""
+    policy = {"metadata": {"name": "p", "namespace": "payments"}, "spec": {"podSelector": {}}}
+    hosted = replace(API, ends=tuple(replace(end, pod=None, hosted=end.pod) for end in API.ends))
+    found = reach(["elsewhere"], [hosted], lambda *_: outcome, policies=[policy])
+    assert [None] == [cell.expected for cell in found.cells()]
+    assert [] == differences(found)
+    assert 0 == found.as_policies_say().asked

@@ -249,6 +249,10 @@ def test_everybody_who_can_send_is_found() -> None:
     assert shop.end.pod is not None
     assert ({"app": "shop"}, "web") == (shop.end.pod.labels, shop.end.pod.namespace)
     assert proxy.end.pod is None
+    assert proxy.end.hosted is not None
+    assert ({"app": "proxy"}, "web") == (proxy.end.hosted.labels, proxy.end.hosted.namespace)
+    (target,) = [each.ends[0] for each in places.destinations if each.name == "web/proxy"]
+    assert (None, "web") == (target.pod, target.hosted and target.hosted.namespace)
     assert bare.end.pod is not None
     assert {} == bare.end.pod.labels
     assert elsewhere.end.pod is not None
