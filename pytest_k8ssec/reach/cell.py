@@ -43,6 +43,8 @@ class Cell:
     """Whether something was sent; if not, nothing else here was seen of this very connection."""
     like: Cell | None = None
     """The measured cell that it has its answer from, if it was not measured; None if no answer follows."""
+    unserved: str = ""
+    """Why the way leads to nobody although no policy is involved, in words; "" where it leads to somebody."""
     unlike: Cell | None = None
     """Another measured cell between the same two classes, which has another answer; None if there is none."""
 
@@ -87,6 +89,8 @@ class Cell:
             found.insert(0, f"while {self.proof} reached it")
         elif self.verdict == "unknown":
             found.append(self.detail if self.outcome is Outcome.ERROR else self.doubt or _NO_PROOF)
+        if self.unserved and self.verdict != "open":
+            found.append(self.unserved)
         return "; ".join(found)
 
     @property

@@ -119,6 +119,7 @@ class Reachability:
                 "" if outcome is Outcome.OPEN else self.witnesses.of(destination, row),
                 self._doubt(origin, destination, outcome) if self.links[number] else _NO_LINK,
                 expected[at],
+                unserved=self.places.unserved(origin, destination),
             )
             yield number, at, cell
 

@@ -51,6 +51,16 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Local:
+    """A traffic policy of a Service, by which what arrives at a node is led to pods of that node only, or dropped."""
+
+    field: str
+    """``externalTrafficPolicy`` or ``internalTrafficPolicy``."""
+    nodes: frozenset[str]
+    """Those that a ready pod behind it runs on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """One port, by one of the ways that lead to it."""
 
@@ -72,6 +82,10 @@ class Destination:
     """Number of its class; None for what has none, as a Service."""
     measured: bool = True
     """Whether pods connect to it; machines connect to everything."""
+    node: str = ""
+    """The node whose port leads through to a Service; "" for any other way."""
+    local: Local | None = None
+    """What keeps a Service to one node's pods; None if nothing does."""
 
     @property
     def namespace(self) -> str:
@@ -141,12 +155,30 @@ class Places:
         """
         row = self._table.row(origin)
         held = self._table.isolates_source(origin)
-        return tuple(self._expected(held, number, row) for number in range(len(self.destinations)))
+        sends = self.origins[origin]
+        return tuple(
+            None if each.local and self.unserved(sends, each) else self._expected(held, number, row, sends.end.node)
+            for number, each in enumerate(self.destinations)
+        )
 
-    def _expected(self, held: bool, number: int, row: bytes) -> bool | None:  # noqa: FBT001 - one of three, all told
+    def unserved(self, origin: Origin, destination: Destination) -> str:
+        """Why nobody answers there although no policy is involved, in words; "" where somebody may.
+
+        What a Service drops because no pod behind it runs on the node where it arrives, policies never see.
+        """
+        local = destination.local
+        arrives = destination.node or origin.end.node
+        if local is None or arrives in local.nodes:
+            return ""
+        return f"no policy is involved: {local.field} is Local, and no pod behind it runs on {arrives or 'its node'}"
+
+    def _expected(self, held: bool, number: int, row: bytes, node: str) -> bool | None:  # noqa: FBT001 - one of four, all told
         destination, ends = self.destinations[number], self._leads_to[number]
         if destination.way == "node" and destination.namespace != NODE:
             # By a Service's port of a node: whose address arrives at the pod is the proxy's business.
             return None if held or any(map(self._table.isolates_target, ends)) else True
-        said = set(row[ends.start : ends.stop])
+        if destination.local:
+            said = {row[at] for at, end in zip(ends, destination.ends, strict=True) if end.node == node}
+        else:
+            said = set(row[ends.start : ends.stop])
         return ANSWERS[said.pop()] if len(said) == 1 else None
