@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from pytest_k8ssec.facts.bits import Bits, union
-from pytest_k8ssec.facts.policies import End, Labels
+from pytest_k8ssec.facts.policies import End, Labels, selects
 
 
 class LabelIndex:
@@ -140,6 +140,10 @@ class EndIndex:
         else:
             found = self._in_namespace.get(namespace, 0)
         return found & self._by_labels.selected(peer.get("podSelector", {}))
+
+    def of_nodes(self, selector: Mapping[str, Any], nodes: Mapping[str, Labels]) -> Bits:
+        """The nodes that a selector selects by their labels, and what shares their address."""
+        return union(self.nodes_own.get(name, 0) for name, labels in nodes.items() if selects(selector, labels))
 
     def _inside(self, cidr: str) -> Bits:
         """The ends whose address is in a block; it is read once. One without an address is in none."""

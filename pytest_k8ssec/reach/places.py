@@ -10,6 +10,7 @@ from typing import Literal
 
 from pytest_k8ssec.agent.vantage import Vantage
 from pytest_k8ssec.facts.policies import End, Policy
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies
 from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.reach.measure import Dial
@@ -113,6 +114,8 @@ class Places:
     """When the newest pod or policy was created, by this process's monotonic clock."""
     seed: int | None = None
     """What chose the pods that are measured; None where all are."""
+    others: OtherPolicies = field(default_factory=OtherPolicies)
+    """The policies beside NetworkPolicies. With kinds that are not read here, nobody knows what policies should give."""
 
     @cached_property
     def _leads_to(self) -> tuple[range, ...]:
@@ -124,7 +127,8 @@ class Places:
     def _table(self) -> PolicyTable:
         """What the policies should give: computed once for all that ask."""
         targets = [(end, each.port, each.dial.protocol) for each in self.destinations for end in each.ends]
-        return PolicyTable(self.policies, [origin.end for origin in self.origins], targets)
+        sources = [origin.end for origin in self.origins]
+        return PolicyTable(self.policies, sources, targets, self.others.admin, self.others.nodes)
 
     def concerns(self, origin: Origin) -> list[int]:
         """Indices of the destinations that there is a cell for, from an origin.
@@ -151,8 +155,11 @@ class Places:
     def expected(self, origin: int) -> tuple[bool | None, ...]:
         """What the policies should give from an origin, by its index, to each destination.
 
-        None where they leave it open, or where a Service leads to both.
+        None where they leave it open, where a Service leads to both, and where kinds of policies are in force that are not read
+        here.
         """
+        if self.others.strange:
+            return (None,) * len(self.destinations)
         row = self._table.row(origin)
         held = self._table.isolates_source(origin)
         sends = self.origins[origin]
@@ -160,6 +167,17 @@ class Places:
             None if each.local and self.unserved(sends, each) else self._expected(held, number, row, sends.end.node)
             for number, each in enumerate(self.destinations)
         )
+
+    def decided_by(self, origin: int, number: int) -> str:
+        """Which policies and rules decide a connection, by the indices of its origin and its destination, in words."""
+        destination = self.destinations[number]
+        if self.others.strange:
+            return f"policies that are not read here: {', '.join(self.others.strange)}"
+        if unserved := self.unserved(self.origins[origin], destination):
+            return unserved
+        if destination.way == "node" and destination.namespace != NODE:
+            return "whose address arrives at the pod is the proxy's business"
+        return " or ".join(dict.fromkeys(self._table.decided_by(origin, at) for at in self._leads_to[number]))
 
     def unserved(self, origin: Origin, destination: Destination) -> str:
         """Why nobody answers there although no policy is involved, in words; "" where somebody may.
