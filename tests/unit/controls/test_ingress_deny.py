@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -12,6 +13,8 @@ from pytest_k8ssec.controls.net import ingress_deny
 from pytest_k8ssec.controls.net.ingress_deny import test_net_ingress_deny as denies
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.listening_ports import Target
+from pytest_k8ssec.facts.policies import Labels
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 OPEN, SILENT, REFUSED = Outcome.OPEN, Outcome.NO_ANSWER, Outcome.REFUSED
 DNS = Workload("Deployment", "web", "dns", {}, {}, {})
+SHOP = Workload("Deployment", "web", "shop", {"app": "shop"}, {}, {})
 
 
 @dataclass
@@ -33,9 +37,26 @@ class World:
     stranger: Outcome
     """What a stranger's datagram meets; a connection of theirs is refused."""
     from_node: Outcome
+    others: OtherPolicies = field(default_factory=OtherPolicies)
+    """Policies of other kinds."""
+    wore: list[Mapping[str, Labels]] = field(default_factory=list)
+    """Whose labels might be worn, each time that this was decided."""
     deployed = False
     addresses = ("10.244.0.7",)
     canaries = (Tcp("10.244.0.7", 8980),)
+
+    @property
+    def api(self) -> None:
+        """Nobody asks it."""
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """Two."""
+        return (DNS, SHOP)
+
+    def worn(self, clients: Mapping[str, Labels], *_: object) -> tuple[dict[str, Labels], str]:
+        """Nothing in the end."""
+        self.wore.append(clients)
+        return {}, ""
 
     def namespace(self, name: str) -> str:
         """One of ours."""
@@ -59,7 +80,8 @@ class World:
             "_policies": lambda *_: {},
             "_clients": lambda *_: {},
             "_labels": lambda *_: {},
-            "worn": lambda *_: ({}, ""),
+            "worn": self.worn,
+            "other_policies": lambda _: self.others,
             "_sources": lambda *_: ({"bare": self}, self),
             "prove_listening": lambda _, wanted, *__: {each: evidence(said[each.protocol]) for each in wanted},
         }.items():
@@ -97,3 +119,14 @@ def test_what_answers_nobody_is_told_and_not_held(monkeypatch: pytest.MonkeyPatc
     tcp, udp = judge.cases
     assert (Verdict.HELD, Verdict.INCONCLUSIVE) == (tcp.verdict()[0], udp.verdict()[0])
     assert not udp.counts
+
+
+def test_where_other_kinds_of_policies_are_in_force_the_labels_of_all_are_worn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whom those let in no NetworkPolicy names; it is said."""
+    plain = World(SILENT, OPEN)
+    assert () == plain.judge(monkeypatch).notes
+    assert [{}] == plain.wore
+    world = World(SILENT, OPEN, OtherPolicies(strange=("CiliumNetworkPolicy (cilium.io)",)))
+    (told,) = world.judge(monkeypatch).notes
+    assert [{"Deployment web/dns": {}, "Deployment web/shop": {"app": "shop"}}] == world.wore
+    assert told.endswith("the labels of every workload are worn: CiliumNetworkPolicy (cilium.io)")
