@@ -23,8 +23,9 @@ _BUILT_IN = ".k8s.io"
 """Groups whose names end so are Kubernetes' own; one of them has policies for the whole cluster."""
 _STAGED = "Staged"
 """Calico's kinds that begin so are tried out: nothing is enforced by them."""
+_CALICO = "projectcalico.org"
 _SHOWN = ("knp.", "kanp.", "kbanp.", "kcnp.")
-"""Calico's API shows Kubernetes' own policies among its own, under names that begin so."""
+"""Calico's API shows Kubernetes' own policies among its own, under names that begin so, which nothing else may have."""
 _NUMBERS = re.compile(r"(\d{1,5})(?:[:-](\d{1,5}))?")
 _NAME = re.compile(r"[a-z0-9-]*[a-z][a-z0-9-]*")
 _PORT_KEYS = ("port", "ports", "endPort", "notPorts")
@@ -87,7 +88,7 @@ def other_policies(api: KubeApi) -> OtherPolicies:
             continue
         try:
             for kind, path in _kinds(api, group):
-                found = [each for each in api.list(path) if not each["metadata"]["name"].startswith(_SHOWN)]
+                found = [each for each in api.list(path) if not _is_shown(name, each)]
                 read = [AdminPolicy(kind, each) for each in found] if name == ADMIN_GROUP else []
                 admin += [each for each in read if not unread(each)]
                 strange |= dict.fromkeys(f"{each}, of a form that is not known" for each in read if unread(each))
@@ -103,6 +104,12 @@ def other_policies(api: KubeApi) -> OtherPolicies:
         else {}
     )
     return OtherPolicies(tuple(admin), nodes, tuple(strange), tuple(objects))
+
+
+def _is_shown(group: str, policy: Policy) -> bool:
+    """Whether it is one of Kubernetes' own, which is read where it comes from."""
+    name: str = policy["metadata"]["name"]
+    return group == _CALICO and name.startswith(_SHOWN)
 
 
 def _kinds(api: KubeApi, group: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:

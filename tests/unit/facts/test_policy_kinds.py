@@ -115,6 +115,8 @@ def test_what_enforces_nothing_of_its_own_is_left_out() -> None:
         "NetworkPolicy": [named("knp.default.web"), named("kanp.adminnetworkpolicy.a")],
     }
     assert not found(Server({"projectcalico.org": {"v3": kinds}}))
+    assert found(Server({"crd.projectcalico.org": {"v1": {"NetworkPolicy": [named("knp.default.web")]}}}))
+    assert found(Server({ADMIN: {"v1alpha1": {"AdminNetworkPolicy": [WHOLE | {"metadata": {"name": "knp.mine"}}]}}}))
 
 
 @pytest.mark.parametrize("path", ["/apis/cilium.io/v2", "/apis/cilium.io/v2/ciliumnetworkpolicy"])
