@@ -23,7 +23,7 @@ THEMES = {
     ),
     "Built-in access controls are off": ("api-anon-*", "kubelet-*", "node-restriction", "adm-psa"),
     "Namespaces are taken for walls, and the network knows none": ("net-*",),
-    "Containers have privileges that they do not need": ("wl-privilege", "wl-host-access", "wl-netraw", "adm-psa"),
+    "Containers have privileges that they do not need": ("wl-*", "adm-psa"),
     "Small mistakes at the beginning spread": ("adm-*", "sup-*", "id-bootstrap-token", "api-tls", "node-*"),
     "Nobody noticed": ("aud-*",),
     "Consoles and nodes are open to the outside": ("ext-*",),

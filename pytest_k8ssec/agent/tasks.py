@@ -208,14 +208,14 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """A look at what the kernel lets the process do: user, capabilities, whether it can gain more, seccomp mode."""
+    """A look at what the kernel lets the process do: user, capabilities, whether it can gain more, seccomp, AppArmor."""
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "privileges"}
 
     def __str__(self) -> str:
-        return "read /proc/self/status"
+        return "read /proc/self/status and /proc/self/attr"
 
 
 @dataclass(frozen=True, slots=True)

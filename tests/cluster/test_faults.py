@@ -62,6 +62,7 @@ WITH_PODS = {
     "wl-host-access",
     "wl-netraw",
     "wl-privilege",
+    "wl-seccomp",
 }
 ON_NODES = {
     "aud-events",

@@ -41,6 +41,7 @@ BREACHED = {
     "sup-registry": "registry.invalid",
     "wl-netraw": "open a raw socket",
     "wl-privilege": "be root",
+    "wl-seccomp": "run without a seccomp filter",
 }
 """Control to what its evidence must name."""
 UNABLE_TO_TELL = ["aud-no-secret-body"]

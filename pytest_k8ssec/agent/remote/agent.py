@@ -31,6 +31,8 @@ Json = Dict[str, Any]
 UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN}
 NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 JWT = re.compile(rb"(?=(eyJ[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+))")
+APPARMOR = "/sys/module/apparmor/parameters/enabled"
+PROFILES = ("/proc/self/attr/apparmor/current", "/proc/self/attr/current")
 FILES_MAX = 2000
 FILE_MAX = 8 << 20
 BYTES_MAX = 32 << 20
@@ -413,6 +415,7 @@ def privileges(_task: Json) -> Json:
     """Whom the kernel takes this process for, and what it may do."""
     with open("/proc/self/status", encoding="utf-8") as file:
         status = dict(line.split(":", 1) for line in file)
+    profile = apparmor()
     facts = {
         "uid": int(status["Uid"].split()[1]),
         "effective": int(status["CapEff"], 16),
@@ -420,14 +423,25 @@ def privileges(_task: Json) -> Json:
         "no_new_privileges": status["NoNewPrivs"].strip() == "1",
         "seccomp": int(status["Seccomp"]),
     }
-    words = "uid %d, CapEff %x, CapBnd %x, NoNewPrivs %d, Seccomp: %d" % (
-        facts["uid"],
-        facts["effective"],
-        facts["bounding"],
-        facts["no_new_privileges"],
-        facts["seccomp"],
-    )
-    return {"outcome": "done", "detail": words, "facts": facts}
+    words = "uid %(uid)d, CapEff %(effective)x, CapBnd %(bounding)x, NoNewPrivs %(no_new_privileges)d" % facts
+    words += ", Seccomp: %(seccomp)d" % facts
+    if profile is not None:
+        words += ", AppArmor: %s" % (profile or "unreadable")
+    return {"outcome": "done", "detail": words, "facts": {**facts, "apparmor": profile}}
+
+
+def apparmor() -> Optional[str]:
+    """The AppArmor profile of this process, as the kernel writes it; None without AppArmor, "" where it can't be read."""
+    try:
+        with open(APPARMOR, encoding="utf-8") as file:
+            if file.read().strip() != "Y":
+                return None
+        # The other file is that of the security module that comes first, for kernels that have none of AppArmor's own.
+        where = next((path for path in PROFILES if os.path.exists(path)), PROFILES[-1])
+        with open(where, encoding="utf-8", errors="replace") as file:
+            return file.read().strip(" \n\0")
+    except OSError as error:
+        return None if error.errno in GONE and error.filename == APPARMOR else ""
 
 
 def mount(_task: Json) -> Json:

@@ -310,7 +310,7 @@ def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evid
             "module-load", "core-pattern",
         )
     ),
-    kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege"),
+    kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege", "wl-seccomp"),
 )  # fmt: skip
 def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack is root, privileged, among its node's processes, and mounts its files."""
