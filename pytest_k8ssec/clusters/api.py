@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TextIO, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
 from pytest_k8ssec.errors import ClusterError, ProbeError
@@ -90,14 +92,21 @@ class KubeApi:
         kubeconfig: the file; the user's own one and ``KUBECONFIG`` are never read.
         context: name of the context, or None for the file's current one.
         made: called with the path and the uid of each object that a request has created.
+        certificate: PEM of a client certificate and its key, to be shown instead of the kubeconfig's credentials.
     """
 
     def __init__(
-        self, kubeconfig: Path, context: str | None = None, made: Callable[[str, str], None] | None = None
+        self,
+        kubeconfig: Path,
+        context: str | None = None,
+        made: Callable[[str, str], None] | None = None,
+        *,
+        certificate: str = "",
     ) -> None:
         import yaml
         from kubernetes import client, config
 
+        self._kubeconfig, self._context = kubeconfig, context
         self._made = made
         self.created: set[str] = set()
         """Uids of the objects that requests have created."""
@@ -110,9 +119,25 @@ class KubeApi:
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
             raise ClusterError(f"kubeconfig {kubeconfig}: is not valid") from error  # its words may be a key's
         _choose_way(self._configuration)
+        if certificate:
+            self._certificate = _in_memory(certificate)
+            path = f"/proc/self/fd/{self._certificate.fileno()}"
+            self._configuration.cert_file = self._configuration.key_file = path
+            self._configuration.api_key = {}
         self._client = client.ApiClient(self._configuration)
         self._paths: dict[tuple[str, str], tuple[str, bool]] = {}
         self._lock = threading.Lock()
+
+    def as_holder_of(self, pem: str) -> KubeApi:
+        """The same API server, to which nothing is shown but a client certificate that was found somewhere.
+
+        Args:
+            pem: the certificate and its key.
+
+        Raises:
+            ClusterError: nobody can show them: they don't match, or the key is too weak for TLS.
+        """
+        return KubeApi(self._kubeconfig, self._context, certificate=pem)
 
     def _authorization(self) -> dict[str, str]:
         """The header that carries our own credentials, where they are a token and no client certificate."""
@@ -507,6 +532,19 @@ def _exit_code(status: Body, where: str) -> int:
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
     raise ProbeError(f"{where}: {status.get('message') or 'ended without an exit code'}")
+
+
+def _in_memory(certificate: str) -> TextIO:
+    """A file that is on no disk, as each connection reads it anew. Raises ClusterError where nobody can show what is in it."""
+    held = os.fdopen(os.memfd_create("certificate"), "w")
+    held.write(certificate)
+    held.flush()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(f"/proc/self/fd/{held.fileno()}")
+    except OSError as error:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise ClusterError(f"client certificate: can't be shown: {reason}") from error
+    return held
 
 
 def _decode(data: bytes) -> Body:

@@ -31,6 +31,20 @@ Json = Dict[str, Any]
 UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN}
 NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 JWT = re.compile(rb"(?=(eyJ[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+))")
+FORMS = (
+    ("token", JWT, True),
+    ("certificate", re.compile(rb"-----BEGIN CERTIFICATE-----.{1,20000}?-----END CERTIFICATE-----", re.DOTALL), True),
+    ("key", re.compile(rb"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.{1,20000}?-----END [A-Z ]{0,20}PRIVATE KEY-----", re.DOTALL), True),
+    ("bootstrap token", re.compile(rb"(?<![\w.-])[a-z0-9]{6}\.[a-z0-9]{16}(?![\w.-])"), True),
+    ("kubeconfig", re.compile(rb"\A(?=.{0,65000}\Z)(?=.*\bclusters\b)(?=.*\busers\b)(?=.*\bcontexts\b).*kind[\"']?:\s*[\"']?Config\b.*", re.DOTALL), True),
+    ("password of a registry", re.compile(rb"\"auths?\"\s*:\s*\"[\w+/]{4,}={0,2}\""), False),
+    ("access key of AWS", re.compile(rb"(?<![A-Z0-9])A(?:KI|SI)A[A-Z2-7]{16}(?![A-Z0-9])"), False),
+    ("key of a Google account", re.compile(rb"\"type\"\s*:\s*\"service_account\""), False),
+)  # fmt: skip
+"""Forms of credentials, and whether the text goes back to the caller, as only what the API server may take is shown to it."""
+BASE64 = re.compile(rb"[\w+/-]{24,}(?:\r?\n[ \t]*[\w+/-]+)*={0,2}")
+PACKED_MAX = 1 << 20
+PIECES_MAX = 500
 APPARMOR = "/sys/module/apparmor/parameters/enabled"
 PROFILES = ("/proc/self/attr/apparmor/current", "/proc/self/attr/current")
 FILES_MAX = 2000
@@ -331,9 +345,11 @@ class TokenSearch:
     A token counts whatever surrounds it: a kubeconfig and a list of variables hold tokens too.
     """
 
-    def __init__(self, end: float) -> None:
+    def __init__(self, end: float, *, pieces: bool = False) -> None:
         self.end = end
         self.found: Dict[str, str] = {}
+        self.pieces: Optional[List[Json]] = [] if pieces else None
+        """What else looks like a credential, where that is asked for."""
         self.read = 0
         self.shut: List[str] = []
         """Files and folders that may not be read."""
@@ -366,7 +382,33 @@ class TokenSearch:
                 token = match.group(1).decode()
                 if token not in self.found and claims(token):
                     self.found[token] = path
+            if self.pieces is not None:
+                self.pieces += pieces(text, path)
+                whole = whole and len(self.pieces) <= PIECES_MAX
         return whole
+
+
+def pieces(text: bytes, place: str) -> List[Json]:
+    """What in a text looks like a credential, also in base64 and twice in base64: its form, how it is packed, and where.
+
+    Two files of a Secret are a bootstrap token, by their names.
+    """
+    name, plain = place.rpartition("/")[2], text.strip().decode("utf-8", "replace")
+    parts = [("", name, plain)] if name in ("token-id", "token-secret") and len(plain) in (6, 16) else []
+    packed = looks_like(text, 2 if len(text) <= PACKED_MAX else 0)
+    return [{"form": form, "packed": how, "text": what, "place": place} for how, form, what in (*parts, *packed)]
+
+
+def looks_like(text: bytes, depth: int, how: str = "") -> Iterator[Tuple[str, str, str]]:
+    """How it is packed, what it looks like, and its text, where the caller is to have that."""
+    for form, pattern, is_shown in FORMS:
+        for match in pattern.finditer(text):
+            yield how, form, match.group(pattern.groups).decode("utf-8", "replace") if is_shown else ""
+    for run in BASE64.findall(text) if depth else ():
+        joined = b"".join(run.split()).rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+        whole = joined[: len(joined) - (len(joined) % 4 == 1)]
+        inner = base64.b64decode(whole + b"=" * (-len(whole) % 4))
+        yield from looks_like(inner, depth - 1, (how + " in base64").strip())
 
 
 def tokens(task: Json) -> Json:
@@ -379,7 +421,7 @@ def tokens(task: Json) -> Json:
     whether the token is still valid.
     """
     skipped, nodes_own = tuple(task.get("skip", [])), dict(task.get("node", {}))
-    search = TokenSearch(time.monotonic() + task.get("timeout", 60))
+    search = TokenSearch(time.monotonic() + task.get("timeout", 60), pieces=task.get("pieces", False))
     kept = [place for place in mounts() if not within(place, skipped)]
     kernel = pseudo()
     own = [place for place in kept if not within(place, tuple(nodes_own))]
@@ -394,6 +436,8 @@ def tokens(task: Json) -> Json:
     if partly:
         detail += "; of the node's files in %s not all" % ", ".join(partly)
     told = {"tokens": result, "facts": {"denied": len(search.shut)}, "partly": partly}
+    if search.pieces is not None:
+        told["pieces"] = search.pieces[:PIECES_MAX]
     if not whole:
         return {"outcome": "error", "detail": detail + ", not all: too many, too large or too slow", **told}
     return {"outcome": "done" if result else "absent", "detail": detail, **told}

@@ -267,6 +267,7 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         "new edge secret-variable:",
         "new edge secret-holds:*/k8ssec-token-",
     ),
+    kills={"id-credentials": ("in /more/token as",)},
 )
 def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts one more Secret, which holds an account's token, and has another in a variable."""
@@ -310,7 +311,7 @@ def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evid
             "module-load", "core-pattern",
         )
     ),
-    kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege", "wl-seccomp"),
+    kills=("adm-psa", "id-credentials", "wl-host-access", "wl-netraw", "wl-privilege", "wl-seccomp"),
 )  # fmt: skip
 def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack is root, privileged, among its node's processes, and mounts its files."""
