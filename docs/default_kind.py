@@ -20,7 +20,7 @@ PAGE = Path(__file__).parent / "explanation" / "default-kind.md"
 
 _HELD = (
     "api-anon-data", "api-authz", "api-tls", "etcd-ca-isolation", "etcd-client-auth", "etcd-peer-auth", "etcd-plaintext",
-    "id-token-revocation", "kubelet-anon", "kubelet-authz", "kubelet-readonly", "net-cni-enforces", "node-cred-files",
+    "id-credentials", "id-token-revocation", "kubelet-anon", "kubelet-authz", "kubelet-readonly", "net-cni-enforces", "node-cred-files",
     "node-loopback", "node-restriction", "rbac-cluster-admin", "rbac-escalation", "rbac-nodes-proxy",
     "rbac-secrets-read", "wl-host-access",
 )  # fmt: skip

@@ -14,13 +14,14 @@ import os
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
 from pytest_k8ssec.errors import ClusterError, ProbeError
@@ -120,8 +121,7 @@ class KubeApi:
             raise ClusterError(f"kubeconfig {kubeconfig}: is not valid") from error  # its words may be a key's
         _choose_way(self._configuration)
         if certificate:
-            self._certificate = _in_memory(certificate)
-            path = f"/proc/self/fd/{self._certificate.fileno()}"
+            path = _in_memory(certificate, self)
             self._configuration.cert_file = self._configuration.key_file = path
             self._configuration.api_key = {}
         self._client = client.ApiClient(self._configuration)
@@ -534,17 +534,22 @@ def _exit_code(status: Body, where: str) -> int:
     raise ProbeError(f"{where}: {status.get('message') or 'ended without an exit code'}")
 
 
-def _in_memory(certificate: str) -> TextIO:
-    """A file that is on no disk, as each connection reads it anew. Raises ClusterError where nobody can show what is in it."""
-    held = os.fdopen(os.memfd_create("certificate"), "w")
-    held.write(certificate)
-    held.flush()
+def _in_memory(certificate: str, owner: object) -> str:
+    """A path of a file that is on no disk, as each connection reads it anew; it goes with its owner.
+
+    Raises:
+        ClusterError: nobody can show what is in it.
+    """
+    descriptor = os.memfd_create("certificate")
+    weakref.finalize(owner, os.close, descriptor)
+    path = f"/proc/self/fd/{descriptor}"
+    Path(path).write_text(certificate, encoding="utf-8")
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(f"/proc/self/fd/{held.fileno()}")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path)
     except OSError as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise ClusterError(f"client certificate: can't be shown: {reason}") from error
-    return held
+    return path
 
 
 def _decode(data: bytes) -> Body:

@@ -73,9 +73,9 @@ def of_values(values: Mapping[str, bytes], kind: str) -> list[Piece]:
 
     Args:
         values: by what they are called.
-        kind: of what they are: ``variable``.
+        kind: of what they are: ``variable``; "" for files.
     """
-    return [piece for name, value in values.items() for piece in of_files(pieces_in(value, f"{kind} {name}"))]
+    return [piece for name, value in values.items() for piece in of_files(pieces_in(value, f"{kind} {name}".strip()))]
 
 
 def found_credentials(pieces: Sequence[Piece], authority: bytes) -> Found:
@@ -96,7 +96,7 @@ def found_credentials(pieces: Sequence[Piece], authority: bytes) -> Found:
 
 
 def _tokens(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
-    parts: dict[tuple[str, str], dict[str, str]] = {}
+    parts: dict[str, dict[str, str]] = {}
     for each in pieces:
         if each.form == "token":
             claims = _claims(each.text)
@@ -109,9 +109,8 @@ def _tokens(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
             user = f"system:bootstrap:{each.text.partition('.')[0]}"
             yield Credential("bootstrap token", each.place, user, each.text)
         elif each.form in ("token-id", "token-secret"):
-            path, _, packed = each.place.partition(" ")
-            parts.setdefault((str(PurePosixPath(path).parent), packed), {})[each.form] = each.text
-    for (folder, _), held in parts.items():
+            parts.setdefault(str(PurePosixPath(each.place).parent), {})[each.form] = each.text
+    for folder, held in parts.items():
         if len(held) == 2:
             token = f"{held['token-id']}.{held['token-secret']}"
             yield Credential("bootstrap token", folder, f"system:bootstrap:{held['token-id']}", token)

@@ -43,6 +43,7 @@ WITH_PODS = {
     "etcd-peer-auth",
     "etcd-plaintext",
     "id-bootstrap-token",
+    "id-credentials",
     "id-token-automount",
     "id-token-lifetime",
     "kubelet-anon",

@@ -23,6 +23,7 @@ BREACHED = {
     "ext-ports": "Service web/storefront",
     "ext-unauth-ui": "Service web/storefront",
     "id-bootstrap-token": "kind's public bootstrap token",
+    "id-credentials": "bootstrap token in Secret kube-system/",
     "id-token-automount": "system:serviceaccount:web:default",
     "id-token-lifetime": "valid for 31536",
     "kubelet-server-cert": "does not verify",

@@ -18,8 +18,9 @@ is encrypted, compressed, or in base64 in a file of more than 1 MiB.
 
 Remediation: give a pod that needs the API an account of its own, and `automountServiceAccountToken: true` on the pod: its token
 expires with the pod. Delete Secrets of the type `kubernetes.io/service-account-token`, and rotate what was in one. Kubernetes
-does not revoke client certificates: where one of an administrator got about, the cluster's CA has to be replaced. What must stay is declared in `[tool.k8ssec.allow.id-credentials]` as
-`"namespace/workload/container" = "reason"`, or `"namespace/workload"`.
+does not revoke client certificates: where one of an administrator got about, the cluster's CA has to be replaced. What must
+stay is declared in `[tool.k8ssec.allow.id-credentials]` as `"namespace/workload/container" = "reason"`, or as
+`"namespace/workload"`.
 
 ```yaml
 apiVersion: v1
@@ -44,7 +45,7 @@ spec:
           image: registry.example.com/shop:1.0
 ```
 
-Sources: CIS Kubernetes Benchmark 3.1.1, 5.4.1;
+Sources: CIS Kubernetes Benchmark 5.4.1;
 https://kubernetes.io/docs/concepts/security/service-accounts/#get-a-token;
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/
 """
@@ -53,12 +54,13 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import Answer
+from pytest_k8ssec.attack.api_view import pieces_shown
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.api import Body
@@ -68,9 +70,9 @@ from pytest_k8ssec.clusters.rbac_objects import binding, named_subject, rule
 from pytest_k8ssec.controls.id import kept_on_the_node, show_on_the_node
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.facts.containers import container_templates
-from pytest_k8ssec.facts.credentials import Credential, Found, Piece, found_credentials, of_files, of_values
-from pytest_k8ssec.facts.variables import contents, variables_of
+from pytest_k8ssec.facts.containers import CONTAINERS, container_templates
+from pytest_k8ssec.facts.credentials import Credential, Found, found_credentials, of_files, of_values
+from pytest_k8ssec.facts.variables import variables_of
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import PodSpec, container_security
@@ -78,19 +80,15 @@ from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.probes.identities import (
     Identity,
-    RbacRules,
     account_user,
-    api_evidence,
     nobody,
     service_account,
     show_credential,
 )
 from pytest_k8ssec.sabotages.grants import lent
 from pytest_k8ssec.sabotages.rollout import weakened
-from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
+from pytest_k8ssec.stack import ServiceAccount, Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
-
-_READABLE = {"configmaps": "ConfigMap", "secrets": "Secret"}
 
 
 @dataclass(slots=True)
@@ -111,11 +109,19 @@ class _Search:
             self.shown[key] = show_credential(self.cluster.api, found)
         return self.shown[key]
 
-    def inside(self, namespace: str, container: Mapping[str, Any], answer: Answer) -> tuple[Found, tuple[str, ...]]:
-        """What is in a container's mounts and variables, and which objects of its variables nobody could read."""
-        variables = variables_of(self.cluster.api, namespace, container)
-        pieces = [*of_values(variables.values, "variable"), *of_files(answer.raw.get("pieces") or [])]
-        return found_credentials(pieces, self.authority), variables.unread
+    def inside(
+        self, namespace: str, containers: Sequence[Mapping[str, Any]], answer: Answer
+    ) -> tuple[Found, tuple[str, ...]]:
+        """What is in a container's mounts and variables, and which objects of its variables nobody could read.
+
+        Args:
+            containers: it, as each of its pods has it.
+            answer: what its twin found.
+        """
+        variables = [variables_of(self.cluster.api, namespace, each) for each in containers]
+        pieces = [piece for each in variables for piece in of_values(each.values, "variable")]
+        found = found_credentials([*pieces, *of_files(answer.raw.get("pieces") or [])], self.authority)
+        return found, tuple(dict.fromkeys(name for each in variables for name in each.unread))
 
 
 @control(
@@ -133,11 +139,11 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
         judge.not_applicable("the stack has no workload that is not declared")
     search = _Search(judge, cluster, cluster.api.ca_file.read_bytes(), tried_namespaces(stack))
     positives = _positives(search, pool) if suspects else ()
-    claimed = {each: claimed_folders(cluster.api, each) for each in {spec.namespace for spec in suspects.values()}}
-    names = list(suspects)
-    with pool.lease_lots(*suspects.values()) as lots:
+    claimed = {each: claimed_folders(cluster.api, each) for each in {one.spec.namespace for one in suspects}}
+    with pool.lease_lots(*(each.spec for each in suspects)) as lots:
         for number, pod in (each for lot in lots for each in lot.items()):
-            case, spec = judge.case(names[number]), suspects[names[number]]
+            suspect = suspects[number]
+            case, spec = judge.case(suspect.name), suspect.spec
             if isinstance(pod, ProbeError):
                 tell_absent(case, pod)
                 continue
@@ -146,27 +152,41 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
             places = kept_on_the_node(spec, claimed[spec.namespace])
             if places:
                 show_on_the_node(case, pool, pod)
-            _attack(search, case, spec, pod.ask(Tokens(node=places, pieces=True))[0])
+            _attack(search, case, suspect, pod.ask(Tokens(node=places, pieces=True))[0])
 
 
-def _suspects(cluster: Cluster, stack: Stack, declared: Declared) -> dict[str, PodSpec]:
-    """A twin of each container that is not declared, by the words for it."""
-    found = {}
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """One container of a workload, and its twin to be."""
+
+    name: str
+    spec: PodSpec
+    containers: tuple[Mapping[str, Any], ...]
+    """It, as its template and each live pod has it: a twin has none of its variables."""
+
+
+def _suspects(cluster: Cluster, stack: Stack, declared: Declared) -> list[_Suspect]:
+    """Each container that is not declared."""
+    found = []
     for workload in stack.workloads():
+        specs = [workload.template["spec"], *(pod["spec"] for pod in pods_of(cluster.api, workload))]
+        everywhere = [one for spec in specs for kind in CONTAINERS for one in spec.get(kind) or ()]
         for name, template in container_templates(cluster, workload).items():
             own = template["spec"]["containers"][0]["name"]
-            if not declared.covers(*object_names(workload.kind, workload.namespace, workload.name, [f"/{own}"])):
-                found[f"{workload}, container {name}"] = PodSpec(
-                    workload.namespace, template=template, labels_matter=False, purpose="twin"
-                )
+            if declared.covers(*object_names(workload.kind, workload.namespace, workload.name, [f"/{own}"])):
+                continue
+            spec = PodSpec(workload.namespace, template=template, labels_matter=False, purpose="twin")
+            alike = {repr([one.get("env"), one.get("envFrom")]): one for one in everywhere if one["name"] == own}
+            found.append(_Suspect(f"{workload}, container {name}", spec, tuple(alike.values())))
     declared.tell_unused()
     return found
 
 
-def _attack(search: _Search, case: Case, spec: PodSpec, answer: Answer) -> None:
+def _attack(search: _Search, case: Case, suspect: _Suspect, answer: Answer) -> None:
     """Show what is found in one container; that nothing was is the answer of a search that came to its end."""
+    spec = suspect.spec
     template: Mapping[str, Any] = spec.template or {}
-    found, unread = search.inside(spec.namespace, template["spec"]["containers"][0], answer)
+    found, unread = search.inside(spec.namespace, suspect.containers, answer)
     itself = account_user(spec.namespace, str(template["spec"].get("serviceAccountName") or "default"))
     if partly := answer.raw.get("partly"):
         search.judge.note(f"{case.name}: of the node's files in {', '.join(partly)} not all were read")
@@ -225,42 +245,8 @@ def _look_at_the_api(search: _Search, case: Case, identity: Identity) -> None:
 
 def _view(search: _Search, identity: Identity, *namespaces: str) -> tuple[Found, tuple[Evidence, ...]]:
     """What there is in the objects that an identity reads, and the answers by which it was not given what it may have."""
-    pieces: list[Piece] = []
-    unread: list[Evidence] = []
-    for namespace in namespaces or search.namespaces:
-        rules = identity.rules(namespace)
-        if rules.evidence.status != 201:
-            unread.append(rules.evidence)
-        for plural, kind in _READABLE.items():
-            for path in _paths(search, rules, namespace, plural):
-                with as_probe_error():
-                    answer = identity.api.request("GET", path, token=identity.token)
-                if not answer.ok and answer.status != 404:
-                    unread.append(api_evidence(identity.user, f"GET {path}", answer))
-                pieces += _pieces(answer.body, kind) if answer.ok else []
+    pieces, unread = pieces_shown(search.cluster.api, identity, namespaces or search.namespaces)
     return found_credentials(pieces, search.authority), tuple(unread)
-
-
-def _paths(search: _Search, rules: RbacRules, namespace: str, plural: str) -> list[str]:
-    """What an identity is to be asked to read: the whole list, or each object that it may get."""
-    path = f"/api/v1/namespaces/{namespace}/{plural}"
-    if rules.grants("list", plural):
-        return [path]
-    names = rules.names("get", plural)
-    if rules.grants("get", plural):
-        with as_probe_error():  # who knows a name gets it, and names can be guessed
-            names = [each["metadata"]["name"] for each in search.cluster.api.list(path)]
-    return [f"{path}/{name}" for name in names]
-
-
-def _pieces(body: Body, kind: str) -> list[Piece]:
-    """What is in an object, or in a list of such."""
-    found = []
-    for item in body["items"] or () if "items" in body else (body,):
-        name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
-        values = {f"{name}/{key}": value for key, value in contents({**item, "kind": kind}).items()}
-        found += of_values(values, kind)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +305,7 @@ def _positives(search: _Search, pool: Pool) -> tuple[tuple[str, Evidence, bool |
     planted = pool.remember("planted credentials", lambda: _plant(search, pool))
     (answer,) = planted.pod.ask(Tokens(pieces=True))
     template: Mapping[str, Any] = planted.spec.template or {}
-    found, _ = search.inside(planted.spec.namespace, template["spec"]["containers"][0], answer)
+    found, _ = search.inside(planted.spec.namespace, template["spec"]["containers"], answer)
     account = ServiceAccount(planted.spec.namespace, planted.account.user.rpartition(":")[2])
     with lent(search.cluster, account, rule("list", "configmaps"), namespace=planted.spec.namespace):
         seen, _ = _view(search, planted.account, planted.spec.namespace)

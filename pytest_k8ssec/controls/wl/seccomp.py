@@ -1,4 +1,4 @@
-"""Each process of the stack runs under a seccomp filter, and under an AppArmor profile where nodes have them.
+"""Each process of the stack runs under a seccomp filter, and under AppArmor where nodes have it.
 
 A filter takes the system calls away that no service needs, and most ways out of a container begin with one of those. A
 workload can do without it: by `seccompProfile: {type: Unconfined}` on the pod or on one container, by `privileged: true`, or
