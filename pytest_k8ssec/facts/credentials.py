@@ -50,8 +50,8 @@ class Credential:
     token: str = field(default="", repr=False)
     pem: str = field(default="", repr=False)
     """Certificate and key, where it is no token."""
-    ends: bool = True
-    """Whether it ever expires."""
+    of_pod: bool = False
+    """Whether it is a token that ends with a pod, as those do that kubelets mount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _tokens(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
             claims = _claims(each.text)
             user = str(claims.get("sub", ""))
             if user.startswith(_ACCOUNT):
-                yield Credential("token of a service account", each.place, user, each.text, ends="exp" in claims)
+                yield Credential("token of a service account", each.place, user, each.text, of_pod=_is_of_pod(claims))
             elif claims:  # whoever issued it may be anywhere: it is shown to nobody
                 yield f"token of {str(claims.get('iss', 'an unknown issuer'))[:100]} in {each.place}"
         elif each.form == "bootstrap token":
@@ -114,6 +114,15 @@ def _tokens(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
         if len(held) == 2:
             token = f"{held['token-id']}.{held['token-secret']}"
             yield Credential("bootstrap token", folder, f"system:bootstrap:{held['token-id']}", token)
+
+
+def _is_of_pod(claims: Mapping[str, Any]) -> bool:
+    """Whether a token ends, and with a pod at the latest.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens
+    """
+    bound = claims.get("kubernetes.io")
+    return "exp" in claims and isinstance(bound, dict) and "pod" in bound
 
 
 def _claims(token: str) -> Mapping[str, Any]:

@@ -348,8 +348,8 @@ class TokenSearch:
     def __init__(self, end: float, *, pieces: bool = False) -> None:
         self.end = end
         self.found: Dict[str, str] = {}
-        self.pieces: Optional[List[Json]] = [] if pieces else None
-        """What else looks like a credential, where that is asked for."""
+        self.pieces: Optional[Dict[Tuple[str, ...], Json]] = {} if pieces else None
+        """What else looks like a credential, where that is asked for; what is long, each once."""
         self.read = 0
         self.shut: List[str] = []
         """Files and folders that may not be read."""
@@ -378,14 +378,20 @@ class TokenSearch:
                 continue
             self.read += 1
             left -= len(text)
-            for match in JWT.finditer(text):
-                token = match.group(1).decode()
-                if token not in self.found and claims(token):
-                    self.found[token] = path
-            if self.pieces is not None:
-                self.pieces += pieces(text, path)
-                whole = whole and len(self.pieces) <= PIECES_MAX
+            whole = self.keep(text, path) and whole
         return whole
+
+    def keep(self, text: bytes, path: str) -> bool:
+        """Take out of a file's text what is looked for. False if that is too much."""
+        for match in JWT.finditer(text):
+            token = match.group(1).decode()
+            if token not in self.found and claims(token):
+                self.found[token] = path
+        if self.pieces is None:
+            return True
+        for one in pieces(text, path):
+            self.pieces.setdefault((one["text"],) if len(one["text"]) > 64 else (path, *one.values()), one)
+        return len(self.pieces) <= PIECES_MAX
 
 
 def pieces(text: bytes, place: str) -> List[Json]:
@@ -437,7 +443,7 @@ def tokens(task: Json) -> Json:
         detail += "; of the node's files in %s not all" % ", ".join(partly)
     told = {"tokens": result, "facts": {"denied": len(search.shut)}, "partly": partly}
     if search.pieces is not None:
-        told["pieces"] = search.pieces[:PIECES_MAX]
+        told["pieces"] = list(search.pieces.values())[:PIECES_MAX]
     if not whole:
         return {"outcome": "error", "detail": detail + ", not all: too many, too large or too slow", **told}
     return {"outcome": "done" if result else "absent", "detail": detail, **told}

@@ -7,8 +7,8 @@ token of its own, the Secrets and ConfigMaps that the API server shows to that t
 service accounts, bootstrap tokens, client certificates with their keys, tokens in kubeconfigs; in plain, in base64, and twice
 in base64.
 
-Each is shown to the API server, and to nobody else. One that it takes is a breach, unless that is the pod's own token that
-expires, which is the matter of id-token-automount. What it does not take is harmless. Passwords of registries, keys of clouds
+Each is shown to the API server, and to nobody else. One that it takes is a breach, unless that is a token of the pod's own
+account that ends with a pod, which is the matter of id-token-automount. What it does not take is harmless. Passwords of registries, keys of clouds
 and tokens of other issuers are noted by form and place: only others could say whether they are good, and those are not asked.
 A pod of ours that has a kubeconfig in a mount, and a token twice in base64 in a variable, is searched in the same way: both
 must be found, and both must log in.
@@ -219,8 +219,8 @@ def _show(search: _Search, case: Case, found: Found, itself: str) -> None:
 
 
 def _is_its_own(found: Credential, itself: str) -> bool:
-    """Whether it is what the pod's own account mounts, and that ends."""
-    return found.user == itself and bool(found.token) and found.ends
+    """Whether it is what kubelets mount for the pod's own account."""
+    return found.user == itself and found.of_pod
 
 
 def _as_whom(identity: Identity, taken: bool | None) -> str:  # noqa: FBT001 - of a credential

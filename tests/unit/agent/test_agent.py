@@ -723,6 +723,17 @@ def test_other_credentials_are_told_where_they_are_asked_for(places: Path) -> No
     assert "pieces" not in agent.tokens({})
 
 
+def test_a_certificate_that_lies_in_many_files_is_told_once(places: Path) -> None:
+    """As a node's authorities do; what is short counts at each place, as it may be a part of something else there."""
+    text = f"-----BEGIN CERTIFICATE-----\n{'M' * 80}\n-----END CERTIFICATE-----"
+    for name in ("a", "b"):
+        (places / name).mkdir()
+        (places / name / "ca.pem").write_text(text)
+        (places / name / "token-id").write_text("abcdef")
+    found = [each["form"] for each in agent.tokens({"pieces": True})["pieces"]]
+    assert ["certificate", "token-id", "token-id"] == sorted(found)
+
+
 def test_more_pieces_than_anybody_looks_at_are_told(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search came to no end then."""
     monkeypatch.setattr(agent, "PIECES_MAX", 2)

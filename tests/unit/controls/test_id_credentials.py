@@ -38,7 +38,8 @@ def jwt(account: str, **more: object) -> str:
 
 
 OTHER, PLANTED = jwt("web:other"), jwt("ours:nobody", exp=1)
-OWN, OWN_ENDLESS = jwt("web:shop", exp=1), jwt("web:shop")
+OWN, OWN_ENDLESS = jwt("web:shop", exp=1, **{"kubernetes.io": {"pod": {}}}), jwt("web:shop", exp=1)
+"""What a kubelet mounts, and what somebody asked for himself."""
 BOOTSTRAP = "abcdef.0123456789abcdef"
 
 

@@ -69,11 +69,24 @@ def test_what_is_found_twice_is_one() -> None:
     assert 1 == len(found_in(ONE=TOKEN, OTHER=packed(TOKEN, 1)).credentials)
 
 
-@pytest.mark.parametrize("claims", [{}, {"exp": 2_000_000_000}])
-def test_a_token_that_never_ends_is_told_apart(claims: dict[str, int]) -> None:
-    """It has no such claim."""
+OF_POD = {"kubernetes.io": {"pod": {"name": "shop-1"}}}
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"exp": 2_000_000_000, **OF_POD}, True),
+        ({"exp": 2_000_000_000}, False),
+        ({"exp": 2_000_000_000, "kubernetes.io": "pod"}, False),
+        (OF_POD, False),
+        ({}, False),
+    ],
+    ids=["bound", "unbound", "odd", "endless", "old"],
+)
+def test_a_token_that_ends_with_a_pod_is_told_apart(claims: dict[str, Any], expected: bool) -> None:
+    """By its claims: what somebody asked for himself is bound to none."""
     (one,) = found_in(KEY=jwt(sub="system:serviceaccount:web:shop", **claims)).credentials
-    assert bool(claims) is one.ends
+    assert expected is one.of_pod
 
 
 def test_a_certificate_and_its_key_belong_together_wherever_they_lie() -> None:
