@@ -223,6 +223,18 @@ class Privileges:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemCalls:
+    """Some system calls that change nothing, and that a container runtime's own seccomp filter refuses."""
+
+    def specification(self) -> dict[str, JSON]:
+        """See :class:`Task`."""
+        return {"op": "system-calls"}
+
+    def __str__(self) -> str:
+        return "keyctl(KEYCTL_GET_KEYRING_ID), kcmp with itself, get_mempolicy"
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """A mount of an empty tmpfs, in a mount namespace of its own."""
 

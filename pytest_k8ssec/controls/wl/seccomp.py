@@ -6,11 +6,15 @@ by saying nothing where the kubelet has no default. So a twin of each container,
 what it runs under: `Seccomp: 2` in /proc/self/status means a filter, `Seccomp: 0` means none. A pod of ours on the same node
 that may do everything must be seen to have none.
 
+A filter may let everything through, as a profile of a team's own (`Localhost`) that was made to log. So the twin makes three
+system calls that change nothing, and that runtimes' own filters refuse: keyctl, kcmp with itself, and get_mempolicy. If none
+is refused that the unrestricted pod makes, the filter is none.
+
 AppArmor is judged on nodes where a pod of ours that asks for nothing runs under a profile, as only there a pod could have
 one: in /proc/self/attr/current `unconfined` is none, and one in the mode `complain` forbids nothing. On other nodes this is
 noted: their kernel has no AppArmor, or their container runtime does not use it.
 
-A profile of a team's own (`Localhost`) is seen to be a filter. How much it lets through is not judged, and a note says so.
+What else a profile of a team's own lets through is not judged, and a note says so.
 
 Remediation: `seccompProfile: {type: RuntimeDefault}` in the pod's securityContext, no other one in a container's, no
 `privileged: true`, no `appArmorProfile: {type: Unconfined}`. A container that needs one is declared in
@@ -40,10 +44,12 @@ https://kubernetes.io/docs/tutorials/security/apparmor/
 from __future__ import annotations
 
 import copy
+import json
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_k8ssec.agent.tasks import Privileges
+from pytest_k8ssec.agent.tasks import Privileges, SystemCalls
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
@@ -59,6 +65,10 @@ _FILTERED = {0: False, 2: True}
 """Seccomp modes (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html); any other one says nothing."""
 _FREE = ("unconfined", "(complain)", "(unconfined)")
 """How a profile's line ends that forbids nothing (https://man7.org/linux/man-pages/man2/aa_getcon.2.html)."""
+_PROFILES = "/var/lib/kubelet/seccomp"
+"""Where kubelets look for profiles of a team's own (https://kubernetes.io/docs/reference/node/seccomp/)."""
+_REFUSED = ("EPERM", "EACCES", "ENOSYS", "killed")
+"""What a filter does with a system call: an error of its choice, or the end of the process."""
 _UNCONFINED = {"seccompProfile": {"type": "Unconfined"}}
 
 
@@ -76,7 +86,8 @@ def test_wl_seccomp(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str
     nodes: dict[str, Evidence] = {}
     with containers_on_trial(judge, stack, pool, Declared(judge, allowed)) as suspects:
         for suspect in suspects:
-            (seen,), (free,) = suspect.pod.probe(Privileges()), suspect.unrestricted.probe(Privileges())
+            seen, made = suspect.pod.probe(Privileges(), SystemCalls())
+            free, shown_made = suspect.unrestricted.probe(Privileges(), SystemCalls())
             filtered, shown = _is_filtered(seen), _is_filtered(free)
             suspect.case.attack(
                 "run without a seccomp filter", seen, through=None if filtered is None else not filtered
@@ -84,8 +95,11 @@ def test_wl_seccomp(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str
             suspect.case.positive(
                 "an unrestricted pod is seen to have none", free, succeeded=None if shown is None else not shown
             )
+            _calls(suspect, made, shown_made)
             if _profile(suspect.template) == "Localhost" and filtered:
-                judge.note(f"{suspect.case.name}: its seccomp profile is its own; what that lets through is not judged")
+                judge.note(
+                    f"{suspect.case.name}: its seccomp profile is its own; not all that it lets through is judged"
+                )
             node = suspect.pod.source.node
             if node not in nodes:
                 nodes[node] = _of_default(judge, pool, node)
@@ -99,6 +113,17 @@ def _of_default(judge: Judge, pool: Pool, node: str) -> Evidence:
     if _is_confined(seen) is False or _has_no_app_armor(seen):
         judge.note(f"node {node}: gives no pod an AppArmor profile, so none is asked for there")
     return seen
+
+
+def _calls(suspect: ContainerSuspect, made: Evidence, shown: Evidence) -> None:
+    """Record whether a filter refuses any of the system calls that a pod without one makes."""
+    usual = [name for name, became in shown.facts.items() if became not in _REFUSED]
+    refused = [name for name in usual if made.facts.get(name, _REFUSED[0]) in _REFUSED]
+    known = made.outcome is Outcome.DONE and bool(usual)
+    suspect.case.attack(
+        "make each system call that a runtime's own filter refuses", made, through=not refused if known else None
+    )
+    suspect.case.positive("an unrestricted pod makes some of them", shown, succeeded=bool(usual))
 
 
 def _app_armor(suspect: ContainerSuspect, seen: Evidence, free: Evidence, usual: Evidence) -> None:
@@ -166,3 +191,20 @@ def unconfined_init_container(cluster: Cluster, stack: Stack) -> Iterator[Eviden
     others = workload.template["spec"].get("initContainers") or []
     with weakened(cluster.api, stack, pod={"initContainers": [*others, first]}) as proof:
         yield proof
+
+
+@sabotage(test_wl_seccomp)
+def hollow_profile(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """A container of the stack has a profile of its own that lets nearly everything through: Pod Security allows that."""
+    name = f"k8ssec-hollow-{secrets.token_hex(3)}.json"
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_ERRNO"}]}
+    write = f"mkdir -p {_PROFILES} && cat > {_PROFILES}/{name}"
+    security = {"seccompProfile": {"type": "Localhost", "localhostProfile": name}}
+    try:
+        for node in cluster.nodes:
+            cluster.on_node(node, ["sh", "-c", write], stdin=json.dumps(profile).encode())
+        with weakened(cluster.api, stack, container=security, level="") as proof:
+            yield proof
+    finally:
+        for node in cluster.nodes:
+            cluster.on_node(node, ["rm", "-f", f"{_PROFILES}/{name}"])

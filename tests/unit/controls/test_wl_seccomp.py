@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,9 +33,19 @@ def seen(seccomp_mode: int, profile: str | None = None) -> Seen:
     return {"outcome": "done", "facts": {"seccomp": seccomp_mode, "apparmor": profile}}
 
 
-def pod(sees: Seen) -> Pod:
-    """A pod that sees this of itself."""
-    return Pod(cast("Any", FakeVantage(lambda _: sees)), "uid", "nonce")
+def pod(sees: Seen, made: Seen | None = None) -> Pod:
+    """A pod that sees this of itself; what becomes of its system calls follows from that, if it is not said."""
+    if made is None:
+        filtered = sees.get("facts", {}).get("seccomp") == 2
+        made = calls("EPERM") if filtered else calls("made")
+    answers = {"privileges": sees, "system-calls": made}
+    return Pod(cast("Any", FakeVantage(lambda task: answers[task["op"]])), "uid", "nonce")
+
+
+def calls(*became: str) -> Seen:
+    """What became of system calls: of all three, or of each."""
+    names = ("keyctl", "kcmp", "get_mempolicy")
+    return {"outcome": "done", "facts": dict(zip(names, became * 3 if len(became) == 1 else became, strict=True))}
 
 
 @dataclass
@@ -46,6 +57,8 @@ class World:
     usual: Seen
     """What a pod sees that asks for nothing."""
     spec: Mapping[str, Any] = field(default_factory=dict)
+    made: Seen | None = None
+    """What becomes of a twin's system calls, where that is not what follows from its filter."""
 
     @property
     def cluster(self) -> World:
@@ -80,16 +93,20 @@ class World:
     def lease_lots(self, *specs: PodSpec) -> Iterator[Iterator[dict[int, Pod]]]:
         """The twins, all at once."""
         names = [(spec.template or {})["spec"]["containers"][0]["name"] for spec in specs]
-        yield iter([{number: pod(self.twins[name]) for number, name in enumerate(names)}])
+        yield iter([{number: pod(self.twins[name], self.made) for number, name in enumerate(names)}])
 
 
 def judged(
-    monkeypatch: pytest.MonkeyPatch, world: World, free: Seen, allowed: Mapping[str, str] | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    world: World,
+    free: Seen,
+    allowed: Mapping[str, str] | None = None,
+    free_made: Seen | None = None,
 ) -> Judge:
     """The control, beside a pod that may do everything and sees this."""
 
     def unrestricted(_: object, nodes: Iterable[str]) -> dict[str, Pod]:
-        return {node: pod(free) for node in nodes}
+        return {node: pod(free, free_made) for node in nodes}
 
     monkeypatch.setattr(f"{wl_name}.unrestricted_pods", unrestricted)
     judge = Judge()
@@ -127,6 +144,30 @@ def test_what_a_container_runs_under(
     assert expected is judged(monkeypatch, World({"main": twin}, usual), free).verdict()[0]
 
 
+@pytest.mark.parametrize(
+    ("made", "free_made", "expected"),
+    [
+        (calls("EPERM"), calls("made"), Verdict.HELD),
+        (calls("killed", "made", "made"), calls("ENOKEY", "made", "made"), Verdict.HELD),
+        (calls("ENOSYS"), calls("made"), Verdict.HELD),
+        (calls("ENOKEY", "made", "made"), calls("ENOKEY", "made", "made"), Verdict.BREACHED),
+        (calls("made", "made", "ENOSYS"), calls("made", "made", "ENOSYS"), Verdict.BREACHED),
+        (calls("ENOSYS"), calls("ENOSYS"), Verdict.INCONCLUSIVE),
+        (calls("EPERM"), BROKEN, Verdict.INCONCLUSIVE),
+        (BROKEN, calls("made"), Verdict.INCONCLUSIVE),
+        ({"outcome": "done", "facts": {}}, BROKEN, Verdict.INCONCLUSIVE),
+    ],
+    ids=["refused", "one-refused", "unknown-to-it", "hollow", "hollow-but-for-the-kernel", "kernel-without", "not-shown",
+         "broken", "nothing"],
+)  # fmt: skip
+def test_a_filter_that_refuses_nothing_is_none(
+    monkeypatch: pytest.MonkeyPatch, made: Seen, free_made: Seen, expected: Verdict
+) -> None:
+    """Of what the kernel does for others; a call that nobody makes there says nothing."""
+    world = World({"main": seen(2)}, seen(2), made=made)
+    assert expected is judged(monkeypatch, world, seen(0), free_made=free_made).verdict()[0]
+
+
 def test_each_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Init containers too; an exception for one of them spares that one only."""
     world = World({"main": seen(2), "sidecar": seen(0), "set-up": seen(0)}, seen(2))
@@ -155,6 +196,16 @@ def test_a_profile_of_ones_own_is_told(monkeypatch: pytest.MonkeyPatch, kind: st
     """It is a filter, and nobody knows how much it lets through."""
     world = World({"main": seen(2)}, seen(2), {"securityContext": {"seccompProfile": {"type": kind}}})
     assert told is any("its own" in note for note in judged(monkeypatch, world, seen(0)).notes)
+
+
+def test_the_agent_makes_harmless_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in a child of its own; where it does not know their numbers it says so."""
+    found = agent.system_calls({})
+    assert ("done", {"keyctl", "kcmp", "get_mempolicy"}) == (found["outcome"], set(found["facts"]))
+    assert "made" == agent.called(agent.CALLS[os.uname().machine]["kcmp"], os.getpid(), os.getpid(), 0, 0, 0)
+    assert "ENOSYS" == agent.called(9999)
+    monkeypatch.setattr(agent, "CALLS", {})
+    assert "error" == agent.system_calls({})["outcome"]
 
 
 @pytest.mark.parametrize(
