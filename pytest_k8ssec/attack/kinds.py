@@ -47,7 +47,7 @@ _KINDS = (
     ),
     EdgeKind(
         "credential-use", 1, "holds a credential, and logs in as", "T1078", ("id-credentials",),
-        "take the credential of {target} out of the files and variables of {source}, and give it rights of its own account",
+        "take the credential of {target} out of the files and variables of {source}",
     ),
     EdgeKind("permission-discover", 2, "has the rights of", "T1613"),
     EdgeKind(
