@@ -124,8 +124,20 @@ test-reach: tools ## reachability of 300 pods on two nodes, one of each class an
 
 .PHONY: matrix
 matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
-	@$(KEY) $(CONTROLS) --k8ssec-sabotage $(if $(K),-k "$(K)",--k8ssec-packed) --k8ssec-resume \
-	  --k8ssec-stack stacks/hardened --k8ssec-report build/matrix
+	@if [ -n "$(K)" ]; then $(KEY) $(MATRIX) -k "$(K)" --k8ssec-report build/matrix; exit; fi
+	$(BESIDE) matrix-live matrix-own-clusters
+
+# Each waits often: side by side they share what the machine has.
+MATRIX = $(CONTROLS) --k8ssec-sabotage --k8ssec-resume --k8ssec-stack stacks/hardened
+PACKS = $(MATRIX) --k8ssec-packed --k8ssec-report build/$@ -m
+
+.PHONY: matrix-live
+matrix-live: tools
+	@$(KEY) $(PACKS) live_sabotage
+
+.PHONY: matrix-own-clusters
+matrix-own-clusters: tools
+	@$(KEY) $(PACKS) own_cluster_sabotage 2>&1 | $(WHOLE_LINES) "s/^/  beside: /"
 
 .PHONY: bench-detection
 bench-detection: tools ## other tools beside ours on broken clusters: docs/explanation/peers.md; ONLY="a b": those sabotages

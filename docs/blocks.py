@@ -120,6 +120,8 @@ def markers() -> Mapping[str, str]:
         **{key: f"controls with a reference to {framework.name}" for key, framework in FRAMEWORKS.items()},
         **{f"severity_{severity}": f"controls of severity {severity}" for severity in Severity},
         "slow": "takes more than ten seconds",
+        "live_sabotage": "phases of sabotages of the running cluster",
+        "own_cluster_sabotage": "phases of sabotages that need a cluster of their own",
     }
 
 

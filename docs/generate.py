@@ -73,6 +73,8 @@ def _page(control: Control) -> Iterator[str]:
     yield f"| {control.severity} | the {control.subject} | {control.family.title} | {'yes' if control.slow else 'no'} |"
     yield from _section("Why", _prose(control.why))
     yield from _section("What is done", _prose(inspect.getdoc(control.function) or ""))
+    if control.dimensions:
+        yield from ("", f"Each combination of {', '.join(control.dimensions)} that exists is tried, or it is not held.")
     yield from _section("Remediation", _prose(control.remediation[:1].upper() + control.remediation[1:]))
     for snippet in control.snippets:
         yield from ("", f"```{snippet.language}", snippet.text, "```")

@@ -105,6 +105,7 @@ RESULT = Record(
         "attacks": "all attacks that were recorded",
         "positives": "all positive controls that were recorded",
         "notes": "such as the exceptions that were declared",
+        "coverage": "of the combinations of the control's dimensions: how many exist, were tried, are spoken for by one of their class, left out or absent by evidence; the first hundred that were not tried, and of those where nothing is, with the reason; null where none is known",
         "tables": "answers by row and column, where a control has many of a kind",
         "remediation": "in words",
         "snippets": "the same to paste: `language` (`yaml`, `python`, `sh`) and `text` of each",

@@ -61,6 +61,13 @@ class Source:
     identity: str = ""
     """User or service account in whose name it was sent; "" for none (anonymous)."""
 
+    @property
+    def place(self) -> str:
+        """Where that is, without the name that it has in this run: ``pod on worker``, ``node worker``, ``outside``."""
+        return (
+            f"pod on {self.node}" if self.kind == "pod" else f"node {self.name}" if self.kind == "node" else self.kind
+        )
+
     def __str__(self) -> str:
         at = f" on {self.node}" if self.node and self.node != self.name else ""
         return f"{self.kind} {self.name}{at}" + (f" as {self.identity}" if self.identity else "")

@@ -11,14 +11,16 @@ made on it and the positive controls which show that those attacks would have be
 An optional case whose positive control failed beyond doubt is left out, unless it is breached. An optional case whose
 positive control is missing or unknown is not left out. The test's verdict is the worst of its cases (breached, then
 inconclusive, then held). No case at all is inconclusive, unless the control said that there is nothing to attack: then
-it is not-applicable.
+it is not-applicable. What exists and no attack tried (see :mod:`pytest_k8ssec.coverage`) is inconclusive too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pytest_k8ssec.coverage import Combination, Coverage, combination
 from pytest_k8ssec.evidence import JSON, Evidence
 from pytest_k8ssec.plain import line
 
@@ -33,6 +35,8 @@ class Verdict(StrEnum):
 
 
 _MARKS = {True: " !", False: "", None: " ?"}
+At = Mapping[str, object] | Sequence[Mapping[str, object]]
+"""A combination of values by dimension, or several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Attack:
     through: bool | None
     severity: str = ""
     """How bad it is if it gets through, where that is less than what its control says of a breach; else ""."""
+    tries: tuple[Combination, ...] = ()
+    """The combinations of its control's dimensions that it tries."""
 
     @property
     def got_through(self) -> bool:
@@ -95,7 +101,15 @@ class Case:
     attacks: list[Attack] = field(default_factory=list)
     positives: list[Positive] = field(default_factory=list)
 
-    def attack(self, what: str, evidence: Evidence, *, through: bool | None, severity: str = "") -> None:
+    def attack(
+        self,
+        what: str,
+        evidence: Evidence,
+        *,
+        through: bool | None,
+        severity: str = "",
+        at: At = (),
+    ) -> None:
         """Record an attack.
 
         Args:
@@ -104,8 +118,11 @@ class Case:
                 (``Outcome.ERROR``) makes the attack's outcome unknown, whatever ``through`` says.
             through: whether the attacker got what it wanted; None where that can't be told.
             severity: how bad that is, where it is less than what the control says of a breach.
+            at: the combination that it tries, a value for each of the control's dimensions; or several that one attack
+                tries at once.
         """
-        self.attacks.append(Attack(self.name, what, evidence, _outcome("through", through, evidence), severity))
+        tries = tuple(combination(each) for each in ([at] if isinstance(at, Mapping) else at))
+        self.attacks.append(Attack(self.name, what, evidence, _outcome("through", through, evidence), severity, tries))
 
     def positive(self, what: str, evidence: Evidence, *, succeeded: bool | None) -> None:
         """Record a positive control: proof that the attacks of this case would have been noticed.
@@ -177,10 +194,14 @@ class Judge:
     """Where one test records what it did; the plugin asks it for the verdict at the end.
 
     A control never says "held": it records, and the verdict follows.
+
+    Args:
+        dimensions: those that the control declared, so that it has to say what there is to try in them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dimensions: Sequence[str] = ()) -> None:
         self.cases: list[Case] = []
+        self.coverage = Coverage(tuple(dimensions))
         self._nothing = ""
         self._notes: list[str] = []
         self._tables: dict[str, Table] = {}
@@ -212,7 +233,7 @@ class Judge:
 
     def take_over(self, other: Judge) -> None:
         """Have what another one recorded, instead of what was recorded here."""
-        self.cases = other.cases
+        self.cases, self.coverage = other.cases, other.coverage
         self._nothing, self._notes, self._tables = other._nothing, other._notes, other._tables
 
     @property
@@ -235,6 +256,11 @@ class Judge:
         """All positive controls of all cases."""
         return [positive for case in self.cases for positive in case.positives]
 
+    @property
+    def tried(self) -> frozenset[Combination]:
+        """The combinations that attacks tried."""
+        return frozenset(each for attack in self.attacks for each in attack.tries)
+
     def verdict(self) -> tuple[Verdict, str]:
         """The verdict on all cases, and the reasons for it, one a line ("" where it held)."""
         if not self.cases:
@@ -243,6 +269,8 @@ class Judge:
             return Verdict.INCONCLUSIVE, "no attack and no positive control were recorded"
         counted = [case for case in self.cases if case.counts]
         found = [case.verdict() for case in counted or self.cases]
+        if untried := self.coverage.reason(self.tried):
+            found.append((Verdict.INCONCLUSIVE, untried))
         for worst in (Verdict.BREACHED, Verdict.INCONCLUSIVE):
             if reasons := [reason for verdict, reason in found if verdict is worst]:
                 return worst, "\n".join(map(line, reasons))

@@ -141,8 +141,7 @@ def _idle(repeats: int, _tell: Tell) -> Runs:
 
 def _matrix(_repeats: int, _tell: Tell) -> Runs:
     """`make matrix`, whole; a run that was broken off is not gone on with."""
-    place = REPOSITORY / "build" / "matrix"
-    for file in place.glob("*.json*"):
+    for file in (REPOSITORY / "build").glob("matrix-*/*.json*"):
         file.unlink()
     started = time.monotonic()
     subprocess.run(["make", "matrix"], cwd=REPOSITORY, env=_environ(), stdout=subprocess.DEVNULL,

@@ -86,6 +86,8 @@ class Control:
     sabotages: list[Sabotage] = field(default_factory=list)
     apart: bool = False
     """Whether it may run beside other controls."""
+    dimensions: tuple[str, ...] = ()
+    """What each of its attacks is one value of: it says which combinations exist, and *held* needs all of them tried."""
 
     @property
     def title(self) -> str:
@@ -137,6 +139,7 @@ def control(
     others: Sequence[str] = (),
     slow: bool = False,
     apart: bool = False,
+    dimensions: Sequence[str] = (),
 ) -> Callable[[TestFunction], TestFunction]:
     """Make a test function a control, and return the same function.
 
@@ -149,6 +152,8 @@ def control(
         slow: whether it takes more than ten seconds.
         apart: whether it may run beside other controls: it sees nothing of what they do, and they nothing of what it does. It
             makes and changes objects of ours alone. What it puts on a node has a name of its own there, and nobody lists it.
+        dimensions: names of what its attacks vary in, such as ``node`` and ``port``: ``judge.coverage`` is told which
+            combinations exist, and each attack which it tries.
 
     Raises:
         UnknownReference: an id that frameworks.py does not know.
@@ -172,7 +177,9 @@ def control(
         for framework, ids in mappings.items():
             for each in ids:
                 reference(framework, each)
-        made = Control(identity, family, severity, subject, mappings, slow, function, apart=apart)
+        made = Control(
+            identity, family, severity, subject, mappings, slow, function, apart=apart, dimensions=tuple(dimensions)
+        )
         setattr(function, ANNOTATION, made)
         return function
 

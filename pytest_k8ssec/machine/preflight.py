@@ -32,6 +32,8 @@ _CACHE = 512 * _MB
 """Pulumi and its provider, packed and unpacked."""
 _DOCKER = 1 << 30
 """What one node takes at the least: below it no cluster gets ready."""
+_STANDING = 3
+"""Clusters that stand at a time under sabotage: the base, that of a sabotage, and the one that comes next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def check(settings: Settings) -> None:
     for place in places_written(settings):
         try_place(place)
     if settings.cluster is None:
-        _check_docker()
+        _check_docker(clusters=_STANDING if settings.sabotage else 1)
 
 
 def places_written(settings: Settings) -> Iterator[Place]:
@@ -104,7 +106,7 @@ def _fetches(settings: Settings) -> bool:
     return settings.stack is not None and (bool(settings.allow_provider) or tools.find_provider() is None)
 
 
-def _check_docker() -> None:
+def _check_docker(*, clusters: int) -> None:
     """Look at the free space where docker keeps its files, if that is on this machine."""
     try:
         info = json.loads(docker.docker("info", "--format", "{{json .}}", deadline=15).text)
@@ -115,10 +117,10 @@ def _check_docker() -> None:
     except (CommandError, ValueError, LookupError, TypeError, OSError):
         return  # not known: what is wrong with docker is told where it is used
     fix = "docker system prune"
-    if free < _DOCKER:
+    if free < clusters * _DOCKER:
+        wanted = "a cluster needs" if clusters == 1 else f"of {clusters} clusters each needs"
         raise SettingsError(
-            f"docker's data root {root}: {_shown(free)} are free there, and a cluster needs {_shown(_DOCKER)} a node",
-            fix=fix,
+            f"docker's data root {root}: {_shown(free)} are free there, and {wanted} {_shown(_DOCKER)} a node", fix=fix
         )
     if not names:
         raise SettingsError(f"docker's data root {root}: can't hold one more file (no inode is free)", fix=fix)

@@ -52,7 +52,7 @@ def new_judge(control: Control | None, needs: Container[str], stack: Callable[[]
     from pytest_k8ssec.stack.found.unlisted import tell_unlisted
     from pytest_k8ssec.verdict import Judge
 
-    made = Judge()
+    made = Judge(control.dimensions if control is not None else ())
     if control is not None and control.subject == "stack" and "stack" in needs:
         allowed = settings.allowed(control.id)
         tell_unseen(made, stack(), allowed)

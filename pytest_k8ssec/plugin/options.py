@@ -63,6 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for severity in Severity:
         config.addinivalue_line("markers", f"severity_{severity}: controls of severity {severity}")
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line("markers", "live_sabotage: phases of sabotages of the running cluster")
+    config.addinivalue_line("markers", "own_cluster_sabotage: phases of sabotages that need a cluster of their own")
     chosen = Chosen(judges)
     config.pluginmanager.register(chosen, CHOSEN)
     if not hasattr(config, "workerinput"):

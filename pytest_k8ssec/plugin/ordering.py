@@ -6,12 +6,14 @@ notice; then the controls again after the sabotage was undone.
 
 A team's own controls have the same phases. pytest makes the tests of one file before it imports the next one, so the
 phases under a sabotage that only a later file brings are added once all is collected.
+
+Marks tell phases under sabotages of the running cluster from those of sabotages that need a cluster of their own.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,10 +47,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         raise pytest.Collector.CollectError(str(error)) from None
     phases = dict(_phases(control, known))
     values = [
-        (phase, phase.active if phase.active and phase.active.needs_cluster else None) for phase in phases.values()
+        pytest.param(
+            phase, phase.active if phase.active and phase.active.needs_cluster else None, marks=_marks_of(phase)
+        )
+        for phase in phases.values()
     ]
     # Session scope, as the cluster's fixture has: a parameter's scope overrides its fixture's.
     metafunc.parametrize(("k8ssec_phase", "k8ssec_testbed"), values, indirect=True, ids=list(phases), scope="session")
+
+
+def _marks_of(phase: Phase) -> Sequence[pytest.MarkDecorator]:
+    """Where a phase's sabotages are put in force: two runs, one for each, share a machine better than one after the other."""
+    if phase.pack is None:
+        return ()
+    return (pytest.mark.own_cluster_sabotage if phase.pack.needs_cluster else pytest.mark.live_sabotage,)
 
 
 def _known_packs(config: pytest.Config) -> KnownPacks:

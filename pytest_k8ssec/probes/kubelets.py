@@ -12,13 +12,14 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import Identity, api_evidence
 
 
-def kubelet_request(node: Node, path: str, identity: Identity, words: str) -> Http:
+def kubelet_request(node: Node, path: str, identity: Identity, words: str, *, address: str = "") -> Http:
     """A request to a node's kubelet with somebody's token.
 
     Args:
         words: as whom, for the report: ``as our auditor``.
+        address: which of the node's; "" for its first one.
     """
-    return Http(node.address, KUBELET_PORT, path, headers=identity.bearer, identity=words)
+    return Http(address or node.address, KUBELET_PORT, path, headers=identity.bearer, identity=words)
 
 
 def configured(cluster: Cluster, node: Node, *keys: str) -> tuple[Any, Evidence]:

@@ -101,6 +101,7 @@ class Result:
             "attacks": [attack.to_json() for attack in self.judge.attacks],
             "positives": [positive.to_json() for positive in self.judge.positives],
             "notes": list(self.judge.notes),
+            "coverage": self.judge.coverage.to_json(self.judge.tried),
             "tables": [table.to_json() for table in self.judge.tables],
             "remediation": self.remediation,
             "snippets": [{"language": each.language, "text": each.text} for each in self.snippets],

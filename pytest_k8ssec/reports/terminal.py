@@ -64,6 +64,8 @@ def run_summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tupl
             # A cluster that can't be had leaves each control in the same words.
             lines += [("    the same as above", "")] if len(below) > 1 and below in told else below
             told.add(below)
+        if verbose and entry.get("coverage"):
+            lines.append((f"    coverage: {entry['coverage']['words']}", ""))
         if verbose or entry["verdict"] == "breached":
             lines += [
                 (f"    {line}", "") for each in entry.get("tables", []) for line in result_table(each, whole=verbose)

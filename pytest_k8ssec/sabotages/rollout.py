@@ -13,6 +13,7 @@ from pytest_k8ssec.errors import ClusterError, SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.podsecurity import LEVELS
 from pytest_k8ssec.stack import Stack, Workload
 
 _SECONDS = 90
@@ -37,7 +38,7 @@ def weakened(
         pod: fields of its pods.
         volume: a volume, and where it is mounted.
         variable: an environment variable of its first container, as in its ``env``.
-        level: the Pod Security level that its namespace enforces meanwhile; "" leaves it.
+        level: the Pod Security level that its namespace enforces at most meanwhile; "" leaves it.
         of: whether a Deployment may be chosen; the first such one is.
 
     Yields:
@@ -83,15 +84,17 @@ def _weaker(
 
 @contextmanager
 def enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
-    """Have a namespace enforce another Pod Security level for a while; "" changes nothing."""
+    """Have a namespace enforce at most this Pod Security level for a while; "" changes nothing."""
     path = f"/api/v1/namespaces/{namespace}"
     before = api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
-    if level:
+    # One that another sabotage has lowered further stays as that one wants it.
+    lowers = bool(level) and LEVELS.index(level) < LEVELS.index(before or LEVELS[0])
+    if lowers:
         api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: level}}}, headers=MERGE_PATCH)
     try:
         yield
     finally:
-        if level:
+        if lowers:
             api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: before}}}, headers=MERGE_PATCH)
 
 

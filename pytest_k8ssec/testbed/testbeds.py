@@ -55,6 +55,7 @@ class Testbeds:
         self.settings = settings
         self.run = run
         self._owner = owner
+        self._progress = progress
         self._stacks = Stacks(settings, run, progress=progress)
         self._clusters = Clusters(settings, run, self._stacks, progress=progress, name=name)
         self.base = self._testbed(None)
@@ -94,7 +95,10 @@ class Testbeds:
 
     def _close_all_variants(self) -> None:
         """Remove the clusters of sabotages, once none is being made any more."""
-        wait([made for made in self._making if not made.cancel()])
+        making = [made for made in self._making if not made.cancel() and not made.done()]
+        if making:
+            self._progress("waiting for the cluster of the next sabotage, which is being made and goes then")
+        wait(making)
         self._variants |= self._foreseen
         self._foreseen.clear()
         self.close_variants()

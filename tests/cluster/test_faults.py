@@ -120,7 +120,7 @@ class World:
 
     def judge(self, control: Control) -> tuple[Verdict, str]:
         """Run a control as the plugin would; an error of ours ends it early."""
-        judge = Judge()
+        judge = Judge(control.dimensions)
         given: dict[str, Any] = {
             "judge": judge,
             "cluster": self.cluster,

@@ -136,7 +136,7 @@ def test_a_control_is_found_by_its_marks(pytester: pytest.Pytester, expression: 
 def test_marks_are_registered(pytester: pytest.Pytester) -> None:
     """--markers lists families, frameworks and severities, and --strict-markers accepts them."""
     result = pytester.runpytest("--markers")
-    for mark in ("etcd", "net", "cis", "owasp", "severity_critical", "slow"):
+    for mark in ("etcd", "net", "cis", "owasp", "severity_critical", "slow", "live_sabotage", "own_cluster_sabotage"):
         result.stdout.fnmatch_lines([f"@pytest.mark.{mark}: *"])
     assert IDS == collected(pytester, "--k8ssec-controls", "--strict-markers")
 

@@ -196,6 +196,19 @@ def test_one_phase_brings_its_intact_one_along(run: Run) -> None:
     assert pytest.ExitCode.OK == result.ret
 
 
+def test_marks_tell_where_a_sabotage_is_put_in_force(run: Run) -> None:
+    """So that those of the running cluster, and those with clusters of their own, can be two runs."""
+    result = run(world(), "--k8ssec-sabotage", "-v", "-m", "live_sabotage")
+    assert 5 == len(outcomes(result))
+    assert pytest.ExitCode.OK == result.ret
+    own = "\n\n@sabotage(of=test_net_window, proof=lambda cluster: None)\ndef rebuild(config):\n    'Rebuild it.'\n"
+    result = run(world() + own, "--k8ssec-sabotage", "--collect-only", "-q", "-m", "own_cluster_sabotage")
+    assert [
+        f"test_it.py::test_net_{name}"
+        for name in ("door[intact]", "window[intact]", "window[sabotaged]", "door[beside-rebuild]", "window[restored]")
+    ] == [line for line in result.outlines if "::" in line]
+
+
 def test_without_the_option_nothing_is_sabotaged(run: Run) -> None:
     """A plain run has no phases."""
     result = run(world(breaking="raise SystemExit"), "-v")

@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 from pytest_k8ssec.agent.tasks import Task, Tcp, Trust
 from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, Vantage, ask
@@ -61,7 +62,14 @@ _SERVERS = {(API_SERVER_PORT, "kube-apiserver"), (KUBELET_PORT, "kubelet")}
 _FORWARDED = 22379
 
 
-@control(severity=Severity.HIGH, subject="cluster", mitre=("T1133",), owasp=("K06:2025",), apart=True)
+@control(
+    severity=Severity.HIGH,
+    subject="cluster",
+    mitre=("T1133",),
+    owasp=("K06:2025",),
+    apart=True,
+    dimensions=("source", "node", "address", "port"),
+)
 def test_etcd_exposed(
     judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod], outside: NetworkVantage
 ) -> None:
@@ -69,6 +77,9 @@ def test_etcd_exposed(
     nodes = nodes_to_judge(judge, pool)
     sources: list[Vantage] = [*(attacker(node=node.name).vantage for node in nodes), outside]
     planned = [*_planned(cluster, entered_nodes(judge, nodes))]
+    for source, (node, address, ports, _) in product(sources, planned):
+        for port in ports:
+            judge.coverage.exists(source=source.source.place, node=node.name, address=address, port=port)
     tasks = [task for _, _, _, asked in planned for task in asked]
     with ThreadPoolExecutor(max_workers=len(sources), thread_name_prefix="k8ssec-etcd") as threads:
         told = threads.map(lambda source: ask(source, tasks), sources)
@@ -106,19 +117,20 @@ def _judged(judge: Judge, source: Vantage, planned: Sequence[_Plan], answers: Se
     for node, address, ports, tasks in planned:
         known, *found = [next(rest) for _ in tasks]
         reached = known.evidence.outcome is Outcome.OPEN
+        where = {"source": source.source.place, "node": node.name, "address": address}
         if isinstance(tasks[0], Trust):
             case = judge.case(f"etcd on {node.name} ({address}) from {source.source}")
             case.positive("this node's API server answers at this address", known.evidence, succeeded=reached)
             for port, answer in zip(ports, found, strict=True):
                 through = got_through(answer.evidence) if reached else None
-                case.attack(f"connect to port {port}", answer.evidence, through=through)
+                case.attack(f"connect to port {port}", answer.evidence, through=through, at={**where, "port": port})
             continue
         case = judge.case(f"what else listens on {node.name} ({address}) from {source.source}")
         case.positive("this node's kubelet is in reach at this address", known.evidence, succeeded=reached)
         each = len(found) // len(ports)
         for number, port in enumerate(ports):
             through, evidence = etcd_speaks(found[number * each : (number + 1) * each])
-            case.attack(f"find etcd behind port {port}", evidence, through=through)
+            case.attack(f"find etcd behind port {port}", evidence, through=through, at={**where, "port": port})
 
 
 def _listens_everywhere(cluster: Cluster) -> Evidence:
@@ -128,7 +140,10 @@ def _listens_everywhere(cluster: Cluster) -> Evidence:
     return Evidence(node_source(node), f"listening sockets of etcd: *:{CLIENTS.port}", Outcome.DONE)
 
 
-@sabotage(test_etcd_exposed, proof=_listens_everywhere, kills=("ext-ports",))
+_OPEN = (f"connect to port {CLIENTS.port}",)
+
+
+@sabotage(test_etcd_exposed, proof=_listens_everywhere, shows=_OPEN, kills={"ext-ports": _OPEN})
 def etcd_on_all_addresses(config: KindConfig) -> None:
     """etcd listens for clients on all of the node's addresses."""
     config.etcd(listen_client_urls=f"https://0.0.0.0:{CLIENTS.port}")

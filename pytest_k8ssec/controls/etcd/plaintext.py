@@ -85,7 +85,12 @@ def _listens_in_plain(cluster: Cluster) -> Evidence:
 
 
 # Its port is one that its pod declares, and there is no page at its root: 404 says nothing of the others.
-@sabotage(test_etcd_plaintext, proof=_listens_in_plain, kills=("etcd-exposed", "ext-ports"), blinds=("ext-unauth-ui",))
+@sabotage(
+    test_etcd_plaintext,
+    proof=_listens_in_plain,
+    kills={"etcd-exposed": ("connect to port 2381",), "ext-ports": ("connect to port 2381",)},
+    blinds=("ext-unauth-ui",),
+)
 def plain_metrics(config: KindConfig) -> None:
     """etcd serves its metrics, /version among them, in plain text on all addresses."""
     config.etcd(listen_metrics_urls="http://0.0.0.0:2381")

@@ -7,9 +7,10 @@ than loopback, whoever it is. Ranges are not scanned. Where a node can't be ente
 the control can't be held. These may be open: 6443 (the API server), 10250 (the kubelet, which API servers call; kubelet-*
 judge what it answers) and 10256 (kube-proxy's health).
 
-Not judged, but noted, is what kube-router 2.1 opens on each node where it is the cluster's network, and has no setting
-against: 179 (BGP, by which nodes tell each other their routes), 20244 (its health) and 50051 (GoBGP's own API, which asks
-for no credentials: who reaches it can change routes). Let a firewall keep others than nodes from them.
+Not judged, but noted, is BGP (179) where kube-router is the cluster's network: nodes tell each other their routes by it,
+and it listens to no others. What else kube-router 2.1 opens on each node, its health (20244) and GoBGP's own API (50051,
+which asks for no credentials: who reaches it can change routes), it has no setting against: let a firewall keep all but
+the node itself from them, as `toolchain/node/default-cni.yaml` of this project does.
 
 Each port of UDP that a Service or a pod asks to be opened is sent a datagram: any answer is a breach. One that does not
 answer its own node either gets no verdict, and a note. Nodes' ports that this machine publishes are tried too, at the
@@ -80,11 +81,11 @@ from pytest_k8ssec.verdict import Judge
 
 _KNOWN = (2379, 2380, 2381, 6443, 10248, 10249, 10250, 10255, 10256, 10257, 10258, 10259)
 _MEANT = {API_SERVER_PORT, KUBELET_PORT, 10256}
-_NETWORK_OWN = {("kube-router", port) for port in (179, 20244, 50051)}
-"""Ports of a cluster's network that its settings can't close, by the process that has to be the one that listens.
+_NETWORK_OWN = {("kube-router", 179)}
+"""Ports by which nodes make the cluster's network, and the process that has to be the one that listens.
 
-Source: https://github.com/cloudnativelabs/kube-router, v2.1.0, pkg/controllers/routing/network_routes_controller.go (BGP, and
-``GrpcListenAddress`` with the node's address) and pkg/healthcheck/health_controller.go."""
+Source: https://github.com/cloudnativelabs/kube-router, v2.1.0, pkg/controllers/routing/network_routes_controller.go (BGP, whose
+peers are the other nodes)."""
 _NETWORK = "kind"
 _TABLE = "port by where it was tried, from beside the nodes"
 _LOCAL = ("127.", "::1")
@@ -269,7 +270,7 @@ def _published_to_others(cluster: Cluster) -> Evidence:
     )
 
 
-@sabotage(test_ext_ports, proof=_published_to_others)
+@sabotage(test_ext_ports, proof=_published_to_others, shows=("get an answer over TLS",))
 def published_api_server(config: KindConfig) -> None:
     """The API server is published at an address of this machine that its containers reach; never one that others do."""
     address = "127.0.0.1"

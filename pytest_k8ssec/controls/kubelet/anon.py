@@ -53,29 +53,35 @@ _LET_IN = "is taken for system:anonymous instead of being turned away by 401; on
     cis=("4.2.1",),
     others=("KHV036", "KHV052", "C-0172", "MS-TA9030"),
     apart=True,
+    dimensions=("node", "address"),
 )
 def test_kubelet_anon(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods, without credentials and as somebody who may."""
-    reader, nodes = auditor(pool), nodes_to_judge(judge, pool)
+    reader = auditor(pool)
+    doors = [(node, address) for node in nodes_to_judge(judge, pool) for address in node.addresses]
     tasks = [
         task
-        for node in nodes
+        for node, address in doors
         for task in (
-            Http(node.address, KUBELET_PORT, "/pods"),
-            kubelet_request(node, "/pods", reader, "as our auditor"),
+            Http(address, KUBELET_PORT, "/pods"),
+            kubelet_request(node, "/pods", reader, "as our auditor", address=address),
         )
     ]
     answers = attacker().probe(*tasks)
-    for node, anonymous, authorised in zip(nodes, answers[::2], answers[1::2], strict=True):
-        case = judge.case(f"kubelet on {node.name} ({node.address})")
+    for (node, address), anonymous, authorised in zip(doors, answers[::2], answers[1::2], strict=True):
+        at = {"node": node.name, "address": address}
+        judge.coverage.exists(**at)
+        case = judge.case(f"kubelet on {node.name} ({address})")
         case.positive(
             "an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200
         )
         if anonymous.status == 403:
             told = replace(anonymous, detail=_LET_IN)
-            case.attack("send an anonymous request at all (CIS 4.2.1)", told, through=True, severity=Severity.MEDIUM)
+            case.attack(
+                "send an anonymous request at all (CIS 4.2.1)", told, through=True, severity=Severity.MEDIUM, at=at
+            )
         else:
-            case.attack("GET /pods", anonymous, through=_THROUGH.get(anonymous.status or 0))
+            case.attack("GET /pods", anonymous, through=_THROUGH.get(anonymous.status or 0), at=at)
 
 
 def _lets_anonymous_in(cluster: Cluster) -> Evidence:

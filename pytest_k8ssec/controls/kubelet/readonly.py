@@ -98,13 +98,13 @@ def _serves(port: int) -> Callable[[Cluster], Evidence]:
     return proof
 
 
-@sabotage(test_kubelet_readonly, proof=_serves(_PORT), kills=("ext-ports",))
+@sabotage(test_kubelet_readonly, proof=_serves(_PORT), kills={"ext-ports": (f"connect to port {_PORT}",)})
 def read_only_port(config: KindConfig) -> None:
     """The kubelets serve their read-only port."""
     config.kubelet(readOnlyPort=_PORT)
 
 
-@sabotage(test_kubelet_readonly, proof=_serves(_OTHER_PORT), kills=("ext-ports",))
+@sabotage(test_kubelet_readonly, proof=_serves(_OTHER_PORT), kills={"ext-ports": (f"connect to port {_OTHER_PORT}",)})
 def read_only_port_elsewhere(config: KindConfig) -> None:
     """The kubelets serve their read-only port at another number."""
     config.kubelet(readOnlyPort=_OTHER_PORT)

@@ -70,12 +70,12 @@ def test_node_loopback(judge: Judge, cluster: Cluster, pool: Pool, attacker: Cal
             cases[port].positive("it listens on loopback", shown, succeeded=shown.outcome is Outcome.OPEN)
         for address in node.addresses:
             near, *answers = pod.probe(Tcp(address, KUBELET_PORT), *(Tcp(address, port) for port in _PORTS))
-            for case, answer in zip(cases.values(), answers, strict=True):
+            for (port, case), answer in zip(cases.items(), answers, strict=True):
                 # Out of reach it proves nothing: never a reason to leave the port out.
                 case.positive(
                     "the pod reaches the node's kubelet", near, succeeded=near.outcome is Outcome.OPEN or None
                 )
-                case.attack("connect", answer, through=got_through(answer))
+                case.attack(f"connect to port {port}", answer, through=got_through(answer))
 
 
 def _on_loopback(cluster: Cluster, node: Node) -> Mapping[int, Evidence]:
@@ -103,13 +103,23 @@ def _hears_all(process: str, port: int) -> Callable[[Cluster], Evidence]:
     return proof
 
 
-@sabotage(test_node_loopback, proof=_hears_all("kube-controller-manager", 10257), kills=("ext-ports",))
+@sabotage(
+    test_node_loopback,
+    proof=_hears_all("kube-controller-manager", 10257),
+    shows=("connect to port 10257",),
+    kills={"ext-ports": ("connect to port 10257",)},
+)
 def open_controller_manager(config: KindConfig) -> None:
     """The controller manager listens on all addresses."""
     config.patch("ClusterConfiguration", {"controllerManager": {"extraArgs": {"bind-address": "0.0.0.0"}}})  # noqa: S104
 
 
-@sabotage(test_node_loopback, proof=_hears_all("kube-proxy", 10249), kills=("ext-ports",))
+@sabotage(
+    test_node_loopback,
+    proof=_hears_all("kube-proxy", 10249),
+    shows=("connect to port 10249",),
+    kills={"ext-ports": ("connect to port 10249",)},
+)
 def open_proxy_metrics(config: KindConfig) -> None:
     """kube-proxy serves its metrics on all addresses."""
     config.patch("KubeProxyConfiguration", {"metricsBindAddress": "0.0.0.0:10249"})

@@ -133,10 +133,10 @@ def privileged_container(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         yield proof
 
 
-@sabotage(test_wl_privilege, kills=("adm-psa",))
+@sabotage(test_wl_privilege)
 def runs_as_root(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """A workload of the stack runs as root, without capabilities, in a namespace that lets it."""
-    with weakened(cluster.api, stack, container=_AS_ROOT) as proof:
+    """A workload of the stack runs as root, without capabilities, in a namespace of the level `baseline`: that lets it."""
+    with weakened(cluster.api, stack, container=_AS_ROOT, level="baseline") as proof:
         yield proof
 
 

@@ -181,6 +181,17 @@ def test_dockers_own_disk_is_looked_at_where_it_is_here(tmp_path: Path, fake_doc
         check(Settings())
 
 
+def test_sabotage_wants_room_for_the_clusters_that_stand_at_a_time(
+    tmp_path: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base, one that a sabotage needs, and the next."""
+    fake_docker.info = {"DockerRootDir": str(tmp_path), "KernelVersion": os.uname().release}
+    monkeypatch.setattr(preflight, "space", lambda _: (2 << 30, True))
+    check(Settings())
+    with pytest.raises(SettingsError, match="2048 MiB are free there, and of 3 clusters each needs 1024 MiB a node"):
+        check(Settings(sabotage=True))
+
+
 def test_what_the_system_says_is_kept_beside_the_cause(tmp_path: Path) -> None:
     """Each cause has its remedy; the file that it was about is named where it is another."""
     path = tmp_path / "report"

@@ -114,6 +114,14 @@ ATTEMPT: Mapping[str, Check] = {
     "at": TIME,
 }
 MAYBE: Mapping[str, Check] = {"detail": WORDS, "status": NUMBER, "latency_ms": NUMBER, "facts": MAPPING}
+LEFT = list_of(shape({"at": MAPPING, "why": WORDS}))
+COVERAGE = shape(
+    {
+        "words": WORDS,
+        **dict.fromkeys(("existing", "tried", "by_class", "left_out", "absent"), NUMBER),
+        **dict.fromkeys(("untried", "nothing_there"), LEFT),
+    }
+)
 RESULT = shape(
     {
         "control": WORDS,
@@ -136,6 +144,7 @@ RESULT = shape(
         "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, MAYBE)),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
+        "coverage": lambda value: value is None or COVERAGE(value),
         "tables": list_of(
             shape(
                 {

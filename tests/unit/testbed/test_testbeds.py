@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -88,13 +89,18 @@ def test_a_foreseen_one_outlives_the_one_before_it(testbeds: Testbeds, makes: Ma
     assert (makes.there, makes.made) == ([], ["one", "two", "three"])
 
 
-def test_one_that_is_being_made_is_waited_for_at_the_end(testbeds: Testbeds, makes: Makes) -> None:
-    """Else it would be there once everything is removed."""
+def test_one_that_is_being_made_is_waited_for_at_the_end(
+    testbeds: Testbeds, makes: Makes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else it would be there once everything is removed; who waits is told what for."""
     makes.may.clear()
     testbeds.foresee(pack("one"))
+    while not testbeds._making[-1].running():
+        time.sleep(0.001)
     threading.Timer(0.05, makes.may.set).start()
     testbeds.close(failed=True)
     assert not makes.there
+    assert "waiting for the cluster of the next sabotage" in capsys.readouterr().out
 
 
 def test_where_it_failed_it_is_made_anew_at_its_turn(testbeds: Testbeds, makes: Makes) -> None:
