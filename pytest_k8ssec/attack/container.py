@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.agent.tasks import Tokens
+from pytest_k8ssec.agent.tasks import Tcp, Tokens, Udp
 from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
@@ -23,6 +23,12 @@ class StackListener:
     vertex: Vertex
     address: str
     port: int
+    protocol: str = "TCP"
+
+    @property
+    def task(self) -> Tcp | Udp:
+        """What connects to it, or asks it for any answer at all."""
+        return Udp(self.address, self.port, any_answer=True) if self.protocol == "UDP" else Tcp(self.address, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,11 @@ class Container:
     traces: Planted
     scene: Scene
     targets: Sequence[StackListener]
+
+    @property
+    def short(self) -> str:
+        """Its name within the workload."""
+        return self.name.rpartition("/")[2]
 
     @property
     def vertex(self) -> Vertex:

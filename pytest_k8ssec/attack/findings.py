@@ -19,6 +19,13 @@ class Attempt:
     what: str
     evidence: Evidence
     through: bool | None
+    check: str = ""
+    """Which of :data:`GRAPH_CHECKS` it makes, "" where it is part of none."""
+
+
+ADMIN, BUDGET, AGREED = "become cluster-admin", "reach more than its budget", "walk over an edge that was not agreed to"
+GRAPH_CHECKS = (ADMIN, BUDGET)
+"""What is checked of each graph; where something was agreed, :data:`AGREED` too."""
 
 
 def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[Attempt]:
@@ -34,9 +41,9 @@ def findings(workload: str, graph: Graph, agreed: Baseline | None) -> Iterator[A
     exceeded = budget.exceeded(graph.metrics)
     for name, (count, limit) in exceeded.items():
         words = f"{count} {name} within reach, {limit} agreed"
-        yield Attempt(f"reach more than {limit} {name}", _told(graph, words), through=True)
+        yield Attempt(f"reach more than {limit} {name}", _told(graph, words), through=True, check=BUDGET)
     if not exceeded:
-        yield Attempt("reach more than its budget", _told(graph, _counts(graph)), _not_through(graph))
+        yield Attempt(BUDGET, _told(graph, _counts(graph)), _not_through(graph), BUDGET)
     if agreed is not None:
         yield from _against(workload, graph, agreed)
 
@@ -61,11 +68,11 @@ def canary_positives(graph: Graph) -> Iterator[tuple[str, Evidence, bool | None]
 def _admin(graph: Graph) -> Attempt:
     path = graph.path()
     if not path:
-        return Attempt("become cluster-admin", _told(graph, "no way was found"), _not_through(graph))
+        return Attempt(ADMIN, _told(graph, "no way was found"), _not_through(graph), ADMIN)
     words = f"{'proven live' if all(e.status is Status.PROVEN for e in path) else 'partly inferred'}: " + ", ".join(
         edge.id for edge in path
     )
-    return Attempt("become cluster-admin", replace(path[-1].evidence, detail=words[:600]), through=True)
+    return Attempt(ADMIN, replace(path[-1].evidence, detail=words[:600]), through=True, check=ADMIN)
 
 
 def _unknown(graph: Graph) -> Iterator[Attempt]:
@@ -80,13 +87,13 @@ def _against(workload: str, graph: Graph, agreed: Baseline) -> Iterator[Attempt]
     fix = f"k8ssec blast {workload} --write-baseline, once it is reviewed"
     if change is None:
         words = f"{NAME} does not know {workload}: {fix}"
-        yield Attempt("reach what was never agreed to", _told(graph, words), through=True)
+        yield Attempt("reach what was never agreed to", _told(graph, words), through=True, check=AGREED)
         return
     for name in change.wider:
-        yield Attempt(f"new edge {name}", graph.edges[name].evidence, through=True)
+        yield Attempt(f"new edge {name}", graph.edges[name].evidence, through=True, check=AGREED)
     if not change.wider:
         words = f"{len(graph.gains)} edges, all agreed to"
-        yield Attempt("walk over an edge that was not agreed to", _told(graph, words), _not_through(graph))
+        yield Attempt(AGREED, _told(graph, words), _not_through(graph), AGREED)
 
 
 def _not_through(graph: Graph) -> bool | None:

@@ -50,8 +50,8 @@ def _at(node: Node, port: int) -> tuple[Tcp, ...]:
 
 
 def stack_listener_tasks(container: Container) -> list[Task]:
-    """The stack's own listeners, one connect each."""
-    return [Tcp(each.address, each.port) for each in container.targets]
+    """The stack's own listeners, one connect or datagram each."""
+    return [each.task for each in container.targets]
 
 
 def _kubelet(address: str) -> Http:
@@ -164,8 +164,10 @@ def _others(container: Container, found: Answers) -> Iterator[Edge]:
     """The stack's own listeners, shown to listen by their sockets: any pod of a workload that answers is enough."""
     best: dict[Vertex, Edge] = {}
     for target in container.targets:
-        answer = found[str(Tcp(target.address, target.port))].evidence
+        answer = found[str(target.task)].evidence
         stopped = blocked(answer)
+        if stopped and target.protocol == "UDP":
+            continue  # what ignores a datagram was not shown to answer anybody
         status = Status.UNKNOWN if stopped is None else Status.REFUTED if stopped else Status.PROVEN
         edge = container.edge("endpoint", target.vertex, status, answer)
         if target.vertex not in best or edge.open:

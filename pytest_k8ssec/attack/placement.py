@@ -33,6 +33,8 @@ class Placed:
     """Names of the Secrets that it mounts or has as variables."""
     owns_node: bool
     """Whether it is privileged, among its node's processes, or has files of it: so it is taken to control the node."""
+    containers: tuple[str, ...] = ()
+    """Their names, those of init containers and debuggers too."""
 
     @property
     def namespace(self) -> str:
@@ -158,6 +160,7 @@ class Scene:
             account_user(meta["namespace"], account) if token else "",
             tuple(dict.fromkeys((*_mounted(spec), *variables(spec["containers"])))),
             _owns_node(spec),
+            tuple(str(one.get("name", "")) for one in _containers(spec)),
         )
 
 
@@ -185,11 +188,12 @@ def variables(containers: list[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _owns_node(spec: Mapping[str, Any]) -> bool:
-    containers = [
-        one for kind in ("containers", "initContainers", "ephemeralContainers") for one in spec.get(kind) or ()
-    ]
-    privileged = any((one.get("securityContext") or {}).get("privileged") for one in containers)
+    privileged = any((one.get("securityContext") or {}).get("privileged") for one in _containers(spec))
     return privileged or bool(spec.get("hostPID")) or any(each.get("hostPath") for each in spec.get("volumes") or ())
+
+
+def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for kind in ("containers", "initContainers", "ephemeralContainers") for one in spec.get(kind) or ()]
 
 
 def _mounted(spec: Mapping[str, Any]) -> tuple[str, ...]:

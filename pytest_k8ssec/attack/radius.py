@@ -64,6 +64,14 @@ class BlastRadius:
         """Start the twins of several workloads side by side. Raises NoAccess, ProbeError."""
         self._walker.prepare([start_of(workload) for workload in workloads])
 
+    def places(self, workload: Workload) -> set[tuple[str, str]]:
+        """What there is to look round in: node and container; see ``Walker.places``. Raises ProbeError."""
+        return self._walker.places(start_of(workload))
+
+    def looked_round(self, workload: Workload) -> set[tuple[str, str]]:
+        """What of :meth:`places` the walk looked round in."""
+        return self._walker.looked_round(start_of(workload))
+
     def shown(self, workload: Workload) -> tuple[Graph, ...]:
         """What the same walk finds from a canary of ours with every weakness, on each node of the workload's twins.
 

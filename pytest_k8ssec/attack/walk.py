@@ -24,7 +24,7 @@ from pytest_k8ssec.attack.rights import ANY_NODE, IdentitySuspect, edges_by_righ
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.containers import OF_POD, container_templates
-from pytest_k8ssec.facts.listening_ports import targets
+from pytest_k8ssec.facts.listening_ports import Target, targets
 from pytest_k8ssec.pods.manifests import PodSpec, by_container
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.cloud_metadata import served
@@ -76,8 +76,8 @@ class Walker:
             ProbeError: what listens can't be found out.
         """
         listening = [
-            StackListener(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port)
-            for each in targets(cluster, stack)
+            StackListener(Vertex(Kind.ENDPOINT, _listens(each)), each.address, each.port, each.protocol)
+            for each in targets(cluster, stack, protocols=("TCP", "UDP"))
         ]
         workloads: dict[Vertex, list[Workload]] = {}
         for workload in stack.workloads():
@@ -163,6 +163,29 @@ class Walker:
     def nodes_of(self, start: Vertex) -> tuple[str, ...]:
         """The nodes that a workload's twins stand on. Raises as :meth:`prepare` does."""
         return tuple(sorted({twin.source.node for twin in self._twins([spec for _, spec in self._specs(start)])}))
+
+    def places(self, start: Vertex) -> set[tuple[str, str]]:
+        """What there is to look round in for a workload: node and container, "" for the node where any of its will do.
+
+        It is told from what runs, and not from what was looked round in; see :meth:`looked_round`.
+
+        Raises:
+            ProbeError: the API server did not list the pods.
+        """
+        found: set[tuple[str, str]] = set()
+        for workload in self.workloads.get(start, ()):
+            nodes = self._stands_on(start, workload)
+            if not nodes:
+                found |= {("", name) for name in by_container(workload.template)}
+            for pod in self.scene.pods(workload.namespace) if nodes else ():
+                if pod.vertex == start and pod.node in nodes:
+                    found |= {(pod.node, name) for name in pod.containers}
+        return found
+
+    def looked_round(self, start: Vertex) -> set[tuple[str, str]]:
+        """What of :meth:`places` was looked round in."""
+        pairs = {(each.container.pod.source.node, each.container.short) for each in self._looks.get(start, ())}
+        return pairs | {("", name) for _, name in pairs}
 
     def _leaving(self, here: Vertex, meter: Meter) -> Iterator[Edge]:
         """What leaves from a vertex; remembered once it was found out to the end."""
@@ -260,6 +283,10 @@ class Walker:
             settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
             settled |= {twin.uid for twin in fresh}
         return twins
+
+
+def _listens(target: Target) -> str:
+    return f"{target.subject}/UDP" if target.protocol == "UDP" else target.subject
 
 
 def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:

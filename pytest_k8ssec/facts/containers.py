@@ -8,6 +8,7 @@ container within the pod-level fields of a template would be a pod that exists n
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
@@ -76,7 +77,16 @@ def container_templates(
     return found
 
 
-def pod_templates(cluster: Cluster, workload: Workload) -> dict[str, Mapping[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class PodTemplate:
+    """What a twin of some equal pods is made of."""
+
+    template: Mapping[str, Any]
+    nodes: tuple[str, ...] = ()
+    """Where these pods stand, each node once; none where there is no live one."""
+
+
+def pod_templates(cluster: Cluster, workload: Workload) -> dict[str, PodTemplate]:
     """A pod template for each distinct pod of a workload, as its network sees it: by labels, account and network.
 
     The first has the name "", any other one that of a live pod. Without a live pod it is the workload's template.
@@ -86,8 +96,9 @@ def pod_templates(cluster: Cluster, workload: Workload) -> dict[str, Mapping[str
     """
     pods = [pod for pod in pods_of(cluster.api, workload) if not is_over(pod)]
     users = users_of(cluster, pods)
-    found: dict[str, Mapping[str, Any]] = {}
-    seen = set()
+    made: dict[str, Mapping[str, Any]] = {}
+    names: dict[tuple[object, ...], str] = {}
+    nodes: dict[str, list[str]] = {}
     for pod in pods:
         spec = pod["spec"]
         key = (
@@ -95,18 +106,19 @@ def pod_templates(cluster: Cluster, workload: Workload) -> dict[str, Mapping[str
             spec.get("serviceAccountName", "default"),
             bool(spec.get("hostNetwork")),
         )
-        if key in seen:
-            continue
-        seen.add(key)
-        main = spec["containers"][0]
-        name = "" if not found else f"pod {pod['metadata']['name']}"
-        found[name] = _of_pod(pod, main, users.get((pod["metadata"].get("uid", ""), main["name"])))
-    return found or {"": _with_user(workload.template, None)}
+        name = names.setdefault(key, "" if not names else f"pod {pod['metadata']['name']}")
+        nodes.setdefault(name, []).append(str(spec.get("nodeName", "")))
+        if name not in made:
+            main = spec["containers"][0]
+            made[name] = _of_pod(pod, main, users.get((pod["metadata"].get("uid", ""), main["name"])))
+    return {name: PodTemplate(template, tuple(sorted({*nodes[name]} - {""}))) for name, template in made.items()} or {
+        "": PodTemplate(_with_user(workload.template, None))
+    }
 
 
 def live_template(cluster: Cluster, workload: Workload) -> Mapping[str, Any]:
     """The first of :func:`pod_templates`: what a twin of the workload is made of. Raises ClusterError."""
-    return next(iter(pod_templates(cluster, workload).values()))
+    return next(iter(pod_templates(cluster, workload).values())).template
 
 
 def _all(spec: Body) -> list[Body]:

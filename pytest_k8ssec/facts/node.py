@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
@@ -64,11 +65,13 @@ def listeners(cluster: Cluster, node: Node, process: str) -> list[Listener]:
     Raises:
         ProbeError: the node could not tell.
     """
-    return [replace(each, process=process) for each in _tcp_listeners(cluster, node) if each.process == process[:_COMM]]
+    return [replace(each, process=process) for each in _listeners(cluster, node) if each.process == process[:_COMM]]
 
 
-def heard_by_others(cluster: Cluster, node: Node) -> list[Listener]:
-    """All that listens (TCP) in a node's own network namespace where others than the node itself may reach it.
+def heard_by_others(cluster: Cluster, node: Node, protocol: Literal["TCP", "UDP"] = "TCP") -> list[Listener]:
+    """All that listens in a node's own network namespace where others than the node itself may reach it.
+
+    What has a socket of UDP that is not connected listens; so do clients that wait for their answer.
 
     Returns:
         by port; the process is "" where the kernel tells none.
@@ -76,13 +79,13 @@ def heard_by_others(cluster: Cluster, node: Node) -> list[Listener]:
     Raises:
         ProbeError: the node could not tell.
     """
-    return [each for each in _tcp_listeners(cluster, node) if not each.host.startswith(_LOOPBACK)]
+    return [each for each in _listeners(cluster, node, protocol) if not each.host.startswith(_LOOPBACK)]
 
 
-def _tcp_listeners(cluster: Cluster, node: Node) -> list[Listener]:
+def _listeners(cluster: Cluster, node: Node, protocol: Literal["TCP", "UDP"] = "TCP") -> list[Listener]:
     """By the names that the kernel tells, which are cut; a socket that several processes share is told of each."""
     found: set[Listener] = set()
-    for line in cluster.on_node(node, ["ss", "-H", "-l", "-t", "-n", "-p"]).text.splitlines():
+    for line in cluster.on_node(node, ["ss", "-H", "-l", f"-{protocol[0].lower()}", "-n", "-p"]).text.splitlines():
         fields = line.split()
         if len(fields) < 4:
             continue

@@ -29,13 +29,36 @@ _TIMEOUT = 0.6
 """Seconds that one attempt waits: both ends are pods of ours on one machine or one network."""
 
 
+DENY_INGRESS, DENY_EGRESS = "deny all ingress", "deny all egress"
+NEAR, ACROSS = "same node", "across nodes"
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryPath:
+    """From a canary on one node to one on the same or on another."""
+
+    source: str
+    """The node that it leaves."""
+    target: str
+    protocol: str
+    v6: bool = False
+
+    @property
+    def route(self) -> str:
+        """``NEAR`` or ``ACROSS``."""
+        return NEAR if self.source == self.target else ACROSS
+
+    def __str__(self) -> str:
+        return f"{self.protocol}, {self.route}{' by IPv6' if self.v6 else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyStep:
     """One state of the policies, and what came of each attempt in it."""
 
     name: str
     open_expected: bool
-    attempts: tuple[tuple[str, Evidence], ...]
+    attempts: tuple[tuple[CanaryPath, Evidence], ...]
     """(path, evidence) of the last attempts; the path reads ``TCP, same node``."""
     milliseconds: float
     """From the policy's creation until all attempts were as expected, or until time was up."""
@@ -79,19 +102,19 @@ def _steps(pool: Pool) -> Iterable[PolicyStep]:
     ring = [(source, _near(targets, number)) for number, source in enumerate(sources)]
     api = pool.cluster.api
 
-    def attempts() -> tuple[tuple[str, Evidence], ...]:
+    def attempts() -> tuple[tuple[CanaryPath, Evidence], ...]:
         tasks = [(source.vantage, [task for target in near for task in _tasks(target)]) for source, near in ring]
-        words = [words for source, near in ring for target in near for words in _words(source, target)]
-        return tuple(zip(words, (each for answers in probe_all(tasks) for each in answers), strict=True))
+        paths = [path for source, near in ring for target in near for path in _paths(source, target)]
+        return tuple(zip(paths, (each for answers in probe_all(tasks) for each in answers), strict=True))
 
     yield _await("no policy", attempts, open_expected=True)
     with api.applied(_policy("k8ssec-deny-ingress", target_ns, "Ingress")):
-        yield _await("deny all ingress", attempts, open_expected=False)
+        yield _await(DENY_INGRESS, attempts, open_expected=False)
         admit = {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": source_ns}}}]}
         with api.applied(_policy("k8ssec-admit", target_ns, "Ingress", ingress=[admit])):
             yield _await("admit the source's namespace", attempts, open_expected=True)
     with api.applied(_policy("k8ssec-deny-egress", source_ns, "Egress")):
-        yield _await("deny all egress", attempts, open_expected=False)
+        yield _await(DENY_EGRESS, attempts, open_expected=False)
     yield _await("no policy again", attempts, open_expected=True)
 
 
@@ -106,13 +129,17 @@ def _tasks(target: Pod) -> list[Task]:
     return [*(replace(each, timeout=_TIMEOUT) for each in target.canaries), *datagrams]
 
 
-def _words(source: Pod, target: Pod) -> list[str]:
-    near = "same node" if source.source.node == target.source.node else "across nodes"
-    family = [" by IPv6" if ":" in address else "" for address in target.addresses]
-    return [f"{protocol}, {near}{words}" for protocol in ("TCP", "UDP") for words in family]
+def _paths(source: Pod, target: Pod) -> list[CanaryPath]:
+    return [
+        CanaryPath(source.source.node, target.source.node, protocol, v6=":" in address)
+        for protocol in ("TCP", "UDP")
+        for address in target.addresses
+    ]
 
 
-def _await(name: str, attempts: Callable[[], tuple[tuple[str, Evidence], ...]], *, open_expected: bool) -> PolicyStep:
+def _await(
+    name: str, attempts: Callable[[], tuple[tuple[CanaryPath, Evidence], ...]], *, open_expected: bool
+) -> PolicyStep:
     """Try again until all attempts are as expected, or patience ends: enforcement takes its time, and that is measured."""
     started = time.monotonic()
     while True:
@@ -141,7 +168,8 @@ def await_task(source: Pod, task: Task, *, reachable: bool) -> Evidence:
     Raises:
         ProbeError: an exec broke.
     """
-    return _await("", lambda: (("", source.probe(task)[0]),), open_expected=reachable).attempts[0][1]
+    nowhere = CanaryPath("", "", "")
+    return _await("", lambda: ((nowhere, source.probe(task)[0]),), open_expected=reachable).attempts[0][1]
 
 
 def settle(sources: Sequence[Pod], target: Pod) -> None:

@@ -76,6 +76,7 @@ ON_NODES = {
     "etcd-plaintext",
     "ext-ports",
     "kubelet-readonly",
+    "net-controlplane",
     "net-ingress-deny",
     "net-metadata",
     "node-cred-files",

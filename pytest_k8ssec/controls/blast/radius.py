@@ -64,10 +64,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tcp
-from pytest_k8ssec.attack.findings import canary_positives, findings, narrower
+from pytest_k8ssec.attack.findings import AGREED, GRAPH_CHECKS, canary_positives, findings, narrower
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared, object_names
@@ -90,7 +91,14 @@ from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
 
-@control(severity=Severity.CRITICAL, subject="stack", others=("MS-TA9019",), slow=True, apart=True)
+@control(
+    severity=Severity.CRITICAL,
+    subject="stack",
+    others=("MS-TA9019",),
+    slow=True,
+    apart=True,
+    dimensions=("workload", "container", "source", "check"),
+)
 def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, allowed: Mapping[str, str]) -> None:
     """Walk the attack graph from a twin of each workload, and compare it with what was agreed."""
     judge.not_applicable("the stack has no workload that is not declared")
@@ -104,6 +112,9 @@ def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, all
     with suppress(ProbeError):  # side by side; one that does not start is told of in its own case
         blast_radius.prepare(workloads)
     for workload in workloads:
+        with suppress(ProbeError):  # told of in its case
+            _exist(judge, workload, blast_radius)
+    for workload in workloads:
         case = judge.case(str(workload))
         try:
             _attack(judge, case, workload, blast_radius)
@@ -113,13 +124,27 @@ def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, all
 
 def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRadius) -> None:
     graph, agreed = blast_radius(workload), blast_radius.baseline
+    places = blast_radius.looked_round(workload)
     for finding in findings(_subject(workload), graph, agreed):
-        case.attack(finding.what, finding.evidence, through=finding.through)
+        at = [_at(workload, *place, finding.check) for place in places if finding.check]
+        case.attack(finding.what, finding.evidence, through=finding.through, at=at)
     for name in narrower(_subject(workload), graph, agreed):
         judge.note(f"{_subject(workload)} reaches less than was agreed to, so write the baseline anew: {name}")
     for canary in blast_radius.shown(workload):
         for what, evidence, succeeded in canary_positives(canary):
             case.positive(what, evidence, succeeded=succeeded)
+
+
+def _exist(judge: Judge, workload: Workload, blast_radius: BlastRadius) -> None:
+    """Say what there is to look round in, and what is checked of what is found from there. Raises ProbeError."""
+    checks = GRAPH_CHECKS if blast_radius.baseline is None else (*GRAPH_CHECKS, AGREED)
+    for place, check in product(blast_radius.places(workload), checks):
+        judge.coverage.exists(**_at(workload, *place, check))
+
+
+def _at(workload: Workload, node: str, container: str, check: str) -> dict[str, str]:
+    source = f"pod on {node}" if node else "pod on any of its nodes"
+    return {"workload": str(workload), "container": container, "source": source, "check": check}
 
 
 def _subject(workload: Workload) -> str:

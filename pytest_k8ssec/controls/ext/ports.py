@@ -12,7 +12,8 @@ and it listens to no others. What else kube-router 2.1 opens on each node, its h
 which asks for no credentials: who reaches it can change routes), it has no setting against: let a firewall keep all but
 the node itself from them, as `toolchain/node/default-cni.yaml` of this project does.
 
-Each port of UDP that a Service or a pod asks to be opened is sent a datagram: any answer is a breach. One that does not
+Each port of UDP that a Service or a pod asks to be opened, or that a process of a node listens on, below those that the
+kernel gives to clients, is sent a datagram: any answer is a breach. One that does not
 answer its own node either gets no verdict, and a note. Nodes' ports that this machine publishes are tried too, at the
 address that this machine has for others. Docker accepts such a connection before it has one to the node, so only an
 answer from the node counts as open.
@@ -67,7 +68,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, NoAccess, SabotageError
-from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, Source, got_through
+from pytest_k8ssec.evidence import STOPPED, Evidence, Facts, Outcome, Source, got_through
 from pytest_k8ssec.facts.node import control_planes, heard_by_others, node_source
 from pytest_k8ssec.facts.own_sockets import own_sockets
 from pytest_k8ssec.machine import docker
@@ -92,7 +93,17 @@ _LOCAL = ("127.", "::1")
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - addresses to look for, nothing binds
 
 
-@control(severity=Severity.HIGH, subject="cluster", others=("C-0044", "C-0227", "C-0256"))
+_EPHEMERAL = 32768
+"""From here on the kernel gives ports of UDP to clients, which look like listeners."""
+_TCP, _UDP, _PLAIN, _TLS = "TCP", "UDP", "HTTP", "TLS"
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="cluster",
+    others=("C-0044", "C-0227", "C-0256"),
+    dimensions=("place", "address", "port", "protocol"),
+)
 def test_ext_ports(
     judge: Judge,
     cluster: Cluster,
@@ -105,56 +116,104 @@ def test_ext_ports(
     declared = Declared(judge, allowed, "open")
     opened = opened_ports(cluster)
     servers = _by_family(address for node in cluster.nodes if node.control_plane for address in node.addresses)
-    table = judge.table(_TABLE)
     nodes = nodes_to_judge(judge, pool)
+    planned = {node.name: _planned(judge, cluster, node, opened, declared) for node in nodes}
     for node in nodes:
-        asked_for = on_node(opened, node)
-        heard = _heard(judge, cluster, node) if node.container else {}
-        tried = sorted({*_KNOWN, *asked_for, *heard} - _MEANT)
-        ports = [each for each in tried if not asked_for.get(each, Opening(each)).is_declared(declared)]
-        for address in node.addresses:
-            api_server = Tcp(servers.get(":" in address, address), API_SERVER_PORT)
-            known, near, *answers = probe(
-                outside, [api_server, Tcp(address, KUBELET_PORT), *(Tcp(address, port) for port in ports)]
-            )
-            case = judge.case(f"node {node.name} ({address})")
-            case.positive("the API server is in reach", known, succeeded=known.outcome is Outcome.OPEN)
-            case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
-            column = f"node {node.name}{' by IPv6' if address in node.further and ':' in address else ''}"
-            for port, answer in zip(ports, answers, strict=True):
-                by = f" of {asked_for[port].by}" if port in asked_for else heard.get(port, "")
-                case.attack(f"connect to port {port}{by}", answer, through=got_through(answer))
-                table.put(f"{port}{by}", column, answer, breach=got_through(answer))
+        _exist(judge, node, planned[node.name], _TCP)
+    for node in nodes:
+        _connect(judge, outside, node, planned[node.name], servers)
     entered_nodes(judge, nodes)
     _datagrams(judge, cluster, nodes, outside, declared)
     _published(judge, cluster, outside, declared, opened)
     declared.tell_unused()
 
 
+def _planned(judge: Judge, cluster: Cluster, node: Node, opened: list[Opened], declared: Declared) -> dict[int, str]:
+    """The ports of TCP to try on a node, and by whom each is, in words. Raises ProbeError."""
+    asked_for = on_node(opened, node)
+    heard = _heard(judge, cluster, node) if node.container else {}
+    tried = sorted({*_KNOWN, *asked_for, *heard} - _MEANT)
+    return {
+        port: f" of {asked_for[port].by}" if port in asked_for else heard.get(port, "")
+        for port in tried
+        if not asked_for.get(port, Opening(port)).is_declared(declared)
+    }
+
+
+def _exist(judge: Judge, node: Node, ports: Iterable[int], protocol: str) -> None:
+    """Say that there are these ports to try, at each address of the node."""
+    for port in ports:
+        for address in node.addresses:
+            judge.coverage.exists(place=f"node {node.name}", address=address, port=port, protocol=protocol)
+
+
+def _connect(
+    judge: Judge, outside: NetworkVantage, node: Node, ports: Mapping[int, str], servers: Mapping[bool, str]
+) -> None:
+    """Connect to these ports of a node, at each of its addresses.
+
+    Args:
+        servers: an address of an API server, by family.
+    """
+    table = judge.table(_TABLE)
+    for address in node.addresses:
+        api_server = Tcp(servers.get(":" in address, address), API_SERVER_PORT)
+        known, near, *answers = probe(
+            outside, [api_server, Tcp(address, KUBELET_PORT), *(Tcp(address, port) for port in ports)]
+        )
+        case = judge.case(f"node {node.name} ({address})")
+        case.positive("the API server is in reach", known, succeeded=known.outcome is Outcome.OPEN)
+        case.positive("the node's kubelet is in reach", near, succeeded=near.outcome is Outcome.OPEN)
+        column = f"node {node.name}{' by IPv6' if address in node.further and ':' in address else ''}"
+        for (port, by), answer in zip(ports.items(), answers, strict=True):
+            at = {"place": f"node {node.name}", "address": address, "port": port, "protocol": _TCP}
+            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer), at=at)
+            table.put(f"{port}{by}", column, answer, breach=got_through(answer))
+
+
 def _datagrams(
     judge: Judge, cluster: Cluster, nodes: Sequence[Node], outside: NetworkVantage, declared: Declared
 ) -> None:
-    """Ask each port of UDP that a Service or a pod has opened for any answer; what answers the node itself would answer."""
+    """Ask each open port of UDP for any answer; what answers the node itself would answer."""
     opened, mute = opened_ports(cluster, "UDP"), []
-    for node in nodes if opened else ():
-        ports = [each for each in on_node(opened, node).values() if not each.is_declared(declared)]
-        tasks = [Udp(address, each.port, any_answer=True) for each in ports for address in node.addresses]
+    planned = {node.name: _planned_datagrams(cluster, node, opened, declared) for node in nodes}
+    for node in nodes:
+        _exist(judge, node, planned[node.name], _UDP)
+    for node in nodes:
+        ports = planned[node.name]
+        tasks = [Udp(address, port, any_answer=True) for port in ports for address in node.addresses]
         if not tasks:
             continue
-        asked = [each for each in ports for _ in node.addresses]
         # Where the node can't be entered, only an answer tells.
         near = probe(NetworkVantage(cluster, node), tasks) if node.container else probe(outside, tasks)
-        for task, port, shown, answer in zip(tasks, asked, near, probe(outside, tasks), strict=True):
+        for task, shown, answer in zip(tasks, near, probe(outside, tasks), strict=True):
             is_mute = not got_through(shown)
-            where = f"port {port.port}/UDP of {port.by} on {node.name} ({task.host})"
+            where = f"port {task.port}/UDP of {ports[task.port]} on {node.name} ({task.host})"
             case = judge.case(where, required=False)
             case.positive("it answers its own node", shown, succeeded=got_through(shown))
             through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
-            case.attack("get an answer to a datagram", answer, through=through)
+            at = {"place": f"node {node.name}", "address": task.host, "port": task.port, "protocol": _UDP}
+            case.attack("get an answer to a datagram", answer, through=through, at=at)
             if is_mute and through is None:
                 mute.append(where)
     if mute:
         judge.note(f"{len(mute)} ports of UDP do not answer even their own node, so no verdict: {few(mute)}")
+
+
+def _planned_datagrams(cluster: Cluster, node: Node, opened: list[Opened], declared: Declared) -> dict[int, str]:
+    """The ports of UDP to ask on a node, and by whom each is. Raises ProbeError."""
+    asked_for = on_node(opened, node)
+    heard = {
+        each.port: f"process {each.process}" if each.process else "the kernel"
+        for each in (heard_by_others(cluster, node, "UDP") if node.container else ())
+        if each.port < _EPHEMERAL
+    }
+    ours = own_sockets(cluster, node, "UDP") if heard.keys() - asked_for.keys() else set()
+    return {
+        port: asked_for[port].by if port in asked_for else heard[port]
+        for port in sorted({*asked_for, *(heard.keys() - ours)})
+        if not asked_for.get(port, Opening(port)).is_declared(declared)
+    }
 
 
 def _heard(judge: Judge, cluster: Cluster, node: Node) -> dict[int, str]:
@@ -193,6 +252,9 @@ def _published(
         if not declared.covers(str(each.port))
         and not _leads_to(node, each.target, opened).has_declared_askers(declared)
     ]
+    for _, each in published:
+        for protocol in (_PLAIN, _TLS):
+            judge.coverage.exists(**_at_machine(each, protocol))
     machine = _by_family(cluster.machine_addresses)
     for v6 in (False, True):
         address = machine.get(v6, "" if v6 else next(iter(machine.values()), ""))
@@ -214,10 +276,14 @@ def _ask_published(judge: Judge, outside: NetworkVantage, found: Sequence[tuple[
         case = judge.case(f"port {each.port} of this machine, published of {name}")
         # A firewall may hide our listener alone: that nothing is in reach here is never a reason to leave a port out.
         case.positive("a listener of ours on this machine is in reach", shown, succeeded=got_through(shown) or None)
-        case.attack("get an answer in plain text", plain, through=_answered(plain))
-        case.attack("get an answer over TLS", tls, through=_answered(tls))
+        case.attack("get an answer in plain text", plain, through=_answered(plain), at=_at_machine(each, _PLAIN))
+        case.attack("get an answer over TLS", tls, through=_answered(tls), at=_at_machine(each, _TLS))
         table.put(f"{each.port}, published of {name}", "this machine, plain text", plain, breach=_answered(plain))
         table.put(f"{each.port}, published of {name}", "this machine, TLS", tls, breach=_answered(tls))
+
+
+def _at_machine(published: Published, protocol: str) -> Facts:
+    return {"place": "this machine", "address": published.host, "port": published.port, "protocol": protocol}
 
 
 def _by_family(addresses: Iterable[str]) -> dict[bool, str]:

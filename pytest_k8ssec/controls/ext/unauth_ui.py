@@ -39,8 +39,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from urllib.parse import urljoin, urlsplit
 
 from pytest_k8ssec.agent.tasks import Http, Tcp, host_and_port
@@ -49,7 +50,7 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
-from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence import Evidence, Facts, Outcome
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.exposure import Opening, on_node, opened_ports
 from pytest_k8ssec.probes.identities import auditor
@@ -77,6 +78,9 @@ _UNKNOWN = "an application that a browser runs, and of none that is known here: 
 _GIVEN, _REDIRECTIONS, _REFUSED = range(200, 300), range(300, 400), (401, 403)
 _KUBELET = "kubelet"
 _API_SERVER = "API server"
+_OF_THE_CLUSTER = (_KUBELET, _API_SERVER)
+"""What is no ingress."""
+_START = "/"
 _NO_PAGE = (*_REFUSED, 404)
 """What a kubelet says at its root, where it has nothing, to whoever asks: what it tells elsewhere is kubelet-anon's."""
 _TLS_ONLY = re.compile(
@@ -91,6 +95,7 @@ _TLS_ONLY = re.compile(
     severity=Severity.HIGH,
     subject="cluster",
     others=("KHV029", "KHV049", "C-0014", "C-0021", "MS-TA9005"),
+    dimensions=("address", "port", "protocol", "page"),
 )
 def test_ext_unauth_ui(
     judge: Judge,
@@ -104,7 +109,9 @@ def test_ext_unauth_ui(
     declared = Declared(judge, allowed, "public")
     given, plain = _proofs(cluster, pool, outside)
     routes = {each: declared.covers(*_names(each)) for each in ingress_routes(cluster.api)}
-    for (host, port), by in _endpoints(cluster, nodes_to_judge(judge, pool), declared).items():
+    endpoints = _endpoints(cluster, nodes_to_judge(judge, pool), declared)
+    _exist(judge, endpoints, routes)
+    for (host, port), by in endpoints.items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
         case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
         case.positive("it is open", there.evidence, succeeded=there.evidence.outcome is Outcome.OPEN)
@@ -114,19 +121,54 @@ def test_ext_unauth_ui(
         refused = _NO_PAGE if by == _KUBELET else _REFUSED
         for tls, answer in zip((False, True), answers, strict=True):
             page, where = _page(host, port, tls=tls), "over TLS" if tls else "in plain text"
-            ingress = by not in (_KUBELET, _API_SERVER)
+            ingress = by not in _OF_THE_CLUSTER
             # An ingress may refuse whoever names no host of its own.
             nameless = answer.evidence.outcome is Outcome.TLS_ALERT
             if not (ingress and (answer.evidence.status == 404 or (routes and nameless))):
                 last, through = _judged(outside, page, answer, refused)
-                case.attack(f"see its page {where}", last, through=through)
+                case.attack(f"see its page {where}", last, through=through, at=_at(page))
             if ingress and (answer.evidence.status == 404 or (routes and (answer.evidence.status or nameless))):
-                _behind_routes(case, outside, page, where, answer, routes)
+                _behind_routes(judge, case, outside, page, where, answer, routes)
+            elif ingress:
+                _absent(
+                    judge, page, (route for route, public in routes.items() if not public), "nothing here speaks HTTP"
+                )
     declared.tell_unused()
 
 
+def _exist(judge: Judge, endpoints: Mapping[tuple[str, int], str], routes: Mapping[WebRoute, bool]) -> None:
+    """Say what there is to ask for: the start page of each place, and where an ingress may be each route that is not public.
+
+    Args:
+        routes: whether each is declared public.
+    """
+    for ((host, port), by), tls in product(endpoints.items(), (False, True)):
+        page = _page(host, port, tls=tls)
+        judge.coverage.exists(**_at(page))
+        for route, public in routes.items() if by not in _OF_THE_CLUSTER else ():
+            if not public:
+                judge.coverage.exists(**_at(page, route))
+
+
+def _absent(judge: Judge, page: Http, routes: Iterable[WebRoute], why: str) -> None:
+    for route in routes:
+        judge.coverage.absent(why, **_at(page, route))
+
+
+def _at(page: Http, route: WebRoute | None = None) -> Facts:
+    """Where a page is, in the control's dimensions: the start page, or that of a route."""
+    protocol = "HTTPS" if page.tls else "HTTP"
+    return {"address": page.host, "port": page.port, "protocol": protocol, "page": route or _START}
+
+
 def _behind_routes(
-    case: Case, outside: NetworkVantage, page: Http, where: str, answer: Answer, routes: Mapping[WebRoute, bool]
+    judge: Judge,
+    case: Case,
+    outside: NetworkVantage,
+    page: Http,
+    where: str,
+    answer: Answer,
+    routes: Mapping[WebRoute, bool],
 ) -> None:
     """What a place has for the hosts and paths of Ingresses.
 
@@ -155,14 +197,17 @@ def _behind_routes(
     )
     rootless = answer.evidence.status == 404 or answer.evidence.outcome is Outcome.TLS_ALERT
     if rootless:
-        case.attack(f"see its page {where}", told, through=False if routed else None)
+        case.attack(f"see its page {where}", told, through=False if routed else None, at=_at(page))
     if rootless and not turned_away:
         last, through = _judged(outside, nowhere, nobody, _REFUSED)
         case.attack(f"see the page of a host that nobody named {where}", last, through=through)
     for route, task, one in found:
         if not routes[route]:
             last, through = _judged(outside, task, one, _REFUSED)
-            case.attack(f"see the page of {route} {where}", last, through=through)
+            case.attack(f"see the page of {route} {where}", last, through=through, at=_at(page, route))
+    led_to = {route for route, *_ in found}
+    others = (route for route, public in routes.items() if not public and route not in led_to)
+    _absent(judge, page, others, "answers as to a host that nobody named")
 
 
 def _of_host(page: Http, host: str) -> Http:

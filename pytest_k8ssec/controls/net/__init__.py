@@ -32,10 +32,26 @@ class WorkloadSuspect:
     """A pod of ours on the same node, for which no policy holds: for positive controls."""
     gate: Evidence
     """That policies are enforced here."""
+    nodes: tuple[str, ...] = ()
+    """Where the live pods stand that it is made of."""
 
-    def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence) -> None:
-        """Record what came of leaving by one way, and what came of it from the pod for which no policy holds."""
-        case.attack(what, answer, through=got_through(answer))
+    def exists(self, judge: Judge, **at: object) -> None:
+        """Say that there is this way out to try, from each node on which such a pod stands.
+
+        From any of them is as good as from all: the same policies hold, and :func:`enforces` has tried each node's engine.
+        """
+        kind = f"{self.name}: {sorted(at.items())}"
+        for place in {self.pod.source.place, *(f"pod on {node}" for node in self.nodes)}:
+            judge.coverage.exists(alike=kind, workload=self.name, source=place, **at)
+
+    def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence, **at: object) -> None:
+        """Record what came of leaving by one way, and what came of it from the pod for which no policy holds.
+
+        Args:
+            at: which way that is, as :meth:`exists` was told.
+        """
+        tries = {"workload": self.name, "source": self.pod.source.place, **at}
+        case.attack(what, answer, through=got_through(answer), at=tries)
         case.positive(f"{what}: a pod of ours on the same node gets through", shown, succeeded=got_through(shown))
 
     def gated(self, case: Case) -> None:
@@ -69,12 +85,13 @@ def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[
     wanted = {
         f"{each}, {name}" if name else str(each): (
             each,
-            PodSpec(each.namespace, template=template, live_network=True, purpose="twin"),
+            made.nodes,
+            PodSpec(each.namespace, template=made.template, live_network=True, purpose="twin"),
         )
         for each in workloads
-        for name, template in pod_templates(pool.cluster, each).items()
+        for name, made in pod_templates(pool.cluster, each).items()
     }
-    found = dict(zip(wanted, pool.lease_each(*(spec for _, spec in wanted.values())), strict=True))
+    found = dict(zip(wanted, pool.lease_each(*(spec for *_, spec in wanted.values())), strict=True))
     twins = {name: pod for name, pod in found.items() if isinstance(pod, Pod)}
     for name, error in found.items():
         if isinstance(error, ProbeError):
@@ -86,7 +103,10 @@ def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[
     free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
     ids = [twin.uid for twin in twins.values()]
     pool.remember(f"settled: {ids}", lambda: settle([*twins.values()], next(iter(free.values()))))
-    return [WorkloadSuspect(wanted[name][0], name, twin, free[twin.source.node], gate) for name, twin in twins.items()]
+    return [
+        WorkloadSuspect(wanted[name][0], name, twin, free[twin.source.node], gate, wanted[name][1])
+        for name, twin in twins.items()
+    ]
 
 
 def tried(

@@ -23,6 +23,7 @@ Sources: CIS Kubernetes Benchmark 5.3.1; https://kubernetes.io/docs/concepts/ser
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body, KubeApi
@@ -33,7 +34,15 @@ from pytest_k8ssec.evidence import Evidence, got_through
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
-from pytest_k8ssec.probes.policy_enforcement import enforcement
+from pytest_k8ssec.probes.policy_enforcement import (
+    ACROSS,
+    DENY_EGRESS,
+    DENY_INGRESS,
+    NEAR,
+    CanaryPath,
+    PolicyStep,
+    enforcement,
+)
 from pytest_k8ssec.verdict import Judge
 
 _SYSTEM = "/apis/apps/v1/namespaces/kube-system/daemonsets"
@@ -42,11 +51,26 @@ _NOWHERE = {"k8ssec.dev/nowhere": "true"}
 _SECONDS = 60
 
 
-@control(severity=Severity.CRITICAL, subject="cluster", cis=("5.3.1",), others=("C-0205",), slow=True, apart=True)
+_DIRECTIONS = {DENY_INGRESS: "ingress", DENY_EGRESS: "egress"}
+
+
+@control(
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("5.3.1",),
+    others=("C-0205",),
+    slow=True,
+    apart=True,
+    dimensions=("node", "direction", "route", "protocol", "family"),
+)
 def test_net_cni_enforces(judge: Judge, pool: Pool) -> None:
     """Traffic between canaries stops under a policy and flows again without it."""
     steps = enforcement(pool)
-    nodes_to_judge(judge, pool)  # each has an engine of its own, and those that answer nobody were not tried
+    nodes = nodes_to_judge(judge, pool)  # each has an engine of its own, and those that answer nobody were not tried
+    families = {":" in address for address in pool.attacker().addresses}
+    routes = (NEAR, ACROSS) if len(nodes) > 1 else (NEAR,)
+    for node, direction, route, protocol, v6 in product(nodes, _DIRECTIONS.values(), routes, ("TCP", "UDP"), families):
+        judge.coverage.exists(node=node.name, direction=direction, route=route, protocol=protocol, family=_family(v6))
     case = judge.case("two canary namespaces")
     for step in steps:
         for path, evidence in step.attempts:
@@ -54,8 +78,20 @@ def test_net_cni_enforces(judge: Judge, pool: Pool) -> None:
             if step.open_expected:
                 case.positive(what, evidence, succeeded=got_through(evidence))
             else:
-                case.attack(what, evidence, through=got_through(evidence))
+                case.attack(what, evidence, through=got_through(evidence), at=_at(step, path))
     judge.note("; ".join(f"{step.name}: {step.milliseconds:.0f} ms" for step in steps))
+
+
+def _family(v6: bool) -> str:  # noqa: FBT001 - a key of what it names
+    return "IPv6" if v6 else "IPv4"
+
+
+def _at(step: PolicyStep, path: CanaryPath) -> dict[str, str]:
+    """Whose engine a step tries: for ingress that of the target's node, for egress that of the source's."""
+    direction = _DIRECTIONS[step.name]
+    node = path.target if direction == "ingress" else path.source
+    rest = {"route": path.route, "protocol": path.protocol, "family": _family(path.v6)}
+    return {"node": node, "direction": direction, **rest}
 
 
 @sabotage(

@@ -49,8 +49,8 @@ Sources: CIS Kubernetes Benchmark 5.3.2; https://kubernetes.io/docs/concepts/ser
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 
 from pytest_k8ssec.agent.tasks import Resolve, Task, Tcp, Udp
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
@@ -77,7 +77,16 @@ _FIRST_NAMED = CANARY_PORT + 1
 _SABOTAGED = 5432
 
 
-@control(severity=Severity.HIGH, subject="stack", cis=("5.3.2",), others=("C-0030",))
+_OUTSIDE = "outside"
+
+
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    cis=("5.3.2",),
+    others=("C-0030",),
+    dimensions=("workload", "source", "destination", "family", "port"),
+)
 def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload reach for a pod of another namespace, and for the outside."""
     suspects = workloads_on_trial(judge, stack, pool, allowed)
@@ -92,37 +101,75 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
         family = "IPv6" if True in lacking else "IPv4"
         raise ProbeError(f"listener outside the cluster: has no {family} address, and pods have one")
 
-    def ways(suspect: WorkloadSuspect) -> dict[str, Task]:
+    def ways(suspect: WorkloadSuspect) -> dict[_Way, Task]:
         ports = named[suspect.workload.namespace]
         inside = {f"{port}/{protocol}": (port, protocol) for port, protocol in (*_IN_CLUSTER, *ports.numbers)}
         inside |= {f"port {'/'.join(each)}": (by_name[each], each[1]) for each in ports.names if each in by_name}
         return {
             **{
-                f"a pod of another namespace on {canary.source.node}, {words}{_by(address)}": _at(
-                    canary, address, *port
-                )
+                _Way(canary.source.place, words, v6=":" in address): _at(canary, address, *port)
                 for canary in canaries
                 for address in canary.addresses
                 for words, port in inside.items()
             },
             **{
-                f"the outside, {port}/{protocol}{_by(task.host)}": task
+                _Way(_OUTSIDE, f"{port}/{protocol}", v6=":" in task.host): task
                 for port, protocol in dict.fromkeys((*_ALWAYS, *ports.numbers))
                 for task in outside[port, protocol]
                 if (":" in task.host) in families
             },
         }
 
+    for suspect in suspects:
+        _exist(judge, suspect, named[suspect.workload.namespace], by_name, canaries, families)
     for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda each: (Resolve(), *ways(each).values())):
         case = judge.case(suspect.name)
-        for what, answer, known in zip(ways(suspect), answers, shown, strict=True):
-            suspect.attack(case, f"reach {what}", answer, known)
+        for way, answer, known in zip(ways(suspect), answers, shown, strict=True):
+            suspect.attack(case, f"reach {way}", answer, known, **way.at)
         case.positive("it gets an answer from DNS", dns, succeeded=dns.outcome is Outcome.DONE)
         suspect.gated(case)
 
 
-def _by(address: str) -> str:
-    return " by IPv6" if ":" in address else ""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way out."""
+
+    destination: str
+    """Where the pod of ours stands, as ``Source.place`` says it, or :data:`_OUTSIDE`."""
+    port: str
+    """With its protocol, and by its name where a rule names it so."""
+    _: KW_ONLY
+    v6: bool
+
+    def __str__(self) -> str:
+        where = "the outside" if self.destination == _OUTSIDE else f"a {self.destination}"
+        where = where.replace("a pod on", "a pod of another namespace on")
+        return f"{where}, {self.port}{' by IPv6' if self.v6 else ''}"
+
+    @property
+    def at(self) -> dict[str, str]:
+        """Its values in the control's dimensions."""
+        return {"destination": self.destination, "port": self.port, "family": "IPv6" if self.v6 else "IPv4"}
+
+
+def _exist(
+    judge: Judge,
+    suspect: WorkloadSuspect,
+    named: _Named,
+    by_name: Collection[tuple[str, str]],
+    canaries: Sequence[Pod],
+    families: Collection[bool],
+) -> None:
+    """Say what there is to try: by each family that pods have, each port that stands for all or that a rule names."""
+    numbers = [f"{port}/{protocol}" for port, protocol in named.numbers]
+    names = [f"port {'/'.join(each)}" for each in named.names if each in by_name]
+    inside = [*(f"{port}/{protocol}" for port, protocol in _IN_CLUSTER), *numbers, *names]
+    outside = [*(f"{port}/{protocol}" for port, protocol in _ALWAYS), *numbers]
+    places = {f"pod on {canary.source.node}": inside for canary in canaries} | {_OUTSIDE: outside}
+    for place, ports in places.items():
+        for port in ports:
+            for v6 in families:
+                suspect.exists(judge, **_Way(place, port, v6=v6).at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 Without a default deny every pod of the cluster can talk to every other, so one compromised container has the whole
 platform in reach. Each port that a pod of the stack really listens on is tried from a namespace that is not the
-stack's, twice: by a bare pod, and by one that wears the labels of a client that the policies let in, as a policy that
-forgets to name the namespace lets such a pod in. Over TCP a connection is a breach, over UDP any answer. Pod addresses
+stack's: by a bare pod on each node, as a policy may name the addresses of one node's pods, and by one that wears the
+labels of a client that the policies let in, as a policy that forgets to name the namespace lets such a pod in. Over TCP a connection is a breach, over UDP any answer. Pod addresses
 are tried, not Services, which an attacker does not need. Where that would be more than 400 connections, the labels that
 are worn are one set of each class that the policies tell apart from there, and twelve more by chance; a note says how
 many are told by class.
@@ -48,8 +48,10 @@ Sources: CIS Kubernetes Benchmark 5.3.2; https://kubernetes.io/docs/concepts/ser
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 
+from pytest_k8ssec.agent.vantage import probe_all
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
@@ -61,6 +63,7 @@ from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress, await_canary, enforces
 from pytest_k8ssec.probes.prove_listening import prove_listening
 from pytest_k8ssec.reach.sampling import Sampling
@@ -68,8 +71,16 @@ from pytest_k8ssec.reach.worn_labels import worn
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
 
+_BARE = "bare"
 
-@control(severity=Severity.HIGH, subject="stack", cis=("5.3.2",), others=("C-0206", "C-0260", "MS-TA9034"))
+
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    cis=("5.3.2",),
+    others=("C-0206", "C-0260", "MS-TA9034"),
+    dimensions=("source", "labels", "pod", "address", "port"),
+)
 def test_net_ingress_deny(
     judge: Judge,
     cluster: Cluster,
@@ -103,7 +114,9 @@ def test_net_ingress_deny(
     wear, rest = worn(labels, len(wanted), every, (home, _labels(cluster, home)), k8ssec_sampling)
     if rest:
         judge.note(rest)
-    sources, canary = _sources(pool, home, wear)
+    nodes = [node.name for node in nodes_in_reach(pool).answering]
+    _exist(judge, nodes, wear, wanted)
+    sources, canary = _sources(pool, home, wear, nodes)
     by_twin = {target: workload for target, (workload, *_) in clients.items() if stack.deployed}
     listening = prove_listening(cluster, wanted, by_twin, twin)
     mute = {target for target in wanted if target.protocol == "UDP" and listening[target].outcome in STOPPED}
@@ -114,13 +127,16 @@ def test_net_ingress_deny(
             f"{len(mute)} ports of UDP answer nothing that is sent from where that is allowed, so no verdict: {words}"
         )
     cases = {target: judge.case(str(target), required=target not in mute) for target in wanted}
-    for words, source in sources.items():
-        found = source.probe(*canary.canaries, *(target.task for target in wanted))
-        first = len(canary.canaries)
+    tasks = [*canary.canaries, *(target.task for target in wanted)]
+    answers = probe_all([(source.vantage, tasks) for _, source in sources])
+    first = len(canary.canaries)
+    for (worn_labels, source), found in zip(sources, answers, strict=True):
+        words = worn_labels if worn_labels == _BARE else f"wearing the labels of {worn_labels}"
         by_family = {":" in address: answer for address, answer in zip(canary.addresses, found[:first], strict=True)}
         for target, answer in zip(wanted, found[first:], strict=True):
             through = None if target in mute and answer.outcome in STOPPED else got_through(answer)
-            cases[target].attack(f"connect, {words}", answer, through=through)
+            at = {"source": source.source.place, "labels": worn_labels, **_at(target)}
+            cases[target].attack(f"connect, {words}", answer, through=through, at=at)
             shown = by_family.get(":" in target.address, found[0])
             reached = shown.outcome is Outcome.OPEN
             cases[target].positive(f"the attacker, {words}, reaches a canary", shown, succeeded=reached)
@@ -131,15 +147,34 @@ def test_net_ingress_deny(
         case.positive("policies are enforced here", gate, succeeded=gate.outcome is Outcome.DONE)
 
 
-def _sources(pool: Pool, home: str, wear: Mapping[str, Labels]) -> tuple[dict[str, Pod], Pod]:
-    """The attackers, by what they wear, and a canary in another namespace: all started side by side."""
-    wearing = {who: PodSpec(home, labels=labels, purpose="attacker") for who, labels in wear.items()}
-    bare = PodSpec(home, purpose="attacker")
-    first, canary, *others = pool.lease(bare, PodSpec(pool.namespace("canary"), purpose="canary"), *wearing.values())
-    return {
-        "bare": first,
-        **{f"wearing the labels of {who}": pod for who, pod in zip(wearing, others, strict=True)},
-    }, canary
+def _exist(judge: Judge, nodes: Sequence[str], wear: Iterable[str], wanted: Sequence[Target]) -> None:
+    """Say what there is to try.
+
+    Which node labels are worn on makes no difference: a peer of a policy is either labels or addresses, and whom a policy
+    lets in by the address alone gets in bare.
+    """
+    for target, node in product(wanted, nodes):
+        at = {"source": f"pod on {node}", **_at(target)}
+        judge.coverage.exists(labels=_BARE, **at)
+        for who in wear:
+            judge.coverage.exists(alike=f"{who} to {target}", labels=who, **at)
+
+
+def _at(target: Target) -> dict[str, str]:
+    pod = f"{target.workload.namespace}/{target.pod}"
+    return {"pod": pod, "address": target.address, "port": f"{target.port}/{target.protocol}"}
+
+
+def _sources(
+    pool: Pool, home: str, wear: Mapping[str, Labels], nodes: Sequence[str]
+) -> tuple[list[tuple[str, Pod]], Pod]:
+    """The attackers, with whose labels they wear, and a canary in another namespace: all started side by side."""
+    specs = [
+        *((_BARE, PodSpec(home, node=node, purpose="attacker")) for node in nodes),
+        *((who, PodSpec(home, labels=labels, purpose="attacker")) for who, labels in wear.items()),
+    ]
+    canary, *pods = pool.lease(PodSpec(pool.namespace("canary"), purpose="canary"), *(spec for _, spec in specs))
+    return [(who, pod) for (who, _), pod in zip(specs, pods, strict=True)], canary
 
 
 def _labels(cluster: Cluster, namespace: str) -> Labels:

@@ -45,7 +45,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.net import tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.cloud_metadata import metadata, served
+from pytest_k8ssec.probes.cloud_metadata import ADDRESS, ADDRESS_V6, metadata, served
 from pytest_k8ssec.probes.policy_enforcement import allow_egress
 from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.stack import Stack, Workload
@@ -58,18 +58,22 @@ from pytest_k8ssec.verdict import Judge
     mitre=("T1552.005",),
     owasp=("K08:2025",),
     others=("C-0052", "KHV003", "KHV053"),
+    dimensions=("workload", "source", "address"),
 )
 def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload connect to the metadata service."""
     suspects = workloads_on_trial(judge, stack, pool, allowed)
     free = {suspect.free.source.node: suspect.free for suspect in suspects}
+    for suspect in suspects:
+        for address in suspect.free.addresses:
+            suspect.exists(judge, address=ADDRESS_V6 if ":" in address else ADDRESS)
     with ExitStack() as services:
         for node in (node for node in cluster.nodes if node.name in free):
             judge.note(services.enter_context(served(cluster, node, free[node.name])))
         for suspect, answers, known in tried(suspects, lambda each: metadata(each.free.addresses)):
             case = judge.case(suspect.name)
             for task, answer, shown in zip(metadata(suspect.free.addresses), answers, known, strict=True):
-                suspect.attack(case, f"connect to {task.host}", answer, shown)
+                suspect.attack(case, f"connect to {task.host}", answer, shown, address=task.host)
             suspect.gated(case)
 
 

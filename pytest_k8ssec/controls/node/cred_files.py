@@ -1,7 +1,8 @@
 """Nobody but root reads the files that hold a node's credentials.
 
 Kubeconfigs, private keys, etcd's data, the key that encrypts Secrets and the socket of the container runtime lie on nodes as
-files, and each alone is worth the node or the cluster. What keeps an unprivileged process of the node, or of a container
+files, and each alone is worth the node or the cluster. Those that the arguments of a kubelet, an API server, etcd, a
+controller manager or a scheduler name are among them, wherever they lie. What keeps an unprivileged process of the node, or of a container
 that mounts too much, away from them is their mode. On each node the user `nobody` tries to read one byte of each, at the same
 moment as root does; and that user must be able to read what everybody may.
 
@@ -37,8 +38,19 @@ from pytest_k8ssec.verdict import Judge
 _ADMIN = "/etc/kubernetes/admin.conf"
 _EVERYBODYS = "/etc/passwd"
 _PLACES = ("/var/lib/etcd", "/run/containerd/containerd.sock", "/run/crio/crio.sock", "/var/run/docker.sock")
-_NAMED_BY = {"kube-apiserver": "encryption-provider-config", "etcd": "data-dir"}
-"""Arguments of control-plane processes that name more of them."""
+_ON_CONTROL_PLANES = {
+    "kube-apiserver": (
+        "encryption-provider-config", "service-account-signing-key-file", "tls-private-key-file", "etcd-keyfile",
+        "kubelet-client-key", "proxy-client-key-file", "token-auth-file",
+    ),
+    "etcd": ("data-dir", "key-file", "peer-key-file"),
+    "kube-controller-manager": ("kubeconfig", "service-account-private-key-file", "cluster-signing-key-file"),
+    "kube-scheduler": ("kubeconfig",),
+}  # fmt: skip
+"""Arguments of processes that name more of them.
+
+Source: https://kubernetes.io/docs/reference/command-line-tools-reference/; https://etcd.io/docs/v3.6/op-guide/configuration/"""
+_EVERYWHERE = {"kubelet": ("kubeconfig", "tls-private-key-file")}
 _NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 _DENIED = "Permission denied"
 _LIST = r"""
@@ -63,11 +75,15 @@ done
     subject="cluster",
     cis=("1.1.11", "1.1.13", "1.1.21", "4.1.5"),
     others=("C-0104", "C-0112", "MS-TA9003"),
+    dimensions=("node", "path"),
 )
 def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, NodeHost]) -> None:
     """Try to read each file, directory and socket as the user `nobody`, and as root."""
+    known_paths = {node.name: _paths(cluster, node) for node in cluster.nodes if node.container}
+    for name, path in ((name, path) for name, paths in known_paths.items() for path in paths):
+        judge.coverage.exists(node=name, path=path)
     for node in entered_nodes(judge, cluster.nodes):
-        paths = _paths(cluster, node)
+        paths = known_paths[node.name]
         by_root = _read(cluster, node, (), paths)
         by_nobody = _read(cluster, node, _NOBODY, (_EVERYBODYS, *paths))
         case = judge.case(f"node {node.name}")
@@ -77,16 +93,19 @@ def test_node_cred_files(judge: Judge, cluster: Cluster, nodes: Mapping[str, Nod
             known, answer = by_root[path], by_nobody[path]
             case.positive(f"root reads {path}", known, succeeded=known.outcome is Outcome.DONE)
             through = {Outcome.DONE: True, Outcome.DENIED: False}.get(answer.outcome)
-            case.attack(f"read {path}", _with_mode(answer, nodes, path) if through else answer, through=through)
+            shown = _with_mode(answer, nodes, path) if through else answer
+            case.attack(f"read {path}", shown, through=through, at={"node": node.name, "path": path})
 
 
 def _paths(cluster: Cluster, node: Node) -> list[str]:
     """What of all this is on a node."""
-    named = (
-        [arguments(cluster, node, process).get(name) for process, name in _NAMED_BY.items()]
-        if node.control_plane
-        else []
-    )
+    processes = {**_EVERYWHERE, **(_ON_CONTROL_PLANES if node.control_plane else {})}
+    named = [
+        told.get(name)
+        for process, names in processes.items()
+        for told in [arguments(cluster, node, process)]
+        for name in names
+    ]
     wanted = dict.fromkeys((*_PLACES, *(path for path in named if path)))
     return sorted(set(cluster.on_node(node, ["sh", "-c", _LIST, "list", *wanted]).text.splitlines()))
 

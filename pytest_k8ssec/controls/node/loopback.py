@@ -1,8 +1,8 @@
 """What a node's components say to each other on loopback can't be heard from pods.
 
 The health endpoint of the kubelet, and the metrics of kube-proxy, the controller manager and the scheduler, reveal a
-cluster's internals, and are meant for their own node: 10248 and 10249 ask for no credentials at all. A pod connects to
-these ports at each node's address. A refused connection counts only where the same pod reaches the same node's kubelet,
+cluster's internals, and are meant for their own node: 10248 and 10249 ask for no credentials at all. A pod on each node
+connects to these ports at each address of each node. A refused connection counts only where the same pod reaches the same node's kubelet,
 and where nodes can be entered, only for a port that answers on that node's own loopback at the same time.
 
 Port 10256, kube-proxy's health, is open to all by design: load balancers ask it.
@@ -34,10 +34,11 @@ Sources: CIS Kubernetes Benchmark 1.3.7, 1.4.2, 4.3.1; https://kubernetes.io/doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 from pytest_k8ssec.agent.tasks import Tcp
-from pytest_k8ssec.agent.vantage import NetworkVantage, probe
+from pytest_k8ssec.agent.vantage import NetworkVantage, probe, probe_all
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -47,7 +48,7 @@ from pytest_k8ssec.evidence import Evidence, Outcome, got_through
 from pytest_k8ssec.facts.node import control_planes, listeners, node_source
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
-from pytest_k8ssec.verdict import Judge
+from pytest_k8ssec.verdict import Case, Judge
 
 _PORTS = {10248: "kubelet", 10249: "kube-proxy", 10257: "kube-controller-manager", 10259: "kube-scheduler"}
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -59,23 +60,50 @@ _LOOPBACK = ("127.0.0.1", "::1")
     cis=("1.3.7", "1.4.2", "4.3.1"),
     mitre=("T1046",),
     others=("C-0150", "C-0291"),
+    dimensions=("source", "node", "address", "port"),
 )
 def test_node_loopback(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
-    """Connect to each of these ports at each node's address, from a pod."""
-    pod = attacker()
-    for node in nodes_to_judge(judge, pool):
+    """Connect to each of these ports at each node's addresses, from a pod on each node."""
+    nodes = nodes_to_judge(judge, pool)
+    for near, node in product(nodes, nodes):
+        for address, port in product(node.addresses, _PORTS):
+            judge.coverage.exists(source=f"pod on {near.name}", node=node.name, address=address, port=port)
+    cases: dict[tuple[str, int], Case] = {}
+    for node in nodes:
         listening = _on_loopback(cluster, node)
-        cases = {port: judge.case(f"{by} on {node.name}, port {port}", required=False) for port, by in _PORTS.items()}
+        for port, by in _PORTS.items():
+            cases[node.name, port] = judge.case(f"{by} on {node.name}, port {port}", required=False)
         for port, shown in listening.items():
-            cases[port].positive("it listens on loopback", shown, succeeded=shown.outcome is Outcome.OPEN)
-        for address in node.addresses:
-            near, *answers = pod.probe(Tcp(address, KUBELET_PORT), *(Tcp(address, port) for port in _PORTS))
-            for (port, case), answer in zip(cases.items(), answers, strict=True):
-                # Out of reach it proves nothing: never a reason to leave the port out.
-                case.positive(
-                    "the pod reaches the node's kubelet", near, succeeded=near.outcome is Outcome.OPEN or None
-                )
-                case.attack(f"connect to port {port}", answer, through=got_through(answer))
+            cases[node.name, port].positive("it listens on loopback", shown, succeeded=shown.outcome is Outcome.OPEN)
+    places = [(node, address) for node in nodes for address in node.addresses]
+    tasks = [Tcp(address, port) for _, address in places for port in (KUBELET_PORT, *_PORTS)]
+    sources = [attacker(node=node.name) for node in nodes]
+    for source, told in zip(sources, probe_all([(each.vantage, tasks) for each in sources]), strict=True):
+        answers = iter(told)
+        for node, address in places:
+            _judged(cases, source.source.place, node, address, next(answers), [next(answers) for _ in _PORTS])
+
+
+def _judged(
+    cases: Mapping[tuple[str, int], Case],
+    source: str,
+    node: Node,
+    address: str,
+    near: Evidence,
+    answers: Sequence[Evidence],
+) -> None:
+    """Record what a pod was told at one address of a node.
+
+    Args:
+        source: where the pod is.
+        near: by the node's kubelet.
+    """
+    for port, answer in zip(_PORTS, answers, strict=True):
+        case = cases[node.name, port]
+        # Out of reach it proves nothing: never a reason to leave the port out.
+        case.positive("the pod reaches the node's kubelet", near, succeeded=near.outcome is Outcome.OPEN or None)
+        at = {"source": source, "node": node.name, "address": address, "port": port}
+        case.attack(f"connect to port {port}", answer, through=got_through(answer), at=at)
 
 
 def _on_loopback(cluster: Cluster, node: Node) -> Mapping[int, Evidence]:

@@ -3,7 +3,8 @@
 Whoever breaks out of a container has its node's credentials. These must not reach further than that node. With them
 nobody may change another node, to draw its pods away; or give the node a label that places reserved pods on it; or read
 a Secret that none of its pods uses. The Node authorizer prevents the last, the admission plugin NodeRestriction the
-others. Each node is impersonated, as its credentials never leave it; every change is a dry run.
+others. Each node is impersonated, as its credentials never leave it; every change is a dry run. It tries the next nodes,
+up to four of them, as nothing tells other nodes apart; it reads by name, and asks for a list.
 
 Remediation: start kube-apiserver with `--authorization-mode=Node,RBAC` and with NodeRestriction among
 `--enable-admission-plugins` (kubeadm sets it, until `enable-admission-plugins` is set to something else).
@@ -25,11 +26,12 @@ https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
-from pytest_k8ssec.clusters.headers import MERGE_PATCH_TYPE
+from pytest_k8ssec.clusters.headers import MERGE_PATCH_TYPE, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
@@ -42,7 +44,10 @@ _PLUGIN = "NodeRestriction"
 _RESERVED = "node-restriction.kubernetes.io/k8ssec"
 _FREE = "k8ssec.dev/canary"
 _THROUGH = {200: True, 403: False}
-_NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_OTHERS_MAX = 4
+"""So many other nodes each node tries to change: NodeRestriction compares one name with another."""
+_OTHER = "label another node"
+_RESERVE, _READ, _LIST = "give itself a reserved label", "read a Secret that none of its pods uses", "list Secrets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,21 @@ class _AsNode:
         """Get an object's metadata."""
         return self._send("GET", path, MERGE_PATCH_TYPE, None, f"GET {path}, metadata only")
 
-    def _send(self, method: str, path: str, kind: str, body: Body | None, what: str) -> Evidence:
+    def list(self, path: str) -> Evidence:
+        """List objects' metadata."""
+        return self._send("GET", path, MERGE_PATCH_TYPE, None, f"list {path}, metadata only", METADATA_OF_MANY)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        kind: str,
+        body: Body | None,
+        what: str,
+        accept: Mapping[str, str] = METADATA_OF_ONE,
+    ) -> Evidence:
         user = f"system:node:{self.node}"
-        headers = {"Impersonate-User": user, "Impersonate-Group": "system:nodes", "Accept": _NAME_ONLY}
+        headers = {"Impersonate-User": user, "Impersonate-Group": "system:nodes", **accept}
         answer = self.cluster.api.request(
             method, path, body=body, params={"dryRun": "All"} if body else {}, headers={**headers, "Content-Type": kind}
         )
@@ -78,9 +95,17 @@ class _AsNode:
     cis=("1.2.7", "1.2.14"),
     mitre=("T1078",),
     others=("C-0119", "C-0127"),
+    dimensions=("node", "check"),
 )
 def test_node_restriction(judge: Judge, cluster: Cluster, pool: Pool) -> None:
-    """Let each node change another one, label itself with a reserved label, and read a Secret that is not its own."""
+    """Let each node change other ones, label itself with a reserved label, and read a Secret that is not its own."""
+    for node in cluster.nodes:
+        for check in (_RESERVE, _READ, _LIST):
+            judge.coverage.exists(node=node.name, check=check)
+        for other in _others(cluster, node):
+            judge.coverage.exists(node=node.name, check=_change(other))
+        if more := _more(cluster):
+            judge.coverage.exists(node=node.name, check=more)
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -97,16 +122,35 @@ def test_node_restriction(judge: Judge, cluster: Cluster, pool: Pool) -> None:
             case.positive("it labels its own Node", labelled, succeeded=labelled.status == 200)
             case.positive("the Secret exists", exists, succeeded=exists.status == 200)
             for what, answer in _attempts(cluster, identity, node, path):
-                case.attack(what, answer, through=_THROUGH.get(answer.status or 0))
+                at = [{"node": node.name, "check": check} for check in (what, _more(cluster)) if check]
+                spoken = at if what.startswith(_OTHER) else at[:1]
+                case.attack(what, answer, through=_THROUGH.get(answer.status or 0), at=spoken)
 
 
 def _attempts(cluster: Cluster, identity: _AsNode, node: Node, secret: str) -> list[tuple[str, Evidence]]:
-    others = [other.name for other in cluster.nodes if other is not node][:1]
     return [
-        *((f"label another node, {other}", identity.label(other, _FREE)) for other in others),
-        ("give itself a reserved label", identity.label(node.name, _RESERVED)),
-        ("read a Secret that none of its pods uses", identity.read(secret)),
+        *((_change(other), identity.label(other.name, _FREE)) for other in _others(cluster, node)),
+        (_RESERVE, identity.label(node.name, _RESERVED)),
+        (_READ, identity.read(secret)),
+        (_LIST, identity.list(secret.rpartition("/")[0])),
     ]
+
+
+def _others(cluster: Cluster, node: Node) -> list[Node]:
+    """The other nodes that a node tries to change: those after it in the cluster's list, and round."""
+    nodes = cluster.nodes
+    at = [each.name for each in nodes].index(node.name)
+    return [*nodes[at + 1 :], *nodes[:at]][:_OTHERS_MAX]
+
+
+def _change(other: Node) -> str:
+    return f"{_OTHER}, {other.name}"
+
+
+def _more(cluster: Cluster) -> str:
+    """The nodes for which those that are tried speak, as one check; "" where each is tried."""
+    more = len(cluster.nodes) - 1 - _OTHERS_MAX
+    return f"{_OTHER}, {more} more" if more > 0 else ""
 
 
 def _not_restricted(cluster: Cluster) -> Evidence:

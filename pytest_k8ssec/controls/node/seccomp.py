@@ -46,10 +46,13 @@ _UNCONFINED, _FILTERED = 0, 2
     mitre=("T1611",),
     others=("C-0210",),
     apart=True,
+    dimensions=("node",),
 )
 def test_node_seccomp(judge: Judge, pool: Pool) -> None:
     """On each node, read what a pod without a profile runs under, and one that asks to be unconfined."""
     namespace, nodes = pool.namespace("canary"), nodes_to_judge(judge, pool)
+    for node in nodes:
+        judge.coverage.exists(node=node.name)
     specs = [
         PodSpec(namespace, node=node.name, seccomp=profile, purpose="seccomp")
         for node in nodes
@@ -60,7 +63,8 @@ def test_node_seccomp(judge: Judge, pool: Pool) -> None:
         (seen,), (found,) = unconfined.probe(Privileges()), silent.probe(Privileges())
         case = judge.case(f"kubelet on {node.name}")
         case.positive("a pod that asks to be unconfined is seen to be", seen, succeeded=_mode(seen) == _UNCONFINED)
-        case.attack("run without a profile", found, through={_UNCONFINED: True, _FILTERED: False}.get(_mode(found)))
+        through = {_UNCONFINED: True, _FILTERED: False}.get(_mode(found))
+        case.attack("run without a profile", found, through=through, at={"node": node.name})
 
 
 def _mode(answer: Evidence) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.evidence import Facts
 from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.probes.identities import Identity, RbacRules, service_account
 from pytest_k8ssec.probes.places_by_rights import PlacesByRights, pairs_limit, places_by_rights
@@ -23,6 +25,10 @@ class AccountSuspect:
     identity: Identity
     case: Case
     known: dict[str, RbacRules] = field(default_factory=dict)
+
+    def at(self, where: str, checks: Iterable[str]) -> list[dict[str, str]]:
+        """Which combinations it tries by checks in a place, a namespace or ("") the cluster."""
+        return [_at(self.account, where, check) for check in (*checks, _ANYTHING)]
 
     def rules(self, namespace: str) -> RbacRules:
         """Its rules in a namespace as the API server lists them, asked for and recorded once. Raises ProbeError."""
@@ -41,31 +47,52 @@ class AccountSuspect:
         return False if came and all(attack.stopped for attack in came) else None
 
 
+PLACE_DIMENSIONS = ("account", "namespace", "check")
+"""Those of a control that tries places."""
+_CLUSTER = "(the cluster)"
+_ANYTHING = "anything"
+"""Stands for all checks of one account in one place: where there are many, one pair of a class speaks for the others."""
 TryPlace = Callable[[AccountSuspect, str], None]
 """Has an account try all that a control looks for in a place, a namespace or ("") the cluster, and records it in its case."""
 
 
 def accounts_on_trial(
-    judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]
+    judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], tried: Sequence[Facts]
 ) -> Iterator[tuple[ServiceAccount, Identity, Case]]:
     """Each service account that is not declared, with a token of its own and a case that shows that the token is valid.
+
+    Args:
+        tried: what there is to try for each, in the control's dimensions besides ``account``.
 
     Raises:
         ProbeError: no token was issued, or no HTTP answer came.
     """
-    for account in _undeclared(judge, stack, allowed):
+    accounts = _undeclared(judge, stack, allowed)
+    for account, at in product(accounts, tried):
+        judge.coverage.exists(account=account, **at)
+    for account in accounts:
         suspect = _on_trial(cluster, account, _case(judge, account))
         yield suspect.account, suspect.identity, suspect.case
 
 
 def try_places(
-    judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], sampling: Sampling, attempt: TryPlace
+    judge: Judge,
+    cluster: Cluster,
+    stack: Stack,
+    allowed: Mapping[str, str],
+    sampling: Sampling,
+    attempt: TryPlace,
+    checks: Callable[[str], Sequence[str]],
 ) -> None:
     """Have each service account that is not declared try what there is in each namespace, and in the cluster.
 
     Of many accounts in many namespaces some pairs are tried, as ``places_by_rights`` says. What is told by class is in the
     account's case, with the pair that it is told by, and a note says how much it is. An account is only cleared by class:
     where a pair of its class got through, or can't be told, it tries the same itself.
+
+    Args:
+        attempt: says by ``AccountSuspect.at`` which checks each attack makes.
+        checks: what there is to check in a place.
 
     Raises:
         ProbeError: no token was issued, or no HTTP answer came.
@@ -74,12 +101,33 @@ def try_places(
     cases = {str(account): _case(judge, account) for account in accounts}
     limit = pairs_limit(sampling.limit)
     places = places_by_rights(cluster.api, accounts, tried_namespaces(stack), sampling.chosen, limit=limit)
+    _exist(judge, accounts, places)
+
+    def try_all(suspect: AccountSuspect, where: str) -> None:
+        for check in checks(where):
+            judge.coverage.exists(**_at(suspect.account, where, check))
+        attempt(suspect, where)
+
     suspects = [_on_trial(cluster, account, cases[str(account)]) for account in accounts]
-    by_class = [suspect for suspect in suspects if _tries_what_is_chosen(suspect, places, attempt)]
+    by_class = [suspect for suspect in suspects if _tries_what_is_chosen(suspect, places, try_all)]
     for suspect in by_class:  # by now it is known what came of each class
-        _tell_by_class(suspect, places, attempt)
+        _tell_by_class(suspect, places, try_all)
     if places.words:
         judge.note(f"{places.words} (seed {sampling.seed})")
+
+
+def _exist(judge: Judge, accounts: Sequence[ServiceAccount], places: PlacesByRights) -> None:
+    """Say that there is each pair of account and place, and which of them are one class."""
+    for account, where in product(accounts, (*places.namespaces, "")) if places.granted is None else ():
+        judge.coverage.exists(**_at(account, where, _ANYTHING))
+    for account in accounts if places.granted is not None else ():
+        for kind, all_of_it in places.classes_of(account).items():
+            for where in all_of_it:
+                judge.coverage.exists(alike=repr(kind), **_at(account, where, _ANYTHING))
+
+
+def _at(account: ServiceAccount, where: str, check: str) -> dict[str, str]:
+    return {"account": str(account), "namespace": where or _CLUSTER, "check": check}
 
 
 def _tries_what_is_chosen(suspect: AccountSuspect, places: PlacesByRights, attempt: TryPlace) -> bool:

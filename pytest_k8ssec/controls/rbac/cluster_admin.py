@@ -44,12 +44,13 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
-from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence import Evidence, Facts
 from pytest_k8ssec.probes.escalation import by_change, has_the_right, to_cluster_admin
 from pytest_k8ssec.sabotages.grants import default_account, may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
+_CREATE, _CHANGE = "make a binding", "change a binding that is there"
 _BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
 
 
@@ -59,10 +60,12 @@ _BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
     cis=("5.1.1", "5.1.3"),
     others=("C-0035", "C-0185", "KSV-0044", "MS-TA9019"),
     apart=True,
+    dimensions=("account", "check"),
 )
 def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account bind itself to cluster-admin, as a dry run."""
-    for account, identity, case in accounts_on_trial(judge, cluster, stack, allowed):
+    checks: list[Facts] = [{"check": _CREATE}, {"check": _CHANGE}]
+    for account, identity, case in accounts_on_trial(judge, cluster, stack, allowed, checks):
         itself = account_subject(account.namespace, account.name)
         attempt = identity.attempt(
             "POST", _BINDINGS, body=binding("k8ssec-dry-run", itself, "cluster-admin"), params={"dryRun": "All"},
@@ -70,10 +73,12 @@ def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowe
         )  # fmt: skip
         # A 404 for a new object is an API that is not served, or a role that is not there.
         through = None if attempt.status == 404 else has_the_right(attempt)
-        case.attack("bind itself to cluster-admin", attempt, through=through)
         rules = identity.rules(account.namespace)
         case.positive("its rules can be read", rules.evidence, succeeded=rules.evidence.status == 201)
-        if through is not True and (changes := by_change(identity, to_cluster_admin(account), "", rules)):
+        changes = by_change(identity, to_cluster_admin(account), "", rules) if through is not True else None
+        at = [{"account": account, "check": check} for check in (_CREATE, _CHANGE)]
+        case.attack("bind itself to cluster-admin", attempt, through=through, at=at)
+        if changes is not None:
             case.attack("bind itself to cluster-admin, by changing a binding that is there", changes, through=True)
 
 

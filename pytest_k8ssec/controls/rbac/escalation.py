@@ -54,22 +54,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from zlib import crc32
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
-from pytest_k8ssec.controls.rbac import AccountSuspect, try_places
+from pytest_k8ssec.controls.rbac import PLACE_DIMENSIONS, AccountSuspect, try_places
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.escalation import WayUp, by_change, has_the_right, in_cluster, in_namespace
-from pytest_k8ssec.probes.identities import Administrator, Identity, RbacRules, administrator
+from pytest_k8ssec.probes.identities import NOBODY, Administrator, Identity, RbacRules, administrator
 from pytest_k8ssec.probes.podsecurity import fits, room_in
 from pytest_k8ssec.probes.rights_table import asked_for, further_ways, may_be_granted
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.sabotages.grants import default_account, granted
-from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 
@@ -79,6 +80,7 @@ from pytest_k8ssec.verdict import Case, Judge
     cis=("5.1.4", "5.1.8", "5.1.9", "5.1.11", "5.1.12", "5.1.13"),
     others=("C-0188", "C-0191", "C-0278", "C-0280", "C-0281", "C-0282", "KSV-0043"),
     apart=True,
+    dimensions=PLACE_DIMENSIONS,
 )
 def test_rbac_escalation(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling
@@ -101,7 +103,7 @@ def test_rbac_escalation(
         case.positive(f"an administrator may do all this {where}", known, succeeded=_through(known))
         rules = suspect.rules(namespace or account.namespace)
         answers = _ask_all(identity, steps, namespace, rules)
-        _attack(case, steps, answers, where)
+        _attack(suspect, namespace, steps, answers)
         for step in steps:
             answer = answers[step.words]
             if _through(answer) is not True and (changes := by_change(identity, step, namespace, rules)):
@@ -119,7 +121,14 @@ def test_rbac_escalation(
             if (through := _through(answer)) is not False:
                 judge.table(f"ways up {where}").put(step.words, str(account), answer, breach=through)
 
-    try_places(judge, cluster, stack, allowed, k8ssec_sampling, attempt)
+    try_places(judge, cluster, stack, allowed, k8ssec_sampling, attempt, _checks)
+
+
+@cache
+def _checks(namespace: str) -> tuple[str, ...]:
+    """The ways up that there are in a place, whoever tries them."""
+    steps = in_namespace(ServiceAccount(namespace, NOBODY), namespace, "") if namespace else in_cluster()
+    return tuple(dict.fromkeys(step.words for step in (*steps, *further_ways(namespace))))
 
 
 def _further(suspect: AccountSuspect, namespace: str, rules: RbacRules) -> list[tuple[WayUp, Evidence]]:
@@ -149,8 +158,9 @@ def _further(suspect: AccountSuspect, namespace: str, rules: RbacRules) -> list[
                 f"{len(rest)} further ways up {where}, by its rules",
                 replace(rules.evidence, detail=detail),
                 through=False,
+                at=suspect.at(namespace, (step.words for step in rest)),
             )
-    _attack(case, tried, answers, where)
+    _attack(suspect, namespace, tried, answers)
     for step in tried:
         verb, resource, group = step.right
         alone = step.path and not step.asked and not step.name  # what is asked for is asked by all names
@@ -174,19 +184,24 @@ def _ask_all(identity: Identity, steps: Sequence[WayUp], namespace: str, rules: 
     return answers
 
 
-def _attack(case: Case, steps: Sequence[WayUp], answers: Mapping[str, Evidence], where: str) -> None:
+def _attack(suspect: AccountSuspect, namespace: str, steps: Sequence[WayUp], answers: Mapping[str, Evidence]) -> None:
     """Record each step; those that are refused, which are a great many, become one record that names them all."""
+    case, where = suspect.case, f"in {namespace}" if namespace else "in the cluster"
     refused: dict[str, Evidence] = {}
+    checks: list[str] = []
     for step in steps:
         answer = answers[step.words]
         if _through(answer) is False:
             refused[f"{step.words}: {step.method or 'asked for'} {step.path}".strip()] = answer
+            checks.append(step.words)
         else:
-            case.attack(f"{step.words}, {where}", answer, through=_through(answer))
+            at = suspect.at(namespace, [step.words])
+            case.attack(f"{step.words}, {where}", answer, through=_through(answer), at=at)
     if refused:
         *_, last = refused.values()
         facts = {request: answer.status for request, answer in refused.items()}
-        case.attack(f"{len(refused)} ways up {where}", replace(last, facts=facts), through=False)
+        at = suspect.at(namespace, checks)
+        case.attack(f"{len(refused)} ways up {where}", replace(last, facts=facts), through=False, at=at)
 
 
 def _administrator(cluster: Cluster, steps: Sequence[WayUp]) -> Evidence:

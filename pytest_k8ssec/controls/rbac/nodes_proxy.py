@@ -2,8 +2,8 @@
 
 The right to `nodes/proxy`, often given for metrics, is the right to everything that a kubelet does: to run commands in
 every container of its node, past admission and past the API server's audit log. `get` alone is enough, as a WebSocket
-begins with a GET. Each of the stack's service accounts asks every node's kubelet, with a token of its own and from a
-pod, to run a command in a pod that does not exist: 404 means that it might, 403 that it may not. It also asks through
+begins with a GET. Each of the stack's service accounts asks every node's kubelet, at each of its addresses, with a token of
+its own and from a pod, to run a command in a pod that does not exist: 404 means that it might, 403 that it may not. It also asks through
 the API server's proxy. Our auditor, who may, sends the same requests from the same place.
 
 Remediation: take `nodes/proxy` (and `nodes/*`, `*`) out of the role that the account is bound to; what reads metrics,
@@ -42,17 +42,19 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
-from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence import Evidence, Facts
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.escalation import has_the_right
 from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.sabotages.grants import default_account, granted
-from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 _RUN = f"/exec/default/{NOBODY}/{NOBODY}?command=true&output=1"
 _THROUGH = {200: True, 400: True, 404: True, 403: False}
+_METHODS = ("GET", "POST")
+_PROXY = "through the API server"
 
 
 @control(
@@ -62,6 +64,7 @@ _THROUGH = {200: True, 400: True, 404: True, 403: False}
     mitre=("T1609",),
     others=("C-0279", "KSV-0047"),
     apart=True,
+    dimensions=("account", "node", "address", "method"),
 )
 def test_rbac_nodes_proxy(
     judge: Judge,
@@ -72,33 +75,45 @@ def test_rbac_nodes_proxy(
     allowed: Mapping[str, str],
 ) -> None:
     """Let each service account ask each kubelet to run a command, directly and through the API server."""
-    may, trials = auditor(pool), list(accounts_on_trial(judge, cluster, stack, allowed))
     nodes = nodes_to_judge(judge, pool)
-    ways = [(node, method) for node in nodes for method in ("GET", "POST")]
+    exist = [_at(node, address, method) for node in nodes for address in node.addresses for method in _METHODS]
+    exist += [_at(node, _PROXY, "GET") for node in nodes]
+    may, trials = auditor(pool), list(accounts_on_trial(judge, cluster, stack, allowed, exist))
+    ways = [(node, address, method) for node in nodes for address in node.addresses for method in _METHODS]
     everybody = [may, *(identity for _, identity, _ in trials)]
     answers = iter(attacker().probe(*(_directly(who, *way) for who in everybody for way in ways)))
     shown, *told = [dict(zip(ways, answers, strict=False)) for _ in everybody]
-    for (_, identity, case), heard in zip(trials, told, strict=True):
-        for (node, method), answer in heard.items():
-            case.attack(f"{method} a command at the kubelet on {node.name}", answer, through=_through(answer))
-        for node in nodes:
-            known = shown[node, "GET"]
+    for (account, identity, case), heard in zip(trials, told, strict=True):
+        for (node, address, method), answer in heard.items():
+            what = f"{method} a command at the kubelet on {node.name}{_by(node, address)}"
+            at = {"account": account, **_at(node, address, method)}
+            case.attack(what, answer, through=_through(answer), at=at)
+        for known in (answer for (*_, method), answer in shown.items() if method == "GET"):
             case.positive("our auditor gets through from the same pod", known, succeeded=_through(known))
-            _proxied(case, identity, may, node)
+        for node in nodes:
+            _proxied(case, account, identity, may, node)
 
 
-def _proxied(case: Case, identity: Identity, may: Identity, node: Node) -> None:
+def _at(node: Node, address: str, method: str) -> Facts:
+    return {"node": node.name, "address": address, "method": method}
+
+
+def _by(node: Node, address: str) -> str:
+    """Which of its addresses, where that is not the first."""
+    return f", {address}" if address != node.address else ""
+
+
+def _proxied(case: Case, account: ServiceAccount, identity: Identity, may: Identity, node: Node) -> None:
     """Through the API server, which asks whether the caller may and then calls the kubelet as itself."""
     path = f"/api/v1/nodes/{node.name}/proxy/healthz"
     answer, known = identity.attempt("GET", path), may.attempt("GET", path)
-    case.attack(f"the kubelet on {node.name} through the API server", answer, through=has_the_right(answer))
+    at = {"account": account, **_at(node, _PROXY, "GET")}
+    case.attack(f"the kubelet on {node.name} through the API server", answer, through=has_the_right(answer), at=at)
     case.positive("our auditor gets through the API server", known, succeeded=_through(known))
 
 
-def _directly(identity: Identity, node: Node, method: str) -> Http:
-    return Http(
-        node.address, KUBELET_PORT, _RUN, method=method, headers=identity.bearer, identity=f"as {identity.user}"
-    )
+def _directly(identity: Identity, _node: Node, address: str, method: str) -> Http:
+    return Http(address, KUBELET_PORT, _RUN, method=method, headers=identity.bearer, identity=f"as {identity.user}")
 
 
 def _through(answer: Evidence) -> bool | None:

@@ -54,14 +54,14 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
-from pytest_k8ssec.controls.rbac import AccountSuspect, try_places
+from pytest_k8ssec.controls.rbac import PLACE_DIMENSIONS, AccountSuspect, try_places
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.escalation import has_the_right, tried_namespaces
-from pytest_k8ssec.probes.identities import NOBODY, Identity, administrator
+from pytest_k8ssec.probes.identities import NOBODY, administrator
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.verdict import Case, Judge
+from pytest_k8ssec.verdict import At, Judge
 
 _LIST = {"limit": "1"}
 _WATCH = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": f"metadata.name={NOBODY}"}
@@ -76,6 +76,7 @@ _NONE_OF_THEM = {**_DRY_RUN, "fieldSelector": f"metadata.name={NOBODY}"}
     mitre=("T1552.007",),
     others=("C-0015", "C-0186", "MS-TA9025"),
     apart=True,
+    dimensions=PLACE_DIMENSIONS,
 )
 def test_rbac_secrets_read(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling
@@ -85,54 +86,61 @@ def test_rbac_secrets_read(
     shown: dict[str, dict[str, Evidence]] = {}
 
     def attempt(suspect: AccountSuspect, namespace: str) -> None:
-        identity, case = suspect.identity, suspect.case
+        case = suspect.case
         if not namespace:
-            _attack(case, identity, "/api/v1/secrets")
+            _attack(suspect, "", "/api/v1/secrets")
             return
         path = paths[namespace]
         if namespace not in shown:
             shown[namespace] = _administrator(cluster, path)
         for what, known in shown[namespace].items():
             case.positive(f"an administrator {what}", known, succeeded=has_the_right(known))
-        _attack(case, identity, path)
+        _attack(suspect, namespace, path)
         for verb in _OF_ONE:
-            _attack_one(case, identity, verb, path, f"one of {namespace}", NOBODY)
-        _delete_none(case, identity, path)
+            _attack_one(suspect, verb, path, f"one of {namespace}", NOBODY, suspect.at(namespace, [verb]))
+        _delete_none(suspect, namespace, path)
         rules = suspect.rules(namespace)
         for verb in _OF_ONE:
             for name in rules.names(verb, "secrets"):
-                _attack_one(case, identity, verb, path, f"{namespace}/{name}", name)
+                _attack_one(suspect, verb, path, f"{namespace}/{name}", name)
         for name in (*rules.names("list", "secrets"), *rules.names("watch", "secrets")):
-            _attack(case, identity, path, name)
+            _attack(suspect, namespace, path, name)
 
-    try_places(judge, cluster, stack, allowed, k8ssec_sampling, attempt)
+    try_places(judge, cluster, stack, allowed, k8ssec_sampling, attempt, _checks)
 
 
-def _attack(case: Case, identity: Identity, path: str, name: str = "") -> None:
+def _checks(namespace: str) -> tuple[str, ...]:
+    return ("list", "watch", "get", "patch", "deletecollection") if namespace else ("list", "watch")
+
+
+def _attack(suspect: AccountSuspect, namespace: str, path: str, name: str = "") -> None:
     """List and watch: all Secrets, or the one of that name."""
     only = {"fieldSelector": f"metadata.name={name}"} if name else {}
     for verb, params in (("list", _LIST), ("watch", _WATCH)):
         what = f"{verb} {path}{f', only {name}' if name else ''}"
-        answer = identity.attempt(
+        answer = suspect.identity.attempt(
             "GET", path, headers=METADATA_OF_MANY, params={**params, **only}, what=f"{what}, metadata only"
         )
-        case.attack(what, answer, through=has_the_right(answer))
+        at = () if name else suspect.at(namespace, [verb])
+        suspect.case.attack(what, answer, through=has_the_right(answer), at=at)
 
 
-def _attack_one(case: Case, identity: Identity, verb: str, path: str, words: str, name: str) -> None:
+def _attack_one(suspect: AccountSuspect, verb: str, path: str, words: str, name: str, at: At = ()) -> None:
     """Get one Secret, or patch it with nothing: both answer with it."""
     method, options = _OF_ONE[verb]
-    answer = identity.attempt(method, f"{path}/{name}", what=f"{verb} {path}/{name}, metadata only", **options)
-    case.attack(f"{verb} {words}", answer, through=has_the_right(answer))
+    what = f"{verb} {path}/{name}, metadata only"
+    answer = suspect.identity.attempt(method, f"{path}/{name}", what=what, **options)
+    suspect.case.attack(f"{verb} {words}", answer, through=has_the_right(answer), at=at)
 
 
-def _delete_none(case: Case, identity: Identity, path: str) -> None:
+def _delete_none(suspect: AccountSuspect, namespace: str, path: str) -> None:
     """Delete, as a dry run, all Secrets of a name that none has: RBAC asks for no name there, so it is the same right."""
     what = f"deletecollection {path}"
-    answer = identity.attempt(
+    answer = suspect.identity.attempt(
         "DELETE", path, headers=METADATA_OF_MANY, params=_NONE_OF_THEM, what=f"{what}, metadata only"
     )
-    case.attack(what, answer, through=has_the_right(answer))
+    at = suspect.at(namespace, ["deletecollection"])
+    suspect.case.attack(what, answer, through=has_the_right(answer), at=at)
 
 
 def _administrator(cluster: Cluster, path: str) -> dict[str, Evidence]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from pytest_k8ssec.catalogue.declared import Declared, object_names
@@ -17,6 +18,9 @@ from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
+
+CONTAINER_DIMENSIONS = ("workload", "container", "check")
+"""Those of a control of containers. Equal ones of several pods are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class ContainerSuspect:
     """A twin of the workload that has what this container has."""
     unrestricted: Pod
     """A pod of ours on the same node that may do everything: for positive controls."""
+    container: str = ""
+    """Its name, and which pod's it is where the pods differ, as a case is named."""
+
+    def at(self, check: str) -> dict[str, str]:
+        """The combination that one check of it is."""
+        return _at(self.workload, self.container, check)
 
     @property
     def user_is_known(self) -> bool:
@@ -48,21 +58,24 @@ class ContainerSuspect:
 
 @contextmanager
 def containers_on_trial(
-    judge: Judge, stack: Stack, pool: Pool, declared: Declared
+    judge: Judge, stack: Stack, pool: Pool, declared: Declared, checks: Sequence[str] = ()
 ) -> Iterator[Iterator[ContainerSuspect]]:
     """Each container of the stack's workloads that are not declared, one after the other; see :func:`containers_in_lots`."""
-    with containers_in_lots(judge, stack, pool, declared) as lots:
+    with containers_in_lots(judge, stack, pool, declared, checks) as lots:
         yield (suspect for lot in lots for suspect in lot)
 
 
 @contextmanager
 def containers_in_lots(
-    judge: Judge, stack: Stack, pool: Pool, declared: Declared
+    judge: Judge, stack: Stack, pool: Pool, declared: Declared, checks: Sequence[str] = ()
 ) -> Iterator[Iterator[list[ContainerSuspect]]]:
     """Each container of the stack's workloads that are not declared, the pods of a lot started side by side.
 
     All are one lot, unless nodes have no room for so many: then the pods of a lot are gone once the next one is asked for.
     One whose twin does not come to run is recorded as such, and is not among them.
+
+    Args:
+        checks: what there is to check of each, where the control's dimensions are :data:`CONTAINER_DIMENSIONS`.
 
     Raises:
         NoAccess: this run did not deploy the stack.
@@ -77,11 +90,13 @@ def containers_in_lots(
     ]
     if not found:
         judge.not_applicable("the stack has no workload that is not declared")
+    for (workload, name, _), check in product(found, checks):
+        judge.coverage.exists(**_at(workload, name, check))
     specs = [
         PodSpec(each.namespace, template=template, labels_matter=False, purpose="twin") for each, _, template in found
     ]
     with pool.lease_lots(*specs) as lots:
-        yield (_suspects(judge, pool, found, pods) for pods in lots if pods)
+        yield (_suspects(judge, pool, found, pods, checks) for pods in lots if pods)
     declared.tell_unused()  # parts of a container are asked for while it is on trial
 
 
@@ -90,6 +105,7 @@ def _suspects(
     pool: Pool,
     found: Sequence[tuple[Workload, str, Mapping[str, Any]]],
     pods: Mapping[int, Pod | ProbeError],
+    checks: Sequence[str],
 ) -> list[ContainerSuspect]:
     """Those whose twin runs, and what became of the others is recorded."""
     nodes = {pod.source.node for pod in pods.values() if isinstance(pod, Pod)}
@@ -99,10 +115,14 @@ def _suspects(
         workload, name, template = found[number]
         case = judge.case(f"{workload}, container {name}")
         if isinstance(pod, Pod):
-            suspects.append(ContainerSuspect(workload, template, case, pod, free[pod.source.node]))
+            suspects.append(ContainerSuspect(workload, template, case, pod, free[pod.source.node], name))
         else:
-            tell_absent(case, pod)
+            tell_absent(case, pod, at=[_at(workload, name, check) for check in checks])
     return suspects
+
+
+def _at(workload: Workload, container: str, check: str) -> dict[str, str]:
+    return {"workload": str(workload), "container": container, "check": check}
 
 
 def _names(workload: Workload, template: Mapping[str, Any]) -> tuple[str, ...]:

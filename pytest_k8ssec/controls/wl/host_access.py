@@ -35,7 +35,7 @@ from pytest_k8ssec.agent.tasks import HostFile, Namespaces, WhichFile
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import ContainerSuspect, containers_in_lots
+from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_in_lots
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -45,7 +45,14 @@ from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
-_SHARED = {"ipc": "IPC", "mnt": "mount", "net": "network", "pid": "process"}
+_READ, _REACH = "read a file of the node", "reach the container runtime"
+_SHARED = {
+    "ipc": "share the node's IPC namespace",
+    "mnt": "share the node's mount namespace",
+    "net": "share the node's network namespace",
+    "pid": "share the node's process namespace",
+}
+_CHECKS = (_READ, _REACH, *_SHARED.values())
 _FOUND = {Outcome.DONE: True, Outcome.ABSENT: False}
 _REACHED = {**_FOUND, Outcome.DENIED: True}
 """A socket that is there but may not be opened: whoever gets to be its owner opens it."""
@@ -56,22 +63,28 @@ _REACHED = {**_FOUND, Outcome.DENIED: True}
     subject="stack",
     cis=("5.2.3", "5.2.4", "5.2.5", "5.2.11"),
     others=("C-0038", "C-0041", "C-0048", "C-0074", "KHV047"),
+    dimensions=CONTAINER_DIMENSIONS,
 )
 def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""
-    with containers_in_lots(judge, stack, pool, Declared(judge, allowed)) as lots:
+    with containers_in_lots(judge, stack, pool, Declared(judge, allowed), _CHECKS) as lots:
         for suspects in lots:
             namespaces = {each.workload.namespace for each in suspects}
-            _in_turn(cluster, suspects, {each: claimed_folders(cluster.api, each) for each in namespaces})
+            _in_turn(judge, cluster, suspects, {each: claimed_folders(cluster.api, each) for each in namespaces})
 
 
-def _in_turn(cluster: Cluster, suspects: Sequence[ContainerSuspect], claimed: Mapping[str, Mapping[str, str]]) -> None:
+def _in_turn(
+    judge: Judge, cluster: Cluster, suspects: Sequence[ContainerSuspect], claimed: Mapping[str, Mapping[str, str]]
+) -> None:
     """One node after the other, as files are planted there.
 
     Args:
         claimed: the folder of a node that each claim of a namespace is.
     """
     mounts = [host_mounts(suspect.template, claimed[suspect.workload.namespace]) for suspect in suspects]
+    for suspect, own in zip(suspects, mounts, strict=True):
+        for place, path in own.items():
+            judge.coverage.exists(**suspect.at(_mount(place, path)))
     mounted = sorted({path for each in mounts for path in each.values()})
     for name in sorted({suspect.pod.source.node for suspect in suspects}):
         node = next(node for node in cluster.nodes if node.name == name)
@@ -85,19 +98,17 @@ def _attack(suspect: ContainerSuspect, mounts: Mapping[str, str], traces: Plante
     case = suspect.case
     file, socket, spaces = _look(suspect.pod, traces)
     shown_file, shown_socket, shown_spaces = _look(suspect.unrestricted, traces)
-    case.attack("read a file of the node", file, through=_FOUND.get(file.outcome))
-    case.attack("reach the container runtime", socket, through=_REACHED.get(socket.outcome))
+    case.attack(_READ, file, through=_FOUND.get(file.outcome), at=suspect.at(_READ))
+    case.attack(_REACH, socket, through=_REACHED.get(socket.outcome), at=suspect.at(_REACH))
     for place, path in mounts.items():
         (here,) = suspect.pod.probe(WhichFile(place))
         same = here.facts.get("file") == traces.files.get(path, "none")
-        case.attack(f"mount {path} of the node at {place}", here, through=True if same else None)
-    for kind, words in _SHARED.items():
+        what = _mount(place, path)
+        case.attack(what, here, through=True if same else None, at=suspect.at(what))
+    for kind, what in _SHARED.items():
         known = spaces.outcome is Outcome.DONE
-        case.attack(
-            f"share the node's {words} namespace",
-            spaces,
-            through=spaces.facts[kind] == traces.namespaces[kind] if known else None,
-        )
+        through = spaces.facts[kind] == traces.namespaces[kind] if known else None
+        case.attack(what, spaces, through=through, at=suspect.at(what))
     case.positive("an unrestricted pod reads a file of the node", shown_file, succeeded=_FOUND.get(shown_file.outcome))
     case.positive("an unrestricted pod reaches the runtime", shown_socket, succeeded=_FOUND.get(shown_socket.outcome))
     case.positive(
@@ -105,6 +116,10 @@ def _attack(suspect: ContainerSuspect, mounts: Mapping[str, str], traces: Plante
         shown_spaces,
         succeeded=shown_spaces.facts.get("pid") == traces.namespaces["pid"],
     )
+
+
+def _mount(place: str, path: str) -> str:
+    return f"mount {path} of the node at {place}"
 
 
 def _look(pod: Pod, traces: Planted) -> list[Evidence]:

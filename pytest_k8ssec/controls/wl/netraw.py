@@ -38,7 +38,7 @@ from pytest_k8ssec.agent.tasks import Privileges, RawSocket
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import containers_on_trial
+from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.capabilities import names
 from pytest_k8ssec.pods.pool import Pool
@@ -48,6 +48,8 @@ from pytest_k8ssec.verdict import Judge
 
 _TASKS = (RawSocket("packet"), RawSocket("icmp"))
 _ALL = (Privileges(), *_TASKS)
+_GAIN = "gain NET_RAW by a program"
+_CHECKS = ("open a raw socket (packet)", "open a raw socket (icmp)", _GAIN)
 _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
 
 
@@ -57,19 +59,21 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
     cis=("5.2.8",),
     mitre=("T1557",),
     others=("C-0199", "KHV020", "KHV030"),
+    dimensions=CONTAINER_DIMENSIONS,
 )
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""
-    with containers_on_trial(judge, stack, pool, Declared(judge, allowed)) as suspects:
+    with containers_on_trial(judge, stack, pool, Declared(judge, allowed), _CHECKS) as suspects:
         for suspect in suspects:
             (seen, *answers), (free, *shown) = suspect.pod.probe(*_ALL), suspect.unrestricted.probe(*_ALL)
             for task, answer, known in zip(_TASKS, answers, shown, strict=True):
                 through = _THROUGH.get(answer.outcome)
                 if through and not suspect.user_is_known:
                     through = None  # its twin is root, and it may be nobody
-                suspect.case.attack(f"open a raw socket ({task.family})", answer, through=through)
+                what = f"open a raw socket ({task.family})"
+                suspect.case.attack(what, answer, through=through, at=suspect.at(what))
                 suspect.case.positive("an unrestricted pod does", known, succeeded=_THROUGH.get(known.outcome))
-            suspect.case.attack("gain NET_RAW by a program", seen, through=_gains(seen))
+            suspect.case.attack(_GAIN, seen, through=_gains(seen), at=suspect.at(_GAIN))
             suspect.case.positive("an unrestricted pod may gain it", free, succeeded=_gains(free))
 
 

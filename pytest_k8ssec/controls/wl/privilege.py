@@ -57,7 +57,7 @@ from pytest_k8ssec.agent.tasks import Mount, Privileges, Task, Write
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
+from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.capabilities import names
 from pytest_k8ssec.pods.pool import Pool
@@ -67,6 +67,9 @@ from pytest_k8ssec.verdict import Judge
 
 _FOLDERS = ("/", "/tmp", "/var/tmp")  # noqa: S108 - in a container
 _TASKS: tuple[Task, ...] = (Privileges(), Mount(), *map(Write, _FOLDERS))
+_ROOT, _CAPABILITY, _GAIN = "be root", "use a capability", "gain privileges by a program"
+_MOUNT = "mount a file system"
+_CHECKS = (_ROOT, _CAPABILITY, _GAIN, _MOUNT, *(f"write to {folder}" for folder in _FOLDERS))
 _UNTOLD = "nobody tells as whom its image starts it, and its spec does not either"
 _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
 
@@ -76,18 +79,22 @@ _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
     subject="stack",
     cis=("5.2.2", "5.2.6", "5.2.7"),
     others=("C-0013", "C-0016", "C-0017", "C-0057", "KSV-0014", "KSV-0017"),
+    dimensions=CONTAINER_DIMENSIONS,
 )
 def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look at itself, mount a file system and write to its root."""
     declared = Declared(judge, allowed)
-    with containers_on_trial(judge, stack, pool, declared) as suspects:
+    with containers_on_trial(judge, stack, pool, declared, _CHECKS) as suspects:
         for suspect in suspects:
             seen, mounted, *written = suspect.pod.probe(*_TASKS)
             _itself(suspect, seen, declared)
-            suspect.case.attack("mount a file system", mounted, through=_done(mounted))
+            suspect.case.attack(_MOUNT, mounted, through=_done(mounted), at=suspect.at(_MOUNT))
             for folder, answer in zip(_FOLDERS, written, strict=True):
-                if answer.outcome is not Outcome.ABSENT:
-                    suspect.case.attack(f"write to {folder}", answer, through=_written(answer))
+                at = suspect.at(f"write to {folder}")
+                if answer.outcome is Outcome.ABSENT:
+                    judge.coverage.absent("there is no such folder", **at)
+                else:
+                    suspect.case.attack(f"write to {folder}", answer, through=_written(answer), at=at)
             _shown(suspect)
 
 
@@ -95,15 +102,15 @@ def _itself(suspect: ContainerSuspect, seen: Evidence, declared: Declared) -> No
     known = seen.outcome is Outcome.DONE
     has = names(seen.facts["effective"]) if known else ()
     held = [name for name in has if not declared.covers(*(f"{each}:{name}" for each in suspect.names))]
-    what = f"use capabilities: {', '.join(held)}" if held else "use a capability"
+    what = f"use capabilities: {', '.join(held)}" if held else _CAPABILITY
     # A twin whose image's user nobody told runs as root: that it has something then says nothing.
     told = known and suspect.user_is_known
     root = seen if suspect.user_is_known else replace(seen, detail=f"{_UNTOLD}; its twin: {seen.detail}")
-    suspect.case.attack("be root", root, through=seen.facts["uid"] == 0 if told else None)
-    suspect.case.attack(what, seen, through=bool(held) if told or (known and not held) else None)
-    suspect.case.attack(
-        "gain privileges by a program", seen, through=not seen.facts["no_new_privileges"] if known else None
-    )
+    suspect.case.attack(_ROOT, root, through=seen.facts["uid"] == 0 if told else None, at=suspect.at(_ROOT))
+    through = bool(held) if told or (known and not held) else None
+    suspect.case.attack(what, seen, through=through, at=suspect.at(_CAPABILITY))
+    gains = not seen.facts["no_new_privileges"] if known else None
+    suspect.case.attack(_GAIN, seen, through=gains, at=suspect.at(_GAIN))
 
 
 def _done(answer: Evidence) -> bool | None:

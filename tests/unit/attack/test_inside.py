@@ -86,6 +86,7 @@ class FakePod:
         return Answer(evidence, raw)
 
 
+API = StackListener(Vertex(Kind.ENDPOINT, "pay/api:8080"), "10.244.0.5", 8080)
 ROOT = {"outcome": "done", "facts": {**SAFE["privileges"]["facts"], "uid": 0}}
 
 
@@ -95,14 +96,14 @@ def walked(
     template: dict[str, Any] = TEMPLATE,
     node: str = "k8ssec-1-worker",
     traces: Planted = TRACES,
+    listening: StackListener = API,
 ) -> dict[str, list[Edge]]:
     """The edges by kind, of a container that is safe but for what is said."""
     cluster = FakeCluster(FakeApi())
     scene = cluster.scene()
     pod = cast("Pod", FakePod({**SAFE, **(found or {})}, node))
     canary = look_as_canary(cast("Pod", FakePod({**FREE, **(shown or {})}, node)), scene, traces)
-    target = StackListener(Vertex(Kind.ENDPOINT, "pay/api:8080"), "10.244.0.5", 8080)
-    container = Container("web/shop/shop", template, pod, traces, scene, [target])
+    container = Container("web/shop/shop", template, pod, traces, scene, [listening])
     looked: Look = look(container, canary)
     edges: dict[str, list[Edge]] = {}
     identities: dict[str, Identity] = {}
@@ -332,3 +333,13 @@ def test_a_variable_that_nobody_may_read_is_unknown(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(FakeApi, "request", lambda *_, **__: Response(403, {}, 1.0))
     edges = walked(template=with_variable(secretKeyRef={"name": "password", "key": "p"}))
     assert [UNKNOWN] == [each.status for each in edges["credential-use"]]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [("open", [PROVEN]), ("no-answer", []), ("refused", []), ("error", [UNKNOWN])]
+)
+def test_a_listener_of_udp_is_reached_where_it_answers(outcome: str, expected: list[Status]) -> None:
+    """What ignores a datagram may ignore it from everybody: nothing is said of it."""
+    dns = StackListener(Vertex(Kind.ENDPOINT, "pay/dns:53/UDP"), "10.244.0.6", 53, "UDP")
+    found = walked({"udp": {"outcome": outcome}}, listening=dns).get("endpoint", [])
+    assert expected == [edge.status for edge in found if edge.target == dns.vertex]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -215,7 +216,7 @@ def test_accounts_of_every_namespace_of_the_stack_are_tried(monkeypatch: pytest.
 
     monkeypatch.setattr(module, "service_account", given)
     api, stack = FakeApi(), cast("Any", FakeStack(("web", "shared")))
-    monkeypatch.setattr(module, "targets", lambda *_: [])
+    monkeypatch.setattr(module, "targets", lambda *_, **__: [])
     cluster = cast("Any", FakeCluster(api))
     made = Walker.of(
         cluster, stack, cast("Pool", None), cluster.scene("web"), cast("Any", None), Bounds(per_second=1e6)
@@ -236,7 +237,7 @@ def workload(kind: str, container: str) -> Workload:
 
 def test_two_workloads_of_one_name_are_both_walked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Deployment and a CronJob may share one, and their pods are one vertex."""
-    monkeypatch.setattr(module, "targets", lambda *_: [])
+    monkeypatch.setattr(module, "targets", lambda *_, **__: [])
     stack = cast("Any", FakeStack(("web",), (workload("Deployment", "shop"), workload("CronJob", "clean"))))
     cluster = cast("Any", FakeCluster())
     made = Walker.of(cluster, stack, cast("Pool", None), cluster.scene("web"), cast("Any", None), Bounds())
@@ -269,6 +270,46 @@ def test_twins_stand_wherever_its_pods_do(kind: str, nodes: tuple[str, ...], exp
     walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), shops, cast("Any", None))
     specs = [spec for _, spec in walker._specs(SHOP)]
     assert expected == [(spec.template or {})["spec"].get("nodeName") for spec in specs]
+
+
+def shop_pods(*nodes: str, **containers: Any) -> list[dict[str, Any]]:
+    """Live pods of the shop's, one on each of these nodes."""
+    return [
+        {
+            "metadata": {"name": f"shop-{number}", "namespace": "web", "ownerReferences": [OWNER]},
+            "spec": {"nodeName": f"k8ssec-1-{node}", "containers": [{"name": "shop"}], **containers},
+            "status": {"phase": "Running"},
+        }
+        for number, node in enumerate(nodes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        (("worker", "control-plane", "worker"), {"k8ssec-1-control-plane", "k8ssec-1-worker"}),
+        (("worker",), {""}),
+        ((), {""}),
+    ],
+)
+def test_what_there_is_to_look_round_in_is_told_from_what_runs(nodes: tuple[str, ...], expected: set[str]) -> None:
+    """Each container on each node where the workload's pods stand on several; a debugger's is one of them."""
+    debugged = [{"name": "debugger"}]
+    pods = shop_pods(*nodes, ephemeralContainers=debugged)
+    cluster = cast("Any", FakeCluster(FakeApi(lists={"/api/v1/namespaces/web/pods": pods})))
+    shops = {SHOP: [workload("Deployment", "shop")]}
+    walker = Walker(cluster, cast("Pool", None), cluster.scene("web"), shops, cast("Any", None))
+    names = {"shop", "debugger"} if len(expected) > 1 else {"shop"}
+    assert {(node, name) for node in expected for name in names} == walker.places(SHOP)
+    assert set() == walker.looked_round(SHOP)
+    seen = [("k8ssec-1-worker", "web/shop/shop")]
+    walker._looks[SHOP] = [cast("Any", SimpleNamespace(container=_looked(*each))) for each in seen]
+    assert {("k8ssec-1-worker", "shop"), ("", "shop")} == walker.looked_round(SHOP)
+
+
+def _looked(node: str, name: str) -> SimpleNamespace:
+    pod = SimpleNamespace(source=SimpleNamespace(node=node))
+    return SimpleNamespace(pod=pod, short=name.rpartition("/")[2])
 
 
 def test_containers_that_only_live_pods_have_are_walked_by_their_own_names() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -16,8 +16,8 @@ from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.stack import Workload
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import evidence
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import evidence, judge_of, without
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
@@ -50,6 +50,8 @@ class World:
     """The node on which no canary starts."""
     leased: list[PodSpec] = field(default_factory=list)
     nodes = NODES
+    further: tuple[str, ...] = ()
+    """Addresses of canaries beside the first one."""
 
     @property
     def cluster(self) -> World:
@@ -75,7 +77,9 @@ class World:
         """A pod for each."""
         self.leased += specs
         return [
-            ProbeError("no room") if spec.node == self.full else pod(spec.node, f"10.244.{spec.node[1:]}.9")
+            ProbeError("no room")
+            if spec.node == self.full
+            else replace(pod(spec.node, f"10.244.{spec.node[1:]}.9"), further=self.further)
             for spec in specs
         ]
 
@@ -99,9 +103,12 @@ class World:
         monkeypatch.setattr(
             egress_deny,
             "outside_listener",
-            lambda _, ports: {each: [(Udp if each[1] == "UDP" else Tcp)("172.18.0.9", each[0])] for each in ports},
+            lambda _, ports: {
+                each: [(Udp if each[1] == "UDP" else Tcp)(host, each[0]) for host in ("172.18.0.9", "fd00::9")]
+                for each in ports
+            },
         )
-        judge = Judge()
+        judge = judge_of(denies)
         denies(judge, cast("Cluster", self), cast("Stack", self), cast("Pool", self), {})
         return judge
 
@@ -198,3 +205,26 @@ def test_what_can_not_be_tried_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         "egress rules name port db of TCP and of UDP: only the first one is tried",
     ) == judge.notes
     assert {((8981, "", ""), (8982, "TCP", "db"))} == {spec.ports for spec in world.leased}
+
+
+def test_each_family_of_pods_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy may let out by one of them."""
+    world = World(open_to=lambda task: getattr(task, "host", "") == "fd00:1::9", further=("fd00:1::9",))
+    assert ["8980/TCP by IPv6", "8980/UDP by IPv6"] == sorted(
+        {each.partition(", ")[2] for each in got_out(world.judge(monkeypatch))}
+    )
+
+
+@pytest.mark.parametrize(
+    ("port", "named"),
+    [({"port": 5432}, "port 5432/TCP"), ({"port": "db", "protocol": "UDP"}, "port port db/UDP")],
+)
+def test_a_way_that_nobody_tried_is_named(monkeypatch: pytest.MonkeyPatch, port: dict[str, Any], named: str) -> None:
+    """What rules name is known apart from what is tried."""
+    world = World([{"to": [{"namespaceSelector": {}}], "ports": [port]}])
+    assert Verdict.HELD is world.judge(monkeypatch).verdict()[0]
+    monkeypatch.setattr(Case, "attack", without(Case.attack, f"pod on n1', 'port': '{named.removeprefix('port ')}'"))
+    verdict, reason = world.judge(monkeypatch).verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    where = "destination pod on n1, family IPv4"
+    assert f"not tried: {where}, {named}, source pod on n0, workload web/shop (no attack tried it)" == reason

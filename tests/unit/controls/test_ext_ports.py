@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.controls.ext.ports import test_ext_ports as closed
 from pytest_k8ssec.machine.process import Completed
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import FakeVantage
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import FakeVantage, judge_of, without
 
 if TYPE_CHECKING:
     from pytest_k8ssec.agent.tasks import Task
@@ -39,6 +39,11 @@ class World:
     """What one to a Service's node port meets: from its node, and from outside; a connection is refused there."""
     nodes: tuple[Node, ...] = (NODE,)
     machine_addresses: tuple[str, ...] = ()
+    sockets_udp: dict[int, str] = field(default_factory=dict)
+    """Processes by port, on all addresses."""
+    publishes: tuple[Published, ...] = ()
+    closed_at: tuple[str, ...] = ()
+    """Addresses at which nothing is open but what is meant to be."""
 
     @property
     def cluster(self) -> World:
@@ -57,9 +62,9 @@ class World:
         """What a datagram meets that its own node sends."""
         return FakeVantage(lambda _: {"outcome": self.datagrams[0]}).execute(argv, stdin, deadline)
 
-    def published(self, _node: Node | None) -> tuple[()]:
-        """Nothing."""
-        return ()
+    def published(self, node: Node | None) -> tuple[Published, ...]:
+        """The same of each node."""
+        return self.publishes if node else ()
 
     def remember(self, _what: str, find_out: Any) -> Any:
         """Found out each time."""
@@ -85,6 +90,8 @@ class World:
             f'LISTEN 0 9 *:{port} *:* users:(("{by}",pid=7,fd=8))' for port, by in {**MEANT, **self.further}.items()
         ]
         told += [f'LISTEN 0 9 127.0.0.1:{port} *:* users:(("{by}",pid=7,fd=8))' for port, by in self.local.items()]
+        if "-u" in argv:
+            told = [f'UNCONN 0 9 *:{port} *:* users:(("{by}",pid=7,fd=8))' for port, by in self.sockets_udp.items()]
         out = "\n".join(told if argv[0] == "ss" else map(str, self.ours)) + "\n"
         return Completed(tuple(argv), 0, out.encode(), b"")
 
@@ -94,10 +101,13 @@ class World:
         def said(task: dict[str, Any]) -> dict[str, Any]:
             if task["op"] == "udp":
                 return {"outcome": self.datagrams[1]}
-            is_open = task["port"] in {*MEANT, *self.further} - {*self.firewall}
+            if task["op"] == "http":
+                return {"outcome": "no-answer"}
+            further = () if task["host"] in self.closed_at else self.further
+            is_open = task["port"] in {*MEANT, *further} - {*self.firewall}
             return {"outcome": "open" if is_open else "refused"}
 
-        judge = Judge()
+        judge = judge_of(closed)
         outside = cast("NetworkVantage", FakeVantage(said))
         exceptions = {port.removeprefix("p"): why for port, why in allowed.items()}
         closed(judge, cast("Cluster", self), None, cast("Pool", self), outside, exceptions)
@@ -169,3 +179,47 @@ def test_a_node_that_can_not_be_entered_is_not_left_out() -> None:
     verdict, reason = World(nodes=(NODE, shut)).judge().verdict()
     assert Verdict.INCONCLUSIVE is verdict
     assert "1 nodes that can't be entered: shut" in reason
+
+
+DUAL = replace(NODE, further=("fd00::2",))
+
+
+@pytest.mark.parametrize(("closed_at", "open_at"), [("10.0.0.2", "[fd00::2]"), ("fd00::2", "10.0.0.2")])
+def test_what_is_open_at_one_address_is_open(closed_at: str, open_at: str) -> None:
+    """By whichever family."""
+    judge = World({22: "sshd"}, nodes=(DUAL,), closed_at=(closed_at,)).judge()
+    assert [f"TCP {open_at}:22"] == [each.evidence.request for each in judge.attacks if each.got_through]
+
+
+@pytest.mark.parametrize(("port", "expected"), [(5353, 1), (40000, 0)])
+def test_what_listens_by_udp_is_sent_a_datagram(port: int, expected: int) -> None:
+    """Whoever it is, below the ports that clients get."""
+    judge = World(datagrams=("open", "open"), sockets_udp={port: "avahi"}).judge(p30053="the name server")
+    assert expected == len(got_through(judge))
+    ours = World(datagrams=("open", "open"), sockets_udp={5353: "python3"}, ours=(5353,))
+    assert Verdict.HELD is ours.judge(p30053="the name server").verdict()[0]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "address fd00::2, place node node, port 2379, protocol TCP",
+        "address 10.0.0.2, place node node, port 22, protocol TCP",
+        "address fd00::2, place node node, port 30053, protocol UDP",
+        "address 127.0.0.1, place this machine, port 40001, protocol TLS",
+    ],
+)
+def test_a_port_that_nobody_tried_is_named(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    """At one address, by one protocol."""
+    world = World(
+        {22: "sshd"}, firewall=(22,), datagrams=("open", "refused"), nodes=(DUAL,), machine_addresses=("127.0.0.1",),
+        publishes=(Published("127.0.0.1", 40001, 6443),),
+    )  # fmt: skip
+    assert "not tried" not in world.judge().verdict()[1]
+    values = dict(each.split(" ", 1) for each in named.split(", "))
+    number = f"'port': {values['port']}, 'protocol': '{values['protocol']}'"
+    at = f"'place': '{values['place']}', 'address': '{values['address']}', {number}"
+    monkeypatch.setattr(Case, "attack", without(Case.attack, at))
+    verdict, reason = world.judge().verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert f"not tried: {named} (no attack tried it)" in reason

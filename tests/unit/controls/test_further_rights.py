@@ -15,7 +15,8 @@ from pytest_k8ssec.probes.identities import account_user
 from pytest_k8ssec.probes.rights_table import further_ways
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.stack import ServiceAccount
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.verdict import Verdict
+from tests.unit.fakes import judge_of
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
@@ -121,7 +122,7 @@ class World:
 
     def verdict(self) -> tuple[Verdict, set[str]]:
         """What the control says of it, and what got through."""
-        judge = Judge()
+        judge = judge_of(escalation)
         escalation(judge, cast("Cluster", self), cast("Stack", self), {}, k8ssec_sampling=Sampling(limit=math.inf))
         return judge.verdict()[0], {attack.what for attack in judge.attacks if attack.got_through}
 

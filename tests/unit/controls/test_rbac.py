@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_k8ssec.agent.vantage import probe
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.controls.rbac import escalation as escalation_module
 from pytest_k8ssec.controls.rbac import nodes_proxy
 from pytest_k8ssec.controls.rbac.cluster_admin import test_rbac_cluster_admin as cluster_admin
 from pytest_k8ssec.controls.rbac.escalation import test_rbac_escalation as escalation
+from pytest_k8ssec.controls.rbac.nodes_proxy import test_rbac_nodes_proxy as reaches_kubelets
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes.identities import Identity, account_user
+from pytest_k8ssec.probes.rights_table import further_ways
 from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.stack import ServiceAccount
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import evidence
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import FakeVantage, evidence, judge_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_k8ssec.agent.tasks import Task
     from pytest_k8ssec.clusters.interface import Cluster
     from pytest_k8ssec.stack import Stack
 
@@ -94,7 +99,7 @@ class OneAccount:
 
 def judged(control: Callable[..., None], api: Api) -> tuple[Verdict, Judge]:
     """What a control says of it."""
-    judge, world = Judge(), OneAccount(api)
+    judge, world = judge_of(control), OneAccount(api)
     more = {"k8ssec_sampling": EVERYTHING} if control is escalation else {}
     control(judge, cast("Cluster", world), cast("Stack", world), {}, **more)
     return judge.verdict()[0], judge
@@ -197,7 +202,7 @@ def test_a_webhook_on_the_way_to_a_kubelet_is_no_lack_of_rights(answer: Evidence
     judge = Judge()
     auditor = cast("Identity", Asking(evidence(Outcome.HTTP, status=200)))
     nodes_proxy._proxied(
-        judge.case("it"), cast("Identity", Asking(answer)), auditor, Node("a", "", control_plane=False)
+        judge.case("it"), _WEB, cast("Identity", Asking(answer)), auditor, Node("a", "", control_plane=False)
     )
     assert expected is judge.verdict()[0]
 
@@ -206,3 +211,94 @@ def test_a_full_quota_is_no_lack_of_rights() -> None:
     """It is asked last, and has room again some day."""
     full = 'pods "k8ssec-offer" is forbidden: exceeded quota: team, requested: pods=1, used: pods=24, limited: pods=24'
     assert Verdict.BREACHED is judged(escalation, Api(message=full))[0]
+
+
+def test_whoever_does_not_try_a_way_to_cluster_admin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what was not tried; to change a binding is asked for where making one is refused."""
+    assert Verdict.HELD is judged(cluster_admin, Api())[0]
+    monkeypatch.setattr(Case, "attack", without(Case.attack, "make a binding"))
+    verdict, judge = judged(cluster_admin, Api())
+    assert Verdict.INCONCLUSIVE is verdict
+    assert "not tried: account web/shop, check make a binding (no attack tried it)" in judge.verdict()[1]
+
+
+@pytest.mark.parametrize("namespace", ["web", "kube-system", ""])
+def test_a_way_up_that_falls_out_is_named(monkeypatch: pytest.MonkeyPatch, namespace: str) -> None:
+    """In each place: what there is to try is known apart from what is tried."""
+    assert Verdict.HELD is judged(escalation, Api())[0]
+    whole = further_ways
+    left_out = whole(namespace)[-1]
+    checks = escalation_module._checks(namespace)
+    assert left_out.words in checks
+    monkeypatch.setattr(
+        escalation_module,
+        "further_ways",
+        lambda where: whole(where)[:-1] if where == namespace else whole(where),
+    )
+    verdict, judge = judged(escalation, Api())
+    assert Verdict.INCONCLUSIVE is verdict
+    place = namespace or "(the cluster)"
+    named = f"account web/shop, check {left_out.words}, namespace {place}"
+    assert f"not tried: {named} (no attack tried it)" == judge.verdict()[1]
+
+
+@dataclass
+class Kubelets:
+    """A cluster of one node that is asked by both of its addresses, and a stack of one account."""
+
+    api: Api
+    open_at: str = ""
+    """Where its kubelet lets the account run commands."""
+    nodes: tuple[Node, ...] = (
+        Node("a", "10.0.0.2", control_plane=True, container="a", further=("fd00::2",)),
+        Node("b", "10.0.0.3", control_plane=False, container="b"),
+    )
+
+    @property
+    def cluster(self) -> Kubelets:
+        """Itself."""
+        return self
+
+    def remember(self, _what: str, find_out: Callable[[], Any]) -> Any:
+        """Found out each time."""
+        return find_out()
+
+    def identities(self) -> tuple[ServiceAccount, ...]:
+        """The one."""
+        return (_WEB,)
+
+    def probe(self, *tasks: Task) -> list[Evidence]:
+        """What kubelets say to it, and to our auditor."""
+        return probe(FakeVantage(self._said), tasks)
+
+    def request(self, *_: object, **__: object) -> Response:
+        """What the API server says to our auditor."""
+        return Response(200, {}, 1.0)
+
+    def _said(self, task: dict[str, Any]) -> dict[str, Any]:
+        ours = task["headers"]["Authorization"] == "Bearer auditor"
+        return {"outcome": "http", "status": 404 if ours or task["host"] == self.open_at else 403}
+
+    def judge(self, monkeypatch: pytest.MonkeyPatch) -> Judge:
+        """What comes of it."""
+        auditor = Identity(cast("Any", self), "auditor", "auditor")
+        monkeypatch.setattr(nodes_proxy, "auditor", lambda _: auditor)
+        judge, none = judge_of(reaches_kubelets), cast("Any", self)
+        reaches_kubelets(judge, none, none, none, lambda: none, {})
+        return judge
+
+
+@pytest.mark.parametrize("host", ["10.0.0.2", "fd00::2", "10.0.0.3"])
+def test_a_kubelet_is_asked_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """One that is open there is open; one that nobody asked is named."""
+    with monkeypatch.context() as patch:
+        judge = Kubelets(Api()).judge(patch)
+        assert (Verdict.HELD, "") == judge.verdict()
+        assert "8 of 8 combinations" in judge.coverage.words(judge.tried)
+    with monkeypatch.context() as patch:
+        judge = Kubelets(Api(), host).judge(patch)
+        assert {"GET", "POST"} == {each.what.partition(" ")[0] for each in judge.attacks if each.got_through}
+    monkeypatch.setattr(Case, "attack", without(Case.attack, f"'address': '{host}', 'method': 'POST'"))
+    verdict, reason = Kubelets(Api()).judge(monkeypatch).verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert f"not tried: account web/shop, address {host}, method POST, node " in reason

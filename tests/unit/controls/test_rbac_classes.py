@@ -18,7 +18,8 @@ from pytest_k8ssec.probes.identities import NOBODY
 from pytest_k8ssec.probes.places_by_rights import PAIRS_MAX
 from pytest_k8ssec.reach.sampling import EVERYTHING, SAMPLED, Sampling
 from pytest_k8ssec.stack import ServiceAccount
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import judge_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +130,7 @@ def judged(
     world: World, sampling: Sampling | None = None, control: Callable[..., None] = escalation
 ) -> tuple[Verdict, Judge]:
     """What a control says of it."""
-    judge = Judge()
+    judge = judge_of(control)
     control(judge, cast("Cluster", world), cast("Stack", world), {}, k8ssec_sampling=sampling or Sampling(seed=1))
     return judge.verdict()[0], judge
 
@@ -260,3 +261,21 @@ def test_of_a_few_all_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     _, judge = judged(world)
     assert len(few) * len(TRIED) == len(world.tried)
     assert () == judge.notes
+
+
+@pytest.mark.parametrize("control", [escalation, secrets_read])
+def test_a_pair_that_no_class_speaks_for_is_named(
+    monkeypatch: pytest.MonkeyPatch, control: Callable[..., None]
+) -> None:
+    """One account has rules of its own in one namespace: nothing else says anything of that pair."""
+    reads = rule("get", "pods")
+    role = {"metadata": {"name": "look", "namespace": INTO}, "rules": [reads]}
+    world = World(granted={(str(CLIMBER), INTO): [reads]})
+    world.objects = {"roles": [role], "rolebindings": [role_binding(INTO, "look", CLIMBER)]}
+    verdict, judge = judged(world, control=control)
+    assert Verdict.HELD is verdict
+    assert "by their class" in judge.coverage.words(judge.tried)
+    monkeypatch.setattr(Case, "attack", without(Case.attack, f"'account': '{CLIMBER}', 'namespace': '{INTO}'"))
+    verdict, judge = judged(world, control=control)
+    assert Verdict.INCONCLUSIVE is verdict
+    assert f"not tried: account {CLIMBER}, check anything, namespace {INTO} (no attack tried it)" in judge.verdict()[1]

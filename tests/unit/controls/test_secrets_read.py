@@ -14,7 +14,8 @@ from pytest_k8ssec.controls.rbac.secrets_read import test_rbac_secrets_read as s
 from pytest_k8ssec.probes.identities import account_user
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.stack import ServiceAccount
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import judge_of, without
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
@@ -72,7 +73,7 @@ class World:
 
     def verdict(self) -> tuple[Verdict, Judge]:
         """What the control says of it."""
-        judge = Judge()
+        judge = judge_of(secrets_read)
         secrets_read(judge, cast("Cluster", self), cast("Stack", self), {}, k8ssec_sampling=Sampling(limit=math.inf))
         return judge.verdict()[0], judge
 
@@ -118,3 +119,17 @@ def test_what_admission_refuses_is_no_lack_of_rights(refusal: str) -> None:
 def test_what_an_administrator_may_not_either_proves_nothing() -> None:
     """Then something else than the account's rights is in the way."""
     assert Verdict.INCONCLUSIVE is World(admin_status=503).verdict()[0]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "verb"), [("web", "deletecollection"), ("kube-system", "patch"), ("default", "get"), ("", "watch")]
+)
+def test_a_verb_that_nobody_tried_is_named(monkeypatch: pytest.MonkeyPatch, namespace: str, verb: str) -> None:
+    """In one place."""
+    place = namespace or "(the cluster)"
+    assert Verdict.HELD is World().verdict()[0]
+    monkeypatch.setattr(Case, "attack", without(Case.attack, f"'namespace': '{place}', 'check': '{verb}'"))
+    verdict, judge = World().verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    named = f"account web/shop, check {verb}, namespace {place}"
+    assert f"not tried: {named} (no attack tried it)" == judge.verdict()[1]

@@ -25,7 +25,7 @@ from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes import prove_listening as module
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import evidence
+from tests.unit.fakes import evidence, judge_of
 
 if TYPE_CHECKING:
     from pytest_k8ssec.attack.radius import BlastRadius
@@ -229,6 +229,13 @@ class Walks:
         self.prepare([each])
         return Graph(start_of(each))
 
+    def places(self, each: Workload) -> set[tuple[str, str]]:
+        """Its container, wherever."""
+        self.prepare([each])
+        return {("", "c")}
+
+    looked_round = places
+
     def shown(self, _: Workload) -> tuple[()]:
         """No canary."""
         return ()
@@ -236,9 +243,33 @@ class Walks:
 
 def test_a_walk_whose_twin_does_not_start_is_one_case() -> None:
     """The others are walked all the same."""
-    judge = Judge()
+    judge = judge_of(blast)
     stack = cast("Stack", World((workload("bad", hostPID=True), workload("good"))))
     blast(judge, stack, cast("BlastRadius", Walks()), {})
     bad, good = judge.cases
     assert "is not running" in bad.verdict()[1]
     assert [False, False] == [attack.through for attack in good.attacks][:2]
+
+
+def test_a_container_on_a_node_that_nobody_looked_round_in_is_named() -> None:
+    """What runs there is known apart from what the walk has seen."""
+
+    class Some(Walks):
+        """It stands on two nodes, and was looked at on one."""
+
+        def places(self, _: Workload) -> set[tuple[str, str]]:
+            """Those."""
+            return {("n1", "c"), ("n2", "c")}
+
+        def looked_round(self, _: Workload) -> set[tuple[str, str]]:
+            """One of them."""
+            return {("n1", "c"), ("", "c")}
+
+    judge = judge_of(blast)
+    blast(judge, cast("Stack", World((workload("shop"),))), cast("BlastRadius", Some()), {})
+    named = "check become cluster-admin, container c, source pod on n2, workload Deployment web/shop"
+    assert f"{named} (no attack tried it)" in judge.verdict()[1]
+    whole = judge_of(blast)
+    blast(whole, cast("Stack", World((workload("shop"),))), cast("BlastRadius", Walks()), {})
+    assert "not tried" not in whole.verdict()[1]
+    assert "2 of 2 combinations" in whole.coverage.words(whole.tried)

@@ -17,7 +17,7 @@ from pytest_k8ssec.controls.wl.privilege import _written
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.capabilities import names
-from pytest_k8ssec.facts.containers import container_templates, live_template, pod_templates
+from pytest_k8ssec.facts.containers import PodTemplate, container_templates, live_template, pod_templates
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.manifests import by_container
 from pytest_k8ssec.probes.planted_files import host_mounts
@@ -362,9 +362,18 @@ def test_the_network_sees_labels_account_and_network() -> None:
     host["spec"]["hostNetwork"] = True
     found = pod_templates(cast("Cluster", Pods([first, same, other, host])), workload)
     assert ["", "pod x-3", "pod x-4"] == list(found)
-    assert "new" == found["pod x-3"]["metadata"]["labels"]["track"]
-    assert {"": _TEMPLATE} == pod_templates(cast("Cluster", Pods([])), workload)
-    assert found[""] == live_template(cast("Cluster", Pods([first])), workload)
+    assert "new" == found["pod x-3"].template["metadata"]["labels"]["track"]
+    assert {"": PodTemplate(_TEMPLATE)} == pod_templates(cast("Cluster", Pods([])), workload)
+    assert found[""].template == live_template(cast("Cluster", Pods([first])), workload)
+
+
+def test_equal_pods_are_told_with_the_nodes_on_which_they_stand() -> None:
+    """Each node once, and of other pods others."""
+    workload = Workload("Deployment", "web", "x", {}, {"matchLabels": {"app": "x"}}, _TEMPLATE)
+    pods = [_on(node, f"x-{at}") for at, node in enumerate(("n2", "n1", "n2", "n3"))]
+    pods[-1]["metadata"]["labels"]["track"] = "new"
+    found = pod_templates(cast("Cluster", Pods(pods)), workload)
+    assert [("n1", "n2"), ("n3",)] == [each.nodes for each in found.values()]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,15 @@ def test_what_others_may_reach_is_all_but_loopback() -> None:
     ] == heard_by_others(cast("Cluster", cluster), NODE)
 
 
+def test_sockets_of_udp_are_asked_for_by_themselves() -> None:
+    """One protocol says nothing of the other."""
+    cluster = FakeCluster()
+    cluster.sockets = b'UNCONN 0 0 *:5353 *:* users:(("avahi",pid=2,fd=3))\n'
+    assert [Listener("avahi", "*", 5353)] == heard_by_others(cast("Cluster", cluster), NODE, "UDP")
+    assert "-u" in cluster.asked[-1]
+    assert "-t" not in cluster.asked[-1]
+
+
 def test_a_process_tells_its_arguments() -> None:
     """Words without a value are none."""
     told = cast("Cluster", FakeCluster(b"etcd\0--client-cert-auth=true\0--name=\0--debug\0"))

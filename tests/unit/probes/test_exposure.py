@@ -390,9 +390,10 @@ def test_an_ingress_has_the_pages_of_its_routes(
     What is declared public is no attack, and shows all the same that it is an ingress.
     """
     site = cast("NetworkVantage", Site({(host, "/"): page for host, page in pages.items()}, otherwise))
-    case = Judge().case("Pod ingress/controller")
+    judge = Judge()
+    case = judge.case("Pod ingress/controller")
     (answer,) = ask(site, [PAGE])
-    _behind_routes(case, site, PAGE, "in plain text", answer if not pages.get("") else http(404), {SHOP: public})
+    _behind_routes(judge, case, site, PAGE, "in plain text", answer if not pages.get("") else http(404), {SHOP: public})
     if public and pages.get(SHOP.host, otherwise) != otherwise:
         expected = expected[:-1]
     assert expected == [each.through for each in case.attacks]
@@ -405,9 +406,10 @@ def test_an_ingress_has_the_pages_of_its_routes(
 def test_an_ingress_may_refuse_tls_to_whoever_names_no_host(shop: dict[str, Any], expected: list[bool | None]) -> None:
     """Whom its certificates are for is asked for in TLS too; where nobody is answered, it can't be told what is there."""
     site = cast("NetworkVantage", Site({("shop.example.com", "/"): shop}, {"outcome": "tls-alert"}))
-    case, page = Judge().case("Pod ingress/controller"), replace(PAGE, tls=True)
+    judge, page = Judge(), replace(PAGE, tls=True)
+    case = judge.case("Pod ingress/controller")
     (answer,) = ask(site, [page])
-    _behind_routes(case, site, page, "over TLS", answer, {SHOP: False})
+    _behind_routes(judge, case, site, page, "over TLS", answer, {SHOP: False})
     assert expected == [each.through for each in case.attacks]
 
 
