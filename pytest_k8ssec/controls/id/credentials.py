@@ -90,6 +90,10 @@ from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
 
+_MOUNTS, _VARIABLES = "find what logs in, in any mount", "find what logs in, in a variable"
+_API_VIEW = "find what logs in, in what the API server shows to its token"
+_CHECKS = (_MOUNTS, _VARIABLES, _API_VIEW)
+
 
 @dataclass(slots=True)
 class _Search:
@@ -131,6 +135,7 @@ class _Search:
     mitre=("T1552.001", "T1552.007", "T1078"),
     others=("C-0012", "KSV-0109"),
     apart=True,
+    dimensions=("workload", "container", "check"),
 )
 def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Search mounts, variables and the API view of each container for what logs in to the API server, and show it there."""
@@ -138,6 +143,9 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
     if not suspects:
         judge.not_applicable("the stack has no workload that is not declared")
     search = _Search(judge, cluster, cluster.api.ca_file.read_bytes(), tried_namespaces(stack))
+    for suspect in suspects:
+        for each in _CHECKS:
+            judge.coverage.exists(**suspect.at(each))
     positives = _positives(search, pool) if suspects else ()
     claimed = {each: claimed_folders(cluster.api, each) for each in {one.spec.namespace for one in suspects}}
     with pool.lease_lots(*(each.spec for each in suspects)) as lots:
@@ -145,7 +153,7 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
             suspect = suspects[number]
             case, spec = judge.case(suspect.name), suspect.spec
             if isinstance(pod, ProbeError):
-                tell_absent(case, pod)
+                tell_absent(case, pod, at=[suspect.at(each) for each in _CHECKS])
                 continue
             for what, evidence, succeeded in positives:
                 case.positive(what, evidence, succeeded=succeeded)
@@ -159,10 +167,20 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
 class _Suspect:
     """One container of a workload, and its twin to be."""
 
-    name: str
+    workload: Workload
+    container: str
     spec: PodSpec
     containers: tuple[Mapping[str, Any], ...]
     """It, as its template and each live pod has it: a twin has none of its variables."""
+
+    @property
+    def name(self) -> str:
+        """As a case is called."""
+        return f"{self.workload}, container {self.container}"
+
+    def at(self, check: str) -> dict[str, str]:
+        """The combination that one check of it is."""
+        return {"workload": str(self.workload), "container": self.container, "check": check}
 
 
 def _suspects(cluster: Cluster, stack: Stack, declared: Declared) -> list[_Suspect]:
@@ -177,7 +195,7 @@ def _suspects(cluster: Cluster, stack: Stack, declared: Declared) -> list[_Suspe
                 continue
             spec = PodSpec(workload.namespace, template=template, labels_matter=False, purpose="twin")
             alike = {repr([one.get("env"), one.get("envFrom")]): one for one in everywhere if one["name"] == own}
-            found.append(_Suspect(f"{workload}, container {name}", spec, tuple(alike.values())))
+            found.append(_Suspect(workload, name, spec, tuple(alike.values())))
     declared.tell_unused()
     return found
 
@@ -191,16 +209,19 @@ def _attack(search: _Search, case: Case, suspect: _Suspect, answer: Answer) -> N
     if partly := answer.raw.get("partly"):
         search.judge.note(f"{case.name}: of the node's files in {', '.join(partly)} not all were read")
     whole = not answer.evidence.broken and answer.evidence.outcome in (Outcome.ABSENT, Outcome.DONE)
-    case.attack("find what logs in, in any mount", answer.evidence, through=False if whole else None)
-    if unread:
-        words = f"can't be read: {', '.join(unread)}"
-        case.attack("find what logs in, in a variable", _told(words, Outcome.ERROR), through=None)
+    case.attack(_MOUNTS, answer.evidence, through=False if whole else None, at=suspect.at(_MOUNTS))
+    read = _told(f"can't be read: {', '.join(unread)}" if unread else "all were read", broken=bool(unread))
+    case.attack(_VARIABLES, read, through=None if unread else False, at=suspect.at(_VARIABLES))
     _show(search, case, found, itself)
     for own in (each for each in found.credentials if _is_its_own(each, itself)):
         identity, _, taken = search.show(own)
         if taken:
-            _look_at_the_api(search, case, identity)
-            break
+            _look_at_the_api(search, case, identity, suspect)
+            return
+    if whole:
+        search.judge.coverage.absent("it has no token that the API server takes", **suspect.at(_API_VIEW))
+    else:
+        case.attack(_API_VIEW, answer.evidence, through=None, at=suspect.at(_API_VIEW))
 
 
 def _show(search: _Search, case: Case, found: Found, itself: str) -> None:
@@ -213,7 +234,7 @@ def _show(search: _Search, case: Case, found: Found, itself: str) -> None:
         try:
             identity, answer, taken = search.show(each)
         except ProbeError as error:
-            case.attack(f"log in with the {each.form} in {each.place}", _told(str(error), Outcome.ERROR), through=None)
+            case.attack(f"log in with the {each.form} in {each.place}", _told(str(error), broken=True), through=None)
             continue
         case.attack(f"log in with the {each.form} in {each.place}{_as_whom(identity, taken)}", answer, through=taken)
 
@@ -233,13 +254,13 @@ def _as_whom(identity: Identity, taken: bool | None) -> str:  # noqa: FBT001 - o
     return f" as {identity.user}" + (", who may do everything" if everything else "")
 
 
-def _look_at_the_api(search: _Search, case: Case, identity: Identity) -> None:
+def _look_at_the_api(search: _Search, case: Case, identity: Identity, suspect: _Suspect) -> None:
     """The same in the Secrets and ConfigMaps that the API server shows to a pod's own token."""
     if identity.user not in search.views:
         search.views[identity.user] = _view(search, identity)
     found, unread = search.views[identity.user]
-    for evidence in unread:
-        case.attack("read what its account may", evidence, through=None)
+    for evidence in unread or (_told("all were read"),):
+        case.attack(_API_VIEW, evidence, through=None if unread else False, at=suspect.at(_API_VIEW))
     _show(search, case, found, identity.user)
 
 
@@ -327,7 +348,8 @@ def _logs_in(
     return f"the same search finds {what}, and it logs in", searched, False
 
 
-def _told(words: str, outcome: Outcome) -> Evidence:
+def _told(words: str, *, broken: bool = False) -> Evidence:
+    outcome = Outcome.ERROR if broken else Outcome.DONE
     return Evidence(Source("client", "this process"), "search for credentials", outcome, words)
 
 

@@ -53,7 +53,7 @@ from pytest_k8ssec.agent.tasks import Privileges, SystemCalls
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.wl import ContainerSuspect, containers_on_trial
+from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
@@ -61,6 +61,8 @@ from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
+_FILTER, _CALLS = "run without a seccomp filter", "make each system call that a runtime's own filter refuses"
+_CHECKS = (_FILTER, _CALLS)
 _FILTERED = {0: False, 2: True}
 """Seccomp modes (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html); any other one says nothing."""
 _FREE = ("unconfined", "(complain)", "(unconfined)")
@@ -80,18 +82,18 @@ _UNCONFINED = {"seccompProfile": {"type": "Unconfined"}}
     mitre=("T1611",),
     others=("C-0210",),
     apart=True,
+    dimensions=CONTAINER_DIMENSIONS,
 )
 def test_wl_seccomp(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container read its seccomp mode and its AppArmor profile, and make three system calls."""
     nodes: dict[str, Evidence] = {}
-    with containers_on_trial(judge, stack, pool, Declared(judge, allowed)) as suspects:
+    with containers_on_trial(judge, stack, pool, Declared(judge, allowed), _CHECKS) as suspects:
         for suspect in suspects:
             seen, made = suspect.pod.probe(Privileges(), SystemCalls())
             free, shown_made = suspect.unrestricted.probe(Privileges(), SystemCalls())
             filtered, shown = _is_filtered(seen), _is_filtered(free)
-            suspect.case.attack(
-                "run without a seccomp filter", seen, through=None if filtered is None else not filtered
-            )
+            free_of_it = None if filtered is None else not filtered
+            suspect.case.attack(_FILTER, seen, through=free_of_it, at=suspect.at(_FILTER))
             suspect.case.positive(
                 "an unrestricted pod is seen to have none", free, succeeded=None if shown is None else not shown
             )
@@ -120,9 +122,7 @@ def _calls(suspect: ContainerSuspect, made: Evidence, shown: Evidence) -> None:
     usual = [name for name, became in shown.facts.items() if became not in _REFUSED]
     refused = [name for name in usual if made.facts.get(name) in _REFUSED]
     known = made.outcome is Outcome.DONE and bool(usual) and made.facts.keys() >= set(usual)
-    suspect.case.attack(
-        "make each system call that a runtime's own filter refuses", made, through=not refused if known else None
-    )
+    suspect.case.attack(_CALLS, made, through=not refused if known else None, at=suspect.at(_CALLS))
     suspect.case.positive("an unrestricted pod makes some of them", shown, succeeded=bool(usual))
 
 

@@ -21,8 +21,8 @@ from pytest_k8ssec.facts.credentials import found_credentials, of_values
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.stack import Workload
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import FakeVantage
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import FakeVantage, judge_of, without
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
@@ -158,7 +158,7 @@ def lent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judged(world: World, allowed: Mapping[str, str] | None = None) -> Judge:
     """The control on that world."""
-    judge = Judge()
+    judge = judge_of(credentials)
     credentials(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), allowed or {})
     return judge
 
@@ -217,7 +217,7 @@ GETS = {"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resource
         (World(OWN, rights=[LISTS]), Verdict.BREACHED, "in Secret web/key/key as system:serviceaccount:web:other"),
         (World(OWN, rights=[GETS]), Verdict.BREACHED, "in Secret web/key/key as system:serviceaccount:web:other"),
         (World(rights=[LISTS]), Verdict.HELD, ""),
-        (World(OWN, rights=[LISTS], readable=500), Verdict.INCONCLUSIVE, "read what its account may"),
+        (World(OWN, rights=[LISTS], readable=500), Verdict.INCONCLUSIVE, "in what the API server shows"),
         (World(OWN, rights=[GETS], readable=404), Verdict.HELD, ""),
         (World(OWN, rights=[LISTS], taken={PLANTED: 201}), Verdict.HELD, ""),
     ],
@@ -251,3 +251,10 @@ def test_a_declared_container_is_left_out(name: str) -> None:
     judge = judged(World(OTHER), {name: "must"})
     assert Verdict.NOT_APPLICABLE is judge.verdict()[0]
     assert Verdict.BREACHED is judged(World(OTHER), {"web/shop/other": "must"}).verdict()[0]
+
+
+@pytest.mark.parametrize("check", ["in any mount", "in a variable", "in what the API server shows"])
+def test_what_no_attack_tried_is_not_held(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+    """Each of the three is tried of each container, or is known not to be there."""
+    monkeypatch.setattr(Case, "attack", without(Case.attack, check))
+    assert Verdict.INCONCLUSIVE is judged(World(OWN)).verdict()[0]

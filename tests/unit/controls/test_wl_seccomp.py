@@ -16,8 +16,8 @@ from pytest_k8ssec.controls.wl import __name__ as wl_name
 from pytest_k8ssec.controls.wl.seccomp import test_wl_seccomp as seccomp
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.stack import Workload
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import POD, FakeVantage
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import POD, FakeVantage, judge_of, without
 
 if TYPE_CHECKING:
     from pytest_k8ssec.pods.manifests import PodSpec
@@ -109,7 +109,7 @@ def judged(
         return {node: pod(free, free_made) for node in nodes}
 
     monkeypatch.setattr(f"{wl_name}.unrestricted_pods", unrestricted)
-    judge = Judge()
+    judge = judge_of(seccomp)
     seccomp(judge, cast("Stack", world), cast("Pool", world), allowed or {})
     return judge
 
@@ -166,6 +166,13 @@ def test_a_filter_that_refuses_nothing_is_none(
     """Of what the kernel does for others; a call that nobody makes there says nothing."""
     world = World({"main": seen(2)}, seen(2), made=made)
     assert expected is judged(monkeypatch, world, seen(0), free_made=free_made).verdict()[0]
+
+
+@pytest.mark.parametrize("check", ["seccomp filter", "system call"])
+def test_what_no_attack_tried_is_not_held(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+    """Both are tried of each container."""
+    monkeypatch.setattr(Case, "attack", without(Case.attack, check))
+    assert Verdict.INCONCLUSIVE is judged(monkeypatch, World({"main": seen(2)}, seen(2)), seen(0)).verdict()[0]
 
 
 def test_each_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
