@@ -20,7 +20,7 @@ PAGE = Path(__file__).parent / "explanation" / "default-kind.md"
 
 _HELD = (
     "api-anon-data", "api-authz", "api-tls", "etcd-ca-isolation", "etcd-client-auth", "etcd-peer-auth", "etcd-plaintext",
-    "id-token-revocation", "kubelet-anon", "kubelet-authz", "kubelet-readonly", "net-cni-enforces", "node-cred-files",
+    "id-credentials", "id-token-revocation", "kubelet-anon", "kubelet-authz", "kubelet-readonly", "net-cni-enforces", "node-cred-files",
     "node-loopback", "node-restriction", "rbac-cluster-admin", "rbac-escalation", "rbac-nodes-proxy",
     "rbac-secrets-read", "wl-host-access",
 )  # fmt: skip
@@ -28,7 +28,7 @@ _BREACHED = (
     "adm-external-ips", "adm-limits", "adm-psa", "api-anon-minimal", "aud-events", "blast-radius", "etcd-exposed",
     "ext-ports", "id-bootstrap-token", "id-token-automount", "id-token-lifetime", "kubelet-server-cert", "net-controlplane",
     "net-egress-deny", "net-ingress-deny", "node-seccomp", "secrets-at-rest", "sup-pull-auth", "sup-registry",
-    "wl-netraw", "wl-privilege",
+    "wl-netraw", "wl-privilege", "wl-seccomp",
 )  # fmt: skip
 REASONED: Mapping[str, str] = {**dict.fromkeys(_HELD, "held"), **dict.fromkeys(_BREACHED, "breached")}
 """What was expected of each control before the first measurement, from what Kubernetes and kubeadm are documented to do."""

@@ -193,29 +193,45 @@ class Tokens:
     node: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Mounts of which not every file can be read, as they hold much of the node; and the places in each, where all are."""
     timeout: float = 12.0
+    pieces: bool = False
+    """Whether what else looks like a credential is wanted too: certificates, keys, kubeconfigs, also in base64."""
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         node = {place: list(known) for place, known in self.node.items()}
-        return {"op": "tokens", "skip": list(self.skip), "node": node, "timeout": self.timeout}
+        wanted = {"pieces": True} if self.pieces else {}
+        return {"op": "tokens", "skip": list(self.skip), "node": node, "timeout": self.timeout, **wanted}
 
     def __str__(self) -> str:
         but = f" but {', '.join(self.skip)}" if self.skip else ""
         known = "; of the node's in {} all where tokens are kept, and some others"
         node = known.format(", ".join(self.node)) if self.node else ""
-        return f"read every file in every mount{but}, looking for service account tokens{node}"
+        what = "credentials" if self.pieces else "service account tokens"
+        return f"read every file in every mount{but}, looking for {what}{node}"
 
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """A look at what the kernel lets the process do: user, capabilities, whether it can gain more, seccomp mode."""
+    """A look at what the kernel lets the process do: user, capabilities, whether it can gain more, seccomp, AppArmor."""
 
     def specification(self) -> dict[str, JSON]:
         """See :class:`Task`."""
         return {"op": "privileges"}
 
     def __str__(self) -> str:
-        return "read /proc/self/status"
+        return "read /proc/self/status and /proc/self/attr"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCalls:
+    """Some system calls that change nothing, and that a container runtime's own seccomp filter refuses."""
+
+    def specification(self) -> dict[str, JSON]:
+        """See :class:`Task`."""
+        return {"op": "system-calls"}
+
+    def __str__(self) -> str:
+        return "keyctl(KEYCTL_GET_KEYRING_ID), kcmp with itself, get_mempolicy"
 
 
 @dataclass(frozen=True, slots=True)

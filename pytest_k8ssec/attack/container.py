@@ -62,8 +62,8 @@ class Container:
 
     @property
     def tokens(self) -> Tokens:
-        """The search for tokens; tokens in the node's own files belong to another edge."""
-        return Tokens(tuple(self.mounts))
+        """The search for tokens and other credentials; those in the node's own files belong to another edge."""
+        return Tokens(tuple(self.mounts), pieces=True)
 
     @property
     def mounts(self) -> dict[str, str]:

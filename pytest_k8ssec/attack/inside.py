@@ -50,6 +50,7 @@ def of_look(looked: Look, meter: Meter, identities: dict[str, Identity]) -> Iter
     container, found, shown = looked.container, looked.found, looked.shown
     yield from mounts.volumes(container, found)
     yield from mounts.stolen_tokens(container, found[str(container.tokens)], meter, identities)
+    yield from mounts.held_credentials(container, found[str(container.tokens)], meter, identities)
     yield from network.network(container, found, shown, identities)
     yield from host.ways_out(container, found, shown)
 

@@ -45,6 +45,10 @@ _KINDS = (
         "token-steal", 1, "reads the token of", "T1528", ("id-token-automount",),
         "set automountServiceAccountToken: false on the pods of {source}",
     ),
+    EdgeKind(
+        "credential-use", 1, "holds a credential, and logs in as", "T1078", ("id-credentials",),
+        "take the credential of {target} out of the files and variables of {source}",
+    ),
     EdgeKind("permission-discover", 2, "has the rights of", "T1613"),
     EdgeKind(
         "secrets-list", 3, "lists the Secrets, and so has", "T1552.007", ("rbac-secrets-read",),

@@ -1,4 +1,4 @@
-"""Group 1 of the walk: what is mounted in a container, Secrets and tokens among it."""
+"""Group 1 of the walk: what is mounted in a container, Secrets and tokens among it, and what else it logs in with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import Meter
 from pytest_k8ssec.attack.placement import secret_volumes, variables
+from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.probes.identities import Identity, account_user, holder
+from pytest_k8ssec.facts.credentials import found_credentials, of_files, of_values
+from pytest_k8ssec.facts.variables import variables_of
+from pytest_k8ssec.probes.identities import Identity, account_user, holder, show_credential
 
+_WHOEVER = Vertex(Kind.IDENTITY, "whoever a credential is of")
 _FOUND = {Outcome.DONE: Status.PROVEN, Outcome.ABSENT: Status.REFUTED}
 
 
@@ -67,3 +71,34 @@ def stolen_tokens(
         if status is Status.PROVEN:
             identities[user] = identity
         yield container.edge("token-steal", Vertex(Kind.IDENTITY, user), status, review)
+
+
+def held_credentials(
+    container: Container, answer: Answer, meter: Meter, identities: dict[str, Identity]
+) -> Iterator[Edge]:
+    """Edges for what logs in besides mounted tokens: in variables, in base64, certificates with their keys.
+
+    What the API server refuses is no edge: it may be an innocent text that has the form of a credential.
+    """
+    api, namespace = container.scene.cluster.api, container.pod.vantage.namespace
+    variables = variables_of(api, namespace, container.template["spec"]["containers"][0])
+    if variables.unread:
+        words = f"can't be read: {', '.join(variables.unread)}"
+        yield container.edge("credential-use", _WHOEVER, Status.UNKNOWN, container.scene.told("its variables", words))
+    pieces = [*of_values(variables.values, "variable"), *of_files(answer.raw.get("pieces") or [])]
+    stolen = {each["token"] for each in answer.raw.get("tokens") or []}
+    found = found_credentials(pieces, api.ca_file.read_bytes()).credentials if pieces else ()
+    for each in (one for one in found if one.token not in stolen):
+        if each.form != "bootstrap token":  # of which an innocent text often has the form
+            meter.request()
+        try:
+            identity, review, taken = show_credential(api, each)
+        except ProbeError as error:
+            told = container.scene.told(f"show the {each.form} in {each.place}", str(error))
+            yield container.edge("credential-use", _WHOEVER, Status.UNKNOWN, told)
+            continue
+        if taken:
+            identities[identity.user] = identity
+        if taken is not False:
+            user = Vertex(Kind.IDENTITY, identity.user) if taken else _WHOEVER
+            yield container.edge("credential-use", user, Status.PROVEN if taken else Status.UNKNOWN, review)

@@ -12,6 +12,7 @@ from pytest_k8ssec.attack.graph import Graph, Status
 from pytest_k8ssec.attack.meter import Bounds
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.walk import Walker, start_of
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.errors import ProbeError, as_probe_error
@@ -19,6 +20,7 @@ from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace, unrestricted_template
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
+from pytest_k8ssec.probes.identities import service_account
 from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.sabotages.grants import lent
 from pytest_k8ssec.stack import ServiceAccount, Workload
@@ -39,7 +41,7 @@ ALWAYS_SHOWN = (
 )
 """Kinds of edges that every canary proves live from inside its container."""
 SHOWN_BY_RIGHTS = (
-    "token-steal", "permission-discover", "secrets-list", "secrets-get", "role-bind", "role-escalate", "pod-create",
+    "token-steal", "credential-use", "permission-discover", "secrets-list", "secrets-get", "role-bind", "role-escalate", "pod-create",
     "pod-privileged", "pod-patch", "pod-exec", "token-request", "impersonate", "certificate-approve", "webhook-create",
     "volume-create", "kubelet-exec",
 )  # fmt: skip
@@ -93,7 +95,11 @@ class Canary:
         spec = template["spec"]
         (container,) = spec["containers"]
         first = {"name": "first", "mountPath": "/first", "readOnly": True}
-        mounts = {"volumeMounts": [first, *container["volumeMounts"]]}
+        key = {"name": self._account.name, "key": "token"}
+        mounts = {
+            "volumeMounts": [first, *container["volumeMounts"]],
+            "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": key}}],
+        }
         volumes = [*spec["volumes"], {"name": "first", "hostPath": {"path": "/etc"}}]
         return {"spec": {**spec, "volumes": volumes, "containers": [{**container, **mounts}]}}
 
@@ -102,7 +108,7 @@ class Canary:
         return self._pool.remember("blast canary's account", self._made)
 
     def _made(self) -> ServiceAccount:
-        """An account of ours that has no right as yet, and a Secret with nothing in it beside it."""
+        """An account of ours that has no right as yet, and a Secret with a token of it beside it."""
         name, namespace = f"k8ssec-{self._pool.run_id}-canary", unrestricted_namespace(self._pool)
         for kind, plural in (("ServiceAccount", "serviceaccounts"), ("Secret", "secrets")):
             path = f"/api/v1/namespaces/{namespace}/{plural}"
@@ -111,6 +117,9 @@ class Canary:
                 answer = self._cluster.api.request("POST", path, body=manifest)
             if not answer.ok and answer.status != 409:
                 raise ProbeError(f"POST {path}: HTTP {answer.status}: {answer.message}")
+        held = {"stringData": {"token": service_account(self._cluster, namespace, name).token}}
+        with as_probe_error():
+            self._cluster.api.call("PATCH", f"{path}/{name}", body=held, headers=MERGE_PATCH)
         return ServiceAccount(namespace, name)
 
 

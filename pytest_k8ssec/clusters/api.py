@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
@@ -91,6 +94,7 @@ class KubeApi:
         context: name of the context, or None for the file's current one.
         made: called with the path and the uid of each object that a request has created.
         server: URL of another API server than the context's, that has the same CA; "" for the context's.
+        certificate: PEM of a client certificate and its key, to be shown instead of the kubeconfig's credentials.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class KubeApi:
         made: Callable[[str, str], None] | None = None,
         *,
         server: str = "",
+        certificate: str = "",
     ) -> None:
         import yaml
         from kubernetes import client, config
@@ -117,9 +122,24 @@ class KubeApi:
             raise ClusterError(f"kubeconfig {kubeconfig}: is not valid") from error  # its words may be a key's
         self._configuration.host = server or self._configuration.host
         _choose_way(self._configuration)
+        if certificate:
+            path = _in_memory(certificate, self)
+            self._configuration.cert_file = self._configuration.key_file = path
+            self._configuration.api_key, self._configuration.refresh_api_key_hook = {}, None
         self._client = client.ApiClient(self._configuration)
         self._paths: dict[tuple[str, str], tuple[str, bool]] = {}
         self._lock = threading.Lock()
+
+    def as_holder_of(self, pem: str) -> KubeApi:
+        """The same API server, to which nothing is shown but a client certificate that was found somewhere.
+
+        Args:
+            pem: the certificate and its key.
+
+        Raises:
+            ClusterError: nobody can show them: they don't match, or the key is too weak for TLS.
+        """
+        return KubeApi(self._kubeconfig, self._context, server=self.server, certificate=pem)
 
     def _authorization(self) -> dict[str, str]:
         """The header that carries our own credentials, where they are a token and no client certificate."""
@@ -524,6 +544,24 @@ def _exit_code(status: Body, where: str) -> int:
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
     raise ProbeError(f"{where}: {status.get('message') or 'ended without an exit code'}")
+
+
+def _in_memory(certificate: str, owner: object) -> str:
+    """A path of a file that is on no disk, as each connection reads it anew; it goes with its owner.
+
+    Raises:
+        ClusterError: nobody can show what is in it.
+    """
+    descriptor = os.memfd_create("certificate")
+    weakref.finalize(owner, os.close, descriptor)
+    path = f"/proc/self/fd/{descriptor}"
+    Path(path).write_text(certificate, encoding="utf-8")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise ClusterError(f"client certificate: can't be shown: {reason}") from error
+    return path
 
 
 def _decode(data: bytes) -> Body:

@@ -6,6 +6,7 @@
 - ``capabilities``: the names of Linux capabilities, by their bits.
 - ``container_users``: as whom a container was started, where its spec leaves that to its image.
 - ``containers``: the containers that a workload really has; a pod template for each.
+- ``credentials``: what logs in somewhere, among pieces of texts that look like it.
 - ``inventory``: every object and every log of some namespaces, and which namespaces are not ours.
 - ``listening_ports``: the stack's running pods; each port that one of them listens on.
 - ``node``: processes of a node; where they listen, and with which arguments they run.
@@ -19,6 +20,7 @@
 - ``policy_table``: what policies let through between many sources and many ports, computed from the objects.
 - ``policy_tiers``: what one tier of policies for the whole cluster decides between them.
 - ``rbac_rights``: what RBAC's objects grant service accounts, by account and namespace.
+- ``variables``: the environment of a container, from its spec, Secrets and ConfigMaps.
 
 More than twelve files: each reads one thing, and most import none of the others.
 """

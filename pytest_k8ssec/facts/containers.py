@@ -21,7 +21,8 @@ from pytest_k8ssec.stack import Workload, pods_of
 OF_POD = " of pod "
 """What stands between a container's name and its pod's."""
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where the admission plugin mounts it
-_KINDS = ("containers", "initContainers", "ephemeralContainers")
+CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+"""The fields of a pod's spec that have containers."""
 _OF_A_POD = (
     "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "securityContext", "runtimeClassName",
 )  # fmt: skip
@@ -121,12 +122,12 @@ def live_template(cluster: Cluster, workload: Workload) -> Mapping[str, Any]:
 
 
 def _all(spec: Body) -> list[Body]:
-    return [container for kind in _KINDS for container in spec.get(kind) or ()]
+    return [container for kind in CONTAINERS for container in spec.get(kind) or ()]
 
 
 def _of_pod(pod: Body, container: Body, user: ContainerUser | None) -> Mapping[str, Any]:
     """A live pod's own spec as a template, with this container in it; what it mounts it says itself, a token too."""
-    spec = {key: value for key, value in pod["spec"].items() if key not in _KINDS}
+    spec = {key: value for key, value in pod["spec"].items() if key not in CONTAINERS}
     spec |= {"automountServiceAccountToken": False, "containers": [_resolved(container, pod)]}
     return _with_user({"metadata": {"labels": _labels(pod)}, "spec": spec}, user)
 

@@ -15,6 +15,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding
 from pytest_k8ssec.errors import ClusterError, ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.facts.credentials import Credential
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.secrecy.redact import register
@@ -29,16 +30,19 @@ _AUTHORIZATION = "authorization.k8s.io"
 _RULES = f"/apis/{_AUTHORIZATION}/v1/selfsubjectrulesreviews"
 ACCESS_REVIEWS = f"/apis/{_AUTHORIZATION}/v1/selfsubjectaccessreviews"
 """Where whoever is known asks for one right of his own."""
+_NOBODY_KNOWN = "system:anonymous"
+"""Who shows nothing that counts, where the API server lets anybody ask who he is."""
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A service account and a token of its own, good for ten minutes; the token is never shown."""
+    """Somebody whom the API server knows, a service account mostly, and a token of his; the token is never shown."""
 
     api: KubeApi
     user: str
     token: str
+    """"" where a certificate says who it is, and ``api`` shows that."""
 
     def __repr__(self) -> str:
         return f"Identity({self.user})"
@@ -58,7 +62,7 @@ class Identity:
             ProbeError: no HTTP answer came.
         """
         with as_probe_error():
-            answer = self.api.request(method, path, body=body, token=self.token, **options)
+            answer = self.api.request(method, path, body=body, token=self.token or None, **options)
         return api_evidence(self.user, what or f"{method} {path}", answer)
 
     def who_am_i(self) -> Evidence:
@@ -103,7 +107,7 @@ class Identity:
 
     def _ask(self, path: str, body: Any) -> Response:
         with as_probe_error():
-            return self.api.request("POST", path, body=body, token=self.token)
+            return self.api.request("POST", path, body=body, token=self.token or None)
 
     def is_itself(self, evidence: Evidence) -> bool:
         """Whether :meth:`who_am_i` named this identity."""
@@ -171,6 +175,36 @@ def account_user(namespace: str, name: str) -> str:
 def holder(api: KubeApi, token: str, user: str) -> Identity:
     """The identity of whoever holds a token that was found somewhere."""
     return Identity(api, user, register(token))
+
+
+def certificate_holder(api: KubeApi, pem: str, user: str) -> Identity:
+    """The identity of whoever holds a client certificate and its key that were found somewhere.
+
+    Raises:
+        ProbeError: nobody can show these two to an API server.
+    """
+    with as_probe_error():
+        return Identity(api.as_holder_of(register(pem)), user, "")
+
+
+def show_credential(api: KubeApi, found: Credential) -> tuple[Identity, Evidence, bool | None]:
+    """Show a credential that was found somewhere to the API server.
+
+    Returns:
+        whom it stands for then, the answer, and whether the API server took it; None where that can't be told.
+
+    Raises:
+        ProbeError: no HTTP answer came, or nobody can show it to an API server.
+    """
+    # What is not taken may be an innocent word of that form: were it registered, it would be cut out of every text.
+    identity = certificate_holder(api, found.pem, found.user) if found.pem else Identity(api, found.user, found.token)
+    answer = identity.who_am_i()
+    # 401: nobody of this API server's, or no longer; anything but these two says nothing.
+    taken = {201: answer.detail != _NOBODY_KNOWN, 401: False}.get(answer.status or 0)
+    if not taken:
+        return identity, answer, taken
+    register(found.token or found.pem)
+    return replace(identity, user=answer.detail), answer, taken
 
 
 def service_account(

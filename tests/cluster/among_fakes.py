@@ -36,7 +36,15 @@ WORKLOADS: dict[str, list[str]] = json.loads(os.environ["FAKE_WORKLOADS"])
 """Names of Deployments by namespace."""
 REAL = {"real": ["web"]}
 ONE = dict(list(WORKLOADS.items())[:1])
-OF_PODS = ["wl-host-access", "wl-netraw", "wl-privilege", "net-ingress-deny", "net-egress-deny", "net-metadata"]
+OF_PODS = [
+    "wl-host-access",
+    "wl-netraw",
+    "wl-privilege",
+    "wl-seccomp",
+    "net-ingress-deny",
+    "net-egress-deny",
+    "net-metadata",
+]
 AT_NODES = ["net-controlplane", "rbac-nodes-proxy"]
 NOTES = 40
 
@@ -133,7 +141,7 @@ def test_no_control_of_a_stack_holds_for_fake_pods(cluster: KindCluster, pods: P
     assert judged(name, stack_of(cluster, REAL | ONE, deployed=True), cluster, pods) is not Verdict.HELD
 
 
-@pytest.mark.parametrize("name", ["wl-netraw", "wl-privilege", "net-ingress-deny"])
+@pytest.mark.parametrize("name", ["wl-netraw", "wl-privilege", "wl-seccomp", "net-ingress-deny"])
 def test_a_stack_without_fake_pods_is_judged_as_ever(cluster: KindCluster, pods: Pool, name: str) -> None:
     """Fake nodes beside it change nothing."""
     assert judged(name, stack_of(cluster, REAL, deployed=True), cluster, pods) is Verdict.HELD

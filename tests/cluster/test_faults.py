@@ -36,6 +36,7 @@ WITH_PODS = {
     "etcd-peer-auth",
     "etcd-plaintext",
     "id-bootstrap-token",
+    "id-credentials",
     "id-token-automount",
     "id-token-lifetime",
     "kubelet-anon",
@@ -55,6 +56,7 @@ WITH_PODS = {
     "wl-host-access",
     "wl-netraw",
     "wl-privilege",
+    "wl-seccomp",
 }
 ON_NODES = {
     "aud-events",

@@ -23,6 +23,7 @@ BREACHED = {
     "ext-ports": "Service web/storefront",
     "ext-unauth-ui": "Service web/storefront",
     "id-bootstrap-token": "kind's public bootstrap token",
+    "id-credentials": "bootstrap token in Secret kube-system/",
     "id-token-automount": "system:serviceaccount:web:default",
     "id-token-lifetime": "valid for 31536",
     "kubelet-server-cert": "does not verify",
@@ -41,6 +42,7 @@ BREACHED = {
     "sup-registry": "registry.invalid",
     "wl-netraw": "open a raw socket",
     "wl-privilege": "be root",
+    "wl-seccomp": "run without a seccomp filter",
 }
 """Control to what its evidence must name."""
 UNABLE_TO_TELL = ["aud-no-secret-body"]

@@ -20,7 +20,7 @@ from tests.declared import STACKS, declared
 
 PROGRAMS = Path(__file__).parent / "languages"
 PLATFORM_CONTROLS = "wl_privilege or wl_host or token_automount or adm_psa or adm_limits or rbac_secrets or canary_leak"
-CONTROLS = "wl-privilege or wl-host-access or wl-netraw or id-token-automount or adm-psa or adm-limits"
+CONTROLS = "wl-privilege or wl-host-access or wl-netraw or wl-seccomp or id-token-automount or id-credentials or adm-psa or adm-limits"
 
 
 @pytest.fixture

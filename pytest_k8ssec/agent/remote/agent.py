@@ -31,6 +31,28 @@ Json = Dict[str, Any]
 UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN}
 NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 JWT = re.compile(rb"(?=(eyJ[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+))")
+FORMS = (
+    ("token", JWT, True),
+    ("certificate", re.compile(rb"-----BEGIN CERTIFICATE-----.{1,20000}?-----END CERTIFICATE-----", re.DOTALL), True),
+    ("key", re.compile(rb"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.{1,20000}?-----END [A-Z ]{0,20}PRIVATE KEY-----", re.DOTALL), True),
+    ("bootstrap token", re.compile(rb"(?<![\w.-])[a-z0-9]{6}\.[a-z0-9]{16}(?![\w.-])"), True),
+    ("kubeconfig", re.compile(rb"\A(?=.{0,65000}\Z)(?=.*\bclusters\b)(?=.*\busers\b)(?=.*\bcontexts\b).*kind[\"']?:\s*[\"']?Config\b.*", re.DOTALL), True),
+    ("password of a registry", re.compile(rb"\"auths?\"\s*:\s*\"[\w+/]{4,}={0,2}\""), False),
+    ("access key of AWS", re.compile(rb"(?<![A-Z0-9])A(?:KI|SI)A[A-Z2-7]{16}(?![A-Z0-9])"), False),
+    ("key of a Google account", re.compile(rb"\"type\"\s*:\s*\"service_account\""), False),
+)  # fmt: skip
+"""Forms of credentials, and whether the text goes back to the caller, as only what the API server may take is shown to it."""
+CALLS = {
+    "x86_64": {"keyctl": 250, "kcmp": 312, "get_mempolicy": 239},
+    "aarch64": {"keyctl": 219, "kcmp": 272, "get_mempolicy": 236},
+}
+"""Numbers of system calls that need no right and change nothing here, and that runtimes' own filters refuse."""
+KEYCTL_GET_KEYRING_ID, OF_THE_PROCESS = 0, -2
+BASE64 = re.compile(rb"[\w+/-]{24,}(?:\r?\n[ \t]*[\w+/-]+)*={0,2}")
+PACKED_MAX = 1 << 20
+PIECES_MAX = 500
+APPARMOR = "/sys/module/apparmor/parameters/enabled"
+PROFILES = ("/proc/self/attr/apparmor/current", "/proc/self/attr/current")
 FILES_MAX = 2000
 FILE_MAX = 8 << 20
 BYTES_MAX = 32 << 20
@@ -329,9 +351,11 @@ class TokenSearch:
     A token counts whatever surrounds it: a kubeconfig and a list of variables hold tokens too.
     """
 
-    def __init__(self, end: float) -> None:
+    def __init__(self, end: float, *, pieces: bool = False) -> None:
         self.end = end
         self.found: Dict[str, str] = {}
+        self.pieces: Optional[Dict[Tuple[str, ...], Json]] = {} if pieces else None
+        """What else looks like a credential, where that is asked for; what is long, each once."""
         self.read = 0
         self.shut: List[str] = []
         """Files and folders that may not be read."""
@@ -360,11 +384,43 @@ class TokenSearch:
                 continue
             self.read += 1
             left -= len(text)
-            for match in JWT.finditer(text):
-                token = match.group(1).decode()
-                if token not in self.found and claims(token):
-                    self.found[token] = path
+            whole = self.keep(text, path) and whole
         return whole
+
+    def keep(self, text: bytes, path: str) -> bool:
+        """Take out of a file's text what is looked for. False if that is too much."""
+        for match in JWT.finditer(text):
+            token = match.group(1).decode()
+            if token not in self.found and claims(token):
+                self.found[token] = path
+        if self.pieces is None:
+            return True
+        for one in pieces(text, path):
+            self.pieces.setdefault((one["text"],) if len(one["text"]) > 64 else (path, *one.values()), one)
+        return len(self.pieces) <= PIECES_MAX
+
+
+def pieces(text: bytes, place: str) -> List[Json]:
+    """What in a text looks like a credential, also in base64 and twice in base64: its form, how it is packed, and where.
+
+    Two files of a Secret are a bootstrap token, by their names.
+    """
+    name, plain = place.rpartition("/")[2], text.strip().decode("utf-8", "replace")
+    parts = [("", name, plain)] if name in ("token-id", "token-secret") and len(plain) in (6, 16) else []
+    packed = looks_like(text, 2 if len(text) <= PACKED_MAX else 0)
+    return [{"form": form, "packed": how, "text": what, "place": place} for how, form, what in (*parts, *packed)]
+
+
+def looks_like(text: bytes, depth: int, how: str = "") -> Iterator[Tuple[str, str, str]]:
+    """How it is packed, what it looks like, and its text, where the caller is to have that."""
+    for form, pattern, is_shown in FORMS:
+        for match in pattern.finditer(text):
+            yield how, form, match.group(pattern.groups).decode("utf-8", "replace") if is_shown else ""
+    for run in BASE64.findall(text) if depth else ():
+        joined = b"".join(run.split()).rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+        whole = joined[: len(joined) - (len(joined) % 4 == 1)]
+        inner = base64.b64decode(whole + b"=" * (-len(whole) % 4))
+        yield from looks_like(inner, depth - 1, (how + " in base64").strip())
 
 
 def tokens(task: Json) -> Json:
@@ -377,7 +433,7 @@ def tokens(task: Json) -> Json:
     whether the token is still valid.
     """
     skipped, nodes_own = tuple(task.get("skip", [])), dict(task.get("node", {}))
-    search = TokenSearch(time.monotonic() + task.get("timeout", 60))
+    search = TokenSearch(time.monotonic() + task.get("timeout", 60), pieces=task.get("pieces", False))
     kept = [place for place in mounts() if not within(place, skipped)]
     kernel = pseudo()
     own = [place for place in kept if not within(place, tuple(nodes_own))]
@@ -392,6 +448,8 @@ def tokens(task: Json) -> Json:
     if partly:
         detail += "; of the node's files in %s not all" % ", ".join(partly)
     told = {"tokens": result, "facts": {"denied": len(search.shut)}, "partly": partly}
+    if search.pieces is not None:
+        told["pieces"] = list(search.pieces.values())[:PIECES_MAX]
     if not whole:
         return {"outcome": "error", "detail": detail + ", not all: too many, too large or too slow", **told}
     return {"outcome": "done" if result else "absent", "detail": detail, **told}
@@ -413,6 +471,7 @@ def privileges(_task: Json) -> Json:
     """Whom the kernel takes this process for, and what it may do."""
     with open("/proc/self/status", encoding="utf-8") as file:
         status = dict(line.split(":", 1) for line in file)
+    profile = apparmor()
     facts = {
         "uid": int(status["Uid"].split()[1]),
         "effective": int(status["CapEff"], 16),
@@ -420,14 +479,52 @@ def privileges(_task: Json) -> Json:
         "no_new_privileges": status["NoNewPrivs"].strip() == "1",
         "seccomp": int(status["Seccomp"]),
     }
-    words = "uid %d, CapEff %x, CapBnd %x, NoNewPrivs %d, Seccomp: %d" % (
-        facts["uid"],
-        facts["effective"],
-        facts["bounding"],
-        facts["no_new_privileges"],
-        facts["seccomp"],
-    )
-    return {"outcome": "done", "detail": words, "facts": facts}
+    words = "uid %(uid)d, CapEff %(effective)x, CapBnd %(bounding)x, NoNewPrivs %(no_new_privileges)d" % facts
+    words += ", Seccomp: %(seccomp)d" % facts
+    if profile is not None:
+        words += ", AppArmor: %s" % (profile or "unreadable")
+    return {"outcome": "done", "detail": words, "facts": {**facts, "apparmor": profile}}
+
+
+def apparmor() -> Optional[str]:
+    """The AppArmor profile of this process, as the kernel writes it; None without AppArmor, "" where it can't be read."""
+    try:
+        with open(APPARMOR, encoding="utf-8") as file:
+            if file.read().strip() != "Y":
+                return None
+        # The other file is that of the security module that comes first, for kernels that have none of AppArmor's own.
+        where = next((path for path in PROFILES if os.path.exists(path)), PROFILES[-1])
+        with open(where, encoding="utf-8", errors="replace") as file:
+            return file.read().strip(" \n\0")
+    except OSError as error:
+        return None if error.errno in GONE and error.filename == APPARMOR else ""
+
+
+def system_calls(_task: Json) -> Json:
+    """Make some system calls that change nothing, and tell what became of each: "made", an error's name, or "killed"."""
+    numbers = CALLS.get(os.uname().machine)
+    if numbers is None:
+        return {"outcome": "error", "detail": "no numbers of system calls are known for a %s" % os.uname().machine}
+    me = os.getpid()
+    arguments = {
+        "keyctl": (KEYCTL_GET_KEYRING_ID, OF_THE_PROCESS, 0),
+        "kcmp": (me, me, 0, 0, 0),
+        "get_mempolicy": (0,) * 5,
+    }
+    found = {name: called(number, *arguments[name]) for name, number in numbers.items()}
+    return {"outcome": "done", "detail": ", ".join("%s: %s" % each for each in found.items()), "facts": found}
+
+
+def called(number: int, *arguments: int) -> str:
+    """Make a system call in a child, as a filter may kill whoever makes it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    child = os.fork()
+    if child == 0:
+        ctypes.set_errno(0)
+        failed = libc.syscall(*map(ctypes.c_long, (number, *arguments))) == -1
+        os._exit(ctypes.get_errno() if failed else 0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return "killed" if code < 0 else errno.errorcode.get(code, "made")
 
 
 def mount(_task: Json) -> Json:
@@ -596,6 +693,7 @@ OPERATIONS: Dict[str, Callable[[Json], Json]] = {
     "mount": mount,
     "write": write,
     "raw-socket": raw_socket,
+    "system-calls": system_calls,
     "host-file": host_file,
     "host-socket": host_socket,
     "namespaces": namespaces,

@@ -292,6 +292,7 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         "new edge secret-variable:",
         "new edge secret-holds:*/k8ssec-token-",
     ),
+    kills={"id-credentials": ("in /more/token as",)},
 )
 def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts one more Secret, which holds an account's token, and has another in a variable."""
@@ -335,7 +336,7 @@ def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evid
             "module-load", "core-pattern",
         )
     ),
-    kills=("adm-psa", "wl-host-access", "wl-netraw", "wl-privilege"),
+    kills=("adm-psa", "id-credentials", "wl-host-access", "wl-netraw", "wl-privilege", "wl-seccomp"),
 )  # fmt: skip
 def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack is root, privileged, among its node's processes, and mounts its files."""

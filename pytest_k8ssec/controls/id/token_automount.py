@@ -43,7 +43,6 @@ https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-accou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tokens
@@ -52,28 +51,17 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.controls.id import found_tokens, kept_on_the_node, show_on_the_node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.containers import container_templates
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import PodSpec
-from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.pods.unrestricted import unrestricted_pods
+from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence, holder
-from pytest_k8ssec.probes.planted_files import host_mounts
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import At, Case, Judge
-
-_KEPT_AT = (
-    *(f"/var/lib/kubelet/pods/*/volumes/kubernetes.io~{kind}" for kind in ("projected", "secret", "configmap", "downward-api")),
-    "/var/lib/kubelet/kubeconfig", "/var/lib/kubelet/pki", "/etc/kubernetes", "/etc/cni/net.d", "/etc/rancher",
-    "/var/lib/rancher/*/server/token*", "/root/.kube", "/home/*/.kube", "/run/secrets", "/var/run/secrets",
-)  # fmt: skip
-"""Where tokens are on a node: what kubelets write for pods, and where kubeconfigs usually are. Other pods' own data and root
-file systems are not among them. Source: https://kubernetes.io/docs/reference/node/kubelet-files/"""
-_WHOLE_TREES = ("/", "/var", "/var/lib")
-"""Too much to be read to its end: the images and data of all pods are below."""
 
 
 @control(
@@ -109,12 +97,12 @@ def test_id_token_automount(
             case.positive(
                 "the same reader finds the token of our own pod that asks for one",
                 reader.evidence,
-                succeeded=bool(_tokens(reader)),
+                succeeded=bool(found_tokens(reader)),
             )
             spec = specs[subjects[number]]
-            places = _of_the_node(spec, claimed[spec.namespace])
+            places = kept_on_the_node(spec, claimed[spec.namespace])
             if places:
-                _shown_on_node(case, pool, pod)
+                show_on_the_node(case, pool, pod)
             _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0], _at(subjects[number]))
 
 
@@ -122,31 +110,6 @@ def _at(subject: str) -> dict[str, Any]:
     """A bare pod, or the container of a workload whose twin looks."""
     pod, _, container = subject.partition(", container ")
     return {"pod": pod, "container": container}
-
-
-def _of_the_node(spec: PodSpec, claimed: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """The mounts of whole trees of the node, and where tokens are in each; what holds less is searched like any other."""
-    mounts = host_mounts(spec.template, claimed) if spec.template else {}
-    known = {place: _places_in(place, path) for place, path in mounts.items()}
-    return {place: found for place, found in known.items() if found}
-
-
-def _places_in(place: str, path: str) -> tuple[str, ...]:
-    """Where tokens are, as seen through the mount of a folder of the node; none where it is such a place itself."""
-    above = PurePosixPath(path)
-    if str(above) not in _WHOLE_TREES:  # what is smaller is searched to its end, or else nothing is known of it
-        return ()
-    inside = [each for each in map(PurePosixPath, _KEPT_AT) if above in each.parents]
-    return tuple(str(PurePosixPath(place) / each.relative_to(above)) for each in inside)
-
-
-def _shown_on_node(case: Case, pool: Pool, pod: Pod) -> None:
-    """The same search in the node's files, by a pod of ours beside it that may read them: kubelets write tokens there."""
-    node = pod.source.node
-    (answer,) = unrestricted_pods(pool, [node])[node].ask(Tokens(node={"/node": _places_in("/node", "/")}))
-    case.positive(
-        "an unrestricted pod finds tokens in the node's files", answer.evidence, succeeded=bool(_tokens(answer))
-    )
 
 
 def _suspects(cluster: Cluster, stack: Stack, clients: Mapping[str, str], declared: Declared) -> dict[str, PodSpec]:
@@ -179,23 +142,19 @@ def _attack(judge: Judge, case: Case, cluster: Cluster, answer: Answer, at: At) 
         judge.note(
             f"{case.name}: of the node's files in {', '.join(partly)} not all were read: only where tokens are kept"
         )
-    if not _tokens(answer) or answer.evidence.broken:
+    if not found_tokens(answer) or answer.evidence.broken:
         case.attack(
             "read a token in any mount",
             answer.evidence,
             through=False if answer.evidence.outcome is Outcome.ABSENT else None,
             at=at,
         )
-    for found in _tokens(answer):
+    for found in found_tokens(answer):
         subject = str(found["claims"].get("sub", ""))
         review = holder(cluster.api, found["token"], subject).who_am_i()
         # 401: it is no token of this API server, or no longer one; anything but these two says nothing.
         accepted = {201: True, 401: False}.get(review.status or 0)
         case.attack(f"use the token found at {found['path']} as {subject}", review, through=accepted, at=at)
-
-
-def _tokens(answer: Answer) -> list[dict[str, Any]]:
-    return list(answer.raw.get("tokens", []))
 
 
 @sabotage(test_id_token_automount)

@@ -131,7 +131,7 @@ def _shown(suspect: ContainerSuspect) -> None:
     suspect.case.positive("an unrestricted pod writes", written, succeeded=_done(written))
 
 
-@sabotage(test_wl_privilege, kills=("adm-psa", "blast-radius", "wl-netraw"))
+@sabotage(test_wl_privilege, kills=("adm-psa", "blast-radius", "wl-netraw", "wl-seccomp"))
 def privileged_container(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack runs privileged, in a namespace that lets it."""
     with weakened(

@@ -709,6 +709,47 @@ def test_a_token_is_found_within_a_file(places: Path, text: str) -> None:
     assert [TOKEN] == [each["token"] for each in agent.tokens({})["tokens"]]
 
 
+def test_other_credentials_are_told_where_they_are_asked_for(places: Path) -> None:
+    """As pieces, with their place; whoever does not ask gets tokens alone."""
+    key = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
+    (places / "key").write_text(f"a: {base64.b64encode(key.encode()).decode()}\nb: AKIAIOSFODNN7EXAMPLE\n")
+    found = agent.tokens({"pieces": True})
+    where = str(places / "key")
+    assert [
+        {"form": "access key of AWS", "packed": "", "text": "", "place": where},
+        {"form": "key", "packed": "in base64", "text": key, "place": where},
+    ] == found["pieces"]
+    assert "absent" == found["outcome"], "that is of tokens"
+    assert "pieces" not in agent.tokens({})
+
+
+def test_a_certificate_that_lies_in_many_files_is_told_once(places: Path) -> None:
+    """As a node's authorities do; what is short counts at each place, as it may be a part of something else there."""
+    text = f"-----BEGIN CERTIFICATE-----\n{'M' * 80}\n-----END CERTIFICATE-----"
+    for name in ("a", "b"):
+        (places / name).mkdir()
+        (places / name / "ca.pem").write_text(text)
+        (places / name / "token-id").write_text("abcdef")
+    found = [each["form"] for each in agent.tokens({"pieces": True})["pieces"]]
+    assert ["certificate", "token-id", "token-id"] == sorted(found)
+
+
+def test_more_pieces_than_anybody_looks_at_are_told(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search came to no end then."""
+    monkeypatch.setattr(agent, "PIECES_MAX", 2)
+    (places / "many").write_text("\n".join(f"abcde{number}.0123456789abcdef" for number in range(3)))
+    found = agent.tokens({"pieces": True})
+    assert ("error", 2) == (found["outcome"], len(found["pieces"]))
+
+
+def test_what_is_large_is_not_unpacked(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is searched as it is."""
+    monkeypatch.setattr(agent, "PACKED_MAX", 100)
+    text = base64.b64encode(b"-" * 80 + b" abcdef.0123456789abcdef ").decode()
+    (places / "large").write_text(f"{text} fedcba.0123456789abcdef")
+    assert ["fedcba.0123456789abcdef"] == [each["text"] for each in agent.tokens({"pieces": True})["pieces"]]
+
+
 def test_what_is_too_large_is_not_passed_over_silently(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Be it one file or all of them together: what the others held is told, and that something is missing."""
     (places / "token").write_text(TOKEN)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import ssl
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -15,6 +18,7 @@ from pytest_k8ssec.attack.container import Container, Look, StackListener
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.meter import Bounds, Meter
+from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.identities import Identity
@@ -285,6 +289,50 @@ def test_a_token_counts_if_the_api_server_takes_it(status: int, expected: Status
     assert expected is stolen.status
     assert (expected is PROVEN) is bool(identities)
     assert value not in repr(stolen)
+
+
+def jwt(account: str) -> str:
+    """A token of a service account."""
+    payload = base64.urlsafe_b64encode(json.dumps({"sub": f"system:serviceaccount:{account}"}).encode())
+    return f"eyJhbGciOiJSUzI1NiJ9.{payload.decode().rstrip('=')}.c2ln"
+
+
+def with_variable(value: str = "", **source: Any) -> dict[str, Any]:
+    """The template, with one variable more."""
+    container = TEMPLATE["spec"]["containers"][0]
+    variable = {"name": "HELD", "valueFrom": source} if source else {"name": "HELD", "value": value}
+    return {"spec": {**TEMPLATE["spec"], "containers": [{**container, "env": [variable]}]}}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(201, [PROVEN]), (401, []), (500, [UNKNOWN])], ids=["taken", "refused", "odd"]
+)
+@pytest.mark.parametrize("where", ["variable", "packed"])
+def test_what_it_holds_counts_if_the_api_server_takes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, expected: list[Status], where: str
+) -> None:
+    """In a variable, or in base64 in a file: what is refused is no edge, as it may be an innocent text."""
+    monkeypatch.setattr(FakeApi, "ca_file", tmp_path / "ca", raising=False)
+    (tmp_path / "ca").write_text("PEM")
+
+    def request(self: FakeApi, _method: str, path: str, **_: Any) -> Response:
+        body = {"status": {"userInfo": {"username": "kubernetes-admin"}}}
+        return Response(status, body, 1.0) if path.endswith("selfsubjectreviews") else Response(404, {}, 1.0)
+
+    monkeypatch.setattr(FakeApi, "request", request)
+    packed = agent.pieces(base64.b64encode(jwt("web:other").encode()), "/key/x")
+    found = {"tokens": {"outcome": "absent", "pieces": packed}} if where == "packed" else {}
+    edges = walked(found, template=with_variable(jwt("web:other") if where == "variable" else "x"))
+    held = edges.get("credential-use", [])
+    assert expected == [each.status for each in held]
+    assert all((each.target.name == "kubernetes-admin") is (each.status is PROVEN) for each in held)
+
+
+def test_a_variable_that_nobody_may_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold anything."""
+    monkeypatch.setattr(FakeApi, "request", lambda *_, **__: Response(403, {}, 1.0))
+    edges = walked(template=with_variable(secretKeyRef={"name": "password", "key": "p"}))
+    assert [UNKNOWN] == [each.status for each in edges["credential-use"]]
 
 
 @pytest.mark.parametrize(

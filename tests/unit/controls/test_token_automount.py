@@ -12,7 +12,7 @@ import pytest
 from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import ask
 from pytest_k8ssec.clusters.api import Response
-from pytest_k8ssec.controls.id import token_automount as module
+from pytest_k8ssec.controls import id as family
 from pytest_k8ssec.controls.id.token_automount import test_id_token_automount as token_automount
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.stack import ServiceAccount, Workload
@@ -213,7 +213,7 @@ def test_a_whole_node_is_searched_where_tokens_are(
     monkeypatch.setattr(World, "workloads", lambda _: (agent,))
     seen, root = OnePod({**_NONE, "partly": ["/host/root"]}), OnePod(free)
     monkeypatch.setattr(World, "lease_each", lambda *_: [seen])
-    monkeypatch.setattr(module, "unrestricted_pods", lambda *_: {POD.node: root})
+    monkeypatch.setattr(family, "unrestricted_pods", lambda *_: {POD.node: root})
     judge, world = Judge(), World(_NONE, created_namespaces=())
     token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
     assert expected is judge.verdict()[0]

@@ -421,5 +421,5 @@ def test_a_program_gains_net_raw_only_within_bounds(bounding: int, no_new_privil
 def test_privileges_of_this_process() -> None:
     """The agent reads what the kernel says."""
     facts = agent.privileges({})["facts"]
-    assert {"uid", "effective", "bounding", "no_new_privileges", "seccomp"} == set(facts)
+    assert {"uid", "effective", "bounding", "no_new_privileges", "seccomp", "apparmor"} == set(facts)
     assert os.geteuid() == facts["uid"]

@@ -1,16 +1,20 @@
-"""What RBAC rules say of single objects, as a made-up name can't find that out."""
+"""Whom the API server takes a credential for, and what RBAC rules say of single objects."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.probes.identities import RbacRules, service_account
+from pytest_k8ssec.facts.credentials import Credential
+from pytest_k8ssec.probes.identities import RbacRules, service_account, show_credential
 from tests.unit.fakes import evidence
 
 if TYPE_CHECKING:
+    from pytest_k8ssec.clusters.api import KubeApi
     from pytest_k8ssec.clusters.interface import Cluster
 
 _NAMED = {"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["b", "a"]}
@@ -40,6 +44,40 @@ def test_names_are_those_of_the_subresource() -> None:
     of_all = RbacRules(rules.evidence, ({**_NAMED, "resources": ["*/exec"]},))
     assert (["a", "b"], []) == (of_all.names("get", "pods/exec"), of_all.names("get", "pods"))
     assert (["a", "b"], []) == (rules.names("get", "pods/exec"), rules.names("get", "pods"))
+
+
+@dataclass
+class Reviewer:
+    """An API server that says this to whoever asks who he is, by whatever he shows."""
+
+    status: int
+    user: str = ""
+    shown: list[str] = field(default_factory=list)
+
+    def as_holder_of(self, pem: str) -> Reviewer:
+        """Itself, to which a certificate is shown."""
+        self.shown.append(pem)
+        return self
+
+    def request(self, *_: object, token: str | None = None, **__: object) -> Response:
+        """The review."""
+        self.shown.append(str(token))
+        return Response(self.status, {"status": {"userInfo": {"username": self.user}}}, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "user", "taken"),
+    [(201, "somebody", True), (201, "system:anonymous", False), (401, "", False), (403, "", None), (500, "", None)],
+)
+@pytest.mark.parametrize("pem", ["", "certificate and key"])
+def test_a_credential_counts_if_the_api_server_takes_it(status: int, user: str, taken: bool | None, pem: str) -> None:
+    """As somebody: who is nobody has shown nothing; and a certificate goes without a token."""
+    api, token = Reviewer(status, user), "" if pem else "abcdef.0123456789abcdef"
+    identity, answer, said = show_credential(cast("KubeApi", api), Credential("a", "b", "claimed", token, pem))
+    assert (taken, status) == (said, answer.status)
+    assert ("somebody" if taken else "claimed") == identity.user
+    assert ([pem, "None"] if pem else [token]) == api.shown
+    assert "0123456789abcdef" not in repr((identity, answer))
 
 
 class Issuer:

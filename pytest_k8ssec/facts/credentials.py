@@ -1,0 +1,229 @@
+"""What logs in somewhere, among the pieces that look like it: tokens, client certificates with their keys, kubeconfigs.
+
+Nothing is guessed and nobody is asked: whether the API server takes one is for a probe to find out. What is for others than
+the API server, a registry or a cloud, is told by its form and place alone.
+
+Sources: https://kubernetes.io/docs/reference/access-authn-authz/authentication/;
+https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/#token-format;
+https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pytest_k8ssec.agent.remote.agent import pieces as pieces_in
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+_ACCOUNT = "system:serviceaccount:"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Something that looks like a credential, or like a part of one."""
+
+    form: str
+    """As the agent calls it: ``token``, ``certificate``, ``key``, ``kubeconfig``, ..."""
+    place: str
+    """``/etc/web/config in base64``; never holds a value."""
+    text: str = field(repr=False)
+    """"" where nobody is to be shown it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Something that the API server may take."""
+
+    form: str
+    """``token of a service account``, ``client certificate``, ..."""
+    place: str
+    user: str
+    """Whom it claims to be; the API server knows better."""
+    token: str = field(default="", repr=False)
+    pem: str = field(default="", repr=False)
+    """Certificate and key, where it is no token."""
+    of_pod: bool = False
+    """Whether it is a token that ends with a pod, as those do that kubelets mount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is among some pieces."""
+
+    credentials: tuple[Credential, ...]
+    others: tuple[str, ...]
+    """What is not for the API server, or can't be shown to it, in words: form and place."""
+
+
+def of_files(raw: Sequence[Mapping[str, Any]]) -> list[Piece]:
+    """The pieces that an agent found in files."""
+    return [Piece(each["form"], f"{each['place']} {each['packed']}".strip(), each["text"]) for each in raw]
+
+
+def of_values(values: Mapping[str, bytes], kind: str) -> list[Piece]:
+    """The pieces in values that this process has read.
+
+    Args:
+        values: by what they are called.
+        kind: of what they are: ``variable``; "" for files.
+    """
+    return [piece for name, value in values.items() for piece in of_files(pieces_in(value, f"{kind} {name}".strip()))]
+
+
+def found_credentials(pieces: Sequence[Piece], authority: bytes) -> Found:
+    """What logs in somewhere, each once.
+
+    Args:
+        authority: the PEM by which clients know the cluster's API server: by that a kubeconfig is for this one.
+    """
+    known: dict[str, Credential] = {}
+    others: dict[str, None] = {}
+    for each in (*_tokens(pieces), *_pairs(pieces), *_kubeconfigs(pieces, authority)):
+        if isinstance(each, str):
+            others[each] = None
+        else:
+            known.setdefault(each.token or each.pem, each)
+    others |= dict.fromkeys(f"{each.form} in {each.place}" for each in pieces if not each.text)
+    return Found(tuple(known.values()), tuple(others))
+
+
+def _tokens(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
+    parts: dict[str, dict[str, str]] = {}
+    for each in pieces:
+        if each.form == "token":
+            claims = _claims(each.text)
+            user = str(claims.get("sub", ""))
+            if user.startswith(_ACCOUNT):
+                yield Credential("token of a service account", each.place, user, each.text, of_pod=_is_of_pod(claims))
+            elif claims:  # whoever issued it may be anywhere: it is shown to nobody
+                yield f"token of {str(claims.get('iss', 'an unknown issuer'))[:100]} in {each.place}"
+        elif each.form == "bootstrap token":
+            user = f"system:bootstrap:{each.text.partition('.')[0]}"
+            yield Credential("bootstrap token", each.place, user, each.text)
+        elif each.form in ("token-id", "token-secret"):
+            parts.setdefault(str(PurePosixPath(each.place).parent), {})[each.form] = each.text
+    for folder, held in parts.items():
+        if len(held) == 2:
+            token = f"{held['token-id']}.{held['token-secret']}"
+            yield Credential("bootstrap token", folder, f"system:bootstrap:{held['token-id']}", token)
+
+
+def _is_of_pod(claims: Mapping[str, Any]) -> bool:
+    """Whether a token ends, and with a pod at the latest.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens
+    """
+    bound = claims.get("kubernetes.io")
+    return "exp" in claims and isinstance(bound, dict) and "pod" in bound
+
+
+def _claims(token: str) -> Mapping[str, Any]:
+    """The claims of a JWT, none where it is none. Source: RFC 7519, section 3."""
+    part = token.split(".")[1]
+    try:
+        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _pairs(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
+    """Certificates and the keys that are theirs, wherever each of them lies."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.x509.oid import NameOID
+
+    keys: dict[bytes, Piece] = {}
+    certificates: list[tuple[Piece, Certificate]] = []
+    for each in pieces:
+        if each.form == "certificate" and (certificate := _certificate(each.text)):
+            certificates.append((each, certificate))
+        elif each.form == "key":
+            try:
+                key = serialization.load_pem_private_key(_unescaped(each.text).encode(), password=None)
+            except (ValueError, TypeError, UnsupportedAlgorithm):  # broken, or under a passphrase
+                yield f"private key that can't be read in {each.place}"
+            else:
+                keys.setdefault(_public(key.public_key()), each)
+    for piece, certificate in certificates:
+        key_piece = keys.get(_public(certificate.public_key()))
+        if key_piece is None:
+            continue
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        where = piece.place if piece.place == key_piece.place else f"{piece.place} and {key_piece.place}"
+        user = str(names[0].value) if names else ""
+        pem = f"{_unescaped(piece.text)}\n{_unescaped(key_piece.text)}\n"
+        yield Credential("client certificate", where, user, pem=pem)
+
+
+def _public(key: Any) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def _certificate(text: str) -> Certificate | None:
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        return load_pem_x509_certificate(_unescaped(text).encode())
+    except ValueError:
+        return None
+
+
+def _unescaped(pem: str) -> str:
+    """A PEM as it was before a document took it in: JSON escapes its ends of lines, YAML indents them."""
+    return "\n".join(line.strip() for line in pem.replace("\\r", "").replace("\\n", "\n").splitlines())
+
+
+def _kubeconfigs(pieces: Iterable[Piece], authority: bytes) -> Iterator[Credential | str]:
+    """What only the structure of a kubeconfig tells; tokens and keys with a form of their own are found by that."""
+    import yaml
+
+    for each in (piece for piece in pieces if piece.form == "kubeconfig"):
+        try:
+            document = yaml.safe_load(each.text)
+            users = {str(one["name"]): one.get("user") or {} for one in document["users"] or ()}
+            clusters = {str(one["name"]): one.get("cluster") or {} for one in document["clusters"] or ()}
+            contexts = [one.get("context") or {} for one in document["contexts"] or ()]
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+            yield f"kubeconfig that can't be read in {each.place}"
+            continue
+        for context in contexts:
+            user, cluster = users.get(str(context.get("user")), {}), clusters.get(str(context.get("cluster")), {})
+            yield from _of_context(each, user, cluster, authority)
+
+
+def _of_context(
+    piece: Piece, user: Mapping[str, Any], cluster: Mapping[str, Any], authority: bytes
+) -> Iterator[Credential | str]:
+    token = str(user.get("token") or "")
+    if token and not _claims_or_none(token):
+        if _same(str(cluster.get("certificate-authority-data") or ""), authority):
+            yield Credential("token", piece.place, "whom its kubeconfig does not tell", token)
+        else:
+            yield f"token for another API server, by its kubeconfig in {piece.place}"
+    for field_name in ("exec", "auth-provider", "password"):
+        if user.get(field_name):
+            yield f"kubeconfig with {field_name} in {piece.place}"
+
+
+def _claims_or_none(token: str) -> bool:
+    """Whether a token has a form of its own."""
+    return token.count(".") == 2 and bool(_claims(token))
+
+
+def _same(encoded: str, authority: bytes) -> bool:
+    """Whether a certificate authority is this one's."""
+    try:
+        return bool(encoded) and base64.b64decode(encoded).split() == authority.split()
+    except (binascii.Error, ValueError):
+        return False

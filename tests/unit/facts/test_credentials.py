@@ -1,0 +1,177 @@
+"""What logs in somewhere: each form is known wherever it lies, and what has no key, or another form, is none."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_k8ssec.facts.credentials import Found, found_credentials, of_files, of_values
+from pytest_k8ssec.probes.certificates import Pair, certificate_authority
+
+AUTHORITY = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+BOOTSTRAP = "abcdef.0123456789abcdef"
+
+
+def jwt(**claims: object) -> str:
+    """A token with these claims."""
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJSUzI1NiJ9.{payload}.c2ln"
+
+
+TOKEN = jwt(sub="system:serviceaccount:web:shop", iss="https://kubernetes.default.svc", exp=2_000_000_000)
+
+
+@cache
+def pair(name: str) -> Pair:
+    """A certificate and its key."""
+    return certificate_authority(name)
+
+
+def packed(text: str, times: int) -> str:
+    """In base64, with lines as most programs write them."""
+    for _ in range(times):
+        text = base64.encodebytes(text.encode()).decode()
+    return text
+
+
+def found_in(**variables: str) -> Found:
+    """What there is in some variables."""
+    return found_credentials(
+        of_values({name: text.encode() for name, text in variables.items()}, "variable"), AUTHORITY
+    )
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("text", "form", "user"),
+    [
+        (TOKEN, "token of a service account", "system:serviceaccount:web:shop"),
+        (BOOTSTRAP, "bootstrap token", "system:bootstrap:abcdef"),
+        (pair("somebody").pem, "client certificate", "somebody"),
+    ],
+    ids=["token", "bootstrap", "certificate"],
+)
+def test_each_form_is_found_also_packed(text: str, form: str, user: str, times: int) -> None:
+    """Plain, in base64, and twice so; the place says which."""
+    (one,) = found_in(KEY=packed(text, times)).credentials
+    assert (form, user) == (one.form, one.user)
+    assert "variable KEY" + " in base64" * times == one.place
+    assert (one.token == text) if one.token else (one.pem.split() == text.split())
+
+
+def test_what_is_found_twice_is_one() -> None:
+    """Kubelets lay each file of a volume at two paths."""
+    assert 1 == len(found_in(ONE=TOKEN, OTHER=packed(TOKEN, 1)).credentials)
+
+
+OF_POD = {"kubernetes.io": {"pod": {"name": "shop-1"}}}
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"exp": 2_000_000_000, **OF_POD}, True),
+        ({"exp": 2_000_000_000}, False),
+        ({"exp": 2_000_000_000, "kubernetes.io": "pod"}, False),
+        (OF_POD, False),
+        ({}, False),
+    ],
+    ids=["bound", "unbound", "odd", "endless", "old"],
+)
+def test_a_token_that_ends_with_a_pod_is_told_apart(claims: dict[str, Any], expected: bool) -> None:
+    """By its claims: what somebody asked for himself is bound to none."""
+    (one,) = found_in(KEY=jwt(sub="system:serviceaccount:web:shop", **claims)).credentials
+    assert expected is one.of_pod
+
+
+def test_a_certificate_and_its_key_belong_together_wherever_they_lie() -> None:
+    """By the public key; JSON and YAML may have taken either in."""
+    own, other = pair("somebody"), pair("another")
+    kept = found_in(CERT=json.dumps({"c": own.certificate}), KEY="  " + own.key.replace("\n", "\n  "), OTHER=other.key)
+    (one,) = kept.credentials
+    assert ("client certificate", "variable CERT and variable KEY") == (one.form, one.place)
+    assert not found_in(CERT=own.certificate, KEY=other.key).credentials
+    assert not found_in(CERT=own.certificate).credentials
+
+
+def config(authority: bytes = AUTHORITY, **user: object) -> str:
+    """A kubeconfig of one user."""
+    data = base64.b64encode(authority).decode()
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "a", "cluster": {"certificate-authority-data": data}}],
+            "users": [{"name": "b", "user": user}],
+            "contexts": [{"name": "c", "context": {"cluster": "a", "user": "b"}}],
+        }
+    )
+
+
+def test_a_kubeconfig_tells_more_than_its_texts() -> None:
+    """A token without a form of its own counts where the kubeconfig is for this API server; what has one counts once."""
+    (one,) = found_in(KUBECONFIG=packed(config(token="opaque"), 1)).credentials
+    assert ("token", "opaque", "variable KUBECONFIG in base64") == (one.form, one.token, one.place)
+    elsewhere = found_in(KUBECONFIG=config(b"another", token="opaque"))
+    assert ((), 1) == (elsewhere.credentials, len(elsewhere.others))
+    (known,) = found_in(KUBECONFIG=config(token=TOKEN)).credentials
+    assert "token of a service account" == known.form
+    own = pair("somebody")
+    data: dict[str, Any] = {f"client-{what}-data": base64.b64encode(text.encode()).decode() for what, text in
+            (("certificate", own.certificate), ("key", own.key))}  # fmt: skip
+    (certificate,) = found_in(KUBECONFIG=config(**data)).credentials
+    assert ("client certificate", "somebody") == (certificate.form, certificate.user)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (config(exec={"command": "aws"}), "kubeconfig with exec in variable KEY"),
+        (config(password="x"), "kubeconfig with password in variable KEY"),
+        ("kind: Config\nclusters: [\nusers:\ncontexts:", "kubeconfig that can't be read in variable KEY"),
+        ("kind: Config\nclusters: 3\nusers: 3\ncontexts: 3", "kubeconfig that can't be read in variable KEY"),
+        ('{"auths": {"r.example.com": {"auth": "dXNlcjpwYXNz"}}}', "password of a registry in variable KEY"),
+        ("AKIAIOSFODNN7EXAMPLE", "access key of AWS in variable KEY"),
+        ('{"type": "service_account"}', "key of a Google account in variable KEY"),
+        (jwt(sub="me", iss="https://issuer.example.com"), "token of https://issuer.example.com in variable KEY"),
+        (pair("x").key.replace("MII", "MIJ"), "private key that can't be read in variable KEY"),
+    ],
+    ids=["exec", "password", "no-yaml", "no-lists", "registry", "aws", "google", "issuer", "broken-key"],
+)
+def test_what_is_for_others_is_told_and_shown_to_nobody(text: str, words: str) -> None:
+    """By form and place; the text itself is not in it."""
+    found = found_in(KEY=text)
+    assert ((), (words,)) == (found.credentials, found.others)
+
+
+@pytest.mark.parametrize(("kind", "where"), [("", "/etc/t"), ("Secret", "kube-system/bootstrap-token-abcdef")])
+def test_two_keys_of_a_secret_are_a_bootstrap_token(kind: str, where: str) -> None:
+    """As one is stored, be it mounted or shown by the API server; one of them alone is none."""
+    parts = {
+        f"{where}/token-id": b"abcdef\n",
+        f"{where}/token-secret": b"0123456789abcdef",
+        "/etc/u/token-id": b"fedcba",
+    }
+    (one,) = found_credentials(of_values(parts, kind), AUTHORITY).credentials
+    assert (BOOTSTRAP, "system:bootstrap:abcdef", f"{kind} {where}".strip()) == (one.token, one.user, one.place)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "abcde.0123456789abcdef", "x" * 50, "an.abcdef.0123456789abcdef", "eyJhbGciOiJSUzI1NiJ9.bm90IGpzb24.c2ln",
+     jwt(), "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"],
+)  # fmt: skip
+def test_what_is_none_is_none(text: str) -> None:
+    """And no parser breaks at it."""
+    assert Found((), ()) == found_in(KEY=text)
+
+
+def test_nothing_shows_a_value() -> None:
+    """Neither a piece's nor a credential's repr."""
+    pieces = of_files([{"form": "token", "packed": "", "text": TOKEN, "place": "/t"}])
+    assert TOKEN not in repr((pieces, found_credentials(pieces, AUTHORITY)))
