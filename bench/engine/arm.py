@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_k8ssec.facts.listening_ports import declared_ports
-from pytest_k8ssec.facts.policies import End
-from pytest_k8ssec.facts.policy_table import EndPort, PolicyTable
+from pytest_k8ssec.facts.policies.network import End
+from pytest_k8ssec.facts.policies.table import EndPort, PolicyTable
 from pytest_k8ssec.reach.destinations import end_of
 
 _DIGITS = bytes.maketrans(b"\x00\x01\x02", b"01?")

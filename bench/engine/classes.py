@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_k8ssec.facts.bits import Bits, spread
-from pytest_k8ssec.facts.policies import End, Policy
-from pytest_k8ssec.facts.policy_index import EndIndex
+from pytest_k8ssec.facts.policies.bits import Bits, spread
+from pytest_k8ssec.facts.policies.index import EndIndex
+from pytest_k8ssec.facts.policies.network import End, Policy
 
 _ANY_POD: Policy = {"namespaceSelector": {}}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_k8ssec.facts.policies import End
-from pytest_k8ssec.facts.policy_table import EndPort
+from pytest_k8ssec.facts.policies.network import End
+from pytest_k8ssec.facts.policies.table import EndPort
 
 _OPEN = ord("?")
 

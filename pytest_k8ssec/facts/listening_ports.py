@@ -11,7 +11,7 @@ from pytest_k8ssec.agent.tasks import Tcp, Udp, host_and_port
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
-from pytest_k8ssec.facts.policies import NamedPort
+from pytest_k8ssec.facts.policies.network import NamedPort
 from pytest_k8ssec.stack import Stack, Workload, pods_of
 
 _LOOK = r"""

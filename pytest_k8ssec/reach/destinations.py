@@ -11,7 +11,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, ProbeError
 from pytest_k8ssec.facts.listening_ports import Port, declared_ports, lasting, named_ports, node_ports
-from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.facts.policies.network import End, Peer
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.places import NODE, Destination, Local
 from pytest_k8ssec.stack import Stack

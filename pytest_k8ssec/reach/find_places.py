@@ -8,7 +8,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.facts.listening_ports import Port, listening_ports, running
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies, other_policies
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies, other_policies
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.destinations import addresses_of, dialled, end_of, nodes_to_reach, pods_to_reach, services
 from pytest_k8ssec.reach.measure import Dial

@@ -11,8 +11,8 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import NoAccess, ProbeError
 from pytest_k8ssec.evidence import JSON, Source
-from pytest_k8ssec.facts.pod_classes import NO_PORT, pod_classes
-from pytest_k8ssec.facts.policies import End, Peer, Policy
+from pytest_k8ssec.facts.policies.network import End, Peer, Policy
+from pytest_k8ssec.facts.policies.pod_classes import NO_PORT, pod_classes
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool

@@ -9,9 +9,9 @@ from itertools import accumulate, pairwise, starmap
 from typing import Literal
 
 from pytest_k8ssec.agent.vantage import Vantage
-from pytest_k8ssec.facts.policies import End, Policy
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies
-from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies
+from pytest_k8ssec.facts.policies.network import End, Policy
+from pytest_k8ssec.facts.policies.table import ANSWERS, PolicyTable
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.reach.measure import Dial
 

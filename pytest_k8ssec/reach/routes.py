@@ -14,7 +14,7 @@ from pytest_k8ssec.agent.vantage import Vantage
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.facts.policies import End
+from pytest_k8ssec.facts.policies.network import End
 from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.reach.measure import Dial, Manner, Row, run_plan

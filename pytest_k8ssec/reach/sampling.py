@@ -13,8 +13,8 @@ from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_k8ssec.evidence import JSON
-from pytest_k8ssec.facts.pod_classes import pod_classes
-from pytest_k8ssec.facts.policies import End, Policy
+from pytest_k8ssec.facts.policies.network import End, Policy
+from pytest_k8ssec.facts.policies.pod_classes import pod_classes
 from pytest_k8ssec.reach.measure import Dial
 from pytest_k8ssec.reach.places import Destination
 

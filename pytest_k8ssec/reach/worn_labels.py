@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_k8ssec.facts.admin_policies import AdminPolicy
-from pytest_k8ssec.facts.pod_classes import NO_PORT, pod_classes
-from pytest_k8ssec.facts.policies import End, Labels, Peer, Policy
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies
+from pytest_k8ssec.facts.policies.admin import AdminPolicy
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies
+from pytest_k8ssec.facts.policies.network import End, Labels, Peer, Policy
+from pytest_k8ssec.facts.policies.pod_classes import NO_PORT, pod_classes
 from pytest_k8ssec.reach.sampling import Sampling
 
 ATTEMPTS_MAX = 400

@@ -10,7 +10,7 @@ from functools import partial
 from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.evidence import Source
-from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.facts.policies.network import End, Peer
 from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.measure import Dial

@@ -15,7 +15,7 @@ from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import STOPPED, Outcome, Source
 from pytest_k8ssec.facts.listening_ports import listening_ports
-from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
+from pytest_k8ssec.facts.policies.table import ANSWERS, PolicyTable
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress

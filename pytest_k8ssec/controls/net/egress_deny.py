@@ -60,8 +60,8 @@ from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_tria
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.listening_ports import Port
-from pytest_k8ssec.facts.policies import egress_port_names, egress_ports
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies, other_policies
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies, other_policies
+from pytest_k8ssec.facts.policies.network import egress_port_names, egress_ports
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool

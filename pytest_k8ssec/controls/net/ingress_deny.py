@@ -59,8 +59,8 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, got_through
 from pytest_k8ssec.facts.listening_ports import Target, named_ports, targets
-from pytest_k8ssec.facts.policies import End, Labels, Peer, Policy, lets_in
-from pytest_k8ssec.facts.policy_kinds import other_policies
+from pytest_k8ssec.facts.policies.kinds import other_policies
+from pytest_k8ssec.facts.policies.network import End, Labels, Peer, Policy, lets_in
 from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec

@@ -14,8 +14,8 @@ from pytest_k8ssec.controls.net import WorkloadSuspect, egress_deny
 from pytest_k8ssec.controls.net.egress_deny import test_net_egress_deny as denies
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.facts.admin_policies import AdminPolicy
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies
+from pytest_k8ssec.facts.policies.admin import AdminPolicy
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Case, Judge, Verdict

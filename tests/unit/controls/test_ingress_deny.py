@@ -14,8 +14,8 @@ from pytest_k8ssec.controls.net import ingress_deny
 from pytest_k8ssec.controls.net.ingress_deny import test_net_ingress_deny as denies
 from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.facts.listening_ports import Target
-from pytest_k8ssec.facts.policies import Labels
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies
+from pytest_k8ssec.facts.policies.network import Labels
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Judge, Verdict

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from pytest_k8ssec.facts.policies import End, Peer
-from pytest_k8ssec.facts.policy_table import EndPort
+from pytest_k8ssec.facts.policies.network import End, Peer
+from pytest_k8ssec.facts.policies.table import EndPort
 
 NAMESPACES: dict[str, dict[str, str]] = {
     "a": {"kubernetes.io/metadata.name": "a", "team": "x"},

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 from typing import Any
 
-from pytest_k8ssec.facts.policies import End, Labels, Peer, Policy
+from pytest_k8ssec.facts.policies.network import End, Labels, Peer, Policy
 
 Ordered = Sequence[dict[str, Any]]
 """Policies for the whole cluster in the order in which a network asks them."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.facts.admin_policies import AdminPolicy, edges_of, unread
-from pytest_k8ssec.facts.policies import End, Peer
-from pytest_k8ssec.facts.policy_table import PolicyTable
+from pytest_k8ssec.facts.policies.admin import AdminPolicy, edges_of, unread
+from pytest_k8ssec.facts.policies.network import End, Peer
+from pytest_k8ssec.facts.policies.table import PolicyTable
 from tests.unit.facts import policy_semantics
 
 NODES = {"one": {"role": "control-plane"}, "two": {"role": "worker"}}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_k8ssec.facts.listening_ports import named_ports
-from pytest_k8ssec.facts.policies import End, Peer, policy_types
-from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
+from pytest_k8ssec.facts.policies.network import End, Peer, policy_types
+from pytest_k8ssec.facts.policies.table import ANSWERS, PolicyTable
 from tests.unit.facts import policy_semantics
 
 

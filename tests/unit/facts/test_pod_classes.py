@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.facts.pod_classes import NO_PORT, pod_classes
-from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.facts.policies.network import End, Peer
+from pytest_k8ssec.facts.policies.pod_classes import NO_PORT, pod_classes
 from tests.unit.facts import policy_scenes, policy_semantics
 
 SEEDS = range(30)

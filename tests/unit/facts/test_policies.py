@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.facts.policies import End, Peer, egress_port_names, egress_ports, lets_in, selects
+from pytest_k8ssec.facts.policies.network import End, Peer, egress_port_names, egress_ports, lets_in, selects
 
 API = {"app": "api", "tier": "back"}
 MONEYS = {"kubernetes.io/metadata.name": "payments", "team": "money"}

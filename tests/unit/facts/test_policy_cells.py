@@ -6,8 +6,8 @@ import os
 import random
 from collections import Counter
 
-from pytest_k8ssec.facts.admin_policies import AdminPolicy, unread
-from pytest_k8ssec.facts.policy_table import PolicyTable
+from pytest_k8ssec.facts.policies.admin import AdminPolicy, unread
+from pytest_k8ssec.facts.policies.table import PolicyTable
 from tests.unit.facts import policy_scenes, policy_semantics
 from tests.unit.facts.policy_scenes import NODE_LABELS
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.errors import ClusterError
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies, other_policies
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies, other_policies
 
 ADMIN = "policy.networking.k8s.io"
 WHOLE: dict[str, Any] = {"metadata": {"name": "a"}, "spec": {"priority": 1, "subject": {"namespaces": {}}}}

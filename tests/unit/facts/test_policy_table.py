@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.facts.admin_policies import AdminPolicy, unread
-from pytest_k8ssec.facts.policies import End, Peer
-from pytest_k8ssec.facts.policy_table import ANSWERS, EndPort, PolicyTable
+from pytest_k8ssec.facts.policies.admin import AdminPolicy, unread
+from pytest_k8ssec.facts.policies.network import End, Peer
+from pytest_k8ssec.facts.policies.table import ANSWERS, EndPort, PolicyTable
 from tests.unit.facts import policy_scenes, policy_semantics
 from tests.unit.facts.policy_scenes import NODE_LABELS
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_k8ssec.evidence import Outcome, Source
-from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.facts.policies.network import End, Peer
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.reach.matrix import Reachability, Witnesses
 from pytest_k8ssec.reach.measure import OUTCOMES, Dial, Row

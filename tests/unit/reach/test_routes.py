@@ -10,7 +10,7 @@ import pytest
 
 from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.errors import ClusterError, ProbeError
-from pytest_k8ssec.facts.policies import End
+from pytest_k8ssec.facts.policies.network import End
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.reach import survey as module
 from pytest_k8ssec.reach.matrix import Reachability

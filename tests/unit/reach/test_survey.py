@@ -16,7 +16,7 @@ import pytest
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome, Source
-from pytest_k8ssec.facts.policies import End
+from pytest_k8ssec.facts.policies.network import End
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.probes.nodes_in_reach import NodesInReach

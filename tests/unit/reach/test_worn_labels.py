@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.facts.admin_policies import AdminPolicy
-from pytest_k8ssec.facts.policy_kinds import OtherPolicies
+from pytest_k8ssec.facts.policies.admin import AdminPolicy
+from pytest_k8ssec.facts.policies.kinds import OtherPolicies
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.reach.worn_labels import ATTEMPTS_MAX, WORN_BY_CHANCE, worn
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Source
-from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.facts.policies.network import End, Peer
 from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool

@@ -11,7 +11,7 @@ from bench.engine.arm import places
 from bench.engine.cases import CyclonusCase, generated
 from bench.engine.compare import compared
 from bench.engine.run import MATCHER
-from pytest_k8ssec.facts.policy_table import PolicyTable
+from pytest_k8ssec.facts.policies.table import PolicyTable
 from tests.unit.facts import policy_semantics
 from toolchain.binaries import peers
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.engine.classes import policy_classes
-from pytest_k8ssec.facts.policies import End, Peer
+from pytest_k8ssec.facts.policies.network import End, Peer
 from tests.unit.facts import policy_scenes, policy_semantics
 
 

@@ -16,8 +16,8 @@ from bench.engine.compare import compared
 from bench.engine.page import engine_page
 from bench.engine.run import ratio, scenes
 from bench.engine.scene import Scene, shared, single
-from pytest_k8ssec.facts.policies import End, Peer
-from pytest_k8ssec.facts.policy_table import PolicyTable
+from pytest_k8ssec.facts.policies.network import End, Peer
+from pytest_k8ssec.facts.policies.table import PolicyTable
 from tests.unit.facts import policy_semantics
 
 

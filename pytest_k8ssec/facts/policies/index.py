@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from pytest_k8ssec.facts.bits import Bits, union
-from pytest_k8ssec.facts.policies import End, Labels, selects
+from pytest_k8ssec.facts.policies.bits import Bits, union
+from pytest_k8ssec.facts.policies.network import End, Labels, selects
 
 
 class LabelIndex:
-    """Which of many labelled things a LabelSelector selects, as :func:`pytest_k8ssec.facts.policies.selects` would.
+    """Which of many labelled things a LabelSelector selects, as :func:`pytest_k8ssec.facts.policies.network.selects` would.
 
     Args:
         labelled: the things, some at a time, and the labels that they have.

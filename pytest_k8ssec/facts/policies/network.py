@@ -1,7 +1,7 @@
 """What NetworkPolicies let through, computed from the objects as Kubernetes defines them.
 
 Two questions. ``lets_in``: whose labels would an attacker wear? And what should get through between many places? The second
-is answered by :class:`pytest_k8ssec.facts.policy_table.PolicyTable`. Nothing is concluded from what is computed here, only
+is answered by :class:`pytest_k8ssec.facts.policies.table.PolicyTable`. Nothing is concluded from what is computed here, only
 from what is sent; where both disagree, either the policies say something else than they seem to, or the cluster does not do
 what they say.
 """

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pytest_k8ssec.facts.admin_policies import ACCEPTS, PEERS_OF, AdminPolicy, Direction, Tier
-from pytest_k8ssec.facts.bits import Bits
-from pytest_k8ssec.facts.policies import Policy, policy_types
-from pytest_k8ssec.facts.policy_tiers import Asked, TierRule, TierRules
+from pytest_k8ssec.facts.policies.admin import ACCEPTS, PEERS_OF, AdminPolicy, Direction, Tier
+from pytest_k8ssec.facts.policies.bits import Bits
+from pytest_k8ssec.facts.policies.network import Policy, policy_types
+from pytest_k8ssec.facts.policies.tiers import Asked, TierRule, TierRules
 from pytest_k8ssec.plain import few
 
 _WORDS: dict[Direction, str] = {"egress": "leaving", "ingress": "entering"}

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import JSON
-from pytest_k8ssec.facts.admin_policies import ADMIN_GROUP, AdminPolicy, edges_of, ports_of, unread
-from pytest_k8ssec.facts.policies import Labels, Policy
+from pytest_k8ssec.facts.policies.admin import ADMIN_GROUP, AdminPolicy, edges_of, ports_of, unread
+from pytest_k8ssec.facts.policies.network import Labels, Policy
 from pytest_k8ssec.plain import few
 
 _BUILT_IN = ".k8s.io"

@@ -8,10 +8,10 @@ from itertools import groupby
 from operator import attrgetter
 
 from pytest_k8ssec.evidence import JSON
-from pytest_k8ssec.facts.admin_policies import ACCEPTS, PEERS_OF, AdminPolicy, Direction, Tier, peer_of, ports_of
-from pytest_k8ssec.facts.bits import Bits, union
-from pytest_k8ssec.facts.policies import Labels
-from pytest_k8ssec.facts.policy_index import EndIndex, PortIndex
+from pytest_k8ssec.facts.policies.admin import ACCEPTS, PEERS_OF, AdminPolicy, Direction, Tier, peer_of, ports_of
+from pytest_k8ssec.facts.policies.bits import Bits, union
+from pytest_k8ssec.facts.policies.index import EndIndex, PortIndex
+from pytest_k8ssec.facts.policies.network import Labels
 
 
 @dataclass(frozen=True, slots=True)

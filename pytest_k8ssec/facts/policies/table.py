@@ -17,12 +17,12 @@ from itertools import compress, groupby, islice
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pytest_k8ssec.facts.admin_policies import AdminPolicy
-from pytest_k8ssec.facts.bits import Bits, alike, either_of, union
-from pytest_k8ssec.facts.policies import End, Labels, Policy, policy_types
-from pytest_k8ssec.facts.policy_index import EndIndex, PortIndex
-from pytest_k8ssec.facts.policy_reasons import PolicyReasons
-from pytest_k8ssec.facts.policy_tiers import Asked, TierRules
+from pytest_k8ssec.facts.policies.admin import AdminPolicy
+from pytest_k8ssec.facts.policies.bits import Bits, alike, either_of, union
+from pytest_k8ssec.facts.policies.index import EndIndex, PortIndex
+from pytest_k8ssec.facts.policies.network import End, Labels, Policy, policy_types
+from pytest_k8ssec.facts.policies.reasons import PolicyReasons
+from pytest_k8ssec.facts.policies.tiers import Asked, TierRules
 
 EndPort = tuple[End, int, str]
 """A port of an end, by number and protocol. It is the target pod's own: policies are applied after a Service's address was

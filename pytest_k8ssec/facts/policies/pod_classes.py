@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_k8ssec.facts.admin_policies import PEERS_OF, AdminPolicy, ports_of
-from pytest_k8ssec.facts.bits import Bits, alike
-from pytest_k8ssec.facts.policies import Policy
-from pytest_k8ssec.facts.policy_index import EndIndex, PortIndex
-from pytest_k8ssec.facts.policy_table import EndPort
-from pytest_k8ssec.facts.policy_tiers import peer_ends
+from pytest_k8ssec.facts.policies.admin import PEERS_OF, AdminPolicy, ports_of
+from pytest_k8ssec.facts.policies.bits import Bits, alike
+from pytest_k8ssec.facts.policies.index import EndIndex, PortIndex
+from pytest_k8ssec.facts.policies.network import Policy
+from pytest_k8ssec.facts.policies.table import EndPort
+from pytest_k8ssec.facts.policies.tiers import peer_ends
 
 NO_PORT = (0, "")
 """In place of a port's number and protocol: for an end that only sends."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_k8ssec.evidence import JSON
-from pytest_k8ssec.facts.policies import Policy
+from pytest_k8ssec.facts.policies.network import Policy
 
 ADMIN_GROUP = "policy.networking.k8s.io"
 ADMIN_KINDS = ("AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy")
