@@ -122,6 +122,10 @@ test-reach: tools ## reachability of 300 pods on two nodes, one of each class an
 	@K8SSEC_REQUIRE_CLUSTER=1 K8SSEC_REACH_PODS=$(or $(PODS),300) $(BIN)/pytest tests/cluster/test_many_pods.py \
 	  --k8ssec-kind-config tests/cluster/many-pods.yaml
 
+.PHONY: test-engine
+test-engine: venv ## what policies should give, 100,000 connections beside the specification; CELLS=1000: so many, SEED=123: those
+	@K8SSEC_ENGINE_CELLS=$(or $(CELLS),100000) K8SSEC_ENGINE_SEED=$(or $(SEED),$$RANDOM) $(BIN)/pytest -rP tests/unit/facts/test_policy_cells.py
+
 .PHONY: matrix
 matrix: tools ## every sabotage on real clusters, as many at a time as can be told apart; K=etcd: those, one at a time
 	@if [ -n "$(K)" ]; then $(KEY) $(MATRIX) -k "$(K)" --k8ssec-report build/matrix; exit; fi

@@ -16,7 +16,7 @@ def policy_classes(policies: Iterable[Policy], ends: Sequence[End]) -> list[int]
 
     Two ends are one class if every policy's podSelector, every peer of its rules (selectors or a block), and every name of a
     port in them answers alike for both; and if, as for their own nodes Kubernetes leaves open what policies say, they run on
-    the same node, where one of the ends is that node or is in its network.
+    the same node, where one of the ends is that node or is in its network. A pod in its node's network is no node.
 
     Raises:
         ValueError: an address, or a block of addresses, is none.
@@ -32,7 +32,7 @@ def policy_classes(policies: Iterable[Policy], ends: Sequence[End]) -> list[int]
         for entry in rule.get("ports") or ()
         if isinstance(entry.get("port"), str)
     }
-    numbers = [tuple(end.named.get(name) for name in sorted(names)) for end in ends]
+    numbers = [(end.hosted is None, frozenset(named for named in end.named if named[:2] in names)) for end in ends]
     kinds: dict[tuple[object, ...], int] = {}
     rows = zip(*(spread(each, len(ends)) for each in sets), numbers, strict=True)
     return [kinds.setdefault(row, len(kinds)) for row in rows]
@@ -43,9 +43,11 @@ def _asked(policies: Iterable[Policy], index: EndIndex) -> Iterator[Bits]:
     for policy in policies:
         namespace = policy["metadata"]["namespace"]
         yield index.selected(namespace, policy["spec"].get("podSelector") or {})
+        yield index.perhaps_selected(namespace, policy["spec"].get("podSelector") or {})
         for rule in _rules(policy):
             for peer in (*(rule.get("from") or ()), *(rule.get("to") or ())):
                 yield index.peer(peer, namespace)
+                yield index.perhaps_named([peer], namespace)
 
 
 def _rules(policy: Policy) -> Iterator[Policy]:

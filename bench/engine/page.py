@@ -37,8 +37,9 @@ def engine_page(results: Mapping[str, Any]) -> str:
         "",
         *(line for scene in results["scenes"] for line in _said(scene)),
         "",
-        "What is not compared is what cyclonus has no rule for: a pod and itself, which it lets policies forbid, and a node's",
-        "network and the pods of that node. Pods are one class if all that the policies ask (selectors, blocks,",
+        "What is not compared is what cyclonus has no rule for: a pod and itself, which it lets policies forbid, a node's",
+        "network and the pods of that node, and what Kubernetes leaves open of pods in their node's network, where ours gives",
+        "no answer. Pods are one class if all that the policies ask (selectors, blocks,",
         "names of ports, nodes) is answered alike for both. CPU seconds are those of what is timed, in all threads.",
         "",
     ]

@@ -93,6 +93,7 @@ class KubeApi:
         kubeconfig: the file; the user's own one and ``KUBECONFIG`` are never read.
         context: name of the context, or None for the file's current one.
         made: called with the path and the uid of each object that a request has created.
+        server: URL of another API server than the context's, that has the same CA; "" for the context's.
         certificate: PEM of a client certificate and its key, to be shown instead of the kubeconfig's credentials.
     """
 
@@ -102,13 +103,13 @@ class KubeApi:
         context: str | None = None,
         made: Callable[[str, str], None] | None = None,
         *,
+        server: str = "",
         certificate: str = "",
     ) -> None:
         import yaml
         from kubernetes import client, config
 
-        self._kubeconfig, self._context = kubeconfig, context
-        self._made = made
+        self._kubeconfig, self._context, self._made = kubeconfig, context, made
         self.created: set[str] = set()
         """Uids of the objects that requests have created."""
         self._configuration = client.Configuration()
@@ -119,11 +120,12 @@ class KubeApi:
             raise ClusterError(f"kubeconfig {kubeconfig}: {error}") from error
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
             raise ClusterError(f"kubeconfig {kubeconfig}: is not valid") from error  # its words may be a key's
+        self._configuration.host = server or self._configuration.host
         _choose_way(self._configuration)
         if certificate:
             path = _in_memory(certificate, self)
             self._configuration.cert_file = self._configuration.key_file = path
-            self._configuration.api_key = {}
+            self._configuration.api_key, self._configuration.refresh_api_key_hook = {}, None
         self._client = client.ApiClient(self._configuration)
         self._paths: dict[tuple[str, str], tuple[str, bool]] = {}
         self._lock = threading.Lock()
@@ -137,7 +139,7 @@ class KubeApi:
         Raises:
             ClusterError: nobody can show them: they don't match, or the key is too weak for TLS.
         """
-        return KubeApi(self._kubeconfig, self._context, certificate=pem)
+        return KubeApi(self._kubeconfig, self._context, server=self.server, certificate=pem)
 
     def _authorization(self) -> dict[str, str]:
         """The header that carries our own credentials, where they are a token and no client certificate."""
@@ -148,6 +150,16 @@ class KubeApi:
     def server(self) -> str:
         """URL of the API server."""
         return str(self._configuration.host)
+
+    def at(self, server: str) -> KubeApi:
+        """A client of another API server of the same cluster, by the same credentials and the same CA.
+
+        Args:
+            server: its URL.
+        """
+        other = KubeApi(self._kubeconfig, self._context, self._made, server=server)
+        other.created = self.created
+        return other
 
     @property
     def ca_file(self) -> Path:

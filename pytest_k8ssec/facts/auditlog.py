@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import yaml
+
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.facts.node import OWN, arguments, control_planes, node_source
+from pytest_k8ssec.facts.node import OWN, argument_file, arguments, control_planes, node_source
 
 _PROCESS = "kube-apiserver"
+_POLICY = "audit-policy-file"
 _EVERY = 0.5
 _NO_FILE = 3
 _NO_PROCESS = 4
@@ -77,6 +80,23 @@ class AuditLogs:
         if done.code not in (0, 1, _NO_FILE):
             raise ProbeError(f"audit log on {node.name}: can't be searched", details=done.errors)
         return done.text.splitlines()
+
+
+def named_in_policies(cluster: Cluster) -> frozenset[str]:
+    """The users that rules of the API servers' audit policies name: a policy tells others apart by group and namespace only.
+
+    Raises:
+        NoAccess: no control-plane node can be entered.
+        ProbeError: a policy can't be read.
+
+    Source: https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/#audit-k8s-io-v1-PolicyRule
+    """
+    found: set[str] = set()
+    for node in control_planes(cluster):
+        if _POLICY in arguments(cluster, node, _PROCESS):
+            policy = yaml.safe_load(argument_file(cluster, node, _PROCESS, _POLICY)) or {}
+            found.update(user for rule in policy.get("rules") or () for user in rule.get("users") or ())
+    return frozenset(found)
 
 
 def audit_logs(cluster: Cluster) -> AuditLogs:

@@ -21,6 +21,15 @@ def spread(bits: Bits, count: int) -> bytes:
     return format(bits, f"0{count}b")[::-1].encode().translate(_VALUES) if count else b""
 
 
+def either_of(ones: Bits, twos: Bits, count: int) -> bytes:
+    """Two sets that have nothing in common, as one byte for each thing: 1 or 2 for what is in one of them, 0 for the rest."""
+    row = spread(ones, count)
+    if not twos:
+        return row
+    both = int.from_bytes(row, "little") | int.from_bytes(spread(twos, count), "little") << 1
+    return both.to_bytes(count, "little")
+
+
 def alike(sets: Sequence[Bits], count: int) -> tuple[list[int], list[tuple[int, ...]]]:
     """Which things are in the same of some sets: the class of each, and of each class in which of the sets it is."""
     kinds: dict[tuple[int, ...], int] = {}

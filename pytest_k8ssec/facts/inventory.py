@@ -8,10 +8,21 @@ from typing import Any
 from pytest_k8ssec.clusters.api import Body, KubeApi, Response
 from pytest_k8ssec.clusters.discovery import ListedKind, discover
 from pytest_k8ssec.errors import ProbeError, as_probe_error
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 
 LOG_BYTES = 4 * 1024 * 1024
 """No more is read of one log."""
 _PAGE = "500"
+
+
+def foreign_namespaces(api: KubeApi) -> list[str]:
+    """The names of the namespaces that are not ours, which come and go, but for those that are just being deleted.
+
+    Raises:
+        ClusterError: they could not be listed.
+    """
+    listed = api.list("/api/v1/namespaces", labelSelector=f"!{OBJECT_LABEL}")
+    return [each["metadata"]["name"] for each in listed if each.get("status", {}).get("phase") != "Terminating"]
 
 
 def objects(api: KubeApi, namespaces: Sequence[str]) -> Iterator[Body]:
@@ -49,6 +60,11 @@ def _logs_of(api: KubeApi, pod: Body) -> Iterator[tuple[str, str, bool]]:
             # One that is as long as was asked for was cut there, as far as anybody knows.
             whole = len(answer.data) < LOG_BYTES
             yield f"{namespace}/{name} {container}", answer.data.decode(errors="replace"), whole
+
+
+def has_log(pod: Body) -> bool:
+    """Whether a container of a pod has run, so that there is a log of it."""
+    return any(True for _ in _runs(pod.get("status", {})))
 
 
 def _runs(status: Body) -> Iterator[tuple[str, bool]]:

@@ -11,6 +11,7 @@ from pytest_k8ssec.agent.tasks import Tcp, Udp, host_and_port
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.facts.policies import NamedPort
 from pytest_k8ssec.stack import Stack, Workload, pods_of
 
 _LOOK = r"""
@@ -271,14 +272,20 @@ def declared_ports(pod: Body) -> set[Port]:
     }
 
 
-def named_ports(pod: Mapping[str, Any]) -> dict[tuple[str, str], int]:
-    """A pod's ports, or those of a pod template, by name and protocol: what a policy's named port stands for."""
-    return {
-        (port["name"], port.get("protocol", "TCP")): int(port["containerPort"])
+def named_ports(pod: Mapping[str, Any]) -> frozenset[NamedPort]:
+    """The ports of a pod, or of a pod template, that have a name: what a policy's named port stands for.
+
+    Names are unique in a container and not in a pod, so two containers may give one name to two numbers. A rule that names it
+    lets in both: kube-router takes every container's port of that name and protocol (grabNamedPortFromPod).
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/
+    """
+    return frozenset(
+        (port["name"], port.get("protocol", "TCP"), int(port["containerPort"]))
         for container in lasting(pod)
         for port in container.get("ports") or ()
         if port.get("name")
-    }
+    )
 
 
 def _declared(pod: Body) -> list[Port]:

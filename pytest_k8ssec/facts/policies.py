@@ -9,13 +9,15 @@ what they say.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pytest_k8ssec.evidence import JSON
 
 Labels = Mapping[str, str]
 Policy = Mapping[str, JSON]
 """A NetworkPolicy object."""
+NamedPort = tuple[str, str, int]
+"""A name, and the protocol and the number that a container gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,22 @@ class End:
     node: str = ""
     """The node it runs on, or is; "" for what is outside the cluster."""
     pod: Peer | None = None
-    """None for what no policy selects: a node, a pod in its node's network, the outside."""
-    named: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """A pod's ports by name and protocol."""
+    """None for what no policy surely selects: a node, a pod in its node's network, the outside."""
+    named: frozenset[NamedPort] = frozenset()
+    """The ports of a pod's containers that have a name; one name may stand for more than one of them."""
+    hosted: Peer | None = None
+    """The pod that it is, if that is in its node's network. Kubernetes leaves open whether policies select such a pod, by
+    their selectors and the names of its ports, or take it for its node.
+
+    Source: https://kubernetes.io/docs/concepts/services-networking/network-policies/#networkpolicy-and-hostnetwork-pods
+    """
+
+    @classmethod
+    def of(
+        cls, address: str, node: str, peer: Peer, named: frozenset[NamedPort] = frozenset(), *, hosted: bool = False
+    ) -> End:
+        """A pod, which may be in its node's network."""
+        return cls(address, node, None, named, peer) if hosted else cls(address, node, peer, named)
 
 
 def selects(selector: Mapping[str, JSON] | None, labels: Labels) -> bool:
@@ -133,5 +148,5 @@ def _is(each: Mapping[str, JSON], target: End, port: int, protocol: str) -> bool
     if first is None:
         return True
     if isinstance(first, str):
-        return target.named.get((first, protocol)) == port
+        return (first, protocol, port) in target.named
     return int(first) <= port <= int(each.get("endPort") or first)

@@ -9,11 +9,12 @@ import ipaddress
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from pytest_k8ssec.facts.bits import Bits, union
-from pytest_k8ssec.facts.policies import End, Labels
+from pytest_k8ssec.facts.policies import End, Labels, selects
 
 
 class LabelIndex:
@@ -61,6 +62,8 @@ class LabelIndex:
 class EndIndex:
     """Which of many ends a policy selects, and which of them a peer of its rules names.
 
+    Pods in their nodes' network are apart, as nobody knows whether selectors are about them.
+
     Args:
         ends: each with the numbers that it goes by.
     """
@@ -73,6 +76,7 @@ class EndIndex:
         self.on_node: dict[str, Bits] = {}
         self._in_namespace: dict[str, Bits] = {}
         pods: list[tuple[Bits, Labels]] = []
+        hosted: list[tuple[Bits, End]] = []
         namespaces: dict[tuple[str, frozenset[tuple[str, str]]], Bits] = {}
         for which, end in ends:
             self.all |= which
@@ -80,6 +84,8 @@ class EndIndex:
             self.on_node[end.node] = self.on_node.get(end.node, 0) | which
             if end.pod is None:
                 self.nodes_own[end.node] = self.nodes_own.get(end.node, 0) | which
+                if end.hosted is not None:
+                    hosted.append((which, replace(end, pod=end.hosted, hosted=None)))
                 continue
             pods.append((which, end.pod.labels))
             group = (end.pod.namespace, frozenset(end.pod.namespace_labels.items()))
@@ -89,6 +95,8 @@ class EndIndex:
         self._by_labels = LabelIndex(pods)
         self._by_namespace_labels = LabelIndex((which, dict(labels)) for (_, labels), which in namespaces.items())
         self._blocks: dict[str, Bits] = {}
+        self.hosted = EndIndex(hosted) if hosted else None
+        """The pods in their nodes' network, as if policies selected them; None if there is none."""
 
     @cached_property
     def _sorted(self) -> dict[int, list[tuple[int, Bits]]]:
@@ -104,6 +112,10 @@ class EndIndex:
         """The pods of a namespace that a policy's podSelector selects."""
         return self._in_namespace.get(namespace, 0) & self._by_labels.selected(selector)
 
+    def perhaps_selected(self, namespace: str, selector: Mapping[str, Any]) -> Bits:
+        """The same of the pods in their nodes' network: if policies select such pods, it selects these."""
+        return self.hosted.selected(namespace, selector) if self.hosted else 0
+
     def named(self, peers: Sequence[Mapping[str, Any]] | None, namespace: str) -> Bits:
         """The ends that some of a rule's peers name; no peer is everybody.
 
@@ -111,6 +123,12 @@ class EndIndex:
             namespace: the policy's.
         """
         return union(self.peer(each, namespace) for each in peers) if peers else self.all
+
+    def perhaps_named(self, peers: Sequence[Mapping[str, Any]] | None, namespace: str) -> Bits:
+        """The pods in their nodes' network that selectors of these peers name, if selectors name such pods."""
+        if not self.hosted or not peers:
+            return 0
+        return union(self.hosted.peer(each, namespace) for each in peers if "ipBlock" not in each)
 
     def peer(self, peer: Mapping[str, Any], namespace: str) -> Bits:
         """The same for one peer."""
@@ -122,6 +140,10 @@ class EndIndex:
         else:
             found = self._in_namespace.get(namespace, 0)
         return found & self._by_labels.selected(peer.get("podSelector", {}))
+
+    def of_nodes(self, selector: Mapping[str, Any], nodes: Mapping[str, Labels]) -> Bits:
+        """The nodes that a selector selects by their labels, and what shares their address."""
+        return union(self.nodes_own.get(name, 0) for name, labels in nodes.items() if selects(selector, labels))
 
     def _inside(self, cidr: str) -> Bits:
         """The ends whose address is in a block; it is read once. One without an address is in none."""
@@ -145,16 +167,26 @@ class PortIndex:
         self._all: Bits = (1 << len(ports)) - 1
         self._by_number: dict[str, dict[int, Bits]] = {}
         self._by_name: dict[tuple[str, str], Bits] = {}
+        self._perhaps: dict[tuple[str, str], Bits] = {}
+        """The same of pods in their nodes' network: nobody knows whether the names of their ports count."""
         for number, (end, port, protocol) in enumerate(ports):
             numbers = self._by_number.setdefault(protocol, {})
             numbers[port] = numbers.get(port, 0) | 1 << number
-            for key, named in end.named.items():
-                if named == port and key[1] == protocol:
-                    self._by_name[key] = self._by_name.get(key, 0) | 1 << number
+            names = self._by_name if end.hosted is None else self._perhaps
+            for name, *its in end.named:
+                if its == [protocol, port]:
+                    names[name, protocol] = names.get((name, protocol), 0) | 1 << number
 
     def opened(self, ports: Sequence[Mapping[str, Any]] | None) -> Bits:
         """Those that some of the entries name; no entry is every port."""
         return union(map(self._entry, ports)) if ports else self._all
+
+    def perhaps_opened(self, ports: Sequence[Mapping[str, Any]] | None) -> Bits:
+        """Those of pods in their nodes' network that some of the entries name, if the names of their ports count."""
+        if not self._perhaps or not ports:
+            return 0
+        names = ((each["port"], each.get("protocol", "TCP")) for each in ports if isinstance(each.get("port"), str))
+        return union(self._perhaps.get(name, 0) for name in names)
 
     def _entry(self, entry: Mapping[str, Any]) -> Bits:
         protocol, first = entry.get("protocol", "TCP"), entry.get("port")

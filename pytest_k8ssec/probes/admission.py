@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.api_servers import HasApi
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.resources import quantity
@@ -40,7 +40,7 @@ _PAUSE = 0.3
 
 
 def offered(
-    cluster: Cluster,
+    cluster: HasApi,
     path: str,
     manifest: dict[str, Any],
     *,
@@ -51,6 +51,7 @@ def offered(
     """Offer an object as a dry run: 201 (for a change, 200) means that it would be stored.
 
     Args:
+        cluster: the cluster, or one of its API servers.
         guise: as whom, and what a pod wears meanwhile.
 
     Returns:
@@ -108,7 +109,7 @@ def _amounts(listed: str | None) -> dict[str, Fraction]:
 
 
 def await_admission(
-    cluster: Cluster, path: str, manifest: dict[str, Any], *, let_in: bool, guise: Guise = PLAIN
+    cluster: HasApi, path: str, manifest: dict[str, Any], *, let_in: bool, guise: Guise = PLAIN
 ) -> Evidence:
     """Offer an object until admission decides as expected: a new policy takes a moment, and nothing announces it.
 

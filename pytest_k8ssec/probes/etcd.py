@@ -62,7 +62,8 @@ IN_PLAIN = "in plain text"
 _VERSION, _VERSION_BYTES = '"etcdserver"', 200
 """What etcd's answer to ``/version`` has, and within how many bytes."""
 _MADE_UP = "with a certificate of a made-up CA"
-_STRANGERS = (IN_PLAIN, "without a certificate", _MADE_UP)
+STRANGERS = (IN_PLAIN, "without a certificate", _MADE_UP)
+"""As whom each address is tried."""
 
 
 def own_ports(cluster: Cluster, node: Node) -> set[int]:
@@ -141,12 +142,12 @@ def by_strangers(
             certificate=foreign_certificate().pem if words == _MADE_UP else "", identity=words,
         )
         for address in addresses
-        for words in _STRANGERS
+        for words in STRANGERS
     }  # fmt: skip
     found = probe(source, [*(Tcp(*address) for address in addresses), *tried.values()])
     reached, answers = found[: len(addresses)], dict(zip(tried, found[len(addresses) :], strict=True))
     return {
-        address: (connection, {words: answers[address, words] for words in _STRANGERS})
+        address: (connection, {words: answers[address, words] for words in STRANGERS})
         for address, connection in zip(addresses, reached, strict=True)
     }
 

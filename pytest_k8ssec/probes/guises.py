@@ -76,6 +76,11 @@ class Guise:
         return worn
 
     @property
+    def kind(self) -> str:
+        """How a report names it beside others: ``plain`` where it is nothing else."""
+        return self.name or "plain"
+
+    @property
     def user(self) -> str:
         """Who offers it, "" for our administrator."""
         return self.headers.get("Impersonate-User", "")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.clusters.api import Body, KubeApi, Response
+from pytest_k8ssec.clusters.api_servers import HasApi
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding
 from pytest_k8ssec.errors import ClusterError, ProbeError, as_probe_error
@@ -206,7 +207,9 @@ def show_credential(api: KubeApi, found: Credential) -> tuple[Identity, Evidence
     return replace(identity, user=answer.detail), answer, taken
 
 
-def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Body | None = None) -> Identity:
+def service_account(
+    cluster: HasApi, namespace: str, name: str, *, bound_to: Body | None = None, seconds: int = TOKEN_SECONDS
+) -> Identity:
     """A service account's identity, by the TokenRequest API.
 
     Each time another one: authenticators and authorizers cache by the token, a kubelet what it allowed for minutes and what it
@@ -214,12 +217,13 @@ def service_account(cluster: Cluster, namespace: str, name: str, *, bound_to: Bo
 
     Args:
         bound_to: an object, a pod of that account for instance, with which the token ends.
+        seconds: how long it is to be good for.
 
     Raises:
         ProbeError: no token was issued.
     """
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
-    spec: Body = {"expirationSeconds": TOKEN_SECONDS}
+    spec: Body = {"expirationSeconds": seconds}
     if bound_to is not None:
         meta = bound_to["metadata"]
         reference = {"apiVersion": bound_to["apiVersion"], "kind": bound_to["kind"]}
@@ -247,7 +251,7 @@ def nobody(pool: Pool) -> Identity:
     return service_account(pool.cluster, namespace, name)
 
 
-def ourselves(cluster: Cluster) -> str:
+def ourselves(cluster: HasApi) -> str:
     """The user that the API server takes this process for.
 
     Raises:

@@ -25,6 +25,8 @@ class Search:
     finds: tuple[tuple[str, Leak], ...]
     cut: tuple[str, ...] = ()
     """Documents of which only the beginning was searched."""
+    places: frozenset[str] = frozenset()
+    """What the documents are of: see :func:`objects_of` and :func:`logs_of`."""
 
     def of(self, name: str) -> Search:
         """What was found of one value."""
@@ -61,7 +63,9 @@ def in_objects(api: KubeApi, namespaces: Sequence[str], values: Mapping[str, str
     Raises:
         ProbeError: something could not be listed.
     """
-    return _search("objects, events among them", ((_title(one), one) for one in objects(api, namespaces)), values)
+    listed = list(objects(api, namespaces))
+    found = _search("objects, events among them", ((_title(one), one) for one in listed), values)
+    return replace(found, places=frozenset(objects_of(one["metadata"].get("namespace", "")) for one in listed))
 
 
 def in_logs(api: KubeApi, namespaces: Sequence[str], values: Mapping[str, str]) -> Search:
@@ -72,7 +76,18 @@ def in_logs(api: KubeApi, namespaces: Sequence[str], values: Mapping[str, str]) 
     """
     read = [(f"log of {whose}", text, whole) for whose, text, whole in logs(api, namespaces)]
     found = _search("logs", ((name, {"text": text}) for name, text, _ in read), values)
-    return replace(found, cut=tuple(name for name, _, whole in read if not whole))
+    places = frozenset(logs_of(name.removeprefix("log of ").partition("/")[0]) for name, _, _ in read)
+    return replace(found, cut=tuple(name for name, _, whole in read if not whole), places=places)
+
+
+def objects_of(namespace: str) -> str:
+    """How the objects of a namespace are named together; "" for those that are in none."""
+    return f"objects of namespace {namespace}" if namespace else "objects of no namespace"
+
+
+def logs_of(namespace: str) -> str:
+    """How the logs of a namespace are named together."""
+    return f"logs of namespace {namespace}"
 
 
 def _search(what: str, documents: Iterable[tuple[str, Body]], values: Mapping[str, str]) -> Search:

@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 
 from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.clusters.api import KubeApi
-from pytest_k8ssec.clusters.interface import Node
+from pytest_k8ssec.clusters.api_servers import ApiServer, api_servers
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source, got_through
+from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.verdict import Judge
@@ -86,6 +88,26 @@ def entered_nodes(judge: Judge, nodes: Sequence[Node]) -> tuple[Node, ...]:
         nothing = Evidence(_HERE, f"enter {closed[0]}", Outcome.ERROR, "not a container of this docker daemon")
         not_looked_at(judge, f"{len(closed)} nodes that can't be entered: {few(closed)}", nothing)
     return tuple(node for node in nodes if node.container)
+
+
+def entered_control_planes(judge: Judge, cluster: Cluster) -> tuple[Node, ...]:
+    """The control-plane nodes that can be entered; all others are one case, as with :func:`entered_nodes`.
+
+    Raises:
+        NoAccess: there is none, as on a managed cluster.
+    """
+    control_planes(cluster)
+    return entered_nodes(judge, [node for node in cluster.nodes if node.control_plane])
+
+
+def servers_to_judge(judge: Judge, cluster: Cluster) -> tuple[ApiServer, ...]:
+    """The API servers that a control asks one by one. All others are one case for the judge, which can't be held."""
+    servers, silent = api_servers(cluster)
+    if silent:
+        name, why = next(iter(silent.items()))
+        nothing = Evidence(_HERE, f"ask the API server on {name}", Outcome.ERROR, why)
+        not_looked_at(judge, f"{len(silent)} API servers that can't be asked by themselves: {few([*silent])}", nothing)
+    return servers
 
 
 def not_looked_at(judge: Judge, whom: str, evidence: Evidence) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_k8ssec.clusters.api_servers import HasApi
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import as_probe_error
 from pytest_k8ssec.evidence import Evidence
@@ -37,6 +38,8 @@ class Check:
     """What admission's refusal says of it."""
     breaks: Callable[[Spec, Spec], object]
     """Changes pod spec and container so that they break this rule and no other one that matters."""
+    of: str = ""
+    """The name of the check that this one tries elsewhere in a pod; "" for none."""
 
 
 def _security(container: Spec) -> Spec:
@@ -67,6 +70,26 @@ CHECKS = (
 )  # fmt: skip
 """procMount is left out: since Kubernetes 1.34 validation refuses it by itself outside of user namespaces."""
 
+
+_OF_CONTAINERS = {
+    "privileged", "hostPort", "capabilities", "seccomp unconfined", "AppArmor unconfined", "run as root", "runAsNonRoot unset",
+    "privilege escalation", "capabilities kept", "seccomp unset",
+}  # fmt: skip
+"""What a container may break by itself."""
+
+
+def _in_init(check: Check) -> Check:
+    """The same in an init container, which a rule may have forgotten, beside a container that breaks nothing."""
+
+    def breaks(spec: Spec, container: Spec) -> None:
+        spec["initContainers"] = [{**copy.deepcopy(container), "name": "init"}]
+        check.breaks(spec, spec["initContainers"][0])
+
+    return Check(f"{check.name} in an init container", check.level, check.words, breaks, check.name)
+
+
+IN_INIT = tuple(_in_init(check) for check in CHECKS if check.name in _OF_CONTAINERS)
+"""Those that a container breaks by itself, in an init container."""
 
 OF_WHOLE = ("privileged", "hostNetwork", "hostPID", "hostPath")
 """The checks that :data:`WHOLE` breaks."""
@@ -130,8 +153,8 @@ def offered_pod(image: str, check: Check | None = None, *, room: Resources = OFF
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "k8ssec-offer-"}, "spec": spec}
 
 
-def offer(cluster: Cluster, namespace: str, manifest: Spec, guise: Guise = PLAIN) -> Evidence:
-    """Offer a pod to a namespace as a dry run: 201 means that it would run.
+def offer(cluster: HasApi, namespace: str, manifest: Spec, guise: Guise = PLAIN) -> Evidence:
+    """Offer a pod to a namespace as a dry run, to the cluster or one of its API servers: 201 means that it would run.
 
     Raises:
         ProbeError: no HTTP answer came.

@@ -10,7 +10,8 @@ the same two classes that was, and names that one; or it is unknown.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
@@ -43,6 +44,10 @@ class Cell:
     """Whether something was sent; if not, nothing else here was seen of this very connection."""
     like: Cell | None = None
     """The measured cell that it has its answer from, if it was not measured; None if no answer follows."""
+    unserved: str = ""
+    """Why the way leads to nobody although no policy is involved, in words; "" where it leads to somebody."""
+    decider: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    """Finds out which policies decide it: for a few cells, as it takes longer than to know what they give."""
     unlike: Cell | None = None
     """Another measured cell between the same two classes, which has another answer; None if there is none."""
 
@@ -61,6 +66,11 @@ class Cell:
         if self.origin.namespace != NODE:
             return False
         return self.destination.namespace == NODE or self.origin.end.node in {end.node for end in self.destination.ends}
+
+    @property
+    def decided_by(self) -> str:
+        """Which policies decide it, by kind, name and rule, in words; "" where that is not known."""
+        return self.decider() if self.decider else ""
 
     @property
     def by_class(self) -> bool:
@@ -87,6 +97,8 @@ class Cell:
             found.insert(0, f"while {self.proof} reached it")
         elif self.verdict == "unknown":
             found.append(self.detail if self.outcome is Outcome.ERROR else self.doubt or _NO_PROOF)
+        if self.unserved and self.verdict != "open":
+            found.append(self.unserved)
         return "; ".join(found)
 
     @property

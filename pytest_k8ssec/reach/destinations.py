@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body
@@ -12,7 +13,7 @@ from pytest_k8ssec.errors import K8ssecError, ProbeError
 from pytest_k8ssec.facts.listening_ports import Port, declared_ports, lasting, named_ports, node_ports
 from pytest_k8ssec.facts.policies import End, Peer
 from pytest_k8ssec.reach.measure import Dial
-from pytest_k8ssec.reach.places import NODE, Destination
+from pytest_k8ssec.reach.places import NODE, Destination, Local
 from pytest_k8ssec.stack import Stack
 
 
@@ -82,8 +83,8 @@ def end_of(pod: Body, labels: Mapping[str, Mapping[str, str]], address: str = ""
     """
     spec, meta = pod["spec"], pod["metadata"]
     peer = Peer(meta["namespace"], labels[meta["namespace"]], meta.get("labels") or {})
-    where = None if spec.get("hostNetwork") else peer
-    return End(address or pod["status"]["podIP"], spec["nodeName"], where, named_ports(pod))
+    at = address or pod["status"]["podIP"]
+    return End.of(at, spec["nodeName"], peer, named_ports(pod), hosted=bool(spec.get("hostNetwork")))
 
 
 def services(
@@ -105,9 +106,11 @@ def services(
         for service in cluster.api.list(f"/api/v1/namespaces/{namespace}/services"):
             backends = _backends(service["metadata"]["name"], slices)
             for port in service["spec"].get("ports", ()):
+                here = backends.get(port.get("name") or "", ())
+                nodes = frozenset(node for _, _, node in here)
                 behind = [
                     (owner, pod, address, number)
-                    for address, number in backends.get(port.get("name") or "", ())
+                    for address, number, _ in here
                     for owner, pod in owners.get(address, ())
                 ]
                 protocol = port.get("protocol", "TCP")
@@ -115,7 +118,21 @@ def services(
                 if behind:
                     notes += _not_ours(service, port["port"])
                 for name in dict.fromkeys(one[0] for one in behind):
-                    yield from _service(cluster, service, port, name, [one for one in behind if one[0] == name], labels)
+                    mine = [one for one in behind if one[0] == name]
+                    for each in _service(cluster, service, port, name, mine, labels):
+                        yield replace(each, local=_local(service, each, nodes))
+
+
+def _local(service: Body, destination: Destination, nodes: frozenset[str]) -> Local | None:
+    """Whether a way into a Service leads to what runs on one node only. A headless Service leads nowhere by itself.
+
+    Source: https://kubernetes.io/docs/reference/networking/virtual-ips/#traffic-policies
+    """
+    spec = service["spec"]
+    field = "externalTrafficPolicy" if destination.way == "node" else "internalTrafficPolicy"
+    if spec.get(field) != "Local" or (destination.way != "node" and spec.get("clusterIP", "None") == "None"):
+        return None
+    return Local(field, nodes)
 
 
 def _not_ours(service: Body, port: int) -> list[str]:
@@ -163,18 +180,19 @@ def _service(
     if "nodePort" in port:
         for node in cluster.nodes:
             dial = dialled(node.address, port["nodePort"], protocol)
-            yield Destination(name, "node", dial, number, f"{words} through {node.name}", ends, listeners)
+            through = f"{words} through {node.name}"
+            yield Destination(name, "node", dial, number, through, ends, listeners, node=node.name)
 
 
-def _backends(service: str, slices: Sequence[Body]) -> dict[str, list[tuple[str, int]]]:
-    """Ready addresses and ports behind a Service, by the port's name."""
-    found: dict[str, list[tuple[str, int]]] = {}
+def _backends(service: str, slices: Sequence[Body]) -> dict[str, list[tuple[str, int, str]]]:
+    """Ready addresses, ports and nodes behind a Service, by the port's name."""
+    found: dict[str, list[tuple[str, int, str]]] = {}
     for each in slices:
         if each["metadata"].get("labels", {}).get("kubernetes.io/service-name") != service:
             continue
         for port in each.get("ports") or ():
             found.setdefault(port.get("name") or "", []).extend(
-                (address, int(port["port"]))
+                (address, int(port["port"]), endpoint.get("nodeName") or "")
                 for endpoint in each.get("endpoints") or ()
                 if endpoint.get("conditions", {}).get("ready") is not False
                 for address in endpoint["addresses"]

@@ -34,10 +34,17 @@ class Difference:
     """``allow``, ``deny``, or ``either``."""
     measured: str
     cells: tuple[Cell, ...]
+    decided_by: str = ""
+    """Which policies decide it, by kind, name and rule; that of the first of the ways."""
 
     def __str__(self) -> str:
         ways = f" and {len(self.cells) - 1} more ways" if len(self.cells) > 1 else ""
-        return f"{DIFFERENCE_MEANING[self.kind]}: {self.cells[0]}{ways}"
+        by = (
+            f" (policies: {self.expected}, by {self.decided_by})"
+            if self.kind == "not-as-policies" and self.decided_by
+            else ""
+        )
+        return f"{DIFFERENCE_MEANING[self.kind]}: {self.cells[0]}{ways}{by}"
 
 
 def differences(reachability: Reachability, intent: Intent | None = None) -> list[Difference]:
@@ -94,6 +101,7 @@ def _difference(
         _said({None: "either", True: "allow", False: "deny"}[cell.expected] for cell in cells),
         _said(cell.answer for cell in cells),
         tuple(cells),
+        cells[0].decided_by,
     )
 
 

@@ -8,6 +8,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.facts.listening_ports import Port, listening_ports, running
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies, other_policies
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.reach.destinations import addresses_of, dialled, end_of, nodes_to_reach, pods_to_reach, services
 from pytest_k8ssec.reach.measure import Dial
@@ -36,7 +37,11 @@ def census(cluster: Cluster, stack: Stack, pool: Pool, sampling: Sampling = EVER
     everyone = [pod for some in pods.values() for pod in some]
     ports = listening_ports(cluster, everyone)
     policies = tuple(cluster.api.list("/apis/networking.k8s.io/v1/networkpolicies"))
-    many = max(len(everyone), len(workloads)) > sampling.limit and not _unread_policies(cluster, notes)
+    others = _others(cluster, notes)
+    many = max(len(everyone), len(workloads)) > sampling.limit
+    if many and others:
+        notes.append(f"all pods are measured, as classes do not know policies of other kinds: {others}")
+        many = False
     sampled = (sampling, policies) if many else None
     origins = (*pods_to_send_from(pool, stack, found, labels, notes, sampled), *machines(cluster))
     destinations: Sequence[Destination] = (
@@ -53,8 +58,12 @@ def census(cluster: Cluster, stack: Stack, pool: Pool, sampling: Sampling = EVER
         policies,
         tuple(notes),
         lives,
-        max(newest([*everyone, *policies]), *(each.since for each in origins)),
+        max(
+            newest([*everyone, *policies, *(each.body for each in others.admin), *others.objects]),
+            *(each.since for each in origins),
+        ),
         sampling.seed if many else None,
+        others,
     )
 
 
@@ -77,26 +86,16 @@ def _by_name(found: Iterable[tuple[Workload, Sequence[Body]]]) -> dict[str, list
     return pods
 
 
-def _unread_policies(cluster: Cluster, notes: list[str]) -> bool:
-    """Whether policies of another kind may be in force, by which pods of a class could differ; noted if so.
-
-    Kinds are found by their names, which end alike: CiliumNetworkPolicy, GlobalNetworkPolicy, AdminNetworkPolicy.
-    """
+def _others(cluster: Cluster, notes: list[str]) -> OtherPolicies:
+    """The policies that are no NetworkPolicies; those that are not read are noted."""
     try:
-        kinds = cluster.api.list("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
-        others = [each["spec"] for each in kinds if each["spec"]["names"]["kind"].endswith("NetworkPolicy")]
-        used = [spec["names"]["plural"] for spec in others if cluster.api.list(_path_of(spec))]
+        others = other_policies(cluster.api)
     except ClusterError as error:
-        notes.append(f"all pods are measured, as other kinds of policies can't be listed: {error.message}")
-        return True
-    if used:
-        notes.append(f"all pods are measured, as classes do not know policies of other kinds: {', '.join(used)}")
-    return bool(used)
-
-
-def _path_of(spec: Body) -> str:
-    version = next(each["name"] for each in spec["versions"] if each["served"])
-    return f"/apis/{spec['group']}/{version}/{spec['names']['plural']}"
+        others = OtherPolicies(strange=(f"kinds that can't be listed ({error.message})",))
+    if others.strange:
+        kinds = ", ".join(others.strange)
+        notes.append(f"policies that are not read here may be in force: {kinds}; what policies should give is unknown")
+    return others
 
 
 def _kin(cluster: Cluster, pods: Iterable[Body], labels: Mapping[str, Mapping[str, str]]) -> dict[str, Hashable]:

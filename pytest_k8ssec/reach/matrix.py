@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from pytest_k8ssec.errors import SettingsError
@@ -97,7 +97,8 @@ class Reachability:
         classes, expected = self._classes, self.places.expected(number)
         for at in self.places.concerns(origin):
             if at not in measured:
-                yield classes.of(number, at, expected=expected[at], listeners=self._listeners)
+                told = classes.of(number, at, expected=expected[at], listeners=self._listeners)
+                yield replace(told, decider=partial(self.places.decided_by, number, at))
             elif other := classes.unlike.get((number, at)):
                 yield replace(measured[at], unlike=other)
             else:
@@ -119,6 +120,8 @@ class Reachability:
                 "" if outcome is Outcome.OPEN else self.witnesses.of(destination, row),
                 self._doubt(origin, destination, outcome) if self.links[number] else _NO_LINK,
                 expected[at],
+                unserved=self.places.unserved(origin, destination),
+                decider=partial(self.places.decided_by, number, at),
             )
             yield number, at, cell
 

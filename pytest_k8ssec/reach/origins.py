@@ -127,8 +127,8 @@ def _at_each_node(
     for workload, found in pods:
         for pod in found:
             peer = Peer(workload.namespace, labels[workload.namespace], workload.labels)
-            where = None if pod["spec"].get("hostNetwork") else peer
-            ends = [End(address, pod["spec"]["nodeName"], where) for address in addresses_of(pod)]
+            node, hosted = pod["spec"]["nodeName"], bool(pod["spec"].get("hostNetwork"))
+            ends = [End.of(address, node, peer, hosted=hosted) for address in addresses_of(pod)]
             models.append((workload, ends))
     classes = iter(pod_classes(policies, [(end, *NO_PORT) for _, ends in models for end in ends]))
     seen: set[Hashable] = set()
@@ -146,9 +146,9 @@ def _made(pool: Pool, wanted: Sequence[_Sender], notes: list[str]) -> list[Origi
     found: list[Origin] = []
     for each, got in zip(wanted, _leased(pool, [(one.name, one.spec) for one in wanted], notes), strict=True):
         if isinstance(got, Missing):
-            found.append(Origin(each.name, End("", pod=each.peer), got))
+            found.append(Origin(each.name, End.of("", "", each.peer, hosted=each.in_nodes_network), got))
             continue
-        end = End(got.address, got.source.node, None if each.in_nodes_network else each.peer)
+        end = End.of(got.address, got.source.node, each.peer, hosted=each.in_nodes_network)
         found.append(Origin(each.name, end, got.vantage, Dial(got.address, got.port), each.spec, got.since))
     return found
 
@@ -186,9 +186,9 @@ def _with_classes(
         assert one.model is not None
         # Where a twin of its class stands: with the address of the workload's own pod it would be that pod to itself.
         end = stands.get(one.key, End("", one.model.node))
-        where = None if one.in_nodes_network else one.peer
         unsent = Missing(Source("pod", one.name, node=one.model.node), "not measured")
-        yield Origin(one.name, replace(end, pod=where), unsent, kin=kin, measured=False)
+        itself = End.of(end.address, end.node, one.peer, end.named, hosted=one.in_nodes_network)
+        yield Origin(one.name, itself, unsent, kin=kin, measured=False)
     if lone := dict.fromkeys(wanted[number].name for number, *_ in pairs if number not in alike):
         notes.append(
             f"no twin stands for others of its class, as a block of addresses tells it apart: {', '.join(lone)}"

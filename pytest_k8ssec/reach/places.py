@@ -10,6 +10,7 @@ from typing import Literal
 
 from pytest_k8ssec.agent.vantage import Vantage
 from pytest_k8ssec.facts.policies import End, Policy
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies
 from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.reach.measure import Dial
@@ -51,6 +52,16 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Local:
+    """A traffic policy of a Service, by which what arrives at a node is led to pods of that node only, or dropped."""
+
+    field: str
+    """``externalTrafficPolicy`` or ``internalTrafficPolicy``."""
+    nodes: frozenset[str]
+    """Those that a ready pod behind it runs on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """One port, by one of the ways that lead to it."""
 
@@ -72,6 +83,10 @@ class Destination:
     """Number of its class; None for what has none, as a Service."""
     measured: bool = True
     """Whether pods connect to it; machines connect to everything."""
+    node: str = ""
+    """The node whose port leads through to a Service; "" for any other way."""
+    local: Local | None = None
+    """What keeps a Service to one node's pods; None if nothing does."""
 
     @property
     def namespace(self) -> str:
@@ -99,6 +114,8 @@ class Places:
     """When the newest pod or policy was created, by this process's monotonic clock."""
     seed: int | None = None
     """What chose the pods that are measured; None where all are."""
+    others: OtherPolicies = field(default_factory=OtherPolicies)
+    """The policies beside NetworkPolicies. With kinds that are not read here, nobody knows what policies should give."""
 
     @cached_property
     def _leads_to(self) -> tuple[range, ...]:
@@ -110,7 +127,8 @@ class Places:
     def _table(self) -> PolicyTable:
         """What the policies should give: computed once for all that ask."""
         targets = [(end, each.port, each.dial.protocol) for each in self.destinations for end in each.ends]
-        return PolicyTable(self.policies, [origin.end for origin in self.origins], targets)
+        sources = [origin.end for origin in self.origins]
+        return PolicyTable(self.policies, sources, targets, self.others.admin, self.others.nodes)
 
     def concerns(self, origin: Origin) -> list[int]:
         """Indices of the destinations that there is a cell for, from an origin.
@@ -137,16 +155,48 @@ class Places:
     def expected(self, origin: int) -> tuple[bool | None, ...]:
         """What the policies should give from an origin, by its index, to each destination.
 
-        None where they leave it open, or where a Service leads to both.
+        None where they leave it open, where a Service leads to both, and where kinds of policies are in force that are not read
+        here.
         """
+        if self.others.strange:
+            return (None,) * len(self.destinations)
         row = self._table.row(origin)
         held = self._table.isolates_source(origin)
-        return tuple(self._expected(held, number, row) for number in range(len(self.destinations)))
+        sends = self.origins[origin]
+        return tuple(
+            None if each.local and self.unserved(sends, each) else self._expected(held, number, row, sends.end.node)
+            for number, each in enumerate(self.destinations)
+        )
 
-    def _expected(self, held: bool, number: int, row: bytes) -> bool | None:  # noqa: FBT001 - one of three, all told
+    def decided_by(self, origin: int, number: int) -> str:
+        """Which policies and rules decide a connection, by the indices of its origin and its destination, in words."""
+        destination = self.destinations[number]
+        if self.others.strange:
+            return f"policies that are not read here: {', '.join(self.others.strange)}"
+        if unserved := self.unserved(self.origins[origin], destination):
+            return unserved
+        if destination.way == "node" and destination.namespace != NODE:
+            return "whose address arrives at the pod is the proxy's business"
+        return " or ".join(dict.fromkeys(self._table.decided_by(origin, at) for at in self._leads_to[number]))
+
+    def unserved(self, origin: Origin, destination: Destination) -> str:
+        """Why nobody answers there although no policy is involved, in words; "" where somebody may.
+
+        What a Service drops because no pod behind it runs on the node where it arrives, policies never see.
+        """
+        local = destination.local
+        arrives = destination.node or origin.end.node
+        if local is None or arrives in local.nodes:
+            return ""
+        return f"no policy is involved: {local.field} is Local, and no pod behind it runs on {arrives or 'its node'}"
+
+    def _expected(self, held: bool, number: int, row: bytes, node: str) -> bool | None:  # noqa: FBT001 - one of four, all told
         destination, ends = self.destinations[number], self._leads_to[number]
         if destination.way == "node" and destination.namespace != NODE:
             # By a Service's port of a node: whose address arrives at the pod is the proxy's business.
             return None if held or any(map(self._table.isolates_target, ends)) else True
-        said = set(row[ends.start : ends.stop])
+        if destination.local:
+            said = {row[at] for at, end in zip(ends, destination.ends, strict=True) if end.node == node}
+        else:
+            said = set(row[ends.start : ends.stop])
         return ANSWERS[said.pop()] if len(said) == 1 else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
+from pytest_k8ssec.evidence import JSON
 
 
 def life(pod: Body) -> str:
@@ -27,7 +28,7 @@ def lives(api: KubeApi, namespaces: Iterable[str]) -> frozenset[str]:
     return frozenset(life(pod) for name in namespaces for pod in api.list(f"/api/v1/namespaces/{name}/pods"))
 
 
-def newest(bodies: Iterable[Body]) -> float:
+def newest(bodies: Iterable[Mapping[str, JSON]]) -> float:
     """When the newest of some objects was created, by this process's monotonic clock; long ago if there is none.
 
     The times are the API server's. If its clock is ahead of this machine's, nothing counts as newer than now.

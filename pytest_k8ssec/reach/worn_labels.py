@@ -10,8 +10,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from pytest_k8ssec.facts.admin_policies import AdminPolicy
 from pytest_k8ssec.facts.pod_classes import NO_PORT, pod_classes
 from pytest_k8ssec.facts.policies import End, Labels, Peer, Policy
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies
 from pytest_k8ssec.reach.sampling import Sampling
 
 ATTEMPTS_MAX = 400
@@ -28,6 +30,7 @@ def worn(
     policies: Iterable[Policy],
     home: tuple[str, Labels],
     sampling: Sampling,
+    others: OtherPolicies | None = None,
 ) -> tuple[dict[str, Labels], str]:
     """The labels to wear, by whose they are: each set once.
 
@@ -37,6 +40,7 @@ def worn(
         policies: those of all namespaces that are tried.
         home: the attackers' namespace and its labels.
         sampling: what chance decides; infinity as its limit wears all.
+        others: the policies that are no NetworkPolicies. Where some of them are not read, nobody knows the classes: all are worn.
 
     Returns:
         the labels, and in words how many are not worn; "" where all are.
@@ -45,9 +49,10 @@ def worn(
     for name, labels in clients.items():
         whose.setdefault(frozenset(labels.items()), name)
     names = list(whose.values())
-    if math.isinf(sampling.limit) or len(names) * targets <= ATTEMPTS_MAX:
+    few_enough = len(names) * targets <= ATTEMPTS_MAX
+    if math.isinf(sampling.limit) or few_enough or (others is not None and others.strange):
         return {name: clients[name] for name in names}, ""
-    classes = label_classes([clients[name] for name in names], policies, home)
+    classes = label_classes([clients[name] for name in names], policies, home, others.admin if others else ())
     some = replace(sampling, sample=WORN_BY_CHANCE)
     chosen = {names[number]: clients[names[number]] for number in sorted(some.chosen(classes, "worn labels"))}
     words = (
@@ -57,8 +62,13 @@ def worn(
     return chosen, words if len(chosen) < len(names) else ""
 
 
-def label_classes(worn_ones: Sequence[Labels], policies: Iterable[Policy], home: tuple[str, Labels]) -> list[int]:
+def label_classes(
+    worn_ones: Sequence[Labels],
+    policies: Iterable[Policy],
+    home: tuple[str, Labels],
+    admin: Iterable[AdminPolicy] = (),
+) -> list[int]:
     """The number of each one's class, in their order; where an attacker's address would be in a block is not known yet."""
     number, protocol = NO_PORT
     ends = [(End("", pod=Peer(*home, labels)), number, protocol) for labels in worn_ones]
-    return pod_classes(policies, ends)
+    return pod_classes(policies, ends, admin)

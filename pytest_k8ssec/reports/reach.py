@@ -200,6 +200,12 @@ def differences_table(differing: Sequence[Difference]) -> Iterator[str]:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         if number:
             yield f"    {differing[number - 1].cells[0]}"
+            yield from _decided(differing[number - 1])
+
+
+def _decided(each: Difference) -> list[str]:
+    """Which policies decide it, if that is known."""
+    return [f"    policies: {each.decided_by}"] if each.decided_by else []
 
 
 # As JSON
@@ -225,6 +231,7 @@ def reach_document(found: Reachability, intent: Intent | None, differing: Sequen
                 "to": each.subject,
                 "declared": each.declared or None,
                 "policies": each.expected,
+                "decided_by": each.decided_by or None,
                 "measured": each.measured,
                 "evidence": [str(cell) for cell in each.cells],
             }
@@ -245,6 +252,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "outcome": str(cell.outcome) if cell.measured else None,
         "ms": cell.latency,
         "expected": cell.expected,
+        "decided_by": cell.decided_by,
         "detail": cell.detail,
         "why": cell.why,
     }
@@ -380,7 +388,8 @@ def _listed(differing: Sequence[Difference]) -> str:
         return ""
     rows = "\n".join(
         f"<tr><td>{DIFFERENCE_MEANING[each.kind]}</td><td>{html.escape(each.origin)}</td><td>{html.escape(each.subject)}</td>"
-        f"<td>{html.escape(each.declared or '-')}</td><td>{each.expected}</td><td>{each.measured}<br>"
+        f"<td>{html.escape(each.declared or '-')}</td><td>{each.expected}<br><small>{html.escape(each.decided_by)}</small></td>"
+        f"<td>{each.measured}<br>"
         f"<small>{html.escape(str(each.cells[0]))}</small></td></tr>"
         for each in differing[:_ROWS_SHOWN]
     )

@@ -5,32 +5,25 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from pytest_k8ssec.agent.tasks import Resolve
-from pytest_k8ssec.agent.vantage import NetworkVantage
-from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.catalogue.control import Control
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.clusters.kind import KindCluster
-from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.facts import listening_ports
-from pytest_k8ssec.facts.node import hosts
 from pytest_k8ssec.pods import pool as pool_module
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import service_account
-from pytest_k8ssec.reach.sampling import EVERYTHING
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.verdict import Verdict
+from tests.cluster.world import World, lone_world, remove_namespace
 
 WITH_PODS = {
     "api-anon-data",
@@ -106,50 +99,6 @@ PAST_THE_API = {"etcd-ca-isolation", "node-cred-files"}
 ALL = {control.id for control in packaged_controls()} - PAST_THE_API
 
 
-@dataclass
-class World:
-    """What a control is given: the real cluster and stack, or broken copies of them."""
-
-    cluster: KindCluster
-    stack: Stack
-    pool: Pool
-
-    @classmethod
-    def of(cls, cluster: KindCluster, stack: Stack) -> World:
-        """A world with pods of its own."""
-        return cls(cluster, stack, Pool(cluster, f"fault-{secrets.token_hex(3)}", lambda: stack.namespaces))
-
-    def judge(self, control: Control) -> tuple[Verdict, str]:
-        """Run a control as the plugin would; an error of ours ends it early."""
-        judge = Judge(control.dimensions)
-        given: dict[str, Any] = {
-            "judge": judge,
-            "cluster": self.cluster,
-            "stack": self.stack,
-            "deployed": self.stack,
-            "pool": self.pool,
-            "attacker": self.pool.attacker,
-            "twin": self.pool.twin,
-            "outside": NetworkVantage(self.cluster, None),
-            "allowed": {},
-            "blast_radius": BlastRadius(self.cluster, self.stack, self.pool),
-            "nodes": hosts(self.cluster),
-            "k8ssec_sampling": EVERYTHING,
-        }
-        try:
-            control.function(**{name: given[name] for name in inspect.signature(control.function).parameters})
-        except K8ssecError as error:
-            verdict, _ = judge.verdict()
-            return (verdict if verdict is Verdict.BREACHED else Verdict.INCONCLUSIVE), str(error)
-        return judge.verdict()
-
-    def with_api(self, api: KubeApi) -> World:
-        """The same cluster, asked by another client."""
-        broken = copy.copy(self.cluster)
-        broken.__dict__["api"] = api
-        return World.of(broken, dataclasses.replace(self.stack, api=api))
-
-
 @pytest.fixture(autouse=True)
 def room(world: World, pool: Pool) -> Iterator[None]:
     """Remove what each test made: a quota that is full, or a node, would break later probes by itself."""
@@ -159,25 +108,14 @@ def room(world: World, pool: Pool) -> Iterator[None]:
         pods = f"/api/v1/namespaces/{namespace}/pods"
         api.call("DELETE", pods, params={"labelSelector": others, "gracePeriodSeconds": "0"})
     for made in api.list("/api/v1/namespaces", labelSelector=others):
-        _remove(api, made["metadata"]["name"])
+        remove_namespace(api, made["metadata"]["name"])
 
 
 @pytest.fixture(scope="module")
 def world(cluster: KindCluster, stack: Stack, pool: Pool) -> Iterator[World]:
     """The cluster that holds, with the hardened stack on it, and no pods of other tests' there."""
-    assert stack.deployed, "run these with --k8ssec-stack stacks/hardened"
-    pool.refresh()
-    made = World.of(cluster, stack)
-    yield made
-    made.pool.refresh()
-    for namespace in cluster.api.list("/api/v1/namespaces", labelSelector=f"{OBJECT_LABEL}={made.pool.run_id}"):
-        _remove(cluster.api, namespace["metadata"]["name"])
-
-
-def _remove(api: KubeApi, namespace: str) -> None:
-    """Its pods at once, the rest of it in its own time."""
-    api.call("DELETE", f"/api/v1/namespaces/{namespace}/pods", params={"gracePeriodSeconds": "0"})
-    api.delete(f"/api/v1/namespaces/{namespace}")
+    with lone_world(cluster, stack, pool) as made:
+        yield made
 
 
 def affected(ids: set[str]) -> pytest.MarkDecorator:

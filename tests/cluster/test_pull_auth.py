@@ -34,7 +34,7 @@ def test_held_only_where_every_image_is_pulled(cluster: KindCluster, pool: Pool)
 
 
 def _verdict(cluster: KindCluster, pool: Pool) -> Verdict:
-    judge = Judge()
+    judge = Judge(("server", "container", "policy"))
     control(judge, cluster, pool, {})
     return judge.verdict()[0]
 

@@ -24,7 +24,7 @@ from pytest_k8ssec.verdict import Judge, Verdict
 
 RUN = f"refusals-{secrets.token_hex(3)}"
 BY_POLICY, FULL, CLOSED = (f"{RUN}-{name}" for name in ("policy", "full", "closed"))
-_SECURITY = "object.spec.containers.all(c, {})"
+_SECURITY = "(object.spec.containers + object.spec.?initContainers.orValue([])).all(c, {})"
 BASELINE = (
     *(f"!object.spec.?{name}.orValue(false)" for name in ("hostNetwork", "hostPID", "hostIPC")),
     "object.spec.?volumes.orValue([]).all(v, !has(v.hostPath))",

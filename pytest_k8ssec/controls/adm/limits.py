@@ -4,7 +4,8 @@ A container without limits takes what its node has: one leak, one loop or one mi
 among them. A pod without a limit on CPU, one without a limit on memory, and one that asks for nothing at all are
 offered to each namespace that the stack declares or runs a workload in, as dry runs. Each must be refused for that very
 limit, or come back with limits that a LimitRange put in. The check looks at the object that the API server returns, not
-at policies. The same pod with both limits must be let in. Where a quota has scopes, pods that end by themselves, and
+at policies. An init container that lacks limits is offered too, beside a container that has them. The same pod with both limits
+must be let in. Where a quota has scopes, pods that end by themselves, and
 those of the priorities that it names, are offered as well: it may leave them out.
 
 Remediation: give each namespace a LimitRange with `default` limits for containers, and a ResourceQuota on `limits.cpu`
@@ -38,69 +39,110 @@ https://kubernetes.io/docs/concepts/policy/resource-quotas/
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.admission import admitted, offered
-from pytest_k8ssec.probes.guises import PLAIN, by_scopes
+from pytest_k8ssec.probes.guises import PLAIN, Guise, by_scopes
 from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.verdict import Judge
+from pytest_k8ssec.verdict import Case, Judge
 
 _BOUNDS = ("cpu", "memory")
+_WITHOUT = (("cpu",), ("memory",), _BOUNDS)
+_INIT = "an init container"
+_CONTAINERS = {"the container": "", _INIT: " with an init container"}
+"""Which container of a pod lacks limits, and how such a pod is told."""
 _QUOTA_SAYS = "must specify "
 
 
-@control(severity=Severity.MEDIUM, subject="stack", mitre=("T1496",), nsa=("N2",), others=("C-0270", "C-0271"))
+@control(
+    severity=Severity.MEDIUM,
+    subject="stack",
+    mitre=("T1496",),
+    nsa=("N2",),
+    others=("C-0270", "C-0271"),
+    dimensions=("server", "namespace", "guise", "container", "without"),
+)
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Offer each namespace pods that lack a limit, and look at what admission makes of them."""
     declared, namespaces = Declared(judge, allowed, "unbounded"), stack.pod_namespaces
     left = [each for each in namespaces if not declared.covers(each, f"Namespace {each}")]
     declared.tell_unused()
-    for namespace in left:
-        path = f"/api/v1/namespaces/{namespace}/pods"
-        case = judge.case(f"namespace {namespace}")
-        room = room_in(cluster, namespace)
-        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room))
-        case.positive("the same pod with limits is let in", fine, succeeded=fits(fine))
-        for guise in (PLAIN, *by_scopes(cluster.api.list(f"/api/v1/namespaces/{namespace}/resourcequotas"))):
-            if guise is not PLAIN:
-                fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room), guise=guise)
-                case.positive(f"a pod with limits{guise} is let in", fine, succeeded=fits(fine))
-            for without in (("cpu",), ("memory",), _BOUNDS):
-                answer, made = offered(cluster, path, _unbounded(cluster.probe_image, without, room), guise=guise)
-                lacking = _lacking(made) if answer.status == 201 else []
-                shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
-                through = _unbound(answer, without, lacking)
-                case.attack(f"create a pod{guise} without limits on {' and '.join(without)}", shown, through=through)
-    if not judge.cases:
+    if not left:
         judge.not_applicable("the stack has no namespace that is not declared unbounded")
+        return
+    servers = servers_to_judge(judge, cluster)
+    guises = {namespace: (PLAIN, *by_scopes(cluster.api.list(_quotas(namespace)))) for namespace in left}
+    for server, namespace in product(servers, left):
+        for guise, container, without in product(guises[namespace], _CONTAINERS, _WITHOUT):
+            judge.coverage.exists(**_at(server, namespace, guise, container, without))
+    for server, namespace in product(servers, left):
+        case = judge.case(f"namespace {namespace}{server.words}")
+        room = room_in(cluster, namespace)
+        for guise in guises[namespace]:
+            _offer_all(case, server, cluster.probe_image, namespace, room, guise)
 
 
-def _unbounded(image: str, bounds: Sequence[str], room: Resources) -> dict[str, Any]:
+def _quotas(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/resourcequotas"
+
+
+def _at(server: ApiServer, namespace: str, guise: Guise, container: str, without: Sequence[str]) -> dict[str, Any]:
+    where = {"server": server.name, "namespace": namespace, "guise": guise.kind}
+    return {**where, "container": container, "without": " and ".join(without)}
+
+
+def _offer_all(case: Case, server: ApiServer, image: str, namespace: str, room: Resources, guise: Guise) -> None:
+    """Offer one namespace in one guise a pod with limits, and those that lack some in one of their containers."""
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    fine, _ = offered(server, path, offered_pod(image, room=room), guise=guise)
+    bounded = f"a pod with limits{guise}" if guise.name else "the same pod with limits"
+    case.positive(f"{bounded} is let in", fine, succeeded=fits(fine))
+    for container, without in product(_CONTAINERS, _WITHOUT):
+        answer, made = offered(server, path, _unbounded(image, without, room, container), guise=guise)
+        lacking = _lacking(made) if answer.status == 201 else []
+        shown = replace(answer, facts={"without limits": lacking}) if lacking else answer
+        case.attack(
+            f"create a pod{guise}{_CONTAINERS[container]} without limits on {' and '.join(without)}",
+            shown,
+            through=_unbound(answer, without, lacking),
+            at=_at(server, namespace, guise, container, without),
+        )
+
+
+def _unbounded(image: str, bounds: Sequence[str], room: Resources, container: str) -> dict[str, Any]:
     """A pod without some limits; without any it asks for nothing either, as a quota may leave such pods out of its scope."""
     offer = offered_pod(image, room=room)
-    resources = offer["spec"]["containers"][0]["resources"]
+    (lacks,) = offer["spec"]["containers"]
+    if container == _INIT:
+        lacks = {**copy.deepcopy(lacks), "name": "init"}
+        offer["spec"]["initContainers"] = [lacks]
     for bound in bounds:
-        resources["limits"].pop(bound, None)
-    if not resources["limits"]:
-        resources.clear()
+        lacks["resources"]["limits"].pop(bound, None)
+    if not lacks["resources"]["limits"]:
+        lacks["resources"].clear()
     return offer
 
 
 def _lacking(made: Body) -> list[str]:
     """What the pod would run without, as it would be stored."""
-    given = [container.get("resources", {}).get("limits", {}) for container in made["spec"]["containers"]]
+    containers = (*made["spec"]["containers"], *(made["spec"].get("initContainers") or ()))
+    given = [container.get("resources", {}).get("limits", {}) for container in containers]
     return [bound for bound in _BOUNDS if not all(bound in limits for limits in given)]
 
 

@@ -2,7 +2,8 @@
 
 A pod that is privileged, mounts the host's file system or shares its namespaces *is* root on its node. What keeps it
 out is one label on the namespace, or a policy that says the same. For each check of the Pod Security Standards a pod
-that differs from a compliant one in that single field is offered to each namespace, as a dry run. Pod Security
+that differs from a compliant one in that single field is offered to each namespace, as a dry run; what a container breaks
+by itself is tried in an init container too. Where there are several API servers, each is asked by itself. Pod Security
 admission must refuse it and name the check, or a ValidatingAdmissionPolicy or a webhook, such as Kyverno's, must deny
 it: a 403 from RBAC, a LimitRange or a 422 from validation proves nothing, and what only a full quota keeps out counts
 as let in. The same bad pod is offered to a namespace of ours without restrictions, where it must be let in, and the
@@ -38,10 +39,14 @@ Sources: CIS Kubernetes Benchmark 5.2.1 to 5.2.12; https://kubernetes.io/docs/co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -51,10 +56,12 @@ from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
 from pytest_k8ssec.probes.admission import admitted_but_for_room
-from pytest_k8ssec.probes.guises import Guise, in_guises
+from pytest_k8ssec.probes.guises import PLAIN, Guise, in_guises
 from pytest_k8ssec.probes.identities import api_evidence, service_account
+from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.probes.podsecurity import (
     CHECKS,
+    IN_INIT,
     LEVELS,
     OF_WHOLE,
     WHOLE,
@@ -70,6 +77,8 @@ from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 _NAMES_THE_POLICY = "violates PodSecurity"
+_METHODS = {"PATCH": MERGE_PATCH_TYPE, "PUT": "application/json"}
+"""How a label is changed, and how that is written."""
 
 
 @control(
@@ -77,6 +86,7 @@ _NAMES_THE_POLICY = "violates PodSecurity"
     subject="stack",
     cis=tuple(f"5.2.{number}" for number in range(1, 13)),
     others=("C-0192", "C-0193", "C-0203"),
+    dimensions=("server", "namespace", "guise", "check"),
 )
 def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Offer each namespace a pod that breaks one rule, for every rule of its level."""
@@ -89,55 +99,111 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
         declared.tell_unused()
         judge.not_applicable("the stack has no namespace that is not declared")
         return
-    canary = unrestricted_namespace(pool)
-    admitted = {check: offer(cluster, canary, offered_pod(cluster.probe_image, check)) for check in CHECKS}
+    asked = [_asked_of(cluster, namespace, declared) for namespace in namespaces]
+    declared.tell_unused()
+    accounts = [each for each in stack.identities() if each.namespace in namespaces]
+    canary, guises = unrestricted_namespace(pool), in_guises(cluster)
+    servers = servers_to_judge(judge, cluster)
+    for server, namespace in product(servers, asked):
+        for guise, check in _to_offer(namespace, guises):
+            judge.coverage.exists(**_at(server, namespace.name, guise, check.name))
+    for server, account, method in product(servers, accounts, _METHODS):
+        judge.coverage.exists(**_at_label(server, account, method))
+    for server in servers:
+        _offer_all(judge, server, cluster.probe_image, canary, asked, guises)
+        _relabel(judge, cluster, server, accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A namespace, and what it has to refuse."""
+
+    name: str
+    labels: Mapping[str, str]
+    checks: tuple[Check, ...]
+    room: Resources
+
+    @property
+    def level(self) -> str:
+        """The Pod Security level that it enforces."""
+        return self.labels.get(ENFORCE, "privileged")
+
+
+def _asked_of(cluster: Cluster, namespace: str, declared: Declared) -> _Asked:
+    """What a namespace has to refuse: at least what `baseline` does, but for what is declared."""
+    labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
+    level = LEVELS.index(labels.get(ENFORCE, "privileged"))
+    checks = []
+    for each in (*CHECKS, *IN_INIT):
+        subject = f"{namespace}:{each.of or each.name}"
+        if LEVELS.index(each.level) <= max(1, level) and not declared.covers(subject, f"Namespace {subject}"):
+            checks.append(each)
+    return _Asked(namespace, labels, tuple(checks), room_in(cluster, namespace))
+
+
+def _at(server: ApiServer, namespace: str, guise: Guise, check: str) -> dict[str, Any]:
+    return {"server": server.name, "namespace": namespace, "guise": guise.kind, "check": check}
+
+
+def _at_label(server: ApiServer, account: ServiceAccount, method: str) -> dict[str, Any]:
+    """Where no pod is offered: an account's attempt at the label of its namespace."""
+    guise = Guise(f"as service account {account}")
+    return _at(server, account.namespace, guise, f"its level, lowered by {method}")
+
+
+def _to_offer(namespace: _Asked, guises: Iterable[Guise]) -> Iterator[tuple[Guise, Check]]:
+    """In which guise what is to be offered to a namespace."""
+    yield from ((PLAIN, check) for check in namespace.checks)
+    yield from ((guise, check) for guise in guises for check in _in_guise(guise, namespace.checks))
+
+
+def _in_guise(guise: Guise, checks: Sequence[Check]) -> Sequence[Check]:
+    """Who is exempt is so from all of it; what a rule spares it may spare in one point, and in any container alike."""
+    whole = not guise.named and {*OF_WHOLE} <= {check.name for check in checks}
+    return [WHOLE] if whole else [check for check in checks if not check.of]
+
+
+def _offer_all(
+    judge: Judge, server: ApiServer, image: str, canary: str, asked: Iterable[_Asked], guises: Iterable[Guise]
+) -> None:
+    """Offer one API server all that each namespace has to refuse, and each of it to ours, where nothing is enforced."""
+    admitted = {check: offer(server, canary, offered_pod(image, check)) for check in (*CHECKS, *IN_INIT)}
     for check, evidence in admitted.items():
         if evidence.status != 201:
             judge.note(f"{check.name}: such a pod is not let in where nothing is enforced either: {evidence.detail}")
-    guises = in_guises(cluster)
     table = judge.table("Pod Security check by namespace")
-    for namespace in namespaces:
-        labels = cluster.api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels", {})
-        level = labels.get(ENFORCE, "privileged")
-        case = judge.case(f"namespace {namespace} (enforces {level})")
-        room = room_in(cluster, namespace)
-        fine = offer(cluster, namespace, offered_pod(cluster.probe_image, room=room))
-        case.positive(f"a compliant pod is let in{_pinned(labels)}", fine, succeeded=fits(fine))
-        asked = _asked_of(level, namespace, declared)
-        for check in asked:
-            answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room))
-            through = _let_in(answer, check)
+    for namespace in asked:
+        pinned = _pinned(namespace.labels)
+        case = judge.case(f"namespace {namespace.name} (enforces {namespace.level}){server.words}")
+        fine = offer(server, namespace.name, offered_pod(image, room=namespace.room))
+        case.positive(f"a compliant pod is let in{pinned}", fine, succeeded=fits(fine))
+        for check in namespace.checks:
+            answer = offer(server, namespace.name, offered_pod(image, check, room=namespace.room))
+            through, at = _let_in(answer, check), _at(server, namespace.name, PLAIN, check.name)
             if admitted[check].status == 201:
                 case.positive(f"{check.name}: let in where nothing is enforced", admitted[check], succeeded=True)
             elif not through:
-                continue  # this API server lets in such a pod nowhere
-            case.attack(f"{check.name}: create such a pod{_pinned(labels)}", answer, through=through)
-            table.put(check.name, namespace, answer, breach=through)
-        _in_guises(case, cluster, namespace, room, guises, asked)
-    declared.tell_unused()
-    _relabel(judge, cluster, [each for each in stack.identities() if each.namespace in namespaces])
+                judge.coverage.absent("this API server lets in such a pod nowhere", **at)
+                continue
+            case.attack(f"{check.name}: create such a pod{pinned}", answer, through=through, at=at)
+            table.put(check.name, namespace.name + server.words, answer, breach=through)
+        for guise in guises:
+            _offer_in_guise(judge, case, server, image, namespace, guise)
 
 
-def _in_guises(
-    case: Case, cluster: Cluster, namespace: str, room: Resources, guises: Iterable[Guise], checks: Sequence[Check]
-) -> None:
-    """The same in each guise in which a compliant pod is let in: in any other one nobody brings a pod there."""
-    for guise in guises:
-        fine = offer(cluster, namespace, offered_pod(cluster.probe_image, room=room), guise)
-        if (may := may_bring(fine)) is None:
-            case.attack(f"create a pod{guise}", fine, through=None)
-        # Who is exempt is so from all of it; what a rule spares it may spare in one point.
-        whole = not guise.named and {*OF_WHOLE} <= {check.name for check in checks}
-        for check in ([WHOLE] if whole else checks) if may else ():
-            answer = offer(cluster, namespace, offered_pod(cluster.probe_image, check, room=room), guise)
-            case.attack(f"{check.name}: create such a pod{guise}", answer, through=_let_in(answer, check))
-
-
-def _asked_of(level: str, namespace: str, declared: Declared) -> list[Check]:
-    """What a namespace of a level has to refuse: at least what `baseline` does, but for what is declared."""
-    found = [each for each in CHECKS if LEVELS.index(each.level) <= max(1, LEVELS.index(level))]
-    names = {each.name: (f"{namespace}:{each.name}", f"Namespace {namespace}:{each.name}") for each in found}
-    return [each for each in found if not declared.covers(*names[each.name])]
+def _offer_in_guise(judge: Judge, case: Case, server: ApiServer, image: str, namespace: _Asked, guise: Guise) -> None:
+    """The same in a guise in which a compliant pod is let in: in any other one nobody brings a pod there."""
+    fine = offer(server, namespace.name, offered_pod(image, room=namespace.room), guise)
+    at = {check: _at(server, namespace.name, guise, check.name) for check in _in_guise(guise, namespace.checks)}
+    may = may_bring(fine)
+    if may is None:
+        case.attack(f"create a pod{guise}", fine, through=None, at=[*at.values()])
+    for check, where in at.items():
+        if may:
+            answer = offer(server, namespace.name, offered_pod(image, check, room=namespace.room), guise)
+            case.attack(f"{check.name}: create such a pod{guise}", answer, through=_let_in(answer, check), at=where)
+        elif may is False:
+            judge.coverage.absent("nobody brings any pod there so", **where)
 
 
 def _pinned(labels: Mapping[str, str]) -> str:
@@ -152,24 +218,23 @@ def _let_in(answer: Evidence, check: Check) -> bool | None:
     return False if named else admitted_but_for_room(answer)
 
 
-def _relabel(judge: Judge, cluster: Cluster, accounts: Iterable[ServiceAccount]) -> None:
+def _relabel(judge: Judge, cluster: Cluster, server: ApiServer, accounts: Iterable[ServiceAccount]) -> None:
     """Each service account tries to change the label of its own namespace: `patch` and `update` are rights of their own."""
     for account in accounts:
-        identity = service_account(cluster, account.namespace, account.name)
-        case = judge.case(f"service account {account}")
+        identity = replace(service_account(cluster, account.namespace, account.name), api=server.api)
+        case = judge.case(f"service account {account}{server.words}")
         known = identity.who_am_i()
         case.positive("its token is valid", known, succeeded=identity.is_itself(known))
         path = f"/api/v1/namespaces/{account.namespace}"
-        for method, body, kind in (
-            ("PATCH", {"metadata": {"labels": {ENFORCE: "privileged"}}}, MERGE_PATCH_TYPE),
-            ("PUT", _relabelled(cluster.api.get(path)), "application/json"),
-        ):
+        bodies = ({"metadata": {"labels": {ENFORCE: "privileged"}}}, _relabelled(cluster.api.get(path)))
+        for (method, kind), body in zip(_METHODS.items(), bodies, strict=True):
             attempt = identity.attempt(
                 method, path, body=body, params={"dryRun": "All"}, headers={"Content-Type": kind},
                 what=f"{method} namespace {account.namespace}, labelled as privileged (dry run)",
             )  # fmt: skip
             through = {200: True, 403: False}.get(attempt.status or 0)
-            case.attack(f"lower the level of its namespace by {method}", attempt, through=through)
+            at = _at_label(server, account, method)
+            case.attack(f"lower the level of its namespace by {method}", attempt, through=through, at=at)
 
 
 def _relabelled(namespace: Body) -> Body:

@@ -3,12 +3,13 @@
 Anonymous requests are let in by default, for health checks, as the user system:anonymous. One binding of a role to
 that user, or to the group system:unauthenticated, gives the cluster to everybody who can reach the API server: such
 bindings are made by hand, by old installers and by charts. Lists of Secrets, nodes, pods and ConfigMaps, metrics, node
-logs and profiles are asked for without credentials, from a pod and from outside. Of Secrets, ConfigMaps and pods each verb
-that answers with an object is tried in each namespace too, as a binding may be in one only: list and watch; get, and a patch
-of nothing, of one that does not exist, where 404 means that anybody might, and of those that a binding names; the deletion of
-all of a name that none has; and a new pod. What writes is a dry run, and only metadata is asked for; no body is read but what
-the API server says to such a write, as 403 is a refusal in the authorizer's own words only. The ConfigMap cluster-info of
-kube-public is api-anon-minimal's.
+logs and profiles are asked for without credentials, from a pod and from outside, at each address of each control-plane
+node. Of Secrets, ConfigMaps and pods each verb that answers with an object is tried in each namespace too, as a binding may
+be in one only: list and watch; get, update, delete, and a patch of nothing, of one that does not exist, where 404 means that
+anybody might; get, patch, list and watch of those that a binding names; the deletion of all of a name that none has; and
+a new one. What writes is a dry run, and only metadata is asked for; no body is read but what the API server says to such a
+write, as 403 is a refusal in the authorizer's own words only. The ConfigMap cluster-info of kube-public is
+api-anon-minimal's.
 
 Remediation: remove what binds roles to system:anonymous and system:unauthenticated (`kubectl get
 clusterrolebindings,rolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'`), and let anonymous requests
@@ -49,15 +50,17 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
 
 from pytest_k8ssec.agent.tasks import Http
-from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, ask
+from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, Vantage, ask
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY, METADATA_OF_ONE
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.clusters.rbac_objects import RBAC, binding, named_subject, rule
@@ -69,7 +72,7 @@ from pytest_k8ssec.probes.identities import NOBODY, api_evidence, auditor
 from pytest_k8ssec.probes.podsecurity import offered_pod
 from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.verdict import Judge
+from pytest_k8ssec.verdict import Case, Judge
 
 _DATA = (
     "/api/v1/secrets?limit=1",
@@ -92,12 +95,22 @@ _TIMEOUT = 5.0
 """Seconds for an answer: there are many requests at a time, and a pod of ours has half a processor for them."""
 
 
+_MADE: Mapping[str, Body] = {
+    "secrets": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NOBODY}},
+    "configmaps": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NOBODY}},
+}
+_VERBS = ("list", "watch", "get", "update", "patch", "delete", "deletecollection", "create")
+_BY_NAME = ("get", "patch", "list", "watch")
+
+
 @dataclass(frozen=True, slots=True)
 class _Ask:
     """One request without credentials."""
 
     words: str
     path: str
+    about: tuple[str, str, str]
+    """Verb, resource or path, and namespace, "" for all."""
     method: str = "GET"
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -134,7 +147,12 @@ def _message(body: str) -> str:
 
 
 @control(
-    severity=Severity.CRITICAL, subject="cluster", cis=("1.2.1",), others=("KHV005", "C-0262", "KSV-0122"), apart=True
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("1.2.1",),
+    others=("KHV005", "C-0262", "KSV-0122"),
+    apart=True,
+    dimensions=("source", "node", "address", "verb", "resource", "namespace"),
 )
 def test_api_anon_data(
     judge: Judge,
@@ -148,73 +166,94 @@ def test_api_anon_data(
     bearer = auditor(pool).bearer
     namespaces = [each["metadata"]["name"] for each in cluster.api.list("/api/v1/namespaces")]
     granted = granted_rights(cluster.api)
-    asked = [_Ask(path, path) for path in _DATA]
+    rules = {name: granted.of_anonymous(name) if granted else frozenset() for name in namespaces}
+    doors = [(node, address) for node in cluster.nodes if node.control_plane for address in node.addresses]
+    sources: list[Vantage] = [attacker().vantage, outside]
+    for source, (node, address), about in product(sources, doors, [*_there_is(rules)]):
+        judge.coverage.exists(**_at(source, node, address, about))
+    asked = [_Ask(path, path, ("get", path.partition("?")[0], "")) for path in _DATA]
     for name in namespaces:
-        asked += _in(name, cluster.probe_image, granted.of_anonymous(name) if granted else frozenset())
-    for node in (node for node in cluster.nodes if node.control_plane):
-        for vantage in (attacker().vantage, outside):
-            alive, authorised, *answers = ask(
-                vantage,
-                [
-                    Http(node.address, API_SERVER_PORT, "/livez", timeout=_TIMEOUT),
-                    Http(
-                        node.address,
-                        API_SERVER_PORT,
-                        _DATA[1],
-                        headers=bearer,
-                        identity="as our auditor",
-                        timeout=_TIMEOUT,
-                    ),
-                    *(each.of(node.address) for each in asked),
-                ],
-            )
-            case = judge.case(f"API server on {node.name} from {vantage.source.kind}")
-            case.positive("it answers", alive.evidence, succeeded=alive.evidence.outcome is Outcome.HTTP)
-            case.positive(
-                "an authorised client gets data from the same place",
-                authorised.evidence,
-                succeeded=authorised.evidence.status == 200,
-            )
-            for each, answer in zip(asked, answers, strict=True):
-                evidence, through = each.told(answer)
-                case.attack(each.words, evidence, through=through)
-            if granted is None:
-                unread = replace(alive.evidence, detail="RBAC's objects, which name single objects, can't be listed")
-                case.attack("whatever a binding gives by name", unread, through=None)
+        asked += _in(name, cluster.probe_image, rules[name])
+    for (node, address), source in product(doors, sources):
+        case = judge.case(f"API server on {node.name} ({address}) from {source.source.kind}")
+        alive = _ask_all(case, source, node, address, asked, bearer)
+        if granted is None:
+            unread = replace(alive, detail="RBAC's objects, which name single objects, can't be listed")
+            case.attack("whatever a binding gives by name", unread, through=None)
+
+
+def _ask_all(
+    case: Case, source: Vantage, node: Node, address: str, asked: Sequence[_Ask], bearer: dict[str, str]
+) -> Evidence:
+    """Ask one API server at one address from one place. Returns the evidence that it answers."""
+    health = Http(address, API_SERVER_PORT, "/livez", timeout=_TIMEOUT)
+    known = replace(health, path=_DATA[1], headers=bearer, identity="as our auditor")
+    alive, authorised, *answers = ask(source, [health, known, *(each.of(address) for each in asked)])
+    case.positive("it answers", alive.evidence, succeeded=alive.evidence.outcome is Outcome.HTTP)
+    reached = authorised.evidence.status == 200
+    case.positive("an authorised client gets data from the same place", authorised.evidence, succeeded=reached)
+    for each, answer in zip(asked, answers, strict=True):
+        evidence, through = each.told(answer)
+        case.attack(each.words, evidence, through=through, at=_at(source, node, address, each.about))
+    return alive.evidence
+
+
+def _at(source: Vantage, node: Node, address: str, about: tuple[str, str, str]) -> dict[str, Any]:
+    where = {"source": source.source.place, "node": node.name, "address": address}
+    return where | dict(zip(("verb", "resource", "namespace"), about, strict=True))
+
+
+def _there_is(rules: Mapping[str, RuleSet]) -> Iterator[tuple[str, str, str]]:
+    """Verbs, resources and namespaces that there are to try, by what RBAC says of each namespace."""
+    yield from (("get", path.partition("?")[0], "") for path in _DATA)
+    for namespace, of_it in rules.items():
+        yield from ((verb, kind, namespace) for kind in _IN_EACH_NAMESPACE for verb in _VERBS)
+        yield from ((verb, f"{kind}/{name}", namespace) for verb, kind, name in _named(namespace, of_it))
+
+
+def _named(namespace: str, rules: RuleSet) -> Iterator[tuple[str, str, str]]:
+    """Verb, resource and name of the objects that rules name; but for what is given to everybody on purpose."""
+    for kind, verb in product(_IN_EACH_NAMESPACE, _BY_NAME):
+        for name in named_by(rules, verb, kind):
+            if (namespace, kind, name) != _FOR_WHO_JOINS:
+                yield verb, kind, name
 
 
 def _in(namespace: str, image: str, rules: RuleSet) -> Iterator[_Ask]:
     """What is asked for in one namespace: without a name, by one that does not exist, and by those that rules name."""
+    made = {**_MADE, "pods": {**offered_pod(image), "metadata": {"name": NOBODY}}}
     for kind in _IN_EACH_NAMESPACE:
-        path = f"/api/v1/namespaces/{namespace}/{kind}"
-        yield _Ask(f"{path}?limit=1", f"{path}?limit=1")
-        yield _Ask(f"watch {path}", f"{path}?{_WATCH}&{_ONLY}{NOBODY}")
-        yield _get(path, NOBODY)
-        yield _patch(path, NOBODY)
-        yield _Ask(f"deletecollection {path}", f"{path}?dryRun=All&{_ONLY}{NOBODY}", "DELETE", headers=METADATA_OF_MANY)
-        for verb in ("get", "patch", "list", "watch"):
-            for name in named_by(rules, verb, kind):
-                if (namespace, kind, name) != _FOR_WHO_JOINS:
-                    yield _of_one(verb, path, name)
-    pod = {**offered_pod(image), "metadata": {"name": NOBODY}}
-    path = f"/api/v1/namespaces/{namespace}/pods"
-    yield _Ask(f"create {path}", f"{path}?dryRun=All", "POST", json.dumps(pod), {**_JSON, **METADATA_OF_ONE})
+        path, one = f"/api/v1/namespaces/{namespace}/{kind}", json.dumps(made[kind])
+        yield _Ask(f"{path}?limit=1", f"{path}?limit=1", ("list", kind, namespace))
+        yield _Ask(f"watch {path}", f"{path}?{_WATCH}&{_ONLY}{NOBODY}", ("watch", kind, namespace))
+        yield _get(path, NOBODY, ("get", kind, namespace))
+        yield _write("patch", "PATCH", path, NOBODY, ("patch", kind, namespace))
+        yield _write("update", "PUT", path, NOBODY, ("update", kind, namespace), one)
+        yield _write("delete", "DELETE", path, NOBODY, ("delete", kind, namespace), "")
+        all_of_it = f"{path}?dryRun=All&{_ONLY}{NOBODY}"
+        about = ("deletecollection", kind, namespace)
+        yield _Ask(f"deletecollection {path}", all_of_it, about, "DELETE", headers=METADATA_OF_MANY)
+        headers = {**_JSON, **METADATA_OF_ONE}
+        yield _Ask(f"create {path}", f"{path}?dryRun=All", ("create", kind, namespace), "POST", one, headers)
+    for verb, kind, name in _named(namespace, rules):
+        yield _of_one(verb, f"/api/v1/namespaces/{namespace}/{kind}", name, (verb, f"{kind}/{name}", namespace))
 
 
-def _of_one(verb: str, path: str, name: str) -> _Ask:
+def _of_one(verb: str, path: str, name: str, about: tuple[str, str, str]) -> _Ask:
     """One object by its name, in the way that a verb gives it."""
     if verb in ("get", "patch"):
-        return _get(path, name) if verb == "get" else _patch(path, name)
-    return _Ask(f"{verb} {path}/{name}", f"{path}?{_WATCH if verb == 'watch' else 'limit=1'}&{_ONLY}{name}")
+        return _get(path, name, about) if verb == "get" else _write("patch", "PATCH", path, name, about)
+    return _Ask(f"{verb} {path}/{name}", f"{path}?{_WATCH if verb == 'watch' else 'limit=1'}&{_ONLY}{name}", about)
 
 
-def _get(path: str, name: str) -> _Ask:
-    return _Ask(f"get {path}/{name}", f"{path}/{name}", made_up=True)
+def _get(path: str, name: str, about: tuple[str, str, str]) -> _Ask:
+    return _Ask(f"get {path}/{name}", f"{path}/{name}", about, made_up=True)
 
 
-def _patch(path: str, name: str) -> _Ask:
-    headers = {**MERGE_PATCH, **METADATA_OF_ONE}
-    return _Ask(f"patch {path}/{name}", f"{path}/{name}?dryRun=All", "PATCH", "{}", headers, made_up=True)
+def _write(verb: str, method: str, path: str, name: str, about: tuple[str, str, str], body: str = "{}") -> _Ask:
+    """A dry run of a change to one object; the patch is one of nothing."""
+    headers = {**(MERGE_PATCH if method == "PATCH" else _JSON), **METADATA_OF_ONE}
+    return _Ask(f"{verb} {path}/{name}", f"{path}/{name}?dryRun=All", about, method, body, headers, made_up=True)
 
 
 def _bound_and_let_in(cluster: Cluster, bound: Body, what: str) -> Evidence:

@@ -2,8 +2,9 @@
 
 By default everybody who reaches the API server learns its exact version, and so its published vulnerabilities. In a
 cluster made by kubeadm everybody also gets the ConfigMap `cluster-info`, which names the API server and its CA for
-nodes that join. No health check needs either. Both are asked for without credentials, from a pod: 401 and 403 are
-refusals, 200 is a breach, and so is 404, which only a request that was let in gets.
+nodes that join. No health check needs either. Both are asked for without credentials, and what lists the APIs that are
+served, at each address of each control-plane node, from a pod: 401 and 403 are refusals, 200 is a breach, and so is 404,
+which only a request that was let in gets.
 
 Anonymous requests can't simply be turned off: kubeadm's own probes, and nodes that join, come without credentials.
 
@@ -49,6 +50,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymou
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
@@ -63,11 +65,19 @@ from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _VERSION = "/version"
-_TOLD = (_VERSION, "/api/v1/namespaces/kube-public/configmaps/cluster-info")
+_TOLD = (_VERSION, "/api/v1/namespaces/kube-public/configmaps/cluster-info", "/api", "/apis", "/openapi/v2")
+"""The version; what nodes that join read; and what an API server has, by which its version and add-ons are known as well."""
 _THROUGH = {200: True, 404: True, 401: False, 403: False}
 
 
-@control(severity=Severity.LOW, subject="cluster", cis=("1.2.1",), others=("C-0113", "KHV002"), apart=True)
+@control(
+    severity=Severity.LOW,
+    subject="cluster",
+    cis=("1.2.1",),
+    others=("C-0113", "KHV002"),
+    apart=True,
+    dimensions=("node", "address", "path"),
+)
 def test_api_anon_minimal(
     judge: Judge,
     cluster: Cluster,
@@ -77,17 +87,21 @@ def test_api_anon_minimal(
 ) -> None:
     """Ask each API server what it is without credentials, from a pod."""
     bearer = auditor(pool).bearer
-    for node in (node for node in cluster.nodes if node.control_plane):
+    doors = [(node, address) for node in cluster.nodes if node.control_plane for address in node.addresses]
+    for (node, address), path in product(doors, _TOLD):
+        judge.coverage.exists(node=node.name, address=address, path=path)
+    for node, address in doors:
         alive, authorised, *answers = attacker().probe(
-            Http(node.address, API_SERVER_PORT, "/livez"),
-            Http(node.address, API_SERVER_PORT, _VERSION, headers=bearer, identity="as our auditor"),
-            *(Http(node.address, API_SERVER_PORT, path) for path in _TOLD),
+            Http(address, API_SERVER_PORT, "/livez"),
+            Http(address, API_SERVER_PORT, _VERSION, headers=bearer, identity="as our auditor"),
+            *(Http(address, API_SERVER_PORT, path) for path in _TOLD),
         )
-        case = judge.case(f"API server on {node.name} ({node.address})")
+        case = judge.case(f"API server on {node.name} ({address})")
         case.positive("it answers", alive, succeeded=alive.outcome is Outcome.HTTP)
         case.positive("with credentials it tells its version", authorised, succeeded=authorised.status == 200)
         for path, answer in zip(_TOLD, answers, strict=True):
-            case.attack(path, answer, through=_THROUGH.get(answer.status or 0))
+            at = {"node": node.name, "address": address, "path": path}
+            case.attack(path, answer, through=_THROUGH.get(answer.status or 0), at=at)
 
 
 def _lets_anonymous_in(cluster: Cluster) -> Evidence:

@@ -7,7 +7,7 @@ does not exist, and to create what would give it more rights; writes are dry run
 does not exist is answered 404, a refused one 403 in the authorizer's own words, so nothing has to be read to know. A 403 of
 admission (a webhook, a policy) comes after the authorizer let the request through, and is inconclusive.
 
-Our own credentials show this at the same moment: they get 404. The API server shows that the account's token is valid:
+Where there are several API servers, each is asked by itself: the mode is a flag of each. Our own credentials show this at the same moment: they get 404. The API server shows that the account's token is valid:
 it names the token's owner.
 
 Remediation: set `--authorization-mode=Node,RBAC`, and remove what binds roles to groups that everybody is in (`kubectl get
@@ -30,7 +30,8 @@ Sources: CIS Kubernetes Benchmark 1.2.6, 1.2.8; https://kubernetes.io/docs/refer
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
@@ -40,6 +41,7 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.escalation import has_the_right
 from pytest_k8ssec.probes.identities import Identity, api_evidence, nobody
+from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.sabotages.grants import everybody_may
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
@@ -97,6 +99,7 @@ def _attempts(user: str) -> tuple[_Attempt, ...]:
     owasp=("K03:2022", "K02:2025"),
     others=("C-0088", "C-0118", "C-0265", "KHV007"),
     apart=True,
+    dimensions=("server", "attempt"),
 )
 def test_api_authz(
     judge: Judge,
@@ -104,16 +107,22 @@ def test_api_authz(
     deployed: Stack | None,  # noqa: ARG001 - what a stack binds to everybody is judged too, so it has to be there
     pool: Pool,
 ) -> None:
-    """Let an account without rights list, read, delete and create."""
-    stranger = nobody(pool)
-    case = judge.case(f"service account without rights at {cluster.api.server}")
-    known = stranger.who_am_i()
-    case.positive("its token is valid", known, succeeded=stranger.is_itself(known))
-    allowed = api_evidence("", f"GET {_SECRET} with our own credentials", cluster.api.request("GET", _SECRET))
-    case.positive("who may read Secrets is told 404", allowed, succeeded=allowed.status == 404)
-    for attempt in _attempts(stranger.user):
-        answer = attempt.by(stranger)
-        case.attack(attempt.what, answer, through=has_the_right(answer))
+    """Let an account without rights list, read, delete and create, at each API server."""
+    stranger, servers = nobody(pool), servers_to_judge(judge, cluster)
+    attempts = _attempts(stranger.user)
+    for server, attempt in product(servers, attempts):
+        judge.coverage.exists(server=server.name, attempt=attempt.what)
+    for server in servers:
+        there = replace(stranger, api=server.api)
+        case = judge.case(f"service account without rights at {server.api.server}")
+        known = there.who_am_i()
+        case.positive("its token is valid", known, succeeded=there.is_itself(known))
+        allowed = api_evidence("", f"GET {_SECRET} with our own credentials", server.api.request("GET", _SECRET))
+        case.positive("who may read Secrets is told 404", allowed, succeeded=allowed.status == 404)
+        for attempt in attempts:
+            answer = attempt.by(there)
+            at = {"server": server.name, "attempt": attempt.what}
+            case.attack(attempt.what, answer, through=has_the_right(answer), at=at)
 
 
 @sabotage(

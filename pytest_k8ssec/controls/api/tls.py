@@ -2,8 +2,8 @@
 
 TLS 1.0 and 1.1 rest on MD5 and SHA-1 and on block ciphers whose padding leaks (RFC 8996 forbids them); with RSA key exchange,
 whoever once gets the server's key reads all that was ever recorded. Tokens, Secrets and exec sessions go over these
-connections. Each of the three is offered, and nothing else with it, to every API server and kubelet from a pod, by a
-ClientHello that is built by hand: a modern TLS library might itself refuse, and that would look like the server's
+connections. Each of the three is offered, and nothing else with it, to every API server and kubelet at each address of its
+node, from a pod, by a ClientHello that is built by hand: a modern TLS library might itself refuse, and that would look like the server's
 refusal. A ServerHello is a breach; an alert, or an end without one, is a refusal.
 
 A server in the same pod that accepts everything shows that the offers are valid. A current offer at the same moment,
@@ -31,7 +31,7 @@ Sources: CIS Kubernetes Benchmark 1.2.29, 4.2.12; https://www.rfc-editor.org/rfc
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, product
 
 from pytest_k8ssec.agent.client_hello import CURRENT, WEAK
 from pytest_k8ssec.agent.tasks import Hello, HelloHere
@@ -61,29 +61,32 @@ _RSA_SUITE = "TLS_RSA_WITH_AES_128_GCM_SHA256"
     mitre=("T1557",),
     others=("C-0277",),
     apart=True,
+    dimensions=("server", "node", "address", "offer"),
 )
 def test_api_tls(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Offer each API server and kubelet what is weak, and nothing else, from a pod."""
-    servers = {
-        f"API server on {node.name}": (node.address, API_SERVER_PORT) for node in cluster.nodes if node.control_plane
-    }
-    servers |= {f"kubelet on {node.name}": (node.address, ports.KUBELET_PORT) for node in nodes_to_judge(judge, pool)}
+    servers = [("API server", node, API_SERVER_PORT) for node in cluster.nodes if node.control_plane]
+    servers += [("kubelet", node, ports.KUBELET_PORT) for node in nodes_to_judge(judge, pool)]
+    doors = [(server, node, address, port) for server, node, port in servers for address in node.addresses]
+    for (server, node, address, _), offer in product(doors, WEAK):
+        judge.coverage.exists(server=server, node=node.name, address=address, offer=offer.name)
     offers = (CURRENT, *WEAK)
     answers = iter(
         attacker().probe(
             *(HelloHere(offer, foreign_certificate().pem) for offer in WEAK),
-            *(Hello(host, port, offer) for host, port in servers.values() for offer in offers),
+            *(Hello(address, port, offer) for _, _, address, port in doors for offer in offers),
         )
     )
     shown = dict(zip(WEAK, islice(answers, len(WEAK)), strict=True))
-    for name in servers:
+    for server, node, address, _ in doors:
         current, *refused = islice(answers, len(offers))
-        case = judge.case(name)
+        case = judge.case(f"{server} on {node.name} ({address})")
         case.positive("it takes a current offer", current, succeeded=current.outcome is Outcome.OPEN)
         for offer, answer in zip(WEAK, refused, strict=True):
             taken = shown[offer].outcome is Outcome.OPEN
             case.positive(f"a server of our own takes {offer.name}", shown[offer], succeeded=taken)
-            case.attack(f"offer {offer.name}", answer, through=_THROUGH.get(answer.outcome))
+            at = {"server": server, "node": node.name, "address": address, "offer": offer.name}
+            case.attack(f"offer {offer.name}", answer, through=_THROUGH.get(answer.outcome), at=at)
 
 
 def _speak_1_0(cluster: Cluster) -> Evidence:

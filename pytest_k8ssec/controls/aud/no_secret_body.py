@@ -2,8 +2,9 @@
 
 Audit logs are shipped, kept for years, and read by many who may not read Secrets. A policy that logs bodies of Secrets, or
 of token requests and reviews, writes down each value that is created, changed or read. A canary Secret is created,
-read, listed, replaced and patched. A token is requested, and reviewed as kubelets and webhooks do. Once these events
-are in the log, the log is searched for both values, as they are and in base64.
+read, listed, replaced and patched. A token is requested, and reviewed as kubelets and webhooks do. In each other namespace
+the Secret is created as a dry run, as a policy may tell namespaces apart. Where there are several API servers, each is asked
+by itself. Once these events are in the log, the log is searched for both values, as they are and in base64.
 
 Remediation: log `secrets`, `configmaps`, `serviceaccounts/token` and `tokenreviews` at level Metadata, in a rule before any
 that logs bodies; replace the values that were written down.
@@ -34,23 +35,31 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterable, Mapping
+from itertools import product
 
 import yaml
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.api_servers import HasApi
 from pytest_k8ssec.clusters.headers import MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.errors import SabotageError
+from pytest_k8ssec.errors import SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.facts.auditlog import audit_logs
+from pytest_k8ssec.facts.auditlog import AuditLogs, audit_logs
+from pytest_k8ssec.facts.inventory import foreign_namespaces
 from pytest_k8ssec.facts.node import argument_evidence, argument_file, control_planes
 from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.secrecy.redact import register
+from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 15
+_OURS = "ours"
+"""How the namespace of our own, and what is in none, is named in what is covered."""
 _DEEDS = (
     "create secrets", "get secrets", "list secrets", "update secrets", "patch secrets", "create serviceaccounts/token",
     "create tokenreviews",
@@ -58,32 +67,81 @@ _DEEDS = (
 _AUTHENTICATION = "authentication.k8s.io/v1"
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("3.2.2",), owasp=("K03:2025",), apart=True)
-def test_aud_no_secret_body(judge: Judge, cluster: Cluster, pool: Pool) -> None:
+@control(
+    severity=Severity.HIGH,
+    subject="cluster",
+    cis=("3.2.2",),
+    owasp=("K03:2025",),
+    apart=True,
+    dimensions=("server", "namespace", "deed"),
+)
+def test_aud_no_secret_body(
+    judge: Judge,
+    cluster: Cluster,
+    deployed: Stack | None,  # noqa: ARG001 - a policy may tell a stack's namespaces from others, so they have to be there
+    pool: Pool,
+) -> None:
     """Handle a canary Secret and a token in every way, and search the API servers' logs for both values."""
-    logs, marker = audit_logs(cluster), f"k8ssec-{secrets.token_hex(8)}"
-    canary = register(secrets.token_hex(24))
-    token = _handle(cluster, pool.namespace("canary"), marker, canary)
-    events = logs.events(marker, lambda found: set(_DEEDS) <= {_deed(each) for each in found}, deadline=_SECONDS)
-    logged = {_deed(event) for event in events}
-    case = judge.case("what API servers log of Secrets and tokens")
-    for deed in _DEEDS:
-        shown = logs.evidence(f"{deed}, marked as ours", "found" if deed in logged else "")
-        case.positive(f"it is in the log: {deed}", shown, succeeded=deed in logged)
-    for what, forms in (
-        ("a Secret's value", (canary, base64.b64encode(canary.encode()).decode())),
-        ("a service account's token", (token,)),
-    ):
-        lines = logs.lines(*forms)
-        searched = logs.evidence(what, f"in {len(lines)} lines" if lines else "")
-        case.attack(f"read {what}", searched, through=bool(lines))
+    logs, ours = audit_logs(cluster), pool.namespace("canary")
+    servers, others = servers_to_judge(judge, cluster), foreign_namespaces(cluster.api)
+    deeds = [*((_OURS, deed) for deed in _DEEDS), *((namespace, _DEEDS[0]) for namespace in others)]
+    for server, (namespace, deed) in product(servers, deeds):
+        judge.coverage.exists(server=server.name, namespace=namespace, deed=deed)
+    for server in servers:
+        marker, canary = f"k8ssec-{secrets.token_hex(8)}", register(secrets.token_hex(24))
+        token = _handle(server, ours, marker, canary)
+        for namespace in others:
+            _offer_secret(server, namespace, marker, canary)
+        case = judge.case(f"what API servers log of Secrets and tokens{server.words}")
+        logged = _logged(logs, marker, {ours: _OURS}, deeds)
+        for namespace, deed in deeds:
+            seen = (namespace, deed) in logged
+            where = f" in namespace {namespace}" if namespace != _OURS else ""
+            shown = logs.evidence(f"{deed}{where}, marked as ours", "found" if seen else "")
+            case.positive(f"it is in the log: {deed}{where}", shown, succeeded=seen)
+        for what, forms, of_it in (
+            ("a Secret's value", (canary, base64.b64encode(canary.encode()).decode()), _DEEDS[:5]),
+            ("a service account's token", (token,), _DEEDS[5:]),
+        ):
+            lines = logs.lines(*forms)
+            searched = logs.evidence(what, f"in {len(lines)} lines" if lines else "")
+            at = [
+                {"server": server.name, "namespace": namespace, "deed": deed}
+                for namespace, deed in logged
+                if deed in of_it
+            ]
+            case.attack(f"read {what}", searched, through=bool(lines), at=at)
 
 
-def _handle(cluster: Cluster, namespace: str, marker: str, canary: str) -> str:
+def _logged(
+    logs: AuditLogs, marker: str, names: Mapping[str, str], wanted: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Namespace and deed of all that is in the log under a mark, once all that is wanted is there, or the time is over."""
+
+    def found(events: Iterable[Body]) -> list[tuple[str, str]]:
+        at = ((each.get("objectRef", {}).get("namespace") or _OURS, _deed(each)) for each in events)
+        return list(dict.fromkeys((names.get(namespace, namespace), deed) for namespace, deed in at))
+
+    return found(logs.events(marker, lambda events: set(wanted) <= set(found(events)), deadline=_SECONDS))
+
+
+def _offer_secret(server: HasApi, namespace: str, marker: str, canary: str) -> None:
+    """A dry run: whether it is let in or not, its body came to the API server."""
+    secret = _secret(namespace, marker, canary)
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    with as_probe_error():
+        server.api.request("POST", path, body=secret, params={"dryRun": "All"}, headers={"User-Agent": marker})
+
+
+def _secret(namespace: str, marker: str, canary: str) -> Body:
+    meta = {"name": marker, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"canary": canary}}
+
+
+def _handle(cluster: HasApi, namespace: str, marker: str, canary: str) -> str:
     """Create, read, list and change the Secret, ask for a token, have it reviewed and return it; all of it marked."""
     marked = {"User-Agent": marker}
-    secret: Body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": marker, "namespace": namespace}}
-    secret["stringData"] = {"canary": canary}
+    secret = _secret(namespace, marker, canary)
     path, collection = cluster.api.path_of(secret), cluster.api.path_of(secret, collection=True)
     cluster.api.call("POST", collection, body=secret, headers=marked)
     try:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import Any
+
 from pytest_k8ssec.agent.tasks import host_and_port
 from pytest_k8ssec.agent.vantage import NetworkVantage, Vantage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Evidence, Outcome, blocked
-from pytest_k8ssec.facts.node import control_planes, heard_at
+from pytest_k8ssec.facts.node import heard_at
 from pytest_k8ssec.pods.pool import Pod
-from pytest_k8ssec.probes.etcd import IN_PLAIN, OTHER_DOOR, Door, by_strangers, with_real_certificate
+from pytest_k8ssec.probes.etcd import IN_PLAIN, OTHER_DOOR, STRANGERS, Door, by_strangers, with_real_certificate
+from pytest_k8ssec.probes.nodes_in_reach import entered_control_planes
 from pytest_k8ssec.verdict import Judge
 
 _TALKED = {
@@ -22,15 +26,30 @@ _NOT_IN_PLAIN = (400, OTHER_DOOR)
 """What a TLS port says to plain HTTP, and what all that is not this door says, such as plain metrics on loopback."""
 
 
+KNOCKED = ("source", "node", "address", "port", "credential")
+"""What knocks differ in."""
+
+
 def strangers_knock(judge: Judge, cluster: Cluster, door: Door, pod: Pod) -> None:
-    """Try each of etcd's addresses from its own node, and the node's address from a pod, without valid credentials.
+    """Try each of etcd's addresses from its own node, and its ports at the node's addresses from a pod, without valid credentials.
 
     Raises:
+        NoAccess: no control-plane node can be entered.
         ProbeError: a probe broke.
     """
-    for node in control_planes(cluster):
-        _knock(judge, cluster, door, node, NetworkVantage(cluster, node), heard_at(cluster, node, "etcd"))
-        _knock(judge, cluster, door, node, pod.vantage, [(address, door.port) for address in node.addresses])
+    for node in entered_control_planes(judge, cluster):
+        heard = heard_at(cluster, node, "etcd")
+        ports = sorted({door.port, *(port for _, port in heard)})
+        own: Vantage = NetworkVantage(cluster, node)
+        for source, addresses in ((own, heard), (pod.vantage, [*product(node.addresses, ports)])):
+            for (host, port), words in product(addresses, STRANGERS):
+                judge.coverage.exists(**_at(source, node, host, port, words))
+            _knock(judge, cluster, door, node, source, addresses)
+
+
+def _at(source: Vantage, node: Node, host: str, port: int, words: str) -> dict[str, Any]:
+    values = (source.source.place, node.name, host, port, words)
+    return dict(zip(KNOCKED, values, strict=True))
 
 
 def _knock(
@@ -38,16 +57,19 @@ def _knock(
 ) -> None:
     """Try all ways at each address; where not even the real certificate opens it, that is evidence and no verdict."""
     for (host, port), (connection, answers) in by_strangers(source, door, addresses).items():
+        at = {words: _at(source, node, host, port, words) for words in STRANGERS}
         proof = with_real_certificate(cluster, node, door, host, port)
         case = judge.case(f"{door.name} at {host_and_port(host, port)} from {source.source}", required=False)
         case.positive(f"{door.owner} certificate opens it", proof, succeeded=proof.status == 200)
         # Where TLS opens nothing, or the other door, plain text may be what opens this one.
         plain = answers.pop(IN_PLAIN)
-        case.attack(IN_PLAIN, plain, through=plain.status not in _NOT_IN_PLAIN and _talked(plain, connection))
-        if proof.status == OTHER_DOOR:
-            continue  # the control of the other door asks there
+        through = plain.status not in _NOT_IN_PLAIN and _talked(plain, connection)
+        case.attack(IN_PLAIN, plain, through=through, at=at[IN_PLAIN])
         for words, answer in answers.items():
-            case.attack(words, answer, through=_talked(answer, connection))
+            if proof.status == OTHER_DOOR:
+                judge.coverage.absent("it is etcd's other door, which another control asks", **at[words])
+            else:
+                case.attack(words, answer, through=_talked(answer, connection), at=at[words])
 
 
 def _talked(answer: Evidence, connection: Evidence) -> bool | None:

@@ -38,11 +38,10 @@ OWASP Kubernetes Top Ten 2025, K06
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 from pytest_k8ssec.agent.tasks import Task, Tcp, Trust
-from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, Vantage, ask
+from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, Vantage, ask_all
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -81,10 +80,8 @@ def test_etcd_exposed(
         for port in ports:
             judge.coverage.exists(source=source.source.place, node=node.name, address=address, port=port)
     tasks = [task for _, _, _, asked in planned for task in asked]
-    with ThreadPoolExecutor(max_workers=len(sources), thread_name_prefix="k8ssec-etcd") as threads:
-        told = threads.map(lambda source: ask(source, tasks), sources)
-        for source, answers in zip(sources, told, strict=True):
-            _judged(judge, source, planned, answers)
+    for source, answers in zip(sources, ask_all(sources, tasks), strict=True):
+        _judged(judge, source, planned, answers)
 
 
 _Plan = tuple[Node, str, Sequence[int], list[Task]]

@@ -1,8 +1,8 @@
 """etcd lets no other member in without a certificate of its own CA.
 
 Members talk to each other on port 2380, past all checks of clients: whoever is taken for a member takes part in the
-consensus, and gets every key in a snapshot. Each address that etcd listens on is asked for the list of members, as an
-attacker would: in plain text, over TLS without a certificate, and with one of a CA made up on the spot. Any HTTP answer
+consensus, and gets every key in a snapshot. Each address that etcd listens on is asked for the list of members, from its
+own node, and each of its ports at the node's addresses from a pod, as an attacker would: in plain text, over TLS without a certificate, and with one of a CA made up on the spot. Any HTTP answer
 over TLS, whatever its status, means that etcd talked to a stranger. So does an answer in plain text, except that of a
 TLS port (400) or of another service (404). As with clients, the refusal comes with the first read.
 
@@ -35,7 +35,7 @@ from collections.abc import Callable
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.controls.etcd import strangers_knock
+from pytest_k8ssec.controls.etcd import KNOCKED, strangers_knock
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.etcd import PEERS
@@ -43,9 +43,9 @@ from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.verdict import Judge
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("2.5",), others=("C-0157",), apart=True)
+@control(severity=Severity.HIGH, subject="cluster", cis=("2.5",), others=("C-0157",), apart=True, dimensions=KNOCKED)
 def test_etcd_peer_auth(judge: Judge, cluster: Cluster, attacker: Callable[..., Pod]) -> None:
-    """Try each of etcd's addresses from its own node, and the node's address from a pod."""
+    """Try each of etcd's addresses from its own node, and its ports at the node's addresses from a pod."""
     strangers_knock(judge, cluster, PEERS, attacker())
 
 

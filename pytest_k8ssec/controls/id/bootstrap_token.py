@@ -2,7 +2,7 @@
 
 A bootstrap token lets a new node join: whoever holds one asks for a kubelet's certificate and becomes a node. It is needed
 for minutes and often stays for good, and kind joins the nodes of every cluster with one and the same public token. That
-token, and no other, is shown to each API server. Tokens of other values are never guessed: their Secrets are looked for by
+token, and no other, is shown to each API server, at each address of its node. Tokens of other values are never guessed: their Secrets are looked for by
 their type, and only their names are read. API servers remember for ten seconds that they accepted a token, so the token
 counts as accepted only if it is accepted for longer than that.
 
@@ -39,6 +39,7 @@ from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import api_evidence, auditor, self_review
 from pytest_k8ssec.verdict import Judge
 
+_PUBLIC, _ANY = "kind's public bootstrap token", "one that is kept in a Secret"
 _OUR_TYPE = "k8ssec.dev/canary"
 _THROUGH = {201: True, 401: False}
 _SECONDS = 10
@@ -49,22 +50,38 @@ _REMEMBERED = 15
 
 
 @control(
-    severity=Severity.CRITICAL, subject="cluster", cis=("3.1.3",), mitre=("T1078.001",), others=("C-0288",), apart=True
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("3.1.3",),
+    mitre=("T1078.001",),
+    others=("C-0288",),
+    apart=True,
+    dimensions=("place", "token"),
 )
 def test_id_bootstrap_token(
     judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod], allowed: Mapping[str, str]
 ) -> None:
     """Show the public token to each API server, and look for the Secrets that tokens are kept in."""
     known = auditor(pool)
-    for node in (node for node in cluster.nodes if node.control_plane):
+    doors = {
+        f"API server on {node.name} ({address})": address
+        for node in cluster.nodes
+        if node.control_plane
+        for address in node.addresses
+    }
+    for place in doors:
+        judge.coverage.exists(place=place, token=_PUBLIC)
+    judge.coverage.exists(place=SYSTEM_NAMESPACE, token=_ANY)
+    for place, address in doors.items():
         public, valid = _until_refused(
             attacker(),
-            self_review(node.address, API_SERVER_PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token"),
-            self_review(node.address, API_SERVER_PORT, known.token, "as our auditor"),
+            self_review(address, API_SERVER_PORT, PUBLIC_BOOTSTRAP_TOKEN, "with kind's public bootstrap token"),
+            self_review(address, API_SERVER_PORT, known.token, "as our auditor"),
         )
-        case = judge.case(f"API server on {node.name} ({node.address})")
+        case = judge.case(place)
         case.positive("a valid token is accepted from the same pod", valid, succeeded=valid.status == 201)
-        case.attack("kind's public bootstrap token", public, through=_THROUGH.get(public.status or 0))
+        at = {"place": place, "token": _PUBLIC}
+        case.attack(_PUBLIC, public, through=_THROUGH.get(public.status or 0), at=at)
     _look_for_secrets(judge, cluster, pool, allowed)
 
 
@@ -89,7 +106,8 @@ def _look_for_secrets(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mappi
     for name in set(names) - set(left):
         judge.note(f"kube-system/{name} is declared: {allowed[f'kube-system/{name}']}")
     what = f"find a token to join with: {', '.join(left)}" if left else "find a token to join with"
-    case.attack(what, searched, through=bool(left) if searched.status == 200 else None)
+    through = bool(left) if searched.status == 200 else None
+    case.attack(what, searched, through=through, at={"place": SYSTEM_NAMESPACE, "token": _ANY})
 
 
 def _names(cluster: Cluster, namespace: str, kind: str) -> tuple[list[str], Evidence]:

@@ -43,6 +43,7 @@ https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-accou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import Answer
@@ -60,7 +61,7 @@ from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence, holder
 from pytest_k8ssec.stack import Stack
-from pytest_k8ssec.verdict import Case, Judge
+from pytest_k8ssec.verdict import At, Case, Judge
 
 
 @control(
@@ -69,6 +70,7 @@ from pytest_k8ssec.verdict import Case, Judge
     cis=("5.1.5", "5.1.6"),
     others=("C-0034", "C-0261", "KHV050", "KSV-0036"),
     apart=True,
+    dimensions=("pod", "container"),
 )
 def test_id_token_automount(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
@@ -83,12 +85,14 @@ def test_id_token_automount(
     specs = _suspects(cluster, stack, clients, declared)
     declared.tell_unused()
     subjects = list(specs)
+    for subject in subjects:
+        judge.coverage.exists(**_at(subject))
     claimed = {each: claimed_folders(cluster.api, each) for each in {spec.namespace for spec in specs.values()}}
     with pool.lease_lots(*specs.values()) as lots:
         for number, pod in (each for lot in lots for each in lot.items()):
             case = judge.case(subjects[number])
             if isinstance(pod, ProbeError):
-                tell_absent(case, pod)
+                tell_absent(case, pod, at=_at(subjects[number]))
                 continue
             case.positive(
                 "the same reader finds the token of our own pod that asks for one",
@@ -99,7 +103,13 @@ def test_id_token_automount(
             places = kept_on_the_node(spec, claimed[spec.namespace])
             if places:
                 show_on_the_node(case, pool, pod)
-            _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0])
+            _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0], _at(subjects[number]))
+
+
+def _at(subject: str) -> dict[str, Any]:
+    """A bare pod, or the container of a workload whose twin looks."""
+    pod, _, container = subject.partition(", container ")
+    return {"pod": pod, "container": container}
 
 
 def _suspects(cluster: Cluster, stack: Stack, clients: Mapping[str, str], declared: Declared) -> dict[str, PodSpec]:
@@ -126,7 +136,7 @@ def _is_client(account: str, names: Iterable[str], clients: Mapping[str, str], d
     return declared.covers(account, f"ServiceAccount {account}", *names) or account in clients
 
 
-def _attack(judge: Judge, case: Case, cluster: Cluster, answer: Answer) -> None:
+def _attack(judge: Judge, case: Case, cluster: Cluster, answer: Answer, at: At) -> None:
     """Try each token that was found; that none was is the answer of a search that worked, and came to its end."""
     if partly := answer.raw.get("partly"):
         judge.note(
@@ -137,13 +147,14 @@ def _attack(judge: Judge, case: Case, cluster: Cluster, answer: Answer) -> None:
             "read a token in any mount",
             answer.evidence,
             through=False if answer.evidence.outcome is Outcome.ABSENT else None,
+            at=at,
         )
     for found in found_tokens(answer):
         subject = str(found["claims"].get("sub", ""))
         review = holder(cluster.api, found["token"], subject).who_am_i()
         # 401: it is no token of this API server, or no longer one; anything but these two says nothing.
         accepted = {201: True, 401: False}.get(review.status or 0)
-        case.attack(f"use the token found at {found['path']} as {subject}", review, through=accepted)
+        case.attack(f"use the token found at {found['path']} as {subject}", review, through=accepted, at=at)
 
 
 @sabotage(test_id_token_automount)

@@ -2,8 +2,8 @@
 
 A token that leaked is revoked by deleting something: the pod that it is bound to, its service account, or, for tokens of
 the old kind, the Secret that holds it. The token's signature stays valid, so revocation works only if API servers look
-that object up each time. Three tokens of ours are made, used, revoked, and used again until they are refused; API
-servers remember a token for ten seconds. A further token that is not revoked must be accepted to the end: otherwise a
+that object up each time. Three tokens of ours are made, used, revoked, and used again, at each API server, until they are
+refused; API servers remember a token for ten seconds. A further token that is not revoked must be accepted to the end: otherwise a
 refusal says nothing.
 
 `--service-account-lookup=false` brings only tokens of the old kind back to life: bound ones are looked up whatever it says.
@@ -31,31 +31,47 @@ import base64
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity, holder, service_account
+from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.sabotages.proofs import set_to
 from pytest_k8ssec.verdict import Judge
 
 _SECONDS = 30
 _EVERY = 1.0
 _THROUGH = {201: True, 401: False}
+_TOKENS = ("of a service account", "bound to a pod", "in a Secret")
+_Shown = tuple[ApiServer, str]
+"""An API server and a token that is shown to it."""
 _FLAG = "service-account-lookup"
 _LEGACY = "kubernetes.io/service-account-token"
 _LEGACY_OF = "kubernetes.io/service-account"
 
 
 @control(
-    severity=Severity.MEDIUM, subject="cluster", cis=("1.2.21",), mitre=("T1550.001",), others=("C-0135",), apart=True
+    severity=Severity.MEDIUM,
+    subject="cluster",
+    cis=("1.2.21",),
+    mitre=("T1550.001",),
+    others=("C-0135",),
+    apart=True,
+    dimensions=("server", "token"),
 )
 def test_id_token_revocation(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Use three tokens before and after what they were made for is gone."""
+    servers = servers_to_judge(judge, cluster)
+    for server, words in product(servers, _TOKENS):
+        judge.coverage.exists(server=server.name, token=words)
     namespace, name = pool.namespace("revoked"), f"k8ssec-{secrets.token_hex(3)}"
     lasting = service_account(cluster, namespace, "default")
     account = _object("ServiceAccount", namespace, name)
@@ -64,20 +80,27 @@ def test_id_token_revocation(judge: Judge, cluster: Cluster, pool: Pool) -> None
     legacy["metadata"]["annotations"] = {f"{_LEGACY_OF}.name": "default"}
     with cluster.api.applied(account, pod, legacy) as (_, bound_to, _):
         tokens = {
-            "of a service account": (account, service_account(cluster, namespace, name)),
-            "bound to a pod": (pod, service_account(cluster, namespace, "default", bound_to=bound_to)),
-            "in a Secret": (legacy, _read(cluster, namespace, name)),
+            _TOKENS[0]: (account, service_account(cluster, namespace, name)),
+            _TOKENS[1]: (pod, service_account(cluster, namespace, "default", bound_to=bound_to)),
+            _TOKENS[2]: (legacy, _read(cluster, namespace, name)),
         }
-        before = {words: identity.who_am_i() for words, (_, identity) in tokens.items()}
+        shown = {
+            (server, words): replace(identity, api=server.api)
+            for server in servers
+            for words, (_, identity) in tokens.items()
+        }
+        before = {each: identity.who_am_i() for each, identity in shown.items()}
         for manifest, _ in tokens.values():
             _remove(cluster, manifest)
-        after = _until_refused({words: identity for words, (_, identity) in tokens.items()})
-    still = lasting.who_am_i()
-    for words, (_, identity) in tokens.items():
-        case = judge.case(f"token {words}")
-        case.positive("it was accepted before", before[words], succeeded=identity.is_itself(before[words]))
-        case.positive("one that was not revoked is still accepted", still, succeeded=lasting.is_itself(still))
-        case.attack("use it once that is gone", after[words], through=_THROUGH.get(after[words].status or 0))
+        after = _until_refused(shown)
+    still = {server: replace(lasting, api=server.api).who_am_i() for server in servers}
+    for (server, words), identity in shown.items():
+        was, now, other = before[server, words], after[server, words], still[server]
+        case = judge.case(f"token {words}{server.words}")
+        case.positive("it was accepted before", was, succeeded=identity.is_itself(was))
+        case.positive("one that was not revoked is still accepted", other, succeeded=lasting.is_itself(other))
+        at = {"server": server.name, "token": words}
+        case.attack("use it once that is gone", now, through=_THROUGH.get(now.status or 0), at=at)
 
 
 def _object(kind: str, namespace: str, name: str, **fields: Any) -> Body:
@@ -108,11 +131,11 @@ def _remove(cluster: Cluster, manifest: Body) -> None:
                      deadline=_SECONDS, what=f"{manifest['kind']} {meta['namespace']}/{meta['name']}: is not gone")  # fmt: skip
 
 
-def _until_refused(identities: Mapping[str, Identity]) -> dict[str, Evidence]:
+def _until_refused(identities: Mapping[_Shown, Identity]) -> dict[_Shown, Evidence]:
     """Use each token once a second until all are refused, or patience ends; the last answer of each."""
     end = time.monotonic() + _SECONDS
     while True:
-        answers = {words: identity.who_am_i() for words, identity in identities.items()}
+        answers = {each: identity.who_am_i() for each, identity in identities.items()}
         if all(answer.status == 401 for answer in answers.values()) or time.monotonic() > end:
             return answers
         time.sleep(_EVERY)

@@ -67,10 +67,11 @@ def test_kubelet_anon(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) ->
             kubelet_request(node, "/pods", reader, "as our auditor", address=address),
         )
     ]
+    for node, address in doors:
+        judge.coverage.exists(node=node.name, address=address)
     answers = attacker().probe(*tasks)
     for (node, address), anonymous, authorised in zip(doors, answers[::2], answers[1::2], strict=True):
         at = {"node": node.name, "address": address}
-        judge.coverage.exists(**at)
         case = judge.case(f"kubelet on {node.name} ({address})")
         case.positive(
             "an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200

@@ -2,8 +2,9 @@
 
 A kubelet that authorises every authenticated request (`authorization.mode: AlwaysAllow`) lists the pods of its node and
 runs commands in each of their containers for whoever holds any token of the cluster: every pod that mounts one. On every
-node the token of a service account without any right asks for the list of pods, and to run `true` in a container that does
-not exist: 403 comes before the kubelet looks for the container, 404 or 400 after the kubelet has authorised the
+node, at each of its addresses, the token of a service account without any right asks for the list of pods, for what else
+the kubelet authorises by itself (metrics, statistics, logs, its configuration), and to run `true` in a container that
+does not exist: 403 comes before the kubelet looks for the container, 404 or 400 after the kubelet has authorised the
 request.
 
 Only 403 is a refusal. 401 would mean that the kubelet can't check tokens at all, so it gives no verdict. An identity
@@ -21,20 +22,23 @@ kubeadmConfigPatches:
       mode: Webhook
 ```
 
-Sources: CIS Kubernetes Benchmark 4.2.2; https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
+Sources: CIS Kubernetes Benchmark 4.2.2;
+https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/#kubelet-authorization
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice, product
 
+from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.clusters.interface import Cluster
+from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.identities import auditor, nobody
+from pytest_k8ssec.probes.identities import Identity, auditor, nobody
 from pytest_k8ssec.probes.kubelets import configured, kubelet_request
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.stack import Stack
@@ -43,13 +47,23 @@ from pytest_k8ssec.verdict import Judge
 _PODS = "/pods"
 _TRIED = {
     "list its pods": _PODS,
+    "read its metrics": "/metrics",
+    "read the statistics of its pods": "/stats/summary",
+    "look at its logs": "/logs/",
+    "read its configuration": "/configz",
     "run a command in a container that does not exist": "/exec/kube-system/k8ssec-nope/nope?command=true&output=1",
 }
+"""One for each subresource of nodes that a kubelet may ask an authoriser for: a binding may give one alone."""
 _THROUGH = {200: True, 400: True, 404: True, 403: False}
 
 
 @control(
-    severity=Severity.CRITICAL, subject="cluster", cis=("4.2.2",), others=("KHV039", "KHV040", "C-0173"), apart=True
+    severity=Severity.CRITICAL,
+    subject="cluster",
+    cis=("4.2.2",),
+    others=("KHV039", "KHV040", "C-0173"),
+    apart=True,
+    dimensions=("node", "address", "request"),
 )
 def test_kubelet_authz(
     judge: Judge,
@@ -60,18 +74,27 @@ def test_kubelet_authz(
     """Ask every node's kubelet with the token of an account without rights, from a pod."""
     stranger, reader = nobody(pool), auditor(pool)
     known = stranger.who_am_i()
-    for node in nodes_to_judge(judge, pool):
-        authorised, *answers = attacker().probe(
-            kubelet_request(node, _PODS, reader, "as our auditor"),
-            *(kubelet_request(node, path, stranger, "as an account without rights") for path in _TRIED.values()),
-        )
-        case = judge.case(f"kubelet on {node.name} ({node.address})")
+    doors = [(node, address) for node in nodes_to_judge(judge, pool) for address in node.addresses]
+    for (node, address), what in product(doors, _TRIED):
+        judge.coverage.exists(node=node.name, address=address, request=what)
+    told = iter(attacker().probe(*(task for door in doors for task in _asked(*door, stranger, reader))))
+    for node, address in doors:
+        authorised, *answers = islice(told, 1 + len(_TRIED))
+        case = judge.case(f"kubelet on {node.name} ({address})")
         case.positive("the token is valid", known, succeeded=stranger.is_itself(known))
         case.positive(
             "it checks tokens: one that may read gets the list", authorised, succeeded=authorised.status == 200
         )
         for what, answer in zip(_TRIED, answers, strict=True):
-            case.attack(what, answer, through=_THROUGH.get(answer.status or 0))
+            at = {"node": node.name, "address": address, "request": what}
+            case.attack(what, answer, through=_THROUGH.get(answer.status or 0), at=at)
+
+
+def _asked(node: Node, address: str, stranger: Identity, reader: Identity) -> Iterator[Task]:
+    """The list of pods by who may read it, then all that is tried by who may nothing."""
+    yield kubelet_request(node, _PODS, reader, "as our auditor", address=address)
+    for path in _TRIED.values():
+        yield kubelet_request(node, path, stranger, "as an account without rights", address=address)
 
 
 def _allows_always(cluster: Cluster) -> Evidence:

@@ -1,9 +1,9 @@
 """The kubelet serves nothing without credentials on its read-only port.
 
 Port 10255 speaks plain HTTP and knows no credentials: it lists every pod of its node, with names, images, environment
-and service accounts, to whoever asks. On every node a pod asks this port for the pods. Any HTTP answer is a breach. So
-is a connection that opens, as a kubelet may be slow to answer. A refused connection is believed because the same pod
-reaches the same node's port 10250 at that moment.
+and service accounts, to whoever asks. Every node is asked for its pods on this port, at each of its addresses, by a pod on
+each node and from beside the nodes. Any HTTP answer is a breach. So is a connection that opens, as a kubelet may be slow
+to answer. A refused connection is believed because the same node's port 10250 is in reach from there at that moment.
 
 The port may be another one, and somebody may hand on to it. So each other TCP port that a node listens on, on more than
 loopback, is asked for the pods too: there only a list of pods is a breach. Where a node can't be entered, nobody knows
@@ -25,9 +25,10 @@ Sources: CIS Kubernetes Benchmark 4.2.4; https://kubernetes.io/docs/reference/co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 from pytest_k8ssec.agent.tasks import Http, Task, Tcp
-from pytest_k8ssec.agent.vantage import Answer
+from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, Vantage, ask_all
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
@@ -45,25 +46,44 @@ _PODS, _PODS_BYTES = '"PodList"', 200
 """What a list of pods has, and within how many bytes."""
 
 
-@control(severity=Severity.HIGH, subject="cluster", cis=("4.2.4",), others=("KHV052", "C-0175"), apart=True)
-def test_kubelet_readonly(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) -> None:
-    """Ask every node's kubelet for its pods on the read-only port, and whatever else listens there, from a pod."""
+@control(
+    severity=Severity.HIGH,
+    subject="cluster",
+    cis=("4.2.4",),
+    others=("KHV052", "C-0175"),
+    apart=True,
+    dimensions=("source", "node", "address", "port"),
+)
+def test_kubelet_readonly(judge: Judge, pool: Pool, attacker: Callable[..., Pod], outside: NetworkVantage) -> None:
+    """Ask every node for its pods on the read-only port, and on whatever else listens there."""
     nodes = nodes_to_judge(judge, pool)
-    places = [
-        (node, address, ports) for node in nodes for ports in [_further(pool, node)] for address in node.addresses
-    ]
+    sources: list[Vantage] = [*(attacker(node=node.name).vantage for node in nodes), outside]
+    doors = [(node, address, ports) for node in nodes for ports in [_further(pool, node)] for address in node.addresses]
+    for source, (node, address, further) in product(sources, doors):
+        for port in (_PORT, *further):
+            judge.coverage.exists(source=source.source.place, node=node.name, address=address, port=port)
     # All at once: what listens and says nothing is waited for.
-    told = iter(attacker().ask(*(task for _, address, ports in places for task in _asked(address, ports))))
-    for node, address, further in places:
-        answer, connection, shown, *others = [next(told) for _ in _asked(address, further)]
-        case = judge.case(f"kubelet on {node.name} ({address})")
-        case.attack("GET /pods", answer.evidence, through=_THROUGH.get(answer.evidence.outcome))
-        case.attack("connect", connection.evidence, through=_THROUGH.get(connection.evidence.outcome))
-        for port, other in zip(further, others, strict=True):
-            case.attack(f"GET /pods on port {port}", other.evidence, through=_gives_pods(other))
-        reached = shown.evidence.outcome is Outcome.OPEN
-        case.positive("the same node's kubelet is in reach", shown.evidence, succeeded=reached)
+    told = ask_all(sources, [task for _, address, ports in doors for task in _asked(address, ports)])
+    for source, answers in zip(sources, told, strict=True):
+        rest = iter(answers)
+        for node, address, further in doors:
+            _judged(judge, source, node, address, further, [next(rest) for _ in _asked(address, further)])
     entered_nodes(judge, nodes)
+
+
+def _judged(
+    judge: Judge, source: Vantage, node: Node, address: str, further: Sequence[int], answers: Sequence[Answer]
+) -> None:
+    """Record what one source was told at one address, in the order in which it asked."""
+    answer, connection, shown, *others = answers
+    where = {"source": source.source.place, "node": node.name, "address": address}
+    case = judge.case(f"kubelet on {node.name} ({address}) from {source.source}")
+    for what, told in (("GET /pods", answer.evidence), ("connect", connection.evidence)):
+        case.attack(what, told, through=_THROUGH.get(told.outcome), at={**where, "port": _PORT})
+    for port, other in zip(further, others, strict=True):
+        case.attack(f"GET /pods on port {port}", other.evidence, through=_gives_pods(other), at={**where, "port": port})
+    reached = shown.evidence.outcome is Outcome.OPEN
+    case.positive("the same node's kubelet is in reach", shown.evidence, succeeded=reached)
 
 
 def _further(pool: Pool, node: Node) -> list[int]:

@@ -3,7 +3,7 @@
 By default a kubelet signs its serving certificate itself, and then nobody can tell it from an impostor: whoever gets
 between the API server and a node reads what `exec`, `logs` and `port-forward` carry, and the tokens that clients send. A
 client that trusts the cluster's CA and nothing else, and insists on the address it called, shakes hands with every kubelet
-from a pod. A certificate that does not convince it is a breach.
+from a pod, at each of its node's addresses. A certificate that does not convince it is a breach.
 
 The API server of the same cluster must convince this client at the same moment, which shows that it can be convinced.
 The same kubelet must not convince a client that trusts a made-up CA, which shows that certificates are checked. Whether
@@ -49,26 +49,36 @@ from pytest_k8ssec.verdict import Judge
 _CONVINCED = {Outcome.OPEN: True, Outcome.ABSENT: False}
 
 
-@control(severity=Severity.MEDIUM, subject="cluster", cis=("4.2.11",), mitre=("T1557",), others=("C-0183",), apart=True)
+@control(
+    severity=Severity.MEDIUM,
+    subject="cluster",
+    cis=("4.2.11",),
+    mitre=("T1557",),
+    others=("C-0183",),
+    apart=True,
+    dimensions=("node", "address"),
+)
 def test_kubelet_server_cert(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Shake hands with every kubelet as a client that trusts the cluster's CA only, from a pod."""
     ca, made_up = cluster.api.ca_file.read_text(), foreign_certificate().certificate
     shown = attacker().probe(
         *(Trust(node.address, API_SERVER_PORT, ca, "the cluster's CA") for node in cluster.nodes if node.control_plane)
     )
-    for node in nodes_to_judge(judge, pool):
-        answer, fooled = attacker().probe(
-            Trust(node.address, KUBELET_PORT, ca, "the cluster's CA"),
-            Trust(node.address, KUBELET_PORT, made_up, "a made-up CA"),
-        )
-        case = judge.case(f"kubelet on {node.name} ({node.address})")
+    doors = [(node, address) for node in nodes_to_judge(judge, pool) for address in node.addresses]
+    for node, address in doors:
+        judge.coverage.exists(node=node.name, address=address)
+    trusting = ((ca, "the cluster's CA"), (made_up, "a made-up CA"))
+    told = attacker().probe(*(Trust(address, KUBELET_PORT, *whom) for _, address in doors for whom in trusting))
+    for (node, address), answer, fooled in zip(doors, told[::2], told[1::2], strict=True):
+        case = judge.case(f"kubelet on {node.name} ({address})")
         for each in shown:
             case.positive("the API server convinces this client", each, succeeded=_CONVINCED.get(each.outcome))
         case.positive(
             "nobody convinces one that trusts a made-up CA", fooled, succeeded=fooled.outcome is Outcome.ABSENT
         )
         convinced = _CONVINCED.get(answer.outcome)
-        case.attack("pass for this kubelet without such a certificate", answer, through=_opposite(convinced))
+        at = {"node": node.name, "address": address}
+        case.attack("pass for this kubelet without such a certificate", answer, through=_opposite(convinced), at=at)
 
 
 def _opposite(convinced: bool | None) -> bool | None:  # noqa: FBT001 - the value that is recorded

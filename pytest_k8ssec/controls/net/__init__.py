@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.agent.vantage import probe_all
 from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
-from pytest_k8ssec.facts.containers import pod_templates
+from pytest_k8ssec.facts.containers import PodTemplate, pod_templates
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
+from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
 from pytest_k8ssec.probes.policy_enforcement import enforces, settle
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
@@ -33,18 +35,14 @@ class WorkloadSuspect:
     gate: Evidence
     """That policies are enforced here."""
     nodes: tuple[str, ...] = ()
-    """Where the live pods stand that it is made of."""
+    """Where such pods stand, and so twins: the same policies hold on each, and what else a node lets out may differ."""
 
-    def exists(self, judge: Judge, **at: object) -> None:
-        """Say that there is this way out to try, from each node on which such a pod stands.
-
-        From any of them is as good as from all: the same policies hold, and :func:`enforces` has tried each node's engine.
-        """
-        kind = f"{self.name}: {sorted(at.items())}"
+    def exists(self, judge: Judge, **at: Any) -> None:
+        """Say that there is this way out to try, from each node on which such a pod stands."""
         for place in {self.pod.source.place, *(f"pod on {node}" for node in self.nodes)}:
-            judge.coverage.exists(alike=kind, workload=self.name, source=place, **at)
+            judge.coverage.exists(workload=self.name, source=place, **at)
 
-    def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence, **at: object) -> None:
+    def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence, **at: Any) -> None:
         """Record what came of leaving by one way, and what came of it from the pod for which no policy holds.
 
         Args:
@@ -60,9 +58,9 @@ class WorkloadSuspect:
 
 
 def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> list[WorkloadSuspect]:
-    """A twin of each workload that is not declared, taken up by the policy engine; none where it enforces nothing.
+    """Twins of each workload that is not declared, taken up by the policy engine; none where it enforces nothing.
 
-    One whose twin does not come to run is recorded as such, and is not among them.
+    There is one on each node on which its pods stand, of those that can be looked at. One whose twin does not come to run is recorded as such, and is not among them.
 
     Raises:
         NoAccess: this run did not deploy the stack.
@@ -83,17 +81,17 @@ def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[
         judge.case("the cluster's network").positive("policies are enforced here", gate, succeeded=False)
         return []
     wanted = {
-        f"{each}, {name}" if name else str(each): (
+        (f"{each}, {name}" if name else str(each), node): (
             each,
-            made.nodes,
-            PodSpec(each.namespace, template=made.template, live_network=True, purpose="twin"),
+            PodSpec(each.namespace, template=template, live_network=True, purpose="twin"),
         )
         for each in workloads
         for name, made in pod_templates(pool.cluster, each).items()
+        for node, template in _by_node(pool, made).items()
     }
-    found = dict(zip(wanted, pool.lease_each(*(spec for *_, spec in wanted.values())), strict=True))
-    twins = {name: pod for name, pod in found.items() if isinstance(pod, Pod)}
-    for name, error in found.items():
+    found = dict(zip(wanted, pool.lease_each(*(spec for _, spec in wanted.values())), strict=True))
+    twins = {key: pod for key, pod in found.items() if isinstance(pod, Pod)}
+    for (name, _), error in found.items():
         if isinstance(error, ProbeError):
             tell_absent(judge.case(name), error)
     if not twins:
@@ -103,10 +101,21 @@ def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[
     free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
     ids = [twin.uid for twin in twins.values()]
     pool.remember(f"settled: {ids}", lambda: settle([*twins.values()], next(iter(free.values()))))
+    stand = {name: tuple(twin.source.node for key, twin in twins.items() if key[0] == name) for name, _ in twins}
     return [
-        WorkloadSuspect(wanted[name][0], name, twin, free[twin.source.node], gate, wanted[name][1])
-        for name, twin in twins.items()
+        WorkloadSuspect(wanted[key][0], key[0], twin, free[twin.source.node], gate, stand[key[0]])
+        for key, twin in twins.items()
     ]
+
+
+def _by_node(pool: Pool, made: PodTemplate) -> dict[str, Mapping[str, Any]]:
+    """The template for each node on which such pods stand and that can be looked at; as it is where there is none."""
+    answering = {node.name for node in nodes_in_reach(pool).answering} if len(made.nodes) > 1 else set()
+    spec = made.template["spec"]
+    found: dict[str, Mapping[str, Any]] = {
+        name: {**made.template, "spec": {**spec, "nodeName": name}} for name in made.nodes if name in answering
+    }
+    return found or {"": made.template}
 
 
 def tried(

@@ -2,11 +2,11 @@
 
 The API server, the kubelets and etcd each have locks of their own, and a pod that can talk to them can try every one,
 with whatever token it finds and with the next flaw that is found in them. Hardly any workload has to. A twin of each
-workload, for which the same policies hold, connects to 6443, 10250 and 2379 at every address of every node; to each other
-TCP port on which an API server, a kubelet, etcd, a controller manager or a scheduler listens there, on more than loopback;
-and to the Service `kubernetes`, as some engines apply a policy to a Service's own address. A pod of ours on the same node,
-for which no policy holds, shows which of them can be reached at that moment. The others are reported as evidence, and give
-no verdict.
+workload, on each node on which its pods stand, for which the same policies hold, connects to 6443, 10250 and 2379 at every
+address of every node; to each other TCP port on which an API server, a kubelet, etcd, a controller manager or a scheduler
+listens there, on more than loopback; and to the Service `kubernetes`, as some engines apply a policy to a Service's own
+address. A pod of ours on the same node, for which no policy holds, shows which of them can be reached at that moment. The
+others are reported as evidence, and give no verdict.
 
 Workloads whose service account is declared a client of the API, by the annotation `k8ssec.dev/api-client`, may reach
 the API servers; one that has to reach all is declared in `[tool.k8ssec.allow.net-controlplane]` as `"namespace/workload" =

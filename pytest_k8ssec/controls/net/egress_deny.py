@@ -1,11 +1,12 @@
 """A workload of the stack can send nothing to places that it has no need to reach.
 
 An attacker in a container needs a way out: to fetch tools, to carry data away, to look round the cluster. Without a
-default deny of egress nothing blocks it. A twin of each workload, for which the same policies hold, tries pods of ours
-in another namespace, one on each node, over TCP and UDP, and a listener of ours outside the cluster, at 53, 80 and 443
+default deny of egress nothing blocks it. A twin of each workload, on each node on which its pods stand, for which the same policies hold,
+tries pods of ours in another namespace, one on each node, over TCP and UDP, and a listener of ours outside the cluster, at 53, 80 and 443
 too. A policy may let out on one port only: so each port that an egress rule of its namespace names, by number or by name,
 and the first and the last of each range, is tried at all of them, where listeners of ours stand on it. Ports of SCTP are
-not tried; a note names them. A pod of ours on the same node, for which no policy holds, must reach all of them at that
+not tried; a note names them. Where policies of other kinds are in force (for the whole cluster, or of the network's own
+kinds), which may deny as well, the ports next to those that they name are tried too. A pod of ours on the same node, for which no policy holds, must reach all of them at that
 moment, and the twin must get an answer from DNS: so it is not merely cut off.
 
 A twin is a new pod, and policy engines take a moment to know it: the control waits for that. The listener has a private
@@ -60,6 +61,7 @@ from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.listening_ports import Port
 from pytest_k8ssec.facts.policies import egress_port_names, egress_ports
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies, other_policies
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -92,7 +94,10 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
     suspects = workloads_on_trial(judge, stack, pool, allowed)
     if not suspects:
         return
-    named = {name: _named(judge, cluster, name) for name in {each.workload.namespace for each in suspects}}
+    others = other_policies(cluster.api)
+    if others:
+        judge.note(f"other policies are in force, so the ports are tried where what they say begins and ends: {others}")
+    named = {name: _named(judge, cluster, name, others) for name in {each.workload.namespace for each in suspects}}
     by_name = _numbered(judge, named.values())
     canaries = _canaries(judge, pool, {port for ports in named.values() for port, _ in ports.numbers}, by_name)
     families = {":" in address for canary in canaries for address in canary.addresses}
@@ -180,10 +185,11 @@ class _Named:
     names: tuple[tuple[str, str], ...]
 
 
-def _named(judge: Judge, cluster: Cluster, namespace: str) -> _Named:
+def _named(judge: Judge, cluster: Cluster, namespace: str, others: OtherPolicies) -> _Named:
     """Those that can be tried; a note tells of the others."""
     policies = cluster.api.list(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
-    numbers, names = egress_ports(policies), egress_port_names(policies)
+    numbers = sorted({*egress_ports(policies), *others.edges()})
+    names = sorted({*egress_port_names(policies), *others.names()})
     if sctp := [str(port) for port, protocol in (*numbers, *names) if protocol == "SCTP"]:
         judge.note(f"namespace {namespace}: egress rules name ports of SCTP, which are not tried: {', '.join(sctp)}")
     return _Named(

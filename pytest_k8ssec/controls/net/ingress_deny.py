@@ -6,7 +6,8 @@ stack's: by a bare pod on each node, as a policy may name the addresses of one n
 labels of a client that the policies let in, as a policy that forgets to name the namespace lets such a pod in. Over TCP a connection is a breach, over UDP any answer. Pod addresses
 are tried, not Services, which an attacker does not need. Where that would be more than 400 connections, the labels that
 are worn are one set of each class that the policies tell apart from there, and twelve more by chance; a note says how
-many are told by class.
+many are told by class. Where policies of other kinds are in force (for the whole cluster, or of the network's own kinds), the
+labels of every workload are worn.
 
 A pod in its node's network answers for the ports of its own processes, and for no other ones of the node.
 
@@ -59,6 +60,7 @@ from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, got_through
 from pytest_k8ssec.facts.listening_ports import Target, named_ports, targets
 from pytest_k8ssec.facts.policies import End, Labels, Peer, Policy, lets_in
+from pytest_k8ssec.facts.policy_kinds import other_policies
 from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
@@ -109,9 +111,14 @@ def test_net_ingress_deny(
     policies = _policies(cluster, stack)
     clients = _clients(cluster, stack, wanted, policies)
     home = pool.namespace("attacker")
+    others = other_policies(cluster.api)
     labels = {str(each): each.labels for found in clients.values() for each in found}
+    if others:
+        # Whom these let in, or leave out where they deny, may be anybody: by labels that no NetworkPolicy names.
+        judge.note(f"other policies are in force, so the labels of every workload are worn: {others}")
+        labels = {str(each): each.labels for each in stack.workloads()}
     every = [policy for found in policies.values() for policy in found]
-    wear, rest = worn(labels, len(wanted), every, (home, _labels(cluster, home)), k8ssec_sampling)
+    wear, rest = worn(labels, len(wanted), every, (home, _labels(cluster, home)), k8ssec_sampling, others)
     if rest:
         judge.note(rest)
     nodes = [node.name for node in nodes_in_reach(pool).answering]

@@ -1,8 +1,9 @@
 """A workload of the stack does not reach the cloud's metadata service.
 
 At 169.254.169.254 most clouds describe a machine to every process on it, and give out the machine's own credentials: a
-pod gets those of its node. One request leads from a container to the cloud account. A twin of each workload, for which
-the same policies hold, connects there, and by IPv6 at fd00:ec2::254 where pods have such addresses; nothing is asked. Where a pod of ours on the same node, for which no policy
+pod gets those of its node. One request leads from a container to the cloud account. A twin of each workload, on each
+node on which its pods stand, for which the same policies hold, connects there, and by IPv6 at fd00:ec2::254 where pods have
+such addresses; nothing is asked. Where a pod of ours on the same node, for which no policy
 holds, does not get through at that moment, nothing is known.
 
 On clusters that the run made a listener of ours stands in for the service while the control runs, as kind's nodes have

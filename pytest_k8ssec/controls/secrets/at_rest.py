@@ -3,7 +3,8 @@
 What lies in etcd lies in its snapshots and on its disks. The flag `--encryption-provider-config` proves nothing: the first
 provider may be `identity`, some API servers may lack the flag, and Secrets that were written before it was set stay as
 they were until they are written again. So a canary Secret is written through each API server and read raw from etcd, past
-the API server; and the first bytes of every other Secret are looked at, cut off on the node so that no value leaves it.
+the API server; and the first bytes of every other Secret are looked at, cut off on the node so that no value leaves it. Each
+that the API lists, before and after, must be among them.
 
 The provider is in the evidence: a key in a file on the node's disk (secretbox, aescbc, aesgcm) does not survive the theft of
 that disk; a KMS does.
@@ -48,18 +49,22 @@ import base64
 import secrets
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
+from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.etcd import raw_prefixes, raw_value
+from pytest_k8ssec.probes.nodes_in_reach import entered_control_planes
 from pytest_k8ssec.probes.write_through import write_secret
 from pytest_k8ssec.sabotages.proofs import unset
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.verdict import Judge
 
 _ENCRYPTED = b"k8s:enc:"
+_REGISTRY = "/registry/secrets/"
+_CANARY, _ANY = "a canary of ours", "any"
 
 
 @control(
@@ -68,39 +73,50 @@ _ENCRYPTED = b"k8s:enc:"
     cis=("1.2.27", "1.2.28"),
     others=("C-0066", "C-0141", "KCV-0030"),
     apart=True,
+    dimensions=("server", "secret"),
 )
 def test_secrets_at_rest(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Write a canary through each API server and read it, and the beginning of all others, raw from etcd."""
-    namespace = pool.namespace("canary")
-    for node in control_planes(cluster):
+    namespace, nodes = pool.namespace("canary"), entered_control_planes(judge, cluster)
+    for node in nodes:
+        judge.coverage.exists(server=node.name, secret=_CANARY)
+    for node in nodes:
         name, canary = f"at-rest-{secrets.token_hex(3)}", register(secrets.token_hex(24))
         written = write_secret(cluster, node, namespace, name, canary)
         _canary(judge, cluster, node, f"{namespace}/{name}", canary, written)
     _all_others(judge, cluster, f"{namespace}/{name}", written)
 
 
+def _listed(cluster: Cluster) -> set[str]:
+    """The Secrets that the API has, by namespace and name; no value is asked for."""
+    found = cluster.api.call("GET", "/api/v1/secrets", headers=METADATA_OF_MANY, params={"resourceVersion": ""})
+    return {f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in found["items"]}
+
+
 def _canary(judge: Judge, cluster: Cluster, node: Node, name: str, canary: str, written: Evidence) -> None:
-    value, evidence = raw_value(cluster, node, f"/registry/secrets/{name}", _beginning)
+    value, evidence = raw_value(cluster, node, f"{_REGISTRY}{name}", _beginning)
     readable = any(form in value for form in (canary.encode(), base64.b64encode(canary.encode())))
     case = judge.case(f"canary Secret written through the API server on {node.name}")
     case.positive("the API returns the canary", written, succeeded=written.status == 200)
     case.positive("its key is in etcd", evidence, succeeded=bool(value))
-    case.attack(
-        "read it raw from etcd", evidence, through=readable or not value.startswith(_ENCRYPTED) if value else None
-    )
+    through = readable or not value.startswith(_ENCRYPTED) if value else None
+    case.attack("read it raw from etcd", evidence, through=through, at={"server": node.name, "secret": _CANARY})
 
 
 def _all_others(judge: Judge, cluster: Cluster, known: str, written: Evidence) -> None:
     (node, *_) = control_planes(cluster)
-    prefixes, evidence = raw_prefixes(cluster, node, "/registry/secrets/")
-    plain = sorted(
-        key.removeprefix("/registry/secrets/") for key, start in prefixes.items() if not start.startswith(_ENCRYPTED)
-    )
+    before = _listed(cluster)
+    prefixes, evidence = raw_prefixes(cluster, node, _REGISTRY)
+    for name in before & _listed(cluster):  # what came or went meanwhile may rightly not be there
+        judge.coverage.exists(server=_ANY, secret=name)
+    found = {key.removeprefix(_REGISTRY): start for key, start in prefixes.items()}
+    plain = sorted(name for name, start in found.items() if not start.startswith(_ENCRYPTED))
     case = judge.case("all Secrets in etcd")
-    case.positive("the canary is among them", evidence, succeeded=f"/registry/secrets/{known}" in prefixes)
+    case.positive("the canary is among them", evidence, succeeded=known in found)
     case.positive("the API returns the canary", written, succeeded=written.status == 200)
     what = f"read the first bytes of {len(prefixes)} Secrets"
-    case.attack(f"{what}: in plain text: {', '.join(plain[:5])}" if plain else what, evidence, through=bool(plain))
+    told = f"{what}: in plain text: {', '.join(plain[:5])}" if plain else what
+    case.attack(told, evidence, through=bool(plain), at=[{"server": _ANY, "secret": name} for name in found])
 
 
 def _beginning(value: bytes) -> str:

@@ -48,22 +48,26 @@ from __future__ import annotations
 
 import gzip
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.facts.inventory import has_log
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
-from pytest_k8ssec.probes.leakage import Search, found_all, in_base64, in_logs, in_objects, marked
+from pytest_k8ssec.probes.leakage import Search, found_all, in_base64, in_logs, in_objects, logs_of, marked, objects_of
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack import SAMPLE, Resource, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 _SHORTEST = 8
 """Shorter values stand in innocent words as well."""
+_STATE = "the exported state"
 _MARKER, _NONCE = "our own marker", "the nonce of our own pod"
 
 
@@ -74,6 +78,7 @@ _MARKER, _NONCE = "our own marker", "the nonce of our own pod"
     mitre=("T1552.001",),
     others=("C-0012", "C-0207", "KSV-0109", "MS-TA9027"),
     apart=True,
+    dimensions=("value", "place"),
 )
 def test_secrets_canary_leak(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
@@ -86,6 +91,9 @@ def test_secrets_canary_leak(
     pod, marker = pool.attacker(), secrets.token_hex(16)
     ours = pod.vantage.namespace
     namespaces = (*stack.namespaces, ours)
+    state = (_STATE,) if stack.deployed else ()
+    for name, place in product(values, (*_there_is(cluster, stack.namespaces, ours), *state)):
+        judge.coverage.exists(value=name, place=place)
     with cluster.api.applied(*marked(ours, marker)):
         written = in_objects(cluster.api, namespaces, {**values, _MARKER: marker})
     logged = in_logs(cluster.api, namespaces, {**values, _NONCE: pod.nonce})
@@ -100,8 +108,8 @@ def test_secrets_canary_leak(
         )
         _must_find(case, "what our own pod logged is found", logged.of(_NONCE))
         _must_find(case, "it arrived in a Secret that the stack declares", written.of(name).at(home))
-        _attack(case, "in an object", written.of(name).elsewhere_than({*home, *allowed}))
-        _attack(case, "in a log", logged.of(name))
+        _attack(case, "in an object", written.of(name).elsewhere_than({*home, *allowed}), name)
+        _attack(case, "in a log", logged.of(name), name)
         _state(case, stack, name)
     if not stack.deployed:
         judge.note("the stack's state was not searched: this run did not deploy it")
@@ -138,8 +146,26 @@ def _searched(judge: Judge, stack: Stack, allowed: Mapping[str, str]) -> dict[st
     return {key: value for key, value in found.items() if len(value) >= _SHORTEST}
 
 
-def _attack(case: Case, where: str, search: Search) -> None:
-    case.attack(f"find it {where}", search.evidence, through=search.found)
+def _there_is(cluster: Cluster, namespaces: Sequence[str], ours: str) -> Iterator[str]:
+    """Where there is something to search: each namespace, what is in none, and the logs of where containers have run.
+
+    Pods of ours count in our own namespace only: elsewhere they come and go.
+
+    Raises:
+        ClusterError: pods could not be listed.
+    """
+    for namespace in ("", *namespaces, ours):
+        yield objects_of(namespace)
+    yield logs_of(ours)
+    for namespace in namespaces:
+        pods = cluster.api.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"!{OBJECT_LABEL}")
+        if any(has_log(pod) for pod in pods):
+            yield logs_of(namespace)
+
+
+def _attack(case: Case, where: str, search: Search, name: str) -> None:
+    at = [{"value": name, "place": place} for place in search.places]
+    case.attack(f"find it {where}", search.evidence, through=search.found, at=at)
 
 
 def _must_find(case: Case, what: str, search: Search) -> None:
@@ -152,10 +178,12 @@ def _state(case: Case, stack: Stack, name: str) -> None:
         return
     where = f"the exported state of {len(stack.resources)} resources"
     found = Search(
-        where, tuple(("a sample" if one.place.startswith(SAMPLE) else "it", one) for one in stack.exposed)
+        where,
+        tuple(("a sample" if one.place.startswith(SAMPLE) else "it", one) for one in stack.exposed),
+        places=frozenset({_STATE}),
     ).of(name)
     _must_find(case, "a sample beside the exported state is found", found.at({"a sample"}))
-    _attack(case, "in the exported state", found.at({"it"}))
+    _attack(case, f"in {_STATE}", found.at({"it"}), name)
 
 
 @sabotage(test_secrets_canary_leak)

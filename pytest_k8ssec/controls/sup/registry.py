@@ -6,7 +6,8 @@ workload in, as dry runs: in a container, in an init container, in a container t
 of a running pod's image, with the allowed name as its path, and under a name that begins like an allowed one. Nothing
 but the registry differs, so that no rule on tags or paths refuses it. The first of these is also offered by each
 controller that makes pods, as each user and member of a group whom a rule of admission names, and with each label and
-annotation of such a rule. Each must be denied by admission; the allowed image itself must be let in. That this image
+annotation of such a rule. Where there are several API servers, each is asked by itself. Each must be denied by admission;
+the allowed image itself must be let in. That this image
 can't be pulled is not a denial: the next foreign image can.
 
 Remediation: bind a ValidatingAdmissionPolicy (or a policy engine's rule) to each namespace that names the registries or
@@ -55,11 +56,13 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
+from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
@@ -69,8 +72,9 @@ from pytest_k8ssec.pods.manifests import container_security
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, await_admission, offered
-from pytest_k8ssec.probes.guises import Guise, in_guises
+from pytest_k8ssec.probes.guises import PLAIN, Guise, in_guises
 from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.probes.podsecurity import fits, may_bring, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
 from pytest_k8ssec.stack import Stack, Workload, pods_of
@@ -79,10 +83,20 @@ from pytest_k8ssec.verdict import Case, Judge
 _REGISTRY = "registry.invalid"
 _DEFAULT = "docker.io"
 _BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+_ANY, _INIT = "a container of {}", "an init container of {}"
+_ADDED, _GIVEN = "an ephemeral container of {}", "give a running pod {}"
+"""Ways of an image into a namespace."""
 _BINDING = re.compile(r"with binding '([^']+)' denied")
 
 
-@control(severity=Severity.HIGH, subject="stack", cis=("5.5.1",), others=("C-0078", "C-0289", "MS-TA9002"), apart=True)
+@control(
+    severity=Severity.HIGH,
+    subject="stack",
+    cis=("5.5.1",),
+    others=("C-0078", "C-0289", "MS-TA9002"),
+    apart=True,
+    dimensions=("server", "namespace", "guise", "way"),
+)
 def test_sup_registry(
     judge: Judge, cluster: Cluster, stack: Stack, twin: Callable[[Workload], Pod], allowed: Mapping[str, str]
 ) -> None:
@@ -92,40 +106,91 @@ def test_sup_registry(
     declared, namespaces = Declared(judge, allowed, "open to all images"), stack.pod_namespaces
     left = [each for each in namespaces if not declared.covers(each, f"Namespace {each}")]
     declared.tell_unused()
+    if not left:
+        judge.not_applicable("the stack has no namespace that is not declared open to all images")
+        return
+    servers = servers_to_judge(judge, cluster)
+    for server, namespace in product(servers, left):
+        for guise, way in _ways(cluster.probe_image, guises, changed=namespace in running):
+            judge.coverage.exists(**_at(server, namespace, guise, way))
     for namespace in left:
-        path = f"/api/v1/namespaces/{namespace}/pods"
-        case = judge.case(f"namespace {namespace}")
         room = room_in(cluster, namespace)
-        fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room))
-        case.positive(f"an allowed image, {cluster.probe_image}, is let in", fine, succeeded=fits(fine))
-        for words, manifest in _pods(cluster.probe_image, room).items():
-            answer, _ = offered(cluster, path, manifest)
-            case.attack(words, answer, through=admitted_but_for_room(answer))
-        for guise in guises:
-            _in_guise(case, cluster, path, room, guise)
+        cases = [(server, judge.case(f"namespace {namespace}{server.words}")) for server in servers]
+        for server, case in cases:
+            _offer_all(case, server, cluster.probe_image, namespace, room)
+            for guise in guises:
+                _in_guise(judge, case, server, cluster.probe_image, namespace, room, guise)
         if namespace in running:
-            try:
-                pod = _that_runs(cluster, running[namespace], twin)
-            except ProbeError as error:
-                tell_absent(case, error)
-            else:
-                _change(case, cluster, pod)
+            _change_one_that_runs(cluster, cases, running[namespace], twin)
         else:
             why = "no workload of the stack is there" if stack.deployed else "this run did not deploy the stack"
             judge.note(f"namespace {namespace}: no running pod was given a foreign image, as {why}")
-    if not judge.cases:
-        judge.not_applicable("the stack has no namespace that is not declared open to all images")
 
 
-def _in_guise(case: Case, cluster: Cluster, path: str, room: Resources, guise: Guise) -> None:
+def _ways(image: str, guises: Iterable[Guise], *, changed: bool) -> Iterator[tuple[Guise, str]]:
+    """How a foreign image may come into a namespace, and as whom.
+
+    Args:
+        changed: whether there is a running pod to be changed.
+    """
+    foreign = _foreign(image)
+    yield from ((PLAIN, _ANY.format(each)) for each in foreign)
+    yield PLAIN, _INIT.format(foreign[0])
+    yield from ((guise, _ANY.format(foreign[0])) for guise in guises)
+    if changed:
+        yield from ((PLAIN, way.format(foreign[0])) for way in (_ADDED, _GIVEN))
+
+
+def _at(server: ApiServer, namespace: str, guise: Guise, way: str) -> dict[str, Any]:
+    return {"server": server.name, "namespace": namespace, "guise": guise.kind, "way": way}
+
+
+def _offer_all(case: Case, server: ApiServer, image: str, namespace: str, room: Resources) -> None:
+    """Offer an allowed image, then foreign ones, to a namespace."""
+    path = _pods_of(namespace)
+    fine, _ = offered(server, path, offered_pod(image, room=room))
+    case.positive(f"an allowed image, {image}, is let in", fine, succeeded=fits(fine))
+    for words, manifest in _pods(image, room).items():
+        answer, _ = offered(server, path, manifest)
+        case.attack(words, answer, through=admitted_but_for_room(answer), at=_at(server, namespace, PLAIN, words))
+
+
+def _pods_of(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def _in_guise(
+    judge: Judge, case: Case, server: ApiServer, image: str, namespace: str, room: Resources, guise: Guise
+) -> None:
     """A foreign image by whoever may bring an allowed one there, or in what a rule may spare."""
-    foreign = _foreign(cluster.probe_image)[0]
-    fine, _ = offered(cluster, path, offered_pod(cluster.probe_image, room=room), guise=guise)
+    path, foreign = _pods_of(namespace), _foreign(image)[0]
+    words = _ANY.format(foreign)
+    at = _at(server, namespace, guise, words)
+    fine, _ = offered(server, path, offered_pod(image, room=room), guise=guise)
     if (may := may_bring(fine)) is None:
-        case.attack(f"a container of {foreign}{guise}", fine, through=None)
+        case.attack(f"{words}{guise}", fine, through=None, at=at)
     elif may:
-        answer, _ = offered(cluster, path, offered_pod(foreign, room=room), guise=guise)
-        case.attack(f"a container of {foreign}{guise}", answer, through=admitted_but_for_room(answer))
+        answer, _ = offered(server, path, offered_pod(foreign, room=room), guise=guise)
+        case.attack(f"{words}{guise}", answer, through=admitted_but_for_room(answer), at=at)
+    else:
+        judge.coverage.absent("nobody brings any pod there so", **at)
+
+
+def _change_one_that_runs(
+    cluster: Cluster,
+    cases: Sequence[tuple[ApiServer, Case]],
+    workload: Workload,
+    twin: Callable[[Workload], Pod],
+) -> None:
+    """Give a running pod foreign images, at each API server; where none runs, that is told in each case."""
+    try:
+        pod = _that_runs(cluster, workload, twin)
+    except ProbeError as error:
+        for _, case in cases:
+            tell_absent(case, error)
+        return
+    for server, case in cases:
+        _change(case, server, cluster.probe_image, workload.namespace, pod)
 
 
 def _that_runs(cluster: Cluster, workload: Workload, twin: Callable[[Workload], Pod]) -> tuple[str, str]:
@@ -146,22 +211,23 @@ def _that_runs(cluster: Cluster, workload: Workload, twin: Callable[[Workload], 
     return f"/api/v1/namespaces/{where.namespace}/pods/{where.pod}", where.container
 
 
-def _change(case: Case, cluster: Cluster, pod: tuple[str, str]) -> None:
+def _change(case: Case, server: ApiServer, own: str, namespace: str, pod: tuple[str, str]) -> None:
     """A container that is added to a running pod, or gets another image there, comes by another way; all in dry runs."""
     path, container = pod
-    own, foreign = cluster.probe_image, _foreign(cluster.probe_image)[0]
+    foreign = _foreign(own)[0]
+    added, given = _ADDED.format(foreign), _GIVEN.format(foreign)
     patch: dict[str, Any] = {"method": "PATCH", "headers": {"Content-Type": "application/strategic-merge-patch+json"}}
     (fine, _), (answer, _) = (
-        offered(cluster, f"{path}/ephemeralcontainers", _added(image), **patch) for image in (own, foreign)
+        offered(server, f"{path}/ephemeralcontainers", _added(image), **patch) for image in (own, foreign)
     )
     case.positive("an allowed image is let in as an ephemeral container", fine, succeeded=fine.status == 200)
-    case.attack(f"an ephemeral container of {foreign}", answer, through=admitted(answer))
+    case.attack(added, answer, through=admitted(answer), at=_at(server, namespace, PLAIN, added))
     (fine, _), (answer, _) = (
-        offered(cluster, path, {"spec": {"containers": [{"name": container, "image": image}]}}, **patch)
+        offered(server, path, {"spec": {"containers": [{"name": container, "image": image}]}}, **patch)
         for image in (own, foreign)
     )
     case.positive("a running pod may be given an allowed image", fine, succeeded=fine.status == 200)
-    case.attack(f"give a running pod {foreign}", answer, through=admitted(answer))
+    case.attack(given, answer, through=admitted(answer), at=_at(server, namespace, PLAIN, given))
 
 
 def _added(image: str) -> dict[str, Any]:
@@ -194,9 +260,7 @@ def _pods(image: str, room: Resources) -> dict[str, dict[str, Any]]:
     init = offered_pod(image, room=room)
     init["spec"]["initContainers"] = copy.deepcopy(init["spec"]["containers"])
     init["spec"]["initContainers"][0] |= {"name": "init", "image": foreign[0]}
-    return {f"a container of {each}": offered_pod(each, room=room) for each in foreign} | {
-        f"an init container of {foreign[0]}": init
-    }
+    return {_ANY.format(each): offered_pod(each, room=room) for each in foreign} | {_INIT.format(foreign[0]): init}
 
 
 @sabotage(test_sup_registry)

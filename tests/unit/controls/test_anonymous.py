@@ -12,8 +12,9 @@ from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.rbac_objects import binding, named_subject, rule
 from pytest_k8ssec.controls.api.anon_data import test_api_anon_data as anon_data
 from pytest_k8ssec.errors import ClusterError
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import FakeVantage
+from pytest_k8ssec.evidence import Source
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import FakeVantage, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,8 @@ class World:
     spaces: tuple[str, ...] = ("web", "kube-system")
     nodes: tuple[Node, ...] = (Node("node", "10.0.0.2", control_plane=True),)
     run_id: str = "1"
+    only_at: str = ""
+    """The only address that gives more; "" for all."""
 
     @property
     def api(self) -> World:
@@ -81,18 +84,23 @@ class World:
             return {"outcome": "http", "status": 200}
         self.sent.append(task)
         key = task["path"] if task["method"] == "GET" else f"{task['method']} {task['path']}"
-        status = self.but.get(key, self.status)
+        there = self.only_at in ("", task["host"])
+        status = self.but.get(key, self.status) if there else self.status
         body = json.dumps({"kind": "Status", "message": self.refusal if status == 403 else "else"})
         return {"outcome": "http", "status": status, "body": body[: task["keep"]]}
 
     def verdict(self) -> Verdict:
         """What the control says of it."""
-        judge = Judge()
+        return self.judge().verdict()[0]
+
+    def judge(self) -> Judge:
+        """What the control records."""
+        judge = Judge(("source", "node", "address", "verb", "resource", "namespace"))
         anon_data(
             judge, cast("Cluster", self), None, cast("Pool", self), lambda: cast("Pod", self),
-            cast("NetworkVantage", self.vantage),
+            cast("NetworkVantage", FakeVantage(self.said, Source("outside", "beside"))),
         )  # fmt: skip
-        return judge.verdict()[0]
+        return judge
 
 
 @pytest.mark.parametrize("kind", ["secrets", "configmaps", "pods"])
@@ -116,9 +124,12 @@ _SELECTED = f"fieldSelector=metadata.name%3D{_MADE_UP}"
         (f"/{_MADE_UP}", 404),
         (f"?watch=true&timeoutSeconds=1&{_SELECTED}", 200),
         (f"PATCH /{_MADE_UP}?dryRun=All", 404),
+        (f"PUT /{_MADE_UP}?dryRun=All", 404),
+        (f"DELETE /{_MADE_UP}?dryRun=All", 404),
         (f"DELETE ?dryRun=All&{_SELECTED}", 200),
+        ("POST ?dryRun=All", 201),
     ],
-    ids=["get", "watch", "patch", "deletecollection"],
+    ids=["get", "watch", "patch", "update", "delete", "deletecollection", "create"],
 )
 def test_each_verb_that_answers_with_objects_is_tried(kind: str, request_line: str, status: int) -> None:
     """Alone, in one namespace."""
@@ -127,10 +138,33 @@ def test_each_verb_that_answers_with_objects_is_tried(kind: str, request_line: s
     assert Verdict.BREACHED is World(403, {path: status}).verdict()
 
 
-def test_a_pod_of_anybody_is_seen() -> None:
-    """As a dry run."""
-    path = "POST /api/v1/namespaces/web/pods?dryRun=All"
-    assert Verdict.BREACHED is World(403, {path: 201}).verdict()
+@pytest.mark.parametrize("address", ["10.0.0.2", "fd00::2", "10.0.0.3"])
+def test_one_address_of_one_api_server_is_enough(address: str) -> None:
+    """Each has flags of its own, and a firewall may stand before one address."""
+    nodes = (
+        Node("node", "10.0.0.2", control_plane=True, further=("fd00::2",)),
+        Node("other", "10.0.0.3", control_plane=True),
+    )
+    path = "/api/v1/namespaces/web/secrets?limit=1"
+    judge = World(403, {path: 200}, nodes=nodes, only_at=address).judge()
+    assert Verdict.BREACHED is judge.verdict()[0]
+    assert {address} == {dict(each.tries[0])["address"] for each in judge.attacks if each.got_through}
+
+
+@pytest.mark.parametrize(
+    "hole", ["deletecollection", "configmaps", "kube-system", "outside", "/metrics", "secrets/bank"]
+)
+def test_what_is_not_asked_is_missed(monkeypatch: pytest.MonkeyPatch, hole: str) -> None:
+    """By its name; what exists is known from the namespaces and from what RBAC names."""
+    role = {
+        "metadata": {"name": "one", "namespace": "web"},
+        "rules": [{**rule("get", "secrets"), "resourceNames": ["bank"]}],
+    }
+    bound = binding("one", named_subject("User", "system:anonymous"), "one", kind="Role", namespace="web")
+    monkeypatch.setattr(Case, "attack", without(Case.attack, hole))
+    verdict, why = World(403, {}, {"roles": [role], "rolebindings": [bound]}).judge().verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert hole in why.partition("not tried: ")[2]
 
 
 @pytest.mark.parametrize("whom", [("User", "system:anonymous"), ("Group", "system:unauthenticated")])
@@ -184,7 +218,7 @@ def test_no_request_writes_or_brings_data_back() -> None:
     """What is not a GET is a dry run of metadata; of a GET no body is kept."""
     world = World(403, {})
     world.verdict()
-    assert {"GET", "PATCH", "DELETE", "POST"} == {each["method"] for each in world.sent}
+    assert {"GET", "PATCH", "PUT", "DELETE", "POST"} == {each["method"] for each in world.sent}
     for each in world.sent:
         if each["method"] == "GET":
             assert 0 == each["keep"]

@@ -14,6 +14,8 @@ from pytest_k8ssec.controls.net import WorkloadSuspect, egress_deny
 from pytest_k8ssec.controls.net.egress_deny import test_net_egress_deny as denies
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.facts.admin_policies import AdminPolicy
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Case, Judge, Verdict
@@ -48,6 +50,8 @@ class World:
     """What the twin gets through to."""
     full: str = ""
     """The node on which no canary starts."""
+    others: OtherPolicies = field(default_factory=OtherPolicies)
+    """Policies of other kinds."""
     leased: list[PodSpec] = field(default_factory=list)
     nodes = NODES
     further: tuple[str, ...] = ()
@@ -100,6 +104,7 @@ class World:
 
         monkeypatch.setattr(egress_deny, "workloads_on_trial", lambda *_: [suspect])
         monkeypatch.setattr(egress_deny, "tried", tried)
+        monkeypatch.setattr(egress_deny, "other_policies", lambda _: self.others)
         monkeypatch.setattr(
             egress_deny,
             "outside_listener",
@@ -228,3 +233,29 @@ def test_a_way_that_nobody_tried_is_named(monkeypatch: pytest.MonkeyPatch, port:
     assert Verdict.INCONCLUSIVE is verdict
     where = "destination pod on n1, family IPv4"
     assert f"not tried: {where}, {named}, source pod on n0, workload web/shop (no attack tried it)" == reason
+
+
+def denies_up_to(last: int) -> OtherPolicies:
+    """A policy for the whole cluster that denies ports up to one of them."""
+    ports = [{"portRange": {"protocol": "TCP", "start": 1, "end": last}}, {"namedPort": "db"}]
+    rule = {"action": "Deny", "to": [{"namespaces": {}}], "ports": ports}
+    spec = {"priority": 1, "subject": {"namespaces": {}}, "egress": [rule]}
+    return OtherPolicies((AdminPolicy("AdminNetworkPolicy", {"metadata": {"name": "a"}, "spec": spec}),))
+
+
+def test_a_port_next_to_those_that_another_kind_of_policy_denies_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not name it lets out; names of ports are tried as well, and a note says why."""
+    world = World(open_to=to(9001), others=denies_up_to(9000))
+    judge = world.judge(monkeypatch)
+    assert Verdict.BREACHED is judge.verdict()[0]
+    assert [f"reach a pod of another namespace on {node.name}, 9001/TCP" for node in NODES] == got_out(judge)
+    assert any(note.endswith("where what they say begins and ends: AdminNetworkPolicy a") for note in judge.notes)
+    assert any(("db", "TCP") == (name, kind) for spec in world.leased for _, kind, name in spec.ports)
+
+
+def test_a_port_that_a_kind_names_which_is_not_read_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a number stands that may be one."""
+    cilium = {"metadata": {"name": "c"}, "spec": {"egress": [{"toPorts": [{"ports": [{"port": "5432"}]}]}]}}
+    others = OtherPolicies(strange=("CiliumNetworkPolicy (cilium.io)",), objects=(cilium,))
+    assert Verdict.BREACHED is World(open_to=to(5432), others=others).judge(monkeypatch).verdict()[0]
+    assert Verdict.HELD is World(others=others).judge(monkeypatch).verdict()[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,8 @@ from pytest_k8ssec.controls.net import ingress_deny
 from pytest_k8ssec.controls.net.ingress_deny import test_net_ingress_deny as denies
 from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.facts.listening_ports import Target
+from pytest_k8ssec.facts.policies import Labels
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 OPEN, SILENT, REFUSED = Outcome.OPEN, Outcome.NO_ANSWER, Outcome.REFUSED
 DNS = Workload("Deployment", "web", "dns", {}, {}, {})
+SHOP = Workload("Deployment", "web", "shop", {"app": "shop"}, {}, {})
 
 
 NODES = tuple(Node(name, "10.0.0.2", control_plane=False, container=name) for name in ("n0", "n1"))
@@ -44,6 +48,10 @@ class World:
     open_from: str = ""
     """The only node that an open port is open to; "" for all."""
     wears: tuple[str, ...] = ()
+    others: OtherPolicies = field(default_factory=OtherPolicies)
+    """Policies of other kinds."""
+    wore: list[Mapping[str, Labels]] = field(default_factory=list)
+    """Whose labels might be worn, each time that this was decided."""
     deployed = False
     nodes = NODES
 
@@ -55,6 +63,19 @@ class World:
     def remember(self, _what: str, find_out: Callable[[], Any]) -> Any:
         """Found out each time."""
         return find_out()
+
+    @property
+    def api(self) -> None:
+        """Nobody asks it."""
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """Two."""
+        return (DNS, SHOP)
+
+    def worn(self, clients: Mapping[str, Labels], *_: object) -> tuple[dict[str, Labels], str]:
+        """What `wears` says in the end."""
+        self.wore.append(clients)
+        return {who: {"app": who} for who in self.wears}, ""
 
     def namespace(self, name: str) -> str:
         """One of ours."""
@@ -87,7 +108,8 @@ class World:
             "_policies": lambda *_: {},
             "_clients": lambda *_: {},
             "_labels": lambda *_: {},
-            "worn": lambda *_: ({who: {"app": who} for who in self.wears}, ""),
+            "worn": self.worn,
+            "other_policies": lambda _: self.others,
             "prove_listening": lambda _, wanted, *__: {each: evidence(said[each.protocol]) for each in wanted},
         }.items():
             monkeypatch.setattr(ingress_deny, name, value)
@@ -150,3 +172,14 @@ def test_a_source_that_nobody_asked_from_is_named(monkeypatch: pytest.MonkeyPatc
         verdict, reason = world.judge(monkeypatch).verdict()
         assert Verdict.INCONCLUSIVE is verdict
         assert reason.startswith(f"not tried: address 10.244.0.5, {named}, pod web/dns-1, port 53/TCP, source pod on n")
+
+
+def test_where_other_kinds_of_policies_are_in_force_the_labels_of_all_are_worn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whom those let in no NetworkPolicy names; it is said."""
+    plain = World(SILENT, OPEN)
+    assert () == plain.judge(monkeypatch).notes
+    assert [{}] == plain.wore
+    world = World(SILENT, OPEN, others=OtherPolicies(strange=("CiliumNetworkPolicy (cilium.io)",)))
+    (told,) = world.judge(monkeypatch).notes
+    assert [{"Deployment web/dns": {}, "Deployment web/shop": {"app": "shop"}}] == world.wore
+    assert told.endswith("the labels of every workload are worn: CiliumNetworkPolicy (cilium.io)")

@@ -49,7 +49,11 @@ class World:
     """A task whose answer nobody looks at."""
     service_accounts: tuple[ServiceAccount, ...] = ()
     nodes = (PLANE, WORKER)
-    lives_on = ("plane", "worker")
+    stands_on: tuple[str, ...] = ("worker",)
+    from_node: str = ""
+    """The only one that a way is open from; "" for all."""
+    lost: str = ""
+    """A node whose twin's answers nobody looks at."""
 
     @property
     def cluster(self) -> World:
@@ -78,17 +82,19 @@ class World:
     def judge(self, monkeypatch: pytest.MonkeyPatch, control: Callable[..., None]) -> Judge:
         """What comes of it."""
         workload = Workload("Deployment", "web", "shop", {}, {}, {"spec": {"serviceAccountName": "shop"}})
-        suspect = WorkloadSuspect(
-            workload, "web/shop", pod("worker"), pod("worker"), evidence(Outcome.DONE), self.lives_on
-        )
+        gate = evidence(Outcome.DONE)
+        on_trial = [
+            WorkloadSuspect(workload, "web/shop", pod(node), pod(node), gate, self.stands_on) for node in self.stands_on
+        ]
 
         def tried(suspects: Any, ways: Callable[[Any], Sequence[Task]]) -> Iterable[Any]:
-            for each in suspects:
+            for each in (each for each in suspects if each.pod.source.node != self.lost):
                 tasks = ways(each)
-                yield each, [self.said(task) for task in tasks], [evidence(Outcome.OPEN)] * len(tasks)
+                said = [self.said(task, each.pod.source.node) for task in tasks]
+                yield each, said, [evidence(Outcome.OPEN)] * len(tasks)
 
         for room in (controlplane, metadata):
-            monkeypatch.setattr(room, "workloads_on_trial", lambda *_: [suspect])
+            monkeypatch.setattr(room, "workloads_on_trial", lambda *_: on_trial)
             monkeypatch.setattr(room, "tried", tried)
         with monkeypatch.context() as patch:
             patch.setattr(WorkloadSuspect, "attack", self.attack)
@@ -109,9 +115,10 @@ class World:
         forgets = self.forgets
         return some
 
-    def said(self, task: Task) -> Evidence:
-        """What the twin is told."""
-        return evidence(Outcome.OPEN if str(task) in self.open_to else Outcome.NO_ANSWER, str(task))
+    def said(self, task: Task, node: str) -> Evidence:
+        """What a twin on a node is told."""
+        is_open = str(task) in self.open_to and self.from_node in ("", node)
+        return evidence(Outcome.OPEN if is_open else Outcome.NO_ANSWER, str(task))
 
 
 @contextmanager
@@ -168,14 +175,23 @@ def test_a_declared_client_reaches_api_servers_and_nothing_else(monkeypatch: pyt
     judge = World(ways, hears, service_accounts=(account,)).judge(monkeypatch, kept_away)
     assert ["TCP 10.0.0.2:2379"] == got_out(judge)
     assert ("web/shop is declared a client of the API: asks for it",) == judge.notes
-    assert "8 of 16 combinations" in judge.coverage.words(judge.tried)
+    assert "8 of 8 combinations" in judge.coverage.words(judge.tried)
 
 
-def test_pods_on_several_nodes_are_one_class_and_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal pods have equal policies, and each node's engine is tried by itself."""
-    judge = World().judge(monkeypatch, kept_away)
-    assert "14 of 28 combinations" in judge.coverage.words(judge.tried)
-    assert "14 by their class" in judge.coverage.words(judge.tried)
+@pytest.mark.parametrize(
+    ("control", "way", "count"), [(kept_away, "TCP 10.0.0.2:10250", 28), (no_metadata, "TCP 169.254.169.254:80", 4)]
+)
+def test_each_node_that_its_pods_stand_on_is_a_source(
+    monkeypatch: pytest.MonkeyPatch, control: Callable[..., None], way: str, count: int
+) -> None:
+    """What is open from one of them is open; one from which nobody tried is named."""
+    nodes = ("plane", "worker")
+    judge = World(stands_on=nodes).judge(monkeypatch, control)
+    assert f"{count} of {count} combinations" in judge.coverage.words(judge.tried)
+    assert [way] == got_out(World((way,), stands_on=nodes, from_node="worker").judge(monkeypatch, control))
+    verdict, reason = World(stands_on=nodes, lost="worker").judge(monkeypatch, control).verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert "source pod on worker, workload web/shop (no attack tried it)" in reason
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]"])

@@ -16,8 +16,8 @@ from pytest_k8ssec.controls import id as family
 from pytest_k8ssec.controls.id.token_automount import test_id_token_automount as token_automount
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.stack import ServiceAccount, Workload
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import POD, FakeVantage
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import POD, FakeVantage, without
 
 if TYPE_CHECKING:
     from pytest_k8ssec.agent.tasks import Task
@@ -134,6 +134,21 @@ def test_each_container_is_searched(sidecar: dict[str, Any], status: int, expect
         "a bare pod in web",
         *(f"Deployment web/shop, container {name}" for name in ("main", "sidecar", "set-up")),
     ] == [case.name for case in judge.cases]
+
+
+@pytest.mark.parametrize("hole", ["a bare pod in web", "set-up"])
+def test_one_that_nobody_looks_from_is_missed(monkeypatch: pytest.MonkeyPatch, hole: str) -> None:
+    """By its name; all of them are tried as they are."""
+    judge, world = Judge(("pod", "container")), World(_NONE)
+    token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
+    assert (Verdict.HELD, "") == judge.verdict()
+    assert 4 == len(judge.tried)
+    judge = Judge(("pod", "container"))
+    monkeypatch.setattr(Case, "attack", without(Case.attack, hole))
+    token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
+    verdict, why = judge.verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert hole in why.partition("not tried: ")[2]
 
 
 @pytest.mark.parametrize("elsewhere", [Verdict.INCONCLUSIVE, Verdict.BREACHED])

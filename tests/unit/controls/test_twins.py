@@ -13,6 +13,7 @@ from pytest_k8ssec.agent.tasks import Tcp
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.attack.walk import start_of
 from pytest_k8ssec.catalogue.declared import Declared
+from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls import net
 from pytest_k8ssec.controls.blast.radius import test_blast_radius as blast
 from pytest_k8ssec.controls.net import workloads_on_trial
@@ -21,8 +22,10 @@ from pytest_k8ssec.controls.wl import __name__ as wl_name
 from pytest_k8ssec.controls.wl.privilege import _itself
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.facts.containers import PodTemplate
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes import prove_listening as module
+from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
 from pytest_k8ssec.stack import Workload
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence, judge_of
@@ -157,6 +160,36 @@ def test_an_exception_for_nothing_is_told(family: str) -> None:
     judge, suspects = on_trial(family, workload("shop"), other="x")
     assert ["shop"] == [each.workload.name for each in suspects]
     assert any("Deployment web/other is declared, and there is nothing" in note for note in judge.notes)
+
+
+def test_a_workload_has_a_twin_on_each_node_that_its_pods_stand_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One on a node that does not start is a case; of a workload on one node there is one, as it is."""
+    here, nowhere = workload("shop"), workload("other")
+    found = {
+        "shop": {"": PodTemplate({"spec": {"nodeName": "n1"}}, ("n1", "n2", "silent"))},
+        "other": {"": PodTemplate({"spec": {}}, ("n9",))},
+    }
+    monkeypatch.setattr(net, "pod_templates", lambda _, each: found[each.name])
+    reach = NodesInReach(tuple(Node(name, "", control_plane=False) for name in ("n1", "n2")))
+    monkeypatch.setattr(net, "nodes_in_reach", lambda _: reach)
+    world = World((here, nowhere))
+    leased: list[Any] = []
+
+    def lease_each(*specs: PodSpec) -> list[Pod]:
+        leased.extend((spec.template or {})["spec"].get("nodeName") for spec in specs)
+        return [on_node(name or "n1") for name in leased]
+
+    monkeypatch.setattr(world, "lease_each", lease_each, raising=False)
+    suspects = workloads_on_trial(Judge(), cast("Stack", world), cast("Pool", world), {})
+    assert ["n1", "n2", None] == leased
+    shop = [each for each in suspects if each.workload is here]
+    assert [("n1", "n2")] * 2 == [each.nodes for each in shop]
+    assert 1 == len({each.name for each in shop})
+
+
+def on_node(node: str) -> Pod:
+    """A pod there."""
+    return Pod(cast("Any", type("V", (), {"source": Source("pod", "web/t", "10.0.0.1", node)})), "uid", "nonce")
 
 
 ROOT = {"uid": 0, "effective": 1 << 13, "bounding": 1 << 13, "no_new_privileges": True, "seccomp": 2}

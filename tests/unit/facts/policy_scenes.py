@@ -32,12 +32,12 @@ def ends(chance: random.Random, count: int) -> list[End]:
         worn = {key: chance.choice(values) for key, values in KEYS.items() if chance.random() < 0.6}
         peer = Peer(namespace, NAMESPACES[namespace], worn)
         address = chance.choice([f"10.244.{number % 2}.{number}"] * 6 + [f"fd00:10::{number}", ""])
-        named = {
-            (chance.choice(NAMES), chance.choice(PROTOCOLS)): chance.choice((80, 53, 8080))
-            for _ in range(chance.randrange(3))
-        }
-        hosted = End({"one": "172.18.0.2", "two": "172.18.0.3"}.get(node, address), node, None, named)
-        found.append(chance.choice([End(address, node, peer, named)] * 9 + [hosted]))
+        named = frozenset(
+            (chance.choice(NAMES), chance.choice(PROTOCOLS), chance.choice((80, 53, 8080)))
+            for _ in range(chance.randrange(4))
+        )
+        hosted = End.of({"one": "172.18.0.2", "two": "172.18.0.3"}.get(node, address), node, peer, named, hosted=True)
+        found.append(chance.choice([End(address, node, peer, named)] * 6 + [hosted]))
     return found
 
 
@@ -69,6 +69,76 @@ def _policy(chance: random.Random) -> dict[str, Any]:
     if types is not None:
         spec["policyTypes"] = types
     return {"metadata": {"name": "p", "namespace": chance.choice([*NAMESPACES, "gone"])}, "spec": spec}
+
+
+NODE_LABELS: dict[str, dict[str, str]] = {"one": {"role": "control-plane"}, "two": {}, "three": {"role": "worker"}}
+
+
+def admin(chance: random.Random, count: int) -> list[dict[str, Any]]:
+    """Policies for the whole cluster of each kind, each with its kind; some of one priority."""
+    return [_admin(chance, number) for number in range(count)]
+
+
+def _admin(chance: random.Random, number: int) -> dict[str, Any]:
+    kind = chance.choice(("AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"))
+    spec: dict[str, Any] = {"subject": _pods(chance)}
+    accept = "Accept" if kind == "ClusterNetworkPolicy" else "Allow"
+    if kind != "BaselineAdminNetworkPolicy":
+        spec["priority"] = chance.choice((0, 7, 7, 30))
+    if kind == "ClusterNetworkPolicy":
+        spec["tier"] = chance.choice(("Admin", "Baseline"))
+    actions = (accept, "Deny") if kind == "BaselineAdminNetworkPolicy" else (accept, "Deny", "Pass")
+    for way in ("ingress", "egress"):
+        if chance.random() < 0.7:
+            spec[way] = [_admin_rule(chance, kind, way, actions) for _ in range(chance.randint(0, 3))]
+    return {"kind": kind, "metadata": {"name": f"admin-{number}"}, "spec": spec}
+
+
+def _admin_rule(chance: random.Random, kind: str, way: str, actions: tuple[str, ...]) -> dict[str, Any]:
+    action = chance.choice(actions)
+    peers = [_pods(chance) for _ in range(chance.randint(0, 2))]
+    if way == "egress" and chance.random() < 0.5:
+        further: list[dict[str, Any]] = [
+            {"nodes": chance.choice([{}, {"matchLabels": {"role": "worker"}}])},
+            {"networks": chance.sample(BLOCKS, chance.randint(1, 2))},
+        ]
+        if action in ("Allow", "Accept"):
+            further.append({"domainNames": ["*.example.org"]})
+        peers.append(chance.choice(further))
+    rule: dict[str, Any] = {"action": action, "from" if way == "ingress" else "to": peers or [{"namespaces": {}}]}
+    if chance.random() < 0.3:
+        rule["name"] = "named"
+    if chance.random() < 0.6:
+        of_kind = _admin_protocol if kind == "ClusterNetworkPolicy" else _admin_port
+        rule["protocols" if kind == "ClusterNetworkPolicy" else "ports"] = [
+            of_kind(chance) for _ in range(chance.randint(1, 2))
+        ]
+    return rule
+
+
+def _pods(chance: random.Random) -> dict[str, Any]:
+    if chance.random() < 0.5:
+        return {"namespaces": chance.choice([{}, _selector(chance), _selector(chance)])}
+    return {"pods": {"namespaceSelector": chance.choice([{}, _selector(chance)]), "podSelector": _selector(chance)}}
+
+
+def _admin_port(chance: random.Random) -> dict[str, Any]:
+    protocol = {"protocol": chance.choice(PROTOCOLS)} if chance.random() < 0.8 else {}
+    return chance.choice([
+        {"portNumber": {**protocol, "port": chance.choice((53, 80, 443, 8080))}},
+        {"portRange": {**protocol, "start": chance.choice((1, 53, 80)), "end": chance.choice((443, 8080))}},
+        {"namedPort": chance.choice(NAMES)},
+    ])  # fmt: skip
+
+
+def _admin_protocol(chance: random.Random) -> dict[str, Any]:
+    number = {"number": chance.choice((53, 80, 443, 8080))}
+    some = {"range": {"start": chance.choice((1, 53, 80)), "end": chance.choice((443, 8080))}}
+    said = chance.choice([{"destinationPort": number}, {"destinationPort": some}, {}])
+    return chance.choice([
+        {chance.choice(("tcp", "udp", "sctp")): said}, {chance.choice(("tcp", "udp", "sctp")): said},
+        {"destinationNamedPort": chance.choice(NAMES)},
+    ])  # fmt: skip
 
 
 def _rule(chance: random.Random, peers: str) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pytest_k8ssec.facts.listening_ports import named_ports
 from pytest_k8ssec.facts.policies import End, Peer, policy_types
 from pytest_k8ssec.facts.policy_table import ANSWERS, PolicyTable
 from tests.unit.facts import policy_semantics
@@ -33,14 +35,17 @@ def isolated(policies: list[dict[str, Any]], end: End) -> list[bool]:
 def pod(namespace: str, app: str, address: str, node: str = "one", **named: int) -> End:
     """A pod with one label; named ports are TCP."""
     peer = Peer(namespace, {"kubernetes.io/metadata.name": namespace, "team": namespace}, {"app": app})
-    return End(address, node, peer, {(name, "TCP"): port for name, port in named.items()})
+    return End(address, node, peer, frozenset((name, "TCP", port) for name, port in named.items()))
 
 
+WEB_LABELS = {"kubernetes.io/metadata.name": "web", "team": "web"}
+WEB_PORT = frozenset({("http", "TCP", 8080)})
 SHOP = pod("web", "shop", "10.244.0.5")
 API = pod("pay", "api", "10.244.1.6", "two", http=8080)
 LEDGER = pod("pay", "ledger", "10.244.1.7", "two")
 NODE_ONE, NODE_TWO = End("172.18.0.2", "one"), End("172.18.0.3", "two")
-HOSTED = End("172.18.0.2", "one")
+PROXY = End.of("172.18.0.2", "one", Peer("web", WEB_LABELS, {"app": "proxy"}), WEB_PORT, hosted=True)
+"""A pod in the network of node one."""
 OUTSIDE = End("203.0.113.9")
 
 
@@ -149,6 +154,38 @@ def test_a_named_port_is_that_of_the_pod_that_is_reached() -> None:
     assert admits([egress({"ports": [{"port": "http"}]})], SHOP, LEDGER, 8080) is False
 
 
+TWO_OF_A_NAME: dict[str, Any] = {
+    "spec": {
+        "containers": [
+            {
+                "name": "api",
+                "ports": [{"name": "http", "containerPort": 8080}, {"name": "http", "containerPort": 8081}],
+            },
+            {"name": "admin", "ports": [{"name": "http", "containerPort": 9090}, {"containerPort": 7070}]},
+            {"name": "dns", "ports": [{"name": "http", "containerPort": 5353, "protocol": "UDP"}]},
+        ],
+        "initContainers": [
+            {"name": "mesh", "restartPolicy": "Always", "ports": [{"name": "http", "containerPort": 15001}]},
+            {"name": "set-up", "ports": [{"name": "http", "containerPort": 1}]},
+        ],
+    }
+}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_name_lets_in_each_port_of_the_pod_that_has_it(turned: bool) -> None:
+    """Of each container and each sidecar, whatever their order; not of an init container that ends, nor of another protocol."""
+    spec = {key: each[::-1] if turned else each for key, each in TWO_OF_A_NAME["spec"].items()}
+    many = End("10.244.1.6", "two", API.pod, named_ports({"spec": spec}))
+    tcp, udp = {"port": "http"}, {"port": "http", "protocol": "UDP"}
+    for rules in (ingress, egress):
+        for number, expected in ((8080, True), (8081, True), (9090, True), (15001, True), (7070, False), (1, False)):
+            assert expected is admits([rules({"ports": [tcp]})], SHOP, many, number)
+        assert admits([rules({"ports": [tcp]})], SHOP, many, 5353, "UDP") is False
+        assert admits([rules({"ports": [udp]})], SHOP, many, 5353, "UDP") is True
+        assert admits([rules({"ports": [udp]})], SHOP, many, 8080) is False
+
+
 @pytest.mark.parametrize("protocol", ["UDP", "SCTP"])
 def test_protocols_are_told_apart(protocol: str) -> None:
     """A rule for TCP, which is what no protocol means, says nothing of the others."""
@@ -157,12 +194,53 @@ def test_protocols_are_told_apart(protocol: str) -> None:
 
 
 def test_a_node_always_reaches_the_pods_that_it_runs() -> None:
-    """And no others, where policies forbid it; a pod in its node's network is the node."""
+    """And no others, where policies forbid it."""
     assert admits([ingress()], NODE_TWO, API, 8080) is True
     assert admits([ingress()], NODE_ONE, API, 8080) is False
-    assert admits([ingress()], HOSTED, API, 8080) is False
     assert admits([ingress({"from": [{"ipBlock": {"cidr": "172.18.0.0/16"}}]})], NODE_ONE, API, 8080) is True
     assert admits([ingress({"from": [{"namespaceSelector": {}}]})], NODE_ONE, API, 8080) is False
+
+
+@pytest.mark.parametrize(
+    ("policies", "source", "target", "expected"),
+    [
+        ([], PROXY, API, True),
+        ([], SHOP, PROXY, True),
+        ([ingress()], PROXY, API, False),
+        ([ingress({"from": [WEB]})], PROXY, API, None),
+        ([ingress({"from": [{**WEB, "podSelector": {"matchLabels": {"app": "shop"}}}]})], PROXY, API, False),
+        ([ingress({"from": [{"ipBlock": {"cidr": "172.18.0.0/16"}}]})], PROXY, API, True),
+        ([ingress({})], PROXY, API, True),
+        ([ingress()], PROXY, replace(API, node="one"), None),
+        ([policy("web", policyTypes=["Egress"])], PROXY, API, None),
+        ([policy("web", policyTypes=["Egress"], egress=[{"to": [PAY]}])], PROXY, API, True),
+        ([policy("web", policyTypes=["Egress"], egress=[{"to": [WEB]}])], PROXY, API, None),
+        ([policy("web", policyTypes=["Ingress"])], API, PROXY, None),
+        ([policy("web", policyTypes=["Ingress"], ingress=[{}])], API, PROXY, True),
+        ([policy("web", policyTypes=["Ingress"])], PROXY, API, True),
+        ([policy(policyTypes=["Egress"], egress=[{"to": [WEB]}])], API, PROXY, None),
+        ([policy(policyTypes=["Egress"])], API, PROXY, False),
+        ([policy(policyTypes=["Egress"], egress=[{"ports": [{"port": "http"}]}])], API, PROXY, None),
+        ([policy(policyTypes=["Egress"], egress=[{"ports": [{"port": "dns"}]}])], API, PROXY, False),
+        ([policy(policyTypes=["Egress"], egress=[{"ports": [{"port": 8080}]}])], API, PROXY, True),
+    ],
+)
+def test_of_pods_in_their_nodes_network_is_unknown_what_kubernetes_leaves_open(
+    policies: list[dict[str, Any]], source: End, target: End, expected: bool | None
+) -> None:
+    """Whether selectors and names of ports are about them, and whether they reach their node's pods as it does.
+
+    What all networks give is known: rules for addresses, numbers and everybody, and where no policy holds.
+    """
+    assert expected is admits(policies, source, target, 8080)
+
+
+def test_two_networks_may_differ_in_more_than_one_thing() -> None:
+    """A rule by selectors and a port by name are each open: neither decides."""
+    leaves = policy(policyTypes=["Egress"], egress=[{"to": [WEB], "ports": [{"port": "http"}]}])
+    assert admits([leaves], API, PROXY, 8080) is None
+    assert admits([leaves], API, PROXY, 8081) is False
+    assert [True, True] == isolated([policy("web", policyTypes=["Ingress", "Egress"])], PROXY)
 
 
 def test_what_leaves_for_a_node() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pytest_k8ssec.facts.policies import End, Peer, egress_port_names, egress_po
 
 API = {"app": "api", "tier": "back"}
 MONEYS = {"kubernetes.io/metadata.name": "payments", "team": "money"}
-LEDGER = End("10.244.0.9", "worker", Peer("payments", MONEYS, {"app": "ledger"}), {("ledger", "TCP"): 9000})
+LEDGER = End("10.244.0.9", "worker", Peer("payments", MONEYS, {"app": "ledger"}), frozenset({("ledger", "TCP", 9000)}))
 FROM_PAYMENTS = Peer("payments", MONEYS, API)
 FROM_WEB = Peer("web", {"kubernetes.io/metadata.name": "web", "team": "shop"}, API)
 
@@ -150,6 +151,13 @@ def test_a_rule_covers_ports(ports: list[dict[str, Any]] | None, expected: bool)
     """No port is every port; the protocol is TCP unless said, and a name is what the target's containers give it."""
     rule: dict[str, Any] = {"from": [BACK]} if ports is None else {"from": [BACK], "ports": ports}
     assert expected is lets_in([policy(rule)], LEDGER, 9000, FROM_PAYMENTS)
+
+
+def test_one_name_stands_for_each_port_that_has_it() -> None:
+    """Two containers of a pod may use one name for two numbers: who is let in to one is let in to both."""
+    two = replace(LEDGER, named=LEDGER.named | {("ledger", "TCP", 9001), ("ledger", "UDP", 9002)})
+    policies = [policy({"from": [BACK], "ports": [{"port": "ledger"}]})]
+    assert [True, True, False] == [lets_in(policies, two, port, FROM_PAYMENTS) for port in (9000, 9001, 9002)]
 
 
 @pytest.mark.parametrize(

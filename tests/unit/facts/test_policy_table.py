@@ -9,32 +9,45 @@ from typing import Any
 
 import pytest
 
+from pytest_k8ssec.facts.admin_policies import AdminPolicy, unread
 from pytest_k8ssec.facts.policies import End, Peer
 from pytest_k8ssec.facts.policy_table import ANSWERS, EndPort, PolicyTable
 from tests.unit.facts import policy_scenes, policy_semantics
+from tests.unit.facts.policy_scenes import NODE_LABELS
 
 SEEDS = range(60)
+Scene = tuple[list[dict[str, Any]], list[dict[str, Any]], list[End], list[EndPort]]
 
 
 @cache
-def scene(seed: int) -> tuple[list[dict[str, Any]], list[End], list[EndPort]]:
-    """Policies, ends, and ports of theirs."""
+def scene(seed: int) -> Scene:
+    """Policies, policies for the whole cluster in two scenes of three, ends, and ports of theirs."""
     chance = random.Random(seed)
     ends = policy_scenes.ends(chance, 14)
-    return policy_scenes.policies(chance, chance.randint(1, 12)), ends, policy_scenes.entrances(chance, ends)
+    policies = policy_scenes.policies(chance, chance.randint(1, 12))
+    admin = policy_scenes.admin(chance, chance.randint(1, 4) if seed % 3 else 0)
+    return policies, admin, ends, policy_scenes.entrances(chance, ends)
+
+
+def table_of(seed: int) -> PolicyTable:
+    """What is computed for a scene."""
+    policies, admin, ends, targets = scene(seed)
+    read = [AdminPolicy(each["kind"], each) for each in admin]
+    assert not any(map(unread, read))
+    return PolicyTable(policies, ends, targets, read, NODE_LABELS)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_cell_is_as_the_specification_says(seed: int) -> None:
     """Rows, single answers, and who is isolated: no difference, and nothing that was left open is answered."""
-    policies, ends, targets = scene(seed)
-    table = PolicyTable(policies, ends, targets)
+    policies, admin, ends, targets = scene(seed)
+    table = table_of(seed)
     for number, source in enumerate(ends):
-        wanted = [policy_semantics.admits(policies, source, *target) for target in targets]
+        wanted = [policy_semantics.admits(policies, source, *target, admin, NODE_LABELS) for target in targets]
         assert wanted == [ANSWERS[answer] for answer in table.row(number)]
         assert wanted == [table.answer(number, at) for at in range(len(targets))]
-        assert policy_semantics.isolated(policies, source, "Egress") is table.isolates_source(number)
-    wanted = [policy_semantics.isolated(policies, end, "Ingress") for end, _, _ in targets]
+        assert policy_semantics.isolated(policies, source, "Egress", admin) is table.isolates_source(number)
+    wanted = [policy_semantics.isolated(policies, end, "Ingress", admin) for end, _, _ in targets]
     assert wanted == [table.isolates_target(at) for at in range(len(targets))]
 
 
@@ -42,9 +55,8 @@ def test_the_scenes_have_answers_of_each_kind() -> None:
     """Else the comparison would be about nothing."""
     count: Counter[bool | None] = Counter()
     for seed in SEEDS:
-        policies, ends, targets = scene(seed)
-        table = PolicyTable(policies, ends, targets)
-        count.update(ANSWERS[answer] for number in range(len(ends)) for answer in table.row(number))
+        table = table_of(seed)
+        count.update(ANSWERS[answer] for number in range(len(scene(seed)[2])) for answer in table.row(number))
     assert all(count[answer] > 300 for answer in ANSWERS), count
 
 

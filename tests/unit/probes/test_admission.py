@@ -10,6 +10,7 @@ import pytest
 
 from pytest_k8ssec.agent.vantage import PodVantage
 from pytest_k8ssec.clusters.api import KubeApi, Response
+from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.controls.adm import limits, psa
 from pytest_k8ssec.controls.adm.limits import _lacking, _unbound
@@ -22,10 +23,10 @@ from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.pods.resources import quantity
 from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, only_quota_refused
-from pytest_k8ssec.probes.podsecurity import CHECKS, WHOLE, may_bring, offered_pod
+from pytest_k8ssec.probes.podsecurity import CHECKS, IN_INIT, WHOLE, may_bring, offered_pod
 from pytest_k8ssec.stack import Resource, Stack, Workload
-from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import POD, evidence
+from pytest_k8ssec.verdict import Case, Judge, Verdict
+from tests.unit.fakes import POD, evidence, without
 
 
 def _stack(*resources: Resource) -> Stack:
@@ -199,6 +200,8 @@ class _Quota:
     """An API server with a quota on the limits of memory alone."""
 
     probe_image: str = "python:3.13"
+    nodes: tuple[Node, ...] = ()
+    server: str = "https://api"
 
     @property
     def api(self) -> _Quota:
@@ -210,7 +213,8 @@ class _Quota:
 
     def request(self, method: str, path: str, *, body: Any, **_: Any) -> Response:
         assert (method, path) == ("POST", "/api/v1/namespaces/web/pods")
-        if "memory" in body["spec"]["containers"][0]["resources"].get("limits", {}):
+        containers = (*body["spec"]["containers"], *body["spec"].get("initContainers", ()))
+        if all("memory" in each["resources"].get("limits", {}) for each in containers):
             return Response(201, body, 1)
         return Response(403, {"message": "failed quota: team: must specify limits.memory for: probe"}, 1)
 
@@ -221,7 +225,8 @@ def test_a_quota_on_memory_bounds_no_cpu() -> None:
     stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
     limits.test_adm_limits(judge, cast("Cluster", _Quota()), stack, {})
     assert Verdict.BREACHED is judge.verdict()[0]
-    assert ["create a pod without limits on cpu"] == [each.what for each in judge.attacks if each.got_through]
+    lacking = ("create a pod without limits on cpu", "create a pod with an init container without limits on cpu")
+    assert [*lacking] == [each.what for each in judge.attacks if each.got_through]
 
 
 def test_labels_alone_say_nothing_of_pods() -> None:
@@ -263,7 +268,8 @@ def test_who_may_replace_its_namespace_needs_no_patch() -> None:
     """Two rights that lead to the same label: one is enough."""
     stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
     judge = Judge()
-    _relabel(judge, cast("Cluster", _Accounts()), stack.identities())
+    cluster = cast("Cluster", _Accounts())
+    _relabel(judge, cluster, ApiServer("cp", cluster.api), stack.identities())
     assert [("PATCH", False), ("PUT", True)] == [(each.what.split()[-1], each.through) for each in judge.attacks]
     assert Verdict.BREACHED is judge.verdict()[0]
 
@@ -323,7 +329,8 @@ class _Pods:
 def test_another_image_for_a_running_pod_is_a_way_in() -> None:
     """Even where nothing comes in when a pod is created, or by an ephemeral container."""
     cluster, judge = cast("Cluster", _Pods()), Judge()
-    _change(judge.case("namespace web"), cluster, ("/api/v1/namespaces/web/pods/twin", "probe"))
+    where = ("/api/v1/namespaces/web/pods/twin", "probe")
+    _change(judge.case("namespace web"), ApiServer("cp", cluster.api), "python:3.13", "web", where)
     verdict, why = judge.verdict()
     assert (Verdict.BREACHED, True) == (verdict, "give a running pod registry.invalid/python:3.13" in why)
 
@@ -337,6 +344,9 @@ class _Bounded:
     """The resources that were offered, by namespace."""
     nodes: tuple[Node, ...] = ()
     name: str = "bounded"
+    server: str = "https://api"
+    spared: str = ""
+    """A check that is let in all the same."""
 
     @property
     def api(self) -> _Bounded:
@@ -358,13 +368,15 @@ class _Bounded:
     def request(self, _method: str, path: str, *, body: Any, **_: Any) -> Response:
         """Pod Security first, then the LimitRange, then the quota."""
         namespace = path.split("/")[4]
-        (container,) = body["spec"]["containers"]
+        (container,), init = body["spec"]["containers"], body["spec"].get("initContainers", ())
         self.offers.setdefault(namespace, []).append(container["resources"])
         if namespace != "ours":
-            for check in (*CHECKS, WHOLE):
+            for check in (*CHECKS, *IN_INIT, WHOLE):
                 broken = offered_pod(self.probe_image, check)["spec"]
-                broken["containers"][0]["resources"] = container["resources"]
-                if broken == body["spec"]:
+                for each in (*broken["containers"], *broken.get("initContainers", ())):
+                    each["resources"] = container["resources"]
+                assert all(each["resources"] == container["resources"] for each in init)
+                if broken == body["spec"] and check.name != self.spared:
                     return Response(403, {"kind": "Status", "message": f"violates PodSecurity: {check.words}"}, 1)
         if namespace == "large" and quantity(container["resources"]["requests"]["memory"]) < 256 * 1024**2:
             return Response(403, {"kind": "Status", "message": "minimum memory usage per Container is 256Mi"}, 1)
@@ -381,11 +393,11 @@ class _Bounded:
 
 
 def _psa(
-    monkeypatch: pytest.MonkeyPatch, *namespaces: str, allowed: dict[str, str] | None = None
+    monkeypatch: pytest.MonkeyPatch, *namespaces: str, allowed: dict[str, str] | None = None, spared: str = ""
 ) -> tuple[Judge, _Bounded]:
     monkeypatch.setattr(psa, "unrestricted_namespace", lambda _: "ours")
-    monkeypatch.setattr(psa, "_relabel", lambda *_: None)
-    judge, world = Judge(), _Bounded()
+    monkeypatch.setattr(Stack, "identities", lambda _: ())
+    judge, world = Judge(("server", "namespace", "guise", "check")), _Bounded(spared=spared)
     stack = _stack(*(Resource("urn", "kubernetes:core/v1:Namespace", name) for name in namespaces))
     psa.test_adm_psa(judge, cast("Cluster", world), stack, cast("Pool", None), allowed or {})
     return judge, world
@@ -397,6 +409,49 @@ def test_offers_fit_each_namespace_s_own_limit_range(monkeypatch: pytest.MonkeyP
     assert Verdict.HELD is judge.verdict()[0], judge.verdict()[1]
     assert {"16Mi"} == {each["requests"]["memory"] for each in world.offers["small"]}
     assert {256 * 1024**2} == {quantity(each["requests"]["memory"]) for each in world.offers["large"]}
+
+
+def test_the_checks_of_containers_are_those_that_change_one() -> None:
+    """Each of these is tried in an init container too, and leaves the other container as it was."""
+    fine = offered_pod("x")["spec"]["containers"]
+    changed = {check.name for check in CHECKS if offered_pod("x", check)["spec"]["containers"] != fine}
+    assert changed == {check.of for check in IN_INIT}
+    for check in IN_INIT:
+        broken = offered_pod("x", check)["spec"]
+        assert fine == broken["containers"]
+        assert [{**fine[0], "name": "init"}] != broken["initContainers"]
+
+
+@pytest.mark.parametrize("spared", [each.name for each in (*CHECKS, *IN_INIT)])
+def test_one_check_that_is_spared_is_enough(monkeypatch: pytest.MonkeyPatch, spared: str) -> None:
+    """In the container or in an init container."""
+    judge, _ = _psa(monkeypatch, "small", spared=spared)
+    assert Verdict.BREACHED is judge.verdict()[0]
+    assert [f"{spared}: create such a pod"] == [each.what for each in judge.attacks if each.got_through]
+
+
+@pytest.mark.parametrize(
+    "hole", ["hostPID", "privileged in an init container", "job-controller", "'namespace': 'small'"]
+)
+def test_an_offer_that_is_not_made_is_missed(monkeypatch: pytest.MonkeyPatch, hole: str) -> None:
+    """By its name."""
+    monkeypatch.setattr(Case, "attack", without(Case.attack, hole))
+    verdict, why = _psa(monkeypatch, "small", "large")[0].verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert hole.split("'")[-2 if "'" in hole else 0] in why.partition("not tried: ")[2]
+
+
+@pytest.mark.parametrize("hole", ["init container", "cpu and memory"])
+def test_a_limit_whose_lack_is_not_tried_is_missed(monkeypatch: pytest.MonkeyPatch, hole: str) -> None:
+    """By its name; here nothing refuses such pods, but all get limits."""
+    monkeypatch.setattr(Case, "attack", without(Case.attack, hole))
+    monkeypatch.setattr(limits, "_lacking", lambda _: [])
+    judge = Judge(("server", "namespace", "guise", "container", "without"))
+    stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "ours"))
+    limits.test_adm_limits(judge, cast("Cluster", _Bounded()), stack, {})
+    verdict, why = judge.verdict()
+    assert Verdict.INCONCLUSIVE is verdict
+    assert hole in why.partition("not tried: ")[2]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pytest_k8ssec.agent.tasks import Tcp
-from pytest_k8ssec.agent.vantage import Answer
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls.kubelet.readonly import test_kubelet_readonly as readonly
@@ -19,7 +19,7 @@ from pytest_k8ssec.machine.process import Completed
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_in_reach, nodes_to_judge
 from pytest_k8ssec.verdict import Judge, Verdict
-from tests.unit.fakes import evidence
+from tests.unit.fakes import FakeVantage, evidence
 
 KUBELET = 10250
 
@@ -81,9 +81,17 @@ class Place:
         """Nothing listens on more than loopback."""
         return Completed(tuple(argv), 0, b"", b"")
 
-    def ask(self, *tasks: Tcp) -> list[Answer]:
-        """One exec, with nothing beside the evidence."""
-        return [Answer(each, {}) for each in self.probe(*tasks)]
+    def readonly(self) -> Judge:
+        """What a control says that asks all nodes from each."""
+
+        def said(task: dict[str, Any]) -> dict[str, Any]:
+            return {"outcome": self._said(Tcp(task["host"], task["port"]), 0)}
+
+        judge, here = Judge(), FakeVantage(said)
+        readonly(
+            judge, self.as_pool(), lambda node: cast("Any", SimpleNamespace(vantage=here, node=node)), cast("Any", here)
+        )
+        return judge
 
     def probe(self, *tasks: Tcp) -> list[Evidence]:
         """One exec."""
@@ -150,12 +158,10 @@ def test_a_kubelet_that_only_pods_do_not_reach_is_not_out_of_reach(status: int, 
 
 def test_a_kubelet_that_only_pods_do_not_reach_is_judged_and_never_held() -> None:
     """Its own positive control is what fails, by its name."""
-    place, judge = Place((real(0), far(0)), by_server=lambda _path: 200), Judge()
-    readonly(judge, place.as_pool(), cast("Any", place.attacker))
-    verdict, reason = judge.verdict()
+    verdict, reason = Place((real(0), far(0)), by_server=lambda _path: 200).readonly().verdict()
     assert Verdict.INCONCLUSIVE is verdict
     assert reason.startswith(
-        "kubelet on far-0 (10.1.0.0): positive control failed: the same node's kubelet is in reach"
+        "kubelet on far-0 (10.1.0.0) from pod k8ssec-1/attacker on worker: positive control failed: the same node's kubelet is in reach"
     )
 
 
@@ -169,13 +175,13 @@ def test_a_node_without_an_address_is_silent_and_not_dialled() -> None:
 @pytest.mark.parametrize("answer", [Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.ERROR])
 def test_silent_nodes_are_one_case_that_can_not_be_held(answer: Outcome) -> None:
     """Whatever their silence looks like, and although what can be looked at holds."""
-    place, judge = Place((real(0), *(far(number) for number in range(9))), lambda _host, _before: answer), Judge()
-    readonly(judge, place.as_pool(), cast("Any", place.attacker))
+    place = Place((real(0), *(far(number) for number in range(9))), lambda _host, _before: answer)
+    judge = place.readonly()
     verdict, reason = judge.verdict()
     assert Verdict.INCONCLUSIVE is verdict
     assert 1 == len(reason.splitlines())
     assert reason.startswith("9 nodes whose kubelets answer nobody: far-0, far-1, far-2 and 6 more: ")
-    assert 2 == len(judge.cases)
+    assert 3 == len(judge.cases)
 
 
 def test_a_breach_of_a_node_that_answers_is_one_still() -> None:

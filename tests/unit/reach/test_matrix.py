@@ -10,9 +10,11 @@ import pytest
 from pytest_k8ssec.errors import ProbeError, SettingsError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.reach.cell import Cell
+from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import parse
 from pytest_k8ssec.reach.matrix import Cells, Witnesses
 from pytest_k8ssec.reach.measure import Dial, Row
+from pytest_k8ssec.reach.places import Local
 from tests.unit.reach.reaching import NODE, destination, only, reach
 
 SOURCES = ("web/storefront", "web/*", "payments/api", "elsewhere")
@@ -226,6 +228,47 @@ def test_a_source_that_policies_hold_back_may_or_may_not_get_out_by_a_port_of_a_
     assert [None, True, True, True] == [cell.expected for cell in found.cells()]
 
 
+@pytest.mark.parametrize("nodes", [frozenset(), frozenset({"worker"})])
+def test_what_a_node_drops_because_nothing_behind_a_service_runs_there_is_no_policys(nodes: frozenset[str]) -> None:
+    """Nothing is expected, it is no difference, and it is told; where somebody answers, policies are held to it."""
+    through = replace(
+        API,
+        way="node",
+        dial=Dial("172.18.0.2", 30080),
+        listeners=(API.dial,),
+        node="worker",
+        local=Local("externalTrafficPolicy", nodes),
+    )
+    found = reach(["elsewhere"], [through, API], lambda _, one: Outcome.NO_ANSWER if one is through else Outcome.OPEN)
+    (cell, _) = found.cells()
+    words = "no policy is involved: externalTrafficPolicy is Local, and no pod behind it runs on worker"
+    assert ("blocked", None if not nodes else True) == (cell.verdict, cell.expected)
+    assert (not nodes) is (words in str(cell))
+    assert ([] if not nodes else ["not-as-policies"]) == [each.kind for each in differences(found)]
+
+
+def test_a_service_that_keeps_to_the_senders_node_is_as_policies_say_of_the_pods_there() -> None:
+    """From a node without one it is nobody's; from the others, what policies give for their own node's pods."""
+    far = replace(LEDGER.ends[0], node="other")
+    ends = (*API.ends, far)
+    both = replace(
+        API,
+        way="service",
+        dial=Dial("10.96.0.9", 80),
+        ends=ends,
+        local=Local("internalTrafficPolicy", frozenset({"worker", "other"})),
+    )
+    away = replace(both, local=Local("internalTrafficPolicy", frozenset({"other"})))
+    policy = {
+        "metadata": {"name": "p", "namespace": "payments"},
+        "spec": {"podSelector": {"matchLabels": {"app": "ledger"}}},
+    }
+    found = reach(["elsewhere"], [both, away], lambda *_: Outcome.REFUSED, policies=[policy])
+    assert [True, None] == [cell.expected for cell in found.cells()]
+    told = [cell.unserved for cell in found.cells()]
+    assert ["", "no policy is involved: internalTrafficPolicy is Local, and no pod behind it runs on worker"] == told
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_service_is_as_policies_say_where_all_that_stand_behind_it_are(turned: bool) -> None:
     """It leads to one that policies close and one that they do not: nothing is expected of it, of either order."""
@@ -249,3 +292,14 @@ def test_evidence_is_what_a_judge_takes() -> None:
         evidence.detail,
     )
     assert "2030-03-17T17:46:40.123Z" == evidence.at
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OPEN, Outcome.REFUSED])
+def test_of_a_pod_in_its_nodes_network_no_answer_is_a_difference(outcome: Outcome) -> None:
+    """Whether the policy is about it Kubernetes leaves open; nor does it count as what policies say."""
+    policy = {"metadata": {"name": "p", "namespace": "payments"}, "spec": {"podSelector": {}}}
+    hosted = replace(API, ends=tuple(replace(end, pod=None, hosted=end.pod) for end in API.ends))
+    found = reach(["elsewhere"], [hosted], lambda *_: outcome, policies=[policy])
+    assert [None] == [cell.expected for cell in found.cells()]
+    assert [] == differences(found)
+    assert 0 == found.as_policies_say().asked

@@ -28,7 +28,7 @@ from pytest_k8ssec.reach import origins
 from pytest_k8ssec.reach.find_places import census
 from pytest_k8ssec.reach.measure import Dial, measure_from
 from pytest_k8ssec.reach.origins import Missing
-from pytest_k8ssec.reach.places import Places
+from pytest_k8ssec.reach.places import Local, Places
 from pytest_k8ssec.stack import Stack, Workload
 
 CONTROL_PLANE, WORKER = Node("cp", "172.18.0.2", True, "c1"), Node("w", "172.18.0.3", False, "c2")
@@ -115,6 +115,7 @@ class Lab:
     selected: list[str] = field(default_factory=list)
     jobs: Sequence[dict[str, Any]] = ()
     services: Sequence[dict[str, Any]] = ()
+    slices: Sequence[dict[str, Any]] = ()
 
     @property
     def api(self) -> Lab:
@@ -141,9 +142,11 @@ class Lab:
             ]
         if path.endswith("/jobs"):
             return list(self.jobs)
-        return {"services": [*SERVICES, *self.services], "endpointslices": SLICES, "networkpolicies": []}[
-            path.rsplit("/", 1)[-1]
-        ]
+        return {
+            "services": [*SERVICES, *self.services],
+            "endpointslices": [*SLICES, *self.slices],
+            "networkpolicies": [],
+        }[path.rsplit("/", 1)[-1]]
 
     def on_node(self, _node: Node, argv: Sequence[str], **_: Any) -> Completed:
         """What listens in pods, or on the node."""
@@ -227,7 +230,28 @@ def test_services_lead_to_listeners_of_the_stack() -> None:
     )[:2]
     (by_address,) = [each for each in places.destinations if each.way == "service"]
     assert (Dial("10.244.1.1", 8080), Dial("10.244.1.2", 8080)) == by_address.listeners
-    assert 8080 == by_address.ends[0].named["http", "TCP"]
+    assert {("http", "TCP", 8080)} == by_address.ends[0].named
+
+
+def test_a_service_that_keeps_to_a_node_says_where_pods_stand_behind_it() -> None:
+    """By its address and name for what comes from inside, by nodes' ports for the rest; not where it has no address."""
+    keeps = {"externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"}
+    some = service("near", "10.96.0.9", 80, nodePort=30081), service("bare", "None", 5432)
+    slices = endpoints("near", 8080, "10.244.1.1"), endpoints("bare", 5432, "10.244.1.3")
+    for each in slices:
+        for endpoint in each["endpoints"]:
+            endpoint["nodeName"] = "w"
+    local = [each | {"spec": each["spec"] | keeps} for each in some]
+    found_there = [
+        (each.way, each.node, each.local)
+        for each in found(Lab(services=local, slices=slices)).destinations
+        if "web/near" in each.words or "web/bare" in each.words
+    ]
+    inside, outside = (Local(f"{each}TrafficPolicy", frozenset({"w"})) for each in ("internal", "external"))
+    assert [
+        ("service", "", inside), ("name", "", inside), ("node", "cp", outside), ("node", "w", outside), ("name", "", None)
+    ] == found_there  # fmt: skip
+    assert {None} == {each.local for each in found(Lab()).destinations}
 
 
 def test_nodes_are_reached_at_their_own_ports() -> None:
@@ -249,6 +273,10 @@ def test_everybody_who_can_send_is_found() -> None:
     assert shop.end.pod is not None
     assert ({"app": "shop"}, "web") == (shop.end.pod.labels, shop.end.pod.namespace)
     assert proxy.end.pod is None
+    assert proxy.end.hosted is not None
+    assert ({"app": "proxy"}, "web") == (proxy.end.hosted.labels, proxy.end.hosted.namespace)
+    (target,) = [each.ends[0] for each in places.destinations if each.name == "web/proxy"]
+    assert (None, "web") == (target.pod, target.hosted and target.hosted.namespace)
     assert bare.end.pod is not None
     assert {} == bare.end.pod.labels
     assert elsewhere.end.pod is not None

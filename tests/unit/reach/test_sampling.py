@@ -204,12 +204,6 @@ def test_on_a_cluster_that_is_only_read_targets_have_classes_and_sources_have_no
     assert [("blocked", 3), ("blocked by class", 9)] == sorted(Counter(cell.answer for cell in cells).items())
 
 
-def stranger(kind: str) -> dict[str, Any]:
-    """A kind of objects that the API server knows besides."""
-    names = {"kind": kind, "plural": "strangers"}
-    return {"spec": {"group": "example.org", "names": names, "versions": [{"name": "v1", "served": True}]}}
-
-
 @pytest.mark.parametrize(
     ("kind", "objects", "all_of_them"),
     [("CiliumNetworkPolicy", 1, True), ("AdminNetworkPolicy", 1, True), ("CiliumNetworkPolicy", 0, False),
@@ -217,10 +211,40 @@ def stranger(kind: str) -> dict[str, Any]:
 )  # fmt: skip
 def test_policies_of_other_kinds_forbid_classes(kind: str, objects: int, all_of_them: bool) -> None:
     """By them pods may differ that NetworkPolicies can't tell apart. A kind that nothing is of forbids nothing."""
-    where = plain(crds=[stranger(kind)], others=[{}] * objects)
+    where = plain(kind=kind, others=[{"metadata": {"name": "x"}}] * objects)
     places = found_in(where, some())
     assert (places.seed is None) is all_of_them
-    assert any("strangers" in note for note in places.notes) is all_of_them
+    assert any(f"{kind} (example.org)" in note for note in places.notes) is all_of_them
+    assert all((set(places.expected(at)) == {None}) is all_of_them for at in range(len(places.origins)))
+
+
+DENIES_ALL: dict[str, Any] = {
+    "metadata": {"name": "quarantine"},
+    "spec": {
+        "priority": 5,
+        "subject": {"namespaces": {}},
+        "ingress": [{"name": "nobody", "action": "Deny", "from": [{"namespaces": {}}]}],
+    },
+}
+
+
+def test_a_policy_for_the_whole_cluster_counts_and_is_named() -> None:
+    """All is measured. What the network does not enforce is a difference that names the policy and its rule."""
+    where = plain(kind="AdminNetworkPolicy", group="policy.networking.k8s.io", others=[DENIES_ALL])
+    found = surveyed(found_in(where, some()))
+    assert found.places.seed is None
+    told = [each for each in differences(found) if each.origin == "elsewhere"]
+    assert {("not-as-policies", "deny", "open")} == {(each.kind, each.expected, each.measured) for each in told}
+    assert {"entering: AdminNetworkPolicy quarantine, rule 1 'nobody' (Deny)"} == {each.decided_by for each in told}
+    assert "by entering: AdminNetworkPolicy quarantine, rule 1" in str(told[0])
+
+
+def test_a_policy_for_the_whole_cluster_of_an_unknown_form_makes_all_unknown() -> None:
+    """Of a newer version or an older one: nobody knows what it says. It is named."""
+    strange = {**DENIES_ALL, "spec": {**DENIES_ALL["spec"], "subject": {"namespaces": {"sameLabels": ["team"]}}}}
+    places = found_in(plain(kind="AdminNetworkPolicy", group="policy.networking.k8s.io", others=[strange]), some())
+    assert {None} == set(places.expected(0))
+    assert any("AdminNetworkPolicy quarantine, of a form that is not known" in note for note in places.notes)
 
 
 def test_a_twin_that_a_block_tells_from_its_model_stands_for_nobody() -> None:

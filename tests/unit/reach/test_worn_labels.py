@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pytest_k8ssec.facts.admin_policies import AdminPolicy
+from pytest_k8ssec.facts.policy_kinds import OtherPolicies
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.reach.worn_labels import ATTEMPTS_MAX, WORN_BY_CHANCE, worn
 
@@ -56,3 +58,16 @@ def test_of_a_few_all_are_worn_each_once() -> None:
 def test_who_wants_all_to_be_tried_has_it() -> None:
     """By the setting that has all pods measured."""
     assert (CLIENTS, "") == worn(CLIENTS, 60, POLICIES, HOME, Sampling(math.inf))
+
+
+def test_where_policies_are_in_force_that_are_not_read_all_are_worn() -> None:
+    """Nobody knows which labels they tell apart. Those for the whole cluster make classes, as NetworkPolicies do."""
+    assert (CLIENTS, "") == worn(CLIENTS, 60, POLICIES, HOME, Sampling(seed=3), OtherPolicies(strange=("Cilium's",)))
+    subject: dict[str, Any] = {"namespaces": {}}
+    names_one = {"pods": {"podSelector": {"matchLabels": {"app": "w41"}}}}
+    spec = {"priority": 1, "subject": subject, "ingress": [{"action": "Pass", "from": [names_one]}]}
+    passes = AdminPolicy("AdminNetworkPolicy", {"metadata": {"name": "a"}, "spec": spec})
+    for seed in range(8):
+        wear, words = worn(CLIENTS, 60, POLICIES, HOME, Sampling(seed=seed), OtherPolicies((passes,)))
+        assert {"app": "w41"} in wear.values()
+        assert "one of each of 2 classes" in words

@@ -40,7 +40,9 @@ class Town:
     workloads_: Sequence[Workload]
     replicas: int
     policies: Sequence[dict[str, Any]] = ()
-    crds: Sequence[dict[str, Any]] = ()
+    kind: str = ""
+    """Of policies that the API server serves besides, in a group of its own or in that of policies for the whole cluster."""
+    group: str = "example.org"
     others: Sequence[dict[str, Any]] = ()
     """Objects of such a kind."""
     served: bool = False
@@ -89,7 +91,15 @@ class Town:
         return self.workloads_
 
     def get(self, path: str) -> dict[str, Any]:
-        """A namespace."""
+        """A namespace; or which groups there are, and of which kinds."""
+        if path == "/apis":
+            return {
+                "groups": [{"name": self.group, "versions": [{"groupVersion": f"{self.group}/v1"}]}]
+                if self.kind
+                else []
+            }
+        if path.startswith("/apis/"):
+            return {"resources": [{"name": "strangers", "kind": self.kind}]}
         return {"metadata": {"labels": NAMESPACES.get(path.rsplit("/", 1)[-1], {})}}
 
     def list(self, path: str, labelSelector: str = "") -> Sequence[dict[str, Any]]:  # noqa: N803 - as the API calls it
@@ -105,7 +115,7 @@ class Town:
             ]
         if last in ("services", "endpointslices"):
             return self._served(path.split("/")[-2], last)
-        found = {"networkpolicies": self.policies, "customresourcedefinitions": self.crds, "strangers": self.others}
+        found = {"networkpolicies": self.policies, "strangers": self.others}
         return found.get(last, ())
 
     def _served(self, namespace: str, what: str) -> Sequence[dict[str, Any]]:
@@ -173,7 +183,7 @@ class Town:
             return False
         meta = found["metadata"]
         peer = Peer(meta["namespace"], NAMESPACES[meta["namespace"]], meta["labels"])
-        target = End(host, found["spec"]["nodeName"], peer, {(NAME, "TCP"): PORT})
+        target = End(host, found["spec"]["nodeName"], peer, frozenset({(NAME, "TCP", PORT)}))
         return policy_semantics.admits(self.policies, source, target, port) is not False
 
 

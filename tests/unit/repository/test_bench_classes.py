@@ -15,7 +15,7 @@ from tests.unit.facts import policy_scenes, policy_semantics
 def pod(number: int, namespace: str = "a", node: str = "one", named: int = 0, **labels: str) -> End:
     """A pod with an address of its own."""
     peer = Peer(namespace, {"team": namespace, "made-by": f"hand-{namespace}"}, labels)
-    return End(f"10.0.0.{number}", node, peer, {("http", "TCP"): named} if named else {})
+    return End(f"10.0.0.{number}", node, peer, frozenset({("http", "TCP", named)} if named else ()))
 
 
 def policy(*rules: dict[str, Any], selector: dict[str, Any] | None = None, way: str = "ingress") -> dict[str, Any]:

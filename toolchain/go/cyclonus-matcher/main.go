@@ -4,6 +4,9 @@
 // Usage: cyclonus-matcher FOLDER ANSWERS. The folder has namespaces.json, pods.json and networkpolicies.json, lists as the
 // API server gives them. ANSWERS becomes one byte for each connection, "1" where it is allowed and "0" where not: source by
 // source, and of each the targets' ports in the pods' order.
+//
+// Usage: cyclonus-matcher cases POD-ADDRESS NAMESPACE... It prints the cases that cyclonus generates for pods a, b and c in
+// these namespaces, each as its description and steps, and a step as its actions.
 package main
 
 import (
@@ -14,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mattfenwick/cyclonus/pkg/generator"
 	"github.com/mattfenwick/cyclonus/pkg/matcher"
 	v1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -27,6 +31,10 @@ type port struct {
 }
 
 func main() {
+	if os.Args[1] == "cases" {
+		cases(os.Args[2], os.Args[3:])
+		return
+	}
 	folder, answers := os.Args[1], os.Args[2]
 	started, spent := time.Now(), used()
 	var namespaces v1.NamespaceList
@@ -67,6 +75,19 @@ func main() {
 	check(json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"seconds": took.Seconds(), "read_seconds": parsed.Seconds(), "cpu_seconds": spent.Seconds(), "cells": len(cells),
 	}))
+}
+
+// cases prints what cyclonus tries on a cluster.
+func cases(address string, namespaces []string) {
+	var told []map[string]any
+	for _, each := range generator.NewTestCaseGenerator(true, address, namespaces, nil, nil).GenerateTestCases() {
+		var steps [][]*generator.Action
+		for _, step := range each.Steps {
+			steps = append(steps, step.Actions)
+		}
+		told = append(told, map[string]any{"description": each.Description, "steps": steps})
+	}
+	check(json.NewEncoder(os.Stdout).Encode(told))
 }
 
 // places are the pods as sources, and each port that they declare as a target. A pod in its node's network is, as for a
