@@ -16,12 +16,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_k8ssec.agent.remote.agent import pieces as pieces_in
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 _ACCOUNT = "system:serviceaccount:"
 
@@ -135,48 +132,52 @@ def _claims(token: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _pairs(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
-    """Certificates and the keys that are theirs, wherever each of them lies."""
+def _pairs(pieces: Sequence[Piece]) -> Iterator[Credential | str]:
+    """Certificates and the keys that are theirs, wherever each of them lies: a certificate holds its public key as it is."""
+    certificates = [(each, _decoded(each.text)) for each in pieces if each.form == "certificate"]
+    for key in (each for each in pieces if each.form == "key"):
+        public = _public_of(key.text)
+        if public is None:
+            yield f"private key that can't be read in {key.place}"
+            continue
+        for piece in (each for each, data in certificates if public in data):
+            where = piece.place if piece.place == key.place else f"{piece.place} and {key.place}"
+            pem = f"{_unescaped(piece.text)}\n{_unescaped(key.text)}\n"
+            yield Credential("client certificate", where, _common_name(piece.text), pem=pem)
+
+
+def _public_of(key: str) -> bytes | None:
+    """The public part of a private key, as certificates have it; None where it can't be read."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
-    from cryptography.x509.oid import NameOID
-
-    keys: dict[bytes, Piece] = {}
-    certificates: list[tuple[Piece, Certificate]] = []
-    for each in pieces:
-        if each.form == "certificate" and (certificate := _certificate(each.text)):
-            certificates.append((each, certificate))
-        elif each.form == "key":
-            try:
-                key = serialization.load_pem_private_key(_unescaped(each.text).encode(), password=None)
-            except (ValueError, TypeError, UnsupportedAlgorithm):  # broken, or under a passphrase
-                yield f"private key that can't be read in {each.place}"
-            else:
-                keys.setdefault(_public(key.public_key()), each)
-    for piece, certificate in certificates:
-        key_piece = keys.get(_public(certificate.public_key()))
-        if key_piece is None:
-            continue
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        where = piece.place if piece.place == key_piece.place else f"{piece.place} and {key_piece.place}"
-        user = str(names[0].value) if names else ""
-        pem = f"{_unescaped(piece.text)}\n{_unescaped(key_piece.text)}\n"
-        yield Credential("client certificate", where, user, pem=pem)
-
-
-def _public(key: Any) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-
-
-def _certificate(text: str) -> Certificate | None:
-    from cryptography.x509 import load_pem_x509_certificate
 
     try:
-        return load_pem_x509_certificate(_unescaped(text).encode())
-    except ValueError:
+        public = serialization.load_pem_private_key(_unescaped(key).encode(), password=None).public_key()
+        return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm, Warning):  # broken, odd, or under a passphrase
         return None
+
+
+def _decoded(pem: str) -> bytes:
+    """What is between the frames of a PEM; nothing where that is no base64."""
+    try:
+        return base64.b64decode("".join(line for line in _unescaped(pem).splitlines() if not line.startswith("-----")))
+    except ValueError:
+        return b""
+
+
+def _common_name(certificate: str) -> str:
+    """Whom a certificate names, "" where that can't be read; the API server knows better."""
+    from cryptography.x509 import load_pem_x509_certificate
+    from cryptography.x509.oid import NameOID
+
+    try:
+        names = load_pem_x509_certificate(_unescaped(certificate).encode()).subject.get_attributes_for_oid(
+            NameOID.COMMON_NAME
+        )
+    except (ValueError, Warning):  # of odd ones cryptography warns, and warnings may be errors
+        return ""
+    return str(names[0].value) if names else ""
 
 
 def _unescaped(pem: str) -> str:

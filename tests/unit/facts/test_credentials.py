@@ -99,6 +99,21 @@ def test_a_certificate_and_its_key_belong_together_wherever_they_lie() -> None:
     assert not found_in(CERT=own.certificate).credentials
 
 
+def test_a_certificate_that_nobody_should_have_made_breaks_nothing() -> None:
+    """A serial number that is not positive: cryptography warns of it, and warnings are errors here. The pair still counts."""
+    from cryptography.x509 import load_pem_x509_certificate
+
+    own = pair("somebody")
+    data = base64.b64decode("".join(own.certificate.splitlines()[1:-1]))
+    serial = load_pem_x509_certificate(own.certificate.encode()).serial_number
+    raw = serial.to_bytes((serial.bit_length() + 8) // 8, "big").lstrip(b"\0")
+    odd = base64.encodebytes(data.replace(raw, b"\x80" + raw[1:], 1)).decode()
+    text = f"-----BEGIN CERTIFICATE-----\n{odd}-----END CERTIFICATE-----\n"
+    assert not found_in(CERT=text).credentials
+    (one,) = found_in(CERT=text, KEY=own.key).credentials
+    assert ("client certificate", "") == (one.form, one.user)
+
+
 def config(authority: bytes = AUTHORITY, **user: object) -> str:
     """A kubeconfig of one user."""
     data = base64.b64encode(authority).decode()
