@@ -5,12 +5,19 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-m
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
 
 _SHARED = {"ReadWriteMany", "ReadOnlyMany"}
-_OF_A_NODE = ("hostPath", "local")
+_OF_THE_NODE = (
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr",
+    "/var/lib/cni", "/var/lib/containerd", "/var/lib/docker", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/rancher",
+    "/var/lib/systemd", "/var/log", "/var/run",
+)  # fmt: skip
+"""Where a node's own files are. Sources: https://refspecs.linuxfoundation.org/FHS_3.0/fhs/index.html,
+https://kubernetes.io/docs/reference/node/kubelet-files/."""
 _PROVISIONED = "pv.kubernetes.io/provisioned-by"
 
 
@@ -69,8 +76,16 @@ def claimed_folders(api: KubeApi, namespace: str) -> dict[str, str]:
 
 
 def _folder(volume: Body) -> str:
-    """The folder of a node that a volume is, "" where it is none, or one that a provisioner made for it."""
+    """The folder of a node that a volume is, "" where it is none, or one that a provisioner made for it.
+
+    A local volume is a disk of its own (https://kubernetes.io/docs/concepts/storage/volumes/#local), unless the node's own
+    files are there.
+    """
     if _PROVISIONED in (volume.get("metadata", {}).get("annotations") or {}):
         return ""
-    found = (volume.get("spec", {}).get(kind) or {} for kind in _OF_A_NODE)
-    return next((str(each["path"]) for each in found if each.get("path")), "")
+    chosen, disk = (str((volume.get("spec", {}).get(kind) or {}).get("path") or "") for kind in ("hostPath", "local"))
+    return chosen or (disk if disk and _holds_the_nodes_own(PurePosixPath(disk)) else "")
+
+
+def _holds_the_nodes_own(folder: PurePosixPath) -> bool:
+    return any(folder.is_relative_to(own) or PurePosixPath(own).is_relative_to(folder) for own in _OF_THE_NODE)

@@ -214,7 +214,7 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "positives": [],
         "notes": ["enforced after 20 ms"],
         "tables": [],
-            "coverage": None,
+        "coverage": None,
         "remediation": "",
         "snippets": [],
         "mappings": {},

@@ -122,11 +122,15 @@ def test_no_label_that_a_policy_knows_is_left_out(spec: Any) -> None:
 
 
 def test_which_claims_are_a_folder_of_a_node() -> None:
-    """By the volume that each is bound to: not one that a provisioner made, and not what is nowhere yet."""
+    """By the volume that each is bound to: not one that a provisioner made, a disk of its own, or what is nowhere yet."""
     chosen = {"hostPath": {"path": "/etc/kubernetes"}}
     known = {
         "keys": ("chosen", {}, chosen),
-        "disk": ("disk", {}, {"local": {"path": "/var/lib/db"}}),
+        "disk": ("disk", {}, {"local": {"path": "/mnt/disks/ssd1"}}),
+        "volume": ("volume", {}, {"local": {"path": "/var/local"}}),
+        "pki": ("pki", {}, {"local": {"path": "/etc/kubernetes/pki"}}),
+        "all": ("all", {}, {"local": {"path": "/"}}),
+        "pods": ("pods", {}, {"local": {"path": "/var/lib"}}),
         "cache": ("made", PROVISIONED, chosen),
         "remote": ("remote", {}, {"csi": {}}),
     }
@@ -134,7 +138,9 @@ def test_which_claims_are_a_folder_of_a_node() -> None:
     pvs = [{"metadata": {"name": name, "annotations": made}, "spec": spec} for name, made, spec in known.values()]
     pending = {"metadata": {"name": "pending"}, "spec": {}}
     api = Api({"persistentvolumeclaims": [*claims, pending], "persistentvolumes": pvs})
-    assert {"keys": "/etc/kubernetes", "disk": "/var/lib/db"} == claimed_folders(cast("KubeApi", api), "web")
+    assert {"keys": "/etc/kubernetes", "pki": "/etc/kubernetes/pki", "all": "/", "pods": "/var/lib"} == claimed_folders(
+        cast("KubeApi", api), "web"
+    )
     template = {
         "spec": {
             "volumes": [
