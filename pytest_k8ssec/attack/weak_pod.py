@@ -27,6 +27,8 @@ from pytest_k8ssec.stack import ServiceAccount, Workload
 
 _BOUNDS = Bounds(per_second=50)
 """Its token is no found one: nobody minds how fast it asks."""
+_A_DAY = 86400
+"""Seconds that a planted token is good for: a canary is walked as often as a workload of its node is."""
 
 ALWAYS_SHOWN = (
     "enter",
@@ -117,7 +119,7 @@ class Canary:
                 answer = self._cluster.api.request("POST", path, body=manifest)
             if not answer.ok and answer.status != 409:
                 raise ProbeError(f"POST {path}: HTTP {answer.status}: {answer.message}")
-        held = {"stringData": {"token": service_account(self._cluster, namespace, name).token}}
+        held = {"stringData": {"token": service_account(self._cluster, namespace, name, seconds=_A_DAY).token}}
         with as_probe_error():
             self._cluster.api.call("PATCH", f"{path}/{name}", body=held, headers=MERGE_PATCH)
         return ServiceAccount(namespace, name)

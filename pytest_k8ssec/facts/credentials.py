@@ -20,6 +20,8 @@ from typing import Any
 
 from pytest_k8ssec.agent.remote.agent import pieces as pieces_in
 
+OPAQUE = "token"
+"""The form of a token that only its kubeconfig tells to be one."""
 _ACCOUNT = "system:serviceaccount:"
 
 
@@ -195,21 +197,25 @@ def _kubeconfigs(pieces: Iterable[Piece], authority: bytes) -> Iterator[Credenti
             users = {str(one["name"]): one.get("user") or {} for one in document["users"] or ()}
             clusters = {str(one["name"]): one.get("cluster") or {} for one in document["clusters"] or ()}
             contexts = [one.get("context") or {} for one in document["contexts"] or ()]
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+            ends = [
+                (users.get(str(one.get("user")), {}), clusters.get(str(one.get("cluster")), {})) for one in contexts
+            ]
+            found = [one for user, cluster in ends for one in _of_context(each, user, cluster, authority)]
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
             yield f"kubeconfig that can't be read in {each.place}"
             continue
-        for context in contexts:
-            user, cluster = users.get(str(context.get("user")), {}), clusters.get(str(context.get("cluster")), {})
-            yield from _of_context(each, user, cluster, authority)
+        yield from found
 
 
 def _of_context(
     piece: Piece, user: Mapping[str, Any], cluster: Mapping[str, Any], authority: bytes
 ) -> Iterator[Credential | str]:
-    token = str(user.get("token") or "")
-    if token and not _claims_or_none(token):
+    token = str(user.get("token") or "").strip()
+    if token and not (token.isascii() and token.isprintable()):
+        yield f"token that can't be shown, in the kubeconfig in {piece.place}"
+    elif token and not _claims_or_none(token):
         if _same(str(cluster.get("certificate-authority-data") or ""), authority):
-            yield Credential("token", piece.place, "whom its kubeconfig does not tell", token)
+            yield Credential(OPAQUE, piece.place, "whom its kubeconfig does not tell", token)
         else:
             yield f"token for another API server, by its kubeconfig in {piece.place}"
     for field_name in ("exec", "auth-provider", "password"):

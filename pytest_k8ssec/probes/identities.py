@@ -15,7 +15,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding
 from pytest_k8ssec.errors import ClusterError, ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.facts.credentials import Credential
+from pytest_k8ssec.facts.credentials import OPAQUE, Credential
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.secrecy.redact import register
@@ -196,6 +196,8 @@ def show_credential(api: KubeApi, found: Credential) -> tuple[Identity, Evidence
     Raises:
         ProbeError: no HTTP answer came, or nobody can show it to an API server.
     """
+    if found.form == OPAQUE:
+        register(found.token)  # nothing of its form tells the redactor that it is one
     # What is not taken may be an innocent word of that form: were it registered, it would be cut out of every text.
     identity = certificate_holder(api, found.pem, found.user) if found.pem else Identity(api, found.user, found.token)
     answer = identity.who_am_i()

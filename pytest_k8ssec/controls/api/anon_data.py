@@ -100,7 +100,7 @@ _MADE: Mapping[str, Body] = {
     "configmaps": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NOBODY}},
 }
 _VERBS = ("list", "watch", "get", "update", "patch", "delete", "deletecollection", "create")
-_BY_NAME = ("get", "patch", "list", "watch")
+_BY_NAME = ("get", "patch", "update", "delete", "list", "watch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +236,25 @@ def _in(namespace: str, image: str, rules: RuleSet) -> Iterator[_Ask]:
         headers = {**_JSON, **METADATA_OF_ONE}
         yield _Ask(f"create {path}", f"{path}?dryRun=All", ("create", kind, namespace), "POST", one, headers)
     for verb, kind, name in _named(namespace, rules):
-        yield _of_one(verb, f"/api/v1/namespaces/{namespace}/{kind}", name, (verb, f"{kind}/{name}", namespace))
+        named = {**made[kind], "metadata": {"name": name}}
+        about = (verb, f"{kind}/{name}", namespace)
+        yield _of_one(verb, f"/api/v1/namespaces/{namespace}/{kind}", name, about, json.dumps(named))
 
 
-def _of_one(verb: str, path: str, name: str, about: tuple[str, str, str]) -> _Ask:
-    """One object by its name, in the way that a verb gives it."""
-    if verb in ("get", "patch"):
-        return _get(path, name, about) if verb == "get" else _write("patch", "PATCH", path, name, about)
+_WRITES = {"patch": "PATCH", "update": "PUT", "delete": "DELETE"}
+
+
+def _of_one(verb: str, path: str, name: str, about: tuple[str, str, str], whole: str) -> _Ask:
+    """One object by its name, in the way that a verb gives it.
+
+    Args:
+        whole: what it would be, for an update.
+    """
+    if verb in _WRITES:
+        body = {"update": whole, "delete": ""}.get(verb, "{}")
+        return _write(verb, _WRITES[verb], path, name, about, body)
+    if verb == "get":
+        return _get(path, name, about)
     return _Ask(f"{verb} {path}/{name}", f"{path}?{_WATCH if verb == 'watch' else 'limit=1'}&{_ONLY}{name}", about)
 
 

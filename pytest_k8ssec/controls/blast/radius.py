@@ -111,12 +111,17 @@ def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, all
     declared.tell_unused()
     with suppress(ProbeError):  # side by side; one that does not start is told of in its own case
         blast_radius.prepare(workloads)
+    unknown: dict[str, ProbeError] = {}
     for workload in workloads:
-        with suppress(ProbeError):  # told of in its case
+        try:
             _exist(judge, workload, blast_radius)
+        except ProbeError as error:  # told of in its case
+            unknown[str(workload)] = error
     for workload in workloads:
         case = judge.case(str(workload))
         try:
+            if str(workload) in unknown:
+                tell_absent(case, unknown[str(workload)], tried="find out what there is to look round in")
             _attack(judge, case, workload, blast_radius)
         except ProbeError as error:
             tell_absent(case, error, tried="walk from a twin of it")

@@ -54,7 +54,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,8 +124,16 @@ class _Search:
         """
         variables = [variables_of(self.cluster.api, namespace, each) for each in containers]
         pieces = [piece for each in variables for piece in of_values(each.values, "variable")]
+        spoken = (
+            (f"{key} {number}", word) for one in containers for key in _SPOKEN for number, word in _numbered(one, key)
+        )
+        pieces += of_values({name: str(word).encode() for name, word in spoken}, "argument")
         found = found_credentials([*pieces, *of_files(answer.raw.get("pieces") or [])], self.authority)
         return found, tuple(dict.fromkeys(name for each in variables for name in each.unread))
+
+
+def _numbered(container: Mapping[str, Any], key: str) -> Iterable[tuple[int, Any]]:
+    return enumerate(container.get(key) or (), 1)
 
 
 @control(
@@ -163,6 +171,12 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
             _attack(search, case, suspect, pod.ask(Tokens(node=places, pieces=True))[0])
 
 
+_SPOKEN = ("command", "args")
+"""Who gets in reads them in /proc/1/cmdline."""
+_SAID = ("env", "envFrom", *_SPOKEN)
+"""What a container is given in its spec."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Suspect:
     """One container of a workload, and its twin to be."""
@@ -194,7 +208,7 @@ def _suspects(cluster: Cluster, stack: Stack, declared: Declared) -> list[_Suspe
             if declared.covers(*object_names(workload.kind, workload.namespace, workload.name, [f"/{own}"])):
                 continue
             spec = PodSpec(workload.namespace, template=template, labels_matter=False, purpose="twin")
-            alike = {repr([one.get("env"), one.get("envFrom")]): one for one in everywhere if one["name"] == own}
+            alike = {repr([one.get(key) for key in _SAID]): one for one in everywhere if one["name"] == own}
             found.append(_Suspect(workload, name, spec, tuple(alike.values())))
     declared.tell_unused()
     return found
@@ -213,12 +227,16 @@ def _attack(search: _Search, case: Case, suspect: _Suspect, answer: Answer) -> N
     read = _told(f"can't be read: {', '.join(unread)}" if unread else "all were read", broken=bool(unread))
     case.attack(_VARIABLES, read, through=None if unread else False, at=suspect.at(_VARIABLES))
     _show(search, case, found, itself)
+    unknown = None
     for own in (each for each in found.credentials if _is_its_own(each, itself)):
-        identity, _, taken = search.show(own)
+        identity, told, taken = search.show(own)
         if taken:
             _look_at_the_api(search, case, identity, suspect)
             return
-    if whole:
+        unknown = told if taken is None else unknown
+    if unknown is not None:
+        case.attack(_API_VIEW, unknown, through=None, at=suspect.at(_API_VIEW))
+    elif whole:
         search.judge.coverage.absent("it has no token that the API server takes", **suspect.at(_API_VIEW))
     else:
         case.attack(_API_VIEW, answer.evidence, through=None, at=suspect.at(_API_VIEW))

@@ -34,13 +34,10 @@ class WorkloadSuspect:
     """A pod of ours on the same node, for which no policy holds: for positive controls."""
     gate: Evidence
     """That policies are enforced here."""
-    nodes: tuple[str, ...] = ()
-    """Where such pods stand, and so twins: the same policies hold on each, and what else a node lets out may differ."""
 
     def exists(self, judge: Judge, **at: Any) -> None:
-        """Say that there is this way out to try, from each node on which such a pod stands."""
-        for place in {self.pod.source.place, *(f"pod on {node}" for node in self.nodes)}:
-            judge.coverage.exists(workload=self.name, source=place, **at)
+        """Say that there is this way out to try; from each node on which such a pod stands there is a suspect that says so."""
+        judge.coverage.exists(workload=self.name, source=self.pod.source.place, **at)
 
     def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence, **at: Any) -> None:
         """Record what came of leaving by one way, and what came of it from the pod for which no policy holds.
@@ -101,11 +98,7 @@ def workloads_on_trial(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[
     free = dict(zip(nodes, pool.lease(*(PodSpec(home, node=node, purpose="free") for node in nodes)), strict=True))
     ids = [twin.uid for twin in twins.values()]
     pool.remember(f"settled: {ids}", lambda: settle([*twins.values()], next(iter(free.values()))))
-    stand = {name: tuple(twin.source.node for key, twin in twins.items() if key[0] == name) for name, _ in twins}
-    return [
-        WorkloadSuspect(wanted[key][0], key[0], twin, free[twin.source.node], gate, stand[key[0]])
-        for key, twin in twins.items()
-    ]
+    return [WorkloadSuspect(wanted[key][0], key[0], twin, free[twin.source.node], gate) for key, twin in twins.items()]
 
 
 def _by_node(pool: Pool, made: PodTemplate) -> dict[str, Mapping[str, Any]]:

@@ -120,10 +120,12 @@ def _exist(judge: Judge, accounts: Sequence[ServiceAccount], places: PlacesByRig
     """Say that there is each pair of account and place, and which of them are one class."""
     for account, where in product(accounts, (*places.namespaces, "")) if places.granted is None else ():
         judge.coverage.exists(**_at(account, where, _ANYTHING))
+    numbers: dict[object, int] = {}  # equal classes need not be written alike
     for account in accounts if places.granted is not None else ():
         for kind, all_of_it in places.classes_of(account).items():
+            alike = f"rights {numbers.setdefault(kind, len(numbers))}"
             for where in all_of_it:
-                judge.coverage.exists(alike=repr(kind), **_at(account, where, _ANYTHING))
+                judge.coverage.exists(alike=alike, **_at(account, where, _ANYTHING))
 
 
 def _at(account: ServiceAccount, where: str, check: str) -> dict[str, str]:

@@ -19,6 +19,8 @@ from pytest_k8ssec.facts.policies.admin import ADMIN_GROUP, AdminPolicy, edges_o
 from pytest_k8ssec.facts.policies.network import Labels, Policy
 from pytest_k8ssec.plain import few
 
+_COMPUTED = "controlplane.antrea.io"
+"""What Antrea's controller computes from the policies of others, each NetworkPolicy among them."""
 _BUILT_IN = ".k8s.io"
 """Groups whose names end so are Kubernetes' own; one of them has policies for the whole cluster."""
 _STAGED = "Staged"
@@ -84,7 +86,7 @@ def other_policies(api: KubeApi) -> OtherPolicies:
     objects: list[Policy] = []
     for group in api.get("/apis").get("groups") or ():
         name = group["name"]
-        if name != ADMIN_GROUP and (name.endswith(_BUILT_IN) or "." not in name):
+        if name == _COMPUTED or (name != ADMIN_GROUP and (name.endswith(_BUILT_IN) or "." not in name)):
             continue
         try:
             for kind, path in _kinds(api, group):

@@ -83,9 +83,7 @@ class World:
         """What comes of it."""
         workload = Workload("Deployment", "web", "shop", {}, {}, {"spec": {"serviceAccountName": "shop"}})
         gate = evidence(Outcome.DONE)
-        on_trial = [
-            WorkloadSuspect(workload, "web/shop", pod(node), pod(node), gate, self.stands_on) for node in self.stands_on
-        ]
+        on_trial = [WorkloadSuspect(workload, "web/shop", pod(node), pod(node), gate) for node in self.stands_on]
 
         def tried(suspects: Any, ways: Callable[[Any], Sequence[Task]]) -> Iterable[Any]:
             for each in (each for each in suspects if each.pod.source.node != self.lost):

@@ -183,7 +183,7 @@ def test_a_workload_has_a_twin_on_each_node_that_its_pods_stand_on(monkeypatch: 
     suspects = workloads_on_trial(Judge(), cast("Stack", world), cast("Pool", world), {})
     assert ["n1", "n2", None] == leased
     shop = [each for each in suspects if each.workload is here]
-    assert [("n1", "n2")] * 2 == [each.nodes for each in shop]
+    assert ["n1", "n2"] == [each.pod.source.node for each in shop]
     assert 1 == len({each.name for each in shop})
 
 

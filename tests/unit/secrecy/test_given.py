@@ -82,7 +82,7 @@ def test_secret_outputs_are_known_at_any_depth() -> None:
 
 def test_the_command_shows_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither in its own errors nor in argparse's."""
-    value = secrets.token_urlsafe(16)
+    value = f"v{secrets.token_urlsafe(16)}"  # what begins with a dash would be an option
     monkeypatch.setenv("PULUMI_ACCESS_TOKEN", value)
     with pytest.raises(SystemExit):
         main(["up", value])
@@ -94,7 +94,7 @@ def test_the_command_shows_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 def test_the_command_hides_a_value_given_by_mistake(tmp_path: Path) -> None:
     """As a process: what python itself says at its end counts too."""
-    value = secrets.token_urlsafe(16)
+    value = f"v{secrets.token_urlsafe(16)}"  # what begins with a dash would be an option
     done = subprocess.run(
         [sys.executable, "-m", "pytest_k8ssec.cli", "up", "--secret", value], cwd=tmp_path, capture_output=True,
         text=True, check=False,
