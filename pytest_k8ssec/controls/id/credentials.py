@@ -2,8 +2,8 @@
 
 A token in a variable, a kubeconfig in a ConfigMap, a client certificate with its key in a file: whoever gets into the
 container has them, and often they never expire, and are an administrator's. In each container is searched what it reaches:
-every file in its mounts, by a twin of it; its variables, with what they take from Secrets and ConfigMaps; and, where it has a
-token of its own, the Secrets and ConfigMaps that the API server shows to that token. What counts is the form: tokens of
+every file in its mounts, by a twin of it; its variables, with what they take from Secrets and ConfigMaps, and the words of its
+command; and, where it has a token of its own, the Secrets and ConfigMaps that the API server shows to that token. What counts is the form: tokens of
 service accounts, bootstrap tokens, client certificates with their keys, tokens in kubeconfigs; in plain, in base64, and twice
 in base64.
 

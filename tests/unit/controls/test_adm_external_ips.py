@@ -30,6 +30,8 @@ class World:
     spared: tuple[str, str, str, str] | None = None
     """Server, namespace, method and address that is let in."""
     server: str = ""
+    gone: str = ""
+    """The namespace that goes once it was listed."""
     nodes: tuple[Node, ...] = (Node("cp0", "10.0.0.2", control_plane=True), Node("cp1", "10.0.0.3", control_plane=True))
 
     @property
@@ -39,7 +41,7 @@ class World:
 
     def at(self, server: str) -> World:
         """One of its API servers."""
-        return World(self.spared, server)
+        return World(self.spared, server, self.gone)
 
     def call(self, *_: object, **__: object) -> None:
         """It lives."""
@@ -68,6 +70,8 @@ class World:
     def request(self, method: str, path: str, *, body: dict[str, Any], params: dict[str, str], **_: Any) -> Response:
         """What the plugin makes of it."""
         assert {"dryRun": "All"} == params
+        if path.split("/")[4] == self.gone:
+            return Response(404, {"kind": "Status", "message": "namespaces not found"}, 1.0)
         fine = Response(201 if method == "POST" else 200, body, 1.0)
         claimed = body["spec"].get("externalIPs", [""])[0]
         spared = (self.server.split("/")[2].split(":")[0], path.split("/")[4], method, claimed) == self.spared
@@ -95,6 +99,16 @@ def test_one_that_is_spared_is_enough(server: str, namespace: str, method: str, 
     judge = World((server, namespace, method, address)).judge()
     assert Verdict.BREACHED is judge.verdict()[0]
     assert 1 == len([each for each in judge.attacks if each.got_through])
+
+
+def test_a_namespace_that_goes_meanwhile_is_no_target() -> None:
+    """Others come and go; that ours is not there proves nothing."""
+    judge = World(gone="web").judge()
+    assert Verdict.HELD is judge.verdict()[0]
+    assert judge.coverage.words(judge.tried).endswith(
+        "8 of 8 combinations of server, namespace, verb, family tried, 4 absent"
+    )
+    assert Verdict.INCONCLUSIVE is World(gone="ours").judge().verdict()[0]
 
 
 @pytest.mark.parametrize("hole", ["IPv6", "web", "update", "cp1"])

@@ -173,6 +173,8 @@ def test_what_is_not_asked_is_missed(monkeypatch: pytest.MonkeyPatch, hole: str)
     [
         ("get", "/bank"),
         ("patch", "PATCH /bank?dryRun=All"),
+        ("update", "PUT /bank?dryRun=All"),
+        ("delete", "DELETE /bank?dryRun=All"),
         ("list", "?limit=1&fieldSelector=metadata.name%3Dbank"),
         ("watch", "?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dbank"),
     ],

@@ -56,6 +56,7 @@ class World:
     mounted: str = ""
     """What the workload's twin finds in its mounts."""
     env: Sequence[Mapping[str, Any]] = ()
+    args: Sequence[str] = ()
     live: Sequence[Mapping[str, Any]] | None = None
     """The variables of a live pod, where there is one."""
     taken: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys((OTHER, PLANTED, OWN, OWN_ENDLESS), 201))
@@ -97,7 +98,7 @@ class World:
         return (Workload("Deployment", "web", "shop", {}, {"matchLabels": {"app": "shop"}}, template),)
 
     def _spec(self, env: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        main = {"name": "main", "env": list(env)}
+        main = {"name": "main", "env": list(env), "args": list(self.args)}
         return {"serviceAccountName": "shop", "automountServiceAccountToken": False, "containers": [main]}
 
     def list(self, path: str, **_: str) -> list[dict[str, Any]]:
@@ -179,6 +180,7 @@ def twice(text: str) -> str:
         (World(twice(OTHER)), Verdict.BREACHED, "in /etc/shop/key in base64 in base64 as"),
         (World(env=FROM_SECRET), Verdict.BREACHED, "in variable KEY as system:serviceaccount:web:other"),
         (World(env=[{"name": "T", "value": OTHER}]), Verdict.BREACHED, "in variable T as"),
+        (World(args=["serve", f"--token={OTHER}"]), Verdict.BREACHED, "in argument args 2 as"),
         (World(live=[{"name": "T", "value": OTHER}]), Verdict.BREACHED, "in variable T as"),
         (World(env=[{"name": "T", "value": OTHER}], live=()), Verdict.BREACHED, "in variable T as"),
         (World(OWN), Verdict.HELD, ""),
@@ -195,7 +197,7 @@ def twice(text: str) -> str:
         (World(taken={}), Verdict.INCONCLUSIVE, "positive control failed"),
     ],
     ids=[
-        "nothing", "token", "packed", "secret", "value", "live-value", "template-value", "own", "own-endless", "dead", "odd",
+        "nothing", "token", "packed", "secret", "value", "argument", "live-value", "template-value", "own", "own-endless", "dead", "odd",
         "no-bootstrap-token", "unread", "gone", "broken", "broken-and-found", "no-twin", "not-shown", "shown-and-refused",
     ],
 )  # fmt: skip
@@ -220,8 +222,13 @@ GETS = {"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resource
         (World(OWN, rights=[LISTS], readable=500), Verdict.INCONCLUSIVE, "in what the API server shows"),
         (World(OWN, rights=[GETS], readable=404), Verdict.HELD, ""),
         (World(OWN, rights=[LISTS], taken={PLANTED: 201}), Verdict.HELD, ""),
+        (
+            World(OWN, rights=[LISTS], taken={PLANTED: 201, OWN: 429}),
+            Verdict.INCONCLUSIVE,
+            "in what the API server shows",
+        ),
     ],
-    ids=["lists", "gets", "without-a-token", "unread", "gone", "own-is-dead"],
+    ids=["lists", "gets", "without-a-token", "unread", "gone", "own-is-dead", "own-is-unknown"],
 )
 def test_what_the_api_server_shows_to_its_own_token_counts(world: World, expected: Verdict, words: str) -> None:
     """Where it has one, and no more than that one reads."""

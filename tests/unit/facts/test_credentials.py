@@ -128,6 +128,14 @@ def config(authority: bytes = AUTHORITY, **user: object) -> str:
     )
 
 
+ODD = """kind: Config
+at: {at}
+clusters: []
+users: [{{name: a, user: {user}}}]
+contexts: [{{name: a, context: {{user: a, cluster: b}}}}]
+"""
+
+
 def test_a_kubeconfig_tells_more_than_its_texts() -> None:
     """A token without a form of its own counts where the kubeconfig is for this API server; what has one counts once."""
     (one,) = found_in(KUBECONFIG=packed(config(token="opaque"), 1)).credentials
@@ -150,13 +158,29 @@ def test_a_kubeconfig_tells_more_than_its_texts() -> None:
         (config(password="x"), "kubeconfig with password in variable KEY"),
         ("kind: Config\nclusters: [\nusers:\ncontexts:", "kubeconfig that can't be read in variable KEY"),
         ("kind: Config\nclusters: 3\nusers: 3\ncontexts: 3", "kubeconfig that can't be read in variable KEY"),
+        (ODD.format(user="text", at="2021-01-01"), "kubeconfig that can't be read in variable KEY"),
+        (ODD.format(user="{}", at="2021-99-99"), "kubeconfig that can't be read in variable KEY"),
+        (config(token="a\u00e9b"), "token that can't be shown, in the kubeconfig in variable KEY"),
         ('{"auths": {"r.example.com": {"auth": "dXNlcjpwYXNz"}}}', "password of a registry in variable KEY"),
         ("AKIAIOSFODNN7EXAMPLE", "access key of AWS in variable KEY"),
         ('{"type": "service_account"}', "key of a Google account in variable KEY"),
         (jwt(sub="me", iss="https://issuer.example.com"), "token of https://issuer.example.com in variable KEY"),
         (pair("x").key.replace("MII", "MIJ"), "private key that can't be read in variable KEY"),
     ],
-    ids=["exec", "password", "no-yaml", "no-lists", "registry", "aws", "google", "issuer", "broken-key"],
+    ids=[
+        "exec",
+        "password",
+        "no-yaml",
+        "no-lists",
+        "no-user",
+        "no-date",
+        "no-header",
+        "registry",
+        "aws",
+        "google",
+        "issuer",
+        "broken-key",
+    ],
 )
 def test_what_is_for_others_is_told_and_shown_to_nobody(text: str, words: str) -> None:
     """By form and place; the text itself is not in it."""

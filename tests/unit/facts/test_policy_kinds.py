@@ -116,6 +116,7 @@ def test_what_enforces_nothing_of_its_own_is_left_out() -> None:
     }
     assert not found(Server({"projectcalico.org": {"v3": kinds}}))
     assert found(Server({"crd.projectcalico.org": {"v1": {"NetworkPolicy": [named("knp.default.web")]}}}))
+    assert not found(Server({"controlplane.antrea.io": {"v1beta2": {"NetworkPolicy": [named("1234")]}}}))
     assert found(Server({ADMIN: {"v1alpha1": {"AdminNetworkPolicy": [WHOLE | {"metadata": {"name": "knp.mine"}}]}}}))
 
 
