@@ -28,15 +28,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.clusters.api import Body
+from pytest_k8ssec.clusters.api import Body, KubeApi
+from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.headers import MERGE_PATCH_TYPE, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
+from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.sabotages.proofs import without_plugin
 from pytest_k8ssec.verdict import Judge
 
@@ -54,7 +57,7 @@ _RESERVE, _READ, _LIST = "give itself a reserved label", "read a Secret that non
 class _AsNode:
     """A node's rights, by impersonation."""
 
-    cluster: Cluster
+    api: KubeApi
     node: str
 
     def label(self, node: str, label: str) -> Evidence:
@@ -83,7 +86,7 @@ class _AsNode:
     ) -> Evidence:
         user = f"system:node:{self.node}"
         headers = {"Impersonate-User": user, "Impersonate-Group": "system:nodes", **accept}
-        answer = self.cluster.api.request(
+        answer = self.api.request(
             method, path, body=body, params={"dryRun": "All"} if body else {}, headers={**headers, "Content-Type": kind}
         )
         return api_evidence(user, what, answer)
@@ -95,17 +98,15 @@ class _AsNode:
     cis=("1.2.7", "1.2.14"),
     mitre=("T1078",),
     others=("C-0119", "C-0127"),
-    dimensions=("node", "check"),
+    dimensions=("server", "node", "check"),
 )
 def test_node_restriction(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Let each node change other ones, label itself with a reserved label, and read a Secret that is not its own."""
-    for node in cluster.nodes:
-        for check in (_RESERVE, _READ, _LIST):
-            judge.coverage.exists(node=node.name, check=check)
-        for other in _others(cluster, node):
-            judge.coverage.exists(node=node.name, check=_change(other))
-        if more := _more(cluster):
-            judge.coverage.exists(node=node.name, check=more)
+    servers = servers_to_judge(judge, cluster)
+    for server, node in product(servers, cluster.nodes):
+        tried = (_RESERVE, _READ, _LIST, *(_change(other) for other in _others(cluster, node)), _more(cluster))
+        for check in filter(None, tried):
+            judge.coverage.exists(**_at(server, node, check))
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -113,18 +114,28 @@ def test_node_restriction(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     }
     with cluster.api.applied(secret):
         path = cluster.api.path_of(secret)
-        exists = api_evidence("", f"GET {path}", cluster.api.request("GET", path))
-        for node in cluster.nodes:
-            identity = _AsNode(cluster, node.name)
-            own, labelled = identity.read(f"/api/v1/nodes/{node.name}"), identity.label(node.name, _FREE)
-            case = judge.case(f"node {node.name}")
-            case.positive("it reads its own Node", own, succeeded=own.status == 200)
-            case.positive("it labels its own Node", labelled, succeeded=labelled.status == 200)
-            case.positive("the Secret exists", exists, succeeded=exists.status == 200)
-            for what, answer in _attempts(cluster, identity, node, path):
-                at = [{"node": node.name, "check": check} for check in (what, _more(cluster)) if check]
-                spoken = at if what.startswith(_OTHER) else at[:1]
-                case.attack(what, answer, through=_THROUGH.get(answer.status or 0), at=spoken)
+        for server in servers:
+            exists = api_evidence("", f"GET {path}", server.api.request("GET", path))
+            for node in cluster.nodes:
+                _as_node(judge, cluster, server, node, path, exists)
+
+
+def _at(server: ApiServer, node: Node, check: str) -> dict[str, str]:
+    return {"server": server.name, "node": node.name, "check": check}
+
+
+def _as_node(judge: Judge, cluster: Cluster, server: ApiServer, node: Node, secret: str, exists: Evidence) -> None:
+    """Try all of it at one API server in the name of one node."""
+    identity = _AsNode(server.api, node.name)
+    own, labelled = identity.read(f"/api/v1/nodes/{node.name}"), identity.label(node.name, _FREE)
+    case = judge.case(f"node {node.name}{server.words}")
+    case.positive("it reads its own Node", own, succeeded=own.status == 200)
+    case.positive("it labels its own Node", labelled, succeeded=labelled.status == 200)
+    case.positive("the Secret exists", exists, succeeded=exists.status == 200)
+    for what, answer in _attempts(cluster, identity, node, secret):
+        checks = [what, *([_more(cluster)] if what.startswith(_OTHER) and _more(cluster) else [])]
+        at = [_at(server, node, check) for check in checks]
+        case.attack(what, answer, through=_THROUGH.get(answer.status or 0), at=at)
 
 
 def _attempts(cluster: Cluster, identity: _AsNode, node: Node, secret: str) -> list[tuple[str, Evidence]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -94,16 +94,27 @@ class Restricted:
     count: int = 2
     may: str = ""
     """What some node may besides: its name, method and the end of the path, or a label."""
+    planes: int = 1
+    at_server: str = ""
+    """The only API server at which it may; "" for each."""
+    server: str = "https://10.0.0.0:6443"
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """So many."""
-        return tuple(Node(f"n{at}", f"10.0.0.{at}", control_plane=not at) for at in range(self.count))
+        return tuple(Node(f"n{at}", f"10.0.0.{at}", control_plane=at < self.planes) for at in range(self.count))
 
     @property
     def api(self) -> Restricted:
         """Itself."""
         return self
+
+    def at(self, server: str) -> Restricted:
+        """One of its API servers."""
+        return replace(self, server=server)
+
+    def call(self, *_: object, **__: object) -> None:
+        """It lives."""
 
     def namespace(self, name: str) -> str:
         """One of ours."""
@@ -125,7 +136,8 @@ class Restricted:
         (label,) = body["metadata"]["labels"] if body else ("",)
         own = path == f"/api/v1/nodes/{who}" and not label.startswith("node-restriction")
         asked = f"{who} {method} {path.rpartition('/')[2]} {label}".strip()
-        return Response(200 if own or not who or asked == self.may else 403, {}, 1.0)
+        may = asked == self.may and self.server.endswith(f"{self.at_server}:6443")
+        return Response(200 if own or not who or may else 403, {}, 1.0)
 
     def judge(self) -> Judge:
         """What comes of it."""
@@ -152,19 +164,26 @@ def test_what_one_node_may_is_noticed(may: str, what: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("server", ["10.0.0.0", "10.0.0.1"])
+def test_one_api_server_that_restricts_nobody_is_enough(server: str) -> None:
+    """Each has plugins and authorizers of its own."""
+    judge = Restricted(3, "n1 GET secrets", planes=2, at_server=server).judge()
+    assert [f"node n1 at the API server on n{server[-1]}"] == [each.case for each in judge.attacks if each.got_through]
+
+
 def test_other_nodes_are_one_class_where_they_are_many() -> None:
     """All checks are made for each node, and the other nodes that were tried speak for the rest."""
     judge = Restricted(7).judge()
     assert (Verdict.HELD, "") == judge.verdict()
-    assert "56 of 56 combinations of node, check tried" == judge.coverage.words(judge.tried)
-    assert {"check": "label another node, 2 more", "node": "n6"} in [dict(each) for each in judge.tried]
+    assert "56 of 56 combinations of server, node, check tried" == judge.coverage.words(judge.tried)
+    assert {"check": "label another node, 2 more", "node": "n6", "server": "n0"} in [dict(each) for each in judge.tried]
 
 
 @pytest.mark.parametrize("check", ["label another node, n0", "give itself a reserved label", "list Secrets"])
 def test_a_check_that_nobody_made_is_named(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
     """For one node."""
-    monkeypatch.setattr(Case, "attack", without(Case.attack, f"{{'node': 'n1', 'check': '{check}'}}"))
-    assert (Verdict.INCONCLUSIVE, f"not tried: check {check}, node n1 (no attack tried it)") == (
+    monkeypatch.setattr(Case, "attack", without(Case.attack, f"{{'server': 'n0', 'node': 'n1', 'check': '{check}'}}"))
+    assert (Verdict.INCONCLUSIVE, f"not tried: check {check}, node n1, server n0 (no attack tried it)") == (
         Restricted().judge().verdict()
     )
 
