@@ -15,11 +15,12 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_k8ssec.agent.remote.agent import pieces as pieces_in
 
+_CHAIN_MAX = 10
+"""Certificates that are shown after the one whose key was found."""
 OPAQUE = "token"
 """The form of a token that only its kubeconfig tells to be one."""
 _ACCOUNT = "system:serviceaccount:"
@@ -89,7 +90,8 @@ def found_credentials(pieces: Sequence[Piece], authority: bytes) -> Found:
         if isinstance(each, str):
             others[each] = None
         else:
-            known.setdefault(each.token or each.pem, each)
+            # Of a certificate with its chain, the first is whose key was found.
+            known.setdefault(each.token or each.pem.partition("-----END")[0], each)
     others |= dict.fromkeys(f"{each.form} in {each.place}" for each in pieces if not each.text)
     return Found(tuple(known.values()), tuple(others))
 
@@ -108,7 +110,7 @@ def _tokens(pieces: Iterable[Piece]) -> Iterator[Credential | str]:
             user = f"system:bootstrap:{each.text.partition('.')[0]}"
             yield Credential("bootstrap token", each.place, user, each.text)
         elif each.form in ("token-id", "token-secret"):
-            parts.setdefault(str(PurePosixPath(each.place).parent), {})[each.form] = each.text
+            parts.setdefault(each.place.removesuffix(each.form).rstrip("/ "), {})[each.form] = each.text
     for folder, held in parts.items():
         if len(held) == 2:
             token = f"{held['token-id']}.{held['token-secret']}"
@@ -142,9 +144,16 @@ def _pairs(pieces: Sequence[Piece]) -> Iterator[Credential | str]:
         if public is None:
             yield f"private key that can't be read in {key.place}"
             continue
-        for piece in (each for each, data in certificates if public in data):
+        own = [each for each, data in certificates if public in data]
+        if not own:
+            yield f"private key without its certificate in {key.place}"
+        for piece in own:
             where = piece.place if piece.place == key.place else f"{piece.place} and {key.place}"
-            pem = f"{_unescaped(piece.text)}\n{_unescaped(key.text)}\n"
+            # What signed it may be needed: an API server need know the last of a chain only.
+            chain = [each.text for each, _ in certificates if each.place == piece.place and each is not piece][
+                :_CHAIN_MAX
+            ]
+            pem = "".join(f"{_unescaped(each)}\n" for each in (piece.text, *chain, key.text))
             yield Credential("client certificate", where, _common_name(piece.text), pem=pem)
 
 
@@ -218,6 +227,12 @@ def _of_context(
             yield Credential(OPAQUE, piece.place, "whom its kubeconfig does not tell", token)
         else:
             yield f"token for another API server, by its kubeconfig in {piece.place}"
+    inside = [
+        Piece(form, piece.place, base64.b64decode(str(user[name])).decode("utf-8", "replace"))
+        for form, name in (("certificate", "client-certificate-data"), ("key", "client-key-data"))
+        if user.get(name)
+    ]
+    yield from _pairs(inside)  # where the whole is in base64 already, they are deeper than the agent looks
     for field_name in ("exec", "auth-provider", "password"):
         if user.get(field_name):
             yield f"kubeconfig with {field_name} in {piece.place}"

@@ -403,10 +403,12 @@ class TokenSearch:
 def pieces(text: bytes, place: str) -> List[Json]:
     """What in a text looks like a credential, also in base64 and twice in base64: its form, how it is packed, and where.
 
-    Two files of a Secret are a bootstrap token, by their names.
+    Two keys of a Secret are a bootstrap token, by their names: as files, or as variables, which may have a prefix.
     """
-    name, plain = place.rpartition("/")[2], text.strip().decode("utf-8", "replace")
-    parts = [("", name, plain)] if name in ("token-id", "token-secret") and len(plain) in (6, 16) else []
+    plain = text.strip().decode("utf-8", "replace")
+    parts = [
+        ("", each, plain) for each in ("token-id", "token-secret") if place.endswith(each) and len(plain) in (6, 16)
+    ]
     packed = looks_like(text, 2 if len(text) <= PACKED_MAX else 0)
     return [{"form": form, "packed": how, "text": what, "place": place} for how, form, what in (*parts, *packed)]
 

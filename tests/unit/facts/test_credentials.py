@@ -95,8 +95,16 @@ def test_a_certificate_and_its_key_belong_together_wherever_they_lie() -> None:
     kept = found_in(CERT=json.dumps({"c": own.certificate}), KEY="  " + own.key.replace("\n", "\n  "), OTHER=other.key)
     (one,) = kept.credentials
     assert ("client certificate", "variable CERT and variable KEY") == (one.form, one.place)
-    assert not found_in(CERT=own.certificate, KEY=other.key).credentials
+    stranger = found_in(CERT=own.certificate, KEY=other.key)
+    assert ((), ("private key without its certificate in variable KEY",)) == (stranger.credentials, stranger.others)
     assert not found_in(CERT=own.certificate).credentials
+
+
+def test_what_signed_a_certificate_is_shown_with_it() -> None:
+    """The API server need know the last of a chain only; the one whose key was found comes first."""
+    own, above = pair("somebody"), pair("above")
+    (one,) = found_in(BOTH=f"{above.certificate}\n{own.certificate}\n{own.key}").credentials
+    assert [0, 1] == [one.pem.index(each) > 0 for each in (own.certificate.strip(), above.certificate.strip())]
 
 
 def test_a_certificate_that_nobody_should_have_made_breaks_nothing() -> None:
@@ -147,8 +155,9 @@ def test_a_kubeconfig_tells_more_than_its_texts() -> None:
     own = pair("somebody")
     data: dict[str, Any] = {f"client-{what}-data": base64.b64encode(text.encode()).decode() for what, text in
             (("certificate", own.certificate), ("key", own.key))}  # fmt: skip
-    (certificate,) = found_in(KUBECONFIG=config(**data)).credentials
-    assert ("client certificate", "somebody") == (certificate.form, certificate.user)
+    for times in range(3):
+        (certificate,) = found_in(KUBECONFIG=packed(config(**data), times)).credentials
+        assert ("client certificate", "somebody") == (certificate.form, certificate.user)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +207,13 @@ def test_two_keys_of_a_secret_are_a_bootstrap_token(kind: str, where: str) -> No
     }
     (one,) = found_credentials(of_values(parts, kind), AUTHORITY).credentials
     assert (BOOTSTRAP, "system:bootstrap:abcdef", f"{kind} {where}".strip()) == (one.token, one.user, one.place)
+
+
+@pytest.mark.parametrize("prefix", ["", "BOOT_"])
+def test_they_are_one_as_variables_too(prefix: str) -> None:
+    """By envFrom, which may give them a prefix."""
+    found = found_in(**{f"{prefix}token-id": "abcdef", f"{prefix}token-secret": "0123456789abcdef"})
+    assert [(BOOTSTRAP, f"variable {prefix}".strip())] == [(one.token, one.place) for one in found.credentials]
 
 
 @pytest.mark.parametrize(
