@@ -46,6 +46,8 @@ class Cell:
     """The measured cell that it has its answer from, if it was not measured; None if no answer follows."""
     unserved: str = ""
     """Why the way leads to nobody although no policy is involved, in words; "" where it leads to somebody."""
+    only_its_node: bool = False
+    """Whether nobody but its own node was seen to reach this port of a node."""
     decider: Callable[[], str] | None = field(default=None, compare=False, repr=False)
     """Finds out which policies decide it: for a few cells, as it takes longer than to know what they give."""
     unlike: Cell | None = None
@@ -59,6 +61,11 @@ class Cell:
         if self.outcome is Outcome.OPEN:
             return "open"
         return "blocked" if self.outcome in STOPPED and self.proof and not self.doubt else "unknown"
+
+    @property
+    def kept(self) -> bool:
+        """Whether a node keeps this port to itself, by a firewall of its own, as it would on loopback."""
+        return self.only_its_node and self.verdict == "blocked"
 
     @property
     def exempt(self) -> bool:

@@ -74,6 +74,8 @@ def differences(reachability: Reachability, intent: Intent | None = None) -> lis
 
 def kind_of(cell: Cell, intent: Intent | None) -> DifferenceKind | None:
     """How a cell differs, None if it does not."""
+    if cell.kept:
+        return None
     declared = intent.declares(cell) if intent is not None else None
     if cell.verdict == "open" and intent is not None and declared is None and not cell.exempt:
         return "undeclared"

@@ -121,9 +121,14 @@ class Reachability:
                 self._doubt(origin, destination, outcome) if self.links[number] else _NO_LINK,
                 expected[at],
                 unserved=self.places.unserved(origin, destination),
+                only_its_node=self._only_its_node(destination),
                 decider=partial(self.places.decided_by, number, at),
             )
             yield number, at, cell
+
+    def _only_its_node(self, destination: Destination) -> bool:
+        who = {name for *_, name in self.witnesses.seen.get(destination.dial, ())}
+        return destination.way == "node" and not destination.node and who == {destination.name}
 
     @cached_property
     def _classes(self) -> Classes:
@@ -214,6 +219,8 @@ class Reachability:
     def nothing_else_than(self, intent: Intent | Path | str) -> Finding:
         """Whether exactly the connections are open that an intent, or its file, declares.
 
+        A port of a node that nobody but that node reaches is no matter of an intent, whatever it says of the node's ports.
+
         Raises:
             SettingsError: the file is wrong, or it names something that does not exist.
         """
@@ -222,7 +229,7 @@ class Reachability:
         intent.check(self.places)
         return judge_cells(
             f"nothing else than {intent.source} is open",
-            [cell for cell in self.cells() if not cell.exempt or intent.declares(cell) is not None],
+            [cell for cell in self.cells() if not cell.kept and (not cell.exempt or intent.declares(cell) is not None)],
             lambda cell: cell.verdict == ("open" if intent.declares(cell) is not None else "blocked"),
         )
 
@@ -230,7 +237,7 @@ class Reachability:
         """Whether each connection is as the NetworkPolicies should have it, wherever they decide it."""
         return judge_cells(
             "reachability is as the NetworkPolicies say",
-            [cell for cell in self.cells() if cell.expected is not None],
+            [cell for cell in self.cells() if cell.expected is not None and not cell.kept],
             lambda cell: cell.verdict == ("open" if cell.expected else "blocked"),
         )
 

@@ -14,7 +14,7 @@ from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reach.intent import parse
 from pytest_k8ssec.reach.matrix import Cells, Witnesses
 from pytest_k8ssec.reach.measure import Dial, Row
-from pytest_k8ssec.reach.places import Local
+from pytest_k8ssec.reach.places import Destination, Local, Origin
 from tests.unit.reach.reaching import NODE, destination, only, reach
 
 SOURCES = ("web/storefront", "web/*", "payments/api", "elsewhere")
@@ -123,6 +123,26 @@ def test_a_service_is_witnessed_by_all_that_stand_behind_it() -> None:
         both.name, both.way, both.dial, both.port, both.words, both.ends, (*both.listeners, Dial("10.244.0.9", 8080))
     )
     assert "" == witnesses.of(wider, row(2, 3))
+
+
+@pytest.mark.parametrize("others", [(), ("outside",)])
+def test_what_a_node_keeps_to_itself_is_no_matter_of_policies_or_intents(others: tuple[str, ...]) -> None:
+    """Only the node reaches it, as it would on loopback; once anybody else does, it is one of its ports like the others."""
+    kubelet, kept = destination("node/worker", 10250), destination("node/worker", 50051)
+
+    def says(source: Origin, target: Destination) -> Outcome:
+        return Outcome.OPEN if target is kubelet or source.name in ("node/worker", *others) else Outcome.NO_ANSWER
+
+    found = reach(("node/worker", "elsewhere", "outside"), [kubelet, kept], says, witness="")
+    said = parse(
+        "version: 1\nallow: [{from: elsewhere, to: node, reason: x}, {from: outside, to: node, reason: y}]", "x"
+    )
+    assert ("blocked", not others) == (
+        the(found.between("elsewhere", "node/worker", 50051)).verdict,
+        the(found.between("elsewhere", "node/worker", 50051)).kept,
+    )
+    assert ["closed"] * len(others) == [each.kind for each in differences(found, said)]
+    assert (not others) is bool(found.nothing_else_than(said)) is bool(found.as_policies_say())
 
 
 # Questions
