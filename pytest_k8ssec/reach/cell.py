@@ -65,7 +65,8 @@ class Cell:
     @property
     def kept(self) -> bool:
         """Whether a node keeps this port to itself, by a firewall of its own, as it would on loopback."""
-        return self.only_its_node and self.verdict == "blocked"
+        seen = self.like if self.like is not None and not self.measured else self
+        return seen.only_its_node and self.verdict == "blocked"
 
     @property
     def exempt(self) -> bool:
