@@ -179,7 +179,7 @@ def nobody_outside(world: World) -> None:
     world.cluster.in_network_of(None, ["python3", "-c", _HANG_UP])
 
 
-@affected(AT_NODES - {"net-controlplane"})  # the Service of the API servers is a door of its own, and still stands
+@affected(AT_NODES)
 @pytest.mark.usefixtures("nobody_outside")
 def test_no_listener_is_inconclusive(world: World, control: Control) -> None:
     """Refused connections are no refusals where nothing listens: here, on the loopback of whoever asks.

@@ -48,7 +48,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, ETCD_PORT, KUBELET_PORT
 from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_trial
-from pytest_k8ssec.evidence import Evidence, Facts
+from pytest_k8ssec.evidence import Evidence, Facts, got_through
 from pytest_k8ssec.facts.node import heard_by_others
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
@@ -92,8 +92,11 @@ def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mappi
         for door in ways(suspect):
             suspect.exists(judge, **door.at)
     for suspect, answers, shown in tried(suspects, lambda each: [Tcp(door.address, door.port) for door in ways(each)]):
-        for door, answer, known in zip(ways(suspect), answers, shown, strict=True):
-            case = judge.case(f"{suspect.name}: {answer.request}", required=False)
+        tried_here = [*zip(ways(suspect), answers, shown, strict=True)]
+        # A Service leads to API servers alone: where nothing of any node was in reach, nobody knows of its doors.
+        no_node = not any(got_through(known) for door, _, known in tried_here if not door.is_service)
+        for door, answer, known in tried_here:
+            case = judge.case(f"{suspect.name}: {answer.request}", required=no_node and not door.is_service)
             suspect.attack(case, "connect", answer, known, **door.at)
             suspect.gated(case)
 
@@ -106,6 +109,11 @@ class _Door:
     """Or the Service that leads to nodes."""
     address: str
     port: int
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it leads to whichever API server there is, and not to a node's port."""
+        return self.node == f"Service {_SERVICE}"
 
     @property
     def at(self) -> Facts:

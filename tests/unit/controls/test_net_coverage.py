@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PLANE = Node("plane", "10.0.0.2", control_plane=True, container="plane", further=("fd00::2",))
 WORKER = Node("worker", "10.0.0.3", control_plane=False, container="worker", further=("fd00::3",))
 
+NODE_ADDRESSES = (*PLANE.addresses, *WORKER.addresses)
+
 
 def pod(node: str) -> Pod:
     """A pod on a node, with an address of each family."""
@@ -54,6 +56,8 @@ class World:
     """The only one that a way is open from; "" for all."""
     lost: str = ""
     """A node whose twin's answers nobody looks at."""
+    cut_off: bool = False
+    """Whether no node is in reach of anybody, and Services are."""
 
     @property
     def cluster(self) -> World:
@@ -89,7 +93,7 @@ class World:
             for each in (each for each in suspects if each.pod.source.node != self.lost):
                 tasks = ways(each)
                 said = [self.said(task, each.pod.source.node) for task in tasks]
-                yield each, said, [evidence(Outcome.OPEN)] * len(tasks)
+                yield each, said, [evidence(self.shown(task)) for task in tasks]
 
         for room in (controlplane, metadata):
             monkeypatch.setattr(room, "workloads_on_trial", lambda *_: on_trial)
@@ -100,6 +104,10 @@ class World:
             judge = judge_of(control)
             control(judge, *([self] if control is no_metadata else []), cast("Stack", self), cast("Pool", self), {})
         return judge
+
+    def shown(self, task: Task) -> Outcome:
+        """What the pod gets for which no policy holds."""
+        return Outcome.REFUSED if self.cut_off and getattr(task, "host", "") in NODE_ADDRESSES else Outcome.OPEN
 
     @property
     def attack(self) -> Callable[..., None]:
@@ -137,6 +145,12 @@ def test_the_service_of_the_api_servers_is_a_way_to_them(monkeypatch: pytest.Mon
     assert [way] == got_out(World((way,)).judge(monkeypatch, kept_away))
     account = ServiceAccount("web", "shop", api_client="asks for it")
     assert [] == got_out(World((way,), service_accounts=(account,)).judge(monkeypatch, kept_away))
+
+
+def test_a_service_says_nothing_of_nodes_that_nobody_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leads to API servers alone: of kubelets and etcd nothing was shown."""
+    verdict, reason = World(cut_off=True).judge(monkeypatch, kept_away).verdict()
+    assert (Verdict.INCONCLUSIVE, True) == (verdict, "positive control failed" in reason)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.2", "[fd00::2]", "10.0.0.3", "[fd00::3]"])
