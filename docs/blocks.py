@@ -18,12 +18,10 @@ from bench.corpus.expected import corpus
 from bench.shapes.shape import shapes
 from docs import layers
 from docs.report_fields import ATTEMPT, REACHABILITY, RESULT, TABLE, fields
-from pytest_k8ssec.catalogue.control import Severity
-from pytest_k8ssec.catalogue.families import FAMILIES
-from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
 from pytest_k8ssec.cli.parser import parser
 from pytest_k8ssec.controls.kubelet import readonly
 from pytest_k8ssec.plugin import fixtures
+from pytest_k8ssec.plugin.options import markers
 from pytest_k8ssec.settings import OPTIONS
 
 _BEGIN = re.compile(r"^<!-- generated: ", re.MULTILINE)
@@ -111,18 +109,6 @@ def _markers() -> Iterator[str]:
     yield "|---|---|"
     for name, text in markers().items():
         yield f"| `{name}` | {text} |"
-
-
-def markers() -> Mapping[str, str]:
-    """Marker to what it says of itself in ``pytest --markers``."""
-    return {
-        **{family.id: f"controls of the family {family.title}" for family in FAMILIES.values()},
-        **{key: f"controls with a reference to {framework.name}" for key, framework in FRAMEWORKS.items()},
-        **{f"severity_{severity}": f"controls of severity {severity}" for severity in Severity},
-        "slow": "takes more than ten seconds",
-        "live_sabotage": "phases of sabotages of the running cluster",
-        "own_cluster_sabotage": "phases of sabotages that need a cluster of their own",
-    }
 
 
 def _commands() -> Iterator[str]:

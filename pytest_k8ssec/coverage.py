@@ -109,9 +109,9 @@ class Coverage:
 
     def words(self, tried: Collection[Combination]) -> str:
         """How much of it was tried, in a line; "" where no combination is known."""
-        if not self._classes and not self._absent:
-            return ""
-        known = self._count(tried)
+        return self._in_words(self._count(tried, self.untried(tried))) if self._classes or self._absent else ""
+
+    def _in_words(self, known: Mapping[str, int]) -> str:
         further = [f"{known[kind]} {words}" for kind, words in _FURTHER.items() if known[kind]]
         names = dict.fromkeys(dimension for each in (*self._classes, *self._absent) for dimension, _ in each)
         whole = f"{known['tried']} of {known['existing']} combinations of {', '.join(self.dimensions or names)} tried"
@@ -122,22 +122,22 @@ class Coverage:
         if not self._classes and not self._absent:
             return None
         untried = self.untried(tried)
+        known = self._count(tried, untried)
         return {
-            "words": self.words(tried),
-            **self._count(tried),
+            "words": self._in_words(known),
+            **known,
             "untried": _listed(untried),
             "nothing_there": _listed(self._absent),
         }
 
-    def _count(self, tried: Collection[Combination]) -> dict[str, int]:
+    def _count(self, tried: Collection[Combination], untried: Collection[Combination]) -> dict[str, int]:
         existing = [each for each in self._classes if each not in self._absent]
         hit = sum(each in tried for each in existing)
-        left = len(self.untried(tried))
         return {
             "existing": len(existing),
             "tried": hit,
-            "by_class": len(existing) - hit - left,
-            "left_out": left,
+            "by_class": len(existing) - hit - len(untried),
+            "left_out": len(untried),
             "absent": len(self._absent),
         }
 

@@ -20,6 +20,8 @@ from pytest_k8ssec.plugin.summary import SUMMARY, Summary
 from pytest_k8ssec.settings import OPTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_k8ssec.plugin.journal import Journal
     from pytest_k8ssec.verdict import Verdict
 
@@ -56,15 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(redact(str(error))) from None
     config.stash[INTACT] = _baseline(session.journal(config))
     config.stash[TOLD] = set()
-    for family in FAMILIES.values():
-        config.addinivalue_line("markers", f"{family.id}: controls of the family {family.title}")
-    for framework in FRAMEWORKS.values():
-        config.addinivalue_line("markers", f"{framework.key}: controls with a reference to {framework.name}")
-    for severity in Severity:
-        config.addinivalue_line("markers", f"severity_{severity}: controls of severity {severity}")
-    config.addinivalue_line("markers", "slow: takes more than ten seconds")
-    config.addinivalue_line("markers", "live_sabotage: phases of sabotages of the running cluster")
-    config.addinivalue_line("markers", "own_cluster_sabotage: phases of sabotages that need a cluster of their own")
+    for name, text in markers().items():
+        config.addinivalue_line("markers", f"{name}: {text}")
     chosen = Chosen(judges)
     config.pluginmanager.register(chosen, CHOSEN)
     if not hasattr(config, "workerinput"):
@@ -75,6 +70,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Xdist(), "k8ssec-xdist")
     if settings.controls and str(CONTROLS_FOLDER) not in config.args:
         config.args.append(str(CONTROLS_FOLDER))
+
+
+def markers() -> Mapping[str, str]:
+    """Marker to what it says of itself in ``pytest --markers``."""
+    return {
+        **{family.id: f"controls of the family {family.title}" for family in FAMILIES.values()},
+        **{key: f"controls with a reference to {framework.name}" for key, framework in FRAMEWORKS.items()},
+        **{f"severity_{severity}": f"controls of severity {severity}" for severity in Severity},
+        "slow": "takes more than ten seconds",
+        "live_sabotage": "phases of sabotages of the running cluster",
+        "own_cluster_sabotage": "phases of sabotages that need a cluster of their own",
+    }
 
 
 def _baseline(journal: Journal | None) -> dict[str, Verdict]:

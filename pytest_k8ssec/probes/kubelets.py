@@ -12,14 +12,14 @@ from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import Identity, api_evidence
 
 
-def kubelet_request(node: Node, path: str, identity: Identity, words: str, *, address: str = "") -> Http:
+def kubelet_request(address: str, path: str, identity: Identity, words: str) -> Http:
     """A request to a node's kubelet with somebody's token.
 
     Args:
+        address: one of the node's.
         words: as whom, for the report: ``as our auditor``.
-        address: which of the node's; "" for its first one.
     """
-    return Http(address or node.address, KUBELET_PORT, path, headers=identity.bearer, identity=words)
+    return Http(address, KUBELET_PORT, path, headers=identity.bearer, identity=words)
 
 
 def configured(cluster: Cluster, node: Node, *keys: str) -> tuple[Any, Evidence]:

@@ -64,7 +64,7 @@ def test_kubelet_anon(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) ->
         for node, address in doors
         for task in (
             Http(address, KUBELET_PORT, "/pods"),
-            kubelet_request(node, "/pods", reader, "as our auditor", address=address),
+            kubelet_request(address, "/pods", reader, "as our auditor"),
         )
     ]
     for node, address in doors:

@@ -33,7 +33,7 @@ from itertools import islice, product
 
 from pytest_k8ssec.agent.tasks import Task
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
@@ -77,7 +77,7 @@ def test_kubelet_authz(
     doors = [(node, address) for node in nodes_to_judge(judge, pool) for address in node.addresses]
     for (node, address), what in product(doors, _TRIED):
         judge.coverage.exists(node=node.name, address=address, request=what)
-    told = iter(attacker().probe(*(task for door in doors for task in _asked(*door, stranger, reader))))
+    told = iter(attacker().probe(*(task for _, address in doors for task in _asked(address, stranger, reader))))
     for node, address in doors:
         authorised, *answers = islice(told, 1 + len(_TRIED))
         case = judge.case(f"kubelet on {node.name} ({address})")
@@ -90,11 +90,11 @@ def test_kubelet_authz(
             case.attack(what, answer, through=_THROUGH.get(answer.status or 0), at=at)
 
 
-def _asked(node: Node, address: str, stranger: Identity, reader: Identity) -> Iterator[Task]:
+def _asked(address: str, stranger: Identity, reader: Identity) -> Iterator[Task]:
     """The list of pods by who may read it, then all that is tried by who may nothing."""
-    yield kubelet_request(node, _PODS, reader, "as our auditor", address=address)
+    yield kubelet_request(address, _PODS, reader, "as our auditor")
     for path in _TRIED.values():
-        yield kubelet_request(node, path, stranger, "as an account without rights", address=address)
+        yield kubelet_request(address, path, stranger, "as an account without rights")
 
 
 def _allows_always(cluster: Cluster) -> Evidence:

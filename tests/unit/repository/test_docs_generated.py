@@ -11,6 +11,7 @@ import pytest
 
 from docs import blocks, generate
 from docs.report_fields import RESULT, Record, fields
+from pytest_k8ssec.plugin.options import markers
 from pytest_k8ssec.settings import OPTIONS
 from tests.pages import REPOSITORY, pages, read
 
@@ -90,7 +91,7 @@ def told_markers(*arguments: str) -> dict[str, str]:
 def test_markers_are_those_that_the_plugin_brings() -> None:
     """In ``pytest --markers``, in the same words."""
     others = told_markers("-p", "no:k8ssec")
-    assert dict(blocks.markers()) == {name: text for name, text in told_markers().items() if name not in others}
+    assert dict(markers()) == {name: text for name, text in told_markers().items() if name not in others}
 
 
 def test_every_environment_variable_is_named() -> None:
