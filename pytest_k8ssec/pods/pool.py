@@ -31,7 +31,10 @@ from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.stack import Workload
 
 POD_START_SECONDS = 60
-_TRIES = 20
+_LISTEN_SECONDS = 30
+"""So long a container may run before its listener listens: a busy node starts a Python slowly."""
+_NETWORK_SECONDS = 8
+"""So long a pod's network may take to be there, once the pod runs."""
 _FIRST_NODE_PORT, _NODE_PORTS = 20000, 9000
 """Where pods of ours listen that are in their node's network: below node ports and those of clients."""
 _TOGETHER = 8
@@ -479,10 +482,13 @@ def _listens(pod: Pod, reaches: Sequence[Node]) -> None:
     kubelets = [
         Tcp(address, KUBELET_PORT, timeout=1) for node in reaches if node.container for address in node.addresses
     ]
-    for _ in range(_TRIES):
+    began = time.monotonic()
+    while True:
         own, *others = pod.probe(pod.canary, *kubelets)
-        if own.outcome is Outcome.OPEN and all(other.outcome is Outcome.OPEN for other in others):
+        if all(each.outcome is Outcome.OPEN for each in (own, *others)):
             return
+        if time.monotonic() - began > (_LISTEN_SECONDS if own.outcome is Outcome.REFUSED else _NETWORK_SECONDS):
+            break
         time.sleep(0.2)
     if own.outcome is not Outcome.OPEN:
         raise ProbeError(f"{pod.source}: its own listener does not answer it: {own}")

@@ -6,6 +6,7 @@ import _thread
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -550,3 +551,27 @@ def test_a_node_that_is_named_has_room_of_its_own() -> None:
     assert [[0, 1, 2], [3, 4], [5]] == lots(named, {"a": 2, "b": 2})
     assert [[0], [1], [2]] == lots(named[:3], {})
     assert [] == lots([], {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("first", "after", "starts"),
+    [
+        (Outcome.REFUSED, 25.0, True),  # its Python is still being started
+        (Outcome.REFUSED, 35.0, False),
+        (Outcome.NO_ANSWER, 5.0, True),  # its network is not there yet
+        (Outcome.NO_ANSWER, 12.0, False),
+        (Outcome.ERROR, 12.0, False),  # no exec gets into it
+    ],
+)
+def test_a_listener_is_waited_for(monkeypatch: pytest.MonkeyPatch, first: Outcome, after: float, starts: bool) -> None:
+    """By the clock, as a busy machine makes each step slow; what never comes is an error."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(Pod, "probe", lambda _, *__: [evidence(Outcome.OPEN if now[0] >= after else first)])
+    pods = pool(Server(), overlap=False)
+    if starts:
+        assert pods.lease(*specs(1))
+    else:
+        with pytest.raises(ProbeError, match="its own listener does not answer it"):
+            pods.lease(*specs(1))
