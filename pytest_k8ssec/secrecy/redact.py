@@ -59,7 +59,15 @@ class Redactor:
 
     def with_values(self, values: Iterable[str]) -> Redactor:
         """A redactor that also hides further values."""
-        return Redactor([*self._values, *values], whole=self._only_whole)
+        further = Redactor(whole=self._only_whole)
+        # Taken over, not found out anew: a run may know thousands of tokens.
+        further._values = set(self._values)
+        further._wholes = set(self._wholes)
+        further._pieces = set(self._pieces)
+        further._blocks = set(self._blocks)
+        for value in values:
+            further.add(value)
+        return further
 
     def __call__(self, text: str) -> str:
         """The text without any of the values, JWTs and private keys."""
