@@ -15,7 +15,7 @@ from toolchain.process import capture
 KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 NONROOT = "65532:65532"
 KUBE_ROUTER_BESIDE = {
-    "install-cni": File(OURS / "install_cni.py", 0o755),
+    "node-network": File(OURS / "node_network.py", 0o755),
     "ip6tables-restore": File(OURS / "ip6tables-restore", 0o755),
 }
 

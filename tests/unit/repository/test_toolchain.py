@@ -6,6 +6,7 @@ import importlib.util
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -158,12 +159,32 @@ def test_the_load_balancer_is_built_only_when_it_is_named() -> None:
 )
 def test_the_policy_engine_is_told_of_ipv6(ranges: list[str], expected: list[str]) -> None:
     """Else it enforces policies on IPv4 only, and pods with both families are open by the other one."""
-    spec = importlib.util.spec_from_file_location("install_cni", OURS / "install_cni.py")
+    assert _node_network().families(ranges, "fd00:10:96::1") == expected
+
+
+def test_pods_of_other_nodes_are_found_before_bgp_peers_have_met() -> None:
+    """Each range by the node's address of its own family; a node that has none yet, and this one, are left out."""
+
+    def node(name: str, ranges: list[str], *addresses: str) -> dict[str, object]:
+        told = [{"type": "Hostname", "address": name}, *({"type": "InternalIP", "address": one} for one in addresses)]
+        return {"metadata": {"name": name}, "spec": {"podCIDRs": ranges}, "status": {"addresses": told}}
+
+    nodes = [
+        node("own", ["10.244.0.0/24"], "172.18.0.2"),
+        node("dual", ["fd00:1::/64", "10.244.1.0/24"], "172.18.0.3", "fc00::3"),
+        node("young", ["10.244.2.0/24"]),
+        {"metadata": {"name": "younger"}, "spec": {}, "status": {}},
+    ]
+    assert {"fd00:1::/64": "fc00::3", "10.244.1.0/24": "172.18.0.3"} == _node_network().routes(nodes, "own")
+
+
+def _node_network() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("node_network", OURS / "node_network.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.families(ranges, "fd00:10:96::1") == expected
+    return module
 
 
 def test_rules_for_ipv6_name_the_sets_that_there_are(tmp_path: Path) -> None:
