@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from typing import IO, Any
 from pulumi import automation as auto
 from pulumi.automation import events
 from pulumi.automation._stack import StackInitMode
+from semver import VersionInfo
 
 from pytest_k8ssec.machine.end_session import end_session
 from pytest_k8ssec.secrecy.find import SAMPLE, Leak, leaks
@@ -121,6 +123,19 @@ class _Stack(auto.Stack):
         return auto.UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
 
 
+class _Command(auto.PulumiCommand):
+    """Pulumi's command line, which says of which version it is while the first commands run."""
+
+    def __init__(self) -> None:
+        self.command = "pulumi"
+        self._asked = ThreadPoolExecutor(1).submit(auto.PulumiCommand)
+
+    @property
+    def version(self) -> VersionInfo | None:  # type: ignore[override]
+        """Its version. Raises auto.InvalidVersionError, OSError."""
+        return self._asked.result().version
+
+
 class _Stacks:
     """The stack and the program of the jobs, made for the first of them."""
 
@@ -131,10 +146,10 @@ class _Stacks:
     def get(self, job: Job) -> _Stack:
         """The stack, ready to be run where the job says."""
         if self._made is None:
-            pulumi = auto.PulumiCommand()  # it asks for its version, so there is one for all
+            pulumi = _Command()  # it asks for its version, so there is one for all
             ours = auto.LocalWorkspace(work_dir=job.workspace, secrets_provider="passphrase", pulumi_command=pulumi)
             # Another worker of the same run may have made it: then it is found as it was left.
-            made = _Stack(job.stack, ours, StackInitMode.CREATE_OR_SELECT)
+            made = _Stack(job.stack, ours, StackInitMode.CREATE_OR_SELECT if job.shared else StackInitMode.CREATE)
             for key, value in job.secrets.items():
                 _set_secret(job, key, value)
             if not job.program:

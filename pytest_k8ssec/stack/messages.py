@@ -31,6 +31,8 @@ class Job:
     """Values to be stored, encrypted, as the stack's configuration before the first operation."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What the child's environment becomes, where that was not known yet as it was started; {} leaves it as it is."""
+    shared: bool = False
+    """Whether another process may have made the stack in this workspace."""
 
     def to_json(self) -> str:
         """The job as one line."""

@@ -57,6 +57,7 @@ class Workspace:
         self.folder = folder
         self.env = _environment(engine, folder, passphrase, prepared.source.providers)
         """The environment of Pulumi's processes, which leads to no cluster."""
+        self._shared = bool(passphrase)
         hosts = folder / "hosts"
         self._inline = find_host(prepared, engine.pulumi, self.env["PATH"], hosts) is None
         self.env["PATH"] = os.pathsep.join([self.env["PATH"], str(hosts)])
@@ -76,6 +77,7 @@ class Workspace:
             workspace=str(self.folder),
             directory=str(project.directory if self._inline else source.directory),
             program=str(project.program) if self._inline else "",
+            shared=self._shared,
             secrets=self.prepared.secrets,
             environment=environment or {},
         )
