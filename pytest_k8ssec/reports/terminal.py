@@ -16,7 +16,7 @@ _MARKS = ("!", "?")
 
 def explain_result(entry: Entry, headline: str) -> str:
     """Why a test failed: the verdict, the evidence, the remediation."""
-    lines = [f"{headline}: {entry['title']}", ""]
+    lines = [f"{headline}: {entry['title']}", "", *(f"  {line}" for line in blamed(entry))]
     reasons = str(entry["reason"]).splitlines()
     lines += [f"  {line}" for line in reasons[:_EVIDENCE_MAX]]
     if len(reasons) > _EVIDENCE_MAX:
@@ -32,6 +32,26 @@ def explain_result(entry: Entry, headline: str) -> str:
     if fixes := _remediation(entry):
         lines += ["", "  remediation:", *(f"    {line}" for line in fixes)]
     return "\n".join(lines)
+
+
+def blamed(entry: Entry) -> list[str]:
+    """What is, and who is to blame for it: each breached case's finding, and each culprit once with its place."""
+    found = entry.get("blamed", [])
+    lines = [f"finding: {each['finding']}" for each in found[:_EVIDENCE_MAX]]
+    if len(found) > _EVIDENCE_MAX:
+        lines.append(f"... and {len(found) - _EVIDENCE_MAX} more findings: see report.json")
+    lines += dict.fromkeys(f"culprit: {culprit_words(one)}" for each in found for one in each["culprits"])
+    none = dict.fromkeys(each["not_found"] for each in found if each["not_found"])
+    return [*lines, *(f"culprit: not found: {why}" for why in [*none][:_EVIDENCE_MAX])]
+
+
+def culprit_words(one: Entry) -> str:
+    """A culprit in a line: ``ClusterRoleBinding reporter (infra/__main__.py:12): binds ClusterRole cluster-admin``."""
+    where = f"{one['namespace']}/" if one["namespace"] else ""
+    field = f", {one['field']}" if one["field"] else ""
+    place = f" ({one['place']})" if one["place"] else ""
+    how = f": {one['how']}" if one["how"] else ""
+    return f"{one['kind']} {where}{one['name']}{field}{place}{how}"
 
 
 def attempt(one: Entry) -> str:
@@ -148,7 +168,7 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 
 def _below(entry: Entry) -> list[tuple[str, str]]:
     reasons = str(entry["reason"]).splitlines()
-    lines = [(f"    {line}", "") for line in reasons[:_EVIDENCE_MAX]]
+    lines = [(f"    {line}", "") for line in (*blamed(entry), *reasons[:_EVIDENCE_MAX])]
     if len(reasons) > _EVIDENCE_MAX:
         lines.append((f"    ... and {len(reasons) - _EVIDENCE_MAX} more: see report.json", ""))
     if fixes := _remediation(entry):

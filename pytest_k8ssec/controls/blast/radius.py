@@ -77,6 +77,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
 from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import Right
 from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -86,6 +87,7 @@ from pytest_k8ssec.reach.propagation import await_policies
 from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.sabotages.grants import granted, may
 from pytest_k8ssec.sabotages.node_config import etcd_open, kubelet_open
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.sabotages.rollout import enforcing, weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
@@ -98,6 +100,7 @@ from pytest_k8ssec.verdict import Case, Judge
     slow=True,
     apart=True,
     dimensions=("workload", "container", "source", "check"),
+    blames=(Right,),
 )
 def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, allowed: Mapping[str, str]) -> None:
     """Walk the attack graph from a twin of each workload, and compare it with what was agreed."""
@@ -177,10 +180,9 @@ def _grant(cluster: Cluster, stack: Stack, *rights: Mapping[str, Any], inside: b
 def client_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The account of the stack's client of the API is bound to cluster-admin."""
     account, everything = _client(stack), rule("*", "*", group="*")
-    with cluster.api.applied(
-        binding("k8ssec-client-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
-    ):
-        yield may(cluster, account, everything)
+    bound = binding("k8ssec-client-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
+    with cluster.api.applied(bound):
+        yield changing(may(cluster, account, everything), object_of(bound))
     may(cluster, account, everything, no_more=True)
 
 

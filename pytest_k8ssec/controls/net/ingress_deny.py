@@ -70,6 +70,7 @@ from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress, await_can
 from pytest_k8ssec.probes.prove_listening import prove_listening
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.reach.worn_labels import worn
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
 
@@ -229,6 +230,7 @@ def ingress_allowed_to_all(
                 )
         return proof
 
-    with cluster.api.applied(*map(allow_all_ingress, workloads)):
-        yield await_twins(reachable=True)
+    policies = [allow_all_ingress(name) for name in workloads]
+    with cluster.api.applied(*policies):
+        yield changing(await_twins(reachable=True), *map(object_of, policies))
     await_twins(reachable=False)

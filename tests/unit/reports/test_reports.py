@@ -114,6 +114,7 @@ ATTEMPT: Mapping[str, Check] = {
     "at": TIME,
 }
 MAYBE: Mapping[str, Check] = {"detail": WORDS, "status": NUMBER, "latency_ms": NUMBER, "facts": MAPPING}
+CULPRIT = ("kind", "namespace", "name", "field", "how", "place")
 LEFT = list_of(shape({"at": MAPPING, "why": WORDS}))
 COVERAGE = shape(
     {
@@ -144,6 +145,17 @@ RESULT = shape(
         "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, MAYBE)),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
+        "blamed": list_of(
+            shape(
+                {
+                    "case": WORDS,
+                    "finding": WORDS,
+                    "culprits": list_of(shape(dict.fromkeys(CULPRIT, TEXT))),
+                    "not_found": TEXT,
+                }
+            )
+        ),
+        "changed": MAPPING,
         "coverage": lambda value: value is None or COVERAGE(value),
         "tables": list_of(
             shape(
