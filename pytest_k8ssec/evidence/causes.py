@@ -6,8 +6,7 @@ cluster, and the line that declares it. That none was found is an answer too; a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 
@@ -57,26 +56,23 @@ class Right:
 class Flow:
     """A connection from or to a pod, which policies should have stopped.
 
-    The question: which one lets it through?
-
-    Found by ``facts/culprits/policies``.
+    The question: which one lets it through? Found by ``facts/culprits/policies``.
     """
 
-    direction: Literal["ingress", "egress"]
+    direction: Literal["Ingress", "Egress"]
     namespace: str
     """Of the pod whose policies decide."""
-    labels: Mapping[str, str] = field(hash=False)
-    address: str
-    """Of the target."""
+    labels: tuple[tuple[str, str], ...]
+    """Of that pod."""
+    source: str
+    """The address that it came from."""
+    target: str
+    """The address that it went to."""
     port: int
     protocol: str = "TCP"
-    node: str = ""
-    """Of the target, where it is a pod."""
-    other: tuple[str, Mapping[str, str]] | None = field(default=None, hash=False)
-    """Namespace and labels of the other end, where that is a pod."""
 
     def __str__(self) -> str:
-        return f"{self.direction} of pods of {self.namespace} at port {self.port}/{self.protocol}"
+        return f"{self.direction.lower()} at port {self.port}/{self.protocol} of pods in {self.namespace}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.result import Entry
+from pytest_k8ssec.reports.sabotage_matrix import blamed_by
 
 _ORDER = ("breached", "inconclusive", "not-applicable", "held")
 _COUNTED = ("held", "breached", "inconclusive", "not-applicable")
@@ -147,12 +148,15 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """A line for each sabotage: its control's verdicts intact, sabotaged and restored, and others it changed."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     others: dict[str, list[str]] = {}
+    blames: dict[str, str] = {}
     intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}
     for entry in entries:
         for name in entry["own_sabotages"]:
             unnamed = entry["verdict"] == "breached" and name in entry["missing"]
             said = "not named" if unnamed else entry["verdict"]
             rows.setdefault((name, entry["control"]), {})[entry["phase"]] = said
+            if entry["phase"] == "sabotaged":
+                blames[name] = blamed_by(entry, name)
         if entry["bystander"] and entry["verdict"] != intact.get(entry["control"]):
             for name in entry["sabotages"] or [entry["sabotage"]]:
                 others.setdefault(name, []).append(f"{entry['control']} {entry['verdict']}")
@@ -162,7 +166,9 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         good = phases == wanted and intact.get(control) == "held"
         path = " -> ".join((intact.get(control, "?"), phases.get("sabotaged", "?"), phases.get("restored", "?")))
         moved = f"; also moved: {', '.join(others[sabotage])}" if sabotage in others else ""
-        lines.append((f"{sabotage:<28}  {control:<20}  {path}{moved}", "green" if good else "red"))
+        blamed = f"; blames: {blames[sabotage]}" if blames.get(sabotage) else ""
+        good = good and blames.get(sabotage) != "other"
+        lines.append((f"{sabotage:<28}  {control:<20}  {path}{blamed}{moved}", "green" if good else "red"))
     return lines
 
 

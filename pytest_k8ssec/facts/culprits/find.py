@@ -8,9 +8,10 @@ from functools import partial
 
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.evidence.causes import Blame, Cause, Culprit, Fields, Known, Lacking, ObjectName, Right
+from pytest_k8ssec.evidence.causes import Blame, Cause, Culprit, Fields, Flow, Known, Lacking, ObjectName, Right
 from pytest_k8ssec.facts.culprits.fields import still_there, wrong_fields
 from pytest_k8ssec.facts.culprits.lacking import has_none
+from pytest_k8ssec.facts.culprits.policies import FlowFinder
 from pytest_k8ssec.facts.culprits.rights import RightsFinder
 
 _Answer = tuple[list[Culprit], str]
@@ -34,6 +35,7 @@ class Finders:
         self._rights: RightsFinder | None = None
         self._known: dict[Cause, _Answer] = {}
         self._by_kind: Mapping[type, Callable[..., _Answer]] = {
+            Flow: FlowFinder(api).find,
             Fields: partial(wrong_fields, api),
             Known: partial(still_there, api),
             Lacking: partial(has_none, api),
