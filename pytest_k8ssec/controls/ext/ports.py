@@ -69,6 +69,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, NoAccess, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Facts, Outcome, Source, got_through
+from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.facts.node import control_planes, heard_by_others, node_source
 from pytest_k8ssec.facts.own_sockets import own_sockets
 from pytest_k8ssec.machine import docker
@@ -103,6 +104,7 @@ _TCP, _UDP, _PLAIN, _TLS = "TCP", "UDP", "HTTP", "TLS"
     subject="cluster",
     others=("C-0044", "C-0227", "C-0256"),
     dimensions=("place", "address", "port", "protocol"),
+    blames=(Known,),
 )
 def test_ext_ports(
     judge: Judge,
@@ -167,8 +169,19 @@ def _connect(
         column = f"node {node.name}{' by IPv6' if address in node.further and ':' in address else ''}"
         for (port, by), answer in zip(ports.items(), answers, strict=True):
             at = {"place": f"node {node.name}", "address": address, "port": port, "protocol": _TCP}
-            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer), at=at)
+            cause = _openers(by.removeprefix(" of "))
+            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer), at=at, cause=cause)
             table.put(f"{port}{by}", column, answer, breach=got_through(answer))
+
+
+def _openers(by: str) -> list[Known]:
+    """The objects that ask for a port, of the words that say so; a process is none."""
+    found = (each.partition(" ") for each in by.split(" and "))
+    return [
+        Known(kind, "v1", *where.split("/", 1), how="asks nodes to open the port")
+        for kind, _, where in found
+        if kind in ("Service", "Pod") and "/" in where
+    ]
 
 
 def _datagrams(
@@ -193,7 +206,7 @@ def _datagrams(
             case.positive("it answers its own node", shown, succeeded=got_through(shown))
             through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
             at = {"place": f"node {node.name}", "address": task.host, "port": task.port, "protocol": _UDP}
-            case.attack("get an answer to a datagram", answer, through=through, at=at)
+            case.attack("get an answer to a datagram", answer, through=through, at=at, cause=_openers(ports[task.port]))
             if is_mute and through is None:
                 mute.append(where)
     if mute:

@@ -139,14 +139,21 @@ def _workload(**pod: Any) -> tuple[Workload, dict[str, Any]]:
     [
         ({"securityContext": {"runAsUser": 0}}, AS_ROOT, "securityContext.runAsUser"),
         ({}, MAY_GAIN, "containers[api].securityContext.allowPrivilegeEscalation"),
-        ({"volumes": [{"name": "a"}, {"name": "b", "hostPath": {"path": "/"}}]}, HOST_PATHS, "volumes[b].hostPath.path"),
+        (
+            {"volumes": [{"name": "a"}, {"name": "b", "hostPath": {"path": "/"}}]},
+            HOST_PATHS,
+            "volumes[b].hostPath.path",
+        ),
         (
             {"containers": [{"name": "api", "securityContext": {"capabilities": {"drop": ["SYS_TIME"]}}}]},
             KEPT_CAPABILITIES,
             "containers[api].securityContext.capabilities.drop",
         ),
         (
-            {"containers": [], "initContainers": [{"name": "api", "securityContext": {"allowPrivilegeEscalation": True}}]},
+            {
+                "containers": [],
+                "initContainers": [{"name": "api", "securityContext": {"allowPrivilegeEscalation": True}}],
+            },
             MAY_GAIN,
             "initContainers[api].securityContext.allowPrivilegeEscalation",
         ),
@@ -223,7 +230,12 @@ def test_where_no_policy_selects_the_pods_their_namespace_is_named() -> None:
         ("GET", "/api/v1/namespaces/shop/secrets", {"limit": "1"}, Right("u", "list", "secrets", "", "shop")),
         ("GET", "/api/v1/secrets", {"watch": "true"}, Right("u", "watch", "secrets")),
         ("GET", "/api/v1/secrets", {"fieldSelector": "metadata.name=a"}, Right("u", "list", "secrets", name="a")),
-        ("DELETE", "/apis/apps/v1/namespaces/a/deployments", {}, Right("u", "deletecollection", "deployments", "apps", "a")),
+        (
+            "DELETE",
+            "/apis/apps/v1/namespaces/a/deployments",
+            {},
+            Right("u", "deletecollection", "deployments", "apps", "a"),
+        ),
         ("POST", "/api/v1/namespaces/a/pods/b/exec", {}, Right("u", "create", "pods/exec", "", "a", "b")),
         ("PATCH", "/api/v1/namespaces/a", {}, Right("u", "patch", "namespaces", "", "a", "a")),
         ("GET", "/api/v1/nodes/n/proxy/healthz", {}, Right("u", "get", "nodes/proxy", name="n")),
