@@ -126,6 +126,7 @@ BLAME = Record(
         "finding": "what is, in a sentence; the control's title is what ought to be",
         "culprits": "the objects that let the attack through, see below; empty where none was found",
         "not_found": "why no culprit is named; empty where one is",
+        "place": "`file:line` to look at first: a culprit's; else of your own test its line, of a control of the cluster your kind.yaml",
     },
 )
 """An entry of a result's ``blamed``."""

@@ -151,15 +151,14 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting of the cluster's own programs, such as the API server's flag ``anonymous-auth``."""
+    """A setting of the cluster's own programs, such as the API server's flag ``anonymous-auth``.
+
+    The question: does it run so? Found by ``facts/culprits/settings``.
+    """
 
     component: str
-    """``kube-apiserver``, ``kubelet``, ``etcd``, ..."""
-    key: str
-    """A flag's name without dashes; a kubelet's setting dotted, as in its configuration."""
-
-    def __str__(self) -> str:
-        return f"{self.component}: {self.key}"
+    """``kubelet``, whose paths are those of its configuration; else a process, whose paths are its flags."""
+    check: FieldCheck
 
 
 Cause = Right | Flow | Fields | Known | Lacking | Setting
@@ -197,6 +196,8 @@ class Blame:
     culprits: tuple[Culprit, ...] = ()
     why_none: str = ""
     """Why no culprit is named, where none is."""
+    place: str = ""
+    """``file:line`` to look at first: a culprit's, else of a user's own test that, of the cluster its configuration."""
 
     @property
     def finding(self) -> str:
@@ -209,5 +210,5 @@ class Blame:
         """JSON-compatible form for the report."""
         return {
             "case": self.case, "finding": self.finding, "culprits": [each.to_json() for each in self.culprits],
-            "not_found": self.why_none,
+            "not_found": self.why_none, "place": self.place,
         }  # fmt: skip

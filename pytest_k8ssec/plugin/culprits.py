@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 def name_culprits(item: pytest.Function, judge: Judge) -> None:
     """Have the judge know who is to blame; whatever goes wrong here changes no verdict."""
     from pytest_k8ssec.facts.culprits.find import Finders
-    from pytest_k8ssec.facts.culprits.places import DeclaredPlaces
+    from pytest_k8ssec.facts.culprits.places import DeclaredPlaces, relative
 
     control = control_of(item.function)
     breaches = judge.breaches(control.blames if control is not None else (object,))
     testbed = _testbed(item)
     if not breaches or testbed is None:
         return
-    places = DeclaredPlaces(testbed.known_stack, item.config.invocation_params.dir)
-    judge.blamed = Finders(testbed.cluster.api, places.of).blame(breaches)
+    places = DeclaredPlaces(testbed.known_stack, testbed.kind_config, item.config.invocation_params.dir)
+    own = f"{relative(str(item.path), item.config.invocation_params.dir)}:{(item.location[1] or 0) + 1}"
+    instead = own if control is None else places.of_cluster() if control.subject == "cluster" else ""
+    judge.blamed = Finders(testbed.cluster, places.of, instead).blame(breaches)
 
 
 def changed_objects(config: pytest.Config) -> Mapping[str, list[str]]:

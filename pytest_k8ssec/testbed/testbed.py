@@ -89,6 +89,11 @@ class Testbed:
         return self.stack if self._stacks.named and self.variant is None else None
 
     @property
+    def kind_config(self) -> Path | None:
+        """The user's kind configuration, None where there is none."""
+        return self._clusters.kind_config
+
+    @property
     def known_stack(self) -> Stack | None:
         """The stack if it was deployed, or read, by now; none is for this."""
         return self.stack if self._made.knows("stack") else None

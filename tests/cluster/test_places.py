@@ -111,7 +111,11 @@ def _moved(expected: dict[str, str]) -> dict[str, str]:
 def test_each_object_is_found_in_the_line_that_declares_it(language: str, tmp_path: Path) -> None:
     """Its own line, in whichever file; else its parent's, else the project's file. Seven lines down it is seven lines on."""
     folder = tmp_path / "objects"
-    in_python = {"__main__.py": _MAIN.format(folder=folder), "team.py": _TEAM, "Pulumi.yaml": "name: places\nruntime: python\n"}
+    in_python = {
+        "__main__.py": _MAIN.format(folder=folder),
+        "team.py": _TEAM,
+        "Pulumi.yaml": "name: places\nruntime: python\n",
+    }
     files = in_python if language == "python" else {"Pulumi.yaml": _YAML.format(folder=folder)}
     expected = _IN_PYTHON if language == "python" else _IN_YAML
     for name, before, want in (("as-it-is", "", expected), ("moved", "#\n" * _MOVED, _moved(expected))):

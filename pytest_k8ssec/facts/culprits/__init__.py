@@ -9,5 +9,6 @@ it names none. Nothing here runs for what held.
 - ``places``: where an object is declared.
 - ``policies``: the network policy that lets a connection through, or the namespace whose pods none holds.
 - ``rights``: the bindings and roles that give a right.
+- ``settings``: settings of the cluster's own programs, as they run.
 - ``template_fields``: the fields of a pod template that give containers too much.
 """

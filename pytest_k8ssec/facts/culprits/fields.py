@@ -21,7 +21,7 @@ def wrong_fields(api: KubeApi, cause: Fields) -> tuple[list[Culprit], str]:
     answer = api.request("GET", api.path(cause.api_version, cause.kind, cause.namespace, cause.name))
     if not answer.ok:
         return [], f"{cause.kind} {cause.namespace}/{cause.name}: HTTP {answer.status}"
-    found = [each for check in cause.checks for each in _wrong(answer.body, check)]
+    found = [each for check in cause.checks for each in wrong_in(answer.body, check)]
     culprits = [Culprit(ObjectName(cause.kind, cause.name, cause.namespace, path), how) for path, how in found]
     return culprits, "" if culprits else f"{cause.kind} {cause.namespace}/{cause.name}: no field of it explains this"
 
@@ -38,7 +38,7 @@ def still_there(api: KubeApi, cause: Known) -> tuple[list[Culprit], str]:
     return [Culprit(ObjectName(cause.kind, cause.name, cause.namespace, cause.field), cause.how)], ""
 
 
-def _wrong(item: JSON, check: FieldCheck) -> Iterator[tuple[str, str]]:
+def wrong_in(item: JSON, check: FieldCheck) -> Iterator[tuple[str, str]]:
     """Path and words of what is wrong by one check: the first of its paths that is set decides."""
     first = ""
     for path in check.paths:

@@ -6,13 +6,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.evidence.causes import Blame, Cause, Culprit, Fields, Flow, Known, Lacking, ObjectName, Right
+from pytest_k8ssec.evidence.causes import (
+    Blame,
+    Cause,
+    Culprit,
+    Fields,
+    Flow,
+    Known,
+    Lacking,
+    ObjectName,
+    Right,
+    Setting,
+)
 from pytest_k8ssec.facts.culprits.fields import still_there, wrong_fields
 from pytest_k8ssec.facts.culprits.lacking import has_none
 from pytest_k8ssec.facts.culprits.policies import FlowFinder
 from pytest_k8ssec.facts.culprits.rights import RightsFinder
+from pytest_k8ssec.facts.culprits.settings import runs_with
 
 _Answer = tuple[list[Culprit], str]
 """Culprits; where there is none, why."""
@@ -25,13 +37,14 @@ class Finders:
     """A finder for each kind of cause, made when it is first needed.
 
     Args:
-        api: asked as ourselves.
+        cluster: its API is asked as ourselves.
         place_of: where an object is declared, "" where that is not known.
+        instead: where to look where no culprit has a place: a user's own test, the cluster's configuration.
     """
 
-    def __init__(self, api: KubeApi, place_of: Callable[[ObjectName], str]) -> None:
-        self._api = api
-        self._place_of = place_of
+    def __init__(self, cluster: Cluster, place_of: Callable[[ObjectName], str], instead: str = "") -> None:
+        self._api = api = cluster.api
+        self._place_of, self._instead = place_of, instead
         self._rights: RightsFinder | None = None
         self._known: dict[Cause, _Answer] = {}
         self._by_kind: Mapping[type, Callable[..., _Answer]] = {
@@ -40,6 +53,7 @@ class Finders:
             Known: partial(still_there, api),
             Lacking: partial(has_none, api),
             Right: self._right,
+            Setting: partial(runs_with, cluster),
         }
 
     def blame(self, breaches: Iterable[_Breach]) -> tuple[Blame, ...]:
@@ -56,7 +70,8 @@ class Finders:
                 reasons[why] = None
         placed = tuple(replace(each, place=each.place or self._place_of(each.what)) for each in culprits.values())
         why_none = "" if placed else next(iter(reasons), _NO_CAUSE)
-        return Blame(case, attack, placed, why_none)
+        place = next((each.place for each in placed if each.place), self._instead)
+        return Blame(case, attack, placed, why_none, place)
 
     def _answer(self, cause: Cause) -> _Answer:
         if cause not in self._known:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec.clusters.api import KubeApi, Response
+from pytest_k8ssec.clusters.api import Response
+from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.request_rights import right_of_request
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence.causes import Cause, FieldCheck, Fields, Flow, Known, Lacking, ObjectName, Right
@@ -77,7 +79,9 @@ _OBJECTS = {
 
 
 def _found(api: _Api, *causes: Cause) -> tuple[list[str], str]:
-    finders = Finders(cast("KubeApi", api), lambda what: "infra/__main__.py:12" if what.name == "readers" else "")
+    finders = Finders(
+        cast("Cluster", SimpleNamespace(api=api)), lambda what: "infra/__main__.py:12" if what.name == "readers" else ""
+    )
     (blame,) = finders.blame([("case", "attack", causes)])
     return [str(each) for each in blame.culprits], blame.why_none
 

@@ -152,6 +152,7 @@ RESULT = shape(
                     "finding": WORDS,
                     "culprits": list_of(shape(dict.fromkeys(CULPRIT, TEXT))),
                     "not_found": TEXT,
+                    "place": TEXT,
                 }
             )
         ),
