@@ -199,10 +199,13 @@ class Blame:
     place: str = ""
     """``file:line`` to look at first: a culprit's, else of a user's own test that, of the cluster its configuration."""
 
+    words: str = "{case}: {attack}"
+    """How its control says what is."""
+
     @property
     def finding(self) -> str:
         """What is, in a sentence."""
-        said = f"{self.case}: {self.attack}"
+        said = self.words.format(case=self.case, attack=self.attack)
         by = [f"{each.what}{f' ({each.place})' if each.place else ''}" for each in self.culprits]
         return f"{said}, by {' and '.join(by)}" if by else said
 

@@ -28,7 +28,8 @@ def name_culprits(item: pytest.Function, judge: Judge) -> None:
     places = DeclaredPlaces(testbed.known_stack, testbed.kind_config, item.config.invocation_params.dir)
     own = f"{relative(str(item.path), item.config.invocation_params.dir)}:{(item.location[1] or 0) + 1}"
     instead = own if control is None else places.of_cluster() if control.subject == "cluster" else ""
-    judge.blamed = Finders(testbed.cluster, places.of, instead).blame(breaches)
+    words = {"words": control.finding} if control is not None else {}
+    judge.blamed = Finders(testbed.cluster, places.of, instead, **words).blame(breaches)
 
 
 def changed_objects(config: pytest.Config) -> Mapping[str, list[str]]:

@@ -80,6 +80,7 @@ _QUOTA_SAYS = "must specify "
     others=("C-0270", "C-0271"),
     dimensions=("server", "namespace", "guise", "container", "without"),
     blames=(Lacking,),
+    finding="{case} lets you {attack}",
 )
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Offer each namespace pods that lack a limit, and look at what admission makes of them."""

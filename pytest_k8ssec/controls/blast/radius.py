@@ -103,6 +103,7 @@ from pytest_k8ssec.verdict import Case, Judge
     apart=True,
     dimensions=("workload", "container", "source", "check"),
     blames=(Fields, Right),
+    finding="{case} can {attack}",
 )
 def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, allowed: Mapping[str, str]) -> None:
     """Walk the attack graph from a twin of each workload, and compare it with what was agreed."""

@@ -90,6 +90,7 @@ _OUTSIDE = "outside"
     others=("C-0030",),
     dimensions=("workload", "source", "destination", "family", "port"),
     blames=(Flow,),
+    finding="{case} can {attack}",
 )
 def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload reach for a pod of another namespace, and for the outside."""

@@ -62,6 +62,7 @@ from pytest_k8ssec.verdict import Judge
     others=("C-0052", "KHV003", "KHV053"),
     dimensions=("workload", "source", "address"),
     blames=(Flow,),
+    finding="{case} can {attack}",
 )
 def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload connect to the metadata service."""

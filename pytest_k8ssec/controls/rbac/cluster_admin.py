@@ -64,6 +64,7 @@ _BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
     apart=True,
     dimensions=("account", "check"),
     blames=(Right,),
+    finding="{case} can {attack}",
 )
 def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account bind itself to cluster-admin, as a dry run."""

@@ -83,6 +83,7 @@ from pytest_k8ssec.verdict import Case, Judge
     apart=True,
     dimensions=PLACE_DIMENSIONS,
     blames=(Right,),
+    finding="{case} can {attack}",
 )
 def test_rbac_escalation(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling

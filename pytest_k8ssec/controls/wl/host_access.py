@@ -67,6 +67,7 @@ _REACHED = {**_FOUND, Outcome.DENIED: True}
     others=("C-0038", "C-0041", "C-0048", "C-0074", "KHV047"),
     dimensions=CONTAINER_DIMENSIONS,
     blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""

@@ -63,6 +63,7 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
     others=("C-0199", "KHV020", "KHV030"),
     dimensions=CONTAINER_DIMENSIONS,
     blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""

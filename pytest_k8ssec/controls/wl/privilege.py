@@ -90,6 +90,7 @@ _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
     others=("C-0013", "C-0016", "C-0017", "C-0057", "KSV-0014", "KSV-0017"),
     dimensions=CONTAINER_DIMENSIONS,
     blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look at itself, mount a file system and write to its root."""

@@ -86,6 +86,7 @@ _UNCONFINED = {"seccompProfile": {"type": "Unconfined"}}
     apart=True,
     dimensions=CONTAINER_DIMENSIONS,
     blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_seccomp(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container read its seccomp mode and its AppArmor profile, and make three system calls."""

@@ -39,12 +39,19 @@ class Finders:
     Args:
         cluster: its API is asked as ourselves.
         place_of: where an object is declared, "" where that is not known.
+        words: how a finding is said, with ``{case}`` and ``{attack}``.
         instead: where to look where no culprit has a place: a user's own test, the cluster's configuration.
     """
 
-    def __init__(self, cluster: Cluster, place_of: Callable[[ObjectName], str], instead: str = "") -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        place_of: Callable[[ObjectName], str],
+        instead: str = "",
+        words: str = "{case}: {attack}",
+    ) -> None:
         self._api = api = cluster.api
-        self._place_of, self._instead = place_of, instead
+        self._place_of, self._instead, self._words = place_of, instead, words
         self._rights: RightsFinder | None = None
         self._known: dict[Cause, _Answer] = {}
         self._by_kind: Mapping[type, Callable[..., _Answer]] = {
@@ -71,7 +78,7 @@ class Finders:
         placed = tuple(replace(each, place=each.place or self._place_of(each.what)) for each in culprits.values())
         why_none = "" if placed else next(iter(reasons), _NO_CAUSE)
         place = next((each.place for each in placed if each.place), self._instead)
-        return Blame(case, attack, placed, why_none, place)
+        return Blame(case, attack, placed, why_none, place, self._words)
 
     def _answer(self, cause: Cause) -> _Answer:
         if cause not in self._known:
