@@ -75,7 +75,7 @@ from pytest_k8ssec.facts.own_sockets import own_sockets
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.exposure import Opened, Opening, listener_here, on_node, opened_ports
+from pytest_k8ssec.probes.exposure import Opened, Opening, listener_here, on_node, opened_ports, openers
 from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_to_judge
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
@@ -169,19 +169,9 @@ def _connect(
         column = f"node {node.name}{' by IPv6' if address in node.further and ':' in address else ''}"
         for (port, by), answer in zip(ports.items(), answers, strict=True):
             at = {"place": f"node {node.name}", "address": address, "port": port, "protocol": _TCP}
-            cause = _openers(by.removeprefix(" of "))
+            cause = openers(by.removeprefix(" of "))
             case.attack(f"connect to port {port}{by}", answer, through=got_through(answer), at=at, cause=cause)
             table.put(f"{port}{by}", column, answer, breach=got_through(answer))
-
-
-def _openers(by: str) -> list[Known]:
-    """The objects that ask for a port, of the words that say so; a process is none."""
-    found = (each.partition(" ") for each in by.split(" and "))
-    return [
-        Known(kind, "v1", *where.split("/", 1), how="asks nodes to open the port")
-        for kind, _, where in found
-        if kind in ("Service", "Pod") and "/" in where
-    ]
 
 
 def _datagrams(
@@ -206,7 +196,7 @@ def _datagrams(
             case.positive("it answers its own node", shown, succeeded=got_through(shown))
             through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
             at = {"place": f"node {node.name}", "address": task.host, "port": task.port, "protocol": _UDP}
-            case.attack("get an answer to a datagram", answer, through=through, at=at, cause=_openers(ports[task.port]))
+            case.attack("get an answer to a datagram", answer, through=through, at=at, cause=openers(ports[task.port]))
             if is_mute and through is None:
                 mute.append(where)
     if mute:

@@ -5,6 +5,7 @@ it names none. Nothing here runs for what held.
 
 - ``fields``: fields of an object that are set wrong; an object that the attack itself found.
 - ``find``: the causes of a result's breaches, each handed to its finder.
+- ``kept_in``: the object that a file or a variable of a container comes from.
 - ``lacking``: namespaces that have none of what bounds them.
 - ``places``: where an object is declared.
 - ``policies``: the network policy that lets a connection through, or the namespace whose pods none holds.

@@ -84,8 +84,10 @@ class Finders:
         if cause not in self._known:
             try:
                 self._known[cause] = self._by_kind[type(cause)](cause)
-            except K8ssecError as error:  # a breach stays one, whoever is to blame
+            except K8ssecError as error:
                 self._known[cause] = [], f"could not be asked for: {error.message}"
+            except Exception as error:  # noqa: BLE001 - a breach is told, whatever becomes of the search for its cause
+                self._known[cause] = [], f"could not be found out: {type(error).__name__}: {error}"
         return self._known[cause]
 
     def _right(self, right: Right) -> _Answer:

@@ -14,6 +14,7 @@ from pytest_k8ssec.clusters.request_rights import right_of_request
 from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.evidence.causes import Cause, FieldCheck, Fields, Flow, Known, Lacking, ObjectName, Right
 from pytest_k8ssec.facts.culprits.find import Finders
+from pytest_k8ssec.facts.culprits.kept_in import kept_in
 from pytest_k8ssec.facts.culprits.template_fields import (
     AS_ROOT,
     HOST_PATHS,
@@ -269,3 +270,48 @@ def test_fields_of_an_object_of_the_cluster() -> None:
     cause = Fields("Namespace", "v1", "", "shop", (check,))
     found, _ = _found(_Api({"Namespace//shop": {"metadata": {"labels": {"a.b/enforce": "privileged"}}}}), cause)
     assert found == ["Namespace shop, metadata.labels.a.b/enforce"]
+
+
+def test_what_goes_wrong_in_a_finder_is_a_reason() -> None:
+    """A breach is told all the same."""
+    found, why = _found(
+        _Api({f"{_RBAC}/rolebindings": [{"metadata": {}, "subjects": [{"kind": "User", "name": _USER}]}]}), _GET
+    )
+    assert not found
+    assert why.startswith("could not be found out: KeyError")
+
+
+_KEEPING = {
+    "spec": {
+        "containers": [
+            {
+                "name": "api",
+                "env": [
+                    {"name": "PLAIN", "value": "x"},
+                    {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "bank", "key": "key"}}},
+                ],
+                "volumeMounts": [{"name": "all", "mountPath": "/run"}, {"name": "one", "mountPath": "/run/one"}],
+            }
+        ],
+        "volumes": [
+            {"name": "all", "projected": {"sources": [{"configMap": {"name": "settings"}}, {"secret": {"name": "s"}}]}},
+            {"name": "one", "secret": {"secretName": "token"}},
+        ],
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "objects"),
+    [
+        ("variable KEY in base64", ["Secret shop/bank"]),
+        ("variable PLAIN", []),
+        ("/run/one/key in base64 in base64", ["Secret shop/token"]),
+        ("/run/other", ["ConfigMap shop/settings", "Secret shop/s"]),
+        ("/etc/passwd", []),
+        ("argument command 1", []),
+    ],
+)
+def test_what_keeps_a_credential_is_told_by_its_place(place: str, objects: list[str]) -> None:
+    """The nearest mount, or the variable of that name."""
+    assert [str(each) for each in kept_in("shop", _KEEPING, place)] == objects
