@@ -67,14 +67,15 @@ def _role(name: str, verb: str, resource: str, *, named: tuple[str, ...] = (), *
     return {"metadata": {"name": name, **meta}, "rules": [rule]}
 
 
-_DEFAULT = {"labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}
 _OBJECTS = {
     f"{_RBAC}/clusterrolebindings": [_bound("readers", "reporter", "reader"), _bound("others", "somebody", "reader")],
     f"{_RBAC}/rolebindings": [
         _bound("elsewhere", "reporter", "reader", namespace="web"),
         _bound("here", "reporter", "local", namespace="shop", kind="Role"),
     ],
-    f"{_RBAC}/clusterroles": [_role("reader", "get", "secrets", **_DEFAULT)],
+    f"{_RBAC}/clusterroles": [
+        _role("reader", "get", "secrets", labels={"kubernetes.io/bootstrapping": "rbac-defaults"})
+    ],
     f"{_RBAC}/roles": [_role("local", "get", "secrets", namespace="shop", named=("bank",))],
 }
 
