@@ -161,6 +161,8 @@ class Setting:
     check: FieldCheck
 
 
+_NAMED = 3
+"""So many culprits stand in a sentence."""
 Cause = Right | Flow | Fields | Known | Lacking | Setting
 
 
@@ -207,7 +209,8 @@ class Blame:
         """What is, in a sentence."""
         said = self.words.format(case=self.case, attack=self.attack)
         by = [f"{each.what}{f' ({each.place})' if each.place else ''}" for each in self.culprits]
-        return f"{said}, by {' and '.join(by)}" if by else said
+        shown = [*by[:_NAMED], *([f"{len(by) - _NAMED} more"] if len(by) > _NAMED else [])]
+        return f"{said}, by {' and '.join(shown)}" if by else said
 
     def to_json(self) -> dict[str, Any]:
         """JSON-compatible form for the report."""

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.judged import stands_on_docker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,6 @@ def changed_objects(config: pytest.Config) -> Mapping[str, list[str]]:
 
 def _testbed(item: pytest.Function) -> Any:
     """The testbed that the test ran on, None for a test without one."""
-    if "k8ssec_testbed" not in item.fixturenames or session.begun_testbeds(item.config) is None:
+    if not stands_on_docker(item):
         return None
     return item._request.getfixturevalue("k8ssec_testbed")  # noqa: SLF001 - no public way to ask an item

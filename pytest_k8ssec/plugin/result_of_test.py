@@ -52,7 +52,7 @@ def result_of_test(
     if verdict is Verdict.BREACHED:
         name_culprits(item, judge)
     made = Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
-    return replace(made, changed=changed_objects(item.config))
+    return replace(made, changed=changed_objects(item.config)) if phase.active else made
 
 
 def _files_of(error: BaseException) -> list[Path]:

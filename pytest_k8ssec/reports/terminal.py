@@ -41,7 +41,10 @@ def blamed(entry: Entry) -> list[str]:
     lines = [f"finding: {each['finding']}" for each in found[:_EVIDENCE_MAX]]
     if len(found) > _EVIDENCE_MAX:
         lines.append(f"... and {len(found) - _EVIDENCE_MAX} more findings: see report.json")
-    lines += dict.fromkeys(f"culprit: {culprit_words(one)}" for each in found for one in each["culprits"])
+    culprits = [*dict.fromkeys(culprit_words(one) for each in found for one in each["culprits"])]
+    lines += [f"culprit: {words}" for words in culprits[:_EVIDENCE_MAX]]
+    if len(culprits) > _EVIDENCE_MAX:
+        lines.append(f"... and {len(culprits) - _EVIDENCE_MAX} more culprits: see report.json")
     none = dict.fromkeys(each["not_found"] for each in found if each["not_found"])
     return [*lines, *(f"culprit: not found: {why}" for why in [*none][:_EVIDENCE_MAX])]
 

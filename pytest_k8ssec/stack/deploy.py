@@ -171,7 +171,7 @@ class _Operations:
         """Where each resource is declared, by URN."""
         project = self._prepared.project
         by_name = lines_of_yaml(project.directory) if project.runtime == "yaml" else {}
-        return places(state, by_name, project_file(self._prepared.source.directory))
+        return places(state, by_name, project_file(self._prepared.source.directory).resolve())
 
     def stack(
         self,

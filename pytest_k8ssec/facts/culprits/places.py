@@ -42,5 +42,5 @@ class DeclaredPlaces:
 
 def relative(place: str, here: Path) -> str:
     """A place as it is seen from a folder; one that is not below it stays whole."""
-    path = Path(place)
+    path, here = Path(place), here.resolve()
     return str(path.relative_to(here)) if path.is_relative_to(here) else place
