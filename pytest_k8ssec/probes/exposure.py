@@ -81,11 +81,11 @@ class Opening:
 
 def openers(by: str) -> list[Known]:
     """The objects that ask for a port, of the words that :attr:`Opening.by` has for them; a process is none."""
-    found = (each.partition(" ") for each in by.split(" and "))
+    found = ((kind, where.partition("/")) for kind, _, where in (each.partition(" ") for each in by.split(" and ")))
     return [
-        Known(kind, "v1", *where.split("/", 1), how="asks nodes to open the port")
-        for kind, _, where in found
-        if kind in ("Service", "Pod") and "/" in where
+        Known(kind, "v1", namespace, name, how="asks nodes to open the port")
+        for kind, (namespace, _, name) in found
+        if kind in ("Service", "Pod") and name
     ]
 
 

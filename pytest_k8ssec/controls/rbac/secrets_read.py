@@ -79,6 +79,7 @@ _NONE_OF_THEM = {**_DRY_RUN, "fieldSelector": f"metadata.name={NOBODY}"}
     apart=True,
     dimensions=PLACE_DIMENSIONS,
     blames=(Right,),
+    finding="{case} can {attack}",
 )
 def test_rbac_secrets_read(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling
