@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.corpus.expected import corpus
 from bench.shapes.shape import shapes
 from docs import layers
-from docs.report_fields import ATTEMPT, REACHABILITY, RESULT, TABLE, fields
+from docs.report_fields import ATTEMPT, BLAME, CULPRIT, REACHABILITY, RESULT, TABLE, fields
 from pytest_k8ssec.cli.parser import parser
 from pytest_k8ssec.controls.kubelet import readonly
 from pytest_k8ssec.plugin import fixtures
@@ -175,6 +175,8 @@ BLOCKS: Mapping[str, Callable[[], Iterator[str]]] = {
     "commands": _commands,
     "result-fields": lambda: fields(RESULT),
     "attempt-fields": lambda: fields(ATTEMPT),
+    "blame-fields": lambda: fields(BLAME),
+    "culprit-fields": lambda: fields(CULPRIT),
     "table-fields": lambda: fields(TABLE),
     "reachability-fields": lambda: fields(REACHABILITY),
     "sample-control": _sample_control,

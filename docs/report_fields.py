@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.evidence.causes import Blame, Culprit, ObjectName
 from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.phases import Phase
@@ -65,6 +66,8 @@ def _judge() -> Judge:
     case = judge.case("case")
     case.attack("attack", seen, through=False, severity="medium")
     case.positive("positive", seen, succeeded=True)
+    culprit = Culprit(ObjectName("RoleBinding", "reporter", "batch"), "binds Role reporter", "infra/__main__.py:12")
+    judge.blamed = (Blame("case", "attack", (culprit,)), Blame("another", "attack", (), "why"))
     judge.table("table").put("row", "column", seen, breach=False)
     unknown = judge.case("another")
     broken = Evidence(Source("node", "worker"), "request", Outcome.ERROR)
@@ -104,6 +107,8 @@ RESULT = Record(
         "reason": "why it is not held, one reason a line; empty where it held",
         "attacks": "all attacks that were recorded",
         "positives": "all positive controls that were recorded",
+        "blamed": "of each breached case: who let the attack through; asked only after the breach",
+        "changed": "by sabotage in force: the objects that it changed, where it says so",
         "notes": "such as the exceptions that were declared",
         "coverage": "of the combinations of the control's dimensions: how many exist, were tried, are spoken for by one of their class, left out or absent by evidence; the first hundred that were not tried, and of those where nothing is, with the reason; null where none is known",
         "tables": "answers by row and column, where a control has many of a kind",
@@ -113,6 +118,31 @@ RESULT = Record(
     },
 )
 """An entry of ``results``."""
+
+BLAME = Record(
+    tuple(_PLAIN["blamed"]),
+    {
+        "case": "what was breached",
+        "finding": "what is, in a sentence; the control's title is what ought to be",
+        "culprits": "the objects that let the attack through, see below; empty where none was found",
+        "not_found": "why no culprit is named; empty where one is",
+        "place": "`file:line` to look at first: a culprit's; else of your own test its line, of a control of the cluster your kind.yaml",
+    },
+)
+"""An entry of a result's ``blamed``."""
+
+CULPRIT = Record(
+    tuple(one for each in _PLAIN["blamed"] for one in each["culprits"]),
+    {
+        "kind": "the object's kind; of a setting of the cluster, the program that has it",
+        "namespace": "empty for an object of the cluster",
+        "name": "the object's name",
+        "field": "the field of it that is to blame; empty for the object as a whole",
+        "how": "what it does, in words",
+        "place": "`file:line` that declares it; empty where nobody knows, as of what is not the stack's",
+    },
+)
+"""An entry of ``culprits`` in a result's ``blamed``."""
 
 ATTEMPT = Record(
     (*_PLAIN["attacks"], *_PLAIN["positives"]),

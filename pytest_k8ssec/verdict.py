@@ -22,6 +22,7 @@ from enum import StrEnum
 
 from pytest_k8ssec.coverage import Combination, Coverage, combination
 from pytest_k8ssec.evidence import JSON, Evidence
+from pytest_k8ssec.evidence.causes import Blame, Cause
 from pytest_k8ssec.plain import line
 
 
@@ -51,6 +52,8 @@ class Attack:
     """How bad it is if it gets through, where that is less than what its control says of a breach; else ""."""
     tries: tuple[Combination, ...] = ()
     """The combinations of its control's dimensions that it tries."""
+    causes: tuple[Cause, ...] = ()
+    """What may have let it through, should it have got through; nobody asks before."""
 
     @property
     def got_through(self) -> bool:
@@ -98,6 +101,8 @@ class Case:
 
     name: str
     required: bool
+    causes: tuple[Cause, ...] = ()
+    """What may let any of its attacks through that says nothing of that itself."""
     attacks: list[Attack] = field(default_factory=list)
     positives: list[Positive] = field(default_factory=list)
 
@@ -109,6 +114,7 @@ class Case:
         through: bool | None,
         severity: str = "",
         at: At = (),
+        cause: Cause | Sequence[Cause] = (),
     ) -> None:
         """Record an attack.
 
@@ -120,9 +126,15 @@ class Case:
             severity: how bad that is, where it is less than what the control says of a breach.
             at: the combination that it tries, a value for each of the control's dimensions; or several that one attack
                 tries at once.
+            cause: what may have let it through, should it have; else that of the case counts, then that of the evidence.
         """
         tries = tuple(combination(each) for each in ([at] if isinstance(at, Mapping) else at))
-        self.attacks.append(Attack(self.name, what, evidence, _outcome("through", through, evidence), severity, tries))
+        given = tuple(cause) if isinstance(cause, Sequence) else (cause,)
+        causes = (
+            given or self.causes or ((evidence.cause,) if isinstance(evidence, Evidence) and evidence.cause else ())
+        )
+        outcome = _outcome("through", through, evidence)
+        self.attacks.append(Attack(self.name, what, evidence, outcome, severity, tries, causes))
 
     def positive(self, what: str, evidence: Evidence, *, succeeded: bool | None) -> None:
         """Record a positive control: proof that the attacks of this case would have been noticed.
@@ -205,8 +217,10 @@ class Judge:
         self._nothing = ""
         self._notes: list[str] = []
         self._tables: dict[str, Table] = {}
+        self.blamed: tuple[Blame, ...] = ()
+        """Who is to blame for the breaches, once that was found out."""
 
-    def case(self, name: str, *, required: bool = True) -> Case:
+    def case(self, name: str, *, required: bool = True, causes: Sequence[Cause] = ()) -> Case:
         """A new case for one thing to attack.
 
         Args:
@@ -214,8 +228,9 @@ class Judge:
             required: False for one of several equivalent places where a failed positive control is evidence only
                 (a port that nothing listens on). At least one case must still be proven, and a case whose positive
                 control is missing or unknown still counts.
+            causes: what may let its attacks through, should one get through.
         """
-        made = Case(name, required)
+        made = Case(name, required, tuple(causes))
         self.cases.append(made)
         return made
 
@@ -250,6 +265,19 @@ class Judge:
     def attacks(self) -> list[Attack]:
         """All attacks of all cases."""
         return [attack for case in self.cases for attack in case.attacks]
+
+    def breaches(self, blames: tuple[type, ...]) -> list[tuple[str, str, tuple[Cause, ...]]]:
+        """Each breached case, what got through first in it, and what may have let through whatever did.
+
+        Args:
+            blames: the kinds of causes that count.
+        """
+        through = [(case.name, [each for each in case.attacks if each.got_through]) for case in self.cases]
+        return [
+            (name, came[0].what, tuple(one for each in came for one in each.causes if isinstance(one, blames)))
+            for name, came in through
+            if came
+        ]
 
     @property
     def positives(self) -> list[Positive]:

@@ -88,6 +88,10 @@ class Control:
     """Whether it may run beside other controls."""
     dimensions: tuple[str, ...] = ()
     """What each of its attacks is one value of: it says which combinations exist, and *held* needs all of them tried."""
+    blames: tuple[type, ...] = ()
+    """The kinds of ``evidence.causes`` that it asks for where it is breached: none of another kind is believed."""
+    finding: str = "{case}: {attack}"
+    """What is once it is breached, in a sentence; its title is what ought to be."""
 
     @property
     def title(self) -> str:
@@ -140,6 +144,8 @@ def control(
     slow: bool = False,
     apart: bool = False,
     dimensions: Sequence[str] = (),
+    blames: Sequence[type] = (),
+    finding: str = "{case}: {attack}",
 ) -> Callable[[TestFunction], TestFunction]:
     """Make a test function a control, and return the same function.
 
@@ -154,6 +160,9 @@ def control(
             makes and changes objects of ours alone. What it puts on a node has a name of its own there, and nobody lists it.
         dimensions: names of what its attacks vary in, such as ``node`` and ``port``: ``judge.coverage`` is told which
             combinations exist, and each attack which it tries.
+        blames: the kinds of causes (``evidence.causes``) by which culprits are found once it is breached; what each attack's
+            cause is, ``case.attack``, ``judge.case`` or the evidence says.
+        finding: a sentence that says what is once it is breached, such as ``{case} can {attack}``.
 
     Raises:
         UnknownReference: an id that frameworks.py does not know.
@@ -178,8 +187,9 @@ def control(
             for each in ids:
                 reference(framework, each)
         made = Control(
-            identity, family, severity, subject, mappings, slow, function, apart=apart, dimensions=tuple(dimensions)
-        )
+            identity, family, severity, subject, mappings, slow, function,
+            apart=apart, dimensions=tuple(dimensions), blames=tuple(blames), finding=finding,
+        )  # fmt: skip
         setattr(function, ANNOTATION, made)
         return function
 

@@ -13,5 +13,5 @@
 - ``rbac_rights``: what RBAC's objects grant service accounts, by account and namespace.
 - ``variables``: the environment of a container, from its spec, Secrets and ConfigMaps.
 
-The folder ``policies`` computes what policies should let through.
+The folder ``policies`` computes what policies should let through, and ``culprits`` finds who let an attack through.
 """

@@ -5,6 +5,7 @@ Whether that passes, fails or skips is said in ``pass_or_fail``; pytest's report
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from traceback import walk_tb
 
@@ -13,6 +14,7 @@ import pytest
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.culprits import changed_objects, name_culprits
 from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import Expectation, expect
 from pytest_k8ssec.reports.result import Result
@@ -47,7 +49,10 @@ def result_of_test(
             # That there was nothing to attack is no reason where it was not found out.
             rest = "" if verdict is Verdict.NOT_APPLICABLE else why
             verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{rest}".rstrip()
-    return Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
+    if verdict is Verdict.BREACHED:
+        name_culprits(item, judge)
+    made = Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
+    return replace(made, changed=changed_objects(item.config)) if phase.active else made
 
 
 def _files_of(error: BaseException) -> list[Path]:

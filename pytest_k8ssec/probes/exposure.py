@@ -14,6 +14,7 @@ from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess
+from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.facts.listening_ports import lasting
 
 
@@ -76,6 +77,16 @@ class Opening:
         """Whether each that asks for it may."""
         each = [declared.covers(*one.names) for one in self.askers]
         return bool(each) and all(each)
+
+
+def openers(by: str) -> list[Known]:
+    """The objects that ask for a port, of the words that :attr:`Opening.by` has for them; a process is none."""
+    found = ((kind, where.partition("/")) for kind, _, where in (each.partition(" ") for each in by.split(" and ")))
+    return [
+        Known(kind, "v1", namespace, name, how="asks nodes to open the port")
+        for kind, (namespace, _, name) in found
+        if kind in ("Service", "Pod") and name
+    ]
 
 
 def on_node(opened: list[Opened], node: Node) -> dict[int, Opening]:

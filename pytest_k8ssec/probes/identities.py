@@ -13,8 +13,10 @@ from pytest_k8ssec.clusters.api import Body, KubeApi, Response
 from pytest_k8ssec.clusters.api_servers import HasApi
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding
+from pytest_k8ssec.clusters.request_rights import right_of_request
 from pytest_k8ssec.errors import ClusterError, ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.evidence.causes import Right
 from pytest_k8ssec.facts.credentials import OPAQUE, Credential
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.pool import Pool
@@ -63,7 +65,8 @@ class Identity:
         """
         with as_probe_error():
             answer = self.api.request(method, path, body=body, token=self.token or None, **options)
-        return api_evidence(self.user, what or f"{method} {path}", answer)
+        right = right_of_request(self.user, method, path, options.get("params"), options.get("headers"))
+        return replace(api_evidence(self.user, what or f"{method} {path}", answer), cause=right)
 
     def who_am_i(self) -> Evidence:
         """Ask the API server whom the token stands for (SelfSubjectReview): 201, and the user's name as the detail.
@@ -103,7 +106,8 @@ class Identity:
         Raises:
             ProbeError: no HTTP answer came, or one that says nothing.
         """
-        return _review_of(self.user, attributes(verb, resource, group=group, namespace=namespace, name=name), self._ask)
+        said = _review_of(self.user, attributes(verb, resource, group=group, namespace=namespace, name=name), self._ask)
+        return replace(said, cause=Right(self.user, verb, resource, group, namespace, name))
 
     def _ask(self, path: str, body: Any) -> Response:
         with as_probe_error():

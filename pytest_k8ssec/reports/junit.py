@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_k8ssec.reports.terminal import culprit_words
+
 
 def properties(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of each property of one result, as in report.json."""
@@ -13,4 +15,6 @@ def properties(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     named += [(f"k8ssec.{framework}", " ".join(ids)) for framework, ids in entry["mappings"].items() if ids]
     named.append(("k8ssec.summary", str(entry["summary"])))
+    culprits = dict.fromkeys(culprit_words(one) for each in entry.get("blamed", ()) for one in each["culprits"])
+    named += [("k8ssec.culprit", words) for words in culprits]
     return [(name, value) for name, value in named if value]

@@ -35,6 +35,8 @@ class Result:
     remediation: str = ""
     mappings: dict[str, list[str]] = field(default_factory=dict)
     snippets: tuple[Snippet, ...] = ()
+    changed: Mapping[str, list[str]] = field(default_factory=dict)
+    """By sabotage in force: the objects that it changed."""
 
     @classmethod
     def of(
@@ -100,6 +102,8 @@ class Result:
             "reason": self.reason,
             "attacks": [attack.to_json() for attack in self.judge.attacks],
             "positives": [positive.to_json() for positive in self.judge.positives],
+            "blamed": [each.to_json() for each in self.judge.blamed],
+            "changed": dict(self.changed),
             "notes": list(self.judge.notes),
             "coverage": self.judge.coverage.to_json(self.judge.tried),
             "tables": [table.to_json() for table in self.judge.tables],

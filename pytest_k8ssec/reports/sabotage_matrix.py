@@ -34,6 +34,12 @@ MEANING = {
     "unmoved": "held, as it must",
     "not-applicable": "nothing to judge",
 }
+BLAMED = {
+    "exact": "the object that it changed, and no other",
+    "not found": "no object",
+    "other": "an object that no sabotage in force changed",
+}
+"""What its control blames for a sabotage that changes objects."""
 _WRONG = ("survived", "unexpected", "unearned", "unclear")
 
 
@@ -52,6 +58,28 @@ def cell(entry: Entry, intact: str | None = None, sabotage: str = "") -> str:
     if sabotage in entry["missing"]:
         return rest
     return _CELLS.get((expected, verdict), rest)
+
+
+def blamed_by(entry: Entry, sabotage: str) -> str:
+    """Whether a control that must notice a sabotage blames just what that changed: a key of :data:`BLAMED`.
+
+    "" where the control was not breached, or the sabotage does not say which objects it changed. What is blamed may also be
+    what others of its pack changed, as they are in force at the same time.
+    """
+    changed = entry.get("changed", {})
+    mine = set(changed.get(sabotage, ()))
+    if entry["verdict"] != "breached" or not mine or sabotage not in entry["own_sabotages"]:
+        return ""
+    named = {object_words(one) for each in entry.get("blamed", ()) for one in each["culprits"]}
+    if named - {one for each in changed.values() for one in each}:
+        return "other"
+    return "exact" if named & mine else "not found"
+
+
+def object_words(culprit: Entry) -> str:
+    """The object that a culprit is, without its field: as a sabotage names what it changed."""
+    where = f"{culprit['namespace']}/" if culprit["namespace"] else ""
+    return f"{culprit['kind']} {where}{culprit['name']}"
 
 
 def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -74,6 +102,8 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
                  "verdicts": {"intact": intact.get(entry["control"])}, "cells": {}},
             )  # fmt: skip
             row["verdicts"][entry["phase"]] = entry["verdict"]
+            if entry["phase"] == "sabotaged":
+                row["blamed"] = blamed_by(entry, name)
     for entry in entries:
         if entry["phase"] != "sabotaged":
             continue
@@ -83,12 +113,14 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
                 "verdict": entry["verdict"],
                 "result": cell(entry, intact.get(entry["control"]), row["sabotage"]),
             }
+    blamed = [row.get("blamed", "") for row in rows.values()]
     results = [each["result"] for row in rows.values() for each in row["cells"].values()]
     return {
         "schema": MATRIX_SCHEMA,
         "controls": sorted({entry["control"] for entry in entries if entry["phase"]}),
         "sabotages": sorted(rows.values(), key=lambda row: (row["control"], row["sabotage"])),
         "counts": {name: results.count(name) for name in MEANING},
+        "blamed": {name: blamed.count(name) for name in BLAMED},
     }
 
 
@@ -123,13 +155,15 @@ def matrix_page(found: Mapping[str, Any]) -> str:
         f'<li><b class="{name}">{_SIGN[name] or "&nbsp;"}</b> {name}: {meaning} ({counts[name]})</li>'
         for name, meaning in MEANING.items()
     )
+    blamed = ", ".join(f"{found['blamed'][name]} {words}" for name, words in BLAMED.items())
     verdict = f'<p class="wrong">{wrong} cells are not as they must be</p>' if wrong else "<p>all as it must be</p>"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sabotages and controls</title><style>{_STYLE}</style></head>
 <body><h1>Sabotages and controls</h1>
 <p>Each row breaks a real cluster in one way; each column is a control that was then run on it.</p>
 {verdict}<ul>{legend}</ul>
-<table><thead><tr><th>sabotage</th><th>made for</th><th>intact &rarr; sabotaged &rarr; restored</th>{head}</tr></thead>
+<p>Who is blamed, where a sabotage changes objects: {blamed}.</p>
+<table><thead><tr><th>sabotage</th><th>made for</th><th>intact &rarr; sabotaged &rarr; restored</th><th>blames</th>{head}</tr></thead>
 <tbody>
 {rows}
 </tbody></table></body></html>
@@ -140,7 +174,9 @@ def _row(row: Mapping[str, Any], controls: Iterable[str]) -> str:
     path = " &rarr; ".join(str(row["verdicts"].get(phase) or "?") for phase in ("intact", "sabotaged", "restored"))
     cells = "".join(_cell(row["cells"].get(name), f"{row['sabotage']} and {name}") for name in controls)
     names = "".join(f"<{tag}>{html.escape(row[key])}</{tag}>" for tag, key in (("th", "sabotage"), ("td", "control")))
-    return f"<tr>{names}<td>{path}</td>{cells}</tr>"
+    blamed = str(row.get("blamed") or "")
+    mark = ' class="wrong"' if blamed == "other" else ""
+    return f"<tr>{names}<td>{path}</td><td{mark}>{blamed}</td>{cells}</tr>"
 
 
 def _cell(one: Mapping[str, str] | None, pair: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.result import Entry
+from pytest_k8ssec.reports.sabotage_matrix import blamed_by
 
 _ORDER = ("breached", "inconclusive", "not-applicable", "held")
 _COUNTED = ("held", "breached", "inconclusive", "not-applicable")
@@ -16,7 +17,7 @@ _MARKS = ("!", "?")
 
 def explain_result(entry: Entry, headline: str) -> str:
     """Why a test failed: the verdict, the evidence, the remediation."""
-    lines = [f"{headline}: {entry['title']}", ""]
+    lines = [f"{headline}: {entry['title']}", "", *(f"  {line}" for line in blamed(entry))]
     reasons = str(entry["reason"]).splitlines()
     lines += [f"  {line}" for line in reasons[:_EVIDENCE_MAX]]
     if len(reasons) > _EVIDENCE_MAX:
@@ -32,6 +33,29 @@ def explain_result(entry: Entry, headline: str) -> str:
     if fixes := _remediation(entry):
         lines += ["", "  remediation:", *(f"    {line}" for line in fixes)]
     return "\n".join(lines)
+
+
+def blamed(entry: Entry) -> list[str]:
+    """What is, and who is to blame for it: each breached case's finding, and each culprit once with its place."""
+    found = entry.get("blamed", [])
+    lines = [f"finding: {each['finding']}" for each in found[:_EVIDENCE_MAX]]
+    if len(found) > _EVIDENCE_MAX:
+        lines.append(f"... and {len(found) - _EVIDENCE_MAX} more findings: see report.json")
+    culprits = [*dict.fromkeys(culprit_words(one) for each in found for one in each["culprits"])]
+    lines += [f"culprit: {words}" for words in culprits[:_EVIDENCE_MAX]]
+    if len(culprits) > _EVIDENCE_MAX:
+        lines.append(f"... and {len(culprits) - _EVIDENCE_MAX} more culprits: see report.json")
+    none = dict.fromkeys(each["not_found"] for each in found if each["not_found"])
+    return [*lines, *(f"culprit: not found: {why}" for why in [*none][:_EVIDENCE_MAX])]
+
+
+def culprit_words(one: Entry) -> str:
+    """A culprit in a line: ``ClusterRoleBinding reporter (infra/__main__.py:12): binds ClusterRole cluster-admin``."""
+    where = f"{one['namespace']}/" if one["namespace"] else ""
+    field = f", {one['field']}" if one["field"] else ""
+    place = f" ({one['place']})" if one["place"] else ""
+    how = f": {one['how']}" if one["how"] else ""
+    return f"{one['kind']} {where}{one['name']}{field}{place}{how}"
 
 
 def attempt(one: Entry) -> str:
@@ -127,12 +151,15 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """A line for each sabotage: its control's verdicts intact, sabotaged and restored, and others it changed."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     others: dict[str, list[str]] = {}
+    blames: dict[str, str] = {}
     intact = {entry["control"]: entry["verdict"] for entry in entries if entry["phase"] == "intact"}
     for entry in entries:
         for name in entry["own_sabotages"]:
             unnamed = entry["verdict"] == "breached" and name in entry["missing"]
             said = "not named" if unnamed else entry["verdict"]
             rows.setdefault((name, entry["control"]), {})[entry["phase"]] = said
+            if entry["phase"] == "sabotaged":
+                blames[name] = blamed_by(entry, name)
         if entry["bystander"] and entry["verdict"] != intact.get(entry["control"]):
             for name in entry["sabotages"] or [entry["sabotage"]]:
                 others.setdefault(name, []).append(f"{entry['control']} {entry['verdict']}")
@@ -142,13 +169,15 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         good = phases == wanted and intact.get(control) == "held"
         path = " -> ".join((intact.get(control, "?"), phases.get("sabotaged", "?"), phases.get("restored", "?")))
         moved = f"; also moved: {', '.join(others[sabotage])}" if sabotage in others else ""
-        lines.append((f"{sabotage:<28}  {control:<20}  {path}{moved}", "green" if good else "red"))
+        blamed = f"; blames: {blames[sabotage]}" if blames.get(sabotage) else ""
+        good = good and blames.get(sabotage) != "other"
+        lines.append((f"{sabotage:<28}  {control:<20}  {path}{blamed}{moved}", "green" if good else "red"))
     return lines
 
 
 def _below(entry: Entry) -> list[tuple[str, str]]:
     reasons = str(entry["reason"]).splitlines()
-    lines = [(f"    {line}", "") for line in reasons[:_EVIDENCE_MAX]]
+    lines = [(f"    {line}", "") for line in (*blamed(entry), *reasons[:_EVIDENCE_MAX])]
     if len(reasons) > _EVIDENCE_MAX:
         lines.append((f"    ... and {len(reasons) - _EVIDENCE_MAX} more: see report.json", ""))
     if fixes := _remediation(entry):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
 
@@ -45,7 +46,7 @@ def claimed_folder(api: KubeApi, stack: Stack, folder: str) -> Iterator[Evidence
         path = api.path_of(claim, collection=True)
         api.wait(path, name, _is_bound, deadline=_SECONDS, what=f"claim {name}: is not bound")
         with weakened(api, stack, volume=(mounted, "/node"), level="") as proof:
-            yield proof
+            yield changing(proof, object_of(volume), object_of(claim))
 
 
 @contextmanager

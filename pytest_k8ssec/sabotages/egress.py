@@ -11,6 +11,7 @@ from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, blocked
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.policy_enforcement import await_task
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.stack import Stack, Workload
 
 
@@ -44,6 +45,7 @@ def let_out(
                 )
         return proof
 
-    with api.applied(*map(policy, workloads)):
-        yield in_force(reachable=True)
+    policies = [policy(name) for name in workloads]
+    with api.applied(*policies):
+        yield changing(in_force(reachable=True), *map(object_of, policies))
     in_force(reachable=False)

@@ -16,6 +16,7 @@ from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.pods import manifests
 from pytest_k8ssec.pods.manifests import CANARY_PORT, PodSpec
 from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 
 _SECONDS = 60
 _PAUSE = 0.5
@@ -45,7 +46,8 @@ def exposed(cluster: Cluster, pool: Pool, *, host_port: bool) -> Iterator[Eviden
     others = [] if host_port else [_service(namespace, name)]
     with cluster.api.applied(pod, *others) as made:
         port = CANARY_PORT if host_port else made[1]["spec"]["ports"][0]["nodePort"]
-        yield await_open(cluster, node, Tcp(node.address, port, expect=nonce), "what was exposed")
+        answer = await_open(cluster, node, Tcp(node.address, port, expect=nonce), "what was exposed")
+        yield changing(answer, object_of(others[0] if others else pod))
 
 
 def _service(namespace: str, name: str) -> Body:

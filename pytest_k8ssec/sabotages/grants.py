@@ -14,6 +14,7 @@ from pytest_k8ssec.clusters.rbac_objects import RBAC, REVIEWS, access_review, ac
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.probes.identities import account_user, api_evidence, attributes
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.stack import ServiceAccount, Stack
 
 _SECONDS = 10
@@ -60,7 +61,7 @@ def lent(
     role = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name, **place}, "rules": list(rules)}
     bound = binding(name, account_subject(account.namespace, account.name), name, kind=kind, namespace=namespace)
     with cluster.api.applied(role, bound):
-        yield may(cluster, account, rules[-1], namespace)
+        yield changing(may(cluster, account, rules[-1], namespace), object_of(role), object_of(bound))
 
 
 def may(

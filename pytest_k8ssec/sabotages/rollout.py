@@ -11,9 +11,11 @@ from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.clusters.headers import JSON_PATCH, MERGE_PATCH
 from pytest_k8ssec.errors import ClusterError, SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import ObjectName
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.podsecurity import LEVELS
+from pytest_k8ssec.sabotages.proofs import changing
 from pytest_k8ssec.stack import Stack, Workload
 
 _SECONDS = 90
@@ -57,7 +59,9 @@ def weakened(
     with enforcing(api, workload.namespace, level):
         try:
             _roll_out(api, path, _weaker(before, container, pod, volume, variable))
-            yield api_evidence("", f"GET {path}: {container or pod or volume or variable}", api.request("GET", path))
+            what = f"GET {path}: {container or pod or volume or variable}"
+            proof = api_evidence("", what, api.request("GET", path))
+            yield changing(proof, ObjectName("Deployment", workload.name, workload.namespace))
         finally:
             _roll_out(api, path, before)
 

@@ -13,6 +13,7 @@ from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.errors import K8ssecError, NotUndone, SabotageError
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.sabotages.packs import Pack
+from pytest_k8ssec.sabotages.proofs import changed_by
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
@@ -33,6 +34,8 @@ class Saboteur:
         self._live: list[tuple[Sabotage, Iterator[Evidence]]] = []
         self._tainted = ""
         self._failed: dict[str, str] = {}
+        self.changed: dict[str, list[str]] = {}
+        """By sabotage in force that says so: the objects that it changed."""
 
     def enter(self, pack: Pack, cluster: Cluster, resolve: GetFixture) -> None:
         """Put live sabotages in force, after undoing others; those that are in force already stay.
@@ -94,7 +97,10 @@ class Saboteur:
         # From here on it has to be undone, whatever came of it.
         self._live.append((sabotage, generator))
         try:
-            checked(sabotage, next(generator))
+            proof = next(generator)
+            checked(sabotage, proof)
+            if objects := changed_by(proof):
+                self.changed[sabotage.name] = objects
         except StopIteration as error:
             raise SabotageError(f"sabotage {sabotage.name!r}: gave no evidence that it took effect") from error
         except SabotageError:
@@ -105,6 +111,7 @@ class Saboteur:
     def _undo_all(self) -> None:
         """Let all sabotages come to their end, the last one first, also where one of them resists."""
         failed: BaseException | None = None
+        self.changed = {}
         while self._live:
             try:
                 self._undo(*self._live.pop())

@@ -41,6 +41,7 @@ from pytest_k8ssec.stack.messages import (
     Message,
     encode,
 )
+from pytest_k8ssec.stack.positions import first_line
 from pytest_k8ssec.stack.state import NotPlain, metadata_of, plain_outputs, readable_properties
 
 Send = Callable[[Message], None]
@@ -177,7 +178,7 @@ def _run(job: Job, stacks: _Stacks, send: Send) -> Finished:
     resources = exported["resources"]
     return Finished(
         _outputs(stack, resources),
-        [_reduced(one) for one in resources],
+        [_reduced(one, job) for one in resources],
         [asdict(one) for one in _exposed(job, resources)],
     )
 
@@ -198,9 +199,10 @@ def _exposed(job: Job, resources: list[dict[str, Any]]) -> Iterator[Leak]:
     return leaks({SAMPLE: dict(job.secrets), **state}, job.secrets)
 
 
-def _reduced(resource: dict[str, Any]) -> dict[str, Any]:
-    """A resource of the exported state; its properties reduced to an object's metadata, or to the stack's outputs."""
-    kept: dict[str, Any] = {key: resource.get(key) for key in ("urn", "type", "id", "external", "delete")}
+def _reduced(resource: dict[str, Any], job: Job) -> dict[str, Any]:
+    """A resource of the exported state, and where it is declared; its properties reduced to metadata, or to outputs."""
+    kept: dict[str, Any] = {key: resource.get(key) for key in ("urn", "type", "id", "external", "delete", "parent")}
+    kept["at"] = first_line(resource, Path(job.workspace), Path(job.directory).resolve())
     for side in ("inputs", "outputs"):
         properties = resource.get(side) or {}
         is_stack = resource["type"] == STACK

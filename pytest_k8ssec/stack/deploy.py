@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,11 @@ from pytest_k8ssec.stack.found.helm_releases import with_release_objects
 from pytest_k8ssec.stack.found.unready_pods import describe
 from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, EngineStep, Failed, Finished, Message
 from pytest_k8ssec.stack.model import Secret, Stack
+from pytest_k8ssec.stack.positions import lines_of_yaml, places
 from pytest_k8ssec.stack.providers import Providers
 from pytest_k8ssec.stack.resource import Resource
 from pytest_k8ssec.stack.servers import refuse_elsewhere
-from pytest_k8ssec.stack.source import StackSource, prepare
+from pytest_k8ssec.stack.source import StackSource, prepare, project_file
 from pytest_k8ssec.stack.state import declared_resources, deployed_resources, stack_outputs
 from pytest_k8ssec.stack.types import is_progress
 from pytest_k8ssec.stack.worker import EarlyChild, OutOfTime, Worker
@@ -75,7 +77,7 @@ def deploy(
         raise
     outputs = stack_outputs(done.outputs, done.state, operations.hide)
     exposed = tuple(Leak(**one) for one in done.exposed)
-    return operations.stack(deployed_resources(done.state), before, outputs, exposed)
+    return operations.stack(deployed_resources(done.state, operations.places(done.state)), before, outputs, exposed)
 
 
 def read_stack(
@@ -164,6 +166,12 @@ class _Operations:
             return course, message
         after = self._seconds if late else None
         raise explain_failure(self._prepared.source, course, said, after=after, trouble=self._trouble)
+
+    def places(self, state: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Where each resource is declared, by URN."""
+        project = self._prepared.project
+        by_name = lines_of_yaml(project.directory) if project.runtime == "yaml" else {}
+        return places(state, by_name, project_file(self._prepared.source.directory).resolve())
 
     def stack(
         self,

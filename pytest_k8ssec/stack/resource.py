@@ -41,6 +41,8 @@ class Resource:
     """Read by the program (``.get(...)``), not managed by the stack."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     origin: ObjectOrigin = ObjectOrigin.DECLARED
+    place: str = ""
+    """``/path/file:line`` that declares it, or what brought it; "" where nobody knows."""
 
     @property
     def kind(self) -> str:

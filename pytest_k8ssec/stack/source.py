@@ -130,6 +130,12 @@ def missing_config(source: StackSource, key: str) -> SettingsError:
     )
 
 
+def project_file(directory: Path) -> Path:
+    """The project's own file; where there is none, what it would be called."""
+    there = [directory / name for name in _PROJECT_FILES if (directory / name).is_file()]
+    return (there or [directory / _PROJECT_FILES[0]])[0]
+
+
 def _project(directory: Path) -> Project:
     if not directory.is_dir():
         why = "is not a directory" if directory.exists() else "does not exist"
@@ -137,8 +143,8 @@ def _project(directory: Path) -> Project:
             f"stack directory {directory}: {why}",
             fix="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",
         )
-    path = next((directory / name for name in _PROJECT_FILES if (directory / name).is_file()), None)
-    if path is None:
+    path = project_file(directory)
+    if not path.is_file():
         raise SettingsError(
             f"stack directory {directory}: has no Pulumi.yaml",
             fix="name the directory that holds your Pulumi.yaml: --k8ssec-stack DIR",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from pytest_k8ssec.stack.messages import PROVIDERS, STACK, EngineStep
@@ -25,9 +27,16 @@ def metadata_of(type_: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def deployed_resources(state: Iterable[Mapping[str, Any]]) -> tuple[Resource, ...]:
-    """The resources in an exported state, without providers and the stack itself, in the order of their URNs."""
-    return tuple(sorted(_deployed(state), key=_urn))
+def deployed_resources(
+    state: Iterable[Mapping[str, Any]], places: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Resource, ...]:
+    """The resources in an exported state, without providers and the stack itself, in the order of their URNs.
+
+    Args:
+        places: where each is declared, by URN.
+    """
+    found = (replace(one, place=places.get(one.urn, "")) for one in _deployed(state))
+    return tuple(sorted(found, key=_urn))
 
 
 def _deployed(state: Iterable[Mapping[str, Any]]) -> Iterator[Resource]:

@@ -113,6 +113,11 @@ class Clusters:
             _prove(variant, cluster)
         return cluster
 
+    @property
+    def kind_config(self) -> Path | None:
+        """The user's kind configuration, None where there is none."""
+        return self._kind_config()[0]
+
     def _kind_config(self) -> tuple[Path | None, Any]:
         """The user's kind configuration where there is one, and whose it is."""
         if self._settings.kind_config:

@@ -88,6 +88,16 @@ class Testbed:
         """The stack if one was named and this is the base, else None."""
         return self.stack if self._stacks.named and self.variant is None else None
 
+    @property
+    def kind_config(self) -> Path | None:
+        """The user's kind configuration, None where there is none."""
+        return self._clusters.kind_config
+
+    @property
+    def known_stack(self) -> Stack | None:
+        """The stack if it was deployed, or read, by now; none is for this."""
+        return self.stack if self._made.knows("stack") else None
+
     @cached_property
     def pool(self) -> Pool:
         """The pods to probe from; only where this run deployed the stack may they be placed among the stack's."""

@@ -45,6 +45,9 @@ BREACHED = {
     "wl-seccomp": "run without a seccomp filter",
 }
 """Control to what its evidence must name."""
+_PROGRAM = ROOT / "stacks" / "insecure" / "__main__.py"
+BUILT = f"{_PROGRAM}:{_PROGRAM.read_text().splitlines().index('build(') + 1}"
+"""The line of the program by which all of it is declared: what it calls stands outside of its project."""
 UNABLE_TO_TELL = ["aud-no-secret-body"]
 """Nothing is audited there, so there is no log to search."""
 
@@ -69,6 +72,11 @@ def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
     )
     for name, words in BREACHED.items():
         assert words in results[name]["reason"]
+    for name in (each for each in BREACHED if each.startswith("rbac-")):
+        blamed = {
+            (one["kind"], one["name"], one["place"]) for each in results[name]["blamed"] for one in each["culprits"]
+        }
+        assert blamed == {("ClusterRoleBinding", "reporter-admin", BUILT)}
     assert key not in text
     assert key not in done.output
     assert "BEGIN" not in text

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations_with_replacement, product
 from typing import Any
 
 import pytest
 
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.evidence.causes import FieldCheck, Right, Setting
 from pytest_k8ssec.verdict import Attack, Case, Judge, Positive, Verdict
 from tests.unit.fakes import evidence
 
@@ -321,3 +323,29 @@ def test_a_table_bears_on_no_verdict() -> None:
     assert Verdict.HELD is judge.verdict()[0]
     with pytest.raises(TypeError, match="breach must be True, False or None, not 0"):
         judge.table("doors").put("front", "by day", FINE, breach=0)  # type: ignore[arg-type]
+
+
+RIGHT, SETTING = Right("somebody", "get", "secrets"), Setting("kubelet", FieldCheck((("readOnlyPort",),)))
+
+
+def test_a_breach_has_the_causes_of_what_got_through_and_of_the_kinds_that_count() -> None:
+    """An attack's own cause comes before its case's, and that before its evidence's; what was stopped has none."""
+    judge = Judge()
+    case, held = judge.case("door", causes=[SETTING]), judge.case("window")
+    asked = replace(evidence(Outcome.OPEN), cause=RIGHT)
+    case.attack("knock", asked, through=False, cause=RIGHT)
+    case.attack("push", asked, through=True)
+    case.attack("pull", asked, through=True, cause=RIGHT)
+    held.attack("knock", asked, through=False)
+    assert [("door", "push", (SETTING, RIGHT))] == judge.breaches((object,))
+    assert [("door", "push", (RIGHT,))] == judge.breaches((Right,))
+    assert [("door", "push", ())] == judge.breaches(())
+
+
+def test_evidence_says_what_was_asked_for_where_nobody_else_does() -> None:
+    """And that stays out of the report's evidence."""
+    judge = Judge()
+    asked = replace(evidence(Outcome.OPEN), cause=RIGHT)
+    judge.case("door").attack("push", asked, through=True)
+    assert [("door", "push", (RIGHT,))] == judge.breaches((Right,))
+    assert "cause" not in judge.attacks[0].to_json()

@@ -36,6 +36,7 @@ from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.facts.inventory import foreign_namespaces
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room, offered
@@ -51,6 +52,11 @@ _ADDRESSES = {"IPv4": "203.0.113.7", "IPv6": "2001:db8::7"}
 _CREATE, _UPDATE = "create", "update"
 
 
+_SET_WRONG = Setting(
+    "kube-apiserver", FieldCheck((("enable-admission-plugins",),), lacks="DenyServiceExternalIPs", unset=True)
+)
+
+
 @control(
     severity=Severity.MEDIUM,
     subject="cluster",
@@ -58,6 +64,7 @@ _CREATE, _UPDATE = "create", "update"
     mitre=("T1557",),
     others=("C-0283",),
     dimensions=("server", "namespace", "verb", "family"),
+    blames=(Setting,),
 )
 def test_adm_external_ips(
     judge: Judge,
@@ -91,7 +98,7 @@ def _create(judge: Judge, server: ApiServer, namespace: str) -> None:
         for family in _ADDRESSES:
             judge.coverage.absent("the namespace is gone", **_at(server, namespace, _CREATE, family))
         return
-    case = judge.case(f"a Service with externalIPs in namespace {namespace}{server.words}")
+    case = judge.case(f"a Service with externalIPs in namespace {namespace}{server.words}", causes=[_SET_WRONG])
     case.positive("the same Service without an address is let in", fine, succeeded=fits(fine))
     for family, address in _ADDRESSES.items():
         answer, _ = offered(server, path, _service(externalIPs=[address]))
@@ -101,7 +108,7 @@ def _create(judge: Judge, server: ApiServer, namespace: str) -> None:
 
 def _update(judge: Judge, server: ApiServer, namespace: str, path: str) -> None:
     """Offer an address to a Service that is there."""
-    case = judge.case(f"a Service that gets externalIPs{server.words}")
+    case = judge.case(f"a Service that gets externalIPs{server.words}", causes=[_SET_WRONG])
     fine, _ = offered(server, path, {"spec": {"selector": {"k8ssec": "other"}}}, method="PATCH", headers=MERGE_PATCH)
     case.positive("the same Service may be changed otherwise", fine, succeeded=fine.status == 200)
     for family, address in _ADDRESSES.items():

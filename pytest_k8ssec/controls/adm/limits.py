@@ -52,6 +52,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import Lacking, ObjectName
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.admission import admitted, offered
 from pytest_k8ssec.probes.guises import PLAIN, Guise, by_scopes
@@ -59,6 +60,7 @@ from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.probes.podsecurity import fits, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
+from pytest_k8ssec.sabotages.proofs import changing
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -77,6 +79,8 @@ _QUOTA_SAYS = "must specify "
     nsa=("N2",),
     others=("C-0270", "C-0271"),
     dimensions=("server", "namespace", "guise", "container", "without"),
+    blames=(Lacking,),
+    finding="{case} lets you {attack}",
 )
 def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Offer each namespace pods that lack a limit, and look at what admission makes of them."""
@@ -92,7 +96,8 @@ def test_adm_limits(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mappi
         for guise, container, without in product(guises[namespace], _CONTAINERS, _WITHOUT):
             judge.coverage.exists(**_at(server, namespace, guise, container, without))
     for server, namespace in product(servers, left):
-        case = judge.case(f"namespace {namespace}{server.words}")
+        bounds = Lacking(namespace, ("limitranges", "resourcequotas"), "LimitRange and no ResourceQuota")
+        case = judge.case(f"namespace {namespace}{server.words}", causes=[bounds])
         room = room_in(cluster, namespace)
         for guise in guises[namespace]:
             _offer_all(case, server, cluster.probe_image, namespace, room, guise)
@@ -172,4 +177,5 @@ def limits_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         for path in paths:
             for item in cluster.api.list(path):
                 undo.enter_context(deleted(cluster.api, f"{path}/{item['metadata']['name']}"))
-        yield api_evidence("", f"GET {paths[0]}", cluster.api.request("GET", paths[0]))
+        proof = api_evidence("", f"GET {paths[0]}", cluster.api.request("GET", paths[0]))
+        yield changing(proof, ObjectName("Namespace", namespace))

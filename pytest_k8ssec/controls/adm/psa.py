@@ -51,6 +51,7 @@ from pytest_k8ssec.clusters.headers import MERGE_PATCH, MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import FieldCheck, Fields, ObjectName, Right
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.pods.resources import Resources
@@ -72,7 +73,7 @@ from pytest_k8ssec.probes.podsecurity import (
     offered_pod,
     room_in,
 )
-from pytest_k8ssec.sabotages.proofs import set_to
+from pytest_k8ssec.sabotages.proofs import changing, set_to
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -89,6 +90,7 @@ _METHODS = {"PATCH": MERGE_PATCH_TYPE, "PUT": "application/json"}
     cis=tuple(f"5.2.{number}" for number in range(1, 13)),
     others=("C-0192", "C-0193", "C-0203"),
     dimensions=("server", "namespace", "guise", "check"),
+    blames=(Fields, Right),
 )
 def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Offer each namespace a pod that breaks one rule, for every rule of its level."""
@@ -116,6 +118,9 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
         _relabel(judge, cluster, server, accounts)
 
 
+_ENFORCES_NOTHING = FieldCheck((("metadata", "labels", ENFORCE),), bad=("privileged",), unset=True)
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A namespace, and what it has to refuse."""
@@ -129,6 +134,11 @@ class _Asked:
     def level(self) -> str:
         """The Pod Security level that it enforces."""
         return self.labels.get(ENFORCE, "privileged")
+
+    @property
+    def cause(self) -> Fields:
+        """What may let in a pod that a level forbids: its label."""
+        return Fields("Namespace", "v1", "", self.name, (_ENFORCES_NOTHING,))
 
 
 def _asked_of(cluster: Cluster, namespace: str, declared: Declared) -> _Asked:
@@ -187,7 +197,9 @@ def _offer_all(
             elif through is False or answer.status == admitted[check].status in _REFUSED:
                 judge.coverage.absent("this API server lets in such a pod nowhere", **at)
                 continue
-            case.attack(f"{check.name}: create such a pod{pinned}", answer, through=through, at=at)
+            case.attack(
+                f"{check.name}: create such a pod{pinned}", answer, through=through, at=at, cause=namespace.cause
+            )
             table.put(check.name, namespace.name + server.words, answer, breach=through)
         for guise in guises:
             _offer_in_guise(judge, case, server, image, namespace, guise)
@@ -203,7 +215,8 @@ def _offer_in_guise(judge: Judge, case: Case, server: ApiServer, image: str, nam
     for check, where in at.items():
         if may:
             answer = offer(server, namespace.name, offered_pod(image, check, room=namespace.room), guise)
-            case.attack(f"{check.name}: create such a pod{guise}", answer, through=_let_in(answer, check), at=where)
+            through, cause = _let_in(answer, check), namespace.cause
+            case.attack(f"{check.name}: create such a pod{guise}", answer, through=through, at=where, cause=cause)
         elif may is False:
             judge.coverage.absent("nobody brings any pod there so", **where)
 
@@ -256,7 +269,8 @@ def enforce_label_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     before = cluster.api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
     cluster.api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: None}}}, headers=headers)
     try:
-        yield api_evidence("", f"GET {path}: no {ENFORCE}", cluster.api.request("GET", path))
+        proof = api_evidence("", f"GET {path}: no {ENFORCE}", cluster.api.request("GET", path))
+        yield changing(proof, ObjectName("Namespace", stack.pod_namespaces[0]))
     finally:
         cluster.api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: before}}}, headers=headers)
 

@@ -58,6 +58,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import auditor
 from pytest_k8ssec.sabotages.proofs import unset
@@ -70,6 +71,11 @@ _TOLD = (_VERSION, "/api/v1/namespaces/kube-public/configmaps/cluster-info", "/a
 _THROUGH = {200: True, 404: True, 401: False, 403: False}
 
 
+_SET_WRONG = Setting(
+    "kube-apiserver", FieldCheck((("authentication-config",), ("anonymous-auth",)), bad=("true",), unset=True)
+)
+
+
 @control(
     severity=Severity.LOW,
     subject="cluster",
@@ -77,6 +83,7 @@ _THROUGH = {200: True, 404: True, 401: False, 403: False}
     others=("C-0113", "KHV002"),
     apart=True,
     dimensions=("node", "address", "path"),
+    blames=(Setting,),
 )
 def test_api_anon_minimal(
     judge: Judge,
@@ -96,7 +103,7 @@ def test_api_anon_minimal(
             Http(address, API_SERVER_PORT, _VERSION, headers=bearer, identity="as our auditor"),
             *(Http(address, API_SERVER_PORT, path) for path in _TOLD),
         )
-        case = judge.case(f"API server on {node.name} ({address})")
+        case = judge.case(f"API server on {node.name} ({address})", causes=[_SET_WRONG])
         case.positive("it answers", alive, succeeded=alive.outcome is Outcome.HTTP)
         case.positive("with credentials it tells its version", authorised, succeeded=authorised.status == 200)
         for path, answer in zip(_TOLD, answers, strict=True):

@@ -64,6 +64,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -75,8 +76,10 @@ from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
+from pytest_k8ssec.controls.blast import edge_causes
 from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import Fields, Right
 from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -86,6 +89,7 @@ from pytest_k8ssec.reach.propagation import await_policies
 from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.sabotages.grants import granted, may
 from pytest_k8ssec.sabotages.node_config import etcd_open, kubelet_open
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.sabotages.rollout import enforcing, weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
@@ -98,6 +102,8 @@ from pytest_k8ssec.verdict import Case, Judge
     slow=True,
     apart=True,
     dimensions=("workload", "container", "source", "check"),
+    blames=(Fields, Right),
+    finding="{case} can {attack}",
 )
 def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, allowed: Mapping[str, str]) -> None:
     """Walk the attack graph from a twin of each workload, and compare it with what was agreed."""
@@ -132,7 +138,11 @@ def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRad
     places = blast_radius.looked_round(workload)
     for finding in findings(_subject(workload), graph, agreed):
         at = [_at(workload, *place, finding.check) for place in places if finding.check]
-        case.attack(finding.what, finding.evidence, through=finding.through, at=at)
+        causes = edge_causes(graph, workload, finding.what) if finding.through else ()
+        told = replace(
+            finding.evidence, cause=None
+        )  # one of an identity that is further on says nothing of this workload
+        case.attack(finding.what, told, through=finding.through, at=at, cause=causes)
     for name in narrower(_subject(workload), graph, agreed):
         judge.note(f"{_subject(workload)} reaches less than was agreed to, so write the baseline anew: {name}")
     for canary in blast_radius.shown(workload):
@@ -177,10 +187,9 @@ def _grant(cluster: Cluster, stack: Stack, *rights: Mapping[str, Any], inside: b
 def client_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The account of the stack's client of the API is bound to cluster-admin."""
     account, everything = _client(stack), rule("*", "*", group="*")
-    with cluster.api.applied(
-        binding("k8ssec-client-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
-    ):
-        yield may(cluster, account, everything)
+    bound = binding("k8ssec-client-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
+    with cluster.api.applied(bound):
+        yield changing(may(cluster, account, everything), object_of(bound))
     may(cluster, account, everything, no_more=True)
 
 

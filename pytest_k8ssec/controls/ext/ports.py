@@ -69,12 +69,13 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import K8ssecError, NoAccess, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Facts, Outcome, Source, got_through
+from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.facts.node import control_planes, heard_by_others, node_source
 from pytest_k8ssec.facts.own_sockets import own_sockets
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.exposure import Opened, Opening, listener_here, on_node, opened_ports
+from pytest_k8ssec.probes.exposure import Opened, Opening, listener_here, on_node, opened_ports, openers
 from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_to_judge
 from pytest_k8ssec.sabotages.exposed_port import exposed
 from pytest_k8ssec.stack import Stack
@@ -103,6 +104,7 @@ _TCP, _UDP, _PLAIN, _TLS = "TCP", "UDP", "HTTP", "TLS"
     subject="cluster",
     others=("C-0044", "C-0227", "C-0256"),
     dimensions=("place", "address", "port", "protocol"),
+    blames=(Known,),
 )
 def test_ext_ports(
     judge: Judge,
@@ -167,7 +169,8 @@ def _connect(
         column = f"node {node.name}{' by IPv6' if address in node.further and ':' in address else ''}"
         for (port, by), answer in zip(ports.items(), answers, strict=True):
             at = {"place": f"node {node.name}", "address": address, "port": port, "protocol": _TCP}
-            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer), at=at)
+            cause = openers(by.removeprefix(" of "))
+            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer), at=at, cause=cause)
             table.put(f"{port}{by}", column, answer, breach=got_through(answer))
 
 
@@ -193,7 +196,7 @@ def _datagrams(
             case.positive("it answers its own node", shown, succeeded=got_through(shown))
             through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
             at = {"place": f"node {node.name}", "address": task.host, "port": task.port, "protocol": _UDP}
-            case.attack("get an answer to a datagram", answer, through=through, at=at)
+            case.attack("get an answer to a datagram", answer, through=through, at=at, cause=openers(ports[task.port]))
             if is_mute and through is None:
                 mute.append(where)
     if mute:

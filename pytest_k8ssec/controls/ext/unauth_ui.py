@@ -51,8 +51,9 @@ from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.evidence import Evidence, Facts, Outcome
+from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.exposure import Opening, on_node, opened_ports
+from pytest_k8ssec.probes.exposure import Opening, on_node, opened_ports, openers
 from pytest_k8ssec.probes.identities import auditor
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.probes.web_pages import (
@@ -96,6 +97,7 @@ _TLS_ONLY = re.compile(
     subject="cluster",
     others=("KHV029", "KHV049", "C-0014", "C-0021", "MS-TA9005"),
     dimensions=("address", "port", "protocol", "page"),
+    blames=(Known,),
 )
 def test_ext_unauth_ui(
     judge: Judge,
@@ -113,7 +115,7 @@ def test_ext_unauth_ui(
     _exist(judge, endpoints, routes)
     for (host, port), by in endpoints.items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
-        case = judge.case(f"{by} at {host_and_port(host, port)}", required=False)
+        case = judge.case(f"{by} at {host_and_port(host, port)}", required=False, causes=openers(by))
         case.positive("it is open", there.evidence, succeeded=there.evidence.outcome is Outcome.OPEN)
         # Without these two nothing is known of any port: never a reason to leave one out.
         case.positive("a page that may be seen is seen from there", given, succeeded=given.status == 200 or None)

@@ -35,8 +35,10 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import api_evidence, auditor, self_review
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.verdict import Judge
 
 _PUBLIC, _ANY = "kind's public bootstrap token", "one that is kept in a Secret"
@@ -57,6 +59,7 @@ _REMEMBERED = 15
     others=("C-0288",),
     apart=True,
     dimensions=("place", "token"),
+    blames=(Known,),
 )
 def test_id_bootstrap_token(
     judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod], allowed: Mapping[str, str]
@@ -81,7 +84,8 @@ def test_id_bootstrap_token(
         case = judge.case(place)
         case.positive("a valid token is accepted from the same pod", valid, succeeded=valid.status == 201)
         at = {"place": place, "token": _PUBLIC}
-        case.attack(_PUBLIC, public, through=_THROUGH.get(public.status or 0), at=at)
+        kept = _kept_in(PUBLIC_BOOTSTRAP_TOKEN.partition(".")[0])
+        case.attack(_PUBLIC, public, through=_THROUGH.get(public.status or 0), at=at, cause=kept)
     _look_for_secrets(judge, cluster, pool, allowed)
 
 
@@ -107,7 +111,13 @@ def _look_for_secrets(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mappi
         judge.note(f"kube-system/{name} is declared: {allowed[f'kube-system/{name}']}")
     what = f"find a token to join with: {', '.join(left)}" if left else "find a token to join with"
     through = bool(left) if searched.status == 200 else None
-    case.attack(what, searched, through=through, at={"place": SYSTEM_NAMESPACE, "token": _ANY})
+    kept = [Known("Secret", "v1", SYSTEM_NAMESPACE, name) for name in left]
+    case.attack(what, searched, through=through, at={"place": SYSTEM_NAMESPACE, "token": _ANY}, cause=kept)
+
+
+def _kept_in(ident: str) -> Known:
+    """The Secret that a bootstrap token is."""
+    return Known("Secret", "v1", SYSTEM_NAMESPACE, f"bootstrap-token-{ident}")
 
 
 def _names(cluster: Cluster, namespace: str, kind: str) -> tuple[list[str], Evidence]:
@@ -138,8 +148,9 @@ def public_token(cluster: Cluster) -> Iterator[Evidence]:
         "usage-bootstrap-authentication": "true",
         "auth-extra-groups": _JOINING,
     }
-    with cluster.api.applied(_secret(SYSTEM_NAMESPACE, f"bootstrap-token-{ident}", TOKEN_TYPE, values)):
-        yield _reviewed(cluster)
+    token = _secret(SYSTEM_NAMESPACE, f"bootstrap-token-{ident}", TOKEN_TYPE, values)
+    with cluster.api.applied(token):
+        yield changing(_reviewed(cluster), object_of(token))
 
 
 def _reviewed(cluster: Cluster) -> Evidence:

@@ -70,8 +70,10 @@ from pytest_k8ssec.clusters.rbac_objects import binding, named_subject, rule
 from pytest_k8ssec.controls.id import kept_on_the_node, show_on_the_node
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.facts.containers import CONTAINERS, container_templates
 from pytest_k8ssec.facts.credentials import Credential, Found, found_credentials, of_files, of_values
+from pytest_k8ssec.facts.culprits.kept_in import kept_in
 from pytest_k8ssec.facts.variables import variables_of
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.claims import claimed_folders
@@ -86,6 +88,7 @@ from pytest_k8ssec.probes.identities import (
     show_credential,
 )
 from pytest_k8ssec.sabotages.grants import lent
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
@@ -144,6 +147,7 @@ def _numbered(container: Mapping[str, Any], key: str) -> Iterable[tuple[int, Any
     others=("C-0012", "KSV-0109"),
     apart=True,
     dimensions=("workload", "container", "check"),
+    blames=(Known,),
 )
 def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Search mounts, variables and the API view of each container for what logs in to the API server, and show it there."""
@@ -226,7 +230,7 @@ def _attack(search: _Search, case: Case, suspect: _Suspect, answer: Answer) -> N
     case.attack(_MOUNTS, answer.evidence, through=False if whole else None, at=suspect.at(_MOUNTS))
     read = _told(f"can't be read: {', '.join(unread)}" if unread else "all were read", broken=bool(unread))
     case.attack(_VARIABLES, read, through=None if unread else False, at=suspect.at(_VARIABLES))
-    _show(search, case, found, itself)
+    _show(search, case, found, itself, spec)
     unknown = None
     for own in (each for each in found.credentials if _is_its_own(each, itself)):
         identity, told, taken = search.show(own)
@@ -242,7 +246,7 @@ def _attack(search: _Search, case: Case, suspect: _Suspect, answer: Answer) -> N
         case.attack(_API_VIEW, answer.evidence, through=None, at=suspect.at(_API_VIEW))
 
 
-def _show(search: _Search, case: Case, found: Found, itself: str) -> None:
+def _show(search: _Search, case: Case, found: Found, itself: str, spec: PodSpec | None = None) -> None:
     """Show each credential to the API server but the pod's own, and note what is for others."""
     for other in found.others:
         search.judge.note(f"{case.name}: {other}: nobody was asked whether it is good")
@@ -254,7 +258,9 @@ def _show(search: _Search, case: Case, found: Found, itself: str) -> None:
         except ProbeError as error:
             case.attack(f"log in with the {each.form} in {each.place}", _told(str(error), broken=True), through=None)
             continue
-        case.attack(f"log in with the {each.form} in {each.place}{_as_whom(identity, taken)}", answer, through=taken)
+        what = f"log in with the {each.form} in {each.place}{_as_whom(identity, taken)}"
+        kept = kept_in(spec.namespace, spec.template or {}, each.place) if spec and taken else ()
+        case.attack(what, answer, through=taken, cause=kept)
 
 
 def _is_its_own(found: Credential, itself: str) -> bool:
@@ -395,7 +401,7 @@ def endless_token_in_variable(cluster: Cluster, stack: Stack) -> Iterator[Eviden
     reference = {"name": name, "key": "token"}
     variable = {"name": "K8SSEC_TOKEN", "valueFrom": {"secretKeyRef": reference}}
     with cluster.api.applied(manifest), weakened(cluster.api, stack, variable=variable, level="") as proof:
-        yield proof
+        yield changing(proof, object_of(manifest))
 
 
 @sabotage(
@@ -411,7 +417,7 @@ def admin_kubeconfig_in_config_map(cluster: Cluster, stack: Stack) -> Iterator[E
     volume = ({"name": user, "configMap": {"name": user}}, "/k8ssec-kube")
     bound = binding(user, named_subject("User", user), "cluster-admin")
     with cluster.api.applied(bound, held), weakened(cluster.api, stack, volume=volume, level="") as proof:
-        yield proof
+        yield changing(proof, object_of(held))
 
 
 @sabotage(
@@ -434,4 +440,4 @@ def packed_token_in_secret(cluster: Cluster, stack: Stack) -> Iterator[Evidence]
         text = base64.encodebytes(base64.b64encode(token)).decode()
         held = _object("Secret", workload.namespace, name, {"key": text})
         with cluster.api.applied(held), weakened(cluster.api, stack, volume=volume, level="") as proof:
-            yield proof
+            yield changing(proof, object_of(held))

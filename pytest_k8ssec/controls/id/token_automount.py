@@ -54,12 +54,15 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.id import found_tokens, kept_on_the_node, show_on_the_node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import FieldCheck, Fields, ObjectName
 from pytest_k8ssec.facts.containers import container_templates
+from pytest_k8ssec.facts.culprits.template_fields import MOUNTS_TOKEN, PROJECTS_TOKEN, fields_of_template
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence, holder
+from pytest_k8ssec.sabotages.proofs import changing
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import At, Case, Judge
 
@@ -71,6 +74,7 @@ from pytest_k8ssec.verdict import At, Case, Judge
     others=("C-0034", "C-0261", "KHV050", "KSV-0036"),
     apart=True,
     dimensions=("pod", "container"),
+    blames=(Fields,),
 )
 def test_id_token_automount(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
@@ -82,7 +86,8 @@ def test_id_token_automount(
     declared = Declared(judge, allowed, "a client of the API")
     shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
     (reader,) = shown.ask(Tokens())
-    specs = _suspects(cluster, stack, clients, declared)
+    suspects = _suspects(cluster, stack, clients, declared)
+    specs = {subject: spec for subject, (spec, _) in suspects.items()}
     declared.tell_unused()
     subjects = list(specs)
     for subject in subjects:
@@ -90,7 +95,7 @@ def test_id_token_automount(
     claimed = {each: claimed_folders(cluster.api, each) for each in {spec.namespace for spec in specs.values()}}
     with pool.lease_lots(*specs.values()) as lots:
         for number, pod in (each for lot in lots for each in lot.items()):
-            case = judge.case(subjects[number])
+            case = judge.case(subjects[number], causes=suspects[subjects[number]][1])
             if isinstance(pod, ProbeError):
                 tell_absent(case, pod, at=_at(subjects[number]))
                 continue
@@ -112,10 +117,19 @@ def _at(subject: str) -> dict[str, Any]:
     return {"pod": pod, "container": container}
 
 
-def _suspects(cluster: Cluster, stack: Stack, clients: Mapping[str, str], declared: Declared) -> dict[str, PodSpec]:
-    """The pods to look from: one on each default account, and a twin of each container, declared API clients left out."""
-    found = {
-        f"a bare pod in {namespace}": PodSpec(namespace, automount=None, purpose="bare")
+def _suspects(
+    cluster: Cluster, stack: Stack, clients: Mapping[str, str], declared: Declared
+) -> dict[str, tuple[PodSpec, tuple[Fields, ...]]]:
+    """The pods to look from: one on each default account, and a twin of each container, declared API clients left out.
+
+    Returns:
+        by subject its pod, and what may give that pod a token.
+    """
+    found: dict[str, tuple[PodSpec, tuple[Fields, ...]]] = {
+        f"a bare pod in {namespace}": (
+            PodSpec(namespace, automount=None, purpose="bare"),
+            (_account(namespace, "default"),),
+        )
         for namespace in stack.created_namespaces
         if not _is_client(f"{namespace}/default", (), clients, declared)
     }
@@ -125,10 +139,20 @@ def _suspects(cluster: Cluster, stack: Stack, clients: Mapping[str, str], declar
             own = template["spec"]["containers"][0]["name"]
             names = object_names(workload.kind, workload.namespace, workload.name, [f"/{own}"])[1:]
             if not _is_client(f"{workload.namespace}/{account}", names, clients, declared):
-                found[f"{workload}, container {name}"] = PodSpec(
-                    workload.namespace, template=template, labels_matter=False, purpose="twin"
-                )
+                spec = PodSpec(workload.namespace, template=template, labels_matter=False, purpose="twin")
+                causes = [fields_of_template(workload, own, MOUNTS_TOKEN, PROJECTS_TOKEN)]
+                if template["spec"].get("automountServiceAccountToken") is None:  # then its account decides
+                    causes.append(_account(workload.namespace, account))
+                found[f"{workload}, container {name}"] = spec, tuple(causes)
     return found
+
+
+def _account(namespace: str, name: str) -> Fields:
+    """A pod that does not say otherwise mounts a token, unless its account says not."""
+    return Fields("ServiceAccount", "v1", namespace, name, (_AUTOMOUNTS,))
+
+
+_AUTOMOUNTS = FieldCheck((("automountServiceAccountToken",),), bad=(True,), unset=True)
 
 
 def _is_client(account: str, names: Iterable[str], clients: Mapping[str, str], declared: Declared) -> bool:
@@ -165,6 +189,7 @@ def default_account_automounts(cluster: Cluster, stack: Stack) -> Iterator[Evide
     headers = MERGE_PATCH
     cluster.api.call("PATCH", path, body={"automountServiceAccountToken": True}, headers=headers)
     try:
-        yield api_evidence("", f"GET {path}: automountServiceAccountToken true", cluster.api.request("GET", path))
+        proof = api_evidence("", f"GET {path}: automountServiceAccountToken true", cluster.api.request("GET", path))
+        yield changing(proof, ObjectName("ServiceAccount", "default", stack.created_namespaces[0]))
     finally:
         cluster.api.call("PATCH", path, body={"automountServiceAccountToken": before}, headers=headers)

@@ -39,6 +39,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import Identity, holder, service_account
@@ -54,6 +55,11 @@ _LIMIT = 3700
 """Seconds: the kubelet asks for 3607, an hour and a grace by which the API server knows that it may extend."""
 
 
+_SET_WRONG = Setting(
+    "kube-apiserver", FieldCheck((("service-account-extend-token-expiration",),), bad=("true",), unset=True)
+)
+
+
 @control(
     severity=Severity.MEDIUM,
     subject="cluster",
@@ -61,6 +67,7 @@ _LIMIT = 3700
     others=("C-0290",),
     apart=True,
     dimensions=("token",),
+    blames=(Setting,),
 )
 def test_id_token_lifetime(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Read the token that is mounted into a pod of ours, and one from each API server, and from when until when they are valid."""
@@ -87,7 +94,7 @@ def _judged(
 ) -> None:
     """Record how long a token that is accepted is good for."""
     known = identity.who_am_i()
-    case = judge.case(name)
+    case = judge.case(name, causes=[_SET_WRONG])
     case.positive("the API server accepts it", known, succeeded=identity.is_itself(known))
     seconds = lifetime(claims)
     read = replace(evidence, detail="can't tell" if seconds is None else f"valid for {seconds:.0f} s")

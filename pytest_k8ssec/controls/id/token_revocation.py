@@ -41,6 +41,7 @@ from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import Identity, holder, service_account
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
@@ -58,6 +59,9 @@ _LEGACY = "kubernetes.io/service-account-token"
 _LEGACY_OF = "kubernetes.io/service-account"
 
 
+_SET_WRONG = Setting("kube-apiserver", FieldCheck((("service-account-lookup",),), bad=("false",)))
+
+
 @control(
     severity=Severity.MEDIUM,
     subject="cluster",
@@ -66,6 +70,7 @@ _LEGACY_OF = "kubernetes.io/service-account"
     others=("C-0135",),
     apart=True,
     dimensions=("server", "token"),
+    blames=(Setting,),
 )
 def test_id_token_revocation(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Use three tokens before and after what they were made for is gone."""
@@ -96,7 +101,7 @@ def test_id_token_revocation(judge: Judge, cluster: Cluster, pool: Pool) -> None
     still = {server: replace(lasting, api=server.api).who_am_i() for server in servers}
     for (server, words), identity in shown.items():
         was, now, other = before[server, words], after[server, words], still[server]
-        case = judge.case(f"token {words}{server.words}")
+        case = judge.case(f"token {words}{server.words}", causes=[_SET_WRONG])
         case.positive("it was accepted before", was, succeeded=identity.is_itself(was))
         case.positive("one that was not revoked is still accepted", other, succeeded=lasting.is_itself(other))
         at = {"server": server.name, "token": words}

@@ -37,6 +37,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import auditor
 from pytest_k8ssec.probes.kubelets import configured, kubelet_request
@@ -47,6 +48,9 @@ _THROUGH = {200: True, 401: False}
 _LET_IN = "is taken for system:anonymous instead of being turned away by 401; only its authoriser refuses"
 
 
+_SET_WRONG = Setting("kubelet", FieldCheck((("authentication", "anonymous", "enabled"),), bad=(True,)))
+
+
 @control(
     severity=Severity.CRITICAL,
     subject="cluster",
@@ -54,6 +58,7 @@ _LET_IN = "is taken for system:anonymous instead of being turned away by 401; on
     others=("KHV036", "KHV052", "C-0172", "MS-TA9030"),
     apart=True,
     dimensions=("node", "address"),
+    blames=(Setting,),
 )
 def test_kubelet_anon(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Ask every node's kubelet for its pods, without credentials and as somebody who may."""
@@ -72,7 +77,7 @@ def test_kubelet_anon(judge: Judge, pool: Pool, attacker: Callable[..., Pod]) ->
     answers = attacker().probe(*tasks)
     for (node, address), anonymous, authorised in zip(doors, answers[::2], answers[1::2], strict=True):
         at = {"node": node.name, "address": address}
-        case = judge.case(f"kubelet on {node.name} ({address})")
+        case = judge.case(f"kubelet on {node.name} ({address})", causes=[_SET_WRONG])
         case.positive(
             "an authorised client gets the list from the same pod", authorised, succeeded=authorised.status == 200
         )

@@ -37,6 +37,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import Identity, auditor, nobody
 from pytest_k8ssec.probes.kubelets import configured, kubelet_request
@@ -57,6 +58,9 @@ _TRIED = {
 _THROUGH = {200: True, 400: True, 404: True, 403: False}
 
 
+_SET_WRONG = Setting("kubelet", FieldCheck((("authorization", "mode"),), bad=("AlwaysAllow",)))
+
+
 @control(
     severity=Severity.CRITICAL,
     subject="cluster",
@@ -64,6 +68,7 @@ _THROUGH = {200: True, 400: True, 404: True, 403: False}
     others=("KHV039", "KHV040", "C-0173"),
     apart=True,
     dimensions=("node", "address", "request"),
+    blames=(Setting,),
 )
 def test_kubelet_authz(
     judge: Judge,
@@ -80,7 +85,7 @@ def test_kubelet_authz(
     told = iter(attacker().probe(*(task for _, address in doors for task in _asked(address, stranger, reader))))
     for node, address in doors:
         authorised, *answers = islice(told, 1 + len(_TRIED))
-        case = judge.case(f"kubelet on {node.name} ({address})")
+        case = judge.case(f"kubelet on {node.name} ({address})", causes=[_SET_WRONG])
         case.positive("the token is valid", known, succeeded=stranger.is_itself(known))
         case.positive(
             "it checks tokens: one that may read gets the list", authorised, succeeded=authorised.status == 200

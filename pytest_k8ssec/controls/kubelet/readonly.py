@@ -35,6 +35,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.facts.node import heard_by_others, listeners, node_source
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.nodes_in_reach import entered_nodes, nodes_to_judge
@@ -46,6 +47,9 @@ _PODS, _PODS_BYTES = '"PodList"', 200
 """What a list of pods has, and within how many bytes."""
 
 
+_SET_WRONG = Setting("kubelet", FieldCheck((("readOnlyPort",),)))
+
+
 @control(
     severity=Severity.HIGH,
     subject="cluster",
@@ -53,6 +57,7 @@ _PODS, _PODS_BYTES = '"PodList"', 200
     others=("KHV052", "C-0175"),
     apart=True,
     dimensions=("source", "node", "address", "port"),
+    blames=(Setting,),
 )
 def test_kubelet_readonly(judge: Judge, pool: Pool, attacker: Callable[..., Pod], outside: NetworkVantage) -> None:
     """Ask every node for its pods on the read-only port, and on whatever else listens there."""
@@ -77,7 +82,7 @@ def _judged(
     """Record what one source was told at one address, in the order in which it asked."""
     answer, connection, shown, *others = answers
     where = {"source": source.source.place, "node": node.name, "address": address}
-    case = judge.case(f"kubelet on {node.name} ({address}) from {source.source}")
+    case = judge.case(f"kubelet on {node.name} ({address}) from {source.source}", causes=[_SET_WRONG])
     for what, told in (("GET /pods", answer.evidence), ("connect", connection.evidence)):
         case.attack(what, told, through=_THROUGH.get(told.outcome), at={**where, "port": _PORT})
     for port, other in zip(further, others, strict=True):

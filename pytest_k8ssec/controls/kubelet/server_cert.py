@@ -40,6 +40,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, KUBELET_PORT
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.certificates import foreign_certificate
 from pytest_k8ssec.probes.kubelets import configured
@@ -47,6 +48,9 @@ from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
 from pytest_k8ssec.verdict import Judge
 
 _CONVINCED = {Outcome.OPEN: True, Outcome.ABSENT: False}
+
+
+_SET_WRONG = Setting("kubelet", FieldCheck((("serverTLSBootstrap",),), bad=(False,), unset=True))
 
 
 @control(
@@ -57,6 +61,7 @@ _CONVINCED = {Outcome.OPEN: True, Outcome.ABSENT: False}
     others=("C-0183",),
     apart=True,
     dimensions=("node", "address"),
+    blames=(Setting,),
 )
 def test_kubelet_server_cert(judge: Judge, cluster: Cluster, pool: Pool, attacker: Callable[..., Pod]) -> None:
     """Shake hands with every kubelet as a client that trusts the cluster's CA only, from a pod."""
@@ -70,7 +75,7 @@ def test_kubelet_server_cert(judge: Judge, cluster: Cluster, pool: Pool, attacke
     trusting = ((ca, "the cluster's CA"), (made_up, "a made-up CA"))
     told = attacker().probe(*(Trust(address, KUBELET_PORT, *whom) for _, address in doors for whom in trusting))
     for (node, address), answer, fooled in zip(doors, told[::2], told[1::2], strict=True):
-        case = judge.case(f"kubelet on {node.name} ({address})")
+        case = judge.case(f"kubelet on {node.name} ({address})", causes=[_SET_WRONG])
         for each in shown:
             case.positive("the API server convinces this client", each, succeeded=_CONVINCED.get(each.outcome))
         case.positive(

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.agent.tasks import Task
+from pytest_k8ssec.agent.tasks import Task, Tcp, Udp
 from pytest_k8ssec.agent.vantage import probe_all
 from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome, got_through
+from pytest_k8ssec.evidence.causes import Flow
 from pytest_k8ssec.facts.containers import PodTemplate, pod_templates
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
@@ -39,15 +40,25 @@ class WorkloadSuspect:
         """Say that there is this way out to try; from each node on which such a pod stands there is a suspect that says so."""
         judge.coverage.exists(workload=self.name, source=self.pod.source.place, **at)
 
-    def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence, **at: Any) -> None:
+    def attack(self, case: Case, what: str, answer: Evidence, shown: Evidence, task: Task, **at: Any) -> None:
         """Record what came of leaving by one way, and what came of it from the pod for which no policy holds.
 
         Args:
+            task: what left.
             at: which way that is, as :meth:`exists` was told.
         """
         tries = {"workload": self.name, "source": self.pod.source.place, **at}
-        case.attack(what, answer, through=got_through(answer), at=tries)
+        case.attack(what, answer, through=got_through(answer), at=tries, cause=self._flow(task))
         case.positive(f"{what}: a pod of ours on the same node gets through", shown, succeeded=got_through(shown))
+
+    def _flow(self, task: Task) -> Sequence[Flow]:
+        """What left, as policies see it; nothing where it is no connection."""
+        if not isinstance(task, (Tcp, Udp)):
+            return ()
+        source = next((each for each in self.pod.addresses if (":" in each) == (":" in task.host)), self.pod.address)
+        labels = tuple(sorted(self.workload.labels.items()))
+        protocol = "UDP" if isinstance(task, Udp) else "TCP"
+        return [Flow("Egress", self.workload.namespace, labels, source, task.host, task.port, protocol)]
 
     def gated(self, case: Case) -> None:
         """Record that policies are enforced here."""

@@ -49,6 +49,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT, ETCD_PORT, KUBELET_PORT
 from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence, Facts, got_through
+from pytest_k8ssec.evidence.causes import Flow
 from pytest_k8ssec.facts.node import heard_by_others
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.nodes_in_reach import nodes_to_judge
@@ -71,6 +72,7 @@ _PORTS = {API_SERVER_PORT: _API_SERVER, KUBELET_PORT: "kubelet", ETCD_PORT: "etc
     subject="stack",
     others=("MS-TA9029",),
     dimensions=("workload", "source", "node", "address", "port"),
+    blames=(Flow,),
 )
 def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload connect to each node's API server, kubelet and etcd."""
@@ -97,7 +99,7 @@ def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mappi
         no_node = not any(got_through(known) for door, _, known in tried_here if not door.is_service)
         for door, answer, known in tried_here:
             case = judge.case(f"{suspect.name}: {answer.request}", required=no_node and not door.is_service)
-            suspect.attack(case, "connect", answer, known, **door.at)
+            suspect.attack(case, "connect", answer, known, Tcp(door.address, door.port), **door.at)
             suspect.gated(case)
 
 

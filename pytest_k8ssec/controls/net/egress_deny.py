@@ -59,6 +59,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.net import WorkloadSuspect, tried, workloads_on_trial
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import Flow
 from pytest_k8ssec.facts.listening_ports import Port
 from pytest_k8ssec.facts.policies.kinds import OtherPolicies, other_policies
 from pytest_k8ssec.facts.policies.network import egress_port_names, egress_ports
@@ -88,6 +89,8 @@ _OUTSIDE = "outside"
     cis=("5.3.2",),
     others=("C-0030",),
     dimensions=("workload", "source", "destination", "family", "port"),
+    blames=(Flow,),
+    finding="{case} can {attack}",
 )
 def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload reach for a pod of another namespace, and for the outside."""
@@ -129,8 +132,8 @@ def test_net_egress_deny(judge: Judge, cluster: Cluster, stack: Stack, pool: Poo
         _exist(judge, suspect, named[suspect.workload.namespace], by_name, canaries, families)
     for suspect, (dns, *answers), (_, *shown) in tried(suspects, lambda each: (Resolve(), *ways(each).values())):
         case = judge.case(suspect.name)
-        for way, answer, known in zip(ways(suspect), answers, shown, strict=True):
-            suspect.attack(case, f"reach {way}", answer, known, **way.at)
+        for (way, task), answer, known in zip(ways(suspect).items(), answers, shown, strict=True):
+            suspect.attack(case, f"reach {way}", answer, known, task, **way.at)
         case.positive("it gets an answer from DNS", dns, succeeded=dns.outcome is Outcome.DONE)
         suspect.gated(case)
 

@@ -58,6 +58,7 @@ from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, got_through
+from pytest_k8ssec.evidence.causes import Flow
 from pytest_k8ssec.facts.listening_ports import Target, named_ports, targets
 from pytest_k8ssec.facts.policies.kinds import other_policies
 from pytest_k8ssec.facts.policies.network import End, Labels, Peer, Policy, lets_in
@@ -70,6 +71,7 @@ from pytest_k8ssec.probes.policy_enforcement import allow_all_ingress, await_can
 from pytest_k8ssec.probes.prove_listening import prove_listening
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.reach.worn_labels import worn
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.stack import Stack, Workload
 from pytest_k8ssec.verdict import Judge
 
@@ -82,6 +84,7 @@ _BARE = "bare"
     cis=("5.3.2",),
     others=("C-0206", "C-0260", "MS-TA9034"),
     dimensions=("source", "labels", "pod", "address", "port"),
+    blames=(Flow,),
 )
 def test_net_ingress_deny(
     judge: Judge,
@@ -143,7 +146,8 @@ def test_net_ingress_deny(
         for target, answer in zip(wanted, found[first:], strict=True):
             through = None if target in mute and answer.outcome in STOPPED else got_through(answer)
             at = {"source": source.source.place, "labels": worn_labels, **_at(target)}
-            cases[target].attack(f"connect, {words}", answer, through=through, at=at)
+            flow = _flow(source, target)
+            cases[target].attack(f"connect, {words}", answer, through=through, at=at, cause=flow)
             shown = by_family.get(":" in target.address, found[0])
             reached = shown.outcome is Outcome.OPEN
             cases[target].positive(f"the attacker, {words}, reaches a canary", shown, succeeded=reached)
@@ -152,6 +156,13 @@ def test_net_ingress_deny(
             "it listens at this moment", listening[target], succeeded=listening[target].outcome is Outcome.OPEN
         )
         case.positive("policies are enforced here", gate, succeeded=gate.outcome is Outcome.DONE)
+
+
+def _flow(source: Pod, target: Target) -> Flow:
+    """What came in, as policies see it."""
+    mine = next((each for each in source.addresses if (":" in each) == (":" in target.address)), source.address)
+    labels = tuple(sorted(target.workload.labels.items()))
+    return Flow("Ingress", target.workload.namespace, labels, mine, target.address, target.port, target.protocol)
 
 
 def _exist(judge: Judge, nodes: Sequence[str], wear: Iterable[str], wanted: Sequence[Target]) -> None:
@@ -229,6 +240,7 @@ def ingress_allowed_to_all(
                 )
         return proof
 
-    with cluster.api.applied(*map(allow_all_ingress, workloads)):
-        yield await_twins(reachable=True)
+    policies = [allow_all_ingress(name) for name in workloads]
+    with cluster.api.applied(*policies):
+        yield changing(await_twins(reachable=True), *map(object_of, policies))
     await_twins(reachable=False)

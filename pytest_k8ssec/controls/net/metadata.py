@@ -45,6 +45,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.net import tried, workloads_on_trial
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import Flow
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.cloud_metadata import ADDRESS, ADDRESS_V6, metadata, served
 from pytest_k8ssec.probes.policy_enforcement import allow_egress
@@ -60,6 +61,8 @@ from pytest_k8ssec.verdict import Judge
     owasp=("K08:2025",),
     others=("C-0052", "KHV003", "KHV053"),
     dimensions=("workload", "source", "address"),
+    blames=(Flow,),
+    finding="{case} can {attack}",
 )
 def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each workload connect to the metadata service."""
@@ -74,7 +77,7 @@ def test_net_metadata(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, 
         for suspect, answers, known in tried(suspects, lambda each: metadata(each.free.addresses)):
             case = judge.case(suspect.name)
             for task, answer, shown in zip(metadata(suspect.free.addresses), answers, known, strict=True):
-                suspect.attack(case, f"connect to {task.host}", answer, shown, address=task.host)
+                suspect.attack(case, f"connect to {task.host}", answer, shown, task, address=task.host)
             suspect.gated(case)
 
 

@@ -28,6 +28,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
@@ -36,6 +37,9 @@ from pytest_k8ssec.verdict import Judge
 
 _UNCONFINED, _FILTERED = 0, 2
 """Seccomp modes (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)."""
+
+
+_SET_WRONG = Setting("kubelet", FieldCheck((("seccompDefault",),), bad=(False,), unset=True))
 
 
 @control(
@@ -47,6 +51,7 @@ _UNCONFINED, _FILTERED = 0, 2
     others=("C-0210",),
     apart=True,
     dimensions=("node",),
+    blames=(Setting,),
 )
 def test_node_seccomp(judge: Judge, pool: Pool) -> None:
     """On each node, read what a pod without a profile runs under, and one that asks to be unconfined."""
@@ -61,7 +66,7 @@ def test_node_seccomp(judge: Judge, pool: Pool) -> None:
     pods = pool.lease(*specs)
     for node, silent, unconfined in zip(nodes, pods[::2], pods[1::2], strict=True):
         (seen,), (found,) = unconfined.probe(Privileges()), silent.probe(Privileges())
-        case = judge.case(f"kubelet on {node.name}")
+        case = judge.case(f"kubelet on {node.name}", causes=[_SET_WRONG])
         case.positive("a pod that asks to be unconfined is seen to be", seen, succeeded=_mode(seen) == _UNCONFINED)
         through = {_UNCONFINED: True, _FILTERED: False}.get(_mode(found))
         case.attack("run without a profile", found, through=through, at={"node": node.name})

@@ -45,8 +45,10 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, account_subject, binding, rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence, Facts
+from pytest_k8ssec.evidence.causes import Right
 from pytest_k8ssec.probes.escalation import by_change, has_the_right, to_cluster_admin
 from pytest_k8ssec.sabotages.grants import default_account, may
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -61,6 +63,8 @@ _BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
     others=("C-0035", "C-0185", "KSV-0044", "MS-TA9019"),
     apart=True,
     dimensions=("account", "check"),
+    blames=(Right,),
+    finding="{case} can {attack}",
 )
 def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str]) -> None:
     """Let each service account bind itself to cluster-admin, as a dry run."""
@@ -86,8 +90,7 @@ def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowe
 def default_account_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces is bound to cluster-admin."""
     account = default_account(stack)
-    with cluster.api.applied(
-        binding("k8ssec-default-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
-    ):
-        yield may(cluster, account, rule("*", "*", group="*"))
+    bound = binding("k8ssec-default-is-admin", account_subject(account.namespace, account.name), "cluster-admin")
+    with cluster.api.applied(bound):
+        yield changing(may(cluster, account, rule("*", "*", group="*")), object_of(bound))
     may(cluster, account, rule("*", "*", group="*"), no_more=True)

@@ -63,6 +63,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import PLACE_DIMENSIONS, AccountSuspect, try_places
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import Right
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.probes.escalation import WayUp, by_change, has_the_right, in_cluster, in_namespace
 from pytest_k8ssec.probes.identities import NOBODY, Administrator, Identity, RbacRules, administrator
@@ -81,6 +82,8 @@ from pytest_k8ssec.verdict import Case, Judge
     others=("C-0188", "C-0191", "C-0278", "C-0280", "C-0281", "C-0282", "KSV-0043"),
     apart=True,
     dimensions=PLACE_DIMENSIONS,
+    blames=(Right,),
+    finding="{case} can {attack}",
 )
 def test_rbac_escalation(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling

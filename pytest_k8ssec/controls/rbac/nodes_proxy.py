@@ -43,6 +43,7 @@ from pytest_k8ssec.clusters.ports import KUBELET_PORT
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import accounts_on_trial
 from pytest_k8ssec.evidence import Evidence, Facts
+from pytest_k8ssec.evidence.causes import Right
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.escalation import has_the_right
 from pytest_k8ssec.probes.identities import NOBODY, Identity, auditor
@@ -65,6 +66,7 @@ _PROXY = "through the API server"
     others=("C-0279", "KSV-0047"),
     apart=True,
     dimensions=("account", "node", "address", "method"),
+    blames=(Right,),
 )
 def test_rbac_nodes_proxy(
     judge: Judge,
@@ -87,7 +89,8 @@ def test_rbac_nodes_proxy(
         for (node, address, method), answer in heard.items():
             what = f"{method} a command at the kubelet on {node.name}{_by(node, address)}"
             at = {"account": account, **_at(node, address, method)}
-            case.attack(what, answer, through=_through(answer), at=at)
+            asked = Right(identity.user, "get" if method == "GET" else "create", "nodes/proxy", name=node.name)
+            case.attack(what, answer, through=_through(answer), at=at, cause=asked)
         for known in (answer for (*_, method), answer in shown.items() if method == "GET"):
             case.positive("our auditor gets through from the same pod", known, succeeded=_through(known))
         for node in nodes:

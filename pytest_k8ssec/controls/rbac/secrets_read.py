@@ -56,6 +56,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.rbac import PLACE_DIMENSIONS, AccountSuspect, try_places
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import Right
 from pytest_k8ssec.probes.escalation import has_the_right, tried_namespaces
 from pytest_k8ssec.probes.identities import NOBODY, administrator
 from pytest_k8ssec.reach.sampling import Sampling
@@ -77,6 +78,8 @@ _NONE_OF_THEM = {**_DRY_RUN, "fieldSelector": f"metadata.name={NOBODY}"}
     others=("C-0015", "C-0186", "MS-TA9025"),
     apart=True,
     dimensions=PLACE_DIMENSIONS,
+    blames=(Right,),
+    finding="{case} can {attack}",
 )
 def test_rbac_secrets_read(
     judge: Judge, cluster: Cluster, stack: Stack, allowed: Mapping[str, str], k8ssec_sampling: Sampling

@@ -53,6 +53,7 @@ from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.etcd import raw_prefixes, raw_value
@@ -67,6 +68,9 @@ _REGISTRY = "/registry/secrets/"
 _CANARY, _ANY = "a canary of ours", "any"
 
 
+_SET_WRONG = Setting("kube-apiserver", FieldCheck((("encryption-provider-config",),), bad=("",), unset=True))
+
+
 @control(
     severity=Severity.CRITICAL,
     subject="cluster",
@@ -74,6 +78,7 @@ _CANARY, _ANY = "a canary of ours", "any"
     others=("C-0066", "C-0141", "KCV-0030"),
     apart=True,
     dimensions=("server", "secret"),
+    blames=(Setting,),
 )
 def test_secrets_at_rest(judge: Judge, cluster: Cluster, pool: Pool) -> None:
     """Write a canary through each API server and read it, and the beginning of all others, raw from etcd."""
@@ -96,7 +101,7 @@ def _listed(cluster: Cluster) -> set[str]:
 def _canary(judge: Judge, cluster: Cluster, node: Node, name: str, canary: str, written: Evidence) -> None:
     value, evidence = raw_value(cluster, node, f"{_REGISTRY}{name}", _beginning)
     readable = any(form in value for form in (canary.encode(), base64.b64encode(canary.encode())))
-    case = judge.case(f"canary Secret written through the API server on {node.name}")
+    case = judge.case(f"canary Secret written through the API server on {node.name}", causes=[_SET_WRONG])
     case.positive("the API returns the canary", written, succeeded=written.status == 200)
     case.positive("its key is in etcd", evidence, succeeded=bool(value))
     through = readable or not value.startswith(_ENCRYPTED) if value else None
@@ -111,7 +116,7 @@ def _all_others(judge: Judge, cluster: Cluster, known: str, written: Evidence) -
         judge.coverage.exists(server=_ANY, secret=name)
     found = {key.removeprefix(_REGISTRY): start for key, start in prefixes.items()}
     plain = sorted(name for name, start in found.items() if not start.startswith(_ENCRYPTED))
-    case = judge.case("all Secrets in etcd")
+    case = judge.case("all Secrets in etcd", causes=[_SET_WRONG])
     case.positive("the canary is among them", evidence, succeeded=known in found)
     case.positive("the API returns the canary", written, succeeded=written.status == 200)
     what = f"read the first bytes of {len(prefixes)} Secrets"

@@ -56,11 +56,13 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.facts.inventory import has_log
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.leakage import Search, found_all, in_base64, in_logs, in_objects, logs_of, marked, objects_of
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack import SAMPLE, Resource, Stack
 from pytest_k8ssec.verdict import Case, Judge
@@ -79,6 +81,7 @@ _MARKER, _NONCE = "our own marker", "the nonce of our own pod"
     others=("C-0012", "C-0207", "KSV-0109", "MS-TA9027"),
     apart=True,
     dimensions=("value", "place"),
+    blames=(Known,),
 )
 def test_secrets_canary_leak(
     judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]
@@ -165,7 +168,28 @@ def _there_is(cluster: Cluster, namespaces: Sequence[str], ours: str) -> Iterato
 
 def _attack(case: Case, where: str, search: Search, name: str) -> None:
     at = [{"value": name, "place": place} for place in search.places]
-    case.attack(f"find it {where}", search.evidence, through=search.found, at=at)
+    case.attack(f"find it {where}", search.evidence, through=search.found, at=at, cause=_holders(search))
+
+
+_WRITTEN = {
+    "ConfigMap": "v1",
+    "Secret": "v1",
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+}
+"""Kinds that somebody writes, and no controller makes of another object that has the value already."""
+
+
+def _holders(search: Search) -> list[Known]:
+    """The objects in which it was found."""
+    found = []
+    for document, leak in search.finds:
+        kind, _, where = document.partition(" ")
+        namespace, _, name = where.rpartition("/")
+        if kind in _WRITTEN and namespace:
+            found.append(Known(kind, _WRITTEN[kind], namespace, name, leak.place, f"holds it, {leak.form}"))
+    return found
 
 
 def _must_find(case: Case, what: str, search: Search) -> None:
@@ -225,4 +249,4 @@ def _kept(cluster: Cluster, manifest: Body) -> Iterator[Evidence]:
         answer = cluster.api.request("GET", path)
         if answer.body.get("data") != manifest["data"]:
             raise SabotageError(f"GET {path}: does not hold what was written")
-        yield api_evidence("", f"GET {path}: holds the secret", answer)
+        yield changing(api_evidence("", f"GET {path}: holds the secret", answer), object_of(manifest))

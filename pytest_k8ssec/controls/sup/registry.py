@@ -66,6 +66,7 @@ from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.evidence.causes import ObjectName
 from pytest_k8ssec.facts.listening_ports import is_over
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import container_security
@@ -77,6 +78,7 @@ from pytest_k8ssec.probes.identities import api_evidence
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.probes.podsecurity import fits, may_bring, offered_pod, room_in
 from pytest_k8ssec.sabotages.deleted_object import deleted
+from pytest_k8ssec.sabotages.proofs import changing
 from pytest_k8ssec.stack import Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -274,5 +276,6 @@ def registry_policy_unbound(cluster: Cluster, stack: Stack) -> Iterator[Evidence
     binding = f"{_BINDINGS}/{named[1]}"
     with deleted(cluster.api, binding):
         await_admission(cluster, path, offered_pod(foreign), let_in=True)
-        yield api_evidence("", f"GET {binding}", cluster.api.request("GET", binding))
+        proof = api_evidence("", f"GET {binding}", cluster.api.request("GET", binding))
+        yield changing(proof, ObjectName("ValidatingAdmissionPolicyBinding", named[1]))
     await_admission(cluster, path, offered_pod(foreign), let_in=False)

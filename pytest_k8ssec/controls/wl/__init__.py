@@ -10,8 +10,10 @@ from typing import Any
 
 from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence.causes import FieldCheck, Fields
 from pytest_k8ssec.facts.container_users import user_in_spec
 from pytest_k8ssec.facts.containers import container_templates
+from pytest_k8ssec.facts.culprits.template_fields import fields_of_template
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -37,6 +39,10 @@ class ContainerSuspect:
     """A pod of ours on the same node that may do everything: for positive controls."""
     container: str = ""
     """Its name, and which pod's it is where the pods differ, as a case is named."""
+
+    def set_wrong(self, *checks: FieldCheck) -> Fields:
+        """The cause of what got through it: fields of its pod template, ``{}`` standing for this container."""
+        return fields_of_template(self.workload, self.template["spec"]["containers"][0]["name"], *checks)
 
     def at(self, check: str) -> dict[str, str]:
         """The combination that one check of it is."""

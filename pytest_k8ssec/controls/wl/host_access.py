@@ -37,6 +37,8 @@ from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_in_lots
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import Fields
+from pytest_k8ssec.facts.culprits.template_fields import CLAIMS, HOST_PATHS, HOST_SPACES, PRIVILEGED
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted, host_mounts, planted
@@ -64,6 +66,8 @@ _REACHED = {**_FOUND, Outcome.DENIED: True}
     cis=("5.2.3", "5.2.4", "5.2.5", "5.2.11"),
     others=("C-0038", "C-0041", "C-0048", "C-0074", "KHV047"),
     dimensions=CONTAINER_DIMENSIONS,
+    blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_host_access(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look for its node's files, namespaces and runtime socket."""
@@ -98,17 +102,19 @@ def _attack(suspect: ContainerSuspect, mounts: Mapping[str, str], traces: Plante
     case = suspect.case
     file, socket, spaces = _look(suspect.pod, traces)
     shown_file, shown_socket, shown_spaces = _look(suspect.unrestricted, traces)
-    case.attack(_READ, file, through=_FOUND.get(file.outcome), at=suspect.at(_READ))
-    case.attack(_REACH, socket, through=_REACHED.get(socket.outcome), at=suspect.at(_REACH))
+    mounted = suspect.set_wrong(HOST_PATHS, CLAIMS, PRIVILEGED)
+    case.attack(_READ, file, through=_FOUND.get(file.outcome), at=suspect.at(_READ), cause=mounted)
+    case.attack(_REACH, socket, through=_REACHED.get(socket.outcome), at=suspect.at(_REACH), cause=mounted)
     for place, path in mounts.items():
         (here,) = suspect.pod.probe(WhichFile(place))
         same = here.facts.get("file") == traces.files.get(path, "none")
         what = _mount(place, path)
-        case.attack(what, here, through=True if same else None, at=suspect.at(what))
+        case.attack(what, here, through=True if same else None, at=suspect.at(what), cause=mounted)
     for kind, what in _SHARED.items():
         known = spaces.outcome is Outcome.DONE
         through = spaces.facts[kind] == traces.namespaces[kind] if known else None
-        case.attack(what, spaces, through=through, at=suspect.at(what))
+        shared = suspect.set_wrong(HOST_SPACES[kind]) if kind in HOST_SPACES else ()
+        case.attack(what, spaces, through=through, at=suspect.at(what), cause=shared)
     case.positive("an unrestricted pod reads a file of the node", shown_file, succeeded=_FOUND.get(shown_file.outcome))
     case.positive("an unrestricted pod reaches the runtime", shown_socket, succeeded=_FOUND.get(shown_socket.outcome))
     case.positive(

@@ -40,7 +40,9 @@ from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import Fields
 from pytest_k8ssec.facts.capabilities import names
+from pytest_k8ssec.facts.culprits.template_fields import KEPT_CAPABILITIES, MAY_GAIN, MORE_CAPABILITIES, PRIVILEGED
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
@@ -60,6 +62,8 @@ _THROUGH = {Outcome.DONE: True, Outcome.DENIED: False}
     mitre=("T1557",),
     others=("C-0199", "KHV020", "KHV030"),
     dimensions=CONTAINER_DIMENSIONS,
+    blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container open raw sockets."""
@@ -71,9 +75,11 @@ def test_wl_netraw(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str,
                 if through and not suspect.user_is_known:
                     through = None  # its twin is root, and it may be nobody
                 what = f"open a raw socket ({task.family})"
-                suspect.case.attack(what, answer, through=through, at=suspect.at(what))
+                given = suspect.set_wrong(PRIVILEGED, MORE_CAPABILITIES, KEPT_CAPABILITIES)
+                suspect.case.attack(what, answer, through=through, at=suspect.at(what), cause=given)
                 suspect.case.positive("an unrestricted pod does", known, succeeded=_THROUGH.get(known.outcome))
-            suspect.case.attack(_GAIN, seen, through=_gains(seen), at=suspect.at(_GAIN))
+            given = suspect.set_wrong(PRIVILEGED, MORE_CAPABILITIES, KEPT_CAPABILITIES, MAY_GAIN)
+            suspect.case.attack(_GAIN, seen, through=_gains(seen), at=suspect.at(_GAIN), cause=given)
             suspect.case.positive("an unrestricted pod may gain it", free, succeeded=_gains(free))
 
 

@@ -59,7 +59,16 @@ from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import Fields
 from pytest_k8ssec.facts.capabilities import names
+from pytest_k8ssec.facts.culprits.template_fields import (
+    AS_ROOT,
+    KEPT_CAPABILITIES,
+    MAY_GAIN,
+    MORE_CAPABILITIES,
+    PRIVILEGED,
+    WRITABLE_ROOT,
+)
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.sabotages.rollout import weakened
 from pytest_k8ssec.stack import Stack
@@ -80,6 +89,8 @@ _AS_ROOT = {"runAsUser": 0, "runAsNonRoot": False}
     cis=("5.2.2", "5.2.6", "5.2.7"),
     others=("C-0013", "C-0016", "C-0017", "C-0057", "KSV-0014", "KSV-0017"),
     dimensions=CONTAINER_DIMENSIONS,
+    blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container look at itself, mount a file system and write to its root."""
@@ -88,13 +99,15 @@ def test_wl_privilege(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[s
         for suspect in suspects:
             seen, mounted, *written = suspect.pod.probe(*_TASKS)
             _itself(suspect, seen, declared)
-            suspect.case.attack(_MOUNT, mounted, through=_done(mounted), at=suspect.at(_MOUNT))
+            free = suspect.set_wrong(PRIVILEGED, MORE_CAPABILITIES)
+            suspect.case.attack(_MOUNT, mounted, through=_done(mounted), at=suspect.at(_MOUNT), cause=free)
             for folder, answer in zip(_FOLDERS, written, strict=True):
                 at = suspect.at(f"write to {folder}")
                 if answer.outcome is Outcome.ABSENT:
                     judge.coverage.absent("there is no such folder", **at)
                 else:
-                    suspect.case.attack(f"write to {folder}", answer, through=_written(answer), at=at)
+                    open_root = suspect.set_wrong(WRITABLE_ROOT)
+                    suspect.case.attack(f"write to {folder}", answer, through=_written(answer), at=at, cause=open_root)
             _shown(suspect)
 
 
@@ -106,11 +119,13 @@ def _itself(suspect: ContainerSuspect, seen: Evidence, declared: Declared) -> No
     # A twin whose image's user nobody told runs as root: that it has something then says nothing.
     told = known and suspect.user_is_known
     root = seen if suspect.user_is_known else replace(seen, detail=f"{_UNTOLD}; its twin: {seen.detail}")
-    suspect.case.attack(_ROOT, root, through=seen.facts["uid"] == 0 if told else None, at=suspect.at(_ROOT))
+    is_root = seen.facts["uid"] == 0 if told else None
+    suspect.case.attack(_ROOT, root, through=is_root, at=suspect.at(_ROOT), cause=suspect.set_wrong(AS_ROOT))
     through = bool(held) if told or (known and not held) else None
-    suspect.case.attack(what, seen, through=through, at=suspect.at(_CAPABILITY))
+    given = suspect.set_wrong(PRIVILEGED, MORE_CAPABILITIES, KEPT_CAPABILITIES)
+    suspect.case.attack(what, seen, through=through, at=suspect.at(_CAPABILITY), cause=given)
     gains = not seen.facts["no_new_privileges"] if known else None
-    suspect.case.attack(_GAIN, seen, through=gains, at=suspect.at(_GAIN))
+    suspect.case.attack(_GAIN, seen, through=gains, at=suspect.at(_GAIN), cause=suspect.set_wrong(MAY_GAIN, PRIVILEGED))
 
 
 def _done(answer: Evidence) -> bool | None:

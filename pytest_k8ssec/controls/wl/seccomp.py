@@ -55,6 +55,8 @@ from pytest_k8ssec.catalogue.declared import Declared
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.wl import CONTAINER_DIMENSIONS, ContainerSuspect, containers_on_trial
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import Fields
+from pytest_k8ssec.facts.culprits.template_fields import NO_APP_ARMOR, NO_SECCOMP, OWN_SECCOMP, PRIVILEGED
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.sabotages.rollout import weakened
@@ -83,6 +85,8 @@ _UNCONFINED = {"seccompProfile": {"type": "Unconfined"}}
     others=("C-0210",),
     apart=True,
     dimensions=CONTAINER_DIMENSIONS,
+    blames=(Fields,),
+    finding="{case} can {attack}",
 )
 def test_wl_seccomp(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str, str]) -> None:
     """Let a twin of each container read its seccomp mode and its AppArmor profile, and make three system calls."""
@@ -93,7 +97,8 @@ def test_wl_seccomp(judge: Judge, stack: Stack, pool: Pool, allowed: Mapping[str
             free, shown_made = suspect.unrestricted.probe(Privileges(), SystemCalls())
             filtered, shown = _is_filtered(seen), _is_filtered(free)
             free_of_it = None if filtered is None else not filtered
-            suspect.case.attack(_FILTER, seen, through=free_of_it, at=suspect.at(_FILTER))
+            given = suspect.set_wrong(NO_SECCOMP, PRIVILEGED)
+            suspect.case.attack(_FILTER, seen, through=free_of_it, at=suspect.at(_FILTER), cause=given)
             suspect.case.positive(
                 "an unrestricted pod is seen to have none", free, succeeded=None if shown is None else not shown
             )
@@ -122,7 +127,8 @@ def _calls(suspect: ContainerSuspect, made: Evidence, shown: Evidence) -> None:
     usual = [name for name, became in shown.facts.items() if became not in _REFUSED]
     refused = [name for name in usual if made.facts.get(name) in _REFUSED]
     known = made.outcome is Outcome.DONE and bool(usual) and made.facts.keys() >= set(usual)
-    suspect.case.attack(_CALLS, made, through=not refused if known else None, at=suspect.at(_CALLS))
+    given = suspect.set_wrong(OWN_SECCOMP, PRIVILEGED)
+    suspect.case.attack(_CALLS, made, through=not refused if known else None, at=suspect.at(_CALLS), cause=given)
     suspect.case.positive("an unrestricted pod makes some of them", shown, succeeded=bool(usual))
 
 
@@ -132,7 +138,9 @@ def _app_armor(suspect: ContainerSuspect, seen: Evidence, free: Evidence, usual:
         return
     confined, shown = _is_confined(seen), _is_confined(free)
     case = suspect.case
-    case.attack("run without an AppArmor profile", seen, through=None if confined is None else not confined)
+    given = suspect.set_wrong(NO_APP_ARMOR, PRIVILEGED)
+    free_of_it = None if confined is None else not confined
+    case.attack("run without an AppArmor profile", seen, through=free_of_it, cause=given)
     case.positive("a pod that asks for no profile has one", usual, succeeded=_is_confined(usual))
     case.positive(
         "an unrestricted pod is seen to have no profile", free, succeeded=None if shown is None else not shown

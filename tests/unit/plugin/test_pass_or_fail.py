@@ -212,6 +212,8 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "reason": "because",
         "attacks": [],
         "positives": [],
+        "blamed": [],
+        "changed": {},
         "notes": ["enforced after 20 ms"],
         "tables": [],
         "coverage": None,

@@ -16,6 +16,7 @@ from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.errors import DiskError
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.evidence.causes import Blame, Culprit, ObjectName
 from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports import terminal
 from pytest_k8ssec.reports.json import REPORT_SCHEMA, report_document, write_report
@@ -114,6 +115,7 @@ ATTEMPT: Mapping[str, Check] = {
     "at": TIME,
 }
 MAYBE: Mapping[str, Check] = {"detail": WORDS, "status": NUMBER, "latency_ms": NUMBER, "facts": MAPPING}
+CULPRIT = ("kind", "namespace", "name", "field", "how", "place")
 LEFT = list_of(shape({"at": MAPPING, "why": WORDS}))
 COVERAGE = shape(
     {
@@ -144,6 +146,18 @@ RESULT = shape(
         "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, MAYBE)),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
+        "blamed": list_of(
+            shape(
+                {
+                    "case": WORDS,
+                    "finding": WORDS,
+                    "culprits": list_of(shape(dict.fromkeys(CULPRIT, TEXT))),
+                    "not_found": TEXT,
+                    "place": TEXT,
+                }
+            )
+        ),
+        "changed": MAPPING,
         "coverage": lambda value: value is None or COVERAGE(value),
         "tables": list_of(
             shape(
@@ -525,3 +539,34 @@ def test_a_difference_within_a_class_is_told_below_what_was_measured() -> None:
     assert [("yellow"), *["red"] * 8] == [colour for _, colour in lines]
     assert "10 connections measured, 20 by class, 2 neither, 12 unlike their class" in lines[0][0]
     assert ("    web/0 -> pay/api", "red") == lines[1]
+
+
+def _blamed() -> Result:
+    found = judge(1, through=True)
+    binding = ObjectName("RoleBinding", "reporter", "batch")
+    culprit = Culprit(binding, "binds Role reporter", "infra/__main__.py:12")
+    found.blamed = (
+        Blame("batch/reporter", "read Secrets", (culprit,), words="{case} can {attack}"),
+        Blame("batch/default", "read Secrets", (culprit,)),
+        Blame("web/default", "read Secrets", why_none="nobody gives the right"),
+    )
+    return Result("id", "title", "test", "stack", Phase(), Verdict.BREACHED, "high", 1.0, "why", found)
+
+
+def test_a_breach_says_what_is_and_who_is_to_blame() -> None:
+    """Each culprit once, with its place; that none was found is said."""
+    entry = _blamed().to_json()
+    assert terminal.blamed(entry) == [
+        "finding: batch/reporter can read Secrets, by RoleBinding batch/reporter (infra/__main__.py:12)",
+        "finding: batch/default: read Secrets, by RoleBinding batch/reporter (infra/__main__.py:12)",
+        "finding: web/default: read Secrets",
+        "culprit: RoleBinding batch/reporter (infra/__main__.py:12): binds Role reporter",
+        "culprit: not found: nobody gives the right",
+    ]
+    assert "  culprit: RoleBinding batch/reporter" in terminal.explain_result(entry, "BREACHED")
+
+
+def test_culprits_are_properties_for_a_ci() -> None:
+    """Each once."""
+    words = "RoleBinding batch/reporter (infra/__main__.py:12): binds Role reporter"
+    assert [value for name, value in properties(_blamed().to_json()) if name == "k8ssec.culprit"] == [words]

@@ -106,3 +106,37 @@ def test_the_picture_shows_what_went_wrong(tmp_path: Path) -> None:
     assert "<unlock>" not in page
     assert "http" not in page
     assert 8 == json.loads((tmp_path / "matrix.json").read_text())["schema"] * len(sabotage_matrix.MEANING)
+
+
+def _culprit(name: str, **more: str) -> dict[str, str]:
+    return {"kind": "RoleBinding", "namespace": "shop", "name": name, "field": "", "how": "", "place": "", **more}
+
+
+@pytest.mark.parametrize(
+    ("named", "verdict", "said"),
+    [
+        ([_culprit("grant")], "breached", "exact"),
+        ([_culprit("grant", field="subjects"), _culprit("of-another")], "breached", "exact"),
+        ([_culprit("of-another")], "breached", "not found"),
+        ([], "breached", "not found"),
+        ([_culprit("grant"), _culprit("innocent")], "breached", "other"),
+        ([_culprit("innocent")], "held", ""),
+    ],
+)
+def test_whom_a_control_blames_is_compared_with_what_was_changed(
+    named: list[dict[str, str]], verdict: str, said: str
+) -> None:
+    """An object that no sabotage in force changed is a wrong one, whatever else is named."""
+    changed = {"unlock": ["RoleBinding shop/grant"], "lift": ["RoleBinding shop/of-another"]}
+    blamed = [{"culprits": named}]
+    one = entry("door", "sabotaged", verdict, "unlock", pack="live-pack-1", changed=changed, blamed=blamed)
+    assert said == sabotage_matrix.blamed_by(one, "unlock")
+    found = sabotage_matrix.matrix([*RUN[:3], one])
+    assert found["blamed"] == {name: int(name == said) for name in sabotage_matrix.BLAMED}
+    if said:
+        assert f">{said}</td>" in sabotage_matrix.matrix_page(found)
+
+
+def test_a_sabotage_that_does_not_say_what_it_changed_is_not_counted() -> None:
+    """It changed no object, or a node's files."""
+    assert sabotage_matrix.blamed_by(entry("door", "sabotaged", "breached", "unlock"), "unlock") == ""

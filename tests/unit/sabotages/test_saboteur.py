@@ -11,7 +11,9 @@ import pytest
 from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.errors import ClusterError, NotUndone, SabotageError
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.evidence.causes import ObjectName
 from pytest_k8ssec.sabotages.packs import Pack
+from pytest_k8ssec.sabotages.proofs import changed_by, changing, object_of
 from pytest_k8ssec.sabotages.saboteur import Saboteur, checked
 from tests.unit.fakes import FakeCluster, evidence
 
@@ -193,3 +195,20 @@ def test_a_second_yield_taints(scene: Scene) -> None:
 def test_a_proof_of_a_probe_that_worked_is_accepted() -> None:
     """Evidence of any known outcome is proof."""
     checked(made("x", lambda: iter(())), PROOF)
+
+
+def test_what_a_sabotage_says_that_it_changed_is_known_while_it_is_in_force(scene: Scene) -> None:
+    """So that what its control blames can be compared with it."""
+    door = ObjectName("RoleBinding", "door", "shop", "subjects")
+    scene.enter(scene.sabotage(proof=changing(PROOF, door)))
+    assert scene.saboteur.changed == {"open-door": ["RoleBinding shop/door"]}
+    scene.saboteur.leave()
+    assert scene.saboteur.changed == {}
+
+
+def test_two_helpers_of_one_sabotage_may_each_say_what_they_changed() -> None:
+    """A workload, and the volume that it claims."""
+    both = changing(
+        changing(PROOF, ObjectName("Deployment", "a", "b")), object_of({"kind": "K", "metadata": {"name": "n"}})
+    )
+    assert changed_by(both) == ["Deployment b/a", "K n"]

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
+from pytest_k8ssec.evidence.causes import Cause
+
 JSON = Annotated[Any, "JSON"]
 """A value of a JSON document: a mapping, a list, a text, a number, True, False or None.
 
@@ -94,6 +96,8 @@ class Evidence:
     at: str = field(default_factory=now)
     facts: Facts = field(default_factory=dict)
     """Further values a reader needs: the object's name, the provider, counts."""
+    cause: Cause | None = None
+    """What was asked for, where it is known: should it get through, that says whom to look for. It stays out of reports."""
 
     @property
     def broken(self) -> bool:
@@ -107,7 +111,7 @@ class Evidence:
 
     def to_json(self) -> Facts:
         """The evidence as a JSON-compatible mapping, empty fields left out."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
+        return {key: value for key, value in asdict(self).items() if key != "cause" and value not in (None, "", {})}
 
 
 STOPPED = frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE})

@@ -1,0 +1,46 @@
+"""After a breach, and only then: who let it through, and in which line of whose file that is declared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_k8ssec.catalogue.annotated import control_of
+from pytest_k8ssec.plugin import session
+from pytest_k8ssec.plugin.judged import stands_on_docker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_k8ssec.verdict import Judge
+
+
+def name_culprits(item: pytest.Function, judge: Judge) -> None:
+    """Have the judge know who is to blame; whatever goes wrong here changes no verdict."""
+    from pytest_k8ssec.facts.culprits.find import Finders
+    from pytest_k8ssec.facts.culprits.places import DeclaredPlaces, relative
+
+    control = control_of(item.function)
+    breaches = judge.breaches(control.blames if control is not None else (object,))
+    testbed = _testbed(item)
+    if not breaches or testbed is None:
+        return
+    places = DeclaredPlaces(testbed.known_stack, testbed.kind_config, item.config.invocation_params.dir)
+    own = f"{relative(str(item.path), item.config.invocation_params.dir)}:{(item.location[1] or 0) + 1}"
+    instead = own if control is None else places.of_cluster() if control.subject == "cluster" else ""
+    words = {"words": control.finding} if control is not None else {}
+    judge.blamed = Finders(testbed.cluster, places.of, instead, **words).blame(breaches)
+
+
+def changed_objects(config: pytest.Config) -> Mapping[str, list[str]]:
+    """By sabotage in force that says so: the objects that it changed."""
+    saboteur = session.begun_saboteur(config)
+    return dict(saboteur.changed) if saboteur is not None else {}
+
+
+def _testbed(item: pytest.Function) -> Any:
+    """The testbed that the test ran on, None for a test without one."""
+    if not stands_on_docker(item):
+        return None
+    return item._request.getfixturevalue("k8ssec_testbed")  # noqa: SLF001 - no public way to ask an item
