@@ -10,6 +10,7 @@ from pytest_k8ssec.attack.graph import Kind, Vertex
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
 from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.rbac_objects import RBAC
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.pods.claims import claimed_folders
@@ -104,6 +105,15 @@ class Scene:
         """The service accounts of a namespace."""
         found = self._list(f"/api/v1/namespaces/{namespace}/serviceaccounts")
         return tuple(Vertex(Kind.IDENTITY, account_user(namespace, each["metadata"]["name"])) for each in found)
+
+    def services(self, namespace: str) -> tuple[str, ...]:
+        """The names of the Services of a namespace."""
+        return tuple(each["metadata"]["name"] for each in self._list(f"/api/v1/namespaces/{namespace}/services"))
+
+    def roles(self, namespace: str) -> dict[str, list[Body]]:
+        """The rules of the Roles of a namespace, by name."""
+        found = self._list(f"/apis/{RBAC}/v1/namespaces/{namespace}/roles")
+        return {each["metadata"]["name"]: each.get("rules") or [] for each in found}
 
     def pods(self, namespace: str) -> tuple[Placed, ...]:
         """The running pods of a namespace."""

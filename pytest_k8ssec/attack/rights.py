@@ -7,14 +7,13 @@ is complete. So the many identities without rights cost a handful of requests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS, EdgeKind
 from pytest_k8ssec.attack.meter import Meter
 from pytest_k8ssec.attack.placement import Scene
-from pytest_k8ssec.clusters.headers import METADATA_OF_MANY, METADATA_OF_ONE
+from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.admission import admitted
@@ -77,6 +76,8 @@ class IdentitySuspect:
     meter: Meter
     thorough: bool = False
     """Whether to go on once it was shown to be cluster-admin."""
+    rules: dict[str, RbacRules] = field(default_factory=dict)
+    """By namespace, its rules, once it is worth while to go on."""
 
     @property
     def permissions(self) -> Vertex:
@@ -101,11 +102,6 @@ class IdentitySuspect:
             headers=step.headers,
             params=step.params,
         )
-
-    def get(self, path: str, **options: Any) -> Evidence:
-        """One read. Raises BoundReached, ProbeError."""
-        self.meter.request()
-        return self.identity.attempt("GET", path, **options)
 
     def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
         """Whether it has a right, by the API server's own word. Raises BoundReached, ProbeError."""
@@ -150,6 +146,7 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     yield suspect.edge("role-bind", CLUSTER_ADMIN, answer, status)
     if status is Status.PROVEN and answer.status == 201 and not suspect.thorough:
         return  # what is left to find is less than what was found
+    suspect.rules = rules
     yield from _in_cluster(suspect, first)
     yield from _kubelets(suspect, first)
     refused: dict[EdgeKind, Evidence] = {}
@@ -164,6 +161,24 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     for kind, evidence in refused.items():
         if kind not in opened:
             yield Edge(kind, suspect.permissions, EVERYWHERE, Status.REFUTED, evidence)
+
+
+def in_place_of(suspect: IdentitySuspect) -> Iterator[tuple[str, RbacRules]]:
+    """Each place that an identity's rights are tried in, with its rules there: namespaces, and ("") the cluster.
+
+    What it may in the whole cluster it may in each namespace, so any namespace's list says that.
+    """
+    yield from suspect.rules.items()
+    yield from (("", each) for each in [*suspect.rules.values()][:1])
+
+
+def leads_to(scene: Scene, step: WayUp, namespace: str, only: Sequence[str]) -> tuple[str, list[Vertex]]:
+    """The kind of edge that a right in a namespace is, and what it leads to.
+
+    Args:
+        only: names of the objects that it is about, "" for any.
+    """
+    return _kind_of(step), [target for name in only for target in _targets(scene, step, namespace, only=name)]
 
 
 def _listed(step: WayUp, rules: RbacRules) -> bool:
@@ -216,27 +231,49 @@ def _on(node: str, verb: str, rules: RbacRules) -> bool:
 
 
 def _secrets(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iterator[Edge]:
-    path = f"/api/v1/namespaces/{namespace}/secrets"
-    there = suspect.scene.secrets(namespace)
-    for kind, verbs, ask in (
-        ("secrets-list", ("list", "watch"), (path, {"headers": METADATA_OF_MANY, "params": {"limit": "1"}})),
-        ("secrets-get", ("get",), (f"{path}/{NOBODY}", {"headers": METADATA_OF_ONE})),
-    ):
-        verb = next((each for each in verbs if rules.grants(each, "secrets")), "")
-        if verb or not rules.complete:
-            if verb == "watch":
-                ask[1]["params"] = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": f"metadata.name={NOBODY}"}
-            answer = suspect.get(ask[0], **ask[1])
-            yield from (suspect.edge(kind, secret, answer) for secret in there)
+    for kind, verbs in READS.items():
+        asked = [verb for verb in verbs if not rules.complete or rules.grants(verb, "secrets")]
+        answers = [_read(suspect, verb, namespace) for verb in asked]
+        if answers:
+            told = min(answers, key=lambda each: _SURE[has_the_right(each)])
+            yield from (suspect.edge(kind, secret, told) for secret in suspect.scene.secrets(namespace))
         else:
             yield suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)
-        for name in sorted({each for granted in verbs for each in rules.names(granted, "secrets")}):
-            if kind == "secrets-get":
-                answer = suspect.get(f"{path}/{name}", headers=METADATA_OF_ONE)
-            else:
-                only = {"limit": "1", "fieldSelector": f"metadata.name={name}"}
-                answer = suspect.get(path, headers=METADATA_OF_MANY, params=only)
-            yield suspect.edge(kind, Vertex(Kind.SECRET, f"{namespace}/{name}"), answer)
+        for name in sorted({each for verb in verbs for each in rules.names(verb, "secrets")}):
+            verb = next(each for each in verbs if name in rules.names(each, "secrets"))
+            if verb == "deletecollection":
+                continue  # that is asked for without a name, so a right by a name is none
+            yield suspect.edge(
+                kind, Vertex(Kind.SECRET, f"{namespace}/{name}"), _read(suspect, verb, namespace, only=name)
+            )
+
+
+READS = {"secrets-list": ("list", "watch", "deletecollection"), "secrets-get": ("get", "patch")}
+"""The verbs that are answered with Secrets, by what the edge is called."""
+_SURE = {True: 0, None: 1, False: 2}
+
+
+def _read(suspect: IdentitySuspect, verb: str, namespace: str, only: str = "") -> Evidence:
+    """The answer to one verb: metadata alone, and what would change something is a dry run, and of nothing.
+
+    Args:
+        only: the one Secret that is asked for, "" for one that does not exist, or for any in a list.
+    """
+    suspect.meter.request()
+    path, one = f"/api/v1/namespaces/{namespace}/secrets", f"metadata.name={only or NOBODY}"
+    if verb == "get":
+        return suspect.identity.attempt("GET", f"{path}/{only or NOBODY}", headers=METADATA_OF_ONE)
+    if verb == "patch":
+        headers = {**METADATA_OF_ONE, **MERGE_PATCH}
+        path = f"{path}/{only or NOBODY}"
+        return suspect.identity.attempt("PATCH", path, headers=headers, params={"dryRun": "All"}, body={})
+    if verb == "deletecollection":
+        params = {"dryRun": "All", "fieldSelector": one}
+        return suspect.identity.attempt("DELETE", path, headers=METADATA_OF_MANY, params=params)
+    params = {"limit": "1"} | ({"fieldSelector": one} if only else {})
+    if verb == "watch":
+        params = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": one}
+    return suspect.identity.attempt("GET", path, headers=METADATA_OF_MANY, params=params)
 
 
 def _in_namespace(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iterator[Edge]:
