@@ -166,7 +166,7 @@ def _undone(scene: Scene, found: Sequence[Edge], undoes: Iterable[tuple[WayUp, s
         return
     by_level = any("violates PodSecurity" in edge.evidence.detail for edge in privileged)
     for way, place, undo in undoes:
-        level = way.right[1] == "namespaces"
+        level = way.right[1].partition("/")[0] == "namespaces"
         if level is by_level and (not place or place in makes) and (level or not place):
             for node in scene.cluster.nodes:
                 yield Edge(KINDS["pod-privileged"], undo.source, scene.node(node), Status.INFERRED, undo.evidence)

@@ -31,6 +31,10 @@ _DRY_RUN = {"dryRun": "All"}
 _CHANGE = ("update", "patch")
 _UNDO = (*_CHANGE, "delete", "deletecollection")
 _PROXIED = tuple(_METHODS)
+_PARTS = ("status", "finalize")
+"""Parts of an object that are written as the object is; by either its labels change too."""
+_OF_NAMESPACES = (("namespaces", _CHANGE), ("namespaces/status", _CHANGE), ("namespaces/finalize", ("update",)))
+"""By what a namespace's labels are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ class FurtherRight:
         place = f"/namespaces/{namespace}" if namespace and plural != "namespaces" else ""
         all_of_it = f"/{f'apis/{self.group}' if self.group else 'api'}/{self.version}{place}/{plural}"
         one = f"{all_of_it}/{name or NOBODY}"
+        if below in _PARTS:
+            whole = {"apiVersion": self.version, "kind": self.kind, "metadata": {"name": NOBODY}}
+            patch = verb == "patch"
+            return _METHODS[verb], f"{one}/{below}", {} if patch else whole, MERGE_PATCH if patch else {}, _DRY_RUN
         if below:
             upgrade = WEBSOCKET if verb == "get" and below != "proxy" else {}
             return _METHODS[verb], f"{one}/{below}", None, upgrade, {"stdout": "true"} if below == "attach" else {}
@@ -105,9 +113,12 @@ IN_NAMESPACES = (
         "https://kubernetes.io/docs/concepts/services-networking/network-policies/", _NETWORK, "NetworkPolicy",
         content={"spec": {"podSelector": {}}},
     ),
-    FurtherRight(
-        "undo the limits of a ResourceQuota", "resourcequotas", _UNDO,
-        "https://kubernetes.io/docs/concepts/policy/resource-quotas/", kind="ResourceQuota",
+    *(  # what admission counts by stands in its status
+        FurtherRight(
+            "undo the limits of a ResourceQuota", resource, verbs,
+            "https://kubernetes.io/docs/concepts/policy/resource-quotas/", kind="ResourceQuota",
+        )
+        for resource, verbs in (("resourcequotas", _UNDO), ("resourcequotas/status", _CHANGE))
     ),
     *(  # an update of one that does not exist would make it, so that the right to create is asked about
         FurtherRight(
@@ -116,9 +127,12 @@ IN_NAMESPACES = (
         )
         for verbs, asked in ((("update",), True), (tuple(each for each in _UNDO if each != "update"), False))
     ),
-    FurtherRight(
-        "undo a namespace's Pod Security level", "namespaces", _CHANGE, f"{_GOOD}#namespace-modification",
-        kind="Namespace", name="{namespace}",
+    *(
+        FurtherRight(
+            "undo a namespace's Pod Security level", resource, verbs, f"{_GOOD}#namespace-modification", kind="Namespace",
+            name="{namespace}",
+        )
+        for resource, verbs in _OF_NAMESPACES
     ),
     FurtherRight(
         "talk to a process in a container", "pods/attach", ("create", "get"), f"{_RBAC_DOCS}#referring-to-resources",
@@ -187,8 +201,11 @@ IN_CLUSTER = (
         )
         for plural in ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
     ),
-    FurtherRight(
-        "undo any namespace's Pod Security level", "namespaces", _CHANGE, f"{_GOOD}#namespace-modification", kind="Namespace",
+    *(
+        FurtherRight(
+            "undo any namespace's Pod Security level", resource, verbs, f"{_GOOD}#namespace-modification", kind="Namespace",
+        )
+        for resource, verbs in _OF_NAMESPACES
     ),
     FurtherRight(  # to get it is what rbac-nodes-proxy looks for
         "do what a kubelet does", "nodes/proxy", tuple(each for each in _PROXIED if each != "get"),

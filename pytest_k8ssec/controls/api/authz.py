@@ -42,19 +42,19 @@ from zlib import crc32
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import RBAC, binding, named_subject, rule
+from pytest_k8ssec.controls.api import CLUSTER, ways_up
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.facts.rbac_rights import rule_set
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.probes.escalation import WayUp, by_change, has_the_right, in_cluster, in_namespace, to_cluster_admin
+from pytest_k8ssec.probes.escalation import WayUp, by_change, has_the_right
 from pytest_k8ssec.probes.identities import Identity, RbacRules, api_evidence, nobody
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
-from pytest_k8ssec.probes.rights_table import asked_way, by_names, further_ways, gets_through, right_of, try_ways
+from pytest_k8ssec.probes.rights_table import asked_way, by_names, gets_through, right_of, try_ways
 from pytest_k8ssec.sabotages.grants import everybody_may
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 _NAME = "k8ssec-nope"
-_CLUSTER = "(the cluster)"
 _NAMES_ONLY = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
 _SECRET = f"/api/v1/namespaces/kube-system/secrets/{_NAME}"
 
@@ -120,7 +120,7 @@ def test_api_authz(
     attempts = _attempts(stranger.user)
     namespaces = [each["metadata"]["name"] for each in cluster.api.list("/api/v1/namespaces")]
     for server, attempt in product(servers, attempts):
-        judge.coverage.exists(server=server.name, place=_CLUSTER, attempt=attempt.what)
+        judge.coverage.exists(server=server.name, place=CLUSTER, attempt=attempt.what)
     for server in servers:
         there = replace(stranger, api=server.api)
         case = judge.case(f"service account without rights at {server.api.server}")
@@ -130,7 +130,7 @@ def test_api_authz(
         case.positive("who may read Secrets is told 404", allowed, succeeded=allowed.status == 404)
         for attempt in attempts:
             answer = attempt.by(there)
-            at = {"server": server.name, "place": _CLUSTER, "attempt": attempt.what}
+            at = {"server": server.name, "place": CLUSTER, "attempt": attempt.what}
             case.attack(attempt.what, answer, through=has_the_right(answer), at=at)
         climber = _Climber(judge, case, there, server.name, cluster.probe_image)
         rules = {name: there.rules(name) for name in namespaces}
@@ -152,14 +152,11 @@ class _Climber:
     def ways(self, place: str) -> list[WayUp]:
         """All that there is to try in a namespace, or ("") in the cluster."""
         _, namespace, name = self.who.user.rsplit(":", 2)
-        account = ServiceAccount(namespace, name)
-        if not place:
-            return [to_cluster_admin(account), *in_cluster(), *further_ways("")]
-        return [*in_namespace(account, place, self.image), *further_ways(place)]
+        return ways_up(place, ServiceAccount(namespace, name), self.image)
 
     def at(self, place: str, way: WayUp) -> dict[str, str]:
         """The combination that one way is."""
-        return {"server": self.server, "place": place or _CLUSTER, "attempt": f"way up: {way.words}"}
+        return {"server": self.server, "place": place or CLUSTER, "attempt": f"way up: {way.words}"}
 
     def exist(self, rules: Mapping[str, RbacRules]) -> list[str]:
         """Say what there is to try by its rules in each namespace; of each class of places, some are to be tried: those."""
