@@ -12,13 +12,15 @@ from dataclasses import replace
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.placement import Scene
-from pytest_k8ssec.attack.rights import EVERYWHERE, READS, IdentitySuspect, in_place_of, leads_to
+from pytest_k8ssec.attack.rights import EVERYWHERE, READS, STATUS, IdentitySuspect, in_place_of, leads_to, read_secrets
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import WayUp, in_namespace
+from pytest_k8ssec.probes.escalation import WayUp, has_the_right, in_namespace
 from pytest_k8ssec.probes.identities import NOBODY, RbacRules
 from pytest_k8ssec.probes.rights_table import asked_way, by_names, further_ways, gets_through, may_be_granted, try_ways
 from pytest_k8ssec.stack import ServiceAccount
 
+NODE_USER = "system:node:"
+"""How a kubelet's user begins."""
 _CHANGES = ("create", "update", "patch")
 _MUTATING = "mutatingadmissionpolic"
 _KINDS = {
@@ -171,6 +173,26 @@ def _undone(scene: Scene, found: Sequence[Edge], undoes: Iterable[tuple[WayUp, s
             for node in scene.cluster.nodes:
                 yield Edge(KINDS["pod-privileged"], undo.source, scene.node(node), Status.INFERRED, undo.evidence)
             return
+
+
+def edges_of_kubelet(suspect: IdentitySuspect) -> Iterator[Edge]:
+    """What the Node authorizer gives whoever holds a kubelet's credential: Secrets of the pods on its node, and tokens of their accounts.
+
+    Raises:
+        BoundReached: the walk may not go on; the edges so far stand.
+        ProbeError: no HTTP answer came, or one that says nothing.
+    """
+    user, scene, kind = suspect.identity.user, suspect.scene, KINDS["node-authorizer"]
+    here, pods = Vertex(Kind.IDENTITY, user), scene.pods_on(scene.short(user.removeprefix(NODE_USER)))
+    for pod in dict.fromkeys((pod.namespace, pod.runs_as) for pod in pods):
+        namespace, account = pod
+        name = account.rpartition(":")[2]
+        answer = suspect.may("create", "serviceaccounts/token", namespace=namespace, name=name)
+        status = Status.INFERRED if answer.outcome is Outcome.DONE else Status.REFUTED
+        yield Edge(kind, here, Vertex(Kind.IDENTITY, account), status, answer)
+    for secret in dict.fromkeys((pod.namespace, name) for pod in pods for name in pod.secrets):
+        answer = read_secrets(suspect, "get", secret[0], only=secret[1])
+        yield Edge(kind, here, Vertex(Kind.SECRET, "/".join(secret)), STATUS[has_the_right(answer)], answer)
 
 
 def of_role(scene: Scene, role: Vertex) -> Iterator[Edge]:

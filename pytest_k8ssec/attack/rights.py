@@ -28,7 +28,8 @@ from pytest_k8ssec.probes.escalation import (
 from pytest_k8ssec.probes.identities import NOBODY, Identity, RbacRules
 from pytest_k8ssec.stack import ServiceAccount
 
-_STATUS = {True: Status.PROVEN, False: Status.REFUTED, None: Status.UNKNOWN}
+STATUS = {True: Status.PROVEN, False: Status.REFUTED, None: Status.UNKNOWN}
+"""How an edge is known, by whether a right was shown."""
 _KINDS = {
     ("bind", "clusterroles"): "role-bind",
     ("escalate", "roles"): "role-escalate",
@@ -119,7 +120,7 @@ def _status(answer: Evidence) -> Status:
     # label, or takes the room that our twins take now.
     if answer.status == 403 and "violates PodSecurity" in answer.detail:
         return Status.REFUTED
-    return _STATUS[has_the_right(answer)]
+    return STATUS[has_the_right(answer)]
 
 
 def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
@@ -233,7 +234,7 @@ def _on(node: str, verb: str, rules: RbacRules) -> bool:
 def _secrets(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iterator[Edge]:
     for kind, verbs in READS.items():
         asked = [verb for verb in verbs if not rules.complete or rules.grants(verb, "secrets")]
-        answers = [_read(suspect, verb, namespace) for verb in asked]
+        answers = [read_secrets(suspect, verb, namespace) for verb in asked]
         if answers:
             told = min(answers, key=lambda each: _SURE[has_the_right(each)])
             yield from (suspect.edge(kind, secret, told) for secret in suspect.scene.secrets(namespace))
@@ -244,7 +245,7 @@ def _secrets(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iter
             if verb == "deletecollection":
                 continue  # that is asked for without a name, so a right by a name is none
             yield suspect.edge(
-                kind, Vertex(Kind.SECRET, f"{namespace}/{name}"), _read(suspect, verb, namespace, only=name)
+                kind, Vertex(Kind.SECRET, f"{namespace}/{name}"), read_secrets(suspect, verb, namespace, only=name)
             )
 
 
@@ -253,7 +254,7 @@ READS = {"secrets-list": ("list", "watch", "deletecollection"), "secrets-get": (
 _SURE = {True: 0, None: 1, False: 2}
 
 
-def _read(suspect: IdentitySuspect, verb: str, namespace: str, only: str = "") -> Evidence:
+def read_secrets(suspect: IdentitySuspect, verb: str, namespace: str, only: str = "") -> Evidence:
     """The answer to one verb: metadata alone, and what would change something is a dry run, and of nothing.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_k8ssec.attack import inferred
 from pytest_k8ssec.attack.container import Container, Look, StackListener
-from pytest_k8ssec.attack.further import edges_by_table, of_role
+from pytest_k8ssec.attack.further import NODE_USER, edges_by_table, edges_of_kubelet, of_role
 from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
 from pytest_k8ssec.attack.host import KEYS
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
@@ -272,6 +272,8 @@ class Walker:
             yield from inferred.inferred_from_identity(self.scene, here)
             return
         suspect, found = IdentitySuspect(identity, self.scene, meter, self.thorough), []
+        if here.name.startswith(NODE_USER):
+            yield from edges_of_kubelet(suspect)
         for edge in edges_by_rights(suspect):
             found.append(edge)
             yield edge

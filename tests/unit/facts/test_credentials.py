@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from pytest_k8ssec.facts.credentials import Found, found_credentials, of_files, of_values
+from pytest_k8ssec.facts.signing_keys import SigningKeys
 from pytest_k8ssec.probes.certificates import Pair, certificate_authority
 
 AUTHORITY = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+KEYS = SigningKeys(authority=AUTHORITY, hosts=frozenset({"kubernetes.default.svc", "10.0.0.2", "fd00::2"}))
 BOOTSTRAP = "abcdef.0123456789abcdef"
 
 
@@ -41,9 +43,7 @@ def packed(text: str, times: int) -> str:
 
 def found_in(**variables: str) -> Found:
     """What there is in some variables."""
-    return found_credentials(
-        of_values({name: text.encode() for name, text in variables.items()}, "variable"), AUTHORITY
-    )
+    return found_credentials(of_values({name: text.encode() for name, text in variables.items()}, "variable"), KEYS)
 
 
 @pytest.mark.parametrize("times", [0, 1, 2])
@@ -205,7 +205,7 @@ def test_two_keys_of_a_secret_are_a_bootstrap_token(kind: str, where: str) -> No
         f"{where}/token-secret": b"0123456789abcdef",
         "/etc/u/token-id": b"fedcba",
     }
-    (one,) = found_credentials(of_values(parts, kind), AUTHORITY).credentials
+    (one,) = found_credentials(of_values(parts, kind), KEYS).credentials
     assert (BOOTSTRAP, "system:bootstrap:abcdef", f"{kind} {where}".strip()) == (one.token, one.user, one.place)
 
 
@@ -229,4 +229,4 @@ def test_what_is_none_is_none(text: str) -> None:
 def test_nothing_shows_a_value() -> None:
     """Neither a piece's nor a credential's repr."""
     pieces = of_files([{"form": "token", "packed": "", "text": TOKEN, "place": "/t"}])
-    assert TOKEN not in repr((pieces, found_credentials(pieces, AUTHORITY)))
+    assert TOKEN not in repr((pieces, found_credentials(pieces, KEYS)))
