@@ -1,19 +1,30 @@
 """What an identity may do by the table of further rights, the one that rbac-escalation asks by, and what each of it leads to.
 
-The table's ways are asked in each place: those that the API server's own list of rules may grant, and one of the rest, which
-checks that list. Of several rights to the same end the first that is there is enough.
+The table's ways are asked in each place: those that the API server's own list of rules may grant. One of the rest checks that
+list; places where the list is the same are one class, and are checked in one of them. Of several rights to the same end the first that is there is enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from zlib import crc32
 
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.placement import Scene
-from pytest_k8ssec.attack.rights import EVERYWHERE, READS, STATUS, IdentitySuspect, in_place_of, leads_to, read_secrets
+from pytest_k8ssec.attack.rights import (
+    EVERYWHERE,
+    READS,
+    STATUS,
+    IdentitySuspect,
+    edges_by_rights,
+    in_place_of,
+    leads_to,
+    read_secrets,
+)
 from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.facts.rbac_rights import rule_set
 from pytest_k8ssec.probes.escalation import WayUp, has_the_right, in_namespace
 from pytest_k8ssec.probes.identities import NOBODY, RbacRules
 from pytest_k8ssec.probes.rights_table import asked_way, by_names, further_ways, gets_through, may_be_granted, try_ways
@@ -62,20 +73,40 @@ def edges_by_table(suspect: IdentitySuspect, found: Sequence[Edge]) -> Iterator[
     refused: dict[str, Edge] = {}
     opened: dict[str, None] = {}
     undoes: list[tuple[WayUp, str, Edge]] = []
-    for place, rules in in_place_of(suspect):
-        for way, edge in _in_place(suspect, place, rules):
-            if edge.status is Status.REFUTED:
-                refused.setdefault(edge.kind.name, edge)
-                continue
-            opened[edge.kind.name] = None
-            if edge.open and edge.kind.name == "defence-undo":
-                undoes.append((way, place, edge))
-            yield edge
+    for way, place, edge in _everywhere(suspect):
+        if edge.status is Status.REFUTED:
+            refused.setdefault(edge.kind.name, edge)
+            continue
+        opened[edge.kind.name] = None
+        if edge.open and edge.kind.name == "defence-undo":
+            undoes.append((way, place, edge))
+        yield edge
     yield from (edge for kind, edge in refused.items() if kind not in opened)
     yield from _undone(suspect.scene, found, undoes)
+    if suspect.rules and not suspect.believing:
+        yield from edges_by_rights(suspect)  # anew, and all of it, as the list said nothing
 
 
-def _in_place(suspect: IdentitySuspect, place: str, rules: RbacRules) -> Iterator[tuple[WayUp, Edge]]:
+def _everywhere(suspect: IdentitySuspect) -> Iterator[tuple[WayUp, str, Edge]]:
+    """All places, by classes; where the list of one is found to be wrong, so are the others of its class, and all is tried."""
+    classes: dict[tuple[bool, object], list[tuple[str, RbacRules]]] = {}
+    for place, rules in in_place_of(suspect):
+        kind = not place, rule_set(rules.rules) if rules.complete else place
+        classes.setdefault(kind, []).append((place, rules))
+    for alike in classes.values():
+        first = crc32(f"{suspect.identity.user} {len(alike)}".encode()) % len(alike)
+        believed: bool | None = None
+        for place, rules in (alike[first], *alike[:first], *alike[first + 1 :]):
+            known = rules if believed is not False else replace(rules, complete=False)
+            right = yield from _in_place(suspect, place, known, check=believed is None)
+            believed = right if believed is None else believed
+        suspect.believing &= believed is not False
+
+
+def _in_place(
+    suspect: IdentitySuspect, place: str, rules: RbacRules, *, check: bool
+) -> Generator[tuple[WayUp, str, Edge], None, bool]:
+    """Returns whether the list of rules is believed."""
     where = f"in {place}" if place else "in the cluster"
     reached: set[tuple[str, str]] = set()
     skipped: set[str] = set()
@@ -91,13 +122,15 @@ def _in_place(suspect: IdentitySuspect, place: str, rules: RbacRules) -> Iterato
         return answer
 
     ways = further_ways(place)
-    answers, rest = try_ways(ways, rules, f"{suspect.identity.user} {place}", ask)
+    seed = f"{suspect.identity.user} {place}" if check else None
+    answers, rest = try_ways(ways, rules, seed, ask)
     for way in (each for each in ways if each.words in answers and each.words not in skipped):
-        yield from ((way, edge) for edge in _edges(suspect, way, place, rules, answers[way.words]))
-    if rest:
-        sample = next(way.words for way in ways if way.words in answers and not may_be_granted(way, rules))
-        told = replace(rules.evidence, detail=f"it grants none of them; tried all the same, and refused: {sample}")
-        yield from ((way, suspect.edge(kind_of_way(way), EVERYWHERE, told, Status.REFUTED)) for way in rest)
+        yield from ((way, place, edge) for edge in _edges(suspect, way, place, rules, answers[way.words]))
+    sample = next((way.words for way in ways if way.words in answers and not may_be_granted(way, rules)), "")
+    tried = f"; tried all the same, and refused: {sample}" if sample else ", as another one of the same rules"
+    told = replace(rules.evidence, detail=f"it grants none of them{tried}")
+    yield from ((way, place, suspect.edge(kind_of_way(way), EVERYWHERE, told, Status.REFUTED)) for way in rest)
+    return bool(rest) or all(may_be_granted(way, rules) for way in ways)
 
 
 def _edges(suspect: IdentitySuspect, way: WayUp, place: str, rules: RbacRules, answer: Evidence) -> Iterator[Edge]:

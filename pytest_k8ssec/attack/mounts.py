@@ -93,8 +93,14 @@ def held_credentials(
         *of_files(answer.raw.get("pieces") or []),
     ]
     stolen = {each["token"] for each in answer.raw.get("tokens") or []}
-    found = found_credentials(pieces, container.scene.signing_keys()).credentials if pieces else ()
-    for each in (one for one in found if one.token not in stolen):
+    if not pieces:
+        return
+    keys = container.scene.signing_keys()
+    found = found_credentials(pieces, keys)
+    if keys.unread and any("private key" in each for each in found.others):
+        told = container.scene.told("what a private key in it signs", f"can't be read: {', '.join(keys.unread)}")
+        yield container.edge("credential-use", ANYBODY, Status.UNKNOWN, told)
+    for each in (one for one in found.credentials if one.token not in stolen):
         if each.form != "bootstrap token":  # of which an innocent text often has the form
             meter.request()
         try:

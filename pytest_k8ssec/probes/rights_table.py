@@ -307,13 +307,13 @@ def gets_through(answer: Evidence) -> bool | None:
 
 
 def try_ways(
-    ways: Sequence[WayUp], rules: RbacRules, seed: str, ask: Callable[[WayUp], Evidence]
+    ways: Sequence[WayUp], rules: RbacRules, seed: str | None, ask: Callable[[WayUp], Evidence]
 ) -> tuple[dict[str, Evidence], list[WayUp]]:
     """Try the ways that a list of rules may grant, and one of the rest: where that is not refused, the list is not believed.
 
     Args:
         rules: of whoever tries, where it tries.
-        seed: what the one of the rest is chosen by.
+        seed: what the one of the rest is chosen by; None for none, where the list was checked in a place like this one.
         ask: tries one.
 
     Returns:
@@ -322,7 +322,7 @@ def try_ways(
     read = rules.evidence.status == 201
     answers = {way.words: ask(way) for way in ways if not read or may_be_granted(way, rules)}
     rest = [way for way in ways if way.words not in answers]
-    if rest:
+    if rest and seed is not None:
         sample = rest.pop(crc32(seed.encode()) % len(rest))
         answers[sample.words] = ask(sample)
         if gets_through(answers[sample.words]) is not False:

@@ -10,6 +10,7 @@ from pytest_k8ssec.attack import further
 from pytest_k8ssec.attack.further import edges_by_table, kind_of_way, of_role
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
+from pytest_k8ssec.attack.meter import Bounds, Meter
 from pytest_k8ssec.attack.rights import edges_by_rights
 from pytest_k8ssec.attack.weak_pod import SHOWN_BY_RIGHTS
 from pytest_k8ssec.clusters.rbac_objects import RBAC, rule
@@ -167,10 +168,25 @@ def test_a_list_that_is_wrong_is_found_out() -> None:
     edges, api = found_by(default=404)
     by_list, _ = found_by()
     kinds = {kind_of_way(way) for place in ("web", "") for way in further_ways(place)}
-    assert kinds == {kind for kind, _, _ in opened(edges)}
+    assert kinds | {"pod-create", "pod-exec", "secrets-get", "impersonate"} <= {kind for kind, _, _ in opened(edges)}
     assert set() == opened(by_list)
     assert kinds == {edge.kind.name for edge in by_list if edge.status is REFUTED}
     assert len(api.sent) > 20
+
+
+def test_places_with_the_same_rules_are_checked_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of whichever class they are; where that one says that the list is wrong, each place is tried."""
+    api = FakeApi(lists=_LISTS)
+    suspect = FakeCluster(api).suspect()
+    suspect.scene.namespaces = tuple(f"team-{number}" for number in range(20))
+    suspect.meter = Meter(Bounds(requests=10_000, per_second=1e6))
+    before = [*edges_by_rights(suspect)]
+    sent = len(api.sent)
+    assert not opened([*edges_by_table(suspect, before)])
+    assert 2 == len(api.sent) - sent
+    monkeypatch.setattr(api, "default", 404)
+    powers = {target.name for kind, target, _ in opened([*edges_by_table(suspect, before)]) if kind == "defence-undo"}
+    assert {f"undo what NetworkPolicies keep out, in team-{number}" for number in range(20)} <= powers
 
 
 def test_who_may_nothing_costs_one_request_in_each_place() -> None:

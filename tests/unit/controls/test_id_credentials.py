@@ -270,3 +270,16 @@ def test_what_no_attack_tried_is_not_held(monkeypatch: pytest.MonkeyPatch, check
     """Each of the three is tried of each container, or is known not to be there."""
     monkeypatch.setattr(Case, "attack", without(Case.attack, check))
     assert Verdict.INCONCLUSIVE is judged(World(OWN)).verdict()[0]
+
+
+def test_who_takes_nobody_any_more_holds_nothing() -> None:
+    """What was planted logs in before the search and after it: between the two an API server may have ended."""
+
+    class Ending(World):
+        def request(self, method: str, path: str, *, token: str | None = None, **more: Any) -> Response:
+            if path.endswith("selfsubjectreviews") and token == PLANTED and PLANTED in self.asked:
+                self.taken = {}
+            return super().request(method, path, token=token, **more)
+
+    assert Verdict.HELD is judged(World()).verdict()[0]
+    assert Verdict.INCONCLUSIVE is judged(Ending()).verdict()[0]
