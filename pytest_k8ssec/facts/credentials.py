@@ -210,10 +210,11 @@ def _unescaped(pem: str) -> str:
     return "\n".join(line.strip() for line in pem.replace("\\r", "").replace("\\n", "\n").splitlines())
 
 
-def _kubeconfigs(pieces: Iterable[Piece], authority: SigningKeys) -> Iterator[Credential | str]:
+def _kubeconfigs(pieces: Sequence[Piece], authority: SigningKeys) -> Iterator[Credential | str]:
     """What only the structure of a kubeconfig tells; tokens and keys with a form of their own are found by that."""
     import yaml
 
+    files = {each.place: each.text for each in pieces if each.form == "token file"}
     for each in (piece for piece in pieces if piece.form == "kubeconfig"):
         try:
             document = yaml.safe_load(each.text)
@@ -223,7 +224,7 @@ def _kubeconfigs(pieces: Iterable[Piece], authority: SigningKeys) -> Iterator[Cr
             ends = [
                 (users.get(str(one.get("user")), {}), clusters.get(str(one.get("cluster")), {})) for one in contexts
             ]
-            found = [one for user, cluster in ends for one in _of_context(each, user, cluster, authority)]
+            found = [one for user, cluster in ends for one in _of_context(each, user, cluster, authority, files)]
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
             yield f"kubeconfig that can't be read in {each.place}"
             continue
@@ -231,9 +232,33 @@ def _kubeconfigs(pieces: Iterable[Piece], authority: SigningKeys) -> Iterator[Cr
 
 
 def _of_context(
-    piece: Piece, user: Mapping[str, Any], cluster: Mapping[str, Any], authority: SigningKeys
+    piece: Piece,
+    user: Mapping[str, Any],
+    cluster: Mapping[str, Any],
+    authority: SigningKeys,
+    files: Mapping[str, str],
 ) -> Iterator[Credential | str]:
-    token = str(user.get("token") or "").strip()
+    named = str(user.get("tokenFile") or "")
+    beside = files.get(f"{piece.place} {named}", "")
+    if named and not beside:
+        yield f"kubeconfig with tokenFile in {piece.place}"
+    for token in filter(None, (str(user.get("token") or "").strip(), beside)):
+        yield from _of_token(token, piece, cluster, authority)
+    inside = [
+        Piece(form, piece.place, base64.b64decode(str(user[name])).decode("utf-8", "replace"))
+        for form, name in (("certificate", "client-certificate-data"), ("key", "client-key-data"))
+        if user.get(name)
+    ]
+    yield from _pairs(inside, authority)  # where the whole is in base64 already, they are deeper than the agent looks
+    for field_name in ("exec", "auth-provider", "password"):
+        if user.get(field_name):
+            yield f"kubeconfig with {field_name} in {piece.place}"
+
+
+def _of_token(
+    token: str, piece: Piece, cluster: Mapping[str, Any], authority: SigningKeys
+) -> Iterator[Credential | str]:
+    """A token that only a kubeconfig tells to be one."""
     if token and not (token.isascii() and token.isprintable()):
         yield f"token that can't be shown, in the kubeconfig in {piece.place}"
     elif token and not _claims_or_none(token):
@@ -241,15 +266,6 @@ def _of_context(
             yield Credential(OPAQUE, piece.place, "whom its kubeconfig does not tell", token)
         else:
             yield f"token for another API server, by its kubeconfig in {piece.place}"
-    inside = [
-        Piece(form, piece.place, base64.b64decode(str(user[name])).decode("utf-8", "replace"))
-        for form, name in (("certificate", "client-certificate-data"), ("key", "client-key-data"))
-        if user.get(name)
-    ]
-    yield from _pairs(inside, authority)  # where the whole is in base64 already, they are deeper than the agent looks
-    for field_name in ("exec", "auth-provider", "password", "tokenFile", "client-key"):
-        if user.get(field_name):
-            yield f"kubeconfig with {field_name} in {piece.place}"
 
 
 def _claims_or_none(token: str) -> bool:
