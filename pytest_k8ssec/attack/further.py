@@ -130,7 +130,11 @@ def _in_place(
     tried = f"; tried all the same, and refused: {sample}" if sample else ", as another one of the same rules"
     told = replace(rules.evidence, detail=f"it grants none of them{tried}")
     yield from ((way, place, suspect.edge(kind_of_way(way), EVERYWHERE, told, Status.REFUTED)) for way in rest)
-    return bool(rest) or all(may_be_granted(way, rules) for way in ways)
+    return all(
+        gets_through(answers[way.words]) is False
+        for way in ways
+        if way.words in answers and not may_be_granted(way, rules)
+    )
 
 
 def _edges(suspect: IdentitySuspect, way: WayUp, place: str, rules: RbacRules, answer: Evidence) -> Iterator[Edge]:

@@ -80,7 +80,8 @@ def signing_keys(api: KubeApi, addresses: tuple[str, ...]) -> SigningKeys:
     token = api.request("POST", _TOKENS, body=_token_request())
     service = api.request("GET", "/api/v1/namespaces/default/services/kubernetes")
     asked = {"the public keys of tokens": keys, "the front proxy's CA": front, "a token's claims": token}
-    unread = tuple(what for what, answer in asked.items() if not answer.ok and answer.status != 404)
+    none = front.status == 404  # there is no front proxy
+    unread = tuple(what for what, answer in asked.items() if not answer.ok and not (none and answer is front))
     proxied = (front.body.get("data") or {}) if front.ok else {}
     names, headers = (_listed(proxied, f"requestheader-{what}") for what in ("allowed-names", "username-headers"))
     cluster_ips = (service.body.get("spec") or {}).get("clusterIPs") or () if service.ok else ()
@@ -107,11 +108,11 @@ def forged_by(key: str, public: bytes, known: SigningKeys) -> Forged | None:
     """
     if public in known.token_keys and known.claims:
         return Forged("key that signs the tokens of all service accounts", token=_token(key, known.claims))
-    if public == _public_of_certificate(known.client_authority):
-        pem = _certificate(key, known.client_authority, SOMEBODY)
+    if authority := _whose(public, known.client_authority):
+        pem = _certificate(key, authority, SOMEBODY)
         return Forged("key of the CA that signs client certificates", pem=pem)
-    if known.front_proxy and public == _public_of_certificate(known.front_proxy):
-        pem = _certificate(key, known.front_proxy, known.front_name)
+    if authority := _whose(public, known.front_proxy):
+        pem = _certificate(key, authority, known.front_name)
         return Forged("key of the front proxy's CA", pem=pem, headers={known.user_header: SOMEBODY})
     return None
 
@@ -121,12 +122,14 @@ def is_front_proxy(certificate: str, known: SigningKeys) -> bool:
     from cryptography.exceptions import InvalidSignature
     from cryptography.x509 import load_pem_x509_certificate
 
-    try:
-        one, issuer = (load_pem_x509_certificate(each) for each in (certificate.encode(), known.front_proxy))
-        one.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, Warning):
-        return False
-    return True
+    for authority in _each(known.front_proxy):
+        try:
+            one, issuer = (load_pem_x509_certificate(each) for each in (certificate.encode(), authority))
+            one.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature, Warning):
+            continue
+        return True
+    return False
 
 
 def _token_request() -> Body:
@@ -178,6 +181,17 @@ def _der(public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _each(bundle: bytes) -> list[bytes]:
+    """The certificates of a file that may hold several, as while a CA is replaced."""
+    end = b"-----END CERTIFICATE-----"
+    return [part + end for part in bundle.split(end) if b"-----BEGIN" in part]
+
+
+def _whose(public: bytes, bundle: bytes) -> bytes:
+    """The one of some CAs that a public key is of; b"" for none."""
+    return next((each for each in _each(bundle) if _public_of_certificate(each) == public), b"")
 
 
 def _public_of_certificate(pem: bytes) -> bytes:

@@ -19,6 +19,7 @@ from pytest_k8ssec.controls.id.credentials import test_id_credentials as credent
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.facts.credentials import found_credentials, of_values
 from pytest_k8ssec.facts.signing_keys import SigningKeys
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.stack import Workload
@@ -107,7 +108,8 @@ class World:
     def list(self, path: str, **_: str) -> list[dict[str, Any]]:
         """A live pod, if there is one."""
         if path == "/api/v1/namespaces":
-            return [{"metadata": {"name": name}} for name in ("web", "default")]
+            ours = {"metadata": {"name": "ours", "labels": {OBJECT_LABEL: "run"}}}
+            return [ours, *({"metadata": {"name": name}} for name in ("web", "elsewhere"))]
         if self.live is None or not path.endswith("/pods"):
             return []
         return [{"metadata": {"name": "shop-1"}, "spec": self._spec(self.live), "status": {"phase": "Running"}}]
@@ -283,3 +285,18 @@ def test_who_takes_nobody_any_more_holds_nothing() -> None:
 
     assert Verdict.HELD is judged(World()).verdict()[0]
     assert Verdict.INCONCLUSIVE is judged(Ending()).verdict()[0]
+
+
+def test_the_view_has_every_namespace_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing of the stack is, a token may lie too; what this run planted is no find."""
+    seen: list[str] = []
+
+    def shown(_api: object, _identity: object, namespaces: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        seen.extend(namespaces)
+        return [], []
+
+    monkeypatch.setattr(module, "pieces_shown", shown)
+    judged(World(mounted=OWN))
+    assert "elsewhere" in seen
+    assert "web" in seen
+    assert 2 == seen.count("ours")  # our own account's, before the search and after it

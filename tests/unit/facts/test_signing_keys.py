@@ -23,7 +23,7 @@ from pytest_k8ssec.probes.certificates import certificate_authority
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.api import KubeApi
 
-CA, FRONT, OTHER = (certificate_authority(name) for name in ("kubernetes", "front-proxy-ca", "somebody"))
+CA, FRONT, OTHER, OLD = (certificate_authority(name) for name in ("kubernetes", "front-proxy-ca", "somebody", "old"))
 CLAIMS = {"iss": "https://kubernetes.default.svc", "aud": ["https://kubernetes.default.svc"], "exp": 1, "iat": 0,
           "sub": "system:serviceaccount:default:default"}  # fmt: skip
 PRIVATE = {
@@ -72,7 +72,7 @@ class Api:
             return Response(201, {"status": {"token": f"e30.{part}.e30"}}, 1.0)
         if path.endswith("kubernetes"):
             return Response(200, {"spec": {"clusterIPs": ["10.96.0.1"]}}, 1.0)
-        held = {"client-ca-file": CA.certificate, "requestheader-client-ca-file": FRONT.certificate,
+        held = {"client-ca-file": CA.certificate, "requestheader-client-ca-file": OLD.certificate + FRONT.certificate,
                 "requestheader-allowed-names": '["front-proxy-client"]', "requestheader-username-headers": '["X-Who"]'}  # fmt: skip
         return Response(200, {"data": held}, 1.0)
 
