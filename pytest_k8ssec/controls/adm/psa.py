@@ -123,10 +123,10 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
         for guise, check in _to_offer(namespace, guises):
             judge.coverage.exists(**_at(server, namespace.name, guise, check.name))
     alike = _alike(cluster, accounts, namespaces)
-    for server, (account, namespace), (method, part, _) in product(servers, alike, _WRITES):
-        kind = alike[account, namespace]
+    for server, (account, where), (method, part, _) in product(servers, alike, _WRITES):
+        kind = alike[account, where]
         same = f"{server.name}, rights {kind}: {method}{part}" if kind else ""
-        judge.coverage.exists(alike=same, **_at_label(server, account, namespace, f"{method}{part}"))
+        judge.coverage.exists(alike=same, **_at_label(server, account, where, f"{method}{part}"))
     for server in servers:
         _offer_all(judge, server, cluster.probe_image, canary, asked, guises)
         _relabel(judge, cluster, server, _chosen(alike))

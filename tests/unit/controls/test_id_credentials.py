@@ -278,10 +278,10 @@ def test_who_takes_nobody_any_more_holds_nothing() -> None:
     """What was planted logs in before the search and after it: between the two an API server may have ended."""
 
     class Ending(World):
-        def request(self, method: str, path: str, *, token: str | None = None, **more: Any) -> Response:
+        def request(self, _method: str, path: str, *, token: str | None = None, **more: Any) -> Response:
             if path.endswith("selfsubjectreviews") and token == PLANTED and PLANTED in self.asked:
                 self.taken = {}
-            return super().request(method, path, token=token, **more)
+            return super().request(_method, path, token=token, **more)
 
     assert Verdict.HELD is judged(World()).verdict()[0]
     assert Verdict.INCONCLUSIVE is judged(Ending()).verdict()[0]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CA, FRONT, OTHER, OLD = (certificate_authority(name) for name in ("kubernetes", "front-proxy-ca", "somebody", "old"))
 CLAIMS = {"iss": "https://kubernetes.default.svc", "aud": ["https://kubernetes.default.svc"], "exp": 1, "iat": 0,
           "sub": "system:serviceaccount:default:default"}  # fmt: skip
-PRIVATE = {
+PRIVATE: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
     "RSA": rsa.generate_private_key(public_exponent=65537, key_size=2048),
     "EC": ec.generate_private_key(ec.SECP256R1()),
 }
