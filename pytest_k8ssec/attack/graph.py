@@ -24,6 +24,10 @@ class Kind(StrEnum):
     IDENTITY = "identity"
     PERMISSIONS = "permissions"
     """All that an identity may do; named as the identity is."""
+    ROLE = "role"
+    """A Role that somebody may bind to themselves: ``namespace/name``."""
+    POWER = "power"
+    """What a right gives that is no place to go on from, in words: a defence that is undone."""
     VOLUME = "volume"
     ENDPOINT = "endpoint"
     SECRET = "secret"  # noqa: S105 - a kind of vertex

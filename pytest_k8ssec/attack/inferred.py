@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pytest_k8ssec.attack.further import NODE_USER
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.placement import Placed, Scene
@@ -20,7 +21,6 @@ _POWERS = (
     rule("impersonate", "users"),
 )
 """Any of these is as good as cluster-admin."""
-_NODE_USER = "system:node:"
 _JOINED = Vertex(Kind.NODE, "of its own")
 
 
@@ -31,7 +31,7 @@ def of_node(scene: Scene, node: Vertex) -> Iterator[Edge]:
             yield _inferred("placement", node, scene.node(each), scene.told("a volume may name any node"))
         return
     yield from _pods(scene, node, scene.pods_on(node.name))
-    own = Vertex(Kind.IDENTITY, f"{_NODE_USER}{node.name}")
+    own = Vertex(Kind.IDENTITY, f"{NODE_USER}{node.name}")
     yield _inferred("placement", node, own, scene.told(f"{node}: the kubelet's certificate lies on it"))
     if any(each.control_plane and scene.short(each.name) == node.name for each in scene.cluster.nodes):
         told = scene.told(f"{node}: is a control plane", "the cluster's CA keys lie on it")
@@ -91,8 +91,8 @@ def inferred_from_identity(scene: Scene, identity: Vertex) -> Iterator[Edge]:
         yield _inferred("node-join", identity, _JOINED, scene.told("who has a node's certificate joins as one"))
         for node in scene.cluster.nodes:
             yield from _of_kubelets_identity(scene, identity, scene.short(node.name))
-    elif identity.name.startswith(_NODE_USER):
-        yield from _of_kubelets_identity(scene, identity, identity.name.removeprefix(_NODE_USER))
+    elif identity.name.startswith(NODE_USER):
+        yield from _of_kubelets_identity(scene, identity, identity.name.removeprefix(NODE_USER))
     if not identity.namespace:
         return
     for power in _POWERS:

@@ -103,6 +103,34 @@ _KINDS = (
         "take create on persistentvolumes out of the roles of {source}",
     ),
     EdgeKind(
+        "token-make", 4, "makes and reads a token of", "T1528", ("rbac-escalation", "rbac-secrets-read"),
+        "take create on secrets out of the roles of {source}",
+    ),
+    EdgeKind(
+        "role-take", 4, "binds itself to", "T1098.006", ("rbac-escalation",),
+        "take bind on roles out of the roles of {source}",
+    ),
+    EdgeKind(
+        "pod-attach", 4, "reads and writes what passes through", "T1609", ("rbac-escalation",),
+        "take pods/attach out of the roles of {source}",
+    ),
+    EdgeKind(
+        "api-proxy", 4, "reaches, through the API server, what listens at", "T1046", ("rbac-escalation",),
+        "take pods/portforward, and proxy of pods, services and nodes, out of the roles of {source}",
+    ),
+    EdgeKind(
+        "policy-write", 4, "changes, by an admission policy, every write to", "T1557", ("rbac-escalation",),
+        "take mutatingadmissionpolicies and their bindings out of the roles of {source}",
+    ),
+    EdgeKind(
+        "api-answer", 4, "may", "T1557", ("rbac-escalation",),
+        "take the right to {target} out of the roles of {source}",
+    ),
+    EdgeKind(
+        "defence-undo", 4, "may", "T1685", ("rbac-escalation",),
+        "take the right to {target} out of the roles of {source}",
+    ),
+    EdgeKind(
         "endpoint", 5, "connects to", "T1046", ("net-egress-deny", "net-controlplane", "net-ingress-deny"),
         "deny egress from {source} by a NetworkPolicy, but to what it calls",
     ),

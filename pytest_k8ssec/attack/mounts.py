@@ -11,10 +11,11 @@ from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.attack.meter import Meter
 from pytest_k8ssec.attack.placement import secret_volumes, variables
+from pytest_k8ssec.attack.rights import ANYBODY
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.credentials import found_credentials, of_files, of_values
-from pytest_k8ssec.facts.variables import variables_of
+from pytest_k8ssec.facts.variables import spoken_words, variables_of
 from pytest_k8ssec.probes.identities import Identity, account_user, holder, show_credential
 
 _WHOEVER = Vertex(Kind.IDENTITY, "whoever a credential is of")
@@ -83,12 +84,23 @@ def held_credentials(
     api, namespace = container.scene.cluster.api, container.pod.vantage.namespace
     variables = variables_of(api, namespace, container.template["spec"]["containers"][0])
     if variables.unread:
-        words = f"can't be read: {', '.join(variables.unread)}"
-        yield container.edge("credential-use", _WHOEVER, Status.UNKNOWN, container.scene.told("its variables", words))
-    pieces = [*of_values(variables.values, "variable"), *of_files(answer.raw.get("pieces") or [])]
+        unread = f"can't be read: {', '.join(variables.unread)}"
+        yield container.edge("credential-use", _WHOEVER, Status.UNKNOWN, container.scene.told("its variables", unread))
+    words = spoken_words(container.template["spec"]["containers"][:1])
+    pieces = [
+        *of_values(variables.values, "variable"),
+        *of_values(words, "argument"),
+        *of_files(answer.raw.get("pieces") or []),
+    ]
     stolen = {each["token"] for each in answer.raw.get("tokens") or []}
-    found = found_credentials(pieces, api.ca_file.read_bytes()).credentials if pieces else ()
-    for each in (one for one in found if one.token not in stolen):
+    if not pieces:
+        return
+    keys = container.scene.signing_keys()
+    found = found_credentials(pieces, keys)
+    if keys.unread and any("private key" in each for each in found.others):
+        told = container.scene.told("what a private key in it signs", f"can't be read: {', '.join(keys.unread)}")
+        yield container.edge("credential-use", ANYBODY, Status.UNKNOWN, told)
+    for each in (one for one in found.credentials if one.token not in stolen):
         if each.form != "bootstrap token":  # of which an innocent text often has the form
             meter.request()
         try:
@@ -97,8 +109,9 @@ def held_credentials(
             told = container.scene.told(f"show the {each.form} in {each.place}", str(error))
             yield container.edge("credential-use", _WHOEVER, Status.UNKNOWN, told)
             continue
-        if taken:
+        if taken and not each.anybody:
             identities[identity.user] = identity
         if taken is not False:
             user = Vertex(Kind.IDENTITY, identity.user) if taken else _WHOEVER
+            user = ANYBODY if taken and each.anybody else user
             yield container.edge("credential-use", user, Status.PROVEN if taken else Status.UNKNOWN, review)

@@ -10,8 +10,10 @@ from pytest_k8ssec.attack.graph import Kind, Vertex
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
 from pytest_k8ssec.clusters.interface import Cluster, Node
+from pytest_k8ssec.clusters.rbac_objects import RBAC
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.facts.signing_keys import SigningKeys, signing_keys
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.probes.identities import account_user
@@ -33,6 +35,8 @@ class Placed:
     """Names of the Secrets that it mounts or has as variables."""
     owns_node: bool
     """Whether it is privileged, among its node's processes, or has files of it: so it is taken to control the node."""
+    runs_as: str = ""
+    """Its service account's user, whether or not it mounts a token."""
     containers: tuple[str, ...] = ()
     """Their names, those of init containers and debuggers too."""
 
@@ -66,6 +70,7 @@ class Scene:
         self._lists: dict[str, list[Body]] = {}
         self._placements: dict[str, tuple[Placed, ...]] = {}
         self._by_node: dict[str, list[Placed]] = {}
+        self._keys: SigningKeys | None = None
         self._claimed: dict[str, dict[str, str]] = {}
 
     def node(self, node: Node | str) -> Vertex:
@@ -100,10 +105,27 @@ class Scene:
                 self._claimed[namespace] = claimed_folders(self.cluster.api, namespace)
         return host_mounts(template, self._claimed[namespace])
 
+    def signing_keys(self) -> SigningKeys:
+        """By what the cluster's API servers know their clients."""
+        if self._keys is None:
+            addresses = tuple(node.address for node in self.cluster.nodes if node.control_plane)
+            with as_probe_error():
+                self._keys = signing_keys(self.cluster.api, addresses)
+        return self._keys
+
     def identities(self, namespace: str) -> tuple[Vertex, ...]:
         """The service accounts of a namespace."""
         found = self._list(f"/api/v1/namespaces/{namespace}/serviceaccounts")
         return tuple(Vertex(Kind.IDENTITY, account_user(namespace, each["metadata"]["name"])) for each in found)
+
+    def services(self, namespace: str) -> tuple[str, ...]:
+        """The names of the Services of a namespace."""
+        return tuple(each["metadata"]["name"] for each in self._list(f"/api/v1/namespaces/{namespace}/services"))
+
+    def roles(self, namespace: str) -> dict[str, list[Body]]:
+        """The rules of the Roles of a namespace, by name."""
+        found = self._list(f"/apis/{RBAC}/v1/namespaces/{namespace}/roles")
+        return {each["metadata"]["name"]: each.get("rules") or [] for each in found}
 
     def pods(self, namespace: str) -> tuple[Placed, ...]:
         """The running pods of a namespace."""
@@ -160,6 +182,7 @@ class Scene:
             account_user(meta["namespace"], account) if token else "",
             tuple(dict.fromkeys((*_mounted(spec), *variables(spec["containers"])))),
             _owns_node(spec),
+            account_user(meta["namespace"], account),
             tuple(str(one.get("name", "")) for one in _containers(spec)),
         )
 

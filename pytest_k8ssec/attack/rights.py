@@ -7,14 +7,13 @@ is complete. So the many identities without rights cost a handful of requests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS, EdgeKind
 from pytest_k8ssec.attack.meter import Meter
 from pytest_k8ssec.attack.placement import Scene
-from pytest_k8ssec.clusters.headers import METADATA_OF_MANY, METADATA_OF_ONE
+from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.admission import admitted
@@ -29,7 +28,8 @@ from pytest_k8ssec.probes.escalation import (
 from pytest_k8ssec.probes.identities import NOBODY, Identity, RbacRules
 from pytest_k8ssec.stack import ServiceAccount
 
-_STATUS = {True: Status.PROVEN, False: Status.REFUTED, None: Status.UNKNOWN}
+STATUS = {True: Status.PROVEN, False: Status.REFUTED, None: Status.UNKNOWN}
+"""How an edge is known, by whether a right was shown."""
 _KINDS = {
     ("bind", "clusterroles"): "role-bind",
     ("escalate", "roles"): "role-escalate",
@@ -77,6 +77,10 @@ class IdentitySuspect:
     meter: Meter
     thorough: bool = False
     """Whether to go on once it was shown to be cluster-admin."""
+    rules: dict[str, RbacRules] = field(default_factory=dict)
+    """By namespace, its rules, once it is worth while to go on."""
+    believing: bool = True
+    """Whether a list of its rights that says that it is complete is believed to be so."""
 
     @property
     def permissions(self) -> Vertex:
@@ -102,11 +106,6 @@ class IdentitySuspect:
             params=step.params,
         )
 
-    def get(self, path: str, **options: Any) -> Evidence:
-        """One read. Raises BoundReached, ProbeError."""
-        self.meter.request()
-        return self.identity.attempt("GET", path, **options)
-
     def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "", name: str = "") -> Evidence:
         """Whether it has a right, by the API server's own word. Raises BoundReached, ProbeError."""
         self.meter.request()
@@ -123,7 +122,7 @@ def _status(answer: Evidence) -> Status:
     # label, or takes the room that our twins take now.
     if answer.status == 403 and "violates PodSecurity" in answer.detail:
         return Status.REFUTED
-    return _STATUS[has_the_right(answer)]
+    return STATUS[has_the_right(answer)]
 
 
 def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
@@ -137,7 +136,8 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     rules: dict[str, RbacRules] = {}
     for namespace in suspect.scene.namespaces:
         suspect.meter.request()
-        rules[namespace] = suspect.identity.rules(namespace)
+        told = suspect.identity.rules(namespace)
+        rules[namespace] = told if suspect.believing else replace(told, complete=False)
     first = next(iter(rules.values()))
     read = all(each.evidence.status == 201 for each in rules.values())
     status = Status.PROVEN if read else Status.UNKNOWN
@@ -150,6 +150,7 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     yield suspect.edge("role-bind", CLUSTER_ADMIN, answer, status)
     if status is Status.PROVEN and answer.status == 201 and not suspect.thorough:
         return  # what is left to find is less than what was found
+    suspect.rules = rules
     yield from _in_cluster(suspect, first)
     yield from _kubelets(suspect, first)
     refused: dict[EdgeKind, Evidence] = {}
@@ -164,6 +165,24 @@ def edges_by_rights(suspect: IdentitySuspect) -> Iterator[Edge]:
     for kind, evidence in refused.items():
         if kind not in opened:
             yield Edge(kind, suspect.permissions, EVERYWHERE, Status.REFUTED, evidence)
+
+
+def in_place_of(suspect: IdentitySuspect) -> Iterator[tuple[str, RbacRules]]:
+    """Each place that an identity's rights are tried in, with its rules there: namespaces, and ("") the cluster.
+
+    What it may in the whole cluster it may in each namespace, so any namespace's list says that.
+    """
+    yield from suspect.rules.items()
+    yield from (("", each) for each in [*suspect.rules.values()][:1])
+
+
+def leads_to(scene: Scene, step: WayUp, namespace: str, only: Sequence[str]) -> tuple[str, list[Vertex]]:
+    """The kind of edge that a right in a namespace is, and what it leads to.
+
+    Args:
+        only: names of the objects that it is about, "" for any.
+    """
+    return _kind_of(step), [target for name in only for target in _targets(scene, step, namespace, only=name)]
 
 
 def _listed(step: WayUp, rules: RbacRules) -> bool:
@@ -216,27 +235,49 @@ def _on(node: str, verb: str, rules: RbacRules) -> bool:
 
 
 def _secrets(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iterator[Edge]:
-    path = f"/api/v1/namespaces/{namespace}/secrets"
-    there = suspect.scene.secrets(namespace)
-    for kind, verbs, ask in (
-        ("secrets-list", ("list", "watch"), (path, {"headers": METADATA_OF_MANY, "params": {"limit": "1"}})),
-        ("secrets-get", ("get",), (f"{path}/{NOBODY}", {"headers": METADATA_OF_ONE})),
-    ):
-        verb = next((each for each in verbs if rules.grants(each, "secrets")), "")
-        if verb or not rules.complete:
-            if verb == "watch":
-                ask[1]["params"] = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": f"metadata.name={NOBODY}"}
-            answer = suspect.get(ask[0], **ask[1])
-            yield from (suspect.edge(kind, secret, answer) for secret in there)
+    for kind, verbs in READS.items():
+        asked = [verb for verb in verbs if not rules.complete or rules.grants(verb, "secrets")]
+        answers = [read_secrets(suspect, verb, namespace) for verb in asked]
+        if answers:
+            told = min(answers, key=lambda each: _SURE[has_the_right(each)])
+            yield from (suspect.edge(kind, secret, told) for secret in suspect.scene.secrets(namespace))
         else:
             yield suspect.edge(kind, EVERYWHERE, rules.evidence, Status.REFUTED)
-        for name in sorted({each for granted in verbs for each in rules.names(granted, "secrets")}):
-            if kind == "secrets-get":
-                answer = suspect.get(f"{path}/{name}", headers=METADATA_OF_ONE)
-            else:
-                only = {"limit": "1", "fieldSelector": f"metadata.name={name}"}
-                answer = suspect.get(path, headers=METADATA_OF_MANY, params=only)
-            yield suspect.edge(kind, Vertex(Kind.SECRET, f"{namespace}/{name}"), answer)
+        for name in sorted({each for verb in verbs for each in rules.names(verb, "secrets")}):
+            verb = next(each for each in verbs if name in rules.names(each, "secrets"))
+            if verb == "deletecollection":
+                continue  # that is asked for without a name, so a right by a name is none
+            yield suspect.edge(
+                kind, Vertex(Kind.SECRET, f"{namespace}/{name}"), read_secrets(suspect, verb, namespace, only=name)
+            )
+
+
+READS = {"secrets-list": ("list", "watch", "deletecollection"), "secrets-get": ("get", "patch")}
+"""The verbs that are answered with Secrets, by what the edge is called."""
+_SURE = {True: 0, None: 1, False: 2}
+
+
+def read_secrets(suspect: IdentitySuspect, verb: str, namespace: str, only: str = "") -> Evidence:
+    """The answer to one verb: metadata alone, and what would change something is a dry run, and of nothing.
+
+    Args:
+        only: the one Secret that is asked for, "" for one that does not exist, or for any in a list.
+    """
+    suspect.meter.request()
+    path, one = f"/api/v1/namespaces/{namespace}/secrets", f"metadata.name={only or NOBODY}"
+    if verb == "get":
+        return suspect.identity.attempt("GET", f"{path}/{only or NOBODY}", headers=METADATA_OF_ONE)
+    if verb == "patch":
+        headers = {**METADATA_OF_ONE, **MERGE_PATCH}
+        path = f"{path}/{only or NOBODY}"
+        return suspect.identity.attempt("PATCH", path, headers=headers, params={"dryRun": "All"}, body={})
+    if verb == "deletecollection":
+        params = {"dryRun": "All", "fieldSelector": one}
+        return suspect.identity.attempt("DELETE", path, headers=METADATA_OF_MANY, params=params)
+    params = {"limit": "1"} | ({"fieldSelector": one} if only else {})
+    if verb == "watch":
+        params = {"watch": "true", "timeoutSeconds": "1", "fieldSelector": one}
+    return suspect.identity.attempt("GET", path, headers=METADATA_OF_MANY, params=params)
 
 
 def _in_namespace(suspect: IdentitySuspect, namespace: str, rules: RbacRules) -> Iterator[Edge]:

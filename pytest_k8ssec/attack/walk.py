@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_k8ssec.attack import inferred
 from pytest_k8ssec.attack.container import Container, Look, StackListener
+from pytest_k8ssec.attack.further import NODE_USER, edges_by_table, edges_of_kubelet, of_role
 from pytest_k8ssec.attack.graph import Edge, Graph, Kind, Status, Vertex
 from pytest_k8ssec.attack.host import KEYS
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
@@ -34,6 +35,18 @@ from pytest_k8ssec.probes.policy_enforcement import settle
 from pytest_k8ssec.stack import Stack, Workload
 
 POSITIONS = frozenset({Kind.POD, Kind.IDENTITY, Kind.NAMESPACE, Kind.NODE, Kind.KUBELET, Kind.ETCD, Kind.API_SERVER})
+
+_FOLLOWS: Mapping[Kind, Callable[[Scene, Vertex], Iterator[Edge]]] = {
+    Kind.POD: inferred.inferred_from_pod,
+    Kind.NAMESPACE: inferred.of_namespace,
+    Kind.SECRET: inferred.of_secret,
+    Kind.ROLE: of_role,
+    Kind.NODE: inferred.of_node,
+    Kind.KUBELET: inferred.of_kubelet,
+    Kind.ETCD: inferred.of_etcd,
+    Kind.API_SERVER: inferred.of_api_server,
+}
+"""What follows from having something of a kind, without a request."""
 
 _TOGETHER = 16
 """Containers that are looked round in at the same time."""
@@ -203,23 +216,10 @@ class Walker:
         if here in self.workloads:
             yield from self._of_workload(here, meter)
             return
-        match here.kind:
-            case Kind.IDENTITY:
-                yield from self._of_identity(here, meter)
-            case Kind.POD:
-                yield from inferred.inferred_from_pod(self.scene, here)
-            case Kind.NAMESPACE:
-                yield from inferred.of_namespace(self.scene, here)
-            case Kind.SECRET:
-                yield from inferred.of_secret(self.scene, here)
-            case Kind.NODE:
-                yield from inferred.of_node(self.scene, here)
-            case Kind.KUBELET:
-                yield from inferred.of_kubelet(self.scene, here)
-            case Kind.ETCD:
-                yield from inferred.of_etcd(self.scene, here)
-            case Kind.API_SERVER:
-                yield from inferred.of_api_server(self.scene, here)
+        if here.kind is Kind.IDENTITY:
+            yield from self._of_identity(here, meter)
+        elif here.kind in _FOLLOWS:
+            yield from _FOLLOWS[here.kind](self.scene, here)
 
     def _specs(self, start: Vertex) -> list[tuple[str, PodSpec]]:
         """The pods that stand for a workload, one for each distinct container of its, by that one's name.
@@ -271,7 +271,13 @@ class Walker:
         if identity is None:
             yield from inferred.inferred_from_identity(self.scene, here)
             return
-        yield from edges_by_rights(IdentitySuspect(identity, self.scene, meter, self.thorough))
+        suspect, found = IdentitySuspect(identity, self.scene, meter, self.thorough), []
+        if here.name.startswith(NODE_USER):
+            yield from edges_of_kubelet(suspect)
+        for edge in edges_by_rights(suspect):
+            found.append(edge)
+            yield edge
+        yield from edges_by_table(suspect, found)
 
     def _twins(self, specs: Sequence[PodSpec]) -> list[Pod]:
         """Their pods, which the policy engine was given the time to take up."""

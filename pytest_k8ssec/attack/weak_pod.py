@@ -14,7 +14,7 @@ from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.walk import Walker, start_of
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.clusters.rbac_objects import rule
+from pytest_k8ssec.clusters.rbac_objects import RBAC, rule
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -22,11 +22,12 @@ from pytest_k8ssec.pods.unrestricted import unrestricted_namespace, unrestricted
 from pytest_k8ssec.probes.escalation import in_cluster, in_namespace, to_cluster_admin
 from pytest_k8ssec.probes.identities import service_account
 from pytest_k8ssec.probes.nodes_in_reach import nodes_in_reach
+from pytest_k8ssec.probes.rights_table import further_ways
 from pytest_k8ssec.sabotages.grants import lent
 from pytest_k8ssec.stack import ServiceAccount, Workload
 
-_BOUNDS = Bounds(per_second=50)
-"""Its token is no found one: nobody minds how fast it asks."""
+_BOUNDS = Bounds(requests=400, per_second=200)
+"""Its token is no found one: nobody minds how fast it asks, and it has every right that is asked for."""
 _A_DAY = 86400
 """Seconds that a planted token is good for: a canary is walked as often as a workload of its node is."""
 
@@ -45,7 +46,8 @@ ALWAYS_SHOWN = (
 SHOWN_BY_RIGHTS = (
     "token-steal", "credential-use", "permission-discover", "secrets-list", "secrets-get", "role-bind", "role-escalate", "pod-create",
     "pod-privileged", "pod-patch", "pod-exec", "token-request", "impersonate", "certificate-approve", "webhook-create",
-    "volume-create", "kubelet-exec",
+    "volume-create", "kubelet-exec", "token-make", "role-take", "pod-attach", "api-proxy", "policy-write", "api-answer",
+    "defence-undo",
 )  # fmt: skip
 """Kinds of edges that it finds by its rights."""
 
@@ -84,7 +86,8 @@ class Canary:
         self.pod(node)
         rules = [rule(verb, "secrets") for verb in ("list", "get")]
         steps = (*in_cluster(), *in_namespace(self._account, self._account.namespace, self._cluster.probe_image))
-        rules += [each for step in (*steps, to_cluster_admin(self._account)) for each in step.rules]
+        ways = (*further_ways(self._account.namespace), *further_ways(""))
+        rules += [each for step in (*steps, *ways, to_cluster_admin(self._account)) for each in step.rules]
         with lent(self._cluster, self._account, *rules, rule("get", "nodes/proxy")):
             return walker.walk(start)
 
@@ -110,11 +113,16 @@ class Canary:
         return self._pool.remember("blast canary's account", self._made)
 
     def _made(self) -> ServiceAccount:
-        """An account of ours that has no right as yet, and a Secret with a token of it beside it."""
+        """An account of ours that has no right as yet, a Secret with a token of it beside it, and a Role of no rules."""
         name, namespace = f"k8ssec-{self._pool.run_id}-canary", unrestricted_namespace(self._pool)
-        for kind, plural in (("ServiceAccount", "serviceaccounts"), ("Secret", "secrets")):
-            path = f"/api/v1/namespaces/{namespace}/{plural}"
-            manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+        for kind, version, plural in (
+            ("Role", f"apis/{RBAC}/v1", "roles"),
+            ("ServiceAccount", "api/v1", "serviceaccounts"),
+            ("Secret", "api/v1", "secrets"),
+        ):
+            path = f"/{version}/namespaces/{namespace}/{plural}"
+            meta = {"name": name, "namespace": namespace}
+            manifest = {"apiVersion": version.partition("/")[2], "kind": kind, "metadata": meta}
             with as_probe_error():
                 answer = self._cluster.api.request("POST", path, body=manifest)
             if not answer.ok and answer.status != 409:

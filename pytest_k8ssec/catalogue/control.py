@@ -166,8 +166,12 @@ def control(
 
     Raises:
         UnknownReference: an id that frameworks.py does not know.
-        ValueError: the function's name is not ``test_<family>_<slug>``.
+        ValueError: the function's name is not ``test_<family>_<slug>``, or the finding names something else.
     """
+    try:
+        finding.format(case="", attack="")
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"finding {finding!r}: it may name {{case}} and {{attack}} only: {error!r}") from error
 
     def annotate(function: TestFunction) -> TestFunction:
         identity = function.__name__.removeprefix("test_").replace("_", "-")

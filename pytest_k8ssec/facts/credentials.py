@@ -18,9 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_k8ssec.agent.remote.agent import pieces as pieces_in
+from pytest_k8ssec.facts.signing_keys import SOMEBODY, SigningKeys, forged_by, is_front_proxy, leads_here
 
 _CHAIN_MAX = 10
 """Certificates that are shown after the one whose key was found."""
+_ANYBODY = "anybody"
+_OF_PROXY = "client certificate of the front proxy"
 OPAQUE = "token"
 """The form of a token that only its kubeconfig tells to be one."""
 _ACCOUNT = "system:serviceaccount:"
@@ -52,6 +55,10 @@ class Credential:
     """Certificate and key, where it is no token."""
     of_pod: bool = False
     """Whether it is a token that ends with a pod, as those do that kubelets mount."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What is to be said with it: a front proxy names in a header for whom it speaks."""
+    anybody: bool = False
+    """Whether who has it is anybody to the API server: it was made with a key that signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +85,20 @@ def of_values(values: Mapping[str, bytes], kind: str) -> list[Piece]:
     return [piece for name, value in values.items() for piece in of_files(pieces_in(value, f"{kind} {name}".strip()))]
 
 
-def found_credentials(pieces: Sequence[Piece], authority: bytes) -> Found:
+def found_credentials(pieces: Sequence[Piece], authority: SigningKeys) -> Found:
     """What logs in somewhere, each once.
 
     Args:
-        authority: the PEM by which clients know the cluster's API server: by that a kubeconfig is for this one.
+        authority: what the cluster's API servers know their clients by; also by that a kubeconfig is for this cluster.
     """
     known: dict[str, Credential] = {}
     others: dict[str, None] = {}
-    for each in (*_tokens(pieces), *_pairs(pieces), *_kubeconfigs(pieces, authority)):
+    for each in (*_tokens(pieces), *_pairs(pieces, authority), *_kubeconfigs(pieces, authority)):
         if isinstance(each, str):
             others[each] = None
         else:
             # Of a certificate with its chain, the first is whose key was found.
-            known.setdefault(each.token or each.pem.partition("-----END")[0], each)
+            known.setdefault(f"{each.token or each.pem.partition('-----END')[0]}{dict(each.headers)}", each)
     others |= dict.fromkeys(f"{each.form} in {each.place}" for each in pieces if not each.text)
     return Found(tuple(known.values()), tuple(others))
 
@@ -136,7 +143,7 @@ def _claims(token: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _pairs(pieces: Sequence[Piece]) -> Iterator[Credential | str]:
+def _pairs(pieces: Sequence[Piece], authority: SigningKeys) -> Iterator[Credential | str]:
     """Certificates and the keys that are theirs, wherever each of them lies: a certificate holds its public key as it is."""
     certificates = [(each, _decoded(each.text)) for each in pieces if each.form == "certificate"]
     for key in (each for each in pieces if each.form == "key"):
@@ -145,7 +152,10 @@ def _pairs(pieces: Sequence[Piece]) -> Iterator[Credential | str]:
             yield f"private key that can't be read in {key.place}"
             continue
         own = [each for each, data in certificates if public in data]
-        if not own:
+        made = forged_by(_unescaped(key.text), public, authority)
+        if made is not None:
+            yield Credential(made.form, key.place, _ANYBODY, made.token, made.pem, headers=made.headers, anybody=True)
+        elif not own:
             yield f"private key without its certificate in {key.place}"
         for piece in own:
             where = piece.place if piece.place == key.place else f"{piece.place} and {key.place}"
@@ -155,6 +165,10 @@ def _pairs(pieces: Sequence[Piece]) -> Iterator[Credential | str]:
             ]
             pem = "".join(f"{_unescaped(each)}\n" for each in (piece.text, *chain, key.text))
             yield Credential("client certificate", where, _common_name(piece.text), pem=pem)
+            if authority.front_proxy and is_front_proxy(_unescaped(piece.text), authority):
+                header = {authority.user_header: SOMEBODY}
+                # A client of its own: as one without the header it is nobody.
+                yield Credential(_OF_PROXY, where, _ANYBODY, pem=f"{pem}\n", headers=header, anybody=True)
 
 
 def _public_of(key: str) -> bytes | None:
@@ -196,10 +210,11 @@ def _unescaped(pem: str) -> str:
     return "\n".join(line.strip() for line in pem.replace("\\r", "").replace("\\n", "\n").splitlines())
 
 
-def _kubeconfigs(pieces: Iterable[Piece], authority: bytes) -> Iterator[Credential | str]:
+def _kubeconfigs(pieces: Sequence[Piece], authority: SigningKeys) -> Iterator[Credential | str]:
     """What only the structure of a kubeconfig tells; tokens and keys with a form of their own are found by that."""
     import yaml
 
+    files = {each.place: each.text for each in pieces if each.form == "token file"}
     for each in (piece for piece in pieces if piece.form == "kubeconfig"):
         try:
             document = yaml.safe_load(each.text)
@@ -209,7 +224,7 @@ def _kubeconfigs(pieces: Iterable[Piece], authority: bytes) -> Iterator[Credenti
             ends = [
                 (users.get(str(one.get("user")), {}), clusters.get(str(one.get("cluster")), {})) for one in contexts
             ]
-            found = [one for user, cluster in ends for one in _of_context(each, user, cluster, authority)]
+            found = [one for user, cluster in ends for one in _of_context(each, user, cluster, authority, files)]
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
             yield f"kubeconfig that can't be read in {each.place}"
             continue
@@ -217,30 +232,51 @@ def _kubeconfigs(pieces: Iterable[Piece], authority: bytes) -> Iterator[Credenti
 
 
 def _of_context(
-    piece: Piece, user: Mapping[str, Any], cluster: Mapping[str, Any], authority: bytes
+    piece: Piece,
+    user: Mapping[str, Any],
+    cluster: Mapping[str, Any],
+    authority: SigningKeys,
+    files: Mapping[str, str],
 ) -> Iterator[Credential | str]:
-    token = str(user.get("token") or "").strip()
-    if token and not (token.isascii() and token.isprintable()):
-        yield f"token that can't be shown, in the kubeconfig in {piece.place}"
-    elif token and not _claims_or_none(token):
-        if _same(str(cluster.get("certificate-authority-data") or ""), authority):
-            yield Credential(OPAQUE, piece.place, "whom its kubeconfig does not tell", token)
-        else:
-            yield f"token for another API server, by its kubeconfig in {piece.place}"
+    named = str(user.get("tokenFile") or "")
+    beside = files.get(f"{piece.place} {named}", "")
+    if named and not beside:
+        yield f"kubeconfig with tokenFile in {piece.place}"
+    for token in filter(None, (str(user.get("token") or "").strip(), beside)):
+        yield from _of_token(token, piece, cluster, authority)
     inside = [
         Piece(form, piece.place, base64.b64decode(str(user[name])).decode("utf-8", "replace"))
         for form, name in (("certificate", "client-certificate-data"), ("key", "client-key-data"))
         if user.get(name)
     ]
-    yield from _pairs(inside)  # where the whole is in base64 already, they are deeper than the agent looks
+    yield from _pairs(inside, authority)  # where the whole is in base64 already, they are deeper than the agent looks
     for field_name in ("exec", "auth-provider", "password"):
         if user.get(field_name):
             yield f"kubeconfig with {field_name} in {piece.place}"
 
 
+def _of_token(
+    token: str, piece: Piece, cluster: Mapping[str, Any], authority: SigningKeys
+) -> Iterator[Credential | str]:
+    """A token that only a kubeconfig tells to be one."""
+    if token and not (token.isascii() and token.isprintable()):
+        yield f"token that can't be shown, in the kubeconfig in {piece.place}"
+    elif token and not _claims_or_none(token):
+        if _is_ours(cluster, authority):
+            yield Credential(OPAQUE, piece.place, "whom its kubeconfig does not tell", token)
+        else:
+            yield f"token for another API server, by its kubeconfig in {piece.place}"
+
+
 def _claims_or_none(token: str) -> bool:
     """Whether a token has a form of its own."""
     return token.count(".") == 2 and bool(_claims(token))
+
+
+def _is_ours(cluster: Mapping[str, Any], authority: SigningKeys) -> bool:
+    """Whether a kubeconfig's cluster is this one: by its CA, and where that is in no file of its own, by where it leads."""
+    encoded = str(cluster.get("certificate-authority-data") or "")
+    return _same(encoded, authority.authority) if encoded else leads_here(str(cluster.get("server") or ""), authority)
 
 
 def _same(encoded: str, authority: bytes) -> bool:

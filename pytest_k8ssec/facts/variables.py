@@ -7,13 +7,15 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/p
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_k8ssec.clusters.api import KubeApi
 from pytest_k8ssec.errors import as_probe_error
 
+SPOKEN = ("command", "args")
+"""The parts of a container that are words of its command."""
 _PLURALS = {"secret": "secrets", "configMap": "configmaps"}
 
 
@@ -55,6 +57,16 @@ def variables_of(api: KubeApi, namespace: str, container: Mapping[str, Any]) -> 
             if reference := (variable.get("valueFrom") or {}).get(f"{kind}KeyRef"):
                 found[variable["name"]] = held(kind, reference["name"]).get(reference["key"], b"")
     return Variables(found, tuple(unread))
+
+
+def spoken_words(containers: Iterable[Mapping[str, Any]]) -> dict[str, bytes]:
+    """The words of containers' commands, which whoever gets in reads in /proc/1/cmdline; by ``args 1``."""
+    return {
+        f"{key} {number}": str(word).encode()
+        for one in containers
+        for key in SPOKEN
+        for number, word in enumerate(one.get(key) or (), 1)
+    }
 
 
 def contents(body: Mapping[str, Any]) -> dict[str, bytes]:

@@ -53,6 +53,8 @@ class WayUp:
     """Rules of the rights that are asked for, after the request; without a path there is none, and they are all."""
     name: str = ""
     """The one object that it is about, "" where any will do."""
+    leads: str = ""
+    """What the table of further rights says that it leads to."""
 
     @property
     def right(self) -> tuple[str, str, str]:

@@ -68,13 +68,16 @@ class Identity:
         right = right_of_request(self.user, method, path, options.get("params"), options.get("headers"))
         return replace(api_evidence(self.user, what or f"{method} {path}", answer), cause=right)
 
-    def who_am_i(self) -> Evidence:
+    def who_am_i(self, headers: Mapping[str, str] | None = None) -> Evidence:
         """Ask the API server whom the token stands for (SelfSubjectReview): 201, and the user's name as the detail.
+
+        Args:
+            headers: what is said besides.
 
         Raises:
             ProbeError: no HTTP answer came.
         """
-        answer = self._ask(_REVIEW, _review())
+        answer = self._ask(_REVIEW, _review(), headers)
         user = answer.body.get("status", {}).get("userInfo", {}).get("username", "") if answer.ok else answer.message
         return Evidence(
             Source("client", "this process", identity=self.user), f"POST {_REVIEW}", Outcome.HTTP, str(user),
@@ -109,9 +112,9 @@ class Identity:
         said = _review_of(self.user, attributes(verb, resource, group=group, namespace=namespace, name=name), self._ask)
         return replace(said, cause=Right(self.user, verb, resource, group, namespace, name))
 
-    def _ask(self, path: str, body: Any) -> Response:
+    def _ask(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Response:
         with as_probe_error():
-            return self.api.request("POST", path, body=body, token=self.token or None)
+            return self.api.request("POST", path, body=body, token=self.token or None, headers=headers)
 
     def is_itself(self, evidence: Evidence) -> bool:
         """Whether :meth:`who_am_i` named this identity."""
@@ -204,9 +207,11 @@ def show_credential(api: KubeApi, found: Credential) -> tuple[Identity, Evidence
         register(found.token)  # nothing of its form tells the redactor that it is one
     # What is not taken may be an innocent word of that form: were it registered, it would be cut out of every text.
     identity = certificate_holder(api, found.pem, found.user) if found.pem else Identity(api, found.user, found.token)
-    answer = identity.who_am_i()
-    # 401: nobody of this API server's, or no longer; anything but these two says nothing.
-    taken = {201: answer.detail != _NOBODY_KNOWN, 401: False}.get(answer.status or 0)
+    answer = identity.who_am_i(found.headers)
+    # 401: nobody of this API server's, or no longer; anything but these two says nothing. Nor does it, where what was made
+    # with the API server's own key is not taken: then it was not made well.
+    refused = None if found.anybody else False
+    taken = {201: answer.detail != _NOBODY_KNOWN, 401: refused}.get(answer.status or 0)
     if not taken:
         return identity, answer, taken
     register(found.token or found.pem)

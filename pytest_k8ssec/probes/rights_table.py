@@ -8,16 +8,18 @@ Sources: each row's own; https://kubernetes.io/docs/reference/access-authn-authz
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY
 from pytest_k8ssec.clusters.rbac_objects import RBAC, rule
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.probes.escalation import WEBSOCKET, Asker, WayUp
+from pytest_k8ssec.probes.escalation import WEBSOCKET, Asker, WayUp, has_the_right
 from pytest_k8ssec.probes.identities import NOBODY, RbacRules
+from pytest_k8ssec.probes.podsecurity import fits
 
 _GOOD = "https://kubernetes.io/docs/concepts/security/rbac-good-practices/"
 _RBAC_DOCS = "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"
@@ -29,6 +31,10 @@ _DRY_RUN = {"dryRun": "All"}
 _CHANGE = ("update", "patch")
 _UNDO = (*_CHANGE, "delete", "deletecollection")
 _PROXIED = tuple(_METHODS)
+_PARTS = ("status", "finalize")
+"""Parts of an object that are written as the object is; by either its labels change too."""
+_OF_NAMESPACES = (("namespaces", _CHANGE), ("namespaces/status", _CHANGE), ("namespaces/finalize", ("update",)))
+"""By what a namespace's labels are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class FurtherRight:
         method, path, body, headers, params = ("", "", None, {}, {}) if asked else self._request(verb, namespace, name)
         return WayUp(
             words, (*also, itself), method, path, body, headers, params, asked=(itself, *also) if asked else also, name=name,
+            leads=self.leads,
         )  # fmt: skip
 
     def _request(self, verb: str, namespace: str, name: str) -> tuple[str, str, Any, Mapping[str, str], dict[str, str]]:
@@ -80,6 +87,10 @@ class FurtherRight:
         place = f"/namespaces/{namespace}" if namespace and plural != "namespaces" else ""
         all_of_it = f"/{f'apis/{self.group}' if self.group else 'api'}/{self.version}{place}/{plural}"
         one = f"{all_of_it}/{name or NOBODY}"
+        if below in _PARTS:
+            whole = {"apiVersion": self.version, "kind": self.kind, "metadata": {"name": NOBODY}}
+            patch = verb == "patch"
+            return _METHODS[verb], f"{one}/{below}", {} if patch else whole, MERGE_PATCH if patch else {}, _DRY_RUN
         if below:
             upgrade = WEBSOCKET if verb == "get" and below != "proxy" else {}
             return _METHODS[verb], f"{one}/{below}", None, upgrade, {"stdout": "true"} if below == "attach" else {}
@@ -102,9 +113,12 @@ IN_NAMESPACES = (
         "https://kubernetes.io/docs/concepts/services-networking/network-policies/", _NETWORK, "NetworkPolicy",
         content={"spec": {"podSelector": {}}},
     ),
-    FurtherRight(
-        "undo the limits of a ResourceQuota", "resourcequotas", _UNDO,
-        "https://kubernetes.io/docs/concepts/policy/resource-quotas/", kind="ResourceQuota",
+    *(  # what admission counts by stands in its status
+        FurtherRight(
+            "undo the limits of a ResourceQuota", resource, verbs,
+            "https://kubernetes.io/docs/concepts/policy/resource-quotas/", kind="ResourceQuota",
+        )
+        for resource, verbs in (("resourcequotas", _UNDO), ("resourcequotas/status", _CHANGE))
     ),
     *(  # an update of one that does not exist would make it, so that the right to create is asked about
         FurtherRight(
@@ -113,9 +127,12 @@ IN_NAMESPACES = (
         )
         for verbs, asked in ((("update",), True), (tuple(each for each in _UNDO if each != "update"), False))
     ),
-    FurtherRight(
-        "undo a namespace's Pod Security level", "namespaces", _CHANGE, f"{_GOOD}#namespace-modification",
-        kind="Namespace", name="{namespace}",
+    *(
+        FurtherRight(
+            "undo a namespace's Pod Security level", resource, verbs, f"{_GOOD}#namespace-modification", kind="Namespace",
+            name="{namespace}",
+        )
+        for resource, verbs in _OF_NAMESPACES
     ),
     FurtherRight(
         "talk to a process in a container", "pods/attach", ("create", "get"), f"{_RBAC_DOCS}#referring-to-resources",
@@ -184,8 +201,11 @@ IN_CLUSTER = (
         )
         for plural in ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
     ),
-    FurtherRight(
-        "undo any namespace's Pod Security level", "namespaces", _CHANGE, f"{_GOOD}#namespace-modification", kind="Namespace",
+    *(
+        FurtherRight(
+            "undo any namespace's Pod Security level", resource, verbs, f"{_GOOD}#namespace-modification", kind="Namespace",
+        )
+        for resource, verbs in _OF_NAMESPACES
     ),
     FurtherRight(  # to get it is what rbac-nodes-proxy looks for
         "do what a kubelet does", "nodes/proxy", tuple(each for each in _PROXIED if each != "get"),
@@ -250,3 +270,62 @@ def asked_for(who: Asker, way: WayUp, namespace: str, rules: RbacRules | None = 
         if told.outcome is not Outcome.DONE:
             break
     return told
+
+
+def by_names(way: WayUp) -> bool:
+    """Whether a right on single objects has to be asked for beside what was tried: what is asked for is asked by all names."""
+    verb, resource, _ = way.right
+    alone = way.path and not way.asked and not way.name
+    return bool(alone) and (verb not in ("create", "deletecollection") or "/" in resource)
+
+
+def asked_way(
+    who: Asker, way: WayUp, namespace: str, rules: RbacRules | None, send: Callable[[WayUp], Evidence]
+) -> Evidence:
+    """What comes of one way: of its request, and of what is asked for besides.
+
+    Args:
+        rules: see :func:`asked_for`.
+        send: sends its request.
+
+    Raises:
+        ProbeError: no HTTP answer came, or one that says nothing.
+    """
+    if way.path:
+        answer = send(way)
+    if way.asked and (not way.path or gets_through(answer)):
+        answer = asked_for(who, way, namespace, rules)
+    return answer
+
+
+def gets_through(answer: Evidence) -> bool | None:
+    """Whether an answer shows the right that a way takes, None where it does not tell."""
+    if answer.outcome in (Outcome.DONE, Outcome.ABSENT):  # that the API server was asked for it
+        return answer.outcome is Outcome.DONE
+    # A quota is asked last: whom only a full one keeps out had the right, and has it again when there is room.
+    return fits(answer) or has_the_right(answer)
+
+
+def try_ways(
+    ways: Sequence[WayUp], rules: RbacRules, seed: str | None, ask: Callable[[WayUp], Evidence]
+) -> tuple[dict[str, Evidence], list[WayUp]]:
+    """Try the ways that a list of rules may grant, and one of the rest: where that is not refused, the list is not believed.
+
+    Args:
+        rules: of whoever tries, where it tries.
+        seed: what the one of the rest is chosen by; None for none, where the list was checked in a place like this one.
+        ask: tries one.
+
+    Returns:
+        the answers, by the words of what was tried; and what is told by the list alone.
+    """
+    read = rules.evidence.status == 201
+    answers = {way.words: ask(way) for way in ways if not read or may_be_granted(way, rules)}
+    rest = [way for way in ways if way.words not in answers]
+    if rest and seed is not None:
+        sample = rest.pop(crc32(seed.encode()) % len(rest))
+        answers[sample.words] = ask(sample)
+        if gets_through(answers[sample.words]) is not False:
+            answers |= {way.words: ask(way) for way in rest}
+            rest = []
+    return answers, rest

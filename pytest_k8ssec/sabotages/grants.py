@@ -81,14 +81,16 @@ def may(
     return _reviewed(cluster, f"service account {account}", who, right, namespace, no_more=no_more)
 
 
-def everybody_may(cluster: Cluster, right: Mapping[str, Any], *, no_more: bool = False) -> Evidence:
-    """Like :func:`may`, for whoever has a token, everywhere.
+def everybody_may(
+    cluster: Cluster, right: Mapping[str, Any], *, namespace: str = "", no_more: bool = False
+) -> Evidence:
+    """Like :func:`may`, for every service account, in a namespace or ("") everywhere.
 
     Raises:
         SabotageError: that did not happen in time.
     """
-    who = {"user": "anybody", "groups": [_EVERYBODY]}
-    return _reviewed(cluster, f"group {_EVERYBODY}", who, right, "", no_more=no_more)
+    who = {"user": "anybody", "groups": [_EVERYBODY, "system:serviceaccounts"]}
+    return _reviewed(cluster, "every service account", who, right, namespace, no_more=no_more)
 
 
 def _reviewed(

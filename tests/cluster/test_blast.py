@@ -12,13 +12,19 @@ from typing import Any
 from pytest_k8ssec.attack import baseline
 from pytest_k8ssec.attack.baseline import Baseline
 from pytest_k8ssec.attack.findings import findings
+from pytest_k8ssec.attack.further import edges_of_kubelet
 from pytest_k8ssec.attack.graph import Graph, Status
+from pytest_k8ssec.attack.meter import Bounds, Meter
+from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.attack.radius import BlastRadius
+from pytest_k8ssec.attack.rights import IdentitySuspect
 from pytest_k8ssec.attack.weak_pod import shows_the_way
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.controls.blast.radius import node_taken
+from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.probes.identities import certificate_holder
 from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from tests.cluster.harness import Place
@@ -122,6 +128,41 @@ def test_who_commands_kubelets_has_the_nodes(cluster: KindCluster, stack: Stack,
         graph = blast(workload)
     assert len(cluster.nodes) == graph.metrics["nodes"]
     assert ["kubelet-exec", "placement", "pod-owns", "control-plane"] == [edge.kind.name for edge in graph.path()][-4:]
+
+
+def test_who_makes_pods_and_lowers_their_level_has_the_nodes(cluster: KindCluster, stack: Stack, pool: Pool) -> None:
+    """Pod Security refuses a privileged pod as long as nobody undoes it: a patch of the namespace's status is enough."""
+    workload, account = (
+        next(each for each in stack.workloads() if each.name == "reporter"),
+        ServiceAccount("batch", "reporter"),
+    )
+    makes, relabels = rule("create", "pods"), rule("patch", "namespaces/status")
+    with granted(cluster, account, makes, namespace="batch"):
+        assert 0 == BlastRadius(cluster, stack, pool)(workload).metrics["nodes"]
+        with granted(cluster, account, relabels, namespace="batch"):
+            graph = BlastRadius(cluster, stack, pool)(workload)
+    assert len(cluster.nodes) == graph.metrics["nodes"]
+    assert "power:undo a namespace's Pod Security level, in batch" in {each.id for each in graph.reached}
+
+
+def test_who_holds_a_kubelets_certificate_has_what_its_pods_have(cluster: KindCluster, pool: Pool) -> None:
+    """As the Node authorizer says: the accounts and Secrets of the pods on that node, and no others."""
+    node = cluster.nodes[-1]
+    pem = cluster.on_node(node, ["cat", "/var/lib/kubelet/pki/kubelet-client-current.pem"]).stdout.decode()
+    user = f"system:node:{node.name}"
+    identity, scene = certificate_holder(cluster.api, pem, user), Scene(cluster, ("default",))
+    edges = [*edges_of_kubelet(IdentitySuspect(identity, scene, Meter(Bounds(per_second=50))))]
+    assert edges
+    assert {True} == {edge.open for edge in edges}
+    elsewhere = next(each for each in cluster.nodes if each is not node)
+    its = {edge.target.name for edge in edges}
+    others = {pod.runs_as for pod in scene.pods_on(scene.short(elsewhere.name))} - its
+    suspect = IdentitySuspect(identity, scene, Meter(Bounds(per_second=50)))
+    for account in others:
+        _, _, namespace, name = account.split(":")
+        told = suspect.may("create", "serviceaccounts/token", namespace=namespace, name=name)
+        assert Outcome.DONE is not told.outcome
+    assert others
 
 
 def test_a_workload_that_takes_its_node_is_seen_to(cluster: KindCluster, stack: Stack, pool: Pool) -> None:

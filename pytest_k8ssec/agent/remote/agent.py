@@ -42,6 +42,7 @@ FORMS = (
     ("key of a Google account", re.compile(rb"\"type\"\s*:\s*\"service_account\""), False),
 )  # fmt: skip
 """Forms of credentials, and whether the text goes back to the caller, as only what the API server may take is shown to it."""
+TOKEN_FILE, TOKEN_FILE_MAX = re.compile(rb"\btokenFile[\"']?\s*:\s*[\"']?([^\s\"',}]+)"), 4096
 CALLS = {
     "x86_64": {"keyctl": 250, "kcmp": 312, "get_mempolicy": 239},
     "aarch64": {"keyctl": 219, "kcmp": 272, "get_mempolicy": 236},
@@ -397,7 +398,25 @@ class TokenSearch:
             return True
         for one in pieces(text, path):
             self.pieces.setdefault((one["text"],) if len(one["text"]) > 64 else (path, *one.values()), one)
+            for beside in token_files(text, path) if (one["form"], one["packed"]) == ("kubeconfig", "") else ():
+                self.pieces.setdefault((path, *beside.values()), beside)
         return len(self.pieces) <= PIECES_MAX
+
+
+def token_files(text: bytes, path: str) -> Iterator[Json]:
+    """The files of one short line that a kubeconfig says its tokens are in: they have no form by which they are found."""
+    for each in TOKEN_FILE.findall(text):
+        name = each.decode("utf-8", "replace")
+        there = os.path.join(os.path.dirname(path), name)
+        try:
+            if not stat.S_ISREG(os.stat(there).st_mode):
+                continue
+            with open(there, mode="rb") as file:
+                held = file.read(TOKEN_FILE_MAX + 1).strip()
+        except (OSError, ValueError):
+            continue
+        if 0 < len(held) <= TOKEN_FILE_MAX and b"\n" not in held:
+            yield {"form": "token file", "packed": name, "text": held.decode("utf-8", "replace"), "place": path}
 
 
 def pieces(text: bytes, place: str) -> List[Json]:

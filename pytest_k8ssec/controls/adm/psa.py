@@ -12,7 +12,10 @@ out of ours as well, it is still offered to the stack's, which that policy may s
 Controllers make the pods of workloads, and rules spare some of them, or what wears a label: so the same is offered by
 each controller that makes pods, as each user and member of a group that the exemptions and rules of admission name, and
 with each label, annotation and runtime class of theirs; who may create no pod there is left out, and who may do
-everything. And no service account of the stack may change its namespace's labels.
+everything. And no service account of the stack may change the labels of one of these namespaces: each tries to lower each
+one's level, by a patch and by an update of the namespace, of its status and of its finalizers, as a dry run.
+With more than 200 pairs of account and namespace, pairs to which RBAC's objects give the same rules are one class: each account
+tries its own namespace, and of each class some pairs are tried.
 
 The stack's namespaces are those that it declares, and those that its workloads run in. Each is judged by the level that it
 enforces, at least `baseline`. Deployments are not looked at: admission judges pods, not templates.
@@ -21,7 +24,7 @@ A namespace that has to let in more is declared in `[tool.k8ssec.allow.adm-psa]`
 check of it, by the name that the report has, as `"namespace:hostPath" = "reason"`.
 
 Remediation: label each namespace `pod-security.kubernetes.io/enforce: restricted` (and `enforce-version`), and give no
-service account the verbs `update` and `patch` on namespaces.
+service account the verbs `update` and `patch` on namespaces, namespaces/status and namespaces/finalize.
 
 ```yaml
 apiVersion: v1
@@ -42,6 +45,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
+from zlib import crc32
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared
@@ -50,16 +54,20 @@ from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, MERGE_PATCH_TYPE
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.clusters.rbac_objects import rule
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.evidence.causes import FieldCheck, Fields, ObjectName, Right
+from pytest_k8ssec.facts.rbac_rights import RuleSet, granted_rights
 from pytest_k8ssec.pods.manifests import ENFORCE
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.pods.resources import Resources
 from pytest_k8ssec.pods.unrestricted import unrestricted_namespace
-from pytest_k8ssec.probes.admission import admitted_but_for_room
+from pytest_k8ssec.probes.admission import admitted, admitted_but_for_room
+from pytest_k8ssec.probes.escalation import has_the_right
 from pytest_k8ssec.probes.guises import PLAIN, Guise, in_guises
 from pytest_k8ssec.probes.identities import api_evidence, service_account
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
+from pytest_k8ssec.probes.places_by_rights import PAIRS_MAX
 from pytest_k8ssec.probes.podsecurity import (
     CHECKS,
     IN_INIT,
@@ -73,6 +81,7 @@ from pytest_k8ssec.probes.podsecurity import (
     offered_pod,
     room_in,
 )
+from pytest_k8ssec.sabotages.grants import granted
 from pytest_k8ssec.sabotages.proofs import changing, set_to
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
@@ -80,8 +89,12 @@ from pytest_k8ssec.verdict import Case, Judge
 _NAMES_THE_POLICY = "violates PodSecurity"
 _REFUSED = (400, 403, 422)
 """How an API server says that it never takes such a pod; what was only not answered says nothing."""
-_METHODS = {"PATCH": MERGE_PATCH_TYPE, "PUT": "application/json"}
-"""How a label is changed, and how that is written."""
+_MERGE, _JSON = MERGE_PATCH_TYPE, "application/json"
+_WRITES = (
+    ("PATCH", "", _MERGE), ("PUT", "", _JSON), ("PATCH", "/status", _MERGE), ("PUT", "/status", _JSON), ("PUT", "/finalize", _JSON),
+)  # fmt: skip
+"""How a label is changed: the method, the part of the namespace that is written, and how. Each is a right of its own, and a
+namespace's labels are taken from whichever part is written."""
 
 
 @control(
@@ -111,11 +124,14 @@ def test_adm_psa(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool, allow
     for server, namespace in product(servers, asked):
         for guise, check in _to_offer(namespace, guises):
             judge.coverage.exists(**_at(server, namespace.name, guise, check.name))
-    for server, account, method in product(servers, accounts, _METHODS):
-        judge.coverage.exists(**_at_label(server, account, method))
+    alike = _alike(cluster, accounts, namespaces)
+    for server, (account, where), (method, part, _) in product(servers, alike, _WRITES):
+        kind = alike[account, where]
+        same = f"{server.name}, rights {kind}: {method}{part}" if kind else ""
+        judge.coverage.exists(alike=same, **_at_label(server, account, where, f"{method}{part}"))
     for server in servers:
         _offer_all(judge, server, cluster.probe_image, canary, asked, guises)
-        _relabel(judge, cluster, server, accounts)
+        _relabel(judge, cluster, server, _chosen(alike))
 
 
 _ENFORCES_NOTHING = FieldCheck((("metadata", "labels", ENFORCE),), bad=("privileged",), unset=True)
@@ -157,10 +173,42 @@ def _at(server: ApiServer, namespace: str, guise: Guise, check: str) -> dict[str
     return {"server": server.name, "namespace": namespace, "guise": guise.kind, "check": check}
 
 
-def _at_label(server: ApiServer, account: ServiceAccount, method: str) -> dict[str, Any]:
-    """Where no pod is offered: an account's attempt at the label of its namespace."""
-    guise = Guise(f"as service account {account}")
-    return _at(server, account.namespace, guise, f"its level, lowered by {method}")
+def _at_label(server: ApiServer, account: ServiceAccount, namespace: str, how: str) -> dict[str, Any]:
+    """Where no pod is offered: an account's attempt at the label of a namespace."""
+    return _at(server, namespace, Guise(f"as service account {account}"), f"its level, lowered by {how}")
+
+
+def _alike(
+    cluster: Cluster, accounts: Sequence[ServiceAccount], namespaces: Sequence[str]
+) -> dict[tuple[ServiceAccount, str], str]:
+    """Each pair of account and namespace, and the class of those to which RBAC's objects give the same rules; "" for none."""
+    pairs = [*product(accounts, namespaces)]
+    granted = granted_rights(cluster.api) if len(pairs) > PAIRS_MAX else None
+    numbers: dict[RuleSet, int] = {}
+    return {
+        (account, where): str(numbers.setdefault(granted.of(account.namespace, account.name, where), len(numbers) + 1))
+        if granted
+        else ""
+        for account, where in pairs
+    }
+
+
+def _chosen(alike: Mapping[tuple[ServiceAccount, str], str]) -> dict[ServiceAccount, list[str]]:
+    """The namespaces that each account tries: its own, and of each class of pairs the first and one more."""
+    classes: dict[str, list[tuple[ServiceAccount, str]]] = {}
+    for pair, kind in alike.items():
+        classes.setdefault(kind or repr(pair), []).append(pair)
+    some = {one for kind, all_of_it in classes.items() for one in _some(kind, all_of_it)}
+    found: dict[ServiceAccount, list[str]] = {}
+    for account, where in alike:
+        if where == account.namespace or (account, where) in some:
+            found.setdefault(account, []).append(where)
+    return found
+
+
+def _some(kind: str, pairs: Sequence[tuple[ServiceAccount, str]]) -> Iterator[tuple[ServiceAccount, str]]:
+    yield pairs[0]
+    yield pairs[crc32(f"{kind} of {len(pairs)}".encode()) % len(pairs)]
 
 
 def _to_offer(namespace: _Asked, guises: Iterable[Guise]) -> Iterator[tuple[Guise, Check]]:
@@ -233,23 +281,27 @@ def _let_in(answer: Evidence, check: Check) -> bool | None:
     return False if named else admitted_but_for_room(answer)
 
 
-def _relabel(judge: Judge, cluster: Cluster, server: ApiServer, accounts: Iterable[ServiceAccount]) -> None:
-    """Each service account tries to change the label of its own namespace: `patch` and `update` are rights of their own."""
-    for account in accounts:
+def _relabel(judge: Judge, cluster: Cluster, server: ApiServer, chosen: Mapping[ServiceAccount, Sequence[str]]) -> None:
+    """Each service account tries to lower the level of some namespaces, in each way that is a right of its own."""
+    there = {name: cluster.api.get(f"/api/v1/namespaces/{name}") for names in chosen.values() for name in names}
+    for account, namespaces in chosen.items():
         identity = replace(service_account(cluster, account.namespace, account.name), api=server.api)
         case = judge.case(f"service account {account}{server.words}")
         known = identity.who_am_i()
         case.positive("its token is valid", known, succeeded=identity.is_itself(known))
-        path = f"/api/v1/namespaces/{account.namespace}"
-        bodies = ({"metadata": {"labels": {ENFORCE: "privileged"}}}, _relabelled(cluster.api.get(path)))
-        for (method, kind), body in zip(_METHODS.items(), bodies, strict=True):
+        for namespace, (method, part, kind) in product(namespaces, _WRITES):
+            lowered = {"metadata": {"labels": {ENFORCE: "privileged"}}}
             attempt = identity.attempt(
-                method, path, body=body, params={"dryRun": "All"}, headers={"Content-Type": kind},
-                what=f"{method} namespace {account.namespace}, labelled as privileged (dry run)",
+                method, f"/api/v1/namespaces/{namespace}{part}",
+                body=lowered if method == "PATCH" else _relabelled(there[namespace]),
+                params={"dryRun": "All"}, headers={"Content-Type": kind},
+                what=f"{method} namespace {namespace}{part}, labelled as privileged (dry run)",
             )  # fmt: skip
-            through = {200: True, 403: False}.get(attempt.status or 0)
-            at = _at_label(server, account, method)
-            case.attack(f"lower the level of its namespace by {method}", attempt, through=through, at=at)
+            # A policy may refuse just this: what it denies is the very change, by whoever has the right to make it.
+            through = False if admitted(attempt) is False else has_the_right(attempt)
+            whose = "its namespace" if namespace == account.namespace else f"namespace {namespace}"
+            at = _at_label(server, account, namespace, f"{method}{part}")
+            case.attack(f"lower the level of {whose} by {method}{part}", attempt, through=through, at=at)
 
 
 def _relabelled(namespace: Body) -> Body:
@@ -261,7 +313,7 @@ def _relabelled(namespace: Body) -> Body:
     return {**namespace, "metadata": meta}
 
 
-@sabotage(test_adm_psa)
+@sabotage(test_adm_psa, shows=("privileged: create such a pod",))
 def enforce_label_removed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """One of the stack's namespaces enforces no Pod Security level any more."""
     path = f"/api/v1/namespaces/{stack.pod_namespaces[0]}"
@@ -297,3 +349,18 @@ def controller_exempt(config: KindConfig) -> None:
     """Who makes the pods of StatefulSets is exempt from Pod Security."""
     config.replace("control-plane/admission.yaml", _EXEMPTIONS)
     config.api_server(admission_control_config_file=_EXEMPTIONS_PLACE)
+
+
+@sabotage(
+    test_adm_psa,
+    shows=("lower the level of namespace",),
+    kills={
+        "rbac-escalation": ["undo a namespace's Pod Security level (patch namespaces/status)"],
+    },
+)
+def account_relabels_another_namespace(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """An account of the stack may patch the status of another namespace of the stack, and with that its labels."""
+    account = next(each for each in stack.service_accounts if not each.api_client)
+    other = next((each for each in stack.pod_namespaces if each != account.namespace), account.namespace)
+    with granted(cluster, account, rule("patch", "namespaces/status"), namespace=other) as proof:
+        yield proof

@@ -8,7 +8,10 @@ node. Of Secrets, ConfigMaps and pods each verb that answers with an object is t
 be in one only: list and watch; get, update, delete, and a patch of nothing, of one that does not exist, where 404 means that
 anybody might; get, patch, list and watch of those that a binding names; the deletion of all of a name that none has; and
 a new one. What writes is a dry run, and only metadata is asked for; no body is read but what the API server says to such a
-write, as 403 is a refusal in the authorizer's own words only. The ConfigMap cluster-info of kube-public is
+write, as 403 is a refusal in the authorizer's own words only. And whatever leads further by the table of rights that
+rbac-escalation asks by (making pods, roles and bindings, impersonation, tokens, proxies, what undoes a defence) is tried in each
+namespace and in the cluster, as far as RBAC's objects give it to anybody, and one of the rest, which checks these. What can only
+be asked for, or is given on single objects, is a breach where these objects give it and anonymous requests are let in. The ConfigMap cluster-info of kube-public is
 api-anon-minimal's.
 
 Remediation: remove what binds roles to system:anonymous and system:unauthenticated (`kubectl get
@@ -54,6 +57,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
+from urllib.parse import urlencode
+from zlib import crc32
 
 from pytest_k8ssec.agent.tasks import Http
 from pytest_k8ssec.agent.vantage import Answer, NetworkVantage, Vantage, ask
@@ -64,14 +69,16 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.clusters.rbac_objects import RBAC, binding, named_subject, rule
-from pytest_k8ssec.evidence import Evidence, Outcome
+from pytest_k8ssec.controls.api import CLUSTER, granted_otherwise, rules_of, ways_up
+from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.facts.rbac_rights import RuleSet, granted_rights, named_by
 from pytest_k8ssec.pods.pool import Pod, Pool
-from pytest_k8ssec.probes.escalation import has_the_right
-from pytest_k8ssec.probes.identities import NOBODY, api_evidence, auditor
+from pytest_k8ssec.probes.escalation import WayUp
+from pytest_k8ssec.probes.identities import NOBODY, RbacRules, api_evidence, auditor
 from pytest_k8ssec.probes.podsecurity import offered_pod
+from pytest_k8ssec.probes.rights_table import gets_through, may_be_granted
 from pytest_k8ssec.sabotages.proofs import unset
-from pytest_k8ssec.stack import Stack
+from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
 _DATA = (
@@ -117,9 +124,14 @@ class _Ask:
     made_up: bool = False
     """Whether it is about one that does not exist: then 404 means that it was let in."""
 
+    @property
+    def admitted(self) -> bool:
+        """Whether admission is asked about it, so that only the words of a 403 tell: not about what only reads."""
+        return self.method != "GET" or "Upgrade" in self.headers
+
     def of(self, address: str) -> Http:
         """As a task."""
-        keep = 0 if self.method == "GET" else _KEEP
+        keep = _KEEP if self.admitted else 0
         return Http(
             address, API_SERVER_PORT, self.path, method=self.method, body=self.body, headers=self.headers, keep=keep, timeout=_TIMEOUT,
         )  # fmt: skip
@@ -127,15 +139,45 @@ class _Ask:
     def told(self, answer: Answer) -> tuple[Evidence, bool | None]:
         """What came, with what the API server said to a write, and whether it gave anything."""
         told = answer.evidence
-        if self.method != "GET":
+        if self.admitted:
             told = replace(told, detail=_message(str(answer.raw.get("body", "")))[:300])
         elif told.status == 403:
-            return told, False  # admission is not asked about what only reads
+            return told, False
         if told.status == 401:
             return told, False
         if told.status == 404 and not self.made_up:
             return told, None
-        return told, has_the_right(told)
+        return told, gets_through(told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Climb:
+    """What leads further in one place, a namespace or ("") the cluster, for who shows no credentials."""
+
+    place: str
+    rules: RbacRules
+    """What RBAC's objects give anybody there."""
+    ways: Sequence[WayUp]
+
+    def about(self, way: WayUp) -> tuple[str, str, str]:
+        """Verb, what for, and place of one way."""
+        return way.right[0], f"way up: {way.words}", self.place or CLUSTER
+
+    def tried(self) -> dict[str, WayUp]:
+        """What RBAC's objects may give, by its words, and one of the rest."""
+        by_request = [way for way in self.ways if way.path]
+        some = [way for way in by_request if may_be_granted(way, self.rules)]
+        rest = [way for way in by_request if way not in some]
+        some += rest[crc32(self.place.encode()) % len(rest) :][:1] if rest else []
+        return {way.words: way for way in some}
+
+    def ask(self, way: WayUp) -> _Ask:
+        """The request of one way."""
+        query = f"?{urlencode(way.params)}" if way.params else ""
+        body = "" if way.body is None else json.dumps(way.body)
+        headers = {**(_JSON if body else {}), **METADATA_OF_ONE, **way.headers}
+        words = f"{way.words}, in {self.place or 'the cluster'}"
+        return _Ask(words, f"{way.path}{query}", self.about(way), way.method, body, headers, made_up=True)
 
 
 def _message(body: str) -> str:
@@ -171,12 +213,26 @@ def test_api_anon_data(
     sources: list[Vantage] = [attacker().vantage, outside]
     for source, (node, address), about in product(sources, doors, [*_there_is(rules)]):
         judge.coverage.exists(**_at(source, node, address, about))
+    unheard = Evidence(Source("client", "this process"), "list RBAC's objects", Outcome.DONE)
+    somebody = ServiceAccount("default", NOBODY)
+    climbs = [
+        _Climb(
+            place,
+            rules_of(granted.of_anonymous(place) if granted else frozenset(), unheard),
+            ways_up(place, somebody, cluster.probe_image),
+        )
+        for place in (*namespaces, "")
+    ]
+    ways = [each.about(way) for each in climbs for way in each.ways]
+    for source, (node, address), about in product(sources, doors, ways):
+        judge.coverage.exists(**_at(source, node, address, about))
     asked = [_Ask(path, path, ("get", path.partition("?")[0], "")) for path in _DATA]
     for name in namespaces:
         asked += _in(name, cluster.probe_image, rules[name])
     for (node, address), source in product(doors, sources):
         case = judge.case(f"API server on {node.name} ({address}) from {source.source.kind}")
         alive = _ask_all(case, source, node, address, asked, bearer)
+        _climb(case, source, node, address, climbs)
         if granted is None:
             unread = replace(alive, detail="RBAC's objects, which name single objects, can't be listed")
             case.attack("whatever a binding gives by name", unread, through=None)
@@ -196,6 +252,63 @@ def _ask_all(
         evidence, through = each.told(answer)
         case.attack(each.words, evidence, through=through, at=_at(source, node, address, each.about))
     return alive.evidence
+
+
+def _climb(case: Case, source: Vantage, node: Node, address: str, climbs: Sequence[_Climb]) -> None:
+    """Try what leads further at one address from one place; where one of what nobody was given is not refused, all is tried."""
+    tried = [(climb, way) for climb in climbs for way in climb.tried().values()]
+    answers = ask(source, [climb.ask(way).of(address) for climb, way in tried])
+    told = {
+        (climb.place, way.words): climb.ask(way).told(answer)
+        for (climb, way), answer in zip(tried, answers, strict=True)
+    }
+    let_in = any(evidence.status not in (401, None) for evidence, _ in told.values())
+    for climb in climbs:
+        known = {way.words: told[climb.place, way.words] for way in climb.tried().values()}
+        rest = [way for way in climb.ways if way.path and way.words not in known]
+        if any(
+            known[way.words][1] is not False
+            for way in climb.ways
+            if way.words in known and not may_be_granted(way, climb.rules)
+        ):
+            more = ask(source, [climb.ask(way).of(address) for way in rest])
+            known |= {way.words: climb.ask(way).told(answer) for way, answer in zip(rest, more, strict=True)}
+            rest = []
+        _record(case, climb, known, lambda about: _at(source, node, address, about), let_in=let_in)
+
+
+def _record(
+    case: Case,
+    climb: _Climb,
+    known: Mapping[str, tuple[Evidence, bool | None]],
+    at: Callable[[tuple[str, str, str]], dict[str, Any]],
+    *,
+    let_in: bool,
+) -> None:
+    """Record one place: what was refused, and what RBAC's objects give nobody, is one record.
+
+    Args:
+        known: what was tried, by its words.
+        let_in: whether requests without credentials get as far as to the authorizer.
+    """
+    where = f"in {climb.place or 'the cluster'}"
+    evidence = next(iter(known.values()))[0]
+    refused = []
+    for way in climb.ways:
+        told, through = known.get(way.words, (evidence, False))
+        otherwise = granted_otherwise(way, climb.rules)
+        if through is False and otherwise and let_in:
+            told, through = replace(told, detail=f"RBAC's objects give it to anybody {otherwise}"), True
+        if through is False:
+            refused.append(way)
+        else:
+            case.attack(f"{way.words}, {where}", told, through=through, at=at(climb.about(way)))
+    if refused:
+        detail = f"{len(known)} ways were tried; the others RBAC's objects give nobody without credentials"
+        told = replace(evidence, detail=detail)
+        case.attack(
+            f"{len(refused)} ways up {where}", told, through=False, at=[at(climb.about(way)) for way in refused]
+        )
 
 
 def _at(source: Vantage, node: Node, address: str, about: tuple[str, str, str]) -> dict[str, Any]:
@@ -288,21 +401,35 @@ def anonymous_view(config: KindConfig) -> None:
     config.api_server(authentication_config=None)
 
 
-def _anonymous_may_get_one(cluster: Cluster) -> Evidence:
-    """Bind a role that gives one Secret by its name, and show that role, binding and flag are there."""
-    name, place = f"k8ssec-anonymous-{secrets.token_hex(3)}", "default"
+_IN = "default"
+
+
+def _anonymous_may_a_little(cluster: Cluster) -> Evidence:
+    """Bind a role that gives one Secret by its name, and what undoes a defence; show that role, binding and flag are there."""
+    name = f"k8ssec-anonymous-{secrets.token_hex(3)}"
     role = {
         "apiVersion": f"{RBAC}/v1",
         "kind": "Role",
-        "metadata": {"name": name, "namespace": place},
-        "rules": [{**rule("get", "secrets"), "resourceNames": [name]}],
+        "metadata": {"name": name, "namespace": _IN},
+        "rules": [
+            {**rule("get", "secrets"), "resourceNames": [name]},
+            rule("delete", "networkpolicies", group="networking.k8s.io"),
+        ],
     }
-    bound = binding(name, named_subject("User", "system:anonymous"), name, kind="Role", namespace=place)
+    bound = binding(name, named_subject("User", "system:anonymous"), name, kind="Role", namespace=_IN)
     cluster.api.create(role)
-    return _bound_and_let_in(cluster, bound, "get on one Secret")
+    return _bound_and_let_in(cluster, bound, "get on one Secret, and delete on NetworkPolicies,")
 
 
-@sabotage(test_api_anon_data, kills=("api-anon-minimal",), proof=_anonymous_may_get_one)
+@sabotage(
+    test_api_anon_data,
+    shows=(
+        f"get /api/v1/namespaces/{_IN}/secrets/k8ssec-anonymous-",
+        f"undo what NetworkPolicies keep out (delete networkpolicies), in {_IN}",
+    ),
+    kills=("api-anon-minimal",),
+    proof=_anonymous_may_a_little,
+)
 def anonymous_gets_one_secret(config: KindConfig) -> None:
-    """Anonymous requests are let in everywhere, and system:anonymous may get one Secret by its name."""
+    """Anonymous requests are let in everywhere, and may get one Secret by its name, and delete one namespace's policies."""
     config.api_server(authentication_config=None)

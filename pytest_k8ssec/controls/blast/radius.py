@@ -4,7 +4,8 @@ Each weakness by itself may look bearable: a token that nobody uses, a right tha
 network. What matters is where they lead together. From a twin of each workload the attack graph is walked as an attacker
 would: tokens and Secrets in its mounts, doors of the control plane, ways out to its node, and from each identity that is
 found whatever it may do. Each step is proven by a request that changes nothing, a dry run or a name that does not exist;
-found credentials are used for that alone. What is reached must not hold a way to cluster-admin, and must stay within
+found credentials are used for that alone. Rights are those of the table that rbac-escalation asks by: also what undoes a
+defence (NetworkPolicies, admission webhooks and policies, Pod Security levels, quotas) is an edge. What is reached must not hold a way to cluster-admin, and must stay within
 the budget and the edges that blast-radius.yaml beside Pulumi.yaml agrees to; without that file, it must not hold a node
 either. The same walk from a canary of ours that has every weakness must find its way to cluster-admin, and each kind of
 edge. A bound that was reached, or an unknown edge, makes it inconclusive.
@@ -200,11 +201,80 @@ def client_gets_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
 
 
 @sabotage(
-    test_blast_radius, shows=("new edge secrets-list:",), kills={"rbac-secrets-read": ["list /api/v1/namespaces"]}
+    test_blast_radius,
+    shows=("new edge secrets-list:", "new edge token-make:"),
+    kills={
+        "rbac-secrets-read": ["list /api/v1/namespaces"],
+        "rbac-escalation": ["make a token of another account and read it (create secrets, list secrets)"],
+    },
 )
-def client_lists_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """The stack's client of the API may list the Secrets of another namespace of the stack."""
-    yield from _of_others(cluster, stack, rule("list", "secrets"))
+def client_lists_and_makes_secrets(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may list the Secrets of another namespace of the stack, and make new ones there."""
+    yield from _of_others(cluster, stack, rule("list", "secrets"), rule("create", "secrets"))
+
+
+@sabotage(
+    test_blast_radius,
+    shows=("new edge defence-undo:*NetworkPolicies",),
+    kills={"rbac-escalation": ["undo what NetworkPolicies keep out"]},
+)
+def client_undoes_policies(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may patch the NetworkPolicies of another namespace of the stack."""
+    yield from _of_others(cluster, stack, rule("patch", "networkpolicies", group="networking.k8s.io"))
+
+
+@sabotage(test_blast_radius, shows=("new edge pod-attach:",), kills={"rbac-escalation": ["talk to a process in"]})
+def client_attaches(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may attach to the pods of another namespace of the stack."""
+    yield from _of_others(cluster, stack, rule("create", "pods/attach"))
+
+
+@sabotage(
+    test_blast_radius,
+    shows=("new edge api-proxy:",),
+    kills={"rbac-escalation": ["reach a pod's ports past NetworkPolicies"]},
+)
+def client_forwards_ports(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may forward ports of the pods of another namespace of the stack."""
+    yield from _of_others(cluster, stack, rule("create", "pods/portforward"))
+
+
+@sabotage(
+    test_blast_radius,
+    shows=("new edge policy-write:",),
+    kills={"rbac-escalation": ["change every write, or undo what changes it (patch mutatingadmissionpolicies)"]},
+)
+def client_writes_policies(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may patch admission policies that change what is written."""
+    right = rule("patch", "mutatingadmissionpolicies", group="admissionregistration.k8s.io")
+    yield from _grant(cluster, stack, right, inside=False)
+
+
+@sabotage(
+    test_blast_radius,
+    shows=("new edge api-answer:",),
+    kills={"rbac-escalation": ["answer everybody's questions for names (patch configmaps)"]},
+)
+def client_answers_for_names(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may patch the one ConfigMap by which names are answered."""
+    right = {**rule("patch", "configmaps"), "resourceNames": ["coredns"]}
+    with granted(cluster, _client(stack), right, namespace="kube-system") as proof:
+        yield proof
+
+
+@sabotage(
+    test_blast_radius,
+    shows=("new edge role-take:*-> role:*/k8ssec-taken-",),
+    kills={"rbac-escalation": ["bind itself to a Role (bind roles, patch rolebindings)"]},
+)
+def client_takes_role(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may bind one Role of its namespace, by the change of a binding that is there."""
+    account, name = _client(stack), f"k8ssec-taken-{secrets.token_hex(3)}"
+    meta = {"name": name, "namespace": account.namespace}
+    role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": meta, "rules": [rule("get", "endpoints")]}
+    bind = {**rule("bind", "roles", group=RBAC), "resourceNames": [name]}
+    with cluster.api.applied(role):
+        yield from _grant(cluster, stack, rule("patch", "rolebindings", group=RBAC), bind)
 
 
 @sabotage(test_blast_radius, shows=("new edge pod-create:",), kills={"rbac-escalation": ["create a Pod,"]})
@@ -389,11 +459,11 @@ def nodes_ask_nobody(cluster: Cluster, stack: Stack, pool: Pool, twin: Callable[
     await_policies(pool)
 
 
-def _of_others(cluster: Cluster, stack: Stack, right: Mapping[str, Any]) -> Iterator[Evidence]:
-    """A right in a namespace of the stack that is not the account's own."""
+def _of_others(cluster: Cluster, stack: Stack, *rights: Mapping[str, Any]) -> Iterator[Evidence]:
+    """Rights in a namespace of the stack that is not the account's own."""
     account = _client(stack)
     others = [workload.namespace for workload in stack.workloads() if workload.namespace != account.namespace]
     if not others:
         raise SabotageError("stack: has workloads in one namespace only")
-    with granted(cluster, account, right, namespace=others[0]) as proof:
+    with granted(cluster, account, *rights, namespace=others[0]) as proof:
         yield proof

@@ -3,15 +3,18 @@
 A token in a variable, a kubeconfig in a ConfigMap, a client certificate with its key in a file: whoever gets into the
 container has them, and often they never expire, and are an administrator's. In each container is searched what it reaches:
 every file in its mounts, by a twin of it; its variables, with what they take from Secrets and ConfigMaps, and the words of its
-command; and, where it has a token of its own, the Secrets and ConfigMaps that the API server shows to that token. What counts is the form: tokens of
+command; and, where it has a token of its own, the Secrets and ConfigMaps of any namespace that the API server shows to that token,
+by whichever verb it is answered with them. What counts is the form: tokens of
 service accounts, bootstrap tokens, client certificates with their keys, tokens in kubeconfigs; in plain, in base64, and twice
-in base64.
+in base64. A private key that the API server knows its clients by (the one that signs tokens of service accounts, that of the
+CA of client certificates, that of the front proxy's CA) signs a token or a certificate of nobody's, for minutes, and that is
+shown.
 
 Each is shown to the API server, and to nobody else. One that it takes is a breach, unless that is a token of the pod's own
 account that ends with a pod, which is the matter of id-token-automount. What it does not take is harmless. Passwords of registries, keys of clouds
 and tokens of other issuers are noted by form and place: only others could say whether they are good, and those are not asked.
 A pod of ours that has a kubeconfig in a mount, and a token twice in base64 in a variable, is searched in the same way: both
-must be found, and both must log in.
+must be found, and both must log in, before the search and after it.
 
 What is not searched: what an image brings, what a container has written into an empty volume of its own, annotations, and what
 is encrypted, compressed, or in base64 in a file of more than 1 MiB.
@@ -54,7 +57,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,16 +71,18 @@ from pytest_k8ssec.clusters.client_certificates import kubeconfig, signed_client
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import binding, named_subject, rule
 from pytest_k8ssec.controls.id import kept_on_the_node, show_on_the_node
-from pytest_k8ssec.errors import ProbeError, as_probe_error
+from pytest_k8ssec.errors import ProbeError, SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.evidence.causes import Known
 from pytest_k8ssec.facts.containers import CONTAINERS, container_templates
 from pytest_k8ssec.facts.credentials import Credential, Found, found_credentials, of_files, of_values
 from pytest_k8ssec.facts.culprits.kept_in import kept_in
-from pytest_k8ssec.facts.variables import variables_of
+from pytest_k8ssec.facts.node import control_planes
+from pytest_k8ssec.facts.signing_keys import SigningKeys, signing_keys
+from pytest_k8ssec.facts.variables import SPOKEN, spoken_words, variables_of
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.claims import claimed_folders
-from pytest_k8ssec.pods.manifests import PodSpec, container_security
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL, PodSpec, container_security
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.escalation import tried_namespaces
 from pytest_k8ssec.probes.identities import (
@@ -87,9 +92,10 @@ from pytest_k8ssec.probes.identities import (
     service_account,
     show_credential,
 )
-from pytest_k8ssec.sabotages.grants import lent
+from pytest_k8ssec.sabotages.grants import granted, lent
 from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -104,14 +110,14 @@ class _Search:
 
     judge: Judge
     cluster: Cluster
-    authority: bytes
+    authority: SigningKeys
     namespaces: tuple[str, ...]
     shown: dict[str, tuple[Identity, Evidence, bool | None]] = field(default_factory=dict)
     views: dict[str, tuple[Found, tuple[Evidence, ...]]] = field(default_factory=dict)
 
     def show(self, found: Credential) -> tuple[Identity, Evidence, bool | None]:
         """Whom the API server takes it for. Raises ProbeError."""
-        key = found.token or found.pem
+        key = f"{found.token or found.pem}{dict(found.headers)}"
         if key not in self.shown:
             self.shown[key] = show_credential(self.cluster.api, found)
         return self.shown[key]
@@ -127,16 +133,9 @@ class _Search:
         """
         variables = [variables_of(self.cluster.api, namespace, each) for each in containers]
         pieces = [piece for each in variables for piece in of_values(each.values, "variable")]
-        spoken = (
-            (f"{key} {number}", word) for one in containers for key in _SPOKEN for number, word in _numbered(one, key)
-        )
-        pieces += of_values({name: str(word).encode() for name, word in spoken}, "argument")
+        pieces += of_values(spoken_words(containers), "argument")
         found = found_credentials([*pieces, *of_files(answer.raw.get("pieces") or [])], self.authority)
         return found, tuple(dict.fromkeys(name for each in variables for name in each.unread))
-
-
-def _numbered(container: Mapping[str, Any], key: str) -> Iterable[tuple[int, Any]]:
-    return enumerate(container.get(key) or (), 1)
 
 
 @control(
@@ -154,11 +153,17 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
     suspects = _suspects(cluster, stack, Declared(judge, allowed))
     if not suspects:
         judge.not_applicable("the stack has no workload that is not declared")
-    search = _Search(judge, cluster, cluster.api.ca_file.read_bytes(), tried_namespaces(stack))
+    with as_probe_error():
+        keys = signing_keys(cluster.api, tuple(node.address for node in cluster.nodes if node.control_plane))
+        spaces = [each["metadata"] for each in cluster.api.list("/api/v1/namespaces")]
+    # In ours is what this run plants itself.
+    everywhere = [each["name"] for each in spaces if OBJECT_LABEL not in (each.get("labels") or {})]
+    search = _Search(judge, cluster, keys, tuple(dict.fromkeys((*tried_namespaces(stack), *everywhere))))
     for suspect in suspects:
         for each in _CHECKS:
             judge.coverage.exists(**suspect.at(each))
     positives = _positives(search, pool) if suspects else ()
+    cases: list[Case] = []
     claimed = {each: claimed_folders(cluster.api, each) for each in {one.spec.namespace for one in suspects}}
     with pool.lease_lots(*(each.spec for each in suspects)) as lots:
         for number, pod in (each for lot in lots for each in lot.items()):
@@ -168,16 +173,20 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
                 tell_absent(case, pod, at=[suspect.at(each) for each in _CHECKS])
                 continue
             for what, evidence, succeeded in positives:
-                case.positive(what, evidence, succeeded=succeeded)
+                case.positive(f"before: {what}", evidence, succeeded=succeeded)
+            cases.append(case)
             places = kept_on_the_node(spec, claimed[spec.namespace])
             if places:
                 show_on_the_node(case, pool, pod)
             _attack(search, case, suspect, pod.ask(Tokens(node=places, pieces=True))[0])
+    # What was shown once is asked for anew: an API server that takes nobody's any more refuses whatever was found meanwhile.
+    search.shown.clear()
+    for what, evidence, succeeded in _positives(search, pool) if cases else ():
+        for case in cases:
+            case.positive(f"after: {what}", evidence, succeeded=succeeded)
 
 
-_SPOKEN = ("command", "args")
-"""Who gets in reads them in /proc/1/cmdline."""
-_SAID = ("env", "envFrom", *_SPOKEN)
+_SAID = ("env", "envFrom", *SPOKEN)
 """What a container is given in its spec."""
 
 
@@ -248,6 +257,9 @@ def _attack(search: _Search, case: Case, suspect: _Suspect, answer: Answer) -> N
 
 def _show(search: _Search, case: Case, found: Found, itself: str, spec: PodSpec | None = None) -> None:
     """Show each credential to the API server but the pod's own, and note what is for others."""
+    if search.authority.unread and any("private key" in each for each in found.others):
+        told = _told(f"can't be read: {', '.join(search.authority.unread)}", broken=True)
+        case.attack("sign with a private key that is there", told, through=None)
     for other in found.others:
         search.judge.note(f"{case.name}: {other}: nobody was asked whether it is good")
     for each in found.credentials:
@@ -258,9 +270,9 @@ def _show(search: _Search, case: Case, found: Found, itself: str, spec: PodSpec 
         except ProbeError as error:
             case.attack(f"log in with the {each.form} in {each.place}", _told(str(error), broken=True), through=None)
             continue
-        what = f"log in with the {each.form} in {each.place}{_as_whom(identity, taken)}"
+        whom = " as anybody" if taken and each.anybody else _as_whom(identity, taken)
         kept = kept_in(spec.namespace, spec.template or {}, each.place) if spec and taken else ()
-        case.attack(what, answer, through=taken, cause=kept)
+        case.attack(f"log in with the {each.form} in {each.place}{whom}", answer, through=taken, cause=kept)
 
 
 def _is_its_own(found: Credential, itself: str) -> bool:
@@ -383,6 +395,10 @@ def _object(kind: str, namespace: str, name: str, texts: Mapping[str, str], **mo
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **held, **more}
 
 
+_PKI, _KEYS = "/etc/kubernetes/pki", ("sa.key", "ca.key", "front-proxy-ca.key")
+"""Where kubeadm keeps what the API server signs by."""
+
+
 def _first(stack: Stack) -> Workload:
     """The workload that sabotages change: see :func:`weakened`."""
     return next(each for each in stack.workloads() if each.kind == "Deployment")
@@ -406,18 +422,44 @@ def endless_token_in_variable(cluster: Cluster, stack: Stack) -> Iterator[Eviden
 
 @sabotage(
     test_id_credentials,
-    shows=("client certificate in /k8ssec-kube/config in base64 as *, who may do everything",),
-    kills={"blast-radius": ("become cluster-admin",)},
+    shows=(
+        "client certificate in /k8ssec-kube/config in base64 as *, who may do everything",
+        "key that signs the tokens of all service accounts in /k8ssec-kube/sa.key as anybody",
+        "key of the CA that signs client certificates in /k8ssec-kube/ca.key as anybody",
+        "key of the front proxy's CA in /k8ssec-kube/front-proxy-ca.key as anybody",
+    ),
+    kills={"blast-radius": ("become cluster-admin", "new edge credential-use:*-> identity:any user")},
 )
 def admin_kubeconfig_in_config_map(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """A workload of the stack mounts a ConfigMap with a kubeconfig: a client certificate of somebody who may do everything."""
+    """A workload of the stack mounts a ConfigMap with an administrator's kubeconfig, and the keys that the API server signs by."""
     user = f"k8ssec-admin-{secrets.token_hex(3)}"
     pem = signed_client_certificate(cluster.api, user)
-    held = _object("ConfigMap", _first(stack).namespace, user, {"config": kubeconfig(cluster.api, pem)})
+    plane = control_planes(cluster)[0]
+    keys = {name: cluster.on_node(plane, ["cat", f"{_PKI}/{name}"]).stdout.decode() for name in _KEYS}
+    for key in keys.values():
+        register(key)
+    held = _object("ConfigMap", _first(stack).namespace, user, {"config": kubeconfig(cluster.api, pem), **keys})
     volume = ({"name": user, "configMap": {"name": user}}, "/k8ssec-kube")
     bound = binding(user, named_subject("User", user), "cluster-admin")
     with cluster.api.applied(bound, held), weakened(cluster.api, stack, volume=volume, level="") as proof:
         yield changing(proof, object_of(held))
+
+
+@sabotage(test_id_credentials, shows=("of a service account in Secret kube-public/k8ssec-watched-",))
+def token_that_a_watch_shows(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The stack's client of the API may watch Secrets where nothing of the stack is, and one of them holds a token."""
+    client = next((each for each in stack.service_accounts if each.api_client), None)
+    if client is None:
+        raise SabotageError("stack: has no declared client of the API, so no pod of it has a token")
+    name, place = f"k8ssec-watched-{secrets.token_hex(3)}", "kube-public"
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": place}}
+    with cluster.api.applied(account):
+        held = _object("Secret", place, name, {"key": service_account(cluster, place, name).token})
+        with (
+            cluster.api.applied(held),
+            granted(cluster, client, rule("watch", "secrets"), namespace=place) as proof,
+        ):
+            yield proof
 
 
 @sabotage(

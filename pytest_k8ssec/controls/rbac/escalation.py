@@ -56,7 +56,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
-from zlib import crc32
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.interface import Cluster
@@ -65,10 +64,17 @@ from pytest_k8ssec.controls.rbac import PLACE_DIMENSIONS, AccountSuspect, try_pl
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.evidence.causes import Right
 from pytest_k8ssec.pods.resources import Resources
-from pytest_k8ssec.probes.escalation import WayUp, by_change, has_the_right, in_cluster, in_namespace
+from pytest_k8ssec.probes.escalation import WayUp, by_change, in_cluster, in_namespace
 from pytest_k8ssec.probes.identities import NOBODY, Administrator, Identity, RbacRules, administrator
-from pytest_k8ssec.probes.podsecurity import fits, room_in
-from pytest_k8ssec.probes.rights_table import asked_for, further_ways, may_be_granted
+from pytest_k8ssec.probes.podsecurity import room_in
+from pytest_k8ssec.probes.rights_table import (
+    asked_way,
+    by_names,
+    further_ways,
+    gets_through,
+    may_be_granted,
+    try_ways,
+)
 from pytest_k8ssec.reach.sampling import Sampling
 from pytest_k8ssec.sabotages.grants import default_account, granted
 from pytest_k8ssec.stack import ServiceAccount, Stack
@@ -103,16 +109,16 @@ def test_rbac_escalation(
         if namespace not in shown:
             shown[namespace] = _administrator(cluster, steps)
         known = shown[namespace]
-        case.positive(f"an administrator may do all this {where}", known, succeeded=_through(known))
+        case.positive(f"an administrator may do all this {where}", known, succeeded=gets_through(known))
         rules = suspect.rules(namespace or account.namespace)
         answers = _ask_all(identity, steps, namespace, rules)
         _attack(suspect, namespace, steps, answers)
         for step in steps:
             answer = answers[step.words]
-            if _through(answer) is not True and (changes := by_change(identity, step, namespace, rules)):
+            if gets_through(answer) is not True and (changes := by_change(identity, step, namespace, rules)):
                 case.attack(f"{step.words}, by changing what is there, {where}", changes, through=True)
                 answer = changes
-            judge.table(f"ways up {where}").put(step.words, str(account), answer, breach=_through(answer))
+            judge.table(f"ways up {where}").put(step.words, str(account), answer, breach=gets_through(answer))
             verb, resource, group = step.right
             for name in rules.names(verb, resource, group=group):
                 _by_name(case, identity, step, namespace, name)
@@ -120,8 +126,8 @@ def test_rbac_escalation(
             if (namespace, step.words) not in further:
                 further[namespace, step.words] = _administrator_may(cluster, step, namespace)
             known = further[namespace, step.words]
-            case.positive(f"an administrator may {step.words} {where}", known, succeeded=_through(known))
-            if (through := _through(answer)) is not False:
+            case.positive(f"an administrator may {step.words} {where}", known, succeeded=gets_through(known))
+            if (through := gets_through(answer)) is not False:
                 judge.table(f"ways up {where}").put(step.words, str(account), answer, breach=through)
 
     try_places(judge, cluster, stack, allowed, k8ssec_sampling, attempt, _checks)
@@ -145,29 +151,21 @@ def _further(suspect: AccountSuspect, namespace: str, rules: RbacRules) -> list[
     account, identity, case = suspect.account, suspect.identity, suspect.case
     where = f"in {namespace}" if namespace else "in the cluster"
     ways = further_ways(namespace)
-    tried = [step for step in ways if rules.evidence.status != 201 or may_be_granted(step, rules)]
-    rest = [step for step in ways if step not in tried]
-    answers = _ask_all(identity, tried, namespace, rules)
+    answers, rest = try_ways(ways, rules, f"{account} {namespace}", lambda way: _ask(identity, way, namespace, rules))
+    tried = [step for step in ways if step.words in answers]
     if rest:
-        sample = rest[crc32(f"{account} {namespace}".encode()) % len(rest)]
-        answers |= _ask_all(identity, [sample], namespace, rules)
-        tried = [*tried, sample]
-        if _through(answers[sample.words]) is not False:
-            answers |= _ask_all(identity, rest, namespace, rules)
-            tried, rest = list(ways), []
-        else:
-            detail = f"its rules grant none of them; tried all the same, and refused: {sample.words}"
-            case.attack(
-                f"{len(rest)} further ways up {where}, by its rules",
-                replace(rules.evidence, detail=detail),
-                through=False,
-                at=suspect.at(namespace, (step.words for step in rest)),
-            )
+        sample = next(step.words for step in tried if not may_be_granted(step, rules))
+        detail = f"its rules grant none of them; tried all the same, and refused: {sample}"
+        case.attack(
+            f"{len(rest)} further ways up {where}, by its rules",
+            replace(rules.evidence, detail=detail),
+            through=False,
+            at=suspect.at(namespace, (step.words for step in rest)),
+        )
     _attack(suspect, namespace, tried, answers)
     for step in tried:
         verb, resource, group = step.right
-        alone = step.path and not step.asked and not step.name  # what is asked for is asked by all names
-        if alone and (verb not in ("create", "deletecollection") or "/" in resource):
+        if by_names(step):
             for name in rules.names(verb, resource, group=group):
                 _by_name(case, identity, step, namespace, name)
     return [(step, answers[step.words]) for step in tried]
@@ -175,16 +173,16 @@ def _further(suspect: AccountSuspect, namespace: str, rules: RbacRules) -> list[
 
 def _ask_all(identity: Identity, steps: Sequence[WayUp], namespace: str, rules: RbacRules) -> dict[str, Evidence]:
     """The answers to an identity, by the steps' words."""
-    where = f"in {namespace}" if namespace else "in the cluster"
-    answers: dict[str, Evidence] = {}
-    for step in steps:
-        if step.path:
-            answers[step.words] = identity.attempt(
-                step.method, step.path, what=f"{step.words}, {where}", **_request(step)
-            )
-        if step.asked and (not step.path or _through(answers[step.words])):
-            answers[step.words] = asked_for(identity, step, namespace, rules)
-    return answers
+    return {step.words: _ask(identity, step, namespace, rules) for step in steps}
+
+
+def _ask(identity: Identity, step: WayUp, namespace: str, rules: RbacRules) -> Evidence:
+    what = f"{step.words}, {f'in {namespace}' if namespace else 'in the cluster'}"
+
+    def send(way: WayUp) -> Evidence:
+        return identity.attempt(way.method, way.path, what=what, **_request(way))
+
+    return asked_way(identity, step, namespace, rules, send)
 
 
 def _attack(suspect: AccountSuspect, namespace: str, steps: Sequence[WayUp], answers: Mapping[str, Evidence]) -> None:
@@ -194,12 +192,12 @@ def _attack(suspect: AccountSuspect, namespace: str, steps: Sequence[WayUp], ans
     checks: list[str] = []
     for step in steps:
         answer = answers[step.words]
-        if _through(answer) is False:
+        if gets_through(answer) is False:
             refused[f"{step.words}: {step.method or 'asked for'} {step.path}".strip()] = answer
             checks.append(step.words)
         else:
             at = suspect.at(namespace, [step.words])
-            case.attack(f"{step.words}, {where}", answer, through=_through(answer), at=at)
+            case.attack(f"{step.words}, {where}", answer, through=gets_through(answer), at=at)
     if refused:
         *_, last = refused.values()
         facts = {request: answer.status for request, answer in refused.items()}
@@ -211,29 +209,22 @@ def _administrator(cluster: Cluster, steps: Sequence[WayUp]) -> Evidence:
     """The first step that does not work for an administrator either, or the last one: all of them work."""
     for step in steps:
         answer = administrator(cluster, step.method, step.path, **_request(step))
-        if _through(answer) is not True:
+        if gets_through(answer) is not True:
             break
     return answer
 
 
 def _administrator_may(cluster: Cluster, step: WayUp, namespace: str) -> Evidence:
     """The same request, and the same question."""
-    if step.path:
-        answer = administrator(cluster, step.method, step.path, **_request(step))
-    if step.asked and (not step.path or _through(answer)):
-        answer = asked_for(Administrator(cluster.api), step, namespace)
-    return answer
+
+    def send(way: WayUp) -> Evidence:
+        return administrator(cluster, way.method, way.path, **_request(way))
+
+    return asked_way(Administrator(cluster.api), step, namespace, None, send)
 
 
 def _request(step: WayUp) -> dict[str, Any]:
     return {"body": step.body, "headers": step.headers, "params": step.params}
-
-
-def _through(answer: Evidence) -> bool | None:
-    if answer.outcome in (Outcome.DONE, Outcome.ABSENT):  # that the API server was asked for it
-        return answer.outcome is Outcome.DONE
-    # A quota is asked last: whom only a full one keeps out had the right, and has it again when there is room.
-    return fits(answer) or has_the_right(answer)
 
 
 def _by_name(case: Case, identity: Identity, step: WayUp, namespace: str, name: str) -> None:

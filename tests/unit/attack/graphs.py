@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Graph, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS
@@ -75,6 +76,8 @@ class FakeApi:
     may: tuple[str, ...] = ()
     """Rights, as verb, resource and (where it is not every one) the object's name, that any review says are granted."""
     sent: list[str] = field(default_factory=list)
+    server: str = "https://10.0.0.2:6443"
+    ca_file: ClassVar[Path] = Path(__file__)
 
     def request(self, method: str, path: str, *, body: Any = None, token: str | None = None, **_: Any) -> Response:
         """What the real one answers, as far as tests need it."""

@@ -36,15 +36,27 @@ class FakeApi:
     """By path; 200 where nothing is said."""
     lists: bool = True
     asked: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    """What our administrator read in somebody's stead."""
 
-    def request(self, _method: str, path: str, *, token: str | None = None, **_: object) -> Response:
+    def request(self, method: str, path: str, *, token: str | None = None, **more: Any) -> Response:
         """Rights, or what is asked for."""
+        if token is None:
+            self.read.append(path)
+            one = SECRET if "secrets" in path else CONFIG
+            return Response(200, {"items": [one]} if path.endswith(("secrets", "configmaps")) else one, 1.0)
         assert token == "token"
         if path.endswith("selfsubjectrulesreviews"):
             told = {"resourceRules": self.rights, "incomplete": self.incomplete}
             return Response(self.reviewed, {"status": told}, 1.0)
-        self.asked.append(path)
-        status = self.answers.get(path, 200)
+        params = more.get("params") or {}
+        assert method == "GET" or params["dryRun"] == "All"
+        selected = params.get("fieldSelector", "").partition("=")[2]
+        verb = "watch" if "watch" in params else {"GET": "", "PATCH": "patch", "DELETE": "delete"}[method]
+        self.asked.append(" ".join(filter(None, (verb, path, selected))))
+        status = self.answers.get(path, 404 if path.endswith("k8ssec-no-such") else 200)
+        if verb:
+            return Response(status, {}, 1.0)
         one = SECRET if "secrets" in path else CONFIG
         body = {"items": [one]} if path.endswith(("secrets", "configmaps")) else one
         return Response(status, body if status == 200 else {}, 1.0)
@@ -79,8 +91,30 @@ def shown(api: FakeApi) -> tuple[list[str], list[int | None]]:
         ([may("get", "secrets", "a", "b")], [f"{SPACE}/secrets/a", f"{SPACE}/secrets/b"]),
         ([may("*", "*")], [f"{SPACE}/configmaps", f"{SPACE}/secrets"]),
         ([may("update", "secrets")], []),
+        ([may("watch", "secrets")], [f"watch {SPACE}/secrets k8ssec-no-such"]),
+        ([may("watch", "secrets", "a")], [f"watch {SPACE}/secrets a"]),
+        ([may("list", "secrets", "a")], [f"{SPACE}/secrets a"]),
+        ([may("patch", "configmaps")], [f"patch {SPACE}/configmaps/k8ssec-no-such"]),
+        ([may("patch", "secrets", "a")], [f"patch {SPACE}/secrets/a"]),
+        ([may("deletecollection", "secrets")], [f"delete {SPACE}/secrets k8ssec-no-such"]),
+        ([may("deletecollection", "secrets", "a")], []),
     ],
-    ids=["none", "lists", "lists-and-gets", "gets", "by-name", "all", "writes"],
+    ids=[
+        "none",
+        "lists",
+        "lists-and-gets",
+        "gets",
+        "by-name",
+        "all",
+        "writes",
+        "watches",
+        "watches-one",
+        "lists-one",
+        "patches",
+        "patches-one",
+        "deletes",
+        "deletes-one",
+    ],
 )
 def test_all_is_read_that_may_be(rights: list[dict[str, Any]], expected: list[str]) -> None:
     """By the list, or one by one where only that is allowed; nothing else is asked for."""
@@ -88,6 +122,7 @@ def test_all_is_read_that_may_be(rights: list[dict[str, Any]], expected: list[st
     found, unread = shown(api)
     assert (expected, []) == (api.asked, unread)
     assert len(found) == len(expected)
+    assert len(api.read) == sum(each.startswith(("watch", "patch", "delete")) for each in expected)
 
 
 def test_places_name_the_object_and_its_key() -> None:
@@ -101,12 +136,30 @@ def test_places_name_the_object_and_its_key() -> None:
     [
         (FakeApi([may("list", "secrets")], answers={f"{SPACE}/secrets": 403}), [403]),
         (FakeApi([may("list", "secrets")], answers={f"{SPACE}/secrets": 500}), [500]),
+        (FakeApi([may("watch", "secrets")], answers={f"{SPACE}/secrets": 403}), [403]),
         (FakeApi([may("get", "secrets", "a")], answers={f"{SPACE}/secrets/a": 404}), []),
-        (FakeApi([], incomplete=True, answers={f"{SPACE}/{each}": 403 for each in ("secrets", "configmaps")}), []),
-        (FakeApi([], incomplete=True, answers={f"{SPACE}/secrets": 500}), [500]),
+        (
+            FakeApi(
+                [],
+                incomplete=True,
+                answers={
+                    f"{SPACE}/{each}{one}": 403 for each in ("secrets", "configmaps") for one in ("", "/k8ssec-no-such")
+                },
+            ),
+            [],
+        ),
+        (FakeApi([], incomplete=True, answers={f"{SPACE}/secrets": 500}), [500, 500, 500]),
         (FakeApi([], reviewed=500), [500]),
     ],
-    ids=["refused-what-it-may", "broken", "gone", "refused-what-nobody-listed", "incomplete-and-broken", "no-rules"],
+    ids=[
+        "refused-what-it-may",
+        "broken",
+        "refused-to-watch",
+        "gone",
+        "refused-what-nobody-listed",
+        "incomplete-and-broken",
+        "no-rules",
+    ],
 )
 def test_an_answer_that_says_nothing_is_told(api: FakeApi, expected: list[int]) -> None:
     """A right that is listed and not given is odd; one that nobody listed was a question."""

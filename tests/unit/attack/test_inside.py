@@ -18,9 +18,11 @@ from pytest_k8ssec.attack.container import Container, Look, StackListener
 from pytest_k8ssec.attack.graph import Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.inside import look, look_as_canary, of_look
 from pytest_k8ssec.attack.meter import Bounds, Meter
+from pytest_k8ssec.attack.rights import ANYBODY
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.pods.pool import Pod
+from pytest_k8ssec.probes.certificates import certificate_authority
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.probes.planted_files import Planted
 from tests.unit.attack.graphs import ACCOUNT, INFERRED, KEY, NODE, PROVEN, REFUTED, UNKNOWN, FakeApi, FakeCluster
@@ -307,7 +309,7 @@ def with_variable(value: str = "", **source: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "expected"), [(201, [PROVEN]), (401, []), (500, [UNKNOWN])], ids=["taken", "refused", "odd"]
 )
-@pytest.mark.parametrize("where", ["variable", "packed"])
+@pytest.mark.parametrize("where", ["variable", "packed", "args", "command"])
 def test_what_it_holds_counts_if_the_api_server_takes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, expected: list[Status], where: str
 ) -> None:
@@ -322,10 +324,36 @@ def test_what_it_holds_counts_if_the_api_server_takes_it(
     monkeypatch.setattr(FakeApi, "request", request)
     packed = agent.pieces(base64.b64encode(jwt("web:other").encode()), "/key/x")
     found = {"tokens": {"outcome": "absent", "pieces": packed}} if where == "packed" else {}
-    edges = walked(found, template=with_variable(jwt("web:other") if where == "variable" else "x"))
+    template = with_variable(jwt("web:other") if where == "variable" else "x")
+    if where in ("args", "command"):
+        template["spec"]["containers"][0][where] = ["run", f"--token={jwt('web:other')}"]
+    edges = walked(found, template=template)
     held = edges.get("credential-use", [])
     assert expected == [each.status for each in held]
     assert all((each.target.name == "kubernetes-admin") is (each.status is PROVEN) for each in held)
+
+
+@pytest.mark.parametrize(("read", "expected"), [(True, PROVEN), (False, UNKNOWN)])
+def test_who_has_the_key_of_the_ca_is_anybody(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    read: bool,
+    expected: Status,
+) -> None:
+    """What it signs is shown; where nobody could read by which keys the API server knows its clients, that is unknown."""
+    authority = certificate_authority("kubernetes")
+    monkeypatch.setattr(FakeApi, "ca_file", tmp_path / "ca", raising=False)
+    (tmp_path / "ca").write_text(authority.certificate if read else "PEM")
+
+    def request(self: FakeApi, _method: str, path: str, **_: Any) -> Response:
+        if path.endswith("selfsubjectreviews"):
+            return Response(201, {"status": {"userInfo": {"username": "k8ssec-nobody"}}}, 1.0)
+        return Response(404 if read else 403, {}, 1.0)
+
+    monkeypatch.setattr(FakeApi, "request", request)
+    monkeypatch.setattr(FakeApi, "as_holder_of", lambda self, _pem: self, raising=False)
+    (edge,) = walked(template=with_variable(authority.key))["credential-use"]
+    assert (ANYBODY, expected) == (edge.target, edge.status)
 
 
 def test_a_variable_that_nobody_may_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

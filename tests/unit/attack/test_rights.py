@@ -75,6 +75,8 @@ def test_cluster_admin_ends_the_search() -> None:
         (rule("get", "secrets"), "secrets-get", {KEY}),
         (rule("list", "secrets"), "secrets-list", {KEY}),
         (rule("watch", "secrets"), "secrets-list", {KEY}),
+        (rule("deletecollection", "secrets"), "secrets-list", {KEY}),
+        (rule("patch", "secrets"), "secrets-get", {KEY}),
         (rule("create", "pods"), "pod-create", {Vertex(Kind.NAMESPACE, "web")}),
         (rule("patch", "deployments", group="apps"), "pod-patch", {Vertex(Kind.NAMESPACE, "web")}),
         (rule("create", "pods/exec"), "pod-exec", {Vertex(Kind.POD, "web/shop-1")}),

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pytest_k8ssec.clusters.interface import Node
-from pytest_k8ssec.clusters.rbac_objects import binding, named_subject, rule
+from pytest_k8ssec.clusters.rbac_objects import RBAC, binding, named_subject, rule
+from pytest_k8ssec.controls.api import anon_data as anon_module
+from pytest_k8ssec.controls.api import rules_of, ways_up
 from pytest_k8ssec.controls.api.anon_data import test_api_anon_data as anon_data
 from pytest_k8ssec.errors import ClusterError
-from pytest_k8ssec.evidence import Source
+from pytest_k8ssec.evidence import Outcome, Source
+from pytest_k8ssec.stack import ServiceAccount
 from pytest_k8ssec.verdict import Case, Judge, Verdict
-from tests.unit.fakes import FakeVantage, without
+from tests.unit.fakes import FakeVantage, evidence, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,8 +225,67 @@ def test_no_request_writes_or_brings_data_back() -> None:
     world.verdict()
     assert {"GET", "PATCH", "PUT", "DELETE", "POST"} == {each["method"] for each in world.sent}
     for each in world.sent:
+        connects = any(part in each["path"] for part in ("/exec", "/attach", "/portforward", "/proxy", "/token"))
         if each["method"] == "GET":
-            assert 0 == each["keep"]
+            assert 0 == each["keep"] or connects
+        elif connects:
+            assert "/k8ssec-no-such/" in each["path"]
         else:
             assert "dryRun=All" in each["path"]
             assert "PartialObjectMetadata" in each["headers"]["Accept"]
+
+
+def given(*rules: dict[str, Any], place: str = "web") -> dict[str, list[dict[str, Any]]]:
+    """RBAC's objects, where anybody has these in one namespace."""
+    role = {"metadata": {"name": "one", "namespace": place}, "rules": list(rules)}
+    return {
+        "roles": [role],
+        "rolebindings": [
+            binding("one", named_subject("User", "system:anonymous"), "one", kind="Role", namespace=place)
+        ],
+    }
+
+
+_POLICIES = "/apis/networking.k8s.io/v1/namespaces/web/networkpolicies"
+_DELETE = rule("delete", "networkpolicies", group="networking.k8s.io")
+
+
+def test_what_leads_further_is_tried_where_rbac_gives_it() -> None:
+    """And only what comes of it counts."""
+    request = f"DELETE {_POLICIES}/k8ssec-no-such?dryRun=All"
+    assert Verdict.BREACHED is World(403, {request: 404}, given(_DELETE)).verdict()
+    assert Verdict.HELD is World(403, {request: 404}).verdict()
+    for status in (401, 403):
+        assert Verdict.HELD is World(status, {}, given(_DELETE)).verdict()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{**_DELETE, "resourceNames": ["that"]}],
+        [rule("bind", "roles", group=RBAC), rule("patch", "rolebindings", group=RBAC)],
+        [rule("bind", "clusterroles", group=RBAC), rule("update", "rolebindings", group=RBAC)],
+    ],
+    ids=["by name", "asked for", "by change"],
+)
+def test_what_no_request_shows_is_told_by_rbac(rules: list[dict[str, Any]]) -> None:
+    """Where requests without credentials get as far as to be authorised; each right that it takes must be given."""
+    assert Verdict.BREACHED is World(403, {}, given(*rules)).verdict()
+    assert Verdict.HELD is World(401, {}, given(*rules)).verdict()
+    for left in rules if len(rules) > 1 else ():
+        assert Verdict.HELD is World(403, {}, given(*(each for each in rules if each is not left))).verdict()
+
+
+def test_what_rbac_does_not_know_is_found_out() -> None:
+    """One way of each place is tried all the same; where an authorizer beside RBAC lets it through, all are."""
+    world = World(403, {})
+    assert Verdict.HELD is world.verdict()
+    usual = len(world.sent)
+    nothing = rules_of(frozenset(), evidence(Outcome.DONE))
+    ways = ways_up("web", ServiceAccount("default", _MADE_UP), "probe:1")
+    climb = anon_module._Climb("web", nothing, ways)
+    (sample,) = climb.tried().values()
+    ask = climb.ask(sample)
+    world = World(403, {ask.path if ask.method == "GET" else f"{ask.method} {ask.path}": 404})
+    assert Verdict.BREACHED is world.verdict()
+    assert len(world.sent) > usual + 20

@@ -48,7 +48,7 @@ def request_of(method: str, path: str, params: dict[str, str]) -> Asked:
     namespace = ""
     if rest[0] == "namespaces":
         namespace = rest[1] if len(rest) > 1 else ""
-        rest = rest[2:] if len(rest) > 2 else rest
+        rest = rest[2:] if len(rest) > 2 and rest[2] not in ("status", "finalize") else rest
     resource, name, below = (*rest, "", "")[:3] if len(rest) < 3 else rest[:3]
     verb = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get", "DELETE": "delete"}[method]
     if verb == "delete" and not name:

@@ -18,6 +18,8 @@ from pytest_k8ssec.controls.id import credentials as module
 from pytest_k8ssec.controls.id.credentials import test_id_credentials as credentials
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.facts.credentials import found_credentials, of_values
+from pytest_k8ssec.facts.signing_keys import SigningKeys
+from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.pods.pool import Pod
 from pytest_k8ssec.probes.identities import Identity
 from pytest_k8ssec.stack import Workload
@@ -71,6 +73,8 @@ class World:
     """Whether the search finds what was planted."""
     asked: list[str] = field(default_factory=list)
     ca_file: Path = Path(__file__)
+    server: str = "https://10.0.0.2:6443"
+    nodes: tuple[()] = ()
 
     @property
     def api(self) -> World:
@@ -103,6 +107,9 @@ class World:
 
     def list(self, path: str, **_: str) -> list[dict[str, Any]]:
         """A live pod, if there is one."""
+        if path == "/api/v1/namespaces":
+            ours = {"metadata": {"name": "ours", "labels": {OBJECT_LABEL: "run"}}}
+            return [ours, *({"metadata": {"name": name}} for name in ("web", "elsewhere"))]
         if self.live is None or not path.endswith("/pods"):
             return []
         return [{"metadata": {"name": "shop-1"}, "spec": self._spec(self.live), "status": {"phase": "Running"}}]
@@ -151,7 +158,7 @@ def lent(monkeypatch: pytest.MonkeyPatch) -> None:
         if not namespaces:
             return view(search, identity)
         values = {"KEY": PLANTED.encode() * search.cluster.shows}
-        return found_credentials(of_values(values, "ConfigMap"), b""), ()
+        return found_credentials(of_values(values, "ConfigMap"), SigningKeys()), ()
 
     monkeypatch.setattr(module, "lent", lending)
     monkeypatch.setattr(module, "_view", viewed)
@@ -242,14 +249,14 @@ def test_what_is_for_others_is_noted_and_shown_to_nobody() -> None:
     judge = judged(world)
     assert Verdict.HELD is judge.verdict()[0]
     assert 2 == len([note for note in judge.notes if "nobody was asked" in note])
-    assert [PLANTED] == world.asked
+    assert [PLANTED, PLANTED] == world.asked
 
 
 def test_each_is_shown_once() -> None:
     """Wherever it lies."""
     world = World(OTHER, env=[{"name": "T", "value": OTHER}])
     judged(world)
-    assert sorted([OTHER, PLANTED]) == sorted(world.asked)
+    assert sorted([OTHER, PLANTED, PLANTED]) == sorted(world.asked)
 
 
 @pytest.mark.parametrize("name", ["web/shop", "Deployment web/shop/main", "web/shop/main"])
@@ -265,3 +272,31 @@ def test_what_no_attack_tried_is_not_held(monkeypatch: pytest.MonkeyPatch, check
     """Each of the three is tried of each container, or is known not to be there."""
     monkeypatch.setattr(Case, "attack", without(Case.attack, check))
     assert Verdict.INCONCLUSIVE is judged(World(OWN)).verdict()[0]
+
+
+def test_who_takes_nobody_any_more_holds_nothing() -> None:
+    """What was planted logs in before the search and after it: between the two an API server may have ended."""
+
+    class Ending(World):
+        def request(self, _method: str, path: str, *, token: str | None = None, **more: Any) -> Response:
+            if path.endswith("selfsubjectreviews") and token == PLANTED and PLANTED in self.asked:
+                self.taken = {}
+            return super().request(_method, path, token=token, **more)
+
+    assert Verdict.HELD is judged(World()).verdict()[0]
+    assert Verdict.INCONCLUSIVE is judged(Ending()).verdict()[0]
+
+
+def test_the_view_has_every_namespace_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing of the stack is, a token may lie too; what this run planted is no find."""
+    seen: list[str] = []
+
+    def shown(_api: object, _identity: object, namespaces: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        seen.extend(namespaces)
+        return [], []
+
+    monkeypatch.setattr(module, "pieces_shown", shown)
+    judged(World(mounted=OWN))
+    assert "elsewhere" in seen
+    assert "web" in seen
+    assert "ours" not in seen

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pytest_k8ssec.agent.remote.agent import TokenSearch
 from pytest_k8ssec.facts.credentials import Found, found_credentials, of_files, of_values
+from pytest_k8ssec.facts.signing_keys import SigningKeys
 from pytest_k8ssec.probes.certificates import Pair, certificate_authority
 
 AUTHORITY = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+KEYS = SigningKeys(authority=AUTHORITY, hosts=frozenset({"kubernetes.default.svc", "10.0.0.2", "fd00::2"}))
 BOOTSTRAP = "abcdef.0123456789abcdef"
 
 
@@ -41,9 +46,7 @@ def packed(text: str, times: int) -> str:
 
 def found_in(**variables: str) -> Found:
     """What there is in some variables."""
-    return found_credentials(
-        of_values({name: text.encode() for name, text in variables.items()}, "variable"), AUTHORITY
-    )
+    return found_credentials(of_values({name: text.encode() for name, text in variables.items()}, "variable"), KEYS)
 
 
 @pytest.mark.parametrize("times", [0, 1, 2])
@@ -160,9 +163,27 @@ def test_a_kubeconfig_tells_more_than_its_texts() -> None:
         assert ("client certificate", "somebody") == (certificate.form, certificate.user)
 
 
+@pytest.mark.parametrize("held", ["opaque", "", "two\nlines", "x" * 5000])
+@pytest.mark.parametrize("name", ["token", "below/../token"])
+def test_a_token_in_a_file_that_a_kubeconfig_names(tmp_path: Path, held: str, name: str) -> None:
+    """It has no form of its own; what is no token is none, and is told by the kubeconfig's place."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "token").write_text(f"{held}\n")
+    path = tmp_path / "config"
+    path.write_text(config(tokenFile=name))
+    search = TokenSearch(math.inf, pieces=True)
+    search.look([str(path)], 10, 10_000)
+    assert search.pieces is not None
+    found = found_credentials(of_files([*search.pieces.values()]), KEYS)
+    good = held == "opaque"
+    assert ([held] if good else []) == [each.token for each in found.credentials]
+    assert ((), (f"kubeconfig with tokenFile in {path}",))[not good] == found.others
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        (config(tokenFile="/nowhere"), "kubeconfig with tokenFile in variable KEY"),
         (config(exec={"command": "aws"}), "kubeconfig with exec in variable KEY"),
         (config(password="x"), "kubeconfig with password in variable KEY"),
         ("kind: Config\nclusters: [\nusers:\ncontexts:", "kubeconfig that can't be read in variable KEY"),
@@ -177,6 +198,7 @@ def test_a_kubeconfig_tells_more_than_its_texts() -> None:
         (pair("x").key.replace("MII", "MIJ"), "private key that can't be read in variable KEY"),
     ],
     ids=[
+        "token-file",
         "exec",
         "password",
         "no-yaml",
@@ -205,7 +227,7 @@ def test_two_keys_of_a_secret_are_a_bootstrap_token(kind: str, where: str) -> No
         f"{where}/token-secret": b"0123456789abcdef",
         "/etc/u/token-id": b"fedcba",
     }
-    (one,) = found_credentials(of_values(parts, kind), AUTHORITY).credentials
+    (one,) = found_credentials(of_values(parts, kind), KEYS).credentials
     assert (BOOTSTRAP, "system:bootstrap:abcdef", f"{kind} {where}".strip()) == (one.token, one.user, one.place)
 
 
@@ -229,4 +251,4 @@ def test_what_is_none_is_none(text: str) -> None:
 def test_nothing_shows_a_value() -> None:
     """Neither a piece's nor a credential's repr."""
     pieces = of_files([{"form": "token", "packed": "", "text": TOKEN, "place": "/t"}])
-    assert TOKEN not in repr((pieces, found_credentials(pieces, AUTHORITY)))
+    assert TOKEN not in repr((pieces, found_credentials(pieces, KEYS)))

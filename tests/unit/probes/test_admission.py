@@ -255,9 +255,11 @@ class _Accounts:
         assert "relabelling-token-of-nobody" == token
         if method == "POST":
             return Response(201, {"status": {"userInfo": {"username": "system:serviceaccount:web:default"}}}, 1)
-        assert ("/api/v1/namespaces/web", {"dryRun": "All"}) == (path, more["params"])
-        if method == "PATCH":
-            return Response(403, {"message": "cannot patch"}, 1)
+        assert path.startswith("/api/v1/namespaces/web")
+        assert {"dryRun": "All"} == more["params"]
+        if method == "PATCH" or path != "/api/v1/namespaces/web":
+            says = 'namespaces "web" is forbidden: User "system:serviceaccount:web:default" cannot patch resource "namespaces"'
+            return Response(403, {"kind": "Status", "message": says}, 1)
         labels = {"team": "web", ENFORCE: "privileged"}
         return Response(
             200 if body == {"kind": "Namespace", "metadata": {"name": "web", "labels": labels}} else 409, {}, 1
@@ -269,8 +271,10 @@ def test_who_may_replace_its_namespace_needs_no_patch() -> None:
     stack = _stack(Resource("urn", "kubernetes:core/v1:Namespace", "web"))
     judge = Judge()
     cluster = cast("Cluster", _Accounts())
-    _relabel(judge, cluster, ApiServer("cp", cluster.api), stack.identities())
-    assert [("PATCH", False), ("PUT", True)] == [(each.what.split()[-1], each.through) for each in judge.attacks]
+    _relabel(judge, cluster, ApiServer("cp", cluster.api), {each: ["web"] for each in stack.identities()})
+    assert [
+        ("PATCH", False), ("PUT", True), ("PATCH/status", False), ("PUT/status", False), ("PUT/finalize", False),
+    ] == [(each.what.split()[-1], each.through) for each in judge.attacks]  # fmt: skip
     assert Verdict.BREACHED is judge.verdict()[0]
 
 
