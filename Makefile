@@ -56,7 +56,7 @@ demo: tools ## all controls on stacks/hardened; STACK=insecure shows what a fail
 # marked. What compares all that docker has comes last, alone.
 BESIDE := $(MAKE) --no-print-directory -j2
 WHOLE_LINES := sed -u
-CLUSTER_TESTS := export K8SSEC_REQUIRE_CLUSTER=1; $(BIN)/pytest -rs
+CLUSTER_TESTS := export K8SSEC_REQUIRE_CLUSTER=1; $(BIN)/pytest -rs --durations 20 --durations-min 20
 KILLS := tests/cluster/test_kills.py
 
 .PHONY: test

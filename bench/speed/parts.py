@@ -111,16 +111,17 @@ def _first_verdicts(repeats: int, tell: Tell) -> Runs:
 
 
 def _until_verdict(*options: str) -> float:
-    """Seconds from the command to the line that says that the control passed."""
+    """Seconds from the command to the word that says that the control held; its line ends once the clean-up has begun."""
     command = [_tool("pytest"), "-v", "--k8ssec-controls", str(CONTROLS_FOLDER), "-k", _CONTROL,
                "--k8ssec-stack", str(_STACK), *options]  # fmt: skip
     started = time.monotonic()
-    seconds = None
+    seconds, said = None, b""
     with subprocess.Popen(
-        command, cwd=REPOSITORY, env=_environ(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=REPOSITORY, env=_environ(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
     ) as run:
-        for line in run.stdout or ():
-            if _CONTROL in line and "HELD" in line and seconds is None:
+        while run.stdout and (piece := run.stdout.read(1 << 16)):
+            said += piece
+            if seconds is None and b" HELD" in said.rpartition(_CONTROL.encode())[2]:
                 seconds = time.monotonic() - started
         if run.wait(_DEADLINE) or seconds is None:
             raise OSError(f"{' '.join(command)}: no verdict, or a failure")

@@ -75,7 +75,7 @@ def set_routes() -> None:
 
 def routes(nodes: list[dict[str, Any]], own: str) -> dict[str, str]:
     """Each other node's ranges of pods, and the node's address of the same family."""
-    found = {}
+    found: dict[str, str] = {}
     for node in nodes:
         addresses = [each["address"] for each in node["status"].get("addresses", []) if each["type"] == "InternalIP"]
         for subnet in node["spec"].get("podCIDRs", []) if node["metadata"]["name"] != own else []:
