@@ -25,12 +25,16 @@ AGENT = Path(__file__).parent / "remote" / "agent.py"
 BOOT = ("python3", "-c", "import sys;s=sys.stdin.buffer;exec(compile(s.read(int(s.readline())),'agent','exec'))")
 """The command that runs a program of ours from its standard input."""
 _WORKERS = 64
+_FEW = 4
+"""So many at a time is asked again what was not answered among many: each handshake takes a share of the pod's processor."""
 _TASKS_MAX = 256
 """No exec has more tasks: each answer takes memory in a pod that has little."""
 _AGENTS_MAX = 2
 """So many agents are in a pod at the same time, besides the one that stays: with more, its limit of memory kills them."""
 _SENT = (Tcp, Udp, Http, Trust, Hello, Resolve)
 """Tasks that send something over the network."""
+_SPOKEN = (Http, Trust, Hello)
+"""Those that a server has to work for."""
 _GUESSED = "found nothing as a user that is a guess, as nobody tells whom the container is started as"
 _PLACES_MAX = 16
 """Places that are asked at the same time."""
@@ -128,17 +132,30 @@ def ask(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
 
 def _here(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
     """All of them from the place itself."""
-    return [answer for at in range(0, len(tasks), _TASKS_MAX) for answer in _lot(vantage, tasks[at : at + _TASKS_MAX])]
+    lots = (tasks[at : at + _TASKS_MAX] for at in range(0, len(tasks), _TASKS_MAX))
+    return [answer for lot in lots for answer in _heard_out(vantage, lot, _lot(vantage, lot))]
 
 
-def _lot(vantage: Vantage, tasks: Sequence[Task]) -> list[Answer]:
+def _heard_out(vantage: Vantage, tasks: Sequence[Task], answers: list[Answer]) -> list[Answer]:
+    """The same, once more for what a server left unanswered while it answered others: it may just have been too much at once."""
+    of = [(task.host, task.port) if isinstance(task, _SPOKEN) else None for task in tasks]
+    silent = [answer.evidence.outcome is Outcome.NO_ANSWER for answer in answers]
+    speaks = {server for server, no_word in zip(of, silent, strict=True) if server and not no_word}
+    again = [number for number, server in enumerate(of) if silent[number] and server in speaks]
+    if again:
+        for number, answer in zip(again, _lot(vantage, [tasks[one] for one in again], workers=_FEW), strict=True):
+            answers[number] = answer
+    return answers
+
+
+def _lot(vantage: Vantage, tasks: Sequence[Task], *, workers: int = _WORKERS) -> list[Answer]:
     """What one exec answers."""
     nonce = secrets.token_hex(8)
     listed = [{"id": number, **task.specification()} for number, task in enumerate(tasks)]
     # Each worker does its share one after the other; an HTTP task may wait once to connect and once to read.
-    slowest = sum(task.get("timeout", 5.0) * 2 for task in listed) / min(_WORKERS, len(listed))
+    slowest = sum(task.get("timeout", 5.0) * 2 for task in listed) / min(workers, len(listed))
     deadline = 10 + max(slowest, *(task.get("timeout", 5.0) * 2 for task in listed))
-    done = _done(vantage, {"nonce": nonce, "workers": _WORKERS, "tasks": listed}, deadline)
+    done = _done(vantage, {"nonce": nonce, "workers": workers, "tasks": listed}, deadline)
     answers = _answers(done, nonce, len(tasks), vantage.source)
     guessed = isinstance(vantage, PodVantage) and vantage.user_is_guessed
     return [

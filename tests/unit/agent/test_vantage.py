@@ -296,6 +296,29 @@ def test_one_exec_has_no_more_than_so_many_tasks() -> None:
     assert [f"10.0.{number}.1" for number in range(600)] == [each.detail for each in found]
 
 
+def test_what_a_busy_server_left_unanswered_is_asked_again_by_itself() -> None:
+    """Few at a time; a server that answers nobody, and what no server has to work for, are not asked twice."""
+    asked: list[dict[str, Any]] = []
+
+    class Busy(Asked):
+        """Answers the first of many, and anybody who comes in a small group."""
+
+        def execute(self, argv: Sequence[str], stdin: bytes, deadline: float) -> Completed:
+            told = json.loads(stdin.split(b"\n", 1)[1][len(AGENT.read_bytes()) :].split(b"\n", 1)[1])
+            asked.append(told)
+            busy = [each["host"] == "dead" or (each["id"] > 0 and len(told["tasks"]) > 2) for each in told["tasks"]]
+            outcomes = ["no-answer" if no_word else "open" for no_word in busy]
+            lines = [{**OPEN, "id": number, "outcome": outcome} for number, outcome in enumerate(outcomes)]
+            said = "".join(json.dumps(line) + "\n" for line in [*lines, {"end": told["nonce"]}])
+            return Completed(tuple(argv), 0, said.encode(), b"")
+
+    tasks = [Http("busy", 10250, "/0"), Http("busy", 10250, "/1"), Tcp("busy", 10250), Http("dead", 10250, "/")]
+    found = [each.evidence.outcome for each in ask(Busy("free"), tasks)]
+    assert [Outcome.OPEN, Outcome.OPEN, Outcome.NO_ANSWER, Outcome.NO_ANSWER] == found
+    assert [["/0", "/1", None, "/"], ["/1"]] == [[each.get("path") for each in told["tasks"]] for told in asked]
+    assert asked[1]["workers"] < asked[0]["workers"]
+
+
 def test_a_pod_has_few_agents_at_a_time() -> None:
     """Each takes memory there: with one under way and another one beside it, a third has to wait."""
     room: list[bool] = []
