@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_k8ssec.agent.tasks import Http, Tcp, Tokens, Udp
+from pytest_k8ssec.agent.tasks import Http, Task, Tcp, Tokens, Udp
 from pytest_k8ssec.agent.vantage import AGENT, NetworkVantage, PodVantage, ask, probe, probe_all
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import ProbeError
@@ -312,7 +312,12 @@ def test_what_a_busy_server_left_unanswered_is_asked_again_by_itself() -> None:
             said = "".join(json.dumps(line) + "\n" for line in [*lines, {"end": told["nonce"]}])
             return Completed(tuple(argv), 0, said.encode(), b"")
 
-    tasks = [Http("busy", 10250, "/0"), Http("busy", 10250, "/1"), Tcp("busy", 10250), Http("dead", 10250, "/")]
+    tasks: list[Task] = [
+        Http("busy", 10250, "/0"),
+        Http("busy", 10250, "/1"),
+        Tcp("busy", 10250),
+        Http("dead", 10250, "/"),
+    ]
     found = [each.evidence.outcome for each in ask(Busy("free"), tasks)]
     assert [Outcome.OPEN, Outcome.OPEN, Outcome.NO_ANSWER, Outcome.NO_ANSWER] == found
     assert [["/0", "/1", None, "/"], ["/1"]] == [[each.get("path") for each in told["tasks"]] for told in asked]
