@@ -51,6 +51,7 @@ from pytest_k8ssec.probes.identities import Identity, RbacRules, api_evidence, n
 from pytest_k8ssec.probes.nodes_in_reach import servers_to_judge
 from pytest_k8ssec.probes.rights_table import asked_way, by_names, gets_through, right_of, try_ways
 from pytest_k8ssec.sabotages.grants import everybody_may
+from pytest_k8ssec.sabotages.proofs import changing, object_of
 from pytest_k8ssec.stack import ServiceAccount, Stack
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -255,6 +256,7 @@ def everybody_undoes_quotas(cluster: Cluster, stack: Stack) -> Iterator[Evidence
         "rules": [right],
     }
     everybody = named_subject("Group", "system:serviceaccounts")
-    with cluster.api.applied(role, binding(name, everybody, name, kind="Role", namespace=place)):
-        yield everybody_may(cluster, right, namespace=place)
+    bound = binding(name, everybody, name, kind="Role", namespace=place)
+    with cluster.api.applied(role, bound):
+        yield changing(everybody_may(cluster, right, namespace=place), object_of(role), object_of(bound))
     everybody_may(cluster, right, namespace=place, no_more=True)

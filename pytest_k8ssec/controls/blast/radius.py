@@ -393,7 +393,7 @@ def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         cluster.api.applied(*manifests),
         weakened(cluster.api, stack, volume=(volume, "/more"), variable=variable, level="") as proof,
     ):
-        yield proof
+        yield changing(proof, *(object_of(each) for each in manifests))
 
 
 def _secret(namespace: str, name: str, kind: str, annotations: Mapping[str, str] | None = None, **more: Any) -> Body:

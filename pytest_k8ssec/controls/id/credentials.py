@@ -459,7 +459,7 @@ def token_that_a_watch_shows(cluster: Cluster, stack: Stack) -> Iterator[Evidenc
             cluster.api.applied(held),
             granted(cluster, client, rule("watch", "secrets"), namespace=place) as proof,
         ):
-            yield proof
+            yield changing(proof, object_of(held))
 
 
 @sabotage(
