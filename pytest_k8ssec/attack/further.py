@@ -1,7 +1,8 @@
 """What an identity may do by the table of further rights, the one that rbac-escalation asks by, and what each of it leads to.
 
 The table's ways are asked in each place: those that the API server's own list of rules may grant. One of the rest checks that
-list; places where the list is the same are one class, and are checked in one of them. Of several rights to the same end the first that is there is enough.
+list; places where the list is the same are one class, and are checked in one of them. Of several rights to the same end
+the first that is there is enough.
 """
 
 from __future__ import annotations

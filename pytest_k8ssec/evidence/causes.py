@@ -200,7 +200,6 @@ class Blame:
     """Why no culprit is named, where none is."""
     place: str = ""
     """``file:line`` to look at first: a culprit's, else of a user's own test that, of the cluster its configuration."""
-
     words: str = "{case}: {attack}"
     """How its control says what is."""
 
@@ -208,7 +207,7 @@ class Blame:
     def finding(self) -> str:
         """What is, in a sentence."""
         said = self.words.format(case=self.case, attack=self.attack)
-        by = [f"{each.what}{f' ({each.place})' if each.place else ''}" for each in self.culprits]
+        by = [str(each) for each in self.culprits]
         shown = [*by[:_NAMED], *([f"{len(by) - _NAMED} more"] if len(by) > _NAMED else [])]
         return f"{said}, by {' and '.join(shown)}" if by else said
 

@@ -132,7 +132,7 @@ class _Command(auto.PulumiCommand):
         self._asked = ThreadPoolExecutor(1).submit(auto.PulumiCommand)
 
     @property
-    def version(self) -> VersionInfo | None:  # type: ignore[override]
+    def version(self) -> VersionInfo | None:  # type: ignore[override]  # there it is known from the start
         """Its version. Raises auto.InvalidVersionError, OSError."""
         return self._asked.result().version
 

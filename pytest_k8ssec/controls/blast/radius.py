@@ -140,9 +140,8 @@ def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRad
     for finding in findings(_subject(workload), graph, agreed):
         at = [_at(workload, *place, finding.check) for place in places if finding.check]
         causes = edge_causes(graph, workload, finding.what) if finding.through else ()
-        told = replace(
-            finding.evidence, cause=None
-        )  # one of an identity that is further on says nothing of this workload
+        # A cause of an identity that is further on says nothing of this workload.
+        told = replace(finding.evidence, cause=None)
         case.attack(finding.what, told, through=finding.through, at=at, cause=causes)
     for name in narrower(_subject(workload), graph, agreed):
         judge.note(f"{_subject(workload)} reaches less than was agreed to, so write the baseline anew: {name}")
