@@ -117,11 +117,11 @@ def _thawed(order: Order, key: str, changes: Variant, *, just_frozen: bool = Fal
                 return None
             except K8ssecError as error:
                 if order.variant:
-                    order.progress(f"a changed copy does not get ready, so kind makes the cluster: {_one_line(error)}")
+                    order.progress(f"a changed copy does not get ready, so kind makes the cluster: {_and_why(error)}")
                     return None
                 if just_frozen:
                     shelf.put_failure(key, _one_line(error))
-                order.progress(f"the frozen cluster does not get ready, so it is made anew: {_one_line(error)}")
+                order.progress(f"the frozen cluster does not get ready, so it is made anew: {_and_why(error)}")
             else:
                 order.progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
                 return cluster
@@ -195,3 +195,8 @@ def _tidy(order: Order) -> None:
 
 def _one_line(error: BaseException) -> str:
     return str(getattr(error, "message", "") or error).split("\n", 1)[0]
+
+
+def _and_why(error: K8ssecError) -> str:
+    """An error's line, with the last one of what the nodes said."""
+    return ": ".join(filter(None, (_one_line(error), error.details.strip().rpartition("\n")[2])))

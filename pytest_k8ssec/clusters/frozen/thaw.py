@@ -24,7 +24,7 @@ from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster, FrozenNode, Token
 from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
 from pytest_k8ssec.clusters.kind import KindCluster, write_kubeconfig
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.errors import ClusterError
+from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.recorder import attend
@@ -33,6 +33,7 @@ from pytest_k8ssec.secrecy.redact import register
 
 _SECONDS = 120
 _PAUSE = 0.1
+_LAST_LINES = 5
 _TOKEN_HOURS = 24
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -69,6 +70,7 @@ def thaw_cluster(
     attend(owner)
     owner.will_create("cluster", name)
     plane = f"{name}-{entry.nodes[0].suffix}"
+    made: list[str] = []
     try:
         made = side_by_side(lambda node: _create(node, cluster, plane), *((node,) for node in entry.nodes))
         for container, changed in zip(made, files, strict=True):
@@ -83,10 +85,21 @@ def thaw_cluster(
         for step in config.after:
             after.STEPS[step](cluster)
         _await_pods(cluster)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, K8ssecError) and not isinstance(error, docker.DaemonGone):
+            error.details = "\n".join(filter(None, (error.details, *map(_said, made))))
         cluster.close()
         raise
     return cluster
+
+
+def _said(container: str) -> str:
+    """What a node's thaw.sh said last, "" where that can't be told."""
+    try:
+        told = docker.docker("exec", container, "tail", "-n", str(_LAST_LINES), f"{PLACE}/log", check=False, deadline=10)
+    except CommandError:
+        return ""
+    return told.text.strip()
 
 
 def _create(node: FrozenNode, cluster: KindCluster, plane: str) -> str:
@@ -144,8 +157,8 @@ def _free_port(address: str) -> int:
 
 def _hand_over(plane: str, workers: Iterable[tuple[str, str]]) -> None:
     """Bring each worker the kubelet's certificate that the control plane made for it, and leave it nowhere else."""
-    renewed = f"until [ -e {PLACE}/renewed ]; do sleep 0.05; done"
-    docker.docker("exec", plane, "sh", "-c", renewed, deadline=_SECONDS)
+    waited = f"until [ -e {PLACE}/renewed ]; do [ ! -e {PLACE}/failed ] || exit 1; sleep 0.05; done"
+    docker.docker("exec", plane, "sh", "-c", waited, deadline=_SECONDS)
     for name, container in workers:
         file = f"{PLACE}/clients/{name}.pem"
         pair = docker.docker("exec", plane, "sh", "-c", f"cat {file} && rm {file}").stdout

@@ -98,6 +98,8 @@ if [ "$stage" = wait ]; then
   exit
 fi
 if [ "$stage" = renew ]; then
+  trap 'touch "$here/failed"' ERR # whoever waits for the certificates need not wait until the end
+  set -E
   renew
   exit
 fi
