@@ -96,7 +96,9 @@ def thaw_cluster(
 def _said(container: str) -> str:
     """What a node's thaw.sh said last, "" where that can't be told."""
     try:
-        told = docker.docker("exec", container, "tail", "-n", str(_LAST_LINES), f"{PLACE}/log", check=False, deadline=10)
+        told = docker.docker(
+            "exec", container, "tail", "-n", str(_LAST_LINES), f"{PLACE}/log", check=False, deadline=10
+        )
     except CommandError:
         return ""
     return told.text.strip()
