@@ -13,17 +13,20 @@ other node meanwhile loses its first packet, and waits 5 s more.
 
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONFIGURATION = Path("/etc/cni/net.d/10-kube-router.conflist")
 DEADLINE = 120.0
+CONNECT_SECONDS = 0.3
 BGP_SECONDS = 20.0
 """By then kube-router has taken its routes over, and knows more of them than this does."""
 
@@ -41,6 +44,7 @@ def configure(told: Path) -> None:
     deadline = time.monotonic() + DEADLINE
     while True:
         try:
+            await_service(deadline)
             ranges = pod_ranges()
             if ranges:
                 break
@@ -85,6 +89,24 @@ def routes(nodes: list[dict[str, Any]], own: str) -> dict[str, str]:
     return found
 
 
+def await_service(deadline: float) -> None:
+    """Waits until the API's service address leads somewhere.
+
+    A connection that was begun before kube-proxy knew the address stays lost, as only its first packet is looked at for where
+    it goes: whoever waits for its end waits too long, so these are given up soon. Once it leads there, nobody is hurried.
+    """
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            socket.create_connection(service(), timeout=CONNECT_SECONDS).close()
+            return
+        time.sleep(0.05)
+
+
+def service() -> tuple[str, int]:
+    """The API's service address and its port."""
+    return os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
+
+
 def pod_ranges() -> list[str]:
     """The ranges that the controller manager gave to this node."""
     return list(asked(f"/api/v1/nodes/{os.environ['NODE_NAME']}")["spec"].get("podCIDRs", []))
@@ -92,14 +114,14 @@ def pod_ranges() -> list[str]:
 
 def asked(path: str) -> Any:
     """What the API answers. Raises OSError."""
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    host, port = service()
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     request = urllib.request.Request(
         f"https://{authority}{path}",
         headers={"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}"},
     )
     trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=2, context=trust) as answer:
+    with urllib.request.urlopen(request, timeout=5, context=trust) as answer:
         return json.load(answer)
 
 

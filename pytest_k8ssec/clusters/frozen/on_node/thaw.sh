@@ -39,22 +39,23 @@ certificate() { # KUBECONFIG FILE: the certificate and the key in it, as a kubel
 
 renew() { # all but the CAs; kubeadm makes what is not there, as it does for a new cluster
   umask 077
-  mkdir -p "$here/made" "$here/clients"
+  mkdir -p "$here/made" "$here/clients" "$here/later"
   (umask 022 && exec kubeadm init phase certs all --config /kind/kubeadm.conf) & # keys are 0600 all the same
   certs=$!
-  kubeadm init phase kubeconfig all --config /kind/kubeadm.conf --kubeconfig-dir "$here/made"
-  certificate "$here/made/kubelet.conf" "$here/client.pem"
-  rm "$here/made/kubelet.conf"
-  mv "$here/made"/*.conf /etc/kubernetes/
-  wait $certs
   if [ -e "$here/changed/kind/kubeadm.conf" ]; then
     kubeadm init phase control-plane all --config /kind/kubeadm.conf
     kubeadm init phase etcd local --config /kind/kubeadm.conf
   fi
-  # These would ask an API server that knows no rights yet, be refused, and wait some seconds before they ask again.
-  mkdir -p "$here/later"
-  mv "$manifests"/kube-{controller-manager,scheduler}.yaml "$here/later/"
+  # The kubelet needs a certificate of its own to start. What it is to run comes once there are those that this needs.
+  mv "$manifests"/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler}.yaml "$here/later/"
+  kubeadm init phase kubeconfig kubelet --config /kind/kubeadm.conf --kubeconfig-dir "$here/made"
+  certificate "$here/made/kubelet.conf" "$here/client.pem"
   take_up
+  kubeadm init phase kubeconfig all --config /kind/kubeadm.conf --kubeconfig-dir "$here/made"
+  rm "$here/made/kubelet.conf"
+  mv "$here/made"/*.conf /etc/kubernetes/
+  wait $certs
+  mv "$here/later"/{etcd,kube-apiserver}.yaml "$manifests/"
   for name in $(cat "$here/workers"); do
     kubeadm kubeconfig user --config /kind/kubeadm.conf --client-name "system:node:$name" --org system:nodes \
       >"$here/made/$name"
@@ -62,7 +63,8 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   done
   rm -r "$here/made"
   touch "$here/renewed"
-  # What they read first: the API server answers that once it knows who has what right.
+  # The others would ask an API server that knows no rights yet, be refused, and wait some seconds before they ask again.
+  # What they read first is answered once it knows who has what right.
   first=/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication
   for _ in $(seq 300); do
     kubectl --kubeconfig /etc/kubernetes/controller-manager.conf --request-timeout 2s get --raw $first >/dev/null 2>&1 && break
