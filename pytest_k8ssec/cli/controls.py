@@ -31,12 +31,13 @@ def controls(arguments: argparse.Namespace) -> int:
     elif not name or name in FAMILIES:
         lines = _listed([each for each in known if name in ("", each.family.id)])
     else:
-        raise _unknown(name, known)
+        raise no_such_control(name, known)
     say_text("\n".join(lines))
     return 0
 
 
-def _unknown(name: str, known: Sequence[Control]) -> SettingsError:
+def no_such_control(name: str, known: Sequence[Control]) -> SettingsError:
+    """The error for a name that no control and no family has."""
     names = [*(each.id for each in known), *FAMILIES]
     close = difflib.get_close_matches(name, names, n=3) or [each for each in names if name and name in each]
     hint = f"did you mean {' or '.join(close)}?" if close else "`k8ssec controls` lists all"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ _EXAMPLES = """\
 examples:
   k8ssec doctor                         can tests run here? each finding with the command that fixes it
   k8ssec controls                       what is tested; `k8ssec controls etcd-client-auth` explains one
+  k8ssec config check                   is all that a run would read here as it should be? takes a second
   k8ssec up --name dev --stack infra    a cluster with your stack, to try tests on quickly
   pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls
   k8ssec down dev                       and remove it
@@ -118,9 +120,12 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    top.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-k8ssec')}")
+    top.set_defaults(run=_helping(top))  # where no command is given
+    commands = top.add_subparsers(metavar="COMMAND")
     _doctor(commands)
     _controls(commands)
+    _config(commands)
     _up(commands)
     _down(commands)
     _list(commands)
@@ -129,6 +134,14 @@ def parser() -> argparse.ArgumentParser:
     _reach(commands)
     _blast(commands)
     return top
+
+
+def _helping(top: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    def run(_: argparse.Namespace) -> int:
+        top.print_help()
+        return 0
+
+    return run
 
 
 def _doctor(commands: Subparsers) -> None:
@@ -149,6 +162,18 @@ def _controls(commands: Subparsers) -> None:
     )  # fmt: skip
     made.add_argument("name", nargs="?", metavar="ID|FAMILY", help="a control's id, or a family such as etcd or net")
     made.set_defaults(run=_later("controls", "controls"))
+
+
+def _config(commands: Subparsers) -> None:
+    made = _command(
+        commands, "config", "check what a run would read here",
+        "Check the settings, Pulumi.yaml and the config values, kind.yaml, intent.yaml and blast-radius.yaml. Needs no docker "
+        "and takes a second, so it suits a pre-commit hook. Exit code 2 if something is wrong.",
+        "examples:\n  k8ssec config check\n  k8ssec config check --stack infra\n",
+    )  # fmt: skip
+    made.add_argument("what", choices=("check",), metavar="check", help="the only thing that there is to do")
+    _settings(made, UP_OPTIONS)
+    made.set_defaults(run=_later("config", "config"))
 
 
 def _up(commands: Subparsers) -> None:

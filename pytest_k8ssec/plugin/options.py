@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from pytest_k8ssec.plugin.journal import Journal
     from pytest_k8ssec.verdict import Verdict
 
+_LEFT_OUT = pytest.StashKey[bool]()
+_WITHOUT = "run no packaged controls, whatever other places say"
+_NOT_RUN = "k8ssec: the packaged controls were not run, as paths were given; --k8ssec-controls runs them beside these"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Each setting as an option and as an ini value."""
@@ -33,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         common: dict[str, Any] = {"dest": option.ini, "default": None, "help": option.help}
         if option.kind == "flag":
             group.addoption(option.flag, action="store_true", **common)
+            if option.name == "controls":
+                group.addoption(f"--no-{option.flag[2:]}", action="store_false", **{**common, "help": _WITHOUT})
         elif option.repeatable:
             group.addoption(option.flag, action="append", metavar=option.metavar, **common)
         elif option.name == "strict":
@@ -69,7 +75,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(Xdist(), "k8ssec-xdist")
     if settings.controls and str(CONTROLS_FOLDER) not in config.args:
-        config.args.append(str(CONTROLS_FOLDER))
+        config.stash[_LEFT_OUT] = _names_others(config)
+        if not config.stash[_LEFT_OUT]:
+            config.args.append(str(CONTROLS_FOLDER))
+
+
+def _names_others(config: pytest.Config) -> bool:
+    """Whether the command line names what to run, and the packaged controls are not among it: a setting alone adds none."""
+    return config.args_source is pytest.Config.ArgsSource.ARGS and not config.getoption("k8ssec_controls")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Who has the controls among his settings must not take for judged what was not run."""
+    if terminalreporter.config.stash.get(_LEFT_OUT, False):
+        terminalreporter.write_line(_NOT_RUN, yellow=True)
 
 
 def markers() -> Mapping[str, str]:

@@ -52,14 +52,7 @@ class Stacks:
         Raises:
             SettingsError: they name none.
         """
-        from pytest_k8ssec.stack import StackSource
-
-        chosen = self._settings
-        if chosen.stack is None:
-            raise SettingsError("stack: none was named", fix="name its directory with --k8ssec-stack DIR")
-        return StackSource(
-            chosen.stack, chosen.stack_name, chosen.config_file, chosen.config, chosen.secret, chosen.allow_provider
-        )
+        return source_of(self._settings)
 
     def check(self) -> None:
         """Check the stack before there is a cluster; nothing if none was named.
@@ -145,3 +138,23 @@ class Stacks:
             for key, value in pairs.items():
                 flags += [flag, f"{key}={value}"]
         return f" {shlex.join(flags)}"
+
+
+def source_of(settings: Settings) -> StackSource:
+    """What settings say of the stack.
+
+    Raises:
+        SettingsError: they name none.
+    """
+    from pytest_k8ssec.stack import StackSource
+
+    if settings.stack is None:
+        raise SettingsError("stack: none was named", fix="name its directory with --k8ssec-stack DIR")
+    return StackSource(
+        settings.stack,
+        settings.stack_name,
+        settings.config_file,
+        settings.config,
+        settings.secret,
+        settings.allow_provider,
+    )

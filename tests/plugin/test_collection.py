@@ -224,3 +224,48 @@ def test_a_whole_sabotage_run_has_a_bystander_for_each_pair(pytester: pytest.Pyt
             if other is not control:
                 expected += sum(not (each.needs_cluster and control.subject == "stack") for each in other.sabotages)
     assert expected == len(items)
+
+
+@pytest.mark.parametrize(
+    "given", [(), ("--k8ssec-controls", "test_mine.py"), ("--k8ssec-controls", "test_mine.py::test_mine")]
+)
+def test_the_setting_adds_controls_where_nothing_else_is_named(
+    pytester: pytest.Pytester, given: tuple[str, ...]
+) -> None:
+    """No path, or asked for on the command line as well."""
+    pytester.makepyfile(test_mine="def test_mine(): pass")
+    pytester.makepyprojecttoml("[tool.k8ssec]\ncontrols = true\n")
+    assert sorted([*IDS, "mine"]) == collected(pytester, *given)
+
+
+@pytest.mark.parametrize("given", ["test_mine.py", "test_mine.py::test_mine", "."])
+def test_the_setting_adds_none_to_what_is_named(pytester: pytest.Pytester, given: str) -> None:
+    """Whoever runs one test of his does not wait for a cluster; that no control was run is told."""
+    pytester.makepyfile(test_mine="def test_mine(): pass")
+    pytester.makepyprojecttoml("[tool.k8ssec]\ncontrols = true\n")
+    ran = pytester.runpytest_inprocess("-q", given)
+    ran.assert_outcomes(passed=1)
+    ran.stdout.fnmatch_lines(["k8ssec: the packaged controls were not run, as paths were given*"])
+
+
+def test_named_paths_need_no_word_without_the_setting(pytester: pytest.Pytester) -> None:
+    """Nobody asked for controls."""
+    pytester.makepyfile(test_mine="def test_mine(): pass")
+    ran = pytester.runpytest_inprocess("test_mine.py")
+    ran.stdout.no_fnmatch_line("*packaged controls*")
+
+
+def test_paths_in_the_ini_file_are_no_choice_of_this_run(pytester: pytest.Pytester) -> None:
+    """With `testpaths` no path is given: the controls run."""
+    pytester.makepyfile(test_mine="def test_mine(): pass")
+    pytester.makepyprojecttoml(
+        "[tool.k8ssec]\ncontrols = true\n[tool.pytest.ini_options]\ntestpaths = ['test_mine.py']\n"
+    )
+    assert sorted([*IDS, "mine"]) == collected(pytester)
+
+
+def test_the_setting_can_be_overridden(pytester: pytest.Pytester) -> None:
+    """--no-k8ssec-controls is stronger than what other places say."""
+    pytester.makepyfile(test_mine="def test_mine(): pass")
+    pytester.makepyprojecttoml("[tool.k8ssec]\ncontrols = true\n")
+    assert ["mine"] == collected(pytester, "--no-k8ssec-controls")

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,7 +33,7 @@ from pytest_k8ssec.stack import Workload
 from tests.unit.attack.graphs import KEY, SHOP, TO_ADMIN, edge, graph
 from tests.unit.machine.dockers import FakeDocker
 
-COMMANDS = ("doctor", "controls", "up", "down", "list", "sweep", "reach", "blast")
+COMMANDS = ("doctor", "controls", "config", "up", "down", "list", "sweep", "reach", "blast")
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,16 @@ def ends_with(monkeypatch: pytest.MonkeyPatch, says: Callable[..., str]) -> Call
 # -- usage ------------------------------------------------------------------------------------------------------------
 
 
+def test_its_version_is_that_of_the_package(says: Callable[..., str]) -> None:
+    """As a report of a fault needs it."""
+    assert says("--version") == f"k8ssec {version('pytest-k8ssec')}\n"
+
+
+def test_alone_it_teaches(says: Callable[..., str]) -> None:
+    """Who types its name wants to know what it can do."""
+    assert says() == says("--help")
+
+
 def test_help_teaches_every_command_with_examples(says: Callable[..., str]) -> None:
     """The commands with a line each, examples, exit codes."""
     output = says("--help")
@@ -91,8 +102,8 @@ def test_each_command_has_help(says: Callable[..., str], command: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["destroy"], ["down"], ["down", "dev", "--all"], ["up", "--name", "Not_A_Name"], ["up", "--no-such-option"]],
-    ids=lambda arguments: " ".join(arguments) or "nothing",
+    [["destroy"], ["down"], ["down", "dev", "--all"], ["up", "--name", "Not_A_Name"], ["up", "--no-such-option"]],
+    ids=" ".join,
 )
 def test_wrong_usage(says: Callable[..., str], arguments: list[str]) -> None:
     """What argparse refuses, and a name that kind would refuse later."""

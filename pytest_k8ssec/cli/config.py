@@ -1,0 +1,90 @@
+"""``k8ssec config check``: everything that a run would read here, without docker, a cluster or Pulumi's engine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from secrets import token_hex
+
+from pytest_k8ssec.attack.baseline import NAME as BASELINE
+from pytest_k8ssec.attack.baseline import read_baseline
+from pytest_k8ssec.catalogue.packaged import packaged_controls
+from pytest_k8ssec.cli.controls import no_such_control
+from pytest_k8ssec.cli.reach import DEFAULT_INTENT
+from pytest_k8ssec.cli.say import say
+from pytest_k8ssec.cli.setup import settings_of
+from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.errors import K8ssecError
+from pytest_k8ssec.reach import intent
+from pytest_k8ssec.secrecy.given import looks_like_name
+from pytest_k8ssec.settings import Settings
+from pytest_k8ssec.stack import prepare
+from pytest_k8ssec.testbed.stacks import source_of
+
+_WRONG = 2
+ConfigCheck = tuple[str, Callable[[], object]]
+"""What is checked, and how: it raises K8ssecError."""
+
+
+def config(arguments: argparse.Namespace) -> int:
+    """Check all, tell each, and end with 2 where something is wrong.
+
+    Raises:
+        SettingsError: the settings themselves are wrong, so it is not known what else there is.
+    """
+    settings = settings_of(arguments)
+    say("settings: well")
+    wrong = [error for what, check in _checks(settings) if (error := _tried(what, check))]
+    for name in _unset(settings):
+        say(f"note: variable {name} is not set here; a run needs it")
+    return _WRONG if wrong else 0
+
+
+def _tried(what: str, check: Callable[[], object]) -> K8ssecError | None:
+    try:
+        check()
+    except K8ssecError as error:
+        say(f"{what}: WRONG", *(f"  {line}" for line in str(error).splitlines()))
+        return error
+    say(f"{what}: well")
+    return None
+
+
+def _checks(settings: Settings) -> Iterator[ConfigCheck]:
+    yield "controls that are named", lambda: _named(settings)
+    if settings.stack is not None:
+        stack = settings.stack
+        # A variable of the secrets may be set where the run is, and not here.
+        filled = {**dict.fromkeys(_unset(settings), token_hex()), **os.environ}
+        yield f"stack {stack}", lambda: prepare(source_of(settings), filled)
+        for name, read in ((DEFAULT_INTENT, intent.load), (BASELINE, read_baseline)):
+            if (stack / name).exists():
+                yield str(stack / name), _reading(read, stack / name)
+    for path in _kind_configs(settings):
+        yield str(path), _reading(KindConfig.load, path)
+
+
+def _reading(read: Callable[[Path], object], path: Path) -> Callable[[], object]:
+    return lambda: read(path)
+
+
+def _kind_configs(settings: Settings) -> Iterator[Path]:
+    if settings.kind_config is not None:
+        yield settings.kind_config
+    elif settings.stack is not None and (settings.stack / "kind.yaml").exists():
+        yield settings.stack / "kind.yaml"
+
+
+def _named(settings: Settings) -> None:
+    """Settings name controls by their ids. Raises SettingsError."""
+    known = packaged_controls()
+    for name in (*settings.not_applicable, *settings.allow):
+        if name not in {control.id for control in known}:
+            raise no_such_control(name, known)
+
+
+def _unset(settings: Settings) -> list[str]:
+    """The variables of secrets that are not set; what can be no variable's name is an error of the stack's."""
+    return [name for name in settings.secret.values() if not os.environ.get(name) and looks_like_name(name)]
