@@ -159,7 +159,7 @@ def test_one_that_does_not_get_ready_is_made_anew(
 ) -> None:
     """Its entry goes: the next run would find it as broken."""
     put_entry(fake_docker, KEY)
-    workshop.fails["thaw"] = ClusterError("cluster dev: nodes not ready")
+    workshop.fails["thaw"] = ClusterError("cluster dev: nodes not ready", details="warning: ...\nerror: no space left")
     thaw = workshop.thaw
 
     def once(*_: object, changes: Variant, **__: object) -> Any:
@@ -171,7 +171,8 @@ def test_one_that_does_not_get_ready_is_made_anew(
     monkeypatch.setattr(supply, "thaw_cluster", once)
     assert "thaw" == made(order)
     assert ["thaw", "template", "freeze", "template removed", "thaw"] == workshop.done
-    assert ["the frozen cluster does not get ready, so it is made anew: cluster dev: nodes not ready"] == [
+    why = "cluster dev: nodes not ready: error: no space left"  # with what the nodes said last
+    assert [f"the frozen cluster does not get ready, so it is made anew: {why}"] == [
         line for line in workshop.said if "anew" in line
     ]
 

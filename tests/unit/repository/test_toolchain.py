@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -176,6 +177,33 @@ def test_pods_of_other_nodes_are_found_before_bgp_peers_have_met() -> None:
         {"metadata": {"name": "younger"}, "spec": {}, "status": {}},
     ]
     assert {"fd00:1::/64": "fc00::3", "10.244.1.0/24": "172.18.0.3"} == _node_network().routes(nodes, "own")
+
+
+def test_the_networks_pod_waits_until_the_apis_service_address_leads_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun before is given up soon, and tried anew; no connection is left open."""
+    tried: list[float] = []
+    closed: list[bool] = []
+
+    class Connection:
+        def close(self) -> None:
+            closed.append(True)
+
+    def connect(place: tuple[str, int], timeout: float) -> Connection:
+        assert place == ("10.96.0.1", 443)
+        tried.append(timeout)
+        if len(tried) < 3:
+            raise TimeoutError
+        return Connection()
+
+    module = _node_network()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(module.socket, "create_connection", connect)
+    module.await_service(time.monotonic() + 60)
+    assert max(tried) < 1
+    assert [True] == closed
+    module.await_service(time.monotonic() - 1)  # nor does it wait without end
+    assert len(tried) == 3
 
 
 def _node_network() -> ModuleType:
