@@ -45,7 +45,8 @@ def _control_ids(session: pytest.Session) -> set[str]:
     from pytest_k8ssec.catalogue.packaged import packaged_controls
 
     ids = {control.id for control in packaged_controls()}
-    return ids | session.config.stash.get(_COLLECTED, set())
+    collected: set[str] = session.config.stash.get(_COLLECTED, set())
+    return ids | collected
 
 
 @pytest.hookimpl(wrapper=True)
