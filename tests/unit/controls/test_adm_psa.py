@@ -14,6 +14,7 @@ from pytest_k8ssec.clusters.rbac_objects import account_subject, binding, rule
 from pytest_k8ssec.controls.adm import psa
 from pytest_k8ssec.plugin.waiving.waive import waive
 from pytest_k8ssec.probes.identities import account_user
+from pytest_k8ssec.probes.podsecurity import CHECKS, IN_INIT, Check
 from pytest_k8ssec.settings.waivers import Waiver
 from pytest_k8ssec.stack import ServiceAccount
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -118,8 +119,8 @@ def test_of_many_pairs_some_of_each_class_are_tried(monkeypatch: pytest.MonkeyPa
     assert Verdict.BREACHED is judged(world).verdict()[0]
 
 
-@pytest.mark.parametrize("check", [*psa.CHECKS, *psa.IN_INIT], ids=lambda check: str(check.name))
-def test_each_check_of_a_namespace_can_be_waived(check: psa.Check) -> None:
+@pytest.mark.parametrize("check", [*CHECKS, *IN_INIT], ids=lambda check: str(check.name))
+def test_each_check_of_a_namespace_can_be_waived(check: Check) -> None:
     """By the names by which it could be allowed; in an init container by the same as elsewhere."""
     asked = psa._Asked("monitoring", {}, (check,), cast("Any", None))
     (names,) = psa._used(asked, check)
