@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.corpus.expected import corpus
 from bench.shapes.shape import shapes
 from docs import layers
-from docs.report_fields import ATTEMPT, BLAME, CULPRIT, REACHABILITY, RESULT, TABLE, fields
+from docs.report_fields import ATTEMPT, BLAME, CULPRIT, REACHABILITY, RESULT, TABLE, WAIVED, WAIVER, fields
 from pytest_k8ssec.cli.parser import parser
 from pytest_k8ssec.controls.kubelet import readonly
 from pytest_k8ssec.plugin import fixtures
@@ -177,6 +177,8 @@ BLOCKS: Mapping[str, Callable[[], Iterator[str]]] = {
     "attempt-fields": lambda: fields(ATTEMPT),
     "blame-fields": lambda: fields(BLAME),
     "culprit-fields": lambda: fields(CULPRIT),
+    "waived-fields": lambda: fields(WAIVED),
+    "waiver-fields": lambda: fields(WAIVER),
     "table-fields": lambda: fields(TABLE),
     "reachability-fields": lambda: fields(REACHABILITY),
     "sample-control": _sample_control,

@@ -5,6 +5,7 @@ A field that the code writes and nobody explains here, or the other way round, i
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +16,8 @@ from pytest_k8ssec.evidence.causes import Blame, Culprit, ObjectName
 from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.phases import Phase
-from pytest_k8ssec.verdict import Judge, Verdict
+from pytest_k8ssec.settings.waivers import Waiver
+from pytest_k8ssec.verdict import Judge, Verdict, Waived
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def _judge() -> Judge:
     culprit = Culprit(ObjectName("RoleBinding", "reporter", "batch"), "binds Role reporter", "infra/__main__.py:12")
     judge.blamed = (Blame("case", "attack", (culprit,)), Blame("another", "attack", (), "why"))
     judge.table("table").put("row", "column", seen, breach=False)
+    case.attack("waived", seen, through=True)
+    case.waived = {1: (Waived("case", "waived", "c*", "reason", "owner", "2027-01-31", "T-1", "pyproject.toml:1"),)}
     unknown = judge.case("another")
     broken = Evidence(Source("node", "worker"), "request", Outcome.ERROR)
     unknown.attack("attack", broken, through=None)
@@ -76,8 +80,17 @@ def _judge() -> Judge:
     return judge
 
 
+_STATE: Mapping[str, Any] = {
+    **Waiver("id", "c*", "reason", "owner", dt.date(2027, 1, 31), "T-1", "pyproject.toml:1").to_json(),
+    "state": "used",
+    "ends_soon": False,
+    "breaches": 1,
+    "near": "",
+}
+
+
 def _result(phase: Phase) -> dict[str, Any]:
-    made = Result("id", "title", "test", "cluster", phase, Verdict.HELD, "high", 1.0, "", _judge())
+    made = Result("id", "title", "test", "cluster", phase, Verdict.HELD, "high", 1.0, "", _judge(), waivers=(_STATE,))
     written: dict[str, Any] = json.loads(json.dumps(made.to_json()))
     return written
 
@@ -100,7 +113,7 @@ RESULT = Record(
         "missing": "by sabotage: what it should have made the control name, in an attack that got through, and did not",
         "pack": "what was in force together: the sabotage's own name, or the pack's; or null",
         "expected": "the verdict that this phase asks for",
-        "verdict": "`held`, `breached`, `inconclusive`, `not-applicable`",
+        "verdict": "`held`, `breached`, `inconclusive`, `not-applicable`, `waived`",
         "severity": "`critical`, `high`, `medium`, `low`: what the control says, or less where all that got through is less; empty for your own test",
         "seconds": "of the test itself, without what it shares with others",
         "summary": "one line",
@@ -109,6 +122,8 @@ RESULT = Record(
         "positives": "all positive controls that were recorded",
         "blamed": "of each breached case: who let the attack through; asked only after the breach",
         "changed": "by sabotage in force: the objects that it changed, where it says so",
+        "waived": "each attack that got through and that somebody answers for, see below",
+        "waivers": "the waivers of this control, see below; none under a sabotage",
         "notes": "such as the exceptions that were declared",
         "coverage": "of the combinations of the control's dimensions: how many exist, were tried, are spoken for by one of their class, left out or absent by evidence; the first hundred that were not tried, and of those where nothing is, with the reason; null where none is known",
         "tables": "answers by row and column, where a control has many of a kind",
@@ -143,6 +158,38 @@ CULPRIT = Record(
     },
 )
 """An entry of ``culprits`` in a result's ``blamed``."""
+
+WAIVED = Record(
+    tuple(_PLAIN["waived"]),
+    {
+        "case": "what was breached",
+        "attack": "what got through",
+        "subject": "the waiver's, a glob",
+        "reason": "why that may be",
+        "owner": "who answers for it",
+        "expires": "the last day on which it is waived, in UTC",
+        "ticket": "where it is followed up; may be empty",
+        "place": "where the waiver is written",
+    },
+)
+"""An entry of a result's ``waived``."""
+
+WAIVER = Record(
+    tuple(_PLAIN["waivers"]),
+    {
+        "control": "whose it is",
+        **{
+            name: meaning
+            for name, meaning in WAIVED.meaning.items()
+            if name in ("subject", "reason", "owner", "expires", "ticket", "place")
+        },
+        "state": "`used`; `expired`; `unused`, as nothing that it is about is breached; `nothing`, as nothing has such a name; `unclear`, as the control could not tell",
+        "ends_soon": "whether it ends within 14 days",
+        "breaches": "how many attacks that it is about got through",
+        "near": "the name that was probably meant, where nothing has the subject's",
+    },
+)
+"""An entry of a result's ``waivers``."""
 
 ATTEMPT = Record(
     (*_PLAIN["attacks"], *_PLAIN["positives"]),

@@ -8,16 +8,19 @@ made on it and the positive controls which show that those attacks would have be
   that failed: the case is **inconclusive**;
 - every attack was stopped and every positive control succeeded: the case **held**.
 
+Whatever got through in a breached case may be *waived*: somebody answers for it, until some day. Then the case is **waived**, which
+is neither held nor a failure; but what else is unknown in it leaves it inconclusive.
+
 An optional case whose positive control failed beyond doubt is left out, unless it is breached. An optional case whose
 positive control is missing or unknown is not left out. The test's verdict is the worst of its cases (breached, then
-inconclusive, then held). No case at all is inconclusive, unless the control said that there is nothing to attack: then
+inconclusive, then waived, then held). No case at all is inconclusive, unless the control said that there is nothing to attack: then
 it is not-applicable. What exists and no attack tried (see :mod:`pytest_k8ssec.coverage`) is inconclusive too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from pytest_k8ssec.coverage import Combination, Coverage, combination
@@ -33,6 +36,8 @@ class Verdict(StrEnum):
     BREACHED = "breached"
     INCONCLUSIVE = "inconclusive"
     NOT_APPLICABLE = "not-applicable"
+    WAIVED = "waived"
+    """Breached, and somebody answers for each breach."""
 
 
 _MARKS = {True: " !", False: "", None: " ?"}
@@ -54,6 +59,8 @@ class Attack:
     """The combinations of its control's dimensions that it tries."""
     causes: tuple[Cause, ...] = ()
     """What may have let it through, should it have got through; nobody asks before."""
+    used: tuple[tuple[str, ...], ...] = ()
+    """Each thing that it used, by the names that this has: a waiver of the attack alone has to be one of each."""
 
     @property
     def got_through(self) -> bool:
@@ -95,6 +102,30 @@ class Positive:
         return {"case": self.case, "what": self.what, "succeeded": self.succeeded, **self.evidence.to_json()}
 
 
+@dataclass(frozen=True, slots=True)
+class Waived:
+    """One attack that got through, and who answers for that."""
+
+    case: str
+    attack: str
+    subject: str
+    """As it is waived."""
+    reason: str
+    owner: str
+    expires: str
+    ticket: str
+    place: str
+    """Where the waiver is written."""
+
+    def __str__(self) -> str:
+        ticket = f", {self.ticket}" if self.ticket else ""
+        return f"{self.case}: {self.attack}: waived until {self.expires}: {self.reason} ({self.owner}{ticket})"
+
+    def to_json(self) -> dict[str, JSON]:
+        """JSON-compatible form for the report."""
+        return asdict(self)
+
+
 @dataclass(slots=True)
 class Case:
     """One thing that can be attacked. Made by :meth:`Judge.case`."""
@@ -105,6 +136,10 @@ class Case:
     """What may let any of its attacks through that says nothing of that itself."""
     attacks: list[Attack] = field(default_factory=list)
     positives: list[Positive] = field(default_factory=list)
+    subjects: tuple[str, ...] = ()
+    """Further names by which it may be waived, besides those that can be told from its own."""
+    waived: dict[int, tuple[Waived, ...]] = field(default_factory=dict)
+    """By number of an attack that got through: who answers for it."""
 
     def attack(
         self,
@@ -115,6 +150,7 @@ class Case:
         severity: str = "",
         at: At = (),
         cause: Cause | Sequence[Cause] = (),
+        used: Sequence[Sequence[str]] = (),
     ) -> None:
         """Record an attack.
 
@@ -127,6 +163,7 @@ class Case:
             at: the combination that it tries, a value for each of the control's dimensions; or several that one attack
                 tries at once.
             cause: what may have let it through, should it have; else that of the case counts, then that of the evidence.
+            used: each thing that it uses, by the names that this has, where it can be waived by itself.
         """
         tries = tuple(combination(each) for each in ([at] if isinstance(at, Mapping) else at))
         given = tuple(cause) if isinstance(cause, Sequence) else (cause,)
@@ -134,7 +171,8 @@ class Case:
             given or self.causes or ((evidence.cause,) if isinstance(evidence, Evidence) and evidence.cause else ())
         )
         outcome = _outcome("through", through, evidence)
-        self.attacks.append(Attack(self.name, what, evidence, outcome, severity, tries, causes))
+        things = tuple(map(tuple, used))
+        self.attacks.append(Attack(self.name, what, evidence, outcome, severity, tries, causes, things))
 
     def positive(self, what: str, evidence: Evidence, *, succeeded: bool | None) -> None:
         """Record a positive control: proof that the attacks of this case would have been noticed.
@@ -147,6 +185,11 @@ class Case:
         self.positives.append(Positive(self.name, what, evidence, _outcome("succeeded", succeeded, evidence)))
 
     @property
+    def open_attacks(self) -> list[Attack]:
+        """Those that nobody answers for."""
+        return [attack for number, attack in enumerate(self.attacks) if number not in self.waived]
+
+    @property
     def counts(self) -> bool:
         """Whether it counts for the verdict: not if it is optional, was shown to be no target, and was not breached."""
         if self.required or any(attack.got_through for attack in self.attacks):
@@ -154,12 +197,14 @@ class Case:
         return not any(positive.refuted for positive in self.positives)
 
     def verdict(self) -> tuple[Verdict, str]:
-        """The case's verdict and the reason for it, "" where it held."""
-        for attack in self.attacks:
+        """The case's verdict and the reason for it, "" where it held or is waived."""
+        for attack in self.open_attacks:
             if attack.got_through:
                 return Verdict.BREACHED, f"{self.name}: {attack.what}: {attack.evidence}"
         if not self.attacks:
             return Verdict.INCONCLUSIVE, f"{self.name}: no attack was recorded"
+        if not self.open_attacks:
+            return Verdict.WAIVED, ""
         if not self.positives:
             return Verdict.INCONCLUSIVE, f"{self.name}: no positive control was recorded"
         for positive in self.positives:
@@ -168,10 +213,10 @@ class Case:
                     Verdict.INCONCLUSIVE,
                     f"{self.name}: positive control failed: {positive.what}: {positive.evidence}",
                 )
-        for attack in self.attacks:
+        for attack in self.open_attacks:
             if not attack.stopped:
                 return Verdict.INCONCLUSIVE, f"{self.name}: could not tell: {attack.what}: {attack.evidence}"
-        return Verdict.HELD, ""
+        return (Verdict.WAIVED if self.waived else Verdict.HELD), ""
 
 
 @dataclass(slots=True)
@@ -220,7 +265,9 @@ class Judge:
         self.blamed: tuple[Blame, ...] = ()
         """Who is to blame for the breaches, once that was found out."""
 
-    def case(self, name: str, *, required: bool = True, causes: Sequence[Cause] = ()) -> Case:
+    def case(
+        self, name: str, *, required: bool = True, causes: Sequence[Cause] = (), subjects: Sequence[str] = ()
+    ) -> Case:
         """A new case for one thing to attack.
 
         Args:
@@ -229,8 +276,10 @@ class Judge:
                 (a port that nothing listens on). At least one case must still be proven, and a case whose positive
                 control is missing or unknown still counts.
             causes: what may let its attacks through, should one get through.
+            subjects: further names by which it may be waived. ``web/shop`` of ``Deployment web/shop, container app`` is one
+                without being said.
         """
-        made = Case(name, required, tuple(causes))
+        made = Case(name, required, tuple(causes), subjects=tuple(subjects))
         self.cases.append(made)
         return made
 
@@ -265,6 +314,16 @@ class Judge:
     def attacks(self) -> list[Attack]:
         """All attacks of all cases."""
         return [attack for case in self.cases for attack in case.attacks]
+
+    @property
+    def open_attacks(self) -> list[Attack]:
+        """All attacks of all cases, but those that got through and that somebody answers for."""
+        return [attack for case in self.cases for attack in case.open_attacks]
+
+    @property
+    def waived(self) -> tuple[Waived, ...]:
+        """Each attack that got through and that somebody answers for."""
+        return tuple(each for case in self.cases for found in case.waived.values() for each in found)
 
     def breaches(self, blames: tuple[type, ...]) -> list[tuple[str, str, tuple[Cause, ...]]]:
         """Each breached case, what got through first in it, and what may have let through whatever did.
@@ -302,6 +361,8 @@ class Judge:
         for worst in (Verdict.BREACHED, Verdict.INCONCLUSIVE):
             if reasons := [reason for verdict, reason in found if verdict is worst]:
                 return worst, "\n".join(map(line, reasons))
+        if any(verdict is Verdict.WAIVED for verdict, _ in found):
+            return Verdict.WAIVED, "\n".join(line(str(each)) for each in self.waived)
         return Verdict.HELD, ""
 
 

@@ -39,7 +39,8 @@ _TOGETHER = 4
 _PATIENCE = 5.0
 """Seconds that those under way get at the end of a run that broke off, where their cluster goes anyway."""
 _HOOKS = ("pytest_runtest_protocol", "pytest_runtest_setup", "pytest_runtest_call", "pytest_pyfunc_call")
-_OF_PYTEST = ("_pytest.", "pytest_k8ssec.", "xdist.")
+_OF_PYTEST = ("_pytest.", "pytest_k8ssec.", "xdist.", "_hypothesis_pytestplugin")
+"""Hooks that leave a test alone which is not theirs: hypothesis' looks at tests with ``@given`` only."""
 
 
 def _outside(testbed: Testbed) -> NetworkVantage:

@@ -9,14 +9,44 @@ import pytest
 
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, is_control_file
+from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.plugin import guard
+from pytest_k8ssec.plugin.judged import judges
 from pytest_k8ssec.plugin.session import SETTINGS
+from pytest_k8ssec.plugin.waiving import told
+
+_COLLECTED = pytest.StashKey[set[str]]()
+"""By what a waiver may name it: the id of each control, the name of each other test."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Whatever is collected, packaged controls get our fixtures."""
     guard.install(session)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A waiver of a control that there is not, once it is known what there is: before anything is made."""
+    waivers = session.config.stash[told.WAIVERS]
+    if not waivers or not any(judges(item) for item in session.items):
+        return
+    try:
+        told.insist_on_known(waivers, _control_ids(session))
+    except SettingsError as error:
+        if hasattr(session.config, "workerinput"):  # a worker can't stop the run: its controller is told
+            session.config.stash[told.UNKNOWN] = str(error)
+            return
+        raise pytest.UsageError(str(error)) from None
+
+
+def _control_ids(session: pytest.Session) -> set[str]:
+    """The packaged controls, and all that was collected, also where it was deselected."""
+    from pytest_k8ssec.catalogue.packaged import packaged_controls
+
+    ids = {control.id for control in packaged_controls()}
+    collected: set[str] = session.config.stash.get(_COLLECTED, set())
+    return ids | collected
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,7 +62,11 @@ def pytest_collect_file(
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Make a control findable by its id (-k) and by family, framework and severity (-m)."""
-    control = control_of(getattr(item, "function", None))
+    function = getattr(item, "function", None)
+    control = control_of(function)
+    if item.config.stash[told.WAIVERS]:
+        name = control.id if control is not None else getattr(function, "__name__", item.name)
+        item.config.stash.setdefault(_COLLECTED, set()).add(name)
     if control is None:
         return
     item.extra_keyword_matches.add(control.id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,13 @@ def _is_journal(file: Path) -> bool:
         return "fingerprint" in _parsed(lines.readline())
 
 
-def fingerprint(settings: Settings) -> str:
-    """A hash of the package's files, the stack's, those of Python packages beside it, the kind configuration, the settings."""
-    digest = hashlib.sha256(repr(settings).encode())
+def fingerprint(settings: Settings, waivers: Sequence[object] = ()) -> str:
+    """A hash of the package's files, the stack's, those of Python packages beside it, the kind configuration, the settings.
+
+    Args:
+        waivers: those that hold today.
+    """
+    digest = hashlib.sha256(f"{settings!r}{waivers!r}".encode())
     stack = settings.stack
     beside = sorted(path.parent for path in stack.parent.glob("*/__init__.py")) if stack else []
     for root in (_PACKAGE, stack, *beside, settings.kind_config):

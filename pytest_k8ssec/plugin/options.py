@@ -17,6 +17,7 @@ from pytest_k8ssec.plugin.judged import INTACT, judges
 from pytest_k8ssec.plugin.reporting import TOLD
 from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
 from pytest_k8ssec.plugin.summary import SUMMARY, Summary
+from pytest_k8ssec.plugin.waiving import told
 from pytest_k8ssec.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Merge the settings, register the markers, add the packaged controls to what is collected."""
     try:
         settings = session.configure(config)
+        waivers = session.waivers(config)
         if settings.sabotage and _is_distributed(config):
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     except (SettingsError, DiskError) as error:
@@ -63,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         raise pytest.UsageError(redact(str(error))) from None
     config.stash[INTACT] = _baseline(session.journal(config))
+    told.note_waivers(config, waivers, _intact(session.journal(config)))
     config.stash[TOLD] = set()
     for name, text in markers().items():
         config.addinivalue_line("markers", f"{name}: {text}")
@@ -109,8 +112,12 @@ def _baseline(journal: Journal | None) -> dict[str, Verdict]:
         return {}
     from pytest_k8ssec.verdict import Verdict
 
-    earlier = journal.earlier.values()
-    return {entry["control"]: Verdict(entry["verdict"]) for entry in earlier if entry["phase"] == "intact"}
+    return {entry["control"]: Verdict(entry["verdict"]) for entry in _intact(journal)}
+
+
+def _intact(journal: Journal | None) -> list[Mapping[str, Any]]:
+    """The results of the intact cluster of a run that is resumed."""
+    return [entry for entry in journal.earlier.values() if entry["phase"] == "intact"] if journal else []
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -49,6 +49,8 @@ def expect(
         return _under_sabotage(control_id, phase, verdict, missing or {})
     if excused:
         return Expectation(PytestOutcome.SKIPPED, f"not-applicable{f' (declared: {declared})' if declared else ''}")
+    if verdict is Verdict.WAIVED:
+        return Expectation(PytestOutcome.SKIPPED, "WAIVED: breached, and somebody answers for all of it")
     passed = verdict is Verdict.HELD
     return Expectation(PytestOutcome.PASSED if passed else PytestOutcome.FAILED, verdict.upper())
 
@@ -70,8 +72,9 @@ def _under_sabotage(
         )
     if verdict is Verdict.BREACHED:
         return Expectation(PytestOutcome.FAILED, f"UNEXPECTED KILL: {name} breached {control_id} too")
-    if touching and verdict is Verdict.HELD:
-        return Expectation(PytestOutcome.FAILED, f"UNEARNED: under {name} {control_id} can't tell, and says held")
-    if verdict is not Verdict.HELD and not touching:
+    stands = verdict in (Verdict.HELD, Verdict.WAIVED)  # waived is only what was so on the intact cluster
+    if touching and stands:
+        return Expectation(PytestOutcome.FAILED, f"UNEARNED: under {name} {control_id} can't tell, and says {verdict}")
+    if not stands and not touching:
         return Expectation(PytestOutcome.FAILED, f"{verdict.upper()} beside {name}, expected held")
     return Expectation(PytestOutcome.PASSED, f"{verdict}, as expected" if touching else "UNMOVED")

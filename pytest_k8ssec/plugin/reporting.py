@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TOLD = pytest.StashKey[set[str]]()
 _HOLLOW = "the test passed without a verdict: a hook or a plugin answered in its place, so nothing was judged"
-_LETTERS = {"held": ".", "breached": "B", "inconclusive": "I", "not-applicable": "n"}
+_LETTERS = {"held": ".", "breached": "B", "inconclusive": "I", "not-applicable": "n", "waived": "w"}
 """By verdict."""
 
 

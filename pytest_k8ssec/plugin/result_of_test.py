@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.culprits import changed_objects, name_culprits
 from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import Expectation, expect
+from pytest_k8ssec.plugin.waiving import told
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -38,21 +40,42 @@ def result_of_test(
     gave_up = isinstance(ended_by, (NoAccess, pytest.skip.Exception))
     if gave_up:
         judge.not_applicable(str(ended_by))
+    control = control_of(item.function)
+    became = _waive(item, control.id if control else item.function.__name__, judge, phase, whole=ended_by is None)
     verdict, why = judge.verdict()
-    told = verdict is Verdict.BREACHED or (verdict is Verdict.NOT_APPLICABLE and gave_up)
-    if ended_by is not None and not told:
+    known_so = verdict is Verdict.BREACHED or (verdict is Verdict.NOT_APPLICABLE and gave_up)
+    if ended_by is not None and not known_so:
         said = f"{type(ended_by).__name__}: {ended_by}"
-        if verdict is Verdict.HELD and isinstance(ended_by, AssertionError) and not _ours(ended_by):
+        if verdict in (Verdict.HELD, Verdict.WAIVED) and isinstance(ended_by, AssertionError) and not _ours(ended_by):
             # The test's own assertion says more than its records: it found something that must not be.
             verdict, why = Verdict.BREACHED, said
         else:
             # That there was nothing to attack is no reason where it was not found out.
             rest = "" if verdict is Verdict.NOT_APPLICABLE else why
             verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{rest}".rstrip()
-    if verdict is Verdict.BREACHED:
+    if verdict is Verdict.BREACHED or judge.waived:
         name_culprits(item, judge)
-    made = Result.of(control_of(item.function), item.name, phase, verdict, why, seconds, judge)
+    made = replace(Result.of(control, item.name, phase, verdict, why, seconds, judge), waivers=tuple(became))
     return replace(made, changed=changed_objects(item.config)) if phase.active else made
+
+
+def _waive(item: pytest.Function, control: str, judge: Judge, phase: Phase, *, whole: bool) -> list[dict[str, Any]]:
+    """Have the judge know what is waived; returns what became of each waiver.
+
+    In another state of the cluster than the intact one, only what was waived there is: a sabotage is noticed, whatever glob what
+    it breaches happens to match.
+    """
+    waivers = told.of_control(item.config, control)
+    if not waivers:
+        return []
+    from pytest_k8ssec.plugin.waiving.waive import states, waive, waived_names
+
+    day, known = item.config.stash[told.TODAY], item.config.stash[told.WAIVED]
+    intact = phase.name in (None, "intact")
+    waive(judge, waivers, day, None if intact else known.get(control, frozenset()))
+    if phase.name == "intact":
+        known[control] = waived_names(judge)
+    return states(judge, waivers, day, whole=whole) if intact else []
 
 
 def _files_of(error: BaseException) -> list[Path]:

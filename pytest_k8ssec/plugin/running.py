@@ -120,7 +120,7 @@ def _check_intact(item: pytest.Function, phase: Phase) -> None:
     from pytest_k8ssec.verdict import Verdict
 
     intact = item.config.stash[INTACT].get(control.id)
-    if intact is not None and intact is not Verdict.HELD:
+    if intact not in (None, Verdict.HELD, Verdict.WAIVED):
         message = f"not run: {control.id} was {intact} on the intact cluster, so it can't be shown to notice anything"
         if intact is Verdict.NOT_APPLICABLE:
             pytest.skip(message)

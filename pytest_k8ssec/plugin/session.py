@@ -14,6 +14,7 @@ import pytest
 from pytest_k8ssec.plain import progress_line
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.settings import Lookup, Option, Settings, check_places, pyproject_table, resolve_settings
+from pytest_k8ssec.settings.waivers import Waiver, read_waivers, today
 
 if TYPE_CHECKING:
     from pytest_k8ssec.machine.ledger import Run
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.testbed.testbeds import Testbeds
 
 SETTINGS = pytest.StashKey[Settings]()
+_WAIVERS = pytest.StashKey[tuple[Waiver, ...]]()
 _JOURNAL = pytest.StashKey["Journal"]()
 _RUN = pytest.StashKey["Run"]()
 _TESTBEDS = pytest.StashKey["Testbeds"]()
@@ -44,8 +46,17 @@ def configure(config: pytest.Config) -> Settings:
     if settings.resume and settings.report and _lent(config) is None:
         from pytest_k8ssec.plugin.journal import Journal, fingerprint
 
-        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings))
+        valid = [each for each in waivers(config) if each.days_left(today()) >= 0]
+        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings, valid))
     return settings
+
+
+def waivers(config: pytest.Config) -> tuple[Waiver, ...]:
+    """The waivers of the project, read once. Raises SettingsError."""
+    if _WAIVERS not in config.stash:
+        pyproject = config.rootpath / "pyproject.toml"
+        config.stash[_WAIVERS] = read_waivers(pyproject_table(pyproject), pyproject)
+    return config.stash[_WAIVERS]
 
 
 def foresee(config: pytest.Config) -> None:

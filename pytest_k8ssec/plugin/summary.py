@@ -52,6 +52,12 @@ class Summary:
         for part, facts in about.items():
             self._about.setdefault(part, {}).update(facts)
 
+    def fail(self, why: str) -> None:
+        """Note what a worker found wrong: the run does not pass. They all find the same."""
+        if why not in self._lines:
+            self._lines.append(why)
+        self._ended_badly = True
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
         """Keep an impatient second Ctrl-C from interrupting the clean-up that the first one began."""
@@ -89,7 +95,9 @@ class Summary:
         if self._journal and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._journal.end()
         nothing_proven = bool(self._entries) and not self._proven
-        if session.exitstatus == pytest.ExitCode.OK and (nothing_proven or self._unjudged or self._ended_badly):
+        if session.exitstatus == pytest.ExitCode.OK and (
+            nothing_proven or self._unjudged or self._ended_badly or self._stale
+        ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
@@ -119,7 +127,20 @@ class Summary:
 
     @property
     def _proven(self) -> bool:
-        return any(entry["verdict"] == "held" for entry in self._entries)
+        return any(entry["verdict"] in ("held", "waived") for entry in self._entries)
+
+    @property
+    def _stale(self) -> bool:
+        """Whether a waiver is stale, where that is an error."""
+        from pytest_k8ssec.plugin.waiving import told
+
+        return self._config.stash[session.SETTINGS].waivers == "strict" and bool(told.stale(self._entries))
+
+    def _tell_waivers(self, tell: Callable[..., None]) -> None:
+        from pytest_k8ssec.plugin.waiving import told
+
+        for line, colour in told.summary_lines(self._config, self._entries):
+            tell(line, **{colour: True})
 
     def _finish(self, *, failed: bool) -> None:
         """One step after the other, whatever becomes of those before it."""
@@ -201,6 +222,7 @@ class Summary:
 
         terminalreporter.section("Kubernetes security", cyan=True)
         self._tell_results(tell)
+        self._tell_waivers(tell)
         if self._unjudged:
             tell(self._unjudged, red=True, bold=True)
         for line, colour in sampled:

@@ -10,8 +10,10 @@ from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.chosen import CHOSEN, Chosen
 from pytest_k8ssec.plugin.session import begun_testbeds
 from pytest_k8ssec.plugin.summary import SUMMARY, Summary
+from pytest_k8ssec.plugin.waiving.told import UNKNOWN
 
 _ABOUT = "k8ssec_about"
+_WRONG = "k8ssec_wrong"
 
 
 class Xdist:
@@ -27,6 +29,8 @@ class Xdist:
         told = getattr(node, "workeroutput", {})
         if summary is not None and told.get(_ABOUT):
             summary.describe(told[_ABOUT])
+        if summary is not None and told.get(_WRONG):
+            summary.fail(told[_WRONG])
         chosen: Chosen | None = node.config.pluginmanager.get_plugin(CHOSEN)
         if chosen is not None:
             chosen.ids.update(told.get(CHOSEN, ()))
@@ -40,6 +44,7 @@ class Xdist:
             return
         if held is not None:
             output[_ABOUT] = held.describe()
+        output[_WRONG] = session.config.stash.get(UNKNOWN, "")
         chosen: Chosen | None = session.config.pluginmanager.get_plugin(CHOSEN)
         if chosen is not None:
             output[CHOSEN] = sorted(chosen.ids)

@@ -73,6 +73,11 @@ class Opening:
         by_askers = self.has_declared_askers(declared)  # asked in any case, so that none is told to be unused
         return declared.covers(str(self.port)) or by_askers
 
+    @property
+    def used(self) -> tuple[tuple[str, ...], ...]:
+        """Each that asks for it, by the names that a waiver may have for it; its number stands for all of them."""
+        return tuple((*one.names, str(self.port)) for one in self.askers) or ((str(self.port),),)
+
     def has_declared_askers(self, declared: Declared) -> bool:
         """Whether each that asks for it may."""
         each = [declared.covers(*one.names) for one in self.askers]

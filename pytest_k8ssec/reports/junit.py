@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_k8ssec.reports.terminal import culprit_words
+from pytest_k8ssec.reports.terminal import culprit_words, waiver_words
 
 
 def properties(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -17,4 +17,5 @@ def properties(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     named.append(("k8ssec.summary", str(entry["summary"])))
     culprits = dict.fromkeys(culprit_words(one) for each in entry.get("blamed", ()) for one in each["culprits"])
     named += [("k8ssec.culprit", words) for words in culprits]
+    named += [("k8ssec.waived", waiver_words(one)) for one in entry.get("waived", ())]
     return [(name, value) for name, value in named if value]

@@ -37,6 +37,8 @@ class Result:
     snippets: tuple[Snippet, ...] = ()
     changed: Mapping[str, list[str]] = field(default_factory=dict)
     """By sabotage in force: the objects that it changed."""
+    waivers: tuple[Mapping[str, Any], ...] = ()
+    """What became of each waiver of the control."""
 
     @classmethod
     def of(
@@ -61,7 +63,7 @@ class Result:
     @property
     def missing(self) -> dict[str, list[str]]:
         """By sabotage in force: the words that the control should have named because of it, and did not."""
-        return self.phase.missing(self.control, self.judge.attacks)
+        return self.phase.missing(self.control, self.judge.open_attacks)
 
     @property
     def summary(self) -> str:
@@ -104,6 +106,8 @@ class Result:
             "positives": [positive.to_json() for positive in self.judge.positives],
             "blamed": [each.to_json() for each in self.judge.blamed],
             "changed": dict(self.changed),
+            "waived": [each.to_json() for each in self.judge.waived],
+            "waivers": [dict(each) for each in self.waivers],
             "notes": list(self.judge.notes),
             "coverage": self.judge.coverage.to_json(self.judge.tried),
             "tables": [table.to_json() for table in self.judge.tables],
@@ -115,7 +119,9 @@ class Result:
 
 def _severity(control: Control, judge: Judge) -> str:
     """How bad it was: as the control says, unless all that got through is less."""
-    through = {attack.severity for attack in judge.attacks if attack.got_through}
+    through = {each.severity for each in judge.open_attacks if each.got_through} or {
+        each.severity for each in judge.attacks if each.got_through
+    }
     return (
         next((each for each in Severity if each in through), control.severity)
         if "" not in through

@@ -18,7 +18,9 @@ _CELLS = {
     ("inconclusive", "inconclusive"): "blinded",
     ("inconclusive", "not-applicable"): "blinded",
     ("inconclusive", "held"): "unearned",
+    ("inconclusive", "waived"): "unearned",
     ("held", "held"): "unmoved",
+    ("held", "waived"): "unmoved",
     ("held", "inconclusive"): "unclear",
     ("held", "not-applicable"): "not-applicable",
 }
@@ -31,7 +33,7 @@ MEANING = {
     "unearned": "held, and can't tell",
     "unclear": "inconclusive, and must hold",
     "blinded": "can't tell, as announced",
-    "unmoved": "held, as it must",
+    "unmoved": "held, as it must, or waived as it was",
     "not-applicable": "nothing to judge",
 }
 BLAMED = {

@@ -8,7 +8,7 @@ from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.result import Entry
 from pytest_k8ssec.reports.sabotage_matrix import blamed_by
 
-_ORDER = ("breached", "inconclusive", "not-applicable", "held")
+_ORDER = ("breached", "inconclusive", "waived", "not-applicable", "held")
 _COUNTED = ("held", "breached", "inconclusive", "not-applicable")
 _EVIDENCE_MAX = 8
 _MARKS = ("!", "?")
@@ -88,6 +88,7 @@ def run_summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tupl
             # A cluster that can't be had leaves each control in the same words.
             lines += [("    the same as above", "")] if len(below) > 1 and below in told else below
             told.add(below)
+        lines += waived_lines(entry)
         if verbose and entry.get("coverage"):
             lines.append((f"    coverage: {entry['coverage']['words']}", ""))
         if verbose or entry["verdict"] == "breached":
@@ -95,6 +96,21 @@ def run_summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tupl
                 (f"    {line}", "") for each in entry.get("tables", []) for line in result_table(each, whole=verbose)
             ]
     return lines
+
+
+def waived_lines(entry: Entry) -> list[tuple[str, str]]:
+    """Each breach that somebody answers for, with reason, owner and end: (line, colour) each."""
+    waived = entry.get("waived", ())
+    lines = [(f"    waived: {waiver_words(one)}", "") for one in waived[:_EVIDENCE_MAX]]
+    if len(waived) > _EVIDENCE_MAX:
+        lines.append((f"    ... and {len(waived) - _EVIDENCE_MAX} more are waived: see report.json", ""))
+    return lines
+
+
+def waiver_words(one: Entry) -> str:
+    """A waived breach in a line: ``Deployment web/shop: connect: until 2027-01-31: public site (team web, OPS-7)``."""
+    ticket = f", {one['ticket']}" if one["ticket"] else ""
+    return f"{one['case']}: {one['attack']}: until {one['expires']}: {one['reason']} ({one['owner']}{ticket})"
 
 
 def result_table(found: Entry, *, whole: bool) -> list[str]:
@@ -130,7 +146,9 @@ def _marked(cell: str) -> bool:
 def tally_verdicts(entries: Iterable[Entry]) -> str:
     """``9 held, 1 breached, 0 inconclusive, 0 not-applicable``."""
     verdicts = [entry["verdict"] for entry in entries if entry["phase"] in (None, "intact")]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _COUNTED)
+    waived = verdicts.count("waived")
+    counted = [f"{verdicts.count(verdict)} {verdict}" for verdict in _COUNTED]
+    return ", ".join([*counted, *([f"{waived} waived"] if waived else [])])
 
 
 def reach_summary(measured: Iterable[Entry]) -> list[tuple[str, str]]:
@@ -165,8 +183,9 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
                 others.setdefault(name, []).append(f"{entry['control']} {entry['verdict']}")
     lines = []
     for (sabotage, control), phases in rows.items():
-        wanted = {"sabotaged": "breached", "restored": "held"}
-        good = phases == wanted and intact.get(control) == "held"
+        as_before = "waived" if intact.get(control) == "waived" else "held"
+        wanted = {"sabotaged": "breached", "restored": as_before}
+        good = phases == wanted and intact.get(control) == as_before
         path = " -> ".join((intact.get(control, "?"), phases.get("sabotaged", "?"), phases.get("restored", "?")))
         moved = f"; also moved: {', '.join(others[sabotage])}" if sabotage in others else ""
         blamed = f"; blames: {blames[sabotage]}" if blames.get(sabotage) else ""
@@ -195,4 +214,4 @@ def _remediation(entry: Entry) -> list[str]:
 
 
 def _colour(verdict: str) -> str:
-    return {"held": "green", "breached": "red", "inconclusive": "yellow"}.get(verdict, "cyan")
+    return {"held": "green", "breached": "red", "inconclusive": "yellow", "waived": "yellow"}.get(verdict, "cyan")

@@ -246,8 +246,9 @@ def _offer_all(
                 judge.coverage.absent("this API server lets in such a pod nowhere", **at)
                 continue
             case.attack(
-                f"{check.name}: create such a pod{pinned}", answer, through=through, at=at, cause=namespace.cause
-            )
+                f"{check.name}: create such a pod{pinned}", answer, through=through, at=at, cause=namespace.cause,
+                used=_used(namespace, check),
+            )  # fmt: skip
             table.put(check.name, namespace.name + server.words, answer, breach=through)
         for guise in guises:
             _offer_in_guise(judge, case, server, image, namespace, guise)
@@ -264,9 +265,16 @@ def _offer_in_guise(judge: Judge, case: Case, server: ApiServer, image: str, nam
         if may:
             answer = offer(server, namespace.name, offered_pod(image, check, room=namespace.room), guise)
             through, cause = _let_in(answer, check), namespace.cause
-            case.attack(f"{check.name}: create such a pod{guise}", answer, through=through, at=where, cause=cause)
+            what, used = f"{check.name}: create such a pod{guise}", _used(namespace, check)
+            case.attack(what, answer, through=through, at=where, cause=cause, used=used)
         elif may is False:
             judge.coverage.absent("nobody brings any pod there so", **where)
+
+
+def _used(namespace: _Asked, check: Check) -> list[tuple[str, ...]]:
+    """One check of one namespace, by the names that a waiver may have for it."""
+    subject = f"{namespace.name}:{check.of or check.name}"
+    return [(subject, f"Namespace {subject}")]
 
 
 def _pinned(labels: Mapping[str, str]) -> str:

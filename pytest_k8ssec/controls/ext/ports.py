@@ -123,7 +123,7 @@ def test_ext_ports(
     for node in nodes:
         _exist(judge, node, planned[node.name], _TCP)
     for node in nodes:
-        _connect(judge, outside, node, planned[node.name], servers)
+        _connect(judge, outside, node, planned[node.name], servers, on_node(opened, node))
     entered_nodes(judge, nodes)
     _datagrams(judge, cluster, nodes, outside, declared)
     _published(judge, cluster, outside, declared, opened)
@@ -150,12 +150,18 @@ def _exist(judge: Judge, node: Node, ports: Iterable[int], protocol: str) -> Non
 
 
 def _connect(
-    judge: Judge, outside: NetworkVantage, node: Node, ports: Mapping[int, str], servers: Mapping[bool, str]
+    judge: Judge,
+    outside: NetworkVantage,
+    node: Node,
+    ports: Mapping[int, str],
+    servers: Mapping[bool, str],
+    asked_for: Mapping[int, Opening],
 ) -> None:
     """Connect to these ports of a node, at each of its addresses.
 
     Args:
         servers: an address of an API server, by family.
+        asked_for: by port: what asks for it.
     """
     table = judge.table(_TABLE)
     for address in node.addresses:
@@ -170,7 +176,8 @@ def _connect(
         for (port, by), answer in zip(ports.items(), answers, strict=True):
             at = {"place": f"node {node.name}", "address": address, "port": port, "protocol": _TCP}
             cause = openers(by.removeprefix(" of "))
-            case.attack(f"connect to port {port}{by}", answer, through=got_through(answer), at=at, cause=cause)
+            what, used = f"connect to port {port}{by}", asked_for.get(port, Opening(port)).used
+            case.attack(what, answer, through=got_through(answer), at=at, cause=cause, used=used)
             table.put(f"{port}{by}", column, answer, breach=got_through(answer))
 
 
@@ -196,7 +203,8 @@ def _datagrams(
             case.positive("it answers its own node", shown, succeeded=got_through(shown))
             through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
             at = {"place": f"node {node.name}", "address": task.host, "port": task.port, "protocol": _UDP}
-            case.attack("get an answer to a datagram", answer, through=through, at=at, cause=openers(ports[task.port]))
+            cause, used = openers(ports[task.port]), on_node(opened, node).get(task.port, Opening(task.port)).used
+            case.attack("get an answer to a datagram", answer, through=through, at=at, cause=cause, used=used)
             if is_mute and through is None:
                 mute.append(where)
     if mute:
@@ -249,25 +257,27 @@ def _published(
     """Ask each port of this machine that leads to a node, at the address that the nodes' network has for this machine."""
     named: list[tuple[str, Node | None]] = [(node.name, node) for node in cluster.nodes]
     published = [
-        (name, each)
+        (name, each, _leads_to(node, each.target, opened))
         for name, node in [*named, ("the load balancer", None)]
         for each in cluster.published(node)
         if not declared.covers(str(each.port))
         and not _leads_to(node, each.target, opened).has_declared_askers(declared)
     ]
-    for _, each in published:
+    for _, each, _ in published:
         for protocol in (_PLAIN, _TLS):
             judge.coverage.exists(**_at_machine(each, protocol))
     machine = _by_family(cluster.machine_addresses)
     for v6 in (False, True):
         address = machine.get(v6, "" if v6 else next(iter(machine.values()), ""))
-        found = [(name, each) for name, each in published if _is_v6(each) is v6]
+        found = [one for one in published if _is_v6(one[1]) is v6]
         if found:
             _ask_published(judge, outside, found, address)
 
 
-def _ask_published(judge: Judge, outside: NetworkVantage, found: Sequence[tuple[str, Published]], machine: str) -> None:
-    tasks = [task for _, each in found for task in _asked(each, machine)]
+def _ask_published(
+    judge: Judge, outside: NetworkVantage, found: Sequence[tuple[str, Published, Opening]], machine: str
+) -> None:
+    tasks = [task for _, each, _ in found for task in _asked(each, machine)]
     try:
         with listener_here(machine) as ours:
             shown, *answers = probe(outside, [ours, *tasks])
@@ -275,12 +285,14 @@ def _ask_published(judge: Judge, outside: NetworkVantage, found: Sequence[tuple[
         shown = Evidence(Source("client", "this process"), "listen on this machine", Outcome.ERROR, str(error))
         answers = probe(outside, tasks)
     table = judge.table(_TABLE)
-    for (name, each), plain, tls in zip(found, answers[::2], answers[1::2], strict=True):
+    for (name, each, behind), plain, tls in zip(found, answers[::2], answers[1::2], strict=True):
         case = judge.case(f"port {each.port} of this machine, published of {name}")
         # A firewall may hide our listener alone: that nothing is in reach here is never a reason to leave a port out.
         case.positive("a listener of ours on this machine is in reach", shown, succeeded=got_through(shown) or None)
-        case.attack("get an answer in plain text", plain, through=_answered(plain), at=_at_machine(each, _PLAIN))
-        case.attack("get an answer over TLS", tls, through=_answered(tls), at=_at_machine(each, _TLS))
+        used = [(*names, str(each.port)) for names in behind.used] if behind.askers else [(str(each.port),)]
+        for what, answer, kind in (("in plain text", plain, _PLAIN), ("over TLS", tls, _TLS)):
+            through, at = _answered(answer), _at_machine(each, kind)
+            case.attack(f"get an answer {what}", answer, through=through, at=at, used=used)
         table.put(f"{each.port}, published of {name}", "this machine, plain text", plain, breach=_answered(plain))
         table.put(f"{each.port}, published of {name}", "this machine, TLS", tls, breach=_answered(tls))
 

@@ -42,6 +42,7 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from pytest_k8ssec.agent.tasks import Http, Tcp, host_and_port
@@ -113,7 +114,7 @@ def test_ext_unauth_ui(
     routes = {each: declared.covers(*_names(each)) for each in ingress_routes(cluster.api)}
     endpoints = _endpoints(cluster, nodes_to_judge(judge, pool), declared)
     _exist(judge, endpoints, routes)
-    for (host, port), by in endpoints.items():
+    for (host, port), (by, used) in endpoints.items():
         there, *answers = ask(outside, [Tcp(host, port), *(_page(host, port, tls=tls) for tls in (False, True))])
         case = judge.case(f"{by} at {host_and_port(host, port)}", required=False, causes=openers(by))
         case.positive("it is open", there.evidence, succeeded=there.evidence.outcome is Outcome.OPEN)
@@ -128,7 +129,7 @@ def test_ext_unauth_ui(
             nameless = answer.evidence.outcome is Outcome.TLS_ALERT
             if not (ingress and (answer.evidence.status == 404 or (routes and nameless))):
                 last, through = _judged(outside, page, answer, refused)
-                case.attack(f"see its page {where}", last, through=through, at=_at(page))
+                case.attack(f"see its page {where}", last, through=through, at=_at(page), used=used)
             if ingress and (answer.evidence.status == 404 or (routes and (answer.evidence.status or nameless))):
                 _behind_routes(judge, case, outside, page, where, answer, routes)
             elif ingress:
@@ -138,13 +139,21 @@ def test_ext_unauth_ui(
     declared.tell_unused()
 
 
-def _exist(judge: Judge, endpoints: Mapping[tuple[str, int], str], routes: Mapping[WebRoute, bool]) -> None:
+class _Place(NamedTuple):
+    """What may show a page."""
+
+    by: str
+    used: tuple[tuple[str, ...], ...]
+    """What opens it, by the names that a waiver may have for it."""
+
+
+def _exist(judge: Judge, endpoints: Mapping[tuple[str, int], _Place], routes: Mapping[WebRoute, bool]) -> None:
     """Say what there is to ask for: the start page of each place, and where an ingress may be each route that is not public.
 
     Args:
         routes: whether each is declared public.
     """
-    for ((host, port), by), tls in product(endpoints.items(), (False, True)):
+    for ((host, port), (by, _)), tls in product(endpoints.items(), (False, True)):
         page = _page(host, port, tls=tls)
         judge.coverage.exists(**_at(page))
         for route, public in routes.items() if by not in _OF_THE_CLUSTER else ():
@@ -206,7 +215,8 @@ def _behind_routes(
     for route, task, one in found:
         if not routes[route]:
             last, through = _judged(outside, task, one, _REFUSED)
-            case.attack(f"see the page of {route} {where}", last, through=through, at=_at(page, route))
+            what, used = f"see the page of {route} {where}", [_names(route)]
+            case.attack(what, last, through=through, at=_at(page, route), used=used)
     led_to = {route for route, *_ in found}
     others = (route for route, public in routes.items() if not public and route not in led_to)
     _absent(judge, page, others, "answers as to a host that nobody named")
@@ -268,17 +278,22 @@ def _names(route: WebRoute) -> tuple[str, ...]:
     return tuple(each for each in names if each.startswith("Ingress "))
 
 
-def _endpoints(cluster: Cluster, nodes: Sequence[Node], declared: Declared) -> dict[tuple[str, int], str]:
+def _endpoints(cluster: Cluster, nodes: Sequence[Node], declared: Declared) -> dict[tuple[str, int], _Place]:
     """Address and port of whatever may show a page, and what it is."""
     opened = opened_ports(cluster)
-    found: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, int], _Place] = {}
     for node in nodes:
         ports = on_node(opened, node)
         by = {port: opening.by for port, opening in ports.items()} | {KUBELET_PORT: _KUBELET}
         if node.control_plane:
             by[API_SERVER_PORT] = _API_SERVER
         meant = {port for port in by if ports.get(port, Opening(port)).is_declared(declared)}
-        found |= {(address, port): what for address in node.addresses for port, what in by.items() if port not in meant}
+        found |= {
+            (address, port): _Place(what, ports.get(port, Opening(port)).used)
+            for address in node.addresses
+            for port, what in by.items()
+            if port not in meant
+        }
     return found
 
 

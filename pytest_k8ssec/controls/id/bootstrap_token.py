@@ -112,7 +112,8 @@ def _look_for_secrets(judge: Judge, cluster: Cluster, pool: Pool, allowed: Mappi
     what = f"find a token to join with: {', '.join(left)}" if left else "find a token to join with"
     through = bool(left) if searched.status == 200 else None
     kept = [Known("Secret", "v1", SYSTEM_NAMESPACE, name) for name in left]
-    case.attack(what, searched, through=through, at={"place": SYSTEM_NAMESPACE, "token": _ANY}, cause=kept)
+    used = [[f"{SYSTEM_NAMESPACE}/{name}", f"Secret {SYSTEM_NAMESPACE}/{name}"] for name in left]
+    case.attack(what, searched, through=through, at={"place": SYSTEM_NAMESPACE, "token": _ANY}, cause=kept, used=used)
 
 
 def _kept_in(ident: str) -> Known:

@@ -87,7 +87,7 @@ def test_id_token_automount(
     shown = pool.lease(PodSpec(pool.namespace("canary"), automount=True, purpose="with-token"))[0]
     (reader,) = shown.ask(Tokens())
     suspects = _suspects(cluster, stack, clients, declared)
-    specs = {subject: spec for subject, (spec, _) in suspects.items()}
+    specs = {subject: spec for subject, (spec, *_) in suspects.items()}
     declared.tell_unused()
     subjects = list(specs)
     for subject in subjects:
@@ -95,7 +95,8 @@ def test_id_token_automount(
     claimed = {each: claimed_folders(cluster.api, each) for each in {spec.namespace for spec in specs.values()}}
     with pool.lease_lots(*specs.values()) as lots:
         for number, pod in (each for lot in lots for each in lot.items()):
-            case = judge.case(subjects[number], causes=suspects[subjects[number]][1])
+            _, causes, account = suspects[subjects[number]]
+            case = judge.case(subjects[number], causes=causes, subjects=(account, f"ServiceAccount {account}"))
             if isinstance(pod, ProbeError):
                 tell_absent(case, pod, at=_at(subjects[number]))
                 continue
@@ -119,16 +120,17 @@ def _at(subject: str) -> dict[str, Any]:
 
 def _suspects(
     cluster: Cluster, stack: Stack, clients: Mapping[str, str], declared: Declared
-) -> dict[str, tuple[PodSpec, tuple[Fields, ...]]]:
+) -> dict[str, tuple[PodSpec, tuple[Fields, ...], str]]:
     """The pods to look from: one on each default account, and a twin of each container, declared API clients left out.
 
     Returns:
-        by subject its pod, and what may give that pod a token.
+        by subject its pod, what may give that pod a token, and its account.
     """
-    found: dict[str, tuple[PodSpec, tuple[Fields, ...]]] = {
+    found: dict[str, tuple[PodSpec, tuple[Fields, ...], str]] = {
         f"a bare pod in {namespace}": (
             PodSpec(namespace, automount=None, purpose="bare"),
             (_account(namespace, "default"),),
+            f"{namespace}/default",
         )
         for namespace in stack.created_namespaces
         if not _is_client(f"{namespace}/default", (), clients, declared)
@@ -143,7 +145,7 @@ def _suspects(
                 causes = [fields_of_template(workload, own, MOUNTS_TOKEN, PROJECTS_TOKEN)]
                 if template["spec"].get("automountServiceAccountToken") is None:  # then its account decides
                     causes.append(_account(workload.namespace, account))
-                found[f"{workload}, container {name}"] = spec, tuple(causes)
+                found[f"{workload}, container {name}"] = spec, tuple(causes), f"{workload.namespace}/{account}"
     return found
 
 

@@ -54,7 +54,7 @@ from itertools import product
 
 from pytest_k8ssec.agent.vantage import probe_all
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
-from pytest_k8ssec.catalogue.declared import Declared
+from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, got_through
@@ -136,7 +136,9 @@ def test_net_ingress_deny(
         judge.note(
             f"{len(mute)} ports of UDP answer nothing that is sent from where that is allowed, so no verdict: {words}"
         )
-    cases = {target: judge.case(str(target), required=target not in mute) for target in wanted}
+    cases = {
+        target: judge.case(str(target), required=target not in mute, subjects=_subjects(target)) for target in wanted
+    }
     tasks = [*canary.canaries, *(target.task for target in wanted)]
     answers = probe_all([(source.vantage, tasks) for _, source in sources])
     first = len(canary.canaries)
@@ -156,6 +158,12 @@ def test_net_ingress_deny(
             "it listens at this moment", listening[target], succeeded=listening[target].outcome is Outcome.OPEN
         )
         case.positive("policies are enforced here", gate, succeeded=gate.outcome is Outcome.DONE)
+
+
+def _subjects(target: Target) -> tuple[str, ...]:
+    """The names by which a pod's port may be waived: its workload's, with the port or without."""
+    workload = target.workload
+    return object_names(workload.kind, workload.namespace, workload.name, [f":{target.port}"])
 
 
 def _flow(source: Pod, target: Target) -> Flow:

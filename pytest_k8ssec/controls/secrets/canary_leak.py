@@ -102,7 +102,7 @@ def test_secrets_canary_leak(
     logged = in_logs(cluster.api, namespaces, {**values, _NONCE: pod.nonce})
     home = {f"Secret {one.namespace}/{one.name}" for one in stack.objects if is_home(one)}
     for name in values:
-        case = judge.case(f"configuration value {name}")
+        case = judge.case(f"configuration value {name}", subjects=(name,))
         ours_found = written.of(_MARKER)
         case.positive(
             "a marker of our own is found in each form, and in an event",
@@ -168,7 +168,8 @@ def _there_is(cluster: Cluster, namespaces: Sequence[str], ours: str) -> Iterato
 
 def _attack(case: Case, where: str, search: Search, name: str) -> None:
     at = [{"value": name, "place": place} for place in search.places]
-    case.attack(f"find it {where}", search.evidence, through=search.found, at=at, cause=_holders(search))
+    used = [[document] for document, _ in search.finds]
+    case.attack(f"find it {where}", search.evidence, through=search.found, at=at, cause=_holders(search), used=used)
 
 
 _WRITTEN = {

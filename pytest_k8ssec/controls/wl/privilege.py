@@ -123,7 +123,8 @@ def _itself(suspect: ContainerSuspect, seen: Evidence, declared: Declared) -> No
     suspect.case.attack(_ROOT, root, through=is_root, at=suspect.at(_ROOT), cause=suspect.set_wrong(AS_ROOT))
     through = bool(held) if told or (known and not held) else None
     given = suspect.set_wrong(PRIVILEGED, MORE_CAPABILITIES, KEPT_CAPABILITIES)
-    suspect.case.attack(what, seen, through=through, at=suspect.at(_CAPABILITY), cause=given)
+    used = [[f"{each}:{name}" for each in suspect.names] for name in held]
+    suspect.case.attack(what, seen, through=through, at=suspect.at(_CAPABILITY), cause=given, used=used)
     gains = not seen.facts["no_new_privileges"] if known else None
     suspect.case.attack(_GAIN, seen, through=gains, at=suspect.at(_GAIN), cause=suspect.set_wrong(MAY_GAIN, PRIVILEGED))
 

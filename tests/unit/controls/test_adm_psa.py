@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,10 +12,14 @@ from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.api_servers import ApiServer
 from pytest_k8ssec.clusters.rbac_objects import account_subject, binding, rule
 from pytest_k8ssec.controls.adm import psa
+from pytest_k8ssec.plugin.waiving.waive import waive
 from pytest_k8ssec.probes.identities import account_user
+from pytest_k8ssec.probes.podsecurity import CHECKS, IN_INIT, Check
+from pytest_k8ssec.settings.waivers import Waiver
 from pytest_k8ssec.stack import ServiceAccount
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.controls.test_further_rights import request_of
+from tests.unit.fakes import evidence
 
 if TYPE_CHECKING:
     from pytest_k8ssec.clusters.interface import Cluster
@@ -112,3 +117,16 @@ def test_of_many_pairs_some_of_each_class_are_tried(monkeypatch: pytest.MonkeyPa
         for account, names in psa._chosen(alike).items()
     }
     assert Verdict.BREACHED is judged(world).verdict()[0]
+
+
+@pytest.mark.parametrize("check", [*CHECKS, *IN_INIT], ids=lambda check: str(check.name))
+def test_each_check_of_a_namespace_can_be_waived(check: Check) -> None:
+    """By the names by which it could be allowed; in an init container by the same as elsewhere."""
+    asked = psa._Asked("monitoring", {}, (check,), cast("Any", None))
+    (names,) = psa._used(asked, check)
+    assert names == (f"monitoring:{check.of or check.name}", f"Namespace monitoring:{check.of or check.name}")
+    judge = Judge()
+    case = judge.case("namespace monitoring (enforces baseline)")
+    case.attack(f"{check.name}: create such a pod", evidence(), through=True, used=[names])
+    waive(judge, [Waiver("adm-psa", names[0], "an agent", "ops", dt.date(2027, 1, 31), "", "")], dt.date(2027, 1, 1))
+    assert judge.verdict()[0] is Verdict.WAIVED

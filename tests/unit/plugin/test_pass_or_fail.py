@@ -15,7 +15,7 @@ from pytest_k8ssec.sabotages.phases import Phase, PhaseName
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
-HELD, BREACHED, INCONCLUSIVE, NOT_APPLICABLE = Verdict
+HELD, BREACHED, INCONCLUSIVE, NOT_APPLICABLE, WAIVED = Verdict
 PASSED, FAILED, SKIPPED = PytestOutcome
 
 LENIENCY = list(product((True, False), (None, "why")))
@@ -83,6 +83,7 @@ def test_a_sabotage_must_breach_what_it_is_said_to_kill(
     ("verdict", "expected", "headline"),
     [
         (HELD, FAILED, "UNEARNED: under the sabotage 'open-door' net-cellar can't tell, and says held"),
+        (WAIVED, FAILED, "UNEARNED: under the sabotage 'open-door' net-cellar can't tell, and says waived"),
         (BREACHED, FAILED, "UNEXPECTED KILL: the sabotage 'open-door' breached net-cellar too"),
         (INCONCLUSIVE, PASSED, "inconclusive, as expected"),
         (NOT_APPLICABLE, PASSED, "not-applicable, as expected"),
@@ -104,6 +105,7 @@ def test_a_blinded_control_must_not_say_held(
         (HELD, False, "why", PASSED, "UNMOVED"),
         (BREACHED, True, None, FAILED, "UNEXPECTED KILL: the sabotage 'open-door' breached net-roof too"),
         (BREACHED, False, "why", FAILED, "UNEXPECTED KILL: the sabotage 'open-door' breached net-roof too"),
+        (WAIVED, True, None, PASSED, "UNMOVED"),
         (INCONCLUSIVE, True, None, FAILED, "INCONCLUSIVE beside the sabotage 'open-door', expected held"),
         (INCONCLUSIVE, False, "why", FAILED, "INCONCLUSIVE beside the sabotage 'open-door', expected held"),
         (NOT_APPLICABLE, True, None, FAILED, "NOT-APPLICABLE beside the sabotage 'open-door', expected held"),
@@ -214,6 +216,8 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "positives": [],
         "blamed": [],
         "changed": {},
+        "waived": [],
+        "waivers": [],
         "notes": ["enforced after 20 ms"],
         "tables": [],
         "coverage": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
@@ -14,6 +14,7 @@ from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etc
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.plugin.result_of_test import not_run, result_of_test
+from pytest_k8ssec.plugin.waiving import told
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase
@@ -26,12 +27,21 @@ def checks_ports() -> None:
     """Stand for a user's own test."""
 
 
+class Config:
+    """As much of pytest's configuration as its result needs: a run without waivers."""
+
+    def __init__(self) -> None:
+        self.stash = pytest.Stash()
+        self.stash[told.WAIVERS] = ()
+
+
 @dataclass
 class Item:
     """As much of a pytest item as its result needs."""
 
     function: Callable[..., None] = checks_ports
     name: str = "test_ports"
+    config: Config = field(default_factory=Config)
 
 
 def judge(case: str = "") -> Judge:
@@ -69,7 +79,7 @@ ENDINGS: dict[str, BaseException | None] = {
     "fail": pytest.fail.Exception("stop"),
     "exit": SystemExit(0),
 }
-HELD, BREACHED, INCONCLUSIVE, NOT_APPLICABLE = Verdict
+HELD, BREACHED, INCONCLUSIVE, NOT_APPLICABLE, WAIVED = Verdict
 
 
 @pytest.mark.parametrize(

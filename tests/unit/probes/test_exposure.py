@@ -18,7 +18,7 @@ from pytest_k8ssec.controls.ext.ports import _published
 from pytest_k8ssec.controls.ext.unauth_ui import _NO_PAGE, _behind_routes, _judged, _onward, _seen
 from pytest_k8ssec.evidence import Outcome, Source
 from pytest_k8ssec.machine.process import Completed
-from pytest_k8ssec.probes.exposure import listener_here, on_node, opened_ports
+from pytest_k8ssec.probes.exposure import Opening, listener_here, on_node, opened_ports
 from pytest_k8ssec.probes.web_pages import WebRoute
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import POD, FakeVantage, evidence
@@ -419,3 +419,14 @@ def test_a_listener_of_ours_greets_with_its_nonce() -> None:
         assert connection.recv(64).decode() == task.expect
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((task.host, task.port), timeout=60)
+
+
+def test_what_opens_a_port_can_be_waived_by_each_of_its_names() -> None:
+    """Of two that ask for it each by its own, or both by its number; a port that nobody asks for by that alone."""
+    port = {"port": 80, "name": "http", "nodePort": 30080}
+    service = {"metadata": {"namespace": "web", "name": "shop"}, "spec": {"ports": [port]}}
+    cluster = cast("Cluster", FakeCluster(services=[service]))
+    (opening,) = on_node(opened_ports(cluster), Node("n", "10.0.0.1", control_plane=False)).values()
+    (names,) = opening.used
+    assert {"web/shop", "Service web/shop", "web/shop:80", "Service web/shop:http", "30080"} <= set(names)
+    assert Opening(2049).used == (("2049",),)

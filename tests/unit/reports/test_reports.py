@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etc
 from pytest_k8ssec.errors import DiskError
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.evidence.causes import Blame, Culprit, ObjectName
+from pytest_k8ssec.plugin.waiving.waive import states, waive
 from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports import terminal
 from pytest_k8ssec.reports.json import REPORT_SCHEMA, report_document, write_report
@@ -25,6 +27,7 @@ from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase, PhaseName
 from pytest_k8ssec.secrecy.redact import MARK, register
+from pytest_k8ssec.settings.waivers import Waiver
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import evidence
 
@@ -124,6 +127,8 @@ COVERAGE = shape(
         **dict.fromkeys(("untried", "nothing_there"), LEFT),
     }
 )
+WAIVED = ("case", "attack", "subject", "reason", "owner", "expires", "place")
+WAIVER = ("control", *WAIVED[2:])
 RESULT = shape(
     {
         "control": WORDS,
@@ -138,7 +143,7 @@ RESULT = shape(
         "missing": MAPPING,
         "pack": lambda value: value is None or WORDS(value),
         "expected": one_of("held", "breached", "inconclusive"),
-        "verdict": one_of("held", "breached", "inconclusive", "not-applicable"),
+        "verdict": one_of("held", "breached", "inconclusive", "not-applicable", "waived"),
         "severity": one_of("critical", "high", "medium", "low", ""),
         "seconds": NUMBER,
         "summary": TEXT,
@@ -158,6 +163,19 @@ RESULT = shape(
             )
         ),
         "changed": MAPPING,
+        "waived": list_of(shape({**dict.fromkeys(WAIVED, WORDS), "ticket": TEXT})),
+        "waivers": list_of(
+            shape(
+                {
+                    **dict.fromkeys(WAIVER, WORDS),
+                    "ticket": TEXT,
+                    "near": TEXT,
+                    "state": one_of("used", "expired", "unused", "nothing", "unclear"),
+                    "ends_soon": FLAG,
+                    "breaches": NUMBER,
+                }
+            )
+        ),
         "coverage": lambda value: value is None or COVERAGE(value),
         "tables": list_of(
             shape(
@@ -209,7 +227,11 @@ def test_the_report_has_the_shape_that_is_documented(
     records.note("a note")
     records.table("doors").put("front", "by night", evidence(), breach=True)
     records.table("no doors")
+    waiver = Waiver("etcd-client-auth", "d*", "why", "team", dt.date(2027, 1, 31), "", "pyproject.toml:3: waiver 1")
+    waive(records, [waiver], dt.date(2027, 1, 1))
+    became = states(records, [waiver], dt.date(2027, 1, 31), whole=True)
     result = Result.of(of, "test_x", Phase(phase, pack, bystander=bool(pack)), verdict, "why", 1.23456, records)
+    result = replace(result, waivers=tuple(became))
     report = written(tmp_path, result)
     assert REPORT(report)
     (found,) = report["results"]
@@ -218,6 +240,8 @@ def test_the_report_has_the_shape_that_is_documented(
     assert [{"title": "doors", "columns": ["by night"], "rows": [{"row": "front", "cells": ["refused !"]}]}] == found[
         "tables"
     ]
+    assert [("used", True)] == [(each["state"], each["ends_soon"]) for each in found["waivers"]]
+    assert ["team", "team"] == [each["owner"] for each in found["waived"]]
     assert bool(found["snippets"]) is (of is not None)
     assert (True, True) == (found["attacks"][0]["through"], found["positives"][0]["succeeded"])
 

@@ -18,9 +18,12 @@ from pytest_k8ssec.errors import SettingsError
 
 KEEP = ("never", "on-failure", "always")
 STRICT = ("auto", "on", "off")
+STALE_WAIVERS = ("tell", "strict")
 ALL = ("all",)
 PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 """One of these makes a directory a Pulumi project."""
+WAIVER_KEY = "waiver"
+"""Of ``[tool.k8ssec]``: a list of tables and no option, read by ``settings/waivers``."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -55,6 +58,8 @@ class Settings(NamedTuple):
     """Where a cluster's logs go when something fails; None for the state directory."""
     allow: Mapping[str, Mapping[str, str]] = _NONE
     """Control id to subject to the reason why that subject may do what the control forbids."""
+    waivers: str = "tell"
+    """Whether a waiver that has expired, is about to, or waives nothing is only told, or fails the run: ``strict``."""
     reach_limit: float | None = None
     """With more pods than this, reachability is measured for some of each class; infinity for "all are measured"."""
     reach_seed: int | None = None
@@ -129,6 +134,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("not_applicable", "pairs", "CONTROL=REASON", "a control that may be not-applicable although strict"),
     Option("allow", "allow", "CONTROL:SUBJECT=REASON", "a subject that may do what a control forbids"),
+    Option("waivers", "choice", "HOW", "whether a waiver that is stale is an error: tell, strict", STALE_WAIVERS),
     Option(
         "reach_limit", "number", "PODS", "with more, reachability is measured by class (default: 50; all: never)", ALL
     ),
@@ -156,8 +162,8 @@ def resolve_settings(
         SettingsError: an unknown key, or a value that does not fit; the text names the place it came from.
     """
     for key in table:
-        if key not in _BY_KEY:
-            close = _nearest_word(key, _BY_KEY)
+        if key not in _BY_KEY and key != WAIVER_KEY:
+            close = _nearest_word(key, (*_BY_KEY, WAIVER_KEY))
             raise SettingsError(
                 f"[tool.k8ssec] {key}: no such setting",
                 fix=f"did you mean {close!r}?" if close else f"known: {', '.join(sorted(_BY_KEY))}",
@@ -234,6 +240,8 @@ def pyproject_table(pyproject: Path) -> Mapping[str, Any]:
         tools = tomllib.loads(text).get("tool", {})
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{pyproject}: is not valid TOML", fix="correct the file", details=str(error)) from error
+    except RecursionError:
+        raise SettingsError(f"{pyproject}: is not valid TOML: nested too deeply", fix="correct the file") from None
     found = tools.get("k8ssec", {}) if isinstance(tools, dict) else None
     if not isinstance(found, dict):
         raise SettingsError(f"{pyproject}: tool.k8ssec must be a table")
@@ -260,7 +268,8 @@ def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
     if option.kind == "number":
         return _number(raw, where, option)
     if not isinstance(raw, str):
-        raise SettingsError(f"{where}: must be text, is {type(raw).__name__}")
+        fix = "a waiver's header is [[tool.k8ssec.waiver]]" if option.name == "waivers" else ""
+        raise SettingsError(f"{where}: must be text, is {type(raw).__name__}", fix=fix)
     if option.kind == "choice" and raw not in option.choices:
         close = _nearest_word(raw, option.choices)
         hint = f"did you mean {close!r}?" if close else ""
