@@ -17,6 +17,7 @@ from pytest_k8ssec.plugin.judged import INTACT, judges
 from pytest_k8ssec.plugin.reporting import TOLD
 from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
 from pytest_k8ssec.plugin.summary import SUMMARY, Summary
+from pytest_k8ssec.plugin.terminal.row import ControlsInARow
 from pytest_k8ssec.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(chosen, CHOSEN)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary(config, chosen), SUMMARY)
+        config.pluginmanager.register(ControlsInARow(config), "k8ssec-row")
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_k8ssec.plugin.xdist import Xdist
 
