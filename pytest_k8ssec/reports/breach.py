@@ -12,6 +12,8 @@ _INDENT = "    "
 _CULPRITS, _CASES = 8, 8
 """So many are named without ``-v``."""
 _FEW = 2
+_LEAST = 60
+"""An attack and its answer take so many columns, and a fix half of it; else each has a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,11 @@ class Breach:
         if self.attack is None:
             return [*self._head(width, place), cut(f"{_INDENT}fix: {fix}", width)]
         shown = f" (positive control: {answer(self.positive)})" if self.positive else ""
-        tried = cut(f"{_INDENT}attack: {self.attack['request']}", width * 2 // 5, f" -> {answer(self.attack)}{shown}")
+        end = f" -> {answer(self.attack)}{shown}"
+        room = max(width * 3 // 5, min(width, _LEAST))
+        tried = cut(cut(f"{_INDENT}attack: {self.attack['request']}", room, end), width)
+        if width - room < _LEAST // 2:
+            return [*self._head(width, place), tried, cut(f"{_INDENT}fix: {fix}", width)]
         return [*self._head(width, place), cut(f"{tried}; fix: {fix}", width)]
 
     def middle(self, width: int) -> list[str]:
@@ -69,13 +75,13 @@ class Breach:
 
     def whole(self, width: int) -> list[str]:
         """As it is told where there is room: the culprits, and the whole fix."""
-        lines = [*self._head(width, ""), *self._blamed(width, _CULPRITS)]
+        lines = [*self._head(width, ""), *self._blamed(width, _CULPRITS, whole=True)]
         lines += [part for label, each in self._tried() for part in folded(f"{label}{exchange(each)}", width, "  ")]
         return [*lines, *self._whole_fix(width)]
 
     def all(self, width: int) -> list[str]:
         """Each case and each reason, too."""
-        lines = [*self._head(width, ""), *self._blamed(width, len(self.culprits))]
+        lines = [*self._head(width, ""), *self._blamed(width, len(self.culprits), whole=True)]
         cases = self.findings if len(self.findings) > 1 else []
         said = [f"{_INDENT}finding: {each}" for each in cases]
         said += [f"{_INDENT}{each}" for each in str(self.entry["reason"]).splitlines()]
@@ -92,15 +98,18 @@ class Breach:
             return [*folded(f"{name}{self.findings[0]}{end}", width, _INDENT)]
         return [cut(f"{name}{self.findings[0]}", width, end)]
 
-    def _blamed(self, width: int, most: int) -> list[str]:
-        """Names and places are wrapped; of how it does it, what has room."""
+    def _blamed(self, width: int, most: int, *, whole: bool = False) -> list[str]:
+        """Names and places are wrapped; how they let it through is cut, unless it is to be whole."""
         lines: list[str] = []
         for each in self.culprits[:most]:
             name = f"{_INDENT}by: {culprit_words({**each, 'how': ''})}"
-            how = f": {each['how']}" if each["how"] else ""
-            lines += folded(name, width, "  ") if len(name) >= width - _FEW else [cut(f"{name}{how}", width)]
-        if left := len(self.culprits) - most:
-            lines += [f"{_INDENT}by: {left} more: -v names them"] if left > 0 else []
+            said = f"{name}: {each['how']}" if each["how"] else name
+            if whole or columns(name) > width - _FEW * 4:
+                lines += folded(said if whole else name, width, "  ")
+            else:
+                lines.append(cut(said, width))
+        if (left := len(self.culprits) - most) > 0:
+            lines.append(f"{_INDENT}by: {left} more: -v names them")
         return lines or [cut(f"{_INDENT}by: not found: {why}", width) for why in self.not_found[:1]]
 
     def _tried(self) -> list[tuple[str, Entry]]:
