@@ -8,7 +8,7 @@ import pytest
 
 from pytest_k8ssec.catalogue.families import FAMILIES
 from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
-from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, control_argument
 from pytest_k8ssec.catalogue.severity import Severity
 from pytest_k8ssec.errors import DiskError, SettingsError
 from pytest_k8ssec.plugin import session
@@ -70,7 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_k8ssec.plugin.xdist import Xdist
 
         config.pluginmanager.register(Xdist(), "k8ssec-xdist")
-    if settings.controls and str(CONTROLS_FOLDER) not in config.args:
+    given = [*config.args]
+    config.args[:] = map(control_argument, given)
+    if settings.controls and str(CONTROLS_FOLDER) not in config.args and given == config.args:
         config.args.append(str(CONTROLS_FOLDER))
 
 
