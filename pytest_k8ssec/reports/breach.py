@@ -12,8 +12,8 @@ _INDENT = "    "
 _CULPRITS, _CASES = 8, 8
 """So many are named without ``-v``."""
 _FEW = 2
-_LEAST = 60
-"""An attack and its answer take so many columns, and a fix half of it; else each has a line of its own."""
+_LEAST = 30
+"""So much of a line a fix needs to say anything; what came back is left out before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,13 @@ class Breach:
         return self.findings[0] + (f", and {more} more" if more else "")
 
     def short(self, width: int) -> list[str]:
-        """Two lines: what is and where, what got through and what fixes it."""
+        """Two lines: what is and where, what came back and what fixes it; what was sent is in the first already."""
         place = next((f" ({each['place']})" for each in self.culprits if each["place"]), "")
-        fix = " ".join(self._fix())
-        if self.attack is None:
-            return [*self._head(width, place), cut(f"{_INDENT}fix: {fix}", width)]
         shown = f" (positive control: {answer(self.positive)})" if self.positive else ""
-        end = f" -> {answer(self.attack)}{shown}"
-        room = max(width * 3 // 5, min(width, _LEAST))
-        tried = cut(cut(f"{_INDENT}attack: {self.attack['request']}", room, end), width)
-        if width - room < _LEAST // 2:
-            return [*self._head(width, place), tried, cut(f"{_INDENT}fix: {fix}", width)]
-        return [*self._head(width, place), cut(f"{tried}; fix: {fix}", width)]
+        said = f"attack -> {answer(self.attack)}{shown}; " if self.attack else ""
+        if width < _LEAST + len(said):
+            said = ""
+        return [*self._head(width, place, short=True), cut(f"{_INDENT}{said}fix: {' '.join(self._fix())}", width)]
 
     def middle(self, width: int) -> list[str]:
         """A line for each: what is, a culprit or two with their places, an attack with its positive control, the fix."""
@@ -90,10 +85,10 @@ class Breach:
         lines += [part for each in said for part in folded(each, width, "  ")]
         return [*lines, *self._whole_fix(width)]
 
-    def _head(self, width: int, end: str) -> list[str]:
+    def _head(self, width: int, end: str, *, short: bool = False) -> list[str]:
         more = len(self.findings) - 1
         end = (f", and {more} more" if more else "") + end
-        name = f"{self.entry['control']}  {self.entry['severity'] or 'breached'}: "
+        name = f"{self.entry['control']}  " + ("" if short else f"{self.entry['severity'] or 'breached'}: ")
         if len(name) + len(end) + len(_INDENT) > width:
             return [*folded(f"{name}{self.findings[0]}{end}", width, _INDENT)]
         return [cut(f"{name}{self.findings[0]}", width, end)]

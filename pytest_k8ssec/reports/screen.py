@@ -19,9 +19,11 @@ from pytest_k8ssec.reports.terminal import attempt, result_table
 
 Line = tuple[str, str]
 """A line and its colour, "" for none."""
-LINES = 118
+LINES = 112
 """So many lines are said of verdicts, unless there are more verdicts: with what pytest says of itself, at most 150."""
 _SEVERITIES = [*map(str, Severity)]
+_HEADINGS = 3
+"""Empty lines, and what is said of all breaches."""
 _CAUSE_LINES = 8
 _REASON_LINES, _UNCLEAR_LINES = 4, 24
 _INDENT = "    "
@@ -51,9 +53,11 @@ def run_summary(entries: Sequence[Entry], *, width: int, verbose: int = 0, lost:
     own = [each for each in plain if not (_untried(each) and each["reason"] in told)]
     rows = [*chain.from_iterable(_row(each, _id_width(own), width, verbose) for each in own)]
     blocks = [_cause(each, width) for each in causes]
-    unclear = _unclear([each for each in own if each["verdict"] == "inconclusive"], width, verbose)
-    rest = LINES - len(rows) - len(unclear) - sum(map(len, blocks))
-    breaches = _breaches([Breach.of(each) for each in own if each["verdict"] == "breached"], width, verbose, rest)
+    found = [Breach.of(each) for each in own if each["verdict"] == "breached"]
+    rest = LINES - len(rows) - sum(map(len, blocks))
+    least = sum(len(each.short(width)) for each in found) + _HEADINGS
+    unclear = _unclear([each for each in own if each["verdict"] == "inconclusive"], width, verbose, rest - least)
+    breaches = _breaches(found, width, verbose, rest - len(unclear))
     parts = [rows, breaches, unclear, [*chain.from_iterable(blocks)]]
     lines: list[Line] = []
     for part in filter(None, parts):
@@ -111,7 +115,7 @@ def _breaches(found: Sequence[Breach], width: int, verbose: int, room: int) -> l
         whole = [[*each.whole(width), *_tables(each.entry, width, whole=False)] for each in found]
         forms = [[each.short(width) for each in found], [each.middle(width) for each in found], whole]
     chosen = [*forms[0]]
-    room -= sum(map(len, chosen)) + 2
+    room -= sum(map(len, chosen)) + _HEADINGS
     for form in forms[1:]:
         for number, lines in enumerate(form):
             room -= len(lines) - len(chosen[number])
@@ -124,10 +128,10 @@ def _breaches(found: Sequence[Breach], width: int, verbose: int, room: int) -> l
     return lines
 
 
-def _unclear(entries: Sequence[Entry], width: int, verbose: int) -> list[Line]:
+def _unclear(entries: Sequence[Entry], width: int, verbose: int, room: int) -> list[Line]:
     """What could not be told, and why, in short where it is much: there is nothing to fix before it is known."""
     told = [_why(each, width, len(str(each["reason"])) if verbose else _REASON_LINES) for each in entries]
-    if not verbose and sum(map(len, told)) > _UNCLEAR_LINES:
+    if not verbose and sum(map(len, told)) > min(room, _UNCLEAR_LINES):
         told = [[cut(f"{each['control']}  inconclusive: {each['reason']}".splitlines()[0], width)] for each in entries]
     return [(line, "yellow" if at == 0 else "") for lines in told for at, line in enumerate(lines)]
 

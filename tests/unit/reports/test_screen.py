@@ -94,19 +94,19 @@ def test_no_line_is_wider_than_the_terminal_and_no_place_is_cut(width: int, verb
 
 
 def test_many_breaches_are_told_in_short_the_most_severe_longest() -> None:
-    """As many as the insecure stack has, and more controls than that: a screen's bound holds; each has its place and its fix."""
+    """As many as the insecure stack has: a screen's bound holds; each has its place and its fix."""
     found = [breached(f"c-{number:02}", severity="critical") for number in range(8)]
     found += [breached(f"h-{number:02}", severity="high") for number in range(23)]
-    found += [entry(f"x-{number:02}") for number in range(16)]
+    found += [entry(f"x-{number:02}") for number in range(4)]
     lines = lines_of(found)
-    assert len(lines) <= LINES + 2
+    assert len(lines) <= LINES
     text = "\n".join(lines)
     assert 31 <= text.count(PLACE)
     assert 31 == text.count("fix: ")
-    assert 31 == text.count("attack: ")
+    assert 31 == text.count("attack") - text.count(" attacks on ")
     assert lines[-1].startswith("in short: -v")
     first, last = (text.partition(f"\n{head}: ")[2].partition(f"\n{then}")[0] for head, then in (
-        ("c-00  critical", "c-01  critical"), ("h-22  high", "in short")
+        ("c-00  critical", "c-01  critical"), ("h-22  batch/reporter-0 can make itself cluster-admin, and 1 more", "in short")
     ))  # fmt: skip
     assert len(first.splitlines()) > len(last.splitlines()) == 2
     assert len(lines_of(found, verbose=1)) > LINES
