@@ -122,10 +122,10 @@ def _breaches(found: Sequence[Breach], width: int, verbose: int, room: int) -> l
             if room < 0:
                 break
             chosen[number] = lines
-    lines = [(line, "red" if at == 0 else "") for block in chosen for at, line in enumerate(block)]
+    told = [(line, "red" if at == 0 else "") for block in chosen for at, line in enumerate(block)]
     if chosen != forms[-1]:
-        lines += [(line, "") for line in folded("in short: -v says all, `k8ssec controls ID` what to paste", width)]
-    return lines
+        told += [(line, "") for line in folded("in short: -v says all, `k8ssec controls ID` what to paste", width)]
+    return told
 
 
 def _unclear(entries: Sequence[Entry], width: int, verbose: int, room: int) -> list[Line]:
