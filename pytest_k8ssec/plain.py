@@ -13,6 +13,8 @@ commands say (``cli/say``), and every file that is written (``reports/write_whol
 from __future__ import annotations
 
 import re
+import textwrap
+import unicodedata
 from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
@@ -24,6 +26,12 @@ _UNSAFE = (
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # format characters and tags
     "\ud800-\udfff"  # half a character: of a file's name that is no text
 )
+
+
+_CUT = " ..."
+"""After what was cut."""
+_NARROW = 20
+"""No line is made narrower: what is wrapped is indented, and has to stand somewhere."""
 
 
 @cache
@@ -52,10 +60,59 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
 
 
-def progress_line(seconds: float, text: str) -> str:
-    """A line of progress. Further lines, as an error has, are indented: none can pass for a line of its own."""
+def progress_line(seconds: float, text: str, width: int = 0) -> str:
+    """A line of progress. Further lines, as an error has, are indented: none can pass for a line of its own.
+
+    Args:
+        width: of the terminal, by which longer lines are wrapped; 0: they are not.
+    """
     mark = f"k8ssec {seconds:5.0f}s  "
-    return mark + shown(text).replace("\n", "\n" + " " * len(mark))
+    lines = shown(text).split("\n")
+    if width:
+        lines = [part for each in lines for part in folded(each, width - len(mark))]
+    return mark + ("\n" + " " * len(mark)).join(lines)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: some letters take two, and marks on letters none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+    )
+
+
+def cut(text: str, width: int, end: str = "") -> str:
+    """A text in one line of a width; where it is longer it ends in dots.
+
+    Args:
+        end: what the line ends with, which is never cut.
+    """
+    room = width - columns(end)
+    if columns(text) <= room:
+        return text + end
+    while text and columns(text) > room - len(_CUT):
+        text = text[:-1]
+    return f"{text.rstrip()}{_CUT}{end}"
+
+
+def folded(text: str, width: int, indent: str = "") -> list[str]:
+    """A text in as many lines of a width as it needs; nothing of it is cut, not even a name that is longer than a line.
+
+    Args:
+        indent: before each line but the first; what the text itself begins with comes before it.
+    """
+    if columns(text) <= width:
+        return [text]
+    start = text[: len(text) - len(text.lstrip(" "))]
+    # Letters that take two columns are rare in what is shown here: the width is halved for all of such a text.
+    room = max(width if columns(text) == len(text) else width // 2, _NARROW)
+    lines = textwrap.wrap(
+        text.lstrip(" "), room, initial_indent=start, subsequent_indent=start + indent,
+        break_on_hyphens=False, break_long_words=False,
+    )  # fmt: skip
+    # A name that is longer than a line, and only such a one, goes on in the next line.
+    return [line[at : at + room] for line in lines for at in range(0, len(line), room)] or [text]
 
 
 def lines_of(value: Any, *, texts: Collection[str] = ()) -> Any:

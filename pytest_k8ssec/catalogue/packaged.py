@@ -22,6 +22,22 @@ def is_control_file(path: Path) -> bool:
     return path.parent.parent == CONTROLS_FOLDER or path.resolve().parent.parent == CONTROLS_FOLDER.resolve()
 
 
+def control_argument(argument: str) -> str:
+    """What pytest is to be given for a printed id: of a control, or of a test in a control's file; else the argument.
+
+    Args:
+        argument: as on the command line. What names a file of the user's is left alone.
+    """
+    path, *rest = argument.split("::")
+    if not path or Path(path).exists():
+        return argument
+    family, _, slug = path.partition("-")
+    for file in (CONTROLS_FOLDER / family / f"{slug.replace('-', '_')}.py", CONTROLS_FOLDER / path):
+        if is_control_file(file) and file.is_file():
+            return "::".join((str(file), *rest))
+    return argument
+
+
 def packaged_control(function: object) -> Control | None:
     """The packaged control that a function is, also where somebody imported it into a file of theirs; else None."""
     found = control_of(function)

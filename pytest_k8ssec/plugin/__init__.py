@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-_PARTS = ("fixtures", "ordering", "curtain", "options", "collection", "running", "reporting")
+_PARTS = ("fixtures", "ordering", "curtain", "options", "collection", "running", "reporting", "terminal.once")
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:

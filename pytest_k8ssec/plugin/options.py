@@ -8,7 +8,7 @@ import pytest
 
 from pytest_k8ssec.catalogue.families import FAMILIES
 from pytest_k8ssec.catalogue.frameworks import FRAMEWORKS
-from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, control_argument
 from pytest_k8ssec.catalogue.severity import Severity
 from pytest_k8ssec.errors import DiskError, SettingsError
 from pytest_k8ssec.plugin import session
@@ -17,6 +17,7 @@ from pytest_k8ssec.plugin.judged import INTACT, judges
 from pytest_k8ssec.plugin.reporting import TOLD
 from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
 from pytest_k8ssec.plugin.summary import SUMMARY, Summary
+from pytest_k8ssec.plugin.terminal.row import ControlsInARow
 from pytest_k8ssec.plugin.waiving import told
 from pytest_k8ssec.settings import OPTIONS
 
@@ -73,11 +74,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(chosen, CHOSEN)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary(config, chosen), SUMMARY)
+        config.pluginmanager.register(ControlsInARow(config), "k8ssec-row")
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_k8ssec.plugin.xdist import Xdist
 
         config.pluginmanager.register(Xdist(), "k8ssec-xdist")
-    if settings.controls and str(CONTROLS_FOLDER) not in config.args:
+    given = [*config.args]
+    config.args[:] = map(control_argument, given)
+    if settings.controls and str(CONTROLS_FOLDER) not in config.args and given == config.args:
         config.stash[_LEFT_OUT] = _names_others(config)
         if not config.stash[_LEFT_OUT]:
             config.args.append(str(CONTROLS_FOLDER))

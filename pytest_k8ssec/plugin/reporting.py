@@ -14,6 +14,7 @@ from pytest_k8ssec.plugin import curtain, guard
 from pytest_k8ssec.plugin.judged import RESULT, judges
 from pytest_k8ssec.plugin.ordering import lasts
 from pytest_k8ssec.plugin.session import journal
+from pytest_k8ssec.plugin.terminal import once
 
 if TYPE_CHECKING:
     from pytest_k8ssec.reports.result import Result
@@ -41,13 +42,18 @@ def pytest_runtest_makereport(
         )
         result_of_test.note_result(item, result)
         _shorten_repeated(item.config, report)
+        once.mark_result(item, report, call, result)
         tried = report.failed or result_of_test.given_up(call.excinfo.value)
         if report.skipped and not _skipped_by_mark(call.excinfo.value):
             _hold_to_strict(item.config, report, result)
     elif report.when != "call":
         result = None
+        _give_up(report, call)
     elif report.passed:
         result = _earned(item, report, result)
+        once.mark_result(item, report, call, result)
+    else:
+        once.mark_result(item, report, call, result)
     if result is not None:
         from pytest_k8ssec.reports.junit import properties
         from pytest_k8ssec.secrecy.redact import redacted
@@ -72,6 +78,15 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     curtain.hide(report)
     return report
+
+
+def _give_up(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """A test without a judge whose set-up our own fixtures gave up: the summary says why, once for all of them."""
+    if report.when == "setup" and report.failed and call.excinfo is not None:
+        from pytest_k8ssec.plugin.result_of_test import given_up
+
+        if given_up(call.excinfo.value):
+            once.mark_lost(report, call)
 
 
 def _make_plain(report: pytest.TestReport) -> None:

@@ -227,6 +227,12 @@ def terminal_teller(config: pytest.Config) -> Callable[[str], None]:
             return
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             terminal.ensure_newline()
-            terminal.write_line(progress_line(time.monotonic() - started, line), cyan=True)
+            told = progress_line(time.monotonic() - started, line, columns_of(config))
+            terminal.write_line(told, cyan=True)
 
     return tell
+
+
+def columns_of(config: pytest.Config) -> int:
+    """How wide the terminal is."""
+    return int(config.get_terminal_writer().fullwidth)

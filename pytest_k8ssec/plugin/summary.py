@@ -6,14 +6,16 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_k8ssec.errors import K8ssecError
-from pytest_k8ssec.plain import shown
+from pytest_k8ssec.plain import folded, shown
 from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.chosen import Chosen
+from pytest_k8ssec.plugin.terminal.once import why_lost
 from pytest_k8ssec.secrecy.redact import redact
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Summary:
         self._entries: list[dict[str, Any]] = list(self._journal.earlier.values()) if self._journal else []
         self._judged = any(map(_of_control, self._entries))
         self._lines: list[str] = []
+        self._lost: list[str] = []
         self._puzzling = False
         self._ended_badly = False
         self._about: dict[str, Any] = {}
@@ -74,6 +77,8 @@ class Summary:
             self._judged = self._judged or (_of_control(entry) and bool(getattr(report, "k8ssec_tried", False)))
             if self._journal and not report.failed and getattr(report, "k8ssec_lasts", False):
                 self._write_down(self._journal, report.nodeid, entry)
+        if why := why_lost(report):
+            self._lost.append(why)
         if report.failed and (entry is None or entry["verdict"] == "inconclusive"):
             self._puzzling = True
 
@@ -180,10 +185,15 @@ class Summary:
             return []
         from pytest_k8ssec.reports import json, sabotage_matrix
 
-        lines = [f"report: {json.write_report(directory, json.report_document(self._run(), self._entries))}"]
+        written = {"report": json.write_report(directory, json.report_document(self._run(), self._entries))}
         if any(entry["sabotage"] for entry in self._entries):
-            lines.append(f"matrix: {sabotage_matrix.write_matrix(directory, sabotage_matrix.matrix(self._entries))}")
-        return lines
+            written["matrix"] = sabotage_matrix.write_matrix(directory, sabotage_matrix.matrix(self._entries))
+        return [f"{what}: {self._from_here(path)}" for what, path in written.items()]
+
+    def _from_here(self, path: Path) -> Path:
+        """A path as a user who stands where pytest was called would write it."""
+        here = self._config.invocation_params.dir
+        return path.relative_to(here) if path.is_relative_to(here) else path
 
     def _run(self) -> dict[str, Any]:
         """The ``run`` part of report.json."""
@@ -212,23 +222,26 @@ class Summary:
         }
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the table of verdicts, and below each that is not held the evidence."""
+        """Print one screen of verdicts, and below it what there is to say of those that are not held."""
         sampled = self._sampled()
-        if not self._entries and not self._lines and not self._unjudged and not sampled:
+        if not self._entries and not self._lines and not self._unjudged and not self._lost and not sampled:
             return
+        width = session.columns_of(self._config)
 
         def tell(line: str, **markup: bool) -> None:
-            terminalreporter.write_line(shown(redact(line)), **markup)
+            for part in folded(shown(redact(line)), width, "  "):
+                terminalreporter.write_line(part, **markup)
 
         terminalreporter.section("Kubernetes security", cyan=True)
-        self._tell_results(tell)
+        self._tell_results(tell, width)
         self._tell_waivers(tell)
         if self._unjudged:
             tell(self._unjudged, red=True, bold=True)
         for line, colour in sampled:
             tell(line, **{colour: True})
         for line in self._lines:
-            tell(line)
+            for part in line.splitlines():
+                tell(part)
 
     def _sampled(self) -> list[tuple[str, str]]:
         """What tests were told by class and not by measurement: (line, colour) each; nothing where all was measured."""
@@ -238,10 +251,11 @@ class Summary:
 
         return reach_summary(told.values())
 
-    def _tell_results(self, tell: Callable[..., None]) -> None:
-        from pytest_k8ssec.reports import terminal
+    def _tell_results(self, tell: Callable[..., None], width: int) -> None:
+        from pytest_k8ssec.reports import screen, terminal
 
-        for line, colour in terminal.run_summary(self._entries, verbose=self._config.option.verbose > 0):
+        verbose = self._config.option.verbose
+        for line, colour in screen.run_summary(self._entries, width=width, verbose=verbose, lost=self._lost):
             tell(line, **({colour: True} if colour else {}))
         if mutations := terminal.mutation_summary(self._entries):
             tell("")

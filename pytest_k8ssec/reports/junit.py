@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_k8ssec.reports.terminal import culprit_words, waiver_words
+from pytest_k8ssec.reports.breach import culprit_words
+from pytest_k8ssec.reports.terminal import waiver_words
 
 
 def properties(entry: Mapping[str, Any]) -> list[tuple[str, str]]:

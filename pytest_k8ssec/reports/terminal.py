@@ -1,14 +1,14 @@
-"""What a person reads: a table of verdicts, and below it, for each that is not held, the evidence and the fix."""
+"""Why a test failed, in all words that there are; tables, tallies and the matrix of sabotages in lines. See also ``screen``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from pytest_k8ssec.reach.by_class import Extent
+from pytest_k8ssec.reports.breach import Breach, culprit_words, exchange, to_paste
 from pytest_k8ssec.reports.result import Entry
 from pytest_k8ssec.reports.sabotage_matrix import blamed_by
 
-_ORDER = ("breached", "inconclusive", "waived", "not-applicable", "held")
 _COUNTED = ("held", "breached", "inconclusive", "not-applicable")
 _EVIDENCE_MAX = 8
 _MARKS = ("!", "?")
@@ -16,8 +16,8 @@ _MARKS = ("!", "?")
 
 
 def explain_result(entry: Entry, headline: str) -> str:
-    """Why a test failed: the verdict, the evidence, the remediation."""
-    lines = [f"{headline}: {entry['title']}", "", *(f"  {line}" for line in blamed(entry))]
+    """Why a test failed: the verdict, what is, the evidence, the remediation."""
+    lines = [f"{headline}: {_said(entry, headline)}", "", *(f"  {line}" for line in blamed(entry))]
     reasons = str(entry["reason"]).splitlines()
     lines += [f"  {line}" for line in reasons[:_EVIDENCE_MAX]]
     if len(reasons) > _EVIDENCE_MAX:
@@ -35,6 +35,13 @@ def explain_result(entry: Entry, headline: str) -> str:
     return "\n".join(lines)
 
 
+def _said(entry: Entry, headline: str) -> str:
+    """What a headline is about: a control's title is a promise, which after "BREACHED" would read as its contrary."""
+    if headline == "BREACHED":
+        return Breach.of(entry).headline
+    return f"not known: {entry['title']}" if headline == "INCONCLUSIVE" else str(entry["title"])
+
+
 def blamed(entry: Entry) -> list[str]:
     """What is, and who is to blame for it: each breached case's finding, and each culprit once with its place."""
     found = entry.get("blamed", [])
@@ -49,61 +56,17 @@ def blamed(entry: Entry) -> list[str]:
     return [*lines, *(f"culprit: not found: {why}" for why in [*none][:_EVIDENCE_MAX])]
 
 
-def culprit_words(one: Entry) -> str:
-    """A culprit in a line: ``ClusterRoleBinding reporter (infra/__main__.py:12): binds ClusterRole cluster-admin``."""
-    where = f"{one['namespace']}/" if one["namespace"] else ""
-    field = f", {one['field']}" if one["field"] else ""
-    place = f" ({one['place']})" if one["place"] else ""
-    how = f": {one['how']}" if one["how"] else ""
-    return f"{one['kind']} {where}{one['name']}{field}{place}{how}"
-
-
 def attempt(one: Entry) -> str:
     """One attack or positive control in a line."""
-    source = one["source"]
-    where = f"{source['kind']} {source['name']}" + (f" as {source['identity']}" if source.get("identity") else "")
-    answer = f"HTTP {one['status']}" if one.get("status") is not None else one["outcome"]
-    words = f" ({one['detail']})" if one.get("detail") else ""
-    return f"{one['case']}: {one['what']}: {where}: {one['request']} -> {answer}{words}"
+    return f"{one['case']}: {one['what']}: {exchange(one)}"
 
 
-def run_summary(entries: Sequence[Entry], *, verbose: bool = False) -> list[tuple[str, str]]:
-    """The table of all results: (line, colour) each; worst first.
-
-    Args:
-        entries: results as in report.json; results under sabotage are left out: :func:`mutation_summary` shows them.
-        verbose: whether a result's own tables are shown whole; else only what is marked in those of a breach.
-    """
-    plain = [entry for entry in entries if entry["phase"] in (None, "intact")]
-    if not plain:
-        return []
-    width = max(len(str(entry["control"])) for entry in plain)
-    lines: list[tuple[str, str]] = []
-    told: set[tuple[tuple[str, str], ...]] = set()
-    for entry in sorted(plain, key=lambda one: (_ORDER.index(one["verdict"]), one["control"])):
-        row = f"{entry['control']:<{width}}  {entry['verdict'].upper():<14}  {entry['severity']:<8}  {entry['seconds']:6.1f}s"
-        lines.append((f"{row}  {entry['summary']}", _colour(entry["verdict"])))
-        if entry["verdict"] in ("breached", "inconclusive"):
-            below = tuple(_below(entry))
-            # A cluster that can't be had leaves each control in the same words.
-            lines += [("    the same as above", "")] if len(below) > 1 and below in told else below
-            told.add(below)
-        lines += waived_lines(entry)
-        if verbose and entry.get("coverage"):
-            lines.append((f"    coverage: {entry['coverage']['words']}", ""))
-        if verbose or entry["verdict"] == "breached":
-            lines += [
-                (f"    {line}", "") for each in entry.get("tables", []) for line in result_table(each, whole=verbose)
-            ]
-    return lines
-
-
-def waived_lines(entry: Entry) -> list[tuple[str, str]]:
-    """Each breach that somebody answers for, with reason, owner and end: (line, colour) each."""
+def waived_lines(entry: Entry) -> list[str]:
+    """Each breach that somebody answers for, with reason, owner and end, a line each."""
     waived = entry.get("waived", ())
-    lines = [(f"    waived: {waiver_words(one)}", "") for one in waived[:_EVIDENCE_MAX]]
+    lines = [f"waived: {waiver_words(one)}" for one in waived[:_EVIDENCE_MAX]]
     if len(waived) > _EVIDENCE_MAX:
-        lines.append((f"    ... and {len(waived) - _EVIDENCE_MAX} more are waived: see report.json", ""))
+        lines.append(f"... and {len(waived) - _EVIDENCE_MAX} more are waived: see report.json")
     return lines
 
 
@@ -194,24 +157,8 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     return lines
 
 
-def _below(entry: Entry) -> list[tuple[str, str]]:
-    reasons = str(entry["reason"]).splitlines()
-    lines = [(f"    {line}", "") for line in (*blamed(entry), *reasons[:_EVIDENCE_MAX])]
-    if len(reasons) > _EVIDENCE_MAX:
-        lines.append((f"    ... and {len(reasons) - _EVIDENCE_MAX} more: see report.json", ""))
-    if fixes := _remediation(entry):
-        first, *more = fixes
-        lines += [(f"    remediation: {first}", ""), *((f"      {line}", "") for line in more)]
-    return lines
-
-
 def _remediation(entry: Entry) -> list[str]:
     """What fixes a breach, in lines; what can be pasted is left to the command that shows it."""
     if entry["verdict"] != "breached":
         return []
-    lines = str(entry["remediation"]).splitlines()
-    return [*lines, f"to paste: `k8ssec controls {entry['control']}`"] if entry.get("snippets") else lines
-
-
-def _colour(verdict: str) -> str:
-    return {"held": "green", "breached": "red", "inconclusive": "yellow", "waived": "yellow"}.get(verdict, "cyan")
+    return [*str(entry["remediation"]).splitlines(), *to_paste(entry)]

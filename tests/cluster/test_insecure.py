@@ -48,6 +48,8 @@ BREACHED = {
 _PROGRAM = ROOT / "stacks" / "insecure" / "__main__.py"
 BUILT = f"{_PROGRAM}:{_PROGRAM.read_text().splitlines().index('build(') + 1}"
 """The line of the program by which all of it is declared: what it calls stands outside of its project."""
+COLUMNS, LINES = 100, 150
+"""Of the terminal; how many lines the whole run may print there."""
 UNABLE_TO_TELL = ["aud-no-secret-body"]
 """Nothing is audited there, so there is no log to search."""
 
@@ -61,7 +63,7 @@ def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
         f"--k8ssec-stack={ROOT / 'stacks' / 'insecure'}",
         *PLATFORM,
         "--k8ssec-report=report",
-        environ={"BANK_KEY": key},
+        environ={"BANK_KEY": key, "COLUMNS": str(COLUMNS)},
     )
     assert pytest.ExitCode.TESTS_FAILED == done.end(600), done.output
     text = (place.project / "report" / "report.json").read_text()
@@ -77,6 +79,19 @@ def test_insecure_stack_breaches_what_it_is_made_to(place: Place) -> None:
             (one["kind"], one["name"], one["place"]) for each in results[name]["blamed"] for one in each["culprits"]
         }
         assert blamed == {("ClusterRoleBinding", "reporter-admin", BUILT)}
+    _fits_on_a_screen(done.output)
     assert key not in text
     assert key not in done.output
     assert "BEGIN" not in text
+
+
+def _fits_on_a_screen(output: str) -> None:
+    """Each breach once, below one line for each verdict; nothing too wide, and not much of it."""
+    lines = output.splitlines()
+    assert len(lines) <= LINES, output
+    assert not [line for line in lines if len(line) > COLUMNS]
+    words = [line.split()[:2] for line in lines]
+    for name in BREACHED:
+        assert 1 == words.count([name, "BREACHED"]), name
+        assert 2 == sum(each[:1] == [name] for each in words), name
+    assert len(BREACHED) == output.count("fix: ")

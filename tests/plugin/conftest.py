@@ -42,10 +42,11 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture(autouse=True)
 def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide docker and all tools, point cache and state at folders of the test's own, forget K8SSEC_* settings."""
+    """Hide docker and all tools, point cache and state at folders of the test's own, forget K8SSEC_* settings; a wide terminal."""
     for name in list(os.environ):
         if name.startswith(("K8SSEC_", "PYTEST_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("PATH", str(tmp_path / "no-tools"))
     monkeypatch.setenv("K8SSEC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("K8SSEC_STATE", str(tmp_path / "state"))

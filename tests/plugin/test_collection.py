@@ -93,6 +93,22 @@ def test_one_control_can_be_named_by_module_and_by_file(pytester: pytest.Pyteste
     assert ["etcd-client-auth"] == collected(pytester, str(CONTROLS_FOLDER / "etcd" / "client_auth.py"))
 
 
+@pytest.mark.parametrize("options", [[], ["--k8ssec-controls"]], ids=["alone", "with the option"])
+@pytest.mark.parametrize(
+    "printed", ["etcd-client-auth", "etcd/client_auth.py", "etcd/client_auth.py::test_etcd_client_auth"]
+)
+def test_a_printed_id_can_be_pasted(pytester: pytest.Pytester, printed: str, options: list[str]) -> None:
+    """A control's, and a test's as pytest prints it where the package lies outside of the project: that one, no others."""
+    assert 1 == len(collected(pytester, printed, *options))
+
+
+def test_a_file_of_the_user_s_is_no_id(pytester: pytest.Pytester) -> None:
+    """Whatever it is called; and what is neither is an error of pytest's own."""
+    pytester.mkdir("etcd-client-auth").joinpath("test_it.py").write_text("def test_mine(): pass\n")
+    assert ["mine"] == collected(pytester, "etcd-client-auth")
+    assert pytest.ExitCode.USAGE_ERROR == pytester.runpytest("etcd-client-aut").ret
+
+
 def test_naming_the_folder_and_the_option_collects_once(pytester: pytest.Pytester) -> None:
     """The controls' own folder beside --k8ssec-controls doubles nothing."""
     assert IDS == collected(pytester, "--k8ssec-controls", str(CONTROLS_FOLDER))

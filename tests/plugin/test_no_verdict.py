@@ -72,7 +72,7 @@ def test_it_says_that_nothing_was_judged(here: pytest.Pytester) -> None:
     answering(here, "def pytest_itemcollected(item): item.setup = item.runtest = lambda: None\n")
     result = here.runpytest("-c", "tox.ini", AUTHZ, "-p", "answering")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["INCONCLUSIVE: *", "*a hook or a plugin answered in its place*"])
+    result.stdout.fnmatch_lines(["api-authz  inconclusive: *a hook or a plugin answered in its place*"])
     (entry,) = results(here)
     assert ("api-authz", "inconclusive") == (entry["control"], entry["verdict"])
 
@@ -87,7 +87,7 @@ def test_a_verdict_of_ours_can_not_be_passed_over(here: pytest.Pytester) -> None
     here.makepyfile(test_mine="from lab import breached\ndef test_door(judge): breached(judge)\n")
     result = here.runpytest("-p", "answering")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["BREACHED: test_door*"])
+    result.stdout.fnmatch_lines(["test_door  breached: *"])
 
 
 def test_a_second_try_does_not_live_on_the_first(here: pytest.Pytester) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
 from pytest_k8ssec.secrecy.redact import MARK
 from tests.plugin.conftest import Run
 
@@ -69,14 +70,15 @@ def test_a_report_that_can_not_be_written_fails_the_run(lab: pytest.Pytester, ru
     result.stdout.fnmatch_lines(["report could not be written: *"])
 
 
-def test_the_summary_has_a_table_worst_first(run: Run) -> None:
-    """What is breached comes first, and the last line counts."""
+def test_the_summary_has_a_table(run: Run) -> None:
+    """By severity, which tests of one's own have none of, then by name; below it the breach; the last line counts."""
     result = run(TWO)
     result.stdout.fnmatch_lines(
         [
             "*= Kubernetes security =*",
-            "test_b  BREACHED *1 got through*",
             "test_a  HELD *0 got through*",
+            "test_b  BREACHED *1 got through*",
+            "test_b  breached: door: knock",
             "1 held, 1 breached, 0 inconclusive, 0 not-applicable",
         ]
     )
@@ -206,3 +208,81 @@ def test_all_tables_are_shown_whole_with_v(run: Run) -> None:
         ["test_a  HELD*", "    doors by day: [[]1] Monday", "      door 1  refused", "      door 2  refused"]
     )
     result.stdout.fnmatch_lines(["      door 1  open", "      door 2  open !"])
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_docker_that_is_down_takes_few_lines(
+    lab: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    """All packaged controls, a test of the user's with a judge and one without: one cause, told once; none too wide."""
+    monkeypatch.setenv("COLUMNS", "100")
+    lab.makepyfile(test_it="def test_a(judge, cluster): pass\ndef test_b(cluster): pass\ndef test_c(): pass\n")
+    options = ("--k8ssec-report=report", "-p", "no:cacheprovider", *more)
+    result = lab.runpytest_subprocess("--k8ssec-controls", "test_it.py", *options)
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+    controls = len(report(lab)["results"]) - 1
+    assert controls > 40
+    result.stdout.fnmatch_lines(
+        [
+            f"*= FAILURES: {controls + 1} inconclusive, 1 could not be set up: see below =*",
+            f"{controls + 2} tests could not be run, for one reason:",
+            "docker: no client on PATH",
+            "  fix: *",
+            f"0 held, 0 breached, {controls + 1} inconclusive, 0 not-applicable",
+            f"*1 passed, {controls + 2} errors*",
+        ]
+    )
+    assert 1 == result.stdout.str().count("no client on PATH")
+    lines = result.stdout.str().splitlines()
+    assert len(lines) <= 25
+    assert max(map(len, lines)) <= 100
+
+
+def test_junit_has_the_whole_evidence_of_what_is_told_below(lab: pytest.Pytester, run: Run) -> None:
+    """The terminal says it once and in short; a CI's test view has no other place for it."""
+    result = run(TWO, "--junit-xml=junit.xml")
+    result.stdout.fnmatch_lines(["*= FAILURES: 1 breached: see below =*", "*= Kubernetes security =*"])
+    result.stdout.no_fnmatch_line("*shown to work meanwhile*")
+    (failure,) = ET.parse(lab.path / "junit.xml").getroot().iter("failure")
+    assert "BREACHED: door: knock" in str(failure.get("message"))
+    assert "shown to work meanwhile" in str(failure.text)
+
+
+def test_what_a_test_of_the_user_s_printed_stays_beside_its_failure(run: Run) -> None:
+    """So does a traceback, and each is shown under its name; what is counted at the end is all of it."""
+    module = TWO + "def test_c(judge): print('by me'); breached(judge)\ndef test_d(judge): held(judge); assert 1 == 2\n"
+    result = run(module + "def test_e(): assert 3 == 4\n")
+    result.stdout.fnmatch_lines(
+        ["*FAILURES: 1 breached: see below*", "*_ test_c _*", "by me", "*_ test_d _*", "*assert 1 == 2", "*_ test_e _*"]
+    )
+    result.stdout.no_fnmatch_line("*_ test_b _*")
+    result.stdout.fnmatch_lines(["*test_it.py::test_e*", "*4 failed, 1 passed*"])
+
+
+@pytest.mark.parametrize("more", [["--tb=no"], ["--no-summary"]])
+def test_who_wants_no_failures_gets_no_word_of_them(run: Run, more: list[str]) -> None:
+    """The verdicts are no failures of pytest's: they are told all the same."""
+    result = run(TWO, *more)
+    result.stdout.no_fnmatch_line("*FAILURES*")
+    result.stdout.fnmatch_lines(["test_b  BREACHED*"])
+
+
+def test_controls_stand_in_one_row(lab: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a file of its own; a file of the user's keeps its line."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    lab.makepyfile(test_a="def test_a(): pass\n", test_b="def test_b(): pass\n")
+    lab.makeini("[pytest]\n")
+    arguments = ("-c", "tox.ini", "-p", "no:cacheprovider", "test_a.py", str(CONTROLS_FOLDER / "etcd"), "test_b.py")
+    result = lab.runpytest(*arguments)
+    lines = [r"test_a\.py \.", r"pytest_k8ssec/controls EE+ ", r"test_b\.py \."]
+    result.stdout.re_match_lines(lines, consecutive=True)
+    result.stdout.no_re_match_line(r"etcd/.*\.py")
+    lab.runpytest(*arguments, "-v").stdout.re_match_lines([r".*client_auth\.py::test_etcd_client_auth"])
+
+
+def test_the_report_s_path_is_as_one_would_write_it_here(lab: pytest.Pytester, run: Run) -> None:
+    """Below the folder that pytest was called in it is relative; elsewhere it is whole."""
+    run(ONE).stdout.fnmatch_lines(["report: report/report.json"])
+    elsewhere = lab.path.parent / f"{lab.path.name}-elsewhere"
+    result = lab.runpytest("-p", "no:cacheprovider", f"--k8ssec-report={elsewhere}")
+    result.stdout.fnmatch_lines([f"report: {elsewhere}/report.json"])
