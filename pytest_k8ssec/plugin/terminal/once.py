@@ -32,12 +32,12 @@ def mark_result(
     Args:
         result: None for a test without one.
     """
-    from pytest_k8ssec.verdict import Verdict
-
     if result is None or not report.failed or _has_traceback(call):
         return
     if report.sections and packaged_control(getattr(item, "function", None)) is None:
         return  # what a user's own test printed is shown beside its failure
+    from pytest_k8ssec.verdict import Verdict
+
     untried = not (result.judge.attacks or result.judge.positives)
     plain = result.phase.name in (None, "intact")
     if result.verdict is Verdict.INCONCLUSIVE and untried and not plain:
