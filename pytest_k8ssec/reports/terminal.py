@@ -63,8 +63,8 @@ def attempt(one: Entry) -> str:
 
 def waived_lines(entry: Entry) -> list[str]:
     """Each breach that somebody answers for, with reason, owner and end, a line each."""
-    waived = entry.get("waived", ())
-    lines = [f"waived: {waiver_words(one)}" for one in waived[:_EVIDENCE_MAX]]
+    waived = [*dict.fromkeys(waiver_words(one) for one in entry.get("waived", ()))]
+    lines = [f"waived: {words}" for words in waived[:_EVIDENCE_MAX]]
     if len(waived) > _EVIDENCE_MAX:
         lines.append(f"... and {len(waived) - _EVIDENCE_MAX} more are waived: see report.json")
     return lines
