@@ -16,7 +16,7 @@ from pytest_k8ssec.plugin.chosen import CHOSEN, Chosen
 from pytest_k8ssec.plugin.judged import INTACT, judges
 from pytest_k8ssec.plugin.reporting import TOLD
 from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
-from pytest_k8ssec.plugin.summary import SUMMARY, Summary
+from pytest_k8ssec.plugin.summary import LEFT_OUT, SUMMARY, Summary
 from pytest_k8ssec.plugin.terminal.row import ControlsInARow
 from pytest_k8ssec.plugin.waiving import told
 from pytest_k8ssec.settings import OPTIONS
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.plugin.journal import Journal
     from pytest_k8ssec.verdict import Verdict
 
-_LEFT_OUT = pytest.StashKey[bool]()
 _WITHOUT = "run no packaged controls, whatever other places say"
-_NOT_RUN = "k8ssec: the packaged controls were not run, as paths were given; --k8ssec-controls runs them beside these"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,20 +80,14 @@ def pytest_configure(config: pytest.Config) -> None:
     given = [*config.args]
     config.args[:] = map(control_argument, given)
     if settings.controls and str(CONTROLS_FOLDER) not in config.args and given == config.args:
-        config.stash[_LEFT_OUT] = _names_others(config)
-        if not config.stash[_LEFT_OUT]:
+        config.stash[LEFT_OUT] = _names_others(config)
+        if not config.stash[LEFT_OUT]:
             config.args.append(str(CONTROLS_FOLDER))
 
 
 def _names_others(config: pytest.Config) -> bool:
     """Whether the command line names what to run, and the packaged controls are not among it: a setting alone adds none."""
     return config.args_source is pytest.Config.ArgsSource.ARGS and not config.getoption("k8ssec_controls")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Who has the controls among his settings must not take for judged what was not run."""
-    if terminalreporter.config.stash.get(_LEFT_OUT, False):
-        terminalreporter.write_line(_NOT_RUN, yellow=True)
 
 
 def markers() -> Mapping[str, str]:

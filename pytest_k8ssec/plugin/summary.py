@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pytest_k8ssec.plugin.journal import Journal
 
 SUMMARY = "k8ssec-summary"
-
+LEFT_OUT = pytest.StashKey[bool]()
+"""Whether controls are among the settings, and were not run, as the command line named something else."""
+_NOT_RUN = "k8ssec: the packaged controls were not run, as paths were given; --k8ssec-controls runs them beside these"
 
 _PATIENCE = 3
 """So many further Ctrl-C are held off; a fixture of the user's that hangs as it is torn down can be left by more."""
@@ -223,6 +225,8 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print one screen of verdicts, and below it what there is to say of those that are not held."""
+        if self._config.stash.get(LEFT_OUT, False):
+            terminalreporter.write_line(_NOT_RUN, yellow=True)
         sampled = self._sampled()
         if not self._entries and not self._lines and not self._unjudged and not self._lost and not sampled:
             return

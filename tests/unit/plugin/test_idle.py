@@ -23,7 +23,7 @@ HEAVY = {
     "websocket",
 }
 NEVER_IDLE = HEAVY | {"asyncio", "filelock", "http", "psutil", "ssl", "tomllib", "urllib3", "yaml"}
-FEW = 32
+FEW = 36
 """Modules of ours that a run without us may import, packages included."""
 ASKED = """
 import json, sys
