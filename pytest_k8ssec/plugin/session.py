@@ -227,8 +227,9 @@ def terminal_teller(config: pytest.Config) -> Callable[[str], None]:
             return
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             terminal.ensure_newline()
-            told = progress_line(time.monotonic() - started, line, columns_of(config))
-            terminal.write_line(told, cyan=True)
+            # Where nobody looks at a terminal, a line of a log stays one line.
+            width = columns_of(config) if terminal.isatty else 0
+            terminal.write_line(progress_line(time.monotonic() - started, line, width), cyan=True)
 
     return tell
 

@@ -244,8 +244,8 @@ class Summary:
         for line, colour in sampled:
             tell(line, **{colour: True})
         for line in self._lines:
-            for part in line.splitlines():
-                tell(part)
+            for part in line.splitlines():  # a path or a command to paste is broken by nobody but the terminal
+                terminalreporter.write_line(shown(redact(part)))
 
     def _sampled(self) -> list[tuple[str, str]]:
         """What tests were told by class and not by measurement: (line, colour) each; nothing where all was measured."""
