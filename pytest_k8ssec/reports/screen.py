@@ -24,7 +24,7 @@ LINES = 112
 _SEVERITIES = [*map(str, Severity)]
 _HEADINGS = 3
 """Empty lines, and what is said of all breaches."""
-_CAUSE_LINES = 8
+_CAUSE_LINES = 40
 _REASON_LINES, _UNCLEAR_LINES = 4, 24
 _INDENT = "    "
 _COLOURS = {"held": "green", "breached": "red", "inconclusive": "yellow", "waived": "yellow"}

@@ -69,6 +69,7 @@ class Place:
         """What all runs here get; KUBECONFIG names a file that must never come to be."""
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith(("K8SSEC_", "PYTEST_"))},
+            "COLUMNS": "500",  # what is looked for in the output is not wrapped
             "HOME": str(self.root / "home"),
             "KUBECONFIG": str(self.root / "home" / "named-by-KUBECONFIG"),
             "K8SSEC_STATE": str(self.state),

@@ -163,7 +163,7 @@ def test_what_failed_under_a_sabotage_alone_is_a_cause_too() -> None:
 def test_a_long_cause_is_cut_short() -> None:
     """A stack's log does not fill the screen."""
     lines = lines_of([lost("a", "x\n" * 50), lost("b", "x\n" * 50)])
-    assert "  ... and 42 more lines: see report.json" == lines[-1]
+    assert "  ... and 10 more lines: see report.json" == lines[-1]
 
 
 def test_a_breach_without_culprits_says_why() -> None:
