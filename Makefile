@@ -57,6 +57,9 @@ demo: tools ## all controls on stacks/hardened; STACK=insecure shows what a fail
 BESIDE := $(MAKE) --no-print-directory -j2
 WHOLE_LINES := sed -u
 CLUSTER_TESTS := export K8SSEC_REQUIRE_CLUSTER=1; $(BIN)/pytest --durations 20 --durations-min 20
+FAST := tests/unit tests/plugin
+ONE_CLUSTER := tests/cluster -m one_cluster --k8ssec-stack stacks/hardened
+OWN_RUNS = tests/cluster -m "not one_cluster" --ignore $(KILLS)
 SABOTAGES := $(CONTROLS) --k8ssec-sabotage --k8ssec-packed --k8ssec-stack stacks/hardened
 KILLS := tests/cluster/test_kills.py
 
@@ -79,7 +82,7 @@ test-in-turn:
 
 .PHONY: test-fast
 test-fast: venv ## unit and plugin tests: no docker, under a minute
-	@$(BIN)/pytest $(REMEMBER) tests/unit tests/plugin -n 2 $(LATER)
+	@$(BIN)/pytest $(REMEMBER) $(FAST) -n 2 $(LATER)
 
 .PHONY: test-cluster
 test-cluster: tools ## real clusters: endings, bad input, faults, the insecure stack
@@ -88,11 +91,11 @@ test-cluster: tools ## real clusters: endings, bad input, faults, the insecure s
 
 .PHONY: test-one-cluster
 test-one-cluster: tools
-	@$(KEY) $(CLUSTER_TESTS) $(REMEMBER) tests/cluster -m one_cluster --k8ssec-stack stacks/hardened $(LATER)
+	@$(KEY) $(CLUSTER_TESTS) $(REMEMBER) $(ONE_CLUSTER) $(LATER)
 
 .PHONY: test-own-runs
 test-own-runs: tools
-	@$(KEY) $(CLUSTER_TESTS) $(REMEMBER) tests/cluster -m "not one_cluster" --ignore $(KILLS) 2>&1 |
+	@$(KEY) $(CLUSTER_TESTS) $(REMEMBER) $(OWN_RUNS) 2>&1 |
 	  $(WHOLE_LINES) "s/^/  beside: /" $(LATER)
 
 .PHONY: test-once-more
@@ -106,9 +109,9 @@ test-once-more: tools
 	  }
 	}
 	export K8SSEC_REQUIRE_CLUSTER=1
-	again test-fast $(BIN)/pytest tests/unit tests/plugin
-	again test-one-cluster $(BIN)/pytest tests/cluster -m one_cluster --k8ssec-stack stacks/hardened
-	again test-own-runs $(BIN)/pytest tests/cluster -m "not one_cluster" --ignore $(KILLS)
+	again test-fast $(BIN)/pytest $(FAST)
+	again test-one-cluster $(BIN)/pytest $(ONE_CLUSTER)
+	again test-own-runs $(BIN)/pytest $(OWN_RUNS)
 	again test-sabotage $(SABOTAGES) -k "$(SUBSET)"
 
 .PHONY: test-alone

@@ -36,20 +36,21 @@ def config(arguments: argparse.Namespace) -> int:
     """
     settings = settings_of(arguments)
     say("settings: well")
-    wrong = [error for what, check in _checks(settings) if (error := _tried(what, check))]
+    well = [_tried(what, check) for what, check in _checks(settings)]
     for name in _unset(settings):
         say(f"note: variable {name} is not set here; a run needs it")
-    return _WRONG if wrong else 0
+    return 0 if all(well) else _WRONG
 
 
-def _tried(what: str, check: Callable[[], object]) -> K8ssecError | None:
+def _tried(what: str, check: Callable[[], object]) -> bool:
+    """Tell how a check ended, and return whether all was well."""
     try:
         check()
     except K8ssecError as error:
         say(f"{what}: WRONG", *(f"  {line}" for line in str(error).splitlines()))
-        return error
+        return False
     say(f"{what}: well")
-    return None
+    return True
 
 
 def _checks(settings: Settings) -> Iterator[ConfigCheck]:

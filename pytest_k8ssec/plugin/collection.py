@@ -12,7 +12,7 @@ from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, is_control_file
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.plugin import guard
 from pytest_k8ssec.plugin.judged import judges
-from pytest_k8ssec.plugin.session import SETTINGS
+from pytest_k8ssec.plugin.session import SETTINGS, waivers
 from pytest_k8ssec.plugin.waiving import told
 
 _COLLECTED = pytest.StashKey[set[str]]()
@@ -28,11 +28,11 @@ def pytest_collection(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """A waiver of a control that there is not, once it is known what there is: before anything is made."""
-    waivers = session.config.stash[told.WAIVERS]
-    if not waivers or not any(judges(item) for item in session.items):
+    found = waivers(session.config)
+    if not found or not any(judges(item) for item in session.items):
         return
     try:
-        told.insist_on_known(waivers, _control_ids(session))
+        told.insist_on_known(found, _control_ids(session))
     except SettingsError as error:
         if hasattr(session.config, "workerinput"):  # a worker can't stop the run: its controller is told
             session.config.stash[told.UNKNOWN] = str(error)
@@ -64,7 +64,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Make a control findable by its id (-k) and by family, framework and severity (-m)."""
     function = getattr(item, "function", None)
     control = control_of(function)
-    if item.config.stash[told.WAIVERS]:
+    if waivers(item.config):
         name = control.id if control is not None else getattr(function, "__name__", item.name)
         item.config.stash.setdefault(_COLLECTED, set()).add(name)
     if control is None:

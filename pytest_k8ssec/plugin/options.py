@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Merge the settings, register the markers, add the packaged controls to what is collected."""
     try:
         settings = session.configure(config)
-        waivers = session.waivers(config)
+        session.waivers(config)  # what is malformed stops the run here
         if settings.sabotage and _is_distributed(config):
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     except (SettingsError, DiskError) as error:
@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         raise pytest.UsageError(redact(str(error))) from None
     config.stash[INTACT] = _baseline(session.journal(config))
-    told.note_waivers(config, waivers, _intact(session.journal(config)))
+    told.note_waived(config, _intact(session.journal(config)))
     config.stash[TOLD] = set()
     for name, text in markers().items():
         config.addinivalue_line("markers", f"{name}: {text}")

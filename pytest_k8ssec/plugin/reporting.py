@@ -42,7 +42,6 @@ def pytest_runtest_makereport(
         )
         result_of_test.note_result(item, result)
         _shorten_repeated(item.config, report)
-        once.mark_result(item, report, call, result)
         tried = report.failed or result_of_test.given_up(call.excinfo.value)
         if report.skipped and not _skipped_by_mark(call.excinfo.value):
             _hold_to_strict(item.config, report, result)
@@ -51,10 +50,8 @@ def pytest_runtest_makereport(
         _give_up(report, call)
     elif report.passed:
         result = _earned(item, report, result)
-        once.mark_result(item, report, call, result)
-    else:
-        once.mark_result(item, report, call, result)
     if result is not None:
+        once.mark_result(item, report, call, result)
         from pytest_k8ssec.reports.junit import properties
         from pytest_k8ssec.secrecy.redact import redacted
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.testbed.testbeds import Testbeds
 
 SETTINGS = pytest.StashKey[Settings]()
-_WAIVERS = pytest.StashKey[tuple[Waiver, ...]]()
+WAIVERS = pytest.StashKey[tuple[Waiver, ...]]()
 _JOURNAL = pytest.StashKey["Journal"]()
 _RUN = pytest.StashKey["Run"]()
 _TESTBEDS = pytest.StashKey["Testbeds"]()
@@ -53,10 +53,10 @@ def configure(config: pytest.Config) -> Settings:
 
 def waivers(config: pytest.Config) -> tuple[Waiver, ...]:
     """The waivers of the project, read once. Raises SettingsError."""
-    if _WAIVERS not in config.stash:
+    if WAIVERS not in config.stash:
         pyproject = config.rootpath / "pyproject.toml"
-        config.stash[_WAIVERS] = read_waivers(pyproject_table(pyproject), pyproject)
-    return config.stash[_WAIVERS]
+        config.stash[WAIVERS] = read_waivers(pyproject_table(pyproject), pyproject)
+    return config.stash[WAIVERS]
 
 
 def foresee(config: pytest.Config) -> None:

@@ -163,8 +163,8 @@ def _cause(cause: Loss, width: int) -> list[Line]:
     first, *more = [part for line in cause.text.splitlines() or [""] for part in folded(line, width, "    ")]
     taken = f"{cause.tests} test{'' if cause.tests == 1 else 's'} could not be run, for one reason:"
     lines = [(taken, "yellow"), (first, "red"), *((line, "") for line in more[: _CAUSE_LINES - 1])]
-    if left := len(more) - _CAUSE_LINES + 1:
-        lines += [(f"  ... and {left} more lines: see report.json", "")] if left > 0 else []
+    if (left := len(more) - _CAUSE_LINES + 1) > 0:
+        lines.append((f"  ... and {left} more lines: see report.json", ""))
     return lines
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.settings import WAIVER_KEY
 
 WAIVERS_FILE = "k8ssec-waivers.yaml"
 SOON = 14
@@ -64,7 +65,7 @@ def read_waivers(table: Mapping[str, Any], pyproject: Path) -> tuple[Waiver, ...
         SettingsError: a file can't be read, or something in it is wrong; with file, entry and mend.
     """
     found: list[Waiver] = []
-    for where, values in (*_of_table(table.get("waiver"), pyproject), *_of_yaml(pyproject.with_name(WAIVERS_FILE))):
+    for where, values in (*_of_table(table.get(WAIVER_KEY), pyproject), *_of_yaml(pyproject.with_name(WAIVERS_FILE))):
         made = _waiver(where, values)
         twin = next((each for each in found if each[:2] == made[:2]), None)
         if twin is not None:

@@ -33,7 +33,7 @@ def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def module(*, old: bool = True, **more: str) -> str:
     """Two controls of two cases each, and a sabotage."""
-    made = world(**more)  # type: ignore[arg-type]
+    made = world(**more)  # type: ignore[arg-type]  # options of several types, by name
     begin, _, rest = made.partition("def look(judge, name):")
     return f"{begin}OLD = {old}\n{TWO.strip().removesuffix('@control(')}@control({rest.partition('@control(')[2]}"
 

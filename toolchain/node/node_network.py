@@ -99,7 +99,7 @@ def await_service(deadline: float) -> None:
         with suppress(OSError):
             socket.create_connection(service(), timeout=CONNECT_SECONDS).close()
             return
-        time.sleep(0.05)
+        time.sleep(0.05)  # nothing tells when kube-proxy has taken it up
 
 
 def service() -> tuple[str, int]:

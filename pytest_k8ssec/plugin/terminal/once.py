@@ -24,15 +24,9 @@ _KINDS = ("failed", "error")
 _FURTHER = "could not be set up"
 
 
-def mark_result(
-    item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None], result: Result | None
-) -> None:
-    """Mark the report of a test that has a result, where the summary says all that pytest would.
-
-    Args:
-        result: None for a test without one.
-    """
-    if result is None or not report.failed or _has_traceback(call):
+def mark_result(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None], result: Result) -> None:
+    """Mark the report of a test that has a result, where the summary says all that pytest would."""
+    if not report.failed or _has_traceback(call):
         return
     if report.sections and packaged_control(getattr(item, "function", None)) is None:
         return  # what a user's own test printed is shown beside its failure

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.session import SETTINGS
 from pytest_k8ssec.settings.waivers import Waiver, today
 
-WAIVERS = pytest.StashKey[tuple[Waiver, ...]]()
 TODAY = pytest.StashKey[dt.date]()
 """One day for the whole run: whoever begins before midnight ends by the same waivers."""
 WAIVED = pytest.StashKey[dict[str, frozenset[tuple[str, str]]]]()
@@ -25,11 +25,11 @@ _SHOWN = 8
 _DAYS = 90
 
 
-def note_waivers(config: pytest.Config, waivers: tuple[Waiver, ...], earlier: Iterable[Mapping[str, Any]]) -> None:
-    """Note the run's waivers, and what was waived in an interrupted run that is resumed."""
+def note_waived(config: pytest.Config, earlier: Iterable[Mapping[str, Any]]) -> None:
+    """Note by which day the run's waivers hold, and what was waived in an interrupted run that is resumed."""
     from pytest_k8ssec.plugin.waiving.names import lasting_name
 
-    config.stash[WAIVERS], config.stash[TODAY] = waivers, today()
+    config.stash[TODAY] = today()
     config.stash[WAIVED] = {
         entry["control"]: frozenset(lasting_name(each["case"], each["attack"]) for each in entry.get("waived", ()))
         for entry in earlier
@@ -39,7 +39,7 @@ def note_waivers(config: pytest.Config, waivers: tuple[Waiver, ...], earlier: It
 
 def of_control(config: pytest.Config, control: str) -> tuple[Waiver, ...]:
     """The waivers of one control."""
-    return tuple(each for each in config.stash[WAIVERS] if each.control == control)
+    return tuple(each for each in session.waivers(config) if each.control == control)
 
 
 def insist_on_known(waivers: Iterable[Waiver], known: Iterable[str]) -> None:

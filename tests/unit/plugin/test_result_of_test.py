@@ -13,8 +13,8 @@ from pytest_k8ssec.catalogue.control import Sabotage
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
 from pytest_k8ssec.errors import ClusterError, NoAccess, ProbeError
 from pytest_k8ssec.evidence import Outcome
+from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.result_of_test import not_run, result_of_test
-from pytest_k8ssec.plugin.waiving import told
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase
@@ -32,7 +32,7 @@ class Config:
 
     def __init__(self) -> None:
         self.stash = pytest.Stash()
-        self.stash[told.WAIVERS] = ()
+        self.stash[session.WAIVERS] = ()
 
 
 @dataclass
