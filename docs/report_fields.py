@@ -72,7 +72,9 @@ def _judge() -> Judge:
     judge.blamed = (Blame("case", "attack", (culprit,)), Blame("another", "attack", (), "why"))
     judge.table("table").put("row", "column", seen, breach=False)
     case.attack("waived", seen, through=True)
-    case.waived = {1: (Waived("case", "waived", "c*", "reason", "owner", "2027-01-31", "T-1", "pyproject.toml:1"),)}
+    case.waived = {
+        1: (Waived("case", "waived", "c*", "reason", "owner", "2027-01-31", "T-1", "pyproject.toml:1", "case"),)
+    }
     unknown = judge.case("another")
     broken = Evidence(Source("node", "worker"), "request", Outcome.ERROR)
     unknown.attack("attack", broken, through=None)
@@ -170,6 +172,7 @@ WAIVED = Record(
         "expires": "the last day on which it is waived, in UTC",
         "ticket": "where it is followed up; may be empty",
         "place": "where the waiver is written",
+        "lasting": "the breach without what is drawn anew for each cluster: the same in each run",
     },
 )
 """An entry of a result's ``waived``."""
@@ -197,6 +200,7 @@ ATTEMPT = Record(
         "case": "what was attacked",
         "what": "what was tried, or shown",
         "through": "of an attack: true, false, or null where it can't be told",
+        "waived": "of an attack: true where it got through and somebody answers for that; else it is not there",
         "severity": "of an attack: how bad it is if it gets through, where that is less than what its control says",
         "succeeded": "of a positive control: true, false, or null where it can't be told",
         "source": "`kind` (`pod`, `node`, `outside`, `client`), `name`, `address`, `node`, `identity`",

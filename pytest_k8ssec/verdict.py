@@ -116,6 +116,8 @@ class Waived:
     ticket: str
     place: str
     """Where the waiver is written."""
+    lasting: str = ""
+    """The same for the same breach on another cluster."""
 
     def __str__(self) -> str:
         ticket = f", {self.ticket}" if self.ticket else ""
@@ -171,8 +173,8 @@ class Case:
             given or self.causes or ((evidence.cause,) if isinstance(evidence, Evidence) and evidence.cause else ())
         )
         outcome = _outcome("through", through, evidence)
-        things = tuple(map(tuple, used))
-        self.attacks.append(Attack(self.name, what, evidence, outcome, severity, tries, causes, things))
+        things = tuple(_names("used", each) for each in used)
+        self.attacks.append(Attack(self.name, str(what), evidence, outcome, severity, tries, causes, things))
 
     def positive(self, what: str, evidence: Evidence, *, succeeded: bool | None) -> None:
         """Record a positive control: proof that the attacks of this case would have been noticed.
@@ -279,7 +281,7 @@ class Judge:
             subjects: further names by which it may be waived. ``web/shop`` of ``Deployment web/shop, container app`` is one
                 without being said.
         """
-        made = Case(name, required, tuple(causes), subjects=tuple(subjects))
+        made = Case(str(name), required, tuple(causes), subjects=_names("subjects", subjects))
         self.cases.append(made)
         return made
 
@@ -328,10 +330,16 @@ class Judge:
     def breaches(self, blames: tuple[type, ...]) -> list[tuple[str, str, tuple[Cause, ...]]]:
         """Each breached case, what got through first in it, and what may have let through whatever did.
 
+        Of what is waived only where nothing else is breached.
+
         Args:
             blames: the kinds of causes that count.
         """
-        through = [(case.name, [each for each in case.attacks if each.got_through]) for case in self.cases]
+        worst = self.verdict()[0] is Verdict.BREACHED  # then it is not who is waived that fails the run
+        through = [
+            (case.name, [each for each in (case.open_attacks if worst else case.attacks) if each.got_through])
+            for case in self.cases
+        ]
         return [
             (name, came[0].what, tuple(one for each in came for one in each.causes if isinstance(one, blames)))
             for name, came in through
@@ -364,6 +372,13 @@ class Judge:
         if any(verdict is Verdict.WAIVED for verdict, _ in found):
             return Verdict.WAIVED, "\n".join(line(str(each)) for each in self.waived)
         return Verdict.HELD, ""
+
+
+def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Raises TypeError for a text in place of several, which would be its letters."""
+    if isinstance(given, str):
+        raise TypeError(f"{what}: several names, not {given!r}")
+    return tuple(map(str, given))
 
 
 def _outcome(name: str, value: bool | None, evidence: Evidence) -> bool | None:  # noqa: FBT001 - the value that is checked

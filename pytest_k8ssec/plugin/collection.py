@@ -15,8 +15,8 @@ from pytest_k8ssec.plugin.judged import judges
 from pytest_k8ssec.plugin.session import SETTINGS, waivers
 from pytest_k8ssec.plugin.waiving import told
 
-_COLLECTED = pytest.StashKey[set[str]]()
-"""By what a waiver may name it: the id of each control, the name of each other test."""
+_COLLECTED = pytest.StashKey[set[tuple[str, ...]]]()
+"""By what a waiver may name each test."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,7 +32,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not found or not any(judges(item) for item in session.items):
         return
     try:
-        told.insist_on_known(found, _control_ids(session))
+        told.insist_on_known(found, _names(session))
     except SettingsError as error:
         if hasattr(session.config, "workerinput"):  # a worker can't stop the run: its controller is told
             session.config.stash[told.UNKNOWN] = str(error)
@@ -40,13 +40,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
-def _control_ids(session: pytest.Session) -> set[str]:
-    """The packaged controls, and all that was collected, also where it was deselected."""
+def _names(session: pytest.Session) -> set[tuple[str, ...]]:
+    """Of the packaged controls, and of all that was collected, also where it was deselected."""
     from pytest_k8ssec.catalogue.packaged import packaged_controls
 
-    ids = {control.id for control in packaged_controls()}
-    collected: set[str] = session.config.stash.get(_COLLECTED, set())
-    return ids | collected
+    collected: set[tuple[str, ...]] = session.config.stash.get(_COLLECTED, set())
+    return {(control.id,) for control in packaged_controls()} | collected
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,11 +61,9 @@ def pytest_collect_file(
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Make a control findable by its id (-k) and by family, framework and severity (-m)."""
-    function = getattr(item, "function", None)
-    control = control_of(function)
+    control = control_of(getattr(item, "function", None))
     if waivers(item.config):
-        name = control.id if control is not None else getattr(function, "__name__", item.name)
-        item.config.stash.setdefault(_COLLECTED, set()).add(name)
+        item.config.stash.setdefault(_COLLECTED, set()).add(told.names_of(item))
     if control is None:
         return
     item.extra_keyword_matches.add(control.id)

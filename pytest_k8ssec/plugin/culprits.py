@@ -30,7 +30,7 @@ def _name(item: pytest.Function, judge: Judge) -> None:
 
     control = control_of(item.function)
     breaches = judge.breaches(control.blames if control is not None else (object,))
-    testbed = _testbed(item)
+    testbed = testbed_of(item)
     if not breaches or testbed is None:
         return
     places = DeclaredPlaces(testbed.known_stack, testbed.kind_config, item.config.invocation_params.dir)
@@ -46,7 +46,7 @@ def changed_objects(config: pytest.Config) -> Mapping[str, list[str]]:
     return dict(saboteur.changed) if saboteur is not None else {}
 
 
-def _testbed(item: pytest.Function) -> Any:
+def testbed_of(item: pytest.Function) -> Any:
     """The testbed that the test ran on, None for a test without one."""
     if not stands_on_docker(item):
         return None

@@ -138,7 +138,7 @@ def _shorten_repeated(config: pytest.Config, report: pytest.TestReport) -> None:
     text = report.longreprtext
     if text in config.stash[TOLD]:
         first = next((line.strip() for line in text.splitlines() if line.strip()), "set-up failed")
-        report.longrepr = f"the same set-up error as above: {first}"
+        report.longrepr = f"the same set-up error as another test's: {first}"
     config.stash[TOLD].add(text)
 
 

@@ -15,7 +15,7 @@ import pytest
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.plugin import session
-from pytest_k8ssec.plugin.culprits import changed_objects, name_culprits
+from pytest_k8ssec.plugin.culprits import changed_objects, name_culprits, testbed_of
 from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import Expectation, expect
 from pytest_k8ssec.plugin.waiving import told
@@ -41,7 +41,7 @@ def result_of_test(
     if gave_up:
         judge.not_applicable(str(ended_by))
     control = control_of(item.function)
-    became = _waive(item, control.id if control else item.function.__name__, judge, phase, whole=ended_by is None)
+    became = _waive(item, judge, phase, whole=ended_by is None)
     verdict, why = judge.verdict()
     known_so = verdict is Verdict.BREACHED or (verdict is Verdict.NOT_APPLICABLE and gave_up)
     if ended_by is not None and not known_so:
@@ -59,22 +59,25 @@ def result_of_test(
     return replace(made, changed=changed_objects(item.config)) if phase.active else made
 
 
-def _waive(item: pytest.Function, control: str, judge: Judge, phase: Phase, *, whole: bool) -> list[dict[str, Any]]:
+def _waive(item: pytest.Function, judge: Judge, phase: Phase, *, whole: bool) -> list[dict[str, Any]]:
     """Have the judge know what is waived; returns what became of each waiver.
 
     In another state of the cluster than the intact one, only what was waived there is: a sabotage is noticed, whatever glob what
     it breaches happens to match.
     """
-    waivers = told.of_control(item.config, control)
+    names = told.names_of(item)
+    waivers = told.waivers_of(item.config, names)
     if not waivers:
         return []
-    from pytest_k8ssec.plugin.waiving.waive import states, waive, waived_names
+    from pytest_k8ssec.plugin.waiving.waive import states, waive
 
     day, known = item.config.stash[told.TODAY], item.config.stash[told.WAIVED]
     intact = phase.name in (None, "intact")
-    waive(judge, waivers, day, None if intact else known.get(control, frozenset()))
+    testbed = testbed_of(item)
+    cluster = testbed.cluster.name if testbed is not None else ""
+    waive(judge, waivers, day, None if intact else known.get(names[0], frozenset()), cluster)
     if phase.name == "intact":
-        known[control] = waived_names(judge)
+        known[names[0]] = frozenset(each.lasting for each in judge.waived)
     return states(judge, waivers, day, whole=whole) if intact else []
 
 

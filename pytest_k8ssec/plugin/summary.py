@@ -46,7 +46,7 @@ class Summary:
         self._entries: list[dict[str, Any]] = list(self._journal.earlier.values()) if self._journal else []
         self._judged = any(map(_of_control, self._entries))
         self._lines: list[str] = []
-        self._lost: list[str] = []
+        self._lost: list[tuple[str, str]] = []
         self._puzzling = False
         self._ended_badly = False
         self._about: dict[str, Any] = {}
@@ -80,7 +80,7 @@ class Summary:
             if self._journal and not report.failed and getattr(report, "k8ssec_lasts", False):
                 self._write_down(self._journal, report.nodeid, entry)
         if why := why_lost(report):
-            self._lost.append(why)
+            self._lost.append((report.nodeid, why))
         if report.failed and (entry is None or entry["verdict"] == "inconclusive"):
             self._puzzling = True
 
@@ -258,7 +258,7 @@ class Summary:
     def _tell_results(self, tell: Callable[..., None], width: int) -> None:
         from pytest_k8ssec.reports import screen, terminal
 
-        verbose = self._config.option.verbose
+        verbose = max(0, self._config.option.verbose)  # -q makes it negative
         for line, colour in screen.run_summary(self._entries, width=width, verbose=verbose, lost=self._lost):
             tell(line, **({colour: True} if colour else {}))
         if mutations := terminal.mutation_summary(self._entries):

@@ -62,6 +62,7 @@ class Opening:
 
     port: int
     askers: tuple[Opened, ...] = ()
+    protocol: str = "TCP"
 
     @property
     def by(self) -> str:
@@ -71,12 +72,17 @@ class Opening:
     def is_declared(self, declared: Declared) -> bool:
         """Whether it may be open: by its number, or because of who asks for it."""
         by_askers = self.has_declared_askers(declared)  # asked in any case, so that none is told to be unused
-        return declared.covers(str(self.port)) or by_askers
+        return declared.covers(self.number) or by_askers
 
     @property
     def used(self) -> tuple[tuple[str, ...], ...]:
         """Each that asks for it, by the names that a waiver may have for it; its number stands for all of them."""
-        return tuple((*one.names, str(self.port)) for one in self.askers) or ((str(self.port),),)
+        return tuple((*one.names, self.number) for one in self.askers) or ((self.number,),)
+
+    @property
+    def number(self) -> str:
+        """``30080``, ``30053/UDP``: who declares one of them has not looked at the other."""
+        return f"{self.port}{_suffix(self.protocol)}"
 
     def has_declared_askers(self, declared: Declared) -> bool:
         """Whether each that asks for it may."""
@@ -94,24 +100,30 @@ def openers(by: str) -> list[Known]:
     ]
 
 
-def on_node(opened: list[Opened], node: Node) -> dict[int, Opening]:
-    """The ports of one node that were asked for."""
+def on_node(opened: list[Opened], node: Node, protocol: str = "TCP") -> dict[int, Opening]:
+    """The ports of one node that were asked for, by those that are of this protocol."""
     found: dict[int, list[Opened]] = {}
     for each in opened:
         if each.node in ("", node.name):
             found.setdefault(each.port, []).append(each)
-    return {port: Opening(port, tuple(askers)) for port, askers in found.items()}
+    return {port: Opening(port, tuple(askers), protocol) for port, askers in found.items()}
+
+
+def _suffix(protocol: str) -> str:
+    """After the number of a port, where it is not one of TCP."""
+    return "" if protocol == "TCP" else f"/{protocol}"
 
 
 def _of_service(service: Body, port: Body) -> tuple[str, ...]:
-    parts = [f":{part}" for part in (port.get("port"), port.get("name")) if part]
+    protocol = _suffix(str(port.get("protocol", "TCP")))
+    parts = [f":{part}{protocol}" for part in (port.get("port"), port.get("name")) if part]
     meta = service["metadata"]
     return object_names("Service", str(meta.get("namespace")), meta["name"], parts)
 
 
 def _of_pod(pod: Body, port: Body) -> tuple[str, ...]:
     """The pod's own names, and those of what made it: a Deployment's stands in its ReplicaSet's, before the hash."""
-    meta, parts = pod["metadata"], [f":{port['hostPort']}"]
+    meta, parts = pod["metadata"], [f":{port['hostPort']}{_suffix(str(port.get('protocol', 'TCP')))}"]
     namespace, found = (
         str(meta.get("namespace")),
         list(object_names("Pod", str(meta.get("namespace")), meta["name"], parts)),

@@ -34,7 +34,7 @@ class Breach:
     def of(cls, entry: Entry) -> Breach:
         """The breach of a result as in report.json."""
         blamed = entry.get("blamed", [])
-        through = [each for each in entry.get("attacks", []) if each["through"] is True]
+        through = [each for each in entry.get("attacks", []) if each["through"] is True and not each.get("waived")]
         shown = [each for each in entry.get("positives", []) if each["succeeded"] is True]
         first = blamed[0]["case"] if blamed else through[0]["case"] if through else ""
         said = [_without_culprits(each) for each in blamed]
@@ -57,16 +57,17 @@ class Breach:
         """Two lines: what is and where, what came back and what fixes it; what was sent is in the first already."""
         place = next((f" ({each['place']})" for each in self.culprits if each["place"]), "")
         shown = f" (positive control: {answer(self.positive)})" if self.positive else ""
-        said = f"attack -> {answer(self.attack)}{shown}; " if self.attack else ""
-        if width < _LEAST + len(said):
-            said = ""
-        return [*self._head(width, place, short=True), cut(f"{_INDENT}{said}fix: {' '.join(self._fix())}", width)]
+        said = [f"attack -> {answer(self.attack)}{shown}"] if self.attack else []
+        if said and width < _LEAST + len(said[0]):
+            said = []
+        words = "; ".join([*said, *self._fix()])
+        return [*self._head(width, place, short=True), *([cut(f"{_INDENT}{words}", width)] if words else [])]
 
     def middle(self, width: int) -> list[str]:
         """A line for each: what is, a culprit or two with their places, an attack with its positive control, the fix."""
         lines = [*self._head(width, ""), *self._blamed(width, _FEW)]
         lines += [_cut_evidence(label, each, width) for label, each in self._tried()]
-        return [*lines, cut(f"{_INDENT}fix: {' '.join(self._fix())}", width)]
+        return [*lines, *(cut(f"{_INDENT}{each}", width) for each in self._fix())]
 
     def whole(self, width: int) -> list[str]:
         """As it is told where there is room: the culprits, and the whole fix."""
@@ -115,10 +116,12 @@ class Breach:
         return said
 
     def _fix(self) -> list[str]:
-        return str(self.entry["remediation"]).splitlines()
+        """In a line; of a user's own test there is none."""
+        said = str(self.entry["remediation"]).splitlines()
+        return [f"fix: {' '.join(said)}"] if said else []
 
     def _whole_fix(self, width: int) -> list[str]:
-        lines = folded(f"{_INDENT}fix: {' '.join(self._fix())}", width, "  ") if self._fix() else []
+        lines = [part for each in self._fix() for part in folded(f"{_INDENT}{each}", width, "  ")]
         return [*lines, *(f"{_INDENT}{each}" for each in to_paste(self.entry))]
 
 

@@ -102,7 +102,11 @@ class Result:
             "seconds": round(self.seconds, 3),
             "summary": self.summary,
             "reason": self.reason,
-            "attacks": [attack.to_json() for attack in self.judge.attacks],
+            "attacks": [
+                attack.to_json() | ({"waived": True} if number in case.waived else {})
+                for case in self.judge.cases
+                for number, attack in enumerate(case.attacks)
+            ],
             "positives": [positive.to_json() for positive in self.judge.positives],
             "blamed": [each.to_json() for each in self.judge.blamed],
             "changed": dict(self.changed),

@@ -6,13 +6,12 @@ are, the less is said of each, of the most severe last of all; ``-v`` says all o
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from pytest_k8ssec.catalogue.severity import Severity
-from pytest_k8ssec.plain import cut, folded
+from pytest_k8ssec.plain import cut, few, folded
 from pytest_k8ssec.reports.breach import Breach
 from pytest_k8ssec.reports.result import Entry
 from pytest_k8ssec.reports.terminal import attempt, result_table, waived_lines
@@ -26,26 +25,32 @@ _HEADINGS = 3
 """Empty lines, and what is said of all breaches."""
 _CAUSE_LINES = 40
 _REASON_LINES, _UNCLEAR_LINES = 4, 24
+_NAMED = 8
+"""So many of the tests that one cause took away."""
 _INDENT = "    "
 _COLOURS = {"held": "green", "breached": "red", "inconclusive": "yellow", "waived": "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One thing that kept tests from being run, such as a docker daemon that does not answer."""
+    """One thing for which tests have no verdict, such as a docker daemon that does not answer."""
 
     text: str
-    tests: int
+    tests: tuple[str, ...]
 
 
-def run_summary(entries: Sequence[Entry], *, width: int, verbose: int = 0, lost: Iterable[str] = ()) -> list[Line]:
+Lost = tuple[str, str]
+"""A test without a result of its own, and why it could not be set up."""
+
+
+def run_summary(entries: Sequence[Entry], *, width: int, verbose: int = 0, lost: Iterable[Lost] = ()) -> list[Line]:
     """The verdicts, most severe controls first, and below them what there is to say of those that are not held.
 
     Args:
         entries: results as in report.json; results under sabotage are left out: ``mutation_summary`` shows them.
         width: of the terminal.
         verbose: 1 shows all that was found out of each, 2 each attack and each positive control too.
-        lost: for each test without a result of its own that could not be set up, why.
+        lost: the tests without a result of their own that could not be set up.
     """
     plain = sorted((each for each in entries if each["phase"] in (None, "intact")), key=_rank)
     causes = common_causes(plain, lost)
@@ -57,7 +62,7 @@ def run_summary(entries: Sequence[Entry], *, width: int, verbose: int = 0, lost:
     rest = LINES - len(rows) - sum(map(len, blocks))
     least = sum(len(each.short(width)) for each in found) + _HEADINGS
     unclear = _unclear([each for each in own if each["verdict"] == "inconclusive"], width, verbose, rest - least)
-    waived = _waived(own, width)
+    waived = _waived(own, width, whole=verbose > 0)
     breaches = _breaches(found, width, verbose, rest - len(unclear) - len(waived))
     parts = [rows, breaches, unclear, waived, [*chain.from_iterable(blocks)]]
     lines: list[Line] = []
@@ -66,15 +71,21 @@ def run_summary(entries: Sequence[Entry], *, width: int, verbose: int = 0, lost:
     return [*lines, *_evidence(own, width)] if verbose > 1 else lines
 
 
-def common_causes(entries: Iterable[Entry], lost: Iterable[str] = ()) -> list[Loss]:
-    """What kept more than one test from being run, and tests that have no result of their own: the most tests first."""
-    lost = [*lost]
-    counted = Counter(str(each["reason"]) for each in entries if _untried(each))
-    return [Loss(text, tests) for text, tests in (counted + Counter(lost)).most_common() if tests > 1 or text in lost]
+def common_causes(entries: Iterable[Entry], lost: Iterable[Lost] = ()) -> list[Loss]:
+    """What took more than one test away, and tests that have no result of their own: the most tests first."""
+    found: dict[str, list[str]] = {}
+    for entry in filter(_untried, entries):
+        found.setdefault(str(entry["reason"]), []).append(str(entry["control"]))
+    nameless = set()
+    for test, why in lost:
+        found.setdefault(why, []).append(test)
+        nameless.add(why)
+    losses = [Loss(why, tuple(tests)) for why, tests in found.items() if len(tests) > 1 or why in nameless]
+    return sorted(losses, key=lambda each: -len(each.tests))
 
 
 def _untried(entry: Entry) -> bool:
-    """Whether a test was not even begun: its set-up failed."""
+    """Whether a test recorded nothing: mostly its set-up failed."""
     return bool(entry["verdict"] == "inconclusive" and not entry["attacks"] and not entry["positives"])
 
 
@@ -137,11 +148,13 @@ def _unclear(entries: Sequence[Entry], width: int, verbose: int, room: int) -> l
     return [(line, "yellow" if at == 0 else "") for lines in told for at, line in enumerate(lines)]
 
 
-def _waived(entries: Sequence[Entry], width: int) -> list[Line]:
+def _waived(entries: Sequence[Entry], width: int, *, whole: bool) -> list[Line]:
     """The breaches that somebody answers for, by control."""
     lines: list[Line] = []
     for entry in entries:
-        said = [part for line in waived_lines(entry) for part in folded(f"{_INDENT}{line}", width, _INDENT)]
+        said = [
+            part for line in waived_lines(entry, whole=whole) for part in folded(f"{_INDENT}{line}", width, _INDENT)
+        ]
         lines += [
             *([(f"{entry['control']}  {entry['severity']}", "yellow")] if said else []),
             *((each, "") for each in said),
@@ -159,10 +172,12 @@ def _why(entry: Entry, width: int, most: int) -> list[str]:
 
 
 def _cause(cause: Loss, width: int) -> list[Line]:
-    """What took tests away, once, and how many."""
+    """What took tests away, once, and which."""
     first, *more = [part for line in cause.text.splitlines() or [""] for part in folded(line, width, "    ")]
-    taken = f"{cause.tests} test{'' if cause.tests == 1 else 's'} could not be run, for one reason:"
-    lines = [(taken, "yellow"), (first, "red"), *((line, "") for line in more[: _CAUSE_LINES - 1])]
+    count = len(cause.tests)
+    taken = f"{count} test{'' if count == 1 else 's'} could tell nothing, for one reason: {few(cause.tests, _NAMED)}"
+    lines = [(part, "yellow") for part in folded(taken, width, _INDENT)]
+    lines += [(first, "red"), *((line, "") for line in more[: _CAUSE_LINES - 1])]
     if (left := len(more) - _CAUSE_LINES + 1) > 0:
         lines.append((f"  ... and {left} more lines: see report.json", ""))
     return lines

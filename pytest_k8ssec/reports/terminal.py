@@ -61,13 +61,15 @@ def attempt(one: Entry) -> str:
     return f"{one['case']}: {one['what']}: {exchange(one)}"
 
 
-def waived_lines(entry: Entry) -> list[str]:
-    """Each breach that somebody answers for, with reason, owner and end, a line each."""
+def waived_lines(entry: Entry, *, whole: bool) -> list[str]:
+    """Each breach that somebody answers for, with reason, owner and end, a line each; else the first few."""
     waived = [*dict.fromkeys(waiver_words(one) for one in entry.get("waived", ()))]
-    lines = [f"waived: {words}" for words in waived[:_EVIDENCE_MAX]]
-    if len(waived) > _EVIDENCE_MAX:
-        lines.append(f"... and {len(waived) - _EVIDENCE_MAX} more are waived: see report.json")
-    return lines
+    shown = waived if whole else waived[:_EVIDENCE_MAX]
+    left = len(waived) - len(shown)
+    return [
+        *(f"waived: {words}" for words in shown),
+        *([f"... and {left} more are waived: -v says all"] if left else []),
+    ]
 
 
 def waiver_words(one: Entry) -> str:

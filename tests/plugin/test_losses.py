@@ -86,7 +86,7 @@ def test_docker_that_goes_away_is_told_once_and_not_waited_for(run: Run, fake_do
     assert "container n: docker daemon: none answers" in told
     # By the test in which it went, by those that were not begun, all at once, and by the clean-up.
     assert told.count("start docker (on Debian as root") == 3
-    result.stdout.fnmatch_lines(["3 tests could not be run, for one reason:", "docker daemon: none answers"])
+    result.stdout.fnmatch_lines(["3 tests could tell nothing, for one reason: test_*", "docker daemon: none answers"])
     result.stdout.fnmatch_lines(
         ["*clean-up failed: docker daemon: none answers: cluster k8ssec-made*", "*k8ssec sweep*"]
     )
@@ -227,7 +227,7 @@ def test_2(judge, cluster):
     )
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["a file of this run */base.lock: a folder stands where a file is needed*", "*fix: *"])
-    result.stdout.fnmatch_lines(["2 tests could not be run, for one reason:"])
+    result.stdout.fnmatch_lines(["2 tests could tell nothing, for one reason: test_1, test_2"])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*clean-up failed*")
     assert not list((Path(os.environ["K8SSEC_STATE"]) / "runs").iterdir())

@@ -166,6 +166,49 @@ def test_a_control_that_there_is_not_stops_the_run(lab: pytest.Pytester, run: Ru
     assert not (lab.path / "report").exists()
 
 
+def test_a_name_that_two_tests_have_is_no_name(lab: pytest.Pytester) -> None:
+    """Its author may have looked at one of them; with its file it is one."""
+    for name in ("test_a.py", "test_b.py"):
+        (lab.path / name).write_text(body("breached(judge)"))
+    waive(lab, {})
+    result = lab.runpytest("-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*'test_door' is the name of 2 tests", "*write which: test_a.py::test_door or test_b.py::test_door"]
+    )
+    waive(lab, {"control": "test_a.py::test_door"})
+    lab.runpytest("-p", "no:cacheprovider").assert_outcomes(skipped=1, failed=1)
+
+
+def test_a_waiver_that_one_of_several_parameters_uses_is_not_stale(lab: pytest.Pytester, run: Run) -> None:
+    """Each of them is a test, and the waiver is of all."""
+    waive(lab, {"subject": "b"})
+    result = run(
+        HEAD + "@pytest.mark.parametrize('name', 'abc')\n"
+        "def test_door(judge, name):\n    (breached if name == 'b' else held)(judge, name)\n",
+        "--k8ssec-waivers=strict",
+    )
+    assert result.ret == 0
+    assert "waiver " not in result.stdout.str()
+
+
+def test_below_a_breach_stands_what_nobody_answers_for(lab: pytest.Pytester, run: Run) -> None:
+    """What is waived comes first there, and is no reason to fail."""
+    waive(lab, {})
+    text = run(body("breached(judge)", "breached(judge, 'gate')")).stdout.str()
+    assert "test_door  breached: gate: knock" in text
+    assert "breached: door" not in text
+    (found,) = entries(lab.path)
+    assert ["gate"] == [each["case"] for each in found["blamed"]] or not found["blamed"]
+
+
+@pytest.mark.parametrize(("flag", "told_so"), [("-q", False), ("-v", True)])
+def test_a_quiet_run_is_no_verbose_one(lab: pytest.Pytester, run: Run, flag: str, told_so: bool) -> None:
+    """Reasons of each case are for -v."""
+    lines = [f"judge.case('gate-{number}')" for number in range(12)]
+    assert ("gate-11: no attack" in run(body(*lines), flag).stdout.str()) is told_so
+
+
 def test_tests_without_a_judge_don_t_ask_for_controls(lab: pytest.Pytester) -> None:
     """A project's other tests are no place to complain."""
     waive(lab, {"control": "net-ingres-deny"})

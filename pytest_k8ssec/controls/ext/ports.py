@@ -203,7 +203,8 @@ def _datagrams(
             case.positive("it answers its own node", shown, succeeded=got_through(shown))
             through = None if is_mute and answer.outcome in STOPPED else got_through(answer)
             at = {"place": f"node {node.name}", "address": task.host, "port": task.port, "protocol": _UDP}
-            cause, used = openers(ports[task.port]), on_node(opened, node).get(task.port, Opening(task.port)).used
+            opening = on_node(opened, node, "UDP").get(task.port, Opening(task.port, protocol="UDP"))
+            cause, used = openers(ports[task.port]), opening.used
             case.attack("get an answer to a datagram", answer, through=through, at=at, cause=cause, used=used)
             if is_mute and through is None:
                 mute.append(where)
@@ -213,7 +214,7 @@ def _datagrams(
 
 def _planned_datagrams(cluster: Cluster, node: Node, opened: list[Opened], declared: Declared) -> dict[int, str]:
     """The ports of UDP to ask on a node, and by whom each is. Raises ProbeError."""
-    asked_for = on_node(opened, node)
+    asked_for = on_node(opened, node, "UDP")
     heard = {
         each.port: f"process {each.process}" if each.process else "the kernel"
         for each in (heard_by_others(cluster, node, "UDP") if node.container else ())
@@ -223,7 +224,7 @@ def _planned_datagrams(cluster: Cluster, node: Node, opened: list[Opened], decla
     return {
         port: asked_for[port].by if port in asked_for else heard[port]
         for port in sorted({*asked_for, *(heard.keys() - ours)})
-        if not asked_for.get(port, Opening(port)).is_declared(declared)
+        if not asked_for.get(port, Opening(port, protocol="UDP")).is_declared(declared)
     }
 
 

@@ -161,9 +161,9 @@ def test_net_ingress_deny(
 
 
 def _subjects(target: Target) -> tuple[str, ...]:
-    """The names by which a pod's port may be waived: its workload's, with the port or without."""
-    workload = target.workload
-    return object_names(workload.kind, workload.namespace, workload.name, [f":{target.port}"])
+    """The names by which a pod's port may be waived: its workload's, with the port or without; ``:53/UDP`` is one of UDP."""
+    workload, protocol = target.workload, "" if target.protocol == "TCP" else f"/{target.protocol}"
+    return object_names(workload.kind, workload.namespace, workload.name, [f":{target.port}{protocol}"])
 
 
 def _flow(source: Pod, target: Target) -> Flow:

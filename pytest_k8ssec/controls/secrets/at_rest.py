@@ -47,6 +47,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from dataclasses import replace
 
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.clusters.headers import METADATA_OF_MANY
@@ -55,6 +56,7 @@ from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.evidence.causes import FieldCheck, Setting
 from pytest_k8ssec.facts.node import control_planes
+from pytest_k8ssec.plain import few
 from pytest_k8ssec.pods.pool import Pool
 from pytest_k8ssec.probes.etcd import raw_prefixes, raw_value
 from pytest_k8ssec.probes.nodes_in_reach import entered_control_planes
@@ -119,9 +121,14 @@ def _all_others(judge: Judge, cluster: Cluster, known: str, written: Evidence) -
     case = judge.case("all Secrets in etcd", causes=[_SET_WRONG])
     case.positive("the canary is among them", evidence, succeeded=known in found)
     case.positive("the API returns the canary", written, succeeded=written.status == 200)
-    what = f"read the first bytes of {len(prefixes)} Secrets"
-    told = f"{what}: in plain text: {', '.join(plain[:5])}" if plain else what
-    case.attack(told, evidence, through=bool(plain), at=[{"server": _ANY, "secret": name} for name in found])
+    words = f"of {len(prefixes)}, in plain text: {few(plain)}" if plain else f"of {len(prefixes)}"
+    case.attack(
+        "read the first bytes of each",
+        replace(evidence, detail=words),
+        through=bool(plain),
+        at=[{"server": _ANY, "secret": name} for name in found],
+        used=[[name, f"Secret {name}"] for name in plain],
+    )
 
 
 def _beginning(value: bytes) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pytest_k8ssec.verdict import Attack, Case
 
@@ -20,9 +20,10 @@ _VOLATILE = (
     re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b"),
     re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}\b"),
     re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{6,}\b"),
+    re.compile(r"(?<=\bbootstrap-token-)[a-z0-9]{6}\b"),
     re.compile(r"\b3[0-2]\d{3}\b"),
 )
-"""Addresses, what Kubernetes adds to the names of pods, ids of runs, node ports: all drawn anew for each cluster, or each pod."""
+"""Addresses, what Kubernetes adds to the names of pods, ids of runs and of tokens, node ports: drawn anew for each cluster, or pod."""
 
 
 def case_names(case: Case) -> tuple[str, ...]:
@@ -38,9 +39,17 @@ def attack_names(case: Case, attack: Attack) -> tuple[str, ...]:
     return (*case_names(case), *(f"{name}: {attack.what}" for name in case_names(case)))
 
 
-def lasting_name(case: str, attack: str) -> tuple[str, str]:
-    """The same for the same breach on another cluster, or after a rollout; what is alike but for that is one."""
-    return _lasting(case), _lasting(attack)
+def lasting_name(case: str, attack: str, used: Iterable[Iterable[str]] = (), cluster: str = "") -> str:
+    """The same for the same breach on another cluster, or after a rollout; what is alike but for that is one.
+
+    Args:
+        case: its name.
+        attack: what was tried.
+        used: each thing that the attack used, by its names: with another one it is another breach.
+        cluster: the name of the cluster, with which its nodes' names begin, "" for none.
+    """
+    things = sorted({next(iter(names), "") for names in used})
+    return _lasting(" | ".join([case, attack, *things]), cluster)
 
 
 def _of_object(name: str) -> Iterator[str]:
@@ -56,7 +65,9 @@ def _of_object(name: str) -> Iterator[str]:
                 yield f"{whole}/{container['name']}"
 
 
-def _lasting(text: str) -> str:
+def _lasting(text: str, cluster: str) -> str:
+    if cluster:
+        text = re.sub(rf"(?<![a-z0-9./]){re.escape(cluster)}(?=-(?:control-plane|worker)\d*\b)", "@", text)
     for pattern in _VOLATILE:
         text = pattern.sub("@", text)
     return text

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.session import SETTINGS
@@ -15,7 +16,7 @@ from pytest_k8ssec.settings.waivers import Waiver, today
 
 TODAY = pytest.StashKey[dt.date]()
 """One day for the whole run: whoever begins before midnight ends by the same waivers."""
-WAIVED = pytest.StashKey[dict[str, frozenset[tuple[str, str]]]]()
+WAIVED = pytest.StashKey[dict[str, frozenset[str]]]()
 """What was waived of each control on the intact cluster, by lasting names."""
 UNKNOWN = pytest.StashKey[str]()
 """What a worker of xdist found wrong."""
@@ -27,31 +28,51 @@ _DAYS = 90
 
 def note_waived(config: pytest.Config, earlier: Iterable[Mapping[str, Any]]) -> None:
     """Note by which day the run's waivers hold, and what was waived in an interrupted run that is resumed."""
-    from pytest_k8ssec.plugin.waiving.names import lasting_name
-
     config.stash[TODAY] = today()
     config.stash[WAIVED] = {
-        entry["control"]: frozenset(lasting_name(each["case"], each["attack"]) for each in entry.get("waived", ()))
+        entry["control"]: frozenset(str(each["lasting"]) for each in entry.get("waived", ()))
         for entry in earlier
         if entry["phase"] == "intact"
     }
 
 
-def of_control(config: pytest.Config, control: str) -> tuple[Waiver, ...]:
-    """The waivers of one control."""
-    return tuple(each for each in session.waivers(config) if each.control == control)
+def names_of(item: pytest.Item) -> tuple[str, ...]:
+    """By what a waiver may name a test: a control by its id, one of your own by its function's name, or its file and that."""
+    function = getattr(item, "function", None)
+    if (control := control_of(function)) is not None:
+        return (control.id,)
+    name = getattr(function, "__name__", item.name)
+    file, *classes = item.nodeid.partition("[")[0].split("::")[:-1]
+    return (name, "::".join([file, *classes, name]))
 
 
-def insist_on_known(waivers: Iterable[Waiver], known: Iterable[str]) -> None:
-    """Raises SettingsError for a waiver of a control that there is not, with the one that was probably meant."""
+def waivers_of(config: pytest.Config, names: Sequence[str]) -> tuple[Waiver, ...]:
+    """The waivers of the test that has these names."""
+    return tuple(each for each in session.waivers(config) if each.control in names)
+
+
+def insist_on_known(waivers: Iterable[Waiver], known: Iterable[Sequence[str]]) -> None:
+    """See to it that each waiver is of one control, so that none waives what its author never looked at.
+
+    Args:
+        waivers: those of the run.
+        known: the names of each control and of each test of the user's.
+
+    Raises:
+        SettingsError: there is none of that name, with the one that was probably meant; or there are several.
+    """
     from difflib import get_close_matches  # only on the way to an error
 
-    there = sorted(set(known))
+    there = sorted(set(map(tuple, known)))
     for each in waivers:
-        if each.control not in there:
-            close = get_close_matches(each.control, there, n=1)
+        meant = [names for names in there if each.control in names]
+        if not meant:
+            close = get_close_matches(each.control, sorted({name for names in there for name in names}), n=1)
             fix = f"did you mean {close[0]!r}?" if close else "`k8ssec controls` lists them"
             raise SettingsError(f"{each.place}: there is no control {each.control!r}", fix=fix)
+        if len(meant) > 1:
+            fix = f"write which: {' or '.join(names[-1] for names in meant)}"
+            raise SettingsError(f"{each.place}: {each.control!r} is the name of {len(meant)} tests", fix=fix)
 
 
 def stale(entries: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -60,10 +81,19 @@ def stale(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     Args:
         entries: results as in report.json; of those under a sabotage nothing is told.
     """
-    found = [
-        each for entry in entries if entry["phase"] in (None, "intact") for each in entry.get("waivers", ())
-    ]  # fmt: skip
-    return [f"waiver {words}" for each in found for words in _words(each)]
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        if entry["phase"] in (None, "intact"):
+            for each in entry.get("waivers", ()):
+                found.setdefault((each["place"], each["control"], each["subject"]), []).append(each)
+    return [f"waiver {words}" for told in found.values() for words in _words(_of_all(told))]
+
+
+def _of_all(told: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What became of one waiver in a test that ran with several parameters: what is used once is not stale."""
+    rank = ("expired", "used", "unclear", "unused", "nothing")
+    first = min(told, key=lambda each: rank.index(each["state"]))
+    return {**first, "breaches": sum(each["breaches"] for each in told)}
 
 
 def _words(each: Mapping[str, Any]) -> Iterator[str]:

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from pytest_k8ssec.settings.waivers import Waiver
     from pytest_k8ssec.verdict import Attack, Case, Judge
 
-_Breaches = Collection[tuple[str, str]]
-"""Breaches that were waived on the intact cluster, by their lasting names."""
 
-
-def waive(judge: Judge, waivers: Iterable[Waiver], day: dt.date, known: _Breaches | None = None) -> None:
+def waive(
+    judge: Judge, waivers: Iterable[Waiver], day: dt.date, known: Collection[str] | None = None, cluster: str = ""
+) -> None:
     """Have the judge know which breaches are waived.
 
     Args:
         waivers: of this control.
         day: today, in UTC. A waiver that has expired by then waives nothing.
-        known: what was waived on the intact cluster, where this is another state of it: only that is waived again, so that
-            what a sabotage breaches is a breach, whatever glob it happens to match. None on the intact cluster.
+        known: the lasting names of what was waived on the intact cluster, where this is another state of it: only that is
+            waived again, so that what a sabotage breaches is a breach, whatever glob it happens to match. None on the intact
+            cluster.
+        cluster: the name of the cluster under test.
     """
     valid = [each for each in waivers if each.days_left(day) >= 0]
     for case in judge.cases:
@@ -36,14 +37,9 @@ def waive(judge: Judge, waivers: Iterable[Waiver], day: dt.date, known: _Breache
             number: found
             for number, attack in enumerate(case.attacks)
             if attack.got_through
-            and (known is None or lasting_name(case.name, attack.what) in known)
-            and (found := tuple(_waived(case, attack, each) for each in _covering(valid, case, attack)))
+            and (known is None or lasting_name(case.name, attack.what, attack.used, cluster) in known)
+            and (found := tuple(_waived(case, attack, each, cluster) for each in _covering(valid, case, attack)))
         }
-
-
-def waived_names(judge: Judge) -> frozenset[tuple[str, str]]:
-    """The lasting names of what is waived."""
-    return frozenset(lasting_name(each.case, each.attack) for each in judge.waived)
 
 
 def _covering(waivers: Sequence[Waiver], case: Case, attack: Attack) -> list[Waiver]:
@@ -66,10 +62,10 @@ def matches_any(waiver: Waiver, names: Iterable[str]) -> bool:
     return any(name == waiver.subject or fnmatchcase(name, waiver.subject) for name in names)
 
 
-def _waived(case: Case, attack: Attack, by: Waiver) -> Waived:
+def _waived(case: Case, attack: Attack, by: Waiver, cluster: str) -> Waived:
     told = by.to_json()
     del told["control"]
-    return Waived(case.name, attack.what, **told)
+    return Waived(case.name, attack.what, **told, lasting=lasting_name(case.name, attack.what, attack.used, cluster))
 
 
 def states(judge: Judge, waivers: Iterable[Waiver], day: dt.date, *, whole: bool) -> list[dict[str, Any]]:

@@ -56,6 +56,17 @@ def test_a_case_has_the_names_of_what_it_begins_with(name: str, names: list[str]
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
+        ("kubelet on mine-worker (10.0.0.3)", "kubelet on mine-pack-worker (10.0.0.4)", True),
+        ("kubelet on mine-worker", "kubelet on mine-pack-worker2", False),
+        (
+            "etcd of Pod kube-system/etcd-mine-control-plane",
+            "etcd of Pod kube-system/etcd-mine-pack-control-plane",
+            True,
+        ),
+        ("Deployment web/mine-shop", "Deployment web/mine-pack-shop", False),
+        ("Deployment web/mine", "Deployment web/mine", True),
+        ("Deployment web/mine-worker", "Deployment web/mine-worker", True),
+        ("Secret kube-system/bootstrap-token-abcdef", "Secret kube-system/bootstrap-token-x1y2z3", True),
         ("web/api-857599f47-5ft6x at 10.0.0.5:8080", "web/api-6f9c8b7d5c-x2x4z at 10.1.0.6:8080", True),
         ("web/api-857599f47-5ft6x at 10.0.0.5:8080", "web/api-857599f47-5ft6x at 10.0.0.5:8081", False),
         ("web/api-857599f47-5ft6x at [fd00::5]:80", "web/api-857599f47-5ft6x at [fd00:1::7]:80", True),
@@ -68,7 +79,7 @@ def test_a_case_has_the_names_of_what_it_begins_with(name: str, names: list[str]
 )
 def test_what_is_drawn_anew_does_not_count(one: str, other: str, same: bool) -> None:
     """A rollout, or another cluster, is no other breach."""
-    assert (lasting_name(one, "x") == lasting_name(other, "x")) is same
+    assert (lasting_name(one, "x", cluster="mine") == lasting_name(other, "x", cluster="mine-pack")) is same
 
 
 @given(
@@ -127,4 +138,42 @@ def test_a_subject_with_brackets_is_itself() -> None:
     found = Judge()
     found.case("[fd00::1]:80").attack("knock", evidence(), through=True)
     waive(found, [waiver("[fd00::1]:80")], DAY)
+    assert found.verdict()[0] is Verdict.WAIVED
+
+
+def test_with_another_thing_it_is_another_breach() -> None:
+    """A glob over what is used hides nothing that a sabotage adds."""
+    before, after = judge(True, used=[["web/shop"]]), judge(True, used=[["web/shop"], ["web/new"]])
+    waive(before, [waiver("*")], DAY)
+    known = {each.lasting for each in before.waived}
+    waive(after, [waiver("*")], DAY, known)
+    assert (before.verdict()[0], after.verdict()[0]) == (Verdict.WAIVED, Verdict.BREACHED)
+
+
+def test_a_breach_on_a_cluster_of_its_own_is_the_one_that_was_waived() -> None:
+    """A sabotage of the configuration has a cluster with nodes of other names; what is breached there anyway is no kill."""
+    states_of = {}
+    for cluster, known in (("k8ssec-ab12cd34", None), ("k8ssec-ab12cd34-etcd", {"kubelet on @-worker | knock"})):
+        found = Judge()
+        found.case(f"kubelet on {cluster}-worker").attack("knock", evidence(), through=True)
+        waive(found, [waiver("*")], DAY, known, cluster)
+        states_of[cluster] = found.verdict()[0], [each.lasting for each in found.waived]
+    assert set(map(str, states_of.values())) == {str((Verdict.WAIVED, ["kubelet on @-worker | knock"]))}
+
+
+@pytest.mark.parametrize("where", ["subjects", "used"])
+def test_a_text_is_no_list_of_names(where: str) -> None:
+    """It would be its letters, each of which a glob matches."""
+    with pytest.raises(TypeError, match=f"{where}: several names, not 'web/shop'"):
+        if where == "subjects":
+            Judge().case("door", subjects="web/shop")
+        else:
+            Judge().case("door").attack("knock", evidence(), through=True, used=["web/shop"])
+
+
+def test_a_case_may_be_called_by_a_number() -> None:
+    """Such as a port; a waiver says it as text."""
+    found = Judge()
+    found.case(8080).attack("knock", evidence(), through=True)  # type: ignore[arg-type]
+    waive(found, [waiver("8080")], DAY)
     assert found.verdict()[0] is Verdict.WAIVED

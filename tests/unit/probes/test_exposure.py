@@ -430,3 +430,18 @@ def test_what_opens_a_port_can_be_waived_by_each_of_its_names() -> None:
     (names,) = opening.used
     assert {"web/shop", "Service web/shop", "web/shop:80", "Service web/shop:http", "30080"} <= set(names)
     assert Opening(2049).used == (("2049",),)
+
+
+def test_a_port_of_udp_has_names_of_its_own() -> None:
+    """Who waives, or allows, the port of TCP has not looked at that of UDP; the Service's bare name stands for both."""
+    ports = [{"port": 53, "name": each, "nodePort": 30053, "protocol": each.upper()} for each in ("tcp", "udp")]
+    service = {"metadata": {"namespace": "web", "name": "dns"}, "spec": {"ports": ports}}
+    cluster = cast("Cluster", FakeCluster(services=[service]))
+    node = Node("n", "10.0.0.1", control_plane=False)
+    names = {}
+    for protocol in ("TCP", "UDP"):
+        (opening,) = on_node(opened_ports(cluster, protocol), node, protocol).values()
+        names[protocol] = set(opening.used[0])
+    assert {"web/dns", "Service web/dns"} == names["TCP"] & names["UDP"]
+    assert {"web/dns:53/UDP", "30053/UDP"} <= names["UDP"]
+    assert {"web/dns:53", "30053"} <= names["TCP"]

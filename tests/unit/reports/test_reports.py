@@ -128,8 +128,8 @@ COVERAGE = shape(
         **dict.fromkeys(("untried", "nothing_there"), LEFT),
     }
 )
-WAIVED = ("case", "attack", "subject", "reason", "owner", "expires", "place")
-WAIVER = ("control", *WAIVED[2:])
+WAIVED = ("case", "attack", "subject", "reason", "owner", "expires", "place", "lasting")
+WAIVER = ("control", *WAIVED[2:-1])
 RESULT = shape(
     {
         "control": WORDS,
@@ -149,7 +149,7 @@ RESULT = shape(
         "seconds": NUMBER,
         "summary": TEXT,
         "reason": TEXT,
-        "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, MAYBE)),
+        "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, {**MAYBE, "waived": one_of(True)})),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
         "blamed": list_of(
