@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from pytest_k8ssec.plugin.waiving.names import attack_names, case_names, lasting_name
+from pytest_k8ssec.plugin.waiving.names import attack_names, case_names
+from pytest_k8ssec.reports.lasting import lasting_name
 from pytest_k8ssec.settings.waivers import SOON
 from pytest_k8ssec.verdict import Verdict, Waived
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from pytest_k8ssec.evidence import Outcome
-from pytest_k8ssec.plugin.waiving.names import case_names, lasting_name
+from pytest_k8ssec.plugin.waiving.names import case_names
 from pytest_k8ssec.plugin.waiving.waive import states, waive
+from pytest_k8ssec.reports.lasting import lasting_name
 from pytest_k8ssec.settings.waivers import Waiver
 from pytest_k8ssec.verdict import Case, Judge, Verdict
 from tests.unit.fakes import evidence
