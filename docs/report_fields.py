@@ -66,7 +66,7 @@ def _judge() -> Judge:
     judge = Judge()
     seen = Evidence(Source("pod", "shop/web"), "request", Outcome.HTTP, "detail", 403, 1.5, facts={"count": 1})
     case = judge.case("case")
-    case.attack("attack", seen, through=False, severity="medium")
+    case.attack("attack", seen, through=False, severity="medium", used=[["name", "another name"]])
     case.positive("positive", seen, succeeded=True)
     culprit = Culprit(ObjectName("RoleBinding", "reporter", "batch"), "binds Role reporter", "infra/__main__.py:12")
     judge.blamed = (Blame("case", "attack", (culprit,)), Blame("another", "attack", (), "why"))
@@ -107,6 +107,7 @@ RESULT = Record(
         "title": "what is asserted, in one sentence",
         "test": "the test's name, with its phase",
         "subject": "`cluster` or `stack`; empty for your own test",
+        "cluster": "the name of the cluster that was judged; empty where none was",
         "phase": "null, or `intact`, `sabotaged`, `restored`",
         "sabotage": "the sabotage that is to change this control's verdict; the pack's name if none or several are; or null",
         "bystander": "whether the sabotage belongs to another control",
@@ -200,6 +201,7 @@ ATTEMPT = Record(
         "case": "what was attacked",
         "what": "what was tried, or shown",
         "through": "of an attack: true, false, or null where it can't be told",
+        "used": "of an attack: each thing that it used, by all its names, where it can be waived by that",
         "waived": "of an attack: true where it got through and somebody answers for that; else it is not there",
         "severity": "of an attack: how bad it is if it gets through, where that is less than what its control says",
         "succeeded": "of a positive control: true, false, or null where it can't be told",

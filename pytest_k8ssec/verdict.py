@@ -74,8 +74,10 @@ class Attack:
 
     def to_json(self) -> dict[str, JSON]:
         """JSON-compatible form for the report."""
-        milder = {"severity": self.severity} if self.severity else {}
-        return {"case": self.case, "what": self.what, "through": self.through, **milder, **self.evidence.to_json()}
+        more: dict[str, JSON] = {"severity": self.severity} if self.severity else {}
+        if self.used:
+            more["used"] = [list(names) for names in self.used]
+        return {"case": self.case, "what": self.what, "through": self.through, **more, **self.evidence.to_json()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,10 @@ from pytest_k8ssec.cli.setup import settings_of
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.reach import intent
+from pytest_k8ssec.reports.json import read_report
 from pytest_k8ssec.secrecy.given import looks_like_name
-from pytest_k8ssec.settings import Settings
+from pytest_k8ssec.settings import Settings, pyproject_table
+from pytest_k8ssec.settings.waivers import read_waivers
 from pytest_k8ssec.stack import prepare
 from pytest_k8ssec.testbed.stacks import source_of
 
@@ -54,6 +56,7 @@ def _tried(what: str, check: Callable[[], object]) -> bool:
 
 
 def _checks(settings: Settings) -> Iterator[ConfigCheck]:
+    yield "waivers", _waivers
     yield "controls that are named", lambda: _named(settings)
     if settings.stack is not None:
         stack = settings.stack
@@ -63,8 +66,16 @@ def _checks(settings: Settings) -> Iterator[ConfigCheck]:
         for name, read in ((DEFAULT_INTENT, intent.load), (BASELINE, read_baseline)):
             if (stack / name).exists():
                 yield str(stack / name), _reading(read, stack / name)
+    if settings.baseline is not None:
+        yield f"baseline {settings.baseline}", _reading(read_report, settings.baseline)
     for path in _kind_configs(settings):
         yield str(path), _reading(KindConfig.load, path)
+
+
+def _waivers() -> None:
+    """Those of the project; of which test of the user's one is can't be known before pytest has collected. Raises SettingsError."""
+    pyproject = Path.cwd() / "pyproject.toml"
+    read_waivers(pyproject_table(pyproject), pyproject)
 
 
 def _reading(read: Callable[[Path], object], path: Path) -> Callable[[], object]:

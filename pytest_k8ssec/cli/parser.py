@@ -39,6 +39,7 @@ examples:
   pytest --k8ssec-cluster dev --k8ssec-stack infra --k8ssec-controls
   k8ssec down dev                       and remove it
   k8ssec reach --stack infra            who can really talk to whom, compared with what is declared
+  k8ssec diff main report               what is new since the run whose report.json is in main
   k8ssec blast web/shop --stack infra   what is within reach of whoever gets into web/shop
 
 Tests need none of this: `pytest --k8ssec-controls` makes a cluster for each run, and removes it.
@@ -133,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
     _cache(commands)
     _reach(commands)
     _blast(commands)
+    _diff(commands)
     return top
 
 
@@ -193,6 +195,22 @@ def _settings(made: argparse.ArgumentParser, names: Collection[str]) -> None:
             # As pytest spells it too: that is how errors name it. One dest, so the hidden one must not set a default.
             made.add_argument(f"--{option.key}", dest=option.ini, help=option.help, **taken)
             made.add_argument(option.flag, dest=option.ini, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **taken)
+
+
+def _diff(commands: Subparsers) -> None:
+    made = _command(
+        commands, "diff", "what changed between two runs",
+        "Compare two runs by what got through, not by controls: what is new, resolved, unchanged. A breach is resolved only where "
+        "the same attack was seen to be stopped, or its control held; what nobody can tell any more is incomparable.",
+        "examples:\n  k8ssec diff main/report.json report/report.json\n  k8ssec diff --json main report | jq '.[] | "
+        "select(.change == \"new\")'\n\nexit codes: 0 nothing is new, 1 something is, or can't be compared, 2 wrong usage\n",
+    )  # fmt: skip
+    made.add_argument(
+        "old", type=Path, metavar="OLD", help="report.json of the earlier run, or the directory that has it"
+    )
+    made.add_argument("new", type=Path, metavar="NEW", help="of the later one")
+    made.add_argument("--json", action="store_true", help="print it as JSON")
+    made.set_defaults(run=_later("diff", "diff"))
 
 
 def _reach(commands: Subparsers) -> None:

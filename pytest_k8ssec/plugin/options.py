@@ -18,7 +18,7 @@ from pytest_k8ssec.plugin.reporting import TOLD
 from pytest_k8ssec.plugin.session import SETTINGS, terminal_teller
 from pytest_k8ssec.plugin.summary import LEFT_OUT, SUMMARY, Summary
 from pytest_k8ssec.plugin.terminal.row import ControlsInARow
-from pytest_k8ssec.plugin.waiving import told
+from pytest_k8ssec.plugin.waiving import since, told
 from pytest_k8ssec.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings = session.configure(config)
         session.waivers(config)  # what is malformed stops the run here
+        since.read_baseline_report(config)
         if settings.sabotage and _is_distributed(config):
             raise SettingsError("--k8ssec-sabotage with -n: a sabotage changes the cluster that all workers share")
     except (SettingsError, DiskError) as error:

@@ -34,6 +34,7 @@ def expect(
     strict: bool,
     declared: str | None = None,
     missing: Mapping[str, Sequence[str]] | None = None,
+    tolerated: str = "",
 ) -> Expectation:
     """What a verdict means.
 
@@ -42,6 +43,7 @@ def expect(
         strict: whether not-applicable fails.
         declared: the reason why this control may be not-applicable although strict, None where it was not declared.
         missing: what sabotages in force should have made it name, and did not.
+        tolerated: why a breach does not fail the run, "" where it does.
     """
     pack = phase.active
     excused = verdict is Verdict.NOT_APPLICABLE and (not strict or declared is not None)
@@ -51,6 +53,8 @@ def expect(
         return Expectation(PytestOutcome.SKIPPED, f"not-applicable{f' (declared: {declared})' if declared else ''}")
     if verdict is Verdict.WAIVED:
         return Expectation(PytestOutcome.SKIPPED, "WAIVED: breached, and somebody answers for all of it")
+    if verdict is Verdict.BREACHED and tolerated:
+        return Expectation(PytestOutcome.SKIPPED, f"BREACHED, and not failed: {tolerated}")
     passed = verdict is Verdict.HELD
     return Expectation(PytestOutcome.PASSED if passed else PytestOutcome.FAILED, verdict.upper())
 

@@ -18,7 +18,7 @@ from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.culprits import changed_objects, name_culprits, testbed_of
 from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import Expectation, expect
-from pytest_k8ssec.plugin.waiving import told
+from pytest_k8ssec.plugin.waiving import since, told
 from pytest_k8ssec.reports.result import Result
 from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -41,7 +41,9 @@ def result_of_test(
     if gave_up:
         judge.not_applicable(str(ended_by))
     control = control_of(item.function)
-    became = _waive(item, judge, phase, whole=ended_by is None)
+    testbed = testbed_of(item)
+    cluster = testbed.cluster.name if testbed is not None else ""
+    became = _waive(item, judge, phase, cluster, whole=ended_by is None)
     verdict, why = judge.verdict()
     known_so = verdict is Verdict.BREACHED or (verdict is Verdict.NOT_APPLICABLE and gave_up)
     if ended_by is not None and not known_so:
@@ -55,26 +57,25 @@ def result_of_test(
             verdict, why = Verdict.INCONCLUSIVE, f"{said}\n{rest}".rstrip()
     if verdict is Verdict.BREACHED or judge.waived:
         name_culprits(item, judge)
-    made = replace(Result.of(control, item.name, phase, verdict, why, seconds, judge), waivers=tuple(became))
+    made = Result.of(control, item.name, phase, verdict, why, seconds, judge)
+    made = replace(made, waivers=tuple(became), cluster=cluster)
     return replace(made, changed=changed_objects(item.config)) if phase.active else made
 
 
-def _waive(item: pytest.Function, judge: Judge, phase: Phase, *, whole: bool) -> list[dict[str, Any]]:
+def _waive(item: pytest.Function, judge: Judge, phase: Phase, cluster: str, *, whole: bool) -> list[dict[str, Any]]:
     """Have the judge know what is waived; returns what became of each waiver.
 
     In another state of the cluster than the intact one, only what was waived there is: a sabotage is noticed, whatever glob what
     it breaches happens to match.
     """
+    if not session.waivers(item.config):
+        return []
     names = told.names_of(item)
     waivers = told.waivers_of(item.config, names)
-    if not waivers:
-        return []
     from pytest_k8ssec.plugin.waiving.waive import states, waive
 
     day, known = item.config.stash[told.TODAY], item.config.stash[told.WAIVED]
     intact = phase.name in (None, "intact")
-    testbed = testbed_of(item)
-    cluster = testbed.cluster.name if testbed is not None else ""
     waive(judge, waivers, day, None if intact else known.get(names[0], frozenset()), cluster)
     if phase.name == "intact":
         known[names[0]] = frozenset(each.lasting for each in judge.waived)
@@ -132,4 +133,5 @@ def expectation_for(config: pytest.Config, result: Result) -> Expectation:
         strict=settings.strict == "on" or (settings.strict == "auto" and settings.cluster is None),
         declared=settings.not_applicable.get(result.control),
         missing=result.missing,
+        tolerated=since.tolerated(config, result) if result.verdict is Verdict.BREACHED else "",
     )

@@ -16,6 +16,7 @@ from pytest_k8ssec.plain import folded, shown
 from pytest_k8ssec.plugin import session
 from pytest_k8ssec.plugin.chosen import Chosen
 from pytest_k8ssec.plugin.terminal.once import why_lost
+from pytest_k8ssec.plugin.waiving import since
 from pytest_k8ssec.secrecy.redact import redact
 
 if TYPE_CHECKING:
@@ -239,6 +240,8 @@ class Summary:
         terminalreporter.section("Kubernetes security", cyan=True)
         self._tell_results(tell, width)
         self._tell_waivers(tell)
+        for line in since.comparison(self._config, self._entries):
+            tell(line)
         if self._unjudged:
             tell(self._unjudged, red=True, bold=True)
         for line, colour in sampled:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports.write_whole import write_whole
 from pytest_k8ssec.secrecy.redact import redacted
@@ -25,6 +26,55 @@ def report_document(run: dict[str, Any], results: Sequence[dict[str, Any]]) -> d
     """
     whole: dict[str, Any] = redacted({"schema": REPORT_SCHEMA, "run": run, "results": list(results)})
     return dict(lines_of(whole, texts=TEXTS))
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report.json that some run wrote.
+
+    Args:
+        path: the file, or the directory that ``--k8ssec-report`` named.
+
+    Raises:
+        SettingsError: there is none, it is no report, or it is one of another schema.
+    """
+    file = path / "report.json" if path.is_dir() else path
+    fix = "name the report.json of a run with --k8ssec-report"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"report {file}: can't be read: {error.strerror}", fix=fix) from None
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"report {file}: is not valid JSON", fix=fix, details=str(error)) from None
+    if not isinstance(found, dict) or "schema" not in found:
+        raise SettingsError(f"report {file}: is no report of pytest-k8ssec", fix=fix)
+    if found["schema"] != REPORT_SCHEMA:
+        fix = "make it anew by a run with this version"
+        raise SettingsError(f"report {file}: is of schema {found['schema']!r}, this is {REPORT_SCHEMA}", fix=fix)
+    if wrong := _misshapen(found):
+        raise SettingsError(f"report {file}: is no report of pytest-k8ssec: {wrong}", fix=fix)
+    return found
+
+
+def _misshapen(found: dict[str, Any]) -> str:
+    """What a reader of results would stumble over, "" for nothing."""
+    if not isinstance(found.get("run"), dict) or not isinstance(found.get("results"), list):
+        return "`run` and `results` are missing"
+    for number, each in enumerate(found["results"]):
+        if not isinstance(each, dict):
+            return f"result {number} is none"
+        missing = [name for name in ("control", "phase", "verdict", "severity", "reason") if name not in each]
+        attempts = [(name, each.get(name)) for name in ("attacks", "positives")]
+        missing += [name for name, tried in attempts if not isinstance(tried, list)]
+        missing += [
+            f"{name}: {key}"
+            for name, tried in attempts
+            for one in (tried if isinstance(tried, list) else ())
+            for key in ("case", "what", "through" if name == "attacks" else "succeeded")
+            if not isinstance(one, dict) or key not in one
+        ]
+        if missing:
+            return f"result {number} has no {', '.join(dict.fromkeys(missing))}"
+    return ""
 
 
 def write_report(directory: Path, report: dict[str, Any]) -> Path:

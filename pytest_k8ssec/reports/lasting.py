@@ -10,6 +10,7 @@ _VOLATILE = (
     re.compile(r"\[?[0-9a-f]*(?::[0-9a-f]*){2,}\]?"),
     re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b"),
     re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}\b"),
+    re.compile(r"(?<=-)[456789bcdf]{6,10}\b"),
     re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{6,}\b"),
     re.compile(r"(?<=\bbootstrap-token-)[a-z0-9]{6}\b"),
     re.compile(r"\b3[0-2]\d{3}\b"),
@@ -26,7 +27,7 @@ def lasting_name(case: str, attack: str, used: Iterable[Iterable[str]] = (), clu
         used: each thing that the attack used, by its names: with another one it is another breach.
         cluster: the name of the cluster, with which its nodes' names begin, "" for none.
     """
-    things = sorted({next(iter(names), "") for names in used})
+    things = sorted({" ".join(names) for names in used})
     return _lasting(" | ".join([case, attack, *things]), cluster)
 
 

@@ -39,6 +39,8 @@ class Result:
     """By sabotage in force: the objects that it changed."""
     waivers: tuple[Mapping[str, Any], ...] = ()
     """What became of each waiver of the control."""
+    cluster: str = ""
+    """The name of the cluster that was judged, "" for none."""
 
     @classmethod
     def of(
@@ -89,6 +91,7 @@ class Result:
             "title": self.title,
             "test": self.test,
             "subject": self.subject,
+            "cluster": self.cluster,
             "phase": self.phase.name,
             "sabotage": self.phase.sabotage(self.control),
             "bystander": self.phase.bystander,

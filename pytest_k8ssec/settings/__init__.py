@@ -19,6 +19,7 @@ from pytest_k8ssec.errors import SettingsError
 KEEP = ("never", "on-failure", "always")
 STRICT = ("auto", "on", "off")
 STALE_WAIVERS = ("tell", "strict")
+FAIL_ON = ("any", "new", "critical", "high", "medium", "low")
 ALL = ("all",)
 PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 """One of these makes a directory a Pulumi project."""
@@ -58,6 +59,10 @@ class Settings(NamedTuple):
     """Where a cluster's logs go when something fails; None for the state directory."""
     allow: Mapping[str, Mapping[str, str]] = _NONE
     """Control id to subject to the reason why that subject may do what the control forbids."""
+    baseline: Path | None = None
+    """The report.json of an earlier run, with which this one is compared."""
+    fail_on: str = "any"
+    """Which breaches fail the run: any, those that are new, those that are at least so severe."""
     waivers: str = "tell"
     """Whether a waiver that has expired, is about to, or waives nothing is only told, or fails the run: ``strict``."""
     reach_limit: float | None = None
@@ -134,6 +139,16 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("not_applicable", "pairs", "CONTROL=REASON", "a control that may be not-applicable although strict"),
     Option("allow", "allow", "CONTROL:SUBJECT=REASON", "a subject that may do what a control forbids"),
+    Option(
+        "baseline", "path", "FILE", "tell what is new, resolved, unchanged since the run that wrote this report.json"
+    ),
+    Option(
+        "fail_on",
+        "choice",
+        "WHAT",
+        "breaches that fail: any, new (see --k8ssec-baseline), or from a severity on",
+        FAIL_ON,
+    ),
     Option("waivers", "choice", "HOW", "whether a waiver that is stale is an error: tell, strict", STALE_WAIVERS),
     Option(
         "reach_limit", "number", "PODS", "with more, reachability is measured by class (default: 50; all: never)", ALL
@@ -190,6 +205,11 @@ def resolve_settings(
         )
     if settings.packed and not settings.sabotage:
         raise SettingsError("--k8ssec-packed without --k8ssec-sabotage: does nothing", fix="give both, or neither")
+    if settings.fail_on == "new" and settings.baseline is None:
+        raise SettingsError(
+            "--k8ssec-fail-on new without --k8ssec-baseline: there is nothing to compare with",
+            fix="name the report.json of an earlier run: --k8ssec-baseline FILE",
+        )
     if settings.resume and settings.report is None:
         raise SettingsError(
             "--k8ssec-resume without --k8ssec-report: there is no place to resume from", fix="give both"

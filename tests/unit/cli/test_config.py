@@ -33,7 +33,7 @@ def test_all_is_told_to_be_well(capsys: pytest.CaptureFixture[str]) -> None:
     """Each file by its name; what only a run needs is a note."""
     assert main(["config", "check"]) == 0
     said = capsys.readouterr().out
-    assert said.count(": well\n") == 6
+    assert said.count(": well\n") == 7
     assert "WRONG" not in said
     assert all(f"{Path(name).name}: well" in said for name in GOOD if name.endswith(("t.yaml", "s.yaml", "d.yaml")))
     assert "note: variable INFRA_KEY is not set here" in said
@@ -53,6 +53,8 @@ def test_all_is_told_to_be_well(capsys: pytest.CaptureFixture[str]) -> None:
             "did you mean",
         ),
         ("pyproject.toml", GOOD["pyproject.toml"] + '[tool.k8ssec.allow]\nwl-x = {a = "b"}\n', "control 'wl-x'"),
+        ("k8ssec-waivers.yaml", "waivers:\n- control: wl-x\n", "waiver 1"),
+        ("pyproject.toml", "[tool.k8ssec]\nbaseline = 'kind.yaml'\n", "baseline"),
         ("pyproject.toml", "[tool.k8ssec]\nstak = 'infra'\n", "did you mean 'stack'?"),
         ("pyproject.toml", "[tool.k8ssec]\nstack = 'nowhere'\n", "does not exist"),
         ("pyproject.toml", "[tool.k8ssec\n", "is not valid TOML"),

@@ -199,6 +199,7 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "title": "test_x",
         "test": "test_x[a]",
         "subject": "",
+        "cluster": "",
         "phase": "sabotaged",
         "sabotage": "open-door",
         "bystander": False,

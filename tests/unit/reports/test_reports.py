@@ -136,6 +136,7 @@ RESULT = shape(
         "title": WORDS,
         "test": WORDS,
         "subject": one_of("cluster", "stack", ""),
+        "cluster": TEXT,
         "phase": one_of(None, "intact", "sabotaged", "restored"),
         "sabotage": lambda value: value is None or WORDS(value),
         "bystander": FLAG,
@@ -149,7 +150,12 @@ RESULT = shape(
         "seconds": NUMBER,
         "summary": TEXT,
         "reason": TEXT,
-        "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, {**MAYBE, "waived": one_of(True)})),
+        "attacks": list_of(
+            shape(
+                {**ATTEMPT, "through": one_of(True, False, None)},
+                {**MAYBE, "waived": one_of(True), "used": list_of(list_of(WORDS))},
+            )
+        ),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
         "blamed": list_of(
