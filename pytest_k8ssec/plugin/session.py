@@ -32,6 +32,7 @@ _SIGTERM = pytest.StashKey[Callable[[], None]]()
 _PROCESS = pytest.StashKey[int]()
 _CLOSED = pytest.StashKey[bool]()
 _WORKER_KEY = "k8ssec_run"
+_LOG_COLUMNS = 120
 _SEED_KEY = "k8ssec_reach_seed"
 _SEED = pytest.StashKey[int]()
 
@@ -235,5 +236,7 @@ def terminal_teller(config: pytest.Config) -> Callable[[str], None]:
 
 
 def columns_of(config: pytest.Config) -> int:
-    """How wide the terminal is."""
-    return int(config.get_terminal_writer().fullwidth)
+    """How wide the terminal is. In a log nobody knows: pytest takes 80 there, and a sentence would be cut for nothing."""
+    width = int(config.get_terminal_writer().fullwidth)
+    terminal = getattr(config.pluginmanager.get_plugin("terminalreporter"), "isatty", False)
+    return width if terminal or "COLUMNS" in os.environ else max(width, _LOG_COLUMNS)

@@ -287,3 +287,13 @@ def test_the_report_s_path_is_as_one_would_write_it_here(lab: pytest.Pytester, r
     elsewhere = lab.path.parent / f"{lab.path.name}-elsewhere"
     result = lab.runpytest("-p", "no:cacheprovider", f"--k8ssec-report={elsewhere}")
     result.stdout.fnmatch_lines([f"report: {elsewhere}/report.json"])
+
+
+def test_a_log_is_wider_than_what_pytest_takes_it_for(lab: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows how wide it is: what is cut there can be read nowhere else."""
+    lab.makepyfile(test_it="from lab import held\ndef test_door(judge): held(judge)\n")
+    row = "test_door  HELD * 1 attacks on 1 targets, 0 got through; 1 of 1 positive controls succeeded"
+    monkeypatch.delenv("COLUMNS")
+    lab.runpytest_subprocess("-p", "no:cacheprovider").stdout.fnmatch_lines([row])
+    monkeypatch.setenv("COLUMNS", "80")
+    lab.runpytest_subprocess("-p", "no:cacheprovider").stdout.no_fnmatch_line(row)
