@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_k8ssec.catalogue.severity import Severity
 from pytest_k8ssec.plugin.session import SETTINGS
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ def tolerated(config: pytest.Config, result: Result) -> str:
         return ""
     if settings.fail_on == "new":
         return f"in the baseline, {settings.baseline}" if _all_known(config, result.to_json()) else ""
+    from pytest_k8ssec.catalogue.severity import Severity  # here, as each pytest run imports this
+
     ranks = [*map(str, Severity)]
     mild = result.severity in ranks and ranks.index(result.severity) > ranks.index(settings.fail_on)
     return f"{result.severity}, and only {settings.fail_on} and worse fails" if mild else ""
