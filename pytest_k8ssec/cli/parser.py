@@ -200,8 +200,8 @@ def _settings(made: argparse.ArgumentParser, names: Collection[str]) -> None:
 def _diff(commands: Subparsers) -> None:
     made = _command(
         commands, "diff", "what changed between two runs",
-        "Compare two runs by what got through, not by controls: what is new, resolved, unchanged. A breach is resolved only where "
-        "the same attack was seen to be stopped, or its control held; what nobody can tell any more is incomparable.",
+        "Compare two runs by what got through, not by controls: what is new, resolved, gone, unchanged. A breach is resolved only where "
+        "the same attack was seen to be stopped; what nobody can tell any more is incomparable.",
         "examples:\n  k8ssec diff main/report.json report/report.json\n  k8ssec diff --json main report | jq '.[] | "
         "select(.change == \"new\")'\n\nexit codes: 0 nothing is new, 1 something is, or can't be compared, 2 wrong usage\n",
     )  # fmt: skip

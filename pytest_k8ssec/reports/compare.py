@@ -1,8 +1,9 @@
 """What changed between two runs, told by what got through: new, resolved, unchanged, and what can't be compared.
 
 A breach is the same in both where it has the same lasting name. It is *resolved* only where that was seen: the same attack was
-stopped, and its case could have shown it; or the whole control held. Whatever nobody could tell is *incomparable*, and so is a
-control that one of the runs did not judge.
+stopped, and its case could have shown it. Where its control held and did not make that attack, it is *gone*: what was attacked
+is not there any more, or is declared to be so. Whatever nobody could tell is *incomparable*, and so is a control that one of the
+runs did not judge.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Became(StrEnum):
 
     NEW = "new"
     RESOLVED = "resolved"
+    GONE = "gone"
     UNCHANGED = "unchanged"
     INCOMPARABLE = "incomparable"
 
@@ -94,8 +96,10 @@ def _of_control(name: str, old: Entry | None, new: Entry | None) -> Iterator[Cha
         if lasting in after:
             continue
         assert old is not None  # nothing was before
-        if lasting in stopped or new["verdict"] == "held":
+        if lasting in stopped:
             yield _changed(Became.RESOLVED, old, attack)
+        elif new["verdict"] == "held":
+            yield _changed(Became.GONE, old, attack)
         else:
             why = f"{_words(attack)}: got through before, and is neither tried nor stopped now"
             yield Changed(Became.INCOMPARABLE, name, _severity(old), why)
@@ -152,7 +156,7 @@ def comparison_lines(found: Iterable[Changed]) -> list[str]:
     found = [*found]
     counts = [f"{sum(one.change is each for one in found)} {each}" for each in Became]
     lines = [", ".join(counts)]
-    for change in (Became.NEW, Became.INCOMPARABLE, Became.RESOLVED):
+    for change in (Became.NEW, Became.INCOMPARABLE, Became.RESOLVED, Became.GONE):
         lines += [f"{change}: {_line(one)}" for one in found if one.change is change]
     return lines
 
