@@ -62,7 +62,7 @@ def test_what_was_so_before_does_not_fail(
 def test_the_summary_says_what_changed(lab: pytest.Pytester, run: Run, before: Path) -> None:
     """In counts and lines; without a baseline nothing is said."""
     text = run(body("breached(judge, 'gate')", "held(judge)"), "--k8ssec-baseline=before").stdout.str()
-    assert "1 new, 1 resolved, 0 unchanged, 0 incomparable" in text
+    assert "1 new, 1 resolved, 0 gone, 0 unchanged, 0 incomparable" in text
     assert "new: test_door: gate: knock" in text
     assert "resolved: test_door: door: knock" in text
     assert "incomparable" not in run(body("held(judge)")).stdout.str()

@@ -62,7 +62,7 @@ def changes(old: dict[str, Any] | None, new: dict[str, Any] | None) -> set[tuple
         (None, ran({"a": True}), {("new", "a")}),
         (ran({"a": True}), ran({"a": False}), {("resolved", "a")}),
         (ran({"a": True, "b": True}), ran({"a": False, "b": True}), {("resolved", "a"), ("unchanged", "b")}),
-        (ran({"a": True}), ran({"b": False}), {("resolved", "a")}),  # the whole control is held
+        (ran({"a": True}), ran({"b": False}), {("gone", "a")}),
         (ran({"a": True, "b": True}), ran({"b": True}), {("incomparable", "a"), ("unchanged", "b")}),
         (ran({"a": True}), ran({"a": False}, shown=False), {("incomparable", "a"), ("incomparable", "was breached, and is inconclusive")}),
         (ran({"a": True}), ran({"a": None}), {("incomparable", "a"), ("incomparable", "was breached, and is inconclusive")}),
@@ -109,8 +109,8 @@ def test_each_breach_of_either_run_is_told_once_and_none_is_lost(
         expected = {
             Became.NEW: new.get(case) is True and old.get(case) is not True,
             Became.UNCHANGED: new.get(case) is True and old.get(case) is True,
-            Became.RESOLVED: old.get(case) is True
-            and ((new.get(case) is False and shown) or after["verdict"] == "held"),
+            Became.RESOLVED: old.get(case) is True and new.get(case) is False and shown,
+            Became.GONE: old.get(case) is True and case not in new and after["verdict"] == "held",
             Became.INCOMPARABLE: old.get(case) is True and new.get(case) is not True and after["verdict"] != "held",
         }
         assert expected[one.change]
@@ -134,7 +134,7 @@ def test_it_is_told_in_lines() -> None:
     old, new = ran({"a": True, "b": True}), ran({"a": False, "c": True})
     new["blamed"] = [{"case": "c", "place": "infra/__main__.py:12"}]
     assert [
-        "1 new, 1 resolved, 0 unchanged, 1 incomparable",
+        "1 new, 1 resolved, 0 gone, 0 unchanged, 1 incomparable",
         "new: net-door high: c: knock (infra/__main__.py:12)",
         "incomparable: net-door high: b: knock: got through before, and is neither tried nor stopped now",
         "resolved: net-door high: a: knock",
