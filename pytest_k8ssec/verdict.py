@@ -205,22 +205,26 @@ class Case:
         for attack in self.open_attacks:
             if attack.got_through:
                 return Verdict.BREACHED, f"{self.name}: {attack.what}: {attack.evidence}"
+        if doubt := self.doubt():
+            return Verdict.INCONCLUSIVE, doubt
+        return (Verdict.WAIVED if self.waived else Verdict.HELD), ""
+
+    def doubt(self) -> str:
+        """What is not known of it, whatever got through; "" for nothing."""
         if not self.attacks:
-            return Verdict.INCONCLUSIVE, f"{self.name}: no attack was recorded"
-        if not self.open_attacks:
-            return Verdict.WAIVED, ""
+            return f"{self.name}: no attack was recorded"
+        rest = [attack for attack in self.attacks if not attack.got_through]
+        if not rest:
+            return ""
         if not self.positives:
-            return Verdict.INCONCLUSIVE, f"{self.name}: no positive control was recorded"
+            return f"{self.name}: no positive control was recorded"
         for positive in self.positives:
             if not positive.shown:
-                return (
-                    Verdict.INCONCLUSIVE,
-                    f"{self.name}: positive control failed: {positive.what}: {positive.evidence}",
-                )
-        for attack in self.open_attacks:
+                return f"{self.name}: positive control failed: {positive.what}: {positive.evidence}"
+        for attack in rest:
             if not attack.stopped:
-                return Verdict.INCONCLUSIVE, f"{self.name}: could not tell: {attack.what}: {attack.evidence}"
-        return (Verdict.WAIVED if self.waived else Verdict.HELD), ""
+                return f"{self.name}: could not tell: {attack.what}: {attack.evidence}"
+        return ""
 
 
 @dataclass(slots=True)
@@ -364,8 +368,7 @@ class Judge:
             if self._nothing.strip():
                 return Verdict.NOT_APPLICABLE, self._nothing
             return Verdict.INCONCLUSIVE, "no attack and no positive control were recorded"
-        counted = [case for case in self.cases if case.counts]
-        found = [case.verdict() for case in counted or self.cases]
+        found = [case.verdict() for case in self._counted]
         if untried := self.coverage.reason(self.tried):
             found.append((Verdict.INCONCLUSIVE, untried))
         for worst in (Verdict.BREACHED, Verdict.INCONCLUSIVE):
@@ -374,6 +377,16 @@ class Judge:
         if any(verdict is Verdict.WAIVED for verdict, _ in found):
             return Verdict.WAIVED, "\n".join(line(str(each)) for each in self.waived)
         return Verdict.HELD, ""
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is not known, also where something is breached, which counts for more."""
+        found = [*(case.doubt() for case in self._counted), self.coverage.reason(self.tried)]
+        return [each for each in found if each]
+
+    @property
+    def _counted(self) -> list[Case]:
+        return [case for case in self.cases if case.counts] or self.cases
 
 
 def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def result_of_test(
     if verdict is Verdict.BREACHED or judge.waived:
         name_culprits(item, judge)
     made = Result.of(control, item.name, phase, verdict, why, seconds, judge)
-    made = replace(made, waivers=tuple(became), cluster=cluster)
+    made = replace(made, waivers=tuple(became), cluster=cluster, whole=ended_by is None)
     return replace(made, changed=changed_objects(item.config)) if phase.active else made
 
 

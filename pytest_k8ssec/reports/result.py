@@ -39,6 +39,8 @@ class Result:
     """By sabotage in force: the objects that it changed."""
     waivers: tuple[Mapping[str, Any], ...] = ()
     """What became of each waiver of the control."""
+    whole: bool = True
+    """Whether the test came to its end: what it did not get to may be breached, too."""
     cluster: str = ""
     """The name of the cluster that was judged, "" for none."""
 

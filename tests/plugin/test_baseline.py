@@ -38,11 +38,13 @@ def verdict(place: Path) -> dict[str, Any]:
         (["breached(judge)"], False),
         (["breached(judge)", "breached(judge, 'gate')"], True),
         (["breached(judge, 'gate')"], True),
-        (["breached(judge)", "judge.case('gate')"], False),
+        (["breached(judge)", "judge.case('gate')"], True),
+        (["breached(judge)", "judge.cases[0].attack('kick', saw('error'), through=None)"], True),
+        (["breached(judge)", "judge.cases[0].attack('kick', saw('refused'), through=False)"], False),
         (["judge.case('gate')"], True),
-        (["breached(judge)", "assert 1 == 2"], False),
+        (["breached(judge)", "assert 1 == 2"], True),
         (["held(judge)", "assert 1 == 2"], True),
-        (["breached(judge)", "raise RuntimeError('boom')"], False),
+        (["breached(judge)", "raise RuntimeError('boom')"], True),
     ],
 )
 def test_what_was_so_before_does_not_fail(

@@ -28,10 +28,11 @@ def read_baseline_report(config: pytest.Config) -> None:
 def tolerated(config: pytest.Config, result: Result) -> str:
     """Why a breached result does not fail the run; "" where it does. It stays breached in every report.
 
-    A test of the user's own has no severity, so it is never too mild; a breach that no attack shows is never an old one.
+    It does if anything beside the breach is not known, or the test broke off: nobody can say that there is nothing worse. A test
+    of the user's own has no severity, so it is never too mild; a breach that no attack shows is never an old one.
     """
     settings = config.stash[SETTINGS]
-    if settings.fail_on == "any":
+    if settings.fail_on == "any" or not result.whole or result.judge.doubts:
         return ""
     if settings.fail_on == "new":
         return f"in the baseline, {settings.baseline}" if _all_known(config, result.to_json()) else ""
