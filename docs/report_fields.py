@@ -121,6 +121,8 @@ RESULT = Record(
         "seconds": "of the test itself, without what it shares with others",
         "summary": "one line",
         "reason": "why it is not held, one reason a line; empty where it held",
+        "whole": "whether the test came to its end; what it did not get to is not known",
+        "doubts": "of what is breached or waived: what is not known beside that, the first of it",
         "attacks": "all attacks that were recorded",
         "positives": "all positive controls that were recorded",
         "blamed": "of each breached case: who let the attack through; asked only after the breach",

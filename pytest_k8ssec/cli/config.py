@@ -18,7 +18,7 @@ from pytest_k8ssec.cli.setup import settings_of
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import K8ssecError
 from pytest_k8ssec.reach import intent
-from pytest_k8ssec.reports.json import read_report
+from pytest_k8ssec.reports.compare import read_comparable
 from pytest_k8ssec.secrecy.given import looks_like_name
 from pytest_k8ssec.settings import Settings, pyproject_table
 from pytest_k8ssec.settings.waivers import read_waivers
@@ -67,7 +67,7 @@ def _checks(settings: Settings) -> Iterator[ConfigCheck]:
             if (stack / name).exists():
                 yield str(stack / name), _reading(read, stack / name)
     if settings.baseline is not None:
-        yield f"baseline {settings.baseline}", _reading(read_report, settings.baseline)
+        yield f"baseline {settings.baseline}", _reading(read_comparable, settings.baseline)
     for path in _kind_configs(settings):
         yield str(path), _reading(KindConfig.load, path)
 

@@ -6,8 +6,7 @@ import argparse
 import json
 
 from pytest_k8ssec.cli.say import say_text
-from pytest_k8ssec.reports.compare import Became, compare_reports, comparison_lines
-from pytest_k8ssec.reports.json import read_report
+from pytest_k8ssec.reports.compare import Became, compare_reports, comparison_lines, read_comparable
 
 _WORSE = (Became.NEW, Became.INCOMPARABLE)
 
@@ -18,7 +17,7 @@ def diff(arguments: argparse.Namespace) -> int:
     Raises:
         SettingsError: one of the files is no report.
     """
-    found = compare_reports(read_report(arguments.old), read_report(arguments.new))
+    found = compare_reports(read_comparable(arguments.old), read_comparable(arguments.new))
     if arguments.json:
         say_text(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
     else:

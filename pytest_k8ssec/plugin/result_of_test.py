@@ -45,6 +45,8 @@ def result_of_test(
     cluster = testbed.cluster.name if testbed is not None else ""
     became = _waive(item, judge, phase, cluster, whole=ended_by is None)
     verdict, why = judge.verdict()
+    if verdict is Verdict.BREACHED and ended_by is not None and not gave_up:
+        why = f"{why}\nand the test ended early: {type(ended_by).__name__}: {ended_by}"
     known_so = verdict is Verdict.BREACHED or (verdict is Verdict.NOT_APPLICABLE and gave_up)
     if ended_by is not None and not known_so:
         said = f"{type(ended_by).__name__}: {ended_by}"

@@ -125,6 +125,12 @@ def _check_intact(item: pytest.Function, phase: Phase) -> None:
         if intact is Verdict.NOT_APPLICABLE:
             pytest.skip(message)
         pytest.fail(message, pytrace=False)
+    pack = phase.active
+    if intact is Verdict.WAIVED and pack is not None and pack.needs_cluster and pack.touching(control.id):
+        pytest.fail(
+            f"not run: {control.id} is waived on the intact cluster, and on another one nobody can tell what a sabotage adds",
+            pytrace=False,
+        )
 
 
 def _put_in_force(item: pytest.Function, phase: Phase) -> None:

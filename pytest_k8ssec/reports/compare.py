@@ -8,15 +8,18 @@ runs did not judge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.plain import line
+from pytest_k8ssec.reports.json import read_report
 from pytest_k8ssec.reports.lasting import lasting_name
 from pytest_k8ssec.reports.result import Entry
-
-_JUDGED = ("held", "breached", "waived", "not-applicable")
 
 
 class Became(StrEnum):
@@ -47,18 +50,6 @@ class Changed:
         return asdict(self)
 
 
-def lasting_breaches(entry: Entry) -> dict[str, Entry]:
-    """What got through in a result, by its lasting name: of several that are alike the first.
-
-    One that no attack shows, such as an assertion of the user's own, has no name that lasts: it is none of these.
-    """
-    found: dict[str, Entry] = {}
-    for attack in entry["attacks"]:
-        if attack["through"] is True:
-            found.setdefault(_lasting(entry, attack), attack)
-    return found
-
-
 def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Changed]:
     """What changed, by control; of a breach in both runs nothing is said but that.
 
@@ -70,75 +61,110 @@ def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Chan
     return [
         one
         for name in sorted({*before, *after})
-        for one in _of_control(name, before.get(name), after.get(name))
+        for one in _of_control(before.get(name, ()), after.get(name, ()))
     ]  # fmt: skip
 
 
-def _plain(document: Mapping[str, Any]) -> dict[str, Entry]:
-    """Results by what they are of; a test that was tried again is what it was at last."""
-    return {each["control"]: each for each in document["results"] if each["phase"] in (None, "intact")}
+def _plain(document: Mapping[str, Any]) -> dict[tuple[str, str], list[Entry]]:
+    """Results by what they are of: several where a control has parameters, or was tried again. All of them count."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for each in document["results"]:
+        if each["phase"] in (None, "intact"):
+            file = "" if each.get("subject") else str(each.get("place", "")).rpartition(":")[0]
+            found.setdefault((each["control"], file), []).append(each)
+    return found
 
 
-def _of_control(name: str, old: Entry | None, new: Entry | None) -> Iterator[Changed]:
-    if new is None:
-        yield Changed(Became.INCOMPARABLE, name, _severity(old), "was judged before, and not in this run")
+def _of_control(old: Sequence[Entry], new: Sequence[Entry]) -> Iterator[Changed]:
+    if not new:
+        yield _unknown(old[-1], "was judged before, and not in this run")
         return
-    before = lasting_breaches(old) if old is not None else {}
-    after = lasting_breaches(new)
-    for lasting, attack in after.items():
-        yield _changed(Became.UNCHANGED if lasting in before else Became.NEW, new, attack)
-    if new["verdict"] == "breached" and not any(not attack.get("waived") for attack in after.values()):
-        reason = str(new["reason"]).partition("\n")[0]
-        alike = old is not None and old["verdict"] == "breached" and old["reason"] == new["reason"]
-        yield Changed(Became.UNCHANGED if alike else Became.NEW, name, _severity(new), reason)
-    stopped = frozenset(_stopped(new))
-    for lasting, attack in before.items():
+    before, after = _breaches(old), _breaches(new)
+    for lasting, (entry, attack) in after.items():
+        # What was waived, and is not any more, is a breach again: who answered for it does not.
+        known = lasting in before and (attack.get("waived") or not before[lasting][1].get("waived"))
+        yield _changed(Became.UNCHANGED if known else Became.NEW, entry, attack)
+    for entry in new:
+        if entry["verdict"] == "breached" and not any(map(_is_open, entry["attacks"])):
+            # An assertion of the user's own: what it found has no name by which it could be known again.
+            yield Changed(Became.NEW, entry["control"], str(entry["severity"]), _first_line(entry))
+    yield from _no_more(before, {*after}, new)
+    yield from _doubtful({each["verdict"] for each in old}, new)
+
+
+def _breaches(entries: Iterable[Entry]) -> dict[str, tuple[Entry, Entry]]:
+    """Result and attack of what got through, by lasting name: of several that are alike one for which nobody answers."""
+    found: dict[str, tuple[Entry, Entry]] = {}
+    for entry in entries:
+        for attack in entry["attacks"]:
+            name = _lasting(entry, attack)
+            if attack["through"] is True and (name not in found or _is_open(attack)):
+                found[name] = entry, attack
+    return found
+
+
+def _is_open(attack: Entry) -> bool:
+    return attack["through"] is True and not attack.get("waived")
+
+
+def _no_more(before: Mapping[str, tuple[Entry, Entry]], after: set[str], new: Sequence[Entry]) -> Iterator[Changed]:
+    """What became of each breach that is none now."""
+    tried = Counter(_lasting(entry, each) for entry in new for each in entry["attacks"])
+    stopped = Counter(_stopped(new))
+    held = all(each["verdict"] == "held" and _is_whole(each) for each in new)
+    for lasting, (entry, attack) in before.items():
         if lasting in after:
             continue
-        assert old is not None  # nothing was before
-        if lasting in stopped:
-            yield _changed(Became.RESOLVED, old, attack)
-        elif new["verdict"] == "held":
-            yield _changed(Became.GONE, old, attack)
+        if stopped[lasting] == tried[lasting] > 0 and all(map(_is_whole, new)):
+            yield _changed(Became.RESOLVED, entry, attack)
+        elif held and not tried[lasting]:
+            yield _changed(Became.GONE, entry, attack)
         else:
-            why = f"{_words(attack)}: got through before, and is neither tried nor stopped now"
-            yield Changed(Became.INCOMPARABLE, name, _severity(old), why)
-    yield from _unknown(name, old, new)
+            yield _unknown(entry, f"{_words(attack)}: got through before, and is neither tried nor stopped now")
 
 
-def _unknown(name: str, old: Entry | None, new: Entry) -> Iterator[Changed]:
-    """A control that told something before, and can't now."""
-    if new["verdict"] in _JUDGED and not (old is not None and _gone(old, new)):
-        return
-    was = "not judged" if old is None else old["verdict"]
-    reason = str(new["reason"]).partition("\n")[0]
-    yield Changed(Became.INCOMPARABLE, name, _severity(new), f"was {was}, and is {new['verdict']}: {reason}")
+def _stopped(entries: Iterable[Entry]) -> Iterator[str]:
+    """The lasting names of attacks that were stopped, in cases that could have shown them to succeed."""
+    for entry in entries:
+        unshown = {each["case"] for each in entry["positives"] if each["succeeded"] is not True}
+        shown = {each["case"] for each in entry["positives"]} - unshown
+        for attack in entry["attacks"]:
+            if attack["through"] is False and attack["case"] in shown:
+                yield _lasting(entry, attack)
 
 
-def _gone(old: Entry, new: Entry) -> bool:
-    """Whether a control that had something to judge has nothing any more: nobody shows that this is well."""
-    return bool(new["verdict"] == "not-applicable" != old["verdict"])
+def _doubtful(before: Collection[str], new: Sequence[Entry]) -> Iterator[Changed]:
+    """What can't be told now, beside what got through too; and a control that has nothing to judge any more."""
+    was = " and ".join(sorted(before)) or "not judged"
+    for entry in new:
+        if entry["verdict"] == "inconclusive" or (entry["verdict"] == "not-applicable" not in before and before):
+            yield _unknown(entry, f"was {was}, and is {entry['verdict']}: {_first_line(entry)}")
+        elif not _is_whole(entry):
+            yield _unknown(entry, "broke off, so what it did not get to is not known")
+        elif entry.get("doubts"):
+            yield _unknown(entry, f"beside what got through, not known: {entry['doubts'][0]}")
 
 
-def _stopped(entry: Entry) -> Iterator[str]:
-    """The lasting names of attacks that were stopped, each time, in cases that could have shown them to succeed."""
-    unshown = {each["case"] for each in entry["positives"] if each["succeeded"] is not True}
-    shown = {each["case"] for each in entry["positives"]} - unshown
-    stopped: dict[str, bool] = {}
-    for attack in entry["attacks"]:
-        name, so = _lasting(entry, attack), attack["through"] is False and attack["case"] in shown
-        stopped[name] = so and stopped.get(name, True)
-    yield from (name for name, so in stopped.items() if so)
+def _is_whole(entry: Entry) -> bool:
+    return bool(entry.get("whole", True))
 
 
 def _lasting(entry: Entry, attack: Entry) -> str:
     return lasting_name(attack["case"], attack["what"], attack.get("used", ()), entry.get("cluster", ""))
 
 
+def _unknown(entry: Entry, why: str) -> Changed:
+    return Changed(Became.INCOMPARABLE, entry["control"], str(entry["severity"]), why)
+
+
+def _first_line(entry: Entry) -> str:
+    return str(entry["reason"]).partition("\n")[0]
+
+
 def _changed(change: Became, entry: Entry, attack: Entry) -> Changed:
     places = (each["place"] for each in entry.get("blamed", ()) if each["case"] == attack["case"])
     return Changed(
-        change, entry["control"], attack.get("severity") or _severity(entry), _words(attack), next(places, ""),
+        change, entry["control"], attack.get("severity") or str(entry["severity"]), _words(attack), next(places, ""),
         bool(attack.get("waived")),
     )  # fmt: skip
 
@@ -147,8 +173,24 @@ def _words(attack: Entry) -> str:
     return f"{attack['case']}: {attack['what']}"
 
 
-def _severity(entry: Entry | None) -> str:
-    return str(entry["severity"]) if entry is not None else ""
+def read_comparable(path: Path) -> dict[str, Any]:
+    """A report that can be compared: one that some run wrote.
+
+    Args:
+        path: the file, or its directory.
+
+    Raises:
+        SettingsError: it can't be read, or is not as a run writes it.
+    """
+    found = read_report(path)
+    try:
+        compare_reports(found, found)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"report {path}: is not as k8ssec writes it: {type(error).__name__}: {error}",
+            fix="name the report.json of a run with --k8ssec-report",
+        ) from error
+    return found
 
 
 def comparison_lines(found: Iterable[Changed]) -> list[str]:
@@ -164,4 +206,4 @@ def comparison_lines(found: Iterable[Changed]) -> list[str]:
 def _line(one: Changed) -> str:
     severity = f" {one.severity}" if one.severity else ""
     place = f" ({one.place})" if one.place else ""
-    return f"{one.control}{severity}: {one.words}{place}{', waived' if one.waived else ''}"
+    return line(f"{one.control}{severity}: {one.words}{place}{', waived' if one.waived else ''}")

@@ -14,6 +14,7 @@ from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.secrecy.redact import redacted
 from pytest_k8ssec.verdict import Judge, Verdict
 
+_DOUBTS = 8
 Entry = Mapping[str, Any]
 """One result, as in report.json."""
 
@@ -107,6 +108,8 @@ class Result:
             "seconds": round(self.seconds, 3),
             "summary": self.summary,
             "reason": self.reason,
+            "whole": self.whole,
+            "doubts": self.judge.doubts[:_DOUBTS] if self.verdict in (Verdict.BREACHED, Verdict.WAIVED) else [],
             "attacks": [
                 attack.to_json() | ({"waived": True} if number in case.waived else {})
                 for case in self.judge.cases

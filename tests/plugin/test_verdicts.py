@@ -165,6 +165,11 @@ def test_a_repeated_set_up_error_is_told_once(run: Run) -> None:
     result = run(module)
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
-        ["*FAILURES: 2 inconclusive: see below*", "2 tests could tell nothing, for one reason: test_a, test_b", "no door", "at all"]
+        [
+            "*FAILURES: 2 inconclusive: see below*",
+            "2 tests could tell nothing, for one reason: test_a, test_b",
+            "no door",
+            "at all",
+        ]
     )
     assert 1 == result.stdout.str().count("no door")

@@ -98,7 +98,9 @@ def test_net_controlplane(judge: Judge, stack: Stack, pool: Pool, allowed: Mappi
         # A Service leads to API servers alone: where nothing of any node was in reach, nobody knows of its doors.
         no_node = not any(got_through(known) for door, _, known in tried_here if not door.is_service)
         for door, answer, known in tried_here:
-            case = judge.case(f"{suspect.name}: {answer.request}", required=no_node and not door.is_service)
+            case = judge.case(
+                f"{suspect.name}: {answer.request} of {door.node}", required=no_node and not door.is_service
+            )
             suspect.attack(case, "connect", answer, known, Tcp(door.address, door.port), **door.at)
             suspect.gated(case)
 

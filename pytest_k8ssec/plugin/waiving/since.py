@@ -20,9 +20,9 @@ def read_baseline_report(config: pytest.Config) -> None:
     """Read the report that this run is compared with, before anything is made. Raises SettingsError."""
     path = config.stash[SETTINGS].baseline
     if path is not None:
-        from pytest_k8ssec.reports.json import read_report
+        from pytest_k8ssec.reports.compare import read_comparable
 
-        config.stash[_BASELINE] = read_report(path)
+        config.stash[_BASELINE] = read_comparable(path)
 
 
 def tolerated(config: pytest.Config, result: Result) -> str:
@@ -32,7 +32,9 @@ def tolerated(config: pytest.Config, result: Result) -> str:
     of the user's own has no severity, so it is never too mild; a breach that no attack shows is never an old one.
     """
     settings = config.stash[SETTINGS]
-    if settings.fail_on == "any" or not result.whole or result.judge.doubts:
+    if settings.fail_on == "any" or result.phase.name not in (None, "intact"):
+        return ""
+    if not result.whole or result.judge.doubts:
         return ""
     if settings.fail_on == "new":
         return f"in the baseline, {settings.baseline}" if _all_known(config, result.to_json()) else ""

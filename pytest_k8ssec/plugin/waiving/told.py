@@ -42,8 +42,7 @@ def names_of(item: pytest.Item) -> tuple[str, ...]:
     if (control := control_of(function)) is not None:
         return (control.id,)
     name = getattr(function, "__name__", item.name)
-    file, *classes = item.nodeid.partition("[")[0].split("::")[:-1]
-    return (name, "::".join([file, *classes, name]))
+    return (name, f"{item.parent.nodeid if item.parent is not None else ''}::{name}")
 
 
 def waivers_of(config: pytest.Config, names: Sequence[str]) -> tuple[Waiver, ...]:

@@ -169,8 +169,10 @@ def test_a_node_port_of_udp_is_sent_a_datagram(datagrams: tuple[str, str], expec
     assert (expected, notes) == (judge.verdict()[0], len(judge.notes))
     if expected is Verdict.BREACHED:
         assert ["get an answer to a datagram"] == got_through(judge)
-        declared = World(datagrams=datagrams).judge(p30053="the name server")
+        declared = World(datagrams=datagrams).judge(**{"p30053/UDP": "the name server"})
         assert Verdict.HELD is declared.verdict()[0]
+        of_tcp = World(datagrams=datagrams).judge(p30053="a page")  # who declares one has not looked at the other
+        assert Verdict.BREACHED is of_tcp.verdict()[0]
 
 
 def test_a_node_that_can_not_be_entered_is_not_left_out() -> None:
@@ -194,10 +196,10 @@ def test_what_is_open_at_one_address_is_open(closed_at: str, open_at: str) -> No
 @pytest.mark.parametrize(("port", "expected"), [(5353, 1), (40000, 0)])
 def test_what_listens_by_udp_is_sent_a_datagram(port: int, expected: int) -> None:
     """Whoever it is, below the ports that clients get."""
-    judge = World(datagrams=("open", "open"), sockets_udp={port: "avahi"}).judge(p30053="the name server")
+    judge = World(datagrams=("open", "open"), sockets_udp={port: "avahi"}).judge(**{"p30053/UDP": "the name server"})
     assert expected == len(got_through(judge))
     ours = World(datagrams=("open", "open"), sockets_udp={5353: "python3"}, ours=(5353,))
-    assert Verdict.HELD is ours.judge(p30053="the name server").verdict()[0]
+    assert Verdict.HELD is ours.judge(**{"p30053/UDP": "the name server"}).verdict()[0]
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,8 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "test": "test_x[a]",
         "subject": "",
         "cluster": "",
+        "whole": True,
+        "doubts": [],
         "phase": "sabotaged",
         "sabotage": "open-door",
         "bystander": False,

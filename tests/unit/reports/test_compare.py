@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.reports.compare import Became, compare_reports, comparison_lines
 from pytest_k8ssec.reports.json import read_report, report_document, write_report
+from pytest_k8ssec.reports.lasting import lasting_name
 from tests.unit.reports.test_reports import entry
 
 _HALF = json.dumps(
@@ -31,12 +32,15 @@ _HALF = json.dumps(
 _WHO = {True: "breached", False: "held", None: "inconclusive"}
 
 
-def ran(attacks: dict[str, bool | None], verdict: str = "", shown: bool = True, **more: Any) -> dict[str, Any]:
+def ran(
+    attacks: dict[str, bool | None], verdict: str = "", shown: bool = True, waived: bool = False, **more: Any
+) -> dict[str, Any]:
     """A control's result, with a case of its own for each attack; and whether its positive controls succeeded."""
     worst = True if True in attacks.values() else None if None in attacks.values() or not shown else False
     tried = [
         {**entry()["attacks"][0], "case": case, "what": "knock", "through": each} for case, each in attacks.items()
     ]
+    tried = [{**each, "waived": True} if waived and each["through"] else each for each in tried]
     positives = [{**entry()["positives"][0], "case": case, "succeeded": shown} for case in attacks]
     return entry(verdict=verdict or _WHO[worst], attacks=tried, positives=positives, reason="why", **more)
 
@@ -81,8 +85,15 @@ def changes(old: dict[str, Any] | None, new: dict[str, Any] | None) -> set[tuple
             ran({"web/a-857599f47-5ft6x": True}), ran({"web/a-857599f47-5ft6x": False, "web/a-857599f47-2v7wz": None}),
             {("incomparable", "web/a-857599f47-5ft6x"), ("incomparable", "was breached, and is inconclusive")},
         ),
-        (ran({}, "breached"), ran({}, "breached"), {("unchanged", "why")}),
+        (ran({}, "breached"), ran({}, "breached"), {("new", "why")}),
         (ran({}, "held"), ran({}, "breached"), {("new", "why")}),
+        (ran({"a": True}, "waived", whole=True, waived=True), ran({"a": True}), {("new", "a")}),  # nobody answers for it any more
+        (ran({"a": True}, "waived", waived=True), ran({"a": True}, "waived", waived=True), {("unchanged", "a")}),
+        (ran({"a": True}), ran({"a": True}, "waived", waived=True), {("unchanged", "a")}),
+        (ran({"a": True}), ran({"a": True}, doubts=["b: unknown"]), {("unchanged", "a"), ("incomparable", "beside what got through, not known")}),
+        (ran({"a": True}), ran({"a": True}, whole=False), {("unchanged", "a"), ("incomparable", "broke off, so what it did not get to is not known")}),
+        (ran({"a": True}), ran({"a": False}, whole=False), {("incomparable", "a"), ("incomparable", "broke off, so what it did not get to is not known")}),
+        (ran({"a": True}), ran({"a": None, "b": False}, "held"), {("incomparable", "a")}),
     ],
 )  # fmt: skip
 def test_a_change_is_what_was_seen(
@@ -171,3 +182,49 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert json.loads(json.dumps(made)) == read_report(tmp_path) == read_report(path)
     with pytest.raises(SettingsError, match="can't be read: No such file"):
         read_report(tmp_path / "nowhere.json")
+
+
+def test_two_tests_of_one_name_are_two_and_the_parameters_of_one_are_all_of_it() -> None:
+    """A breach in the first is not lost behind the second."""
+    one, two = ran({"a": True}, place="test_a.py:3", subject=""), ran({"a": False}, place="test_b.py:3", subject="")
+    assert [("new", "a")] == [
+        (str(each.change), each.words[0])
+        for each in compare_reports(document(two), document(one, two))
+        if each.change is Became.NEW
+    ]
+    both = document(ran({"a": True}), ran({"b": False}))
+    assert [Became.UNCHANGED] == [each.change for each in compare_reports(both, both)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("web/shop at 10.0.0.5:30080", "web/shop at 10.0.0.5:31337"),
+        ("port 30080 of this machine", "port 31337 of this machine"),
+        ("namespace tenant-100001", "namespace tenant-100002"),
+        ("Deployment web/app-mssql", "Deployment web/app-pgsql"),
+        ("node worker (10.0.0.3)", "node worker (fd00::3)"),
+        ("metadata at 169.254.169.254", "metadata at 10.0.0.1"),
+        ("metadata at fd00:ec2::254", "metadata at fd00::1"),
+        ("web/shop:8080", "web/shop:8081"),
+    ],
+)
+def test_what_a_user_chose_is_not_taken_for_what_was_drawn(one: str, other: str) -> None:
+    """Two breaches that are taken for one hide the second."""
+    assert lasting_name(one, "x") != lasting_name(other, "x")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Service web/shop at 172.18.0.2:32176", "Service web/shop at 172.18.0.3:31891"),
+        ("Pod kube-system/kube-proxy-9hkpt", "Pod kube-system/kube-proxy-jnz4f"),
+        ("Pod batch/report-28934520-x2v4z", "Pod batch/report-28934525-k69hm"),
+        ("ReplicaSet web/shop-857599f47", "ReplicaSet web/shop-589f44dc88"),
+        ("pod k8ssec-12345678/canary", "pod k8ssec-5711c5b3/canary"),
+        ("[fd00::5]:80 of x", "[fd00:1::7]:80 of x"),
+    ],
+)
+def test_what_is_drawn_anew_is_the_same(one: str, other: str) -> None:
+    """Else each run would have nothing but new breaches."""
+    assert lasting_name(one, "x") == lasting_name(other, "x")

@@ -137,6 +137,8 @@ RESULT = shape(
         "test": WORDS,
         "subject": one_of("cluster", "stack", ""),
         "cluster": TEXT,
+        "whole": FLAG,
+        "doubts": list_of(WORDS),
         "phase": one_of(None, "intact", "sabotaged", "restored"),
         "sabotage": lambda value: value is None or WORDS(value),
         "bystander": FLAG,
