@@ -27,11 +27,15 @@ REACH_OPTIONS = ("cluster", *UP_OPTIONS, "reach_limit", "reach_seed")
 BLAST_OPTIONS = UP_OPTIONS
 """Settings that ``blast`` takes."""
 
+CI = ("github", "gitlab", "none")
+"""Whose job ``init`` writes."""
+
 _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 """What kind accepts, short enough for the nodes' names to be host names."""
 
 _EXAMPLES = """\
 examples:
+  k8ssec init                           begin in a project: settings, a first test, a CI job
   k8ssec doctor                         can tests run here? each finding with the command that fixes it
   k8ssec controls                       what is tested; `k8ssec controls etcd-client-auth` explains one
   k8ssec config check                   is all that a run would read here as it should be? takes a second
@@ -123,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-k8ssec')}")
     top.set_defaults(run=_helping(top))  # where no command is given
     commands = top.add_subparsers(metavar="COMMAND")
+    _init(commands)
     _doctor(commands)
     _controls(commands)
     _config(commands)
@@ -142,6 +147,27 @@ def _helping(top: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int
         return 0
 
     return run
+
+
+def _init(commands: Subparsers) -> None:
+    made = _command(
+        commands, "init", "begin in a project: settings, a first test, a CI job",
+        "Write the settings into pyproject.toml, a first test of your own, and a job for CI. What is there already is left "
+        "alone, and what to add to it by hand is printed. Needs no docker. Exit code 1 if something is missing that only "
+        "you know, 2 if there is not one Pulumi.yaml.",
+        "examples:\n  k8ssec init\n  k8ssec init --dry-run\n  k8ssec init --stack infra --ci gitlab\n",
+    )  # fmt: skip
+    made.add_argument(
+        "directory", nargs="?", type=Path, default=Path(), metavar="DIR", help="the project (default: here)"
+    )
+    made.add_argument(
+        "--stack", type=Path, metavar="DIR", help="directory that holds Pulumi.yaml (default: looked for)"
+    )
+    made.add_argument(
+        "--ci", choices=CI, metavar="|".join(CI), help="whose job is written (default: by what the project has)"
+    )
+    made.add_argument("--dry-run", action="store_true", help="print what would be written, and write nothing")
+    made.set_defaults(run=_later("init", "init"))
 
 
 def _doctor(commands: Subparsers) -> None:
