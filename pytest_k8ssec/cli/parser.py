@@ -192,12 +192,13 @@ def _controls(commands: Subparsers) -> None:
 
 def _config(commands: Subparsers) -> None:
     made = _command(
-        commands, "config", "check what a run would read here",
+        commands, "config", "check what a run would read here, or print the schema of the settings",
         "Check the settings, Pulumi.yaml and the config values, kind.yaml, intent.yaml and blast-radius.yaml. Needs no docker "
-        "and takes a second, so it suits a pre-commit hook. Exit code 2 if something is wrong.",
-        "examples:\n  k8ssec config check\n  k8ssec config check --stack infra\n",
+        "and takes a second, so it suits a pre-commit hook. Exit code 2 if something is wrong. `schema` prints the JSON Schema "
+        "of [tool.k8ssec], by which an editor completes and checks settings.",
+        "examples:\n  k8ssec config check\n  k8ssec config check --stack infra\n  k8ssec config schema > k8ssec.schema.json\n",
     )  # fmt: skip
-    made.add_argument("what", choices=("check",), metavar="check", help="the only thing that there is to do")
+    made.add_argument("what", choices=("check", "schema"), metavar="check|schema", help="what is done")
     _settings(made, UP_OPTIONS)
     made.set_defaults(run=_later("config", "config"))
 
