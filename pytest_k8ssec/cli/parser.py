@@ -30,6 +30,10 @@ BLAST_OPTIONS = UP_OPTIONS
 CI = ("github", "gitlab", "none")
 """Whose job ``init`` writes."""
 
+SHELLS = ("bash", "zsh", "fish")
+"""For which ``completion`` has a script."""
+CONTROL_OR_FAMILY = "ID|FAMILY"
+
 _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 """What kind accepts, short enough for the nodes' names to be host names."""
 
@@ -138,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
     _cache(commands)
     _reach(commands)
     _blast(commands)
+    _completion(commands)
     return top
 
 
@@ -186,7 +191,9 @@ def _controls(commands: Subparsers) -> None:
         "Without a name, list all; with a family, list its controls; with an id, explain that control.",
         "examples:\n  k8ssec controls\n  k8ssec controls etcd\n  k8ssec controls etcd-client-auth\n",
     )  # fmt: skip
-    made.add_argument("name", nargs="?", metavar="ID|FAMILY", help="a control's id, or a family such as etcd or net")
+    made.add_argument(
+        "name", nargs="?", metavar=CONTROL_OR_FAMILY, help="a control's id, or a family such as etcd or net"
+    )
     made.set_defaults(run=_later("controls", "controls"))
 
 
@@ -254,6 +261,18 @@ def _blast(commands: Subparsers) -> None:
                       "beside Pulumi.yaml, if there is one)")  # fmt: skip
     made.add_argument("--write-baseline", action="store_true", help="write what is reached now into that file")
     made.set_defaults(run=_later("blast", "blast"))
+
+
+def _completion(commands: Subparsers) -> None:
+    made = _command(
+        commands, "completion", "print a script for the shell's completion",
+        "Print a script by which a shell completes commands, options, files and the controls' ids.",
+        'examples:\n  eval "$(k8ssec completion bash)"                                     in ~/.bashrc\n'
+        "  k8ssec completion zsh > ~/.zfunc/_k8ssec                               in a folder of $fpath\n"
+        "  k8ssec completion fish > ~/.config/fish/completions/k8ssec.fish\n",
+    )  # fmt: skip
+    made.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS), help="which shell")
+    made.set_defaults(run=_later("completion", "completion"))
 
 
 def _down(commands: Subparsers) -> None:

@@ -9,6 +9,7 @@ Sources: https://json-schema.org/draft/2020-12
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_k8ssec.settings import FLAG_WORDS, KUBERNETES_VERSION, OPTIONS, WAIVER_KEY, Option
@@ -40,15 +41,15 @@ def table_schema() -> JSONSchema:
 
 
 def _value(option: Option) -> JSONSchema:
-    made = {
+    makers: Mapping[str, Callable[[Option], JSONSchema]] = {
         "flag": _flag,
         "number": _number,
         "choice": lambda one: {"enum": list(one.choices)},
         "pairs": lambda one: _repeatable(one, _texts()),
         "allow": lambda one: _repeatable(one, {"type": "object", "additionalProperties": _texts()}),
-    }.get(option.kind)
-    if made:
-        return made(option)
+    }
+    if option.kind in makers:
+        return makers[option.kind](option)
     if option.name == "kubernetes_version":
         return {"type": "string", "pattern": rf"^{KUBERNETES_VERSION}{_END}"}
     return {"type": "string", "minLength": 1}

@@ -77,7 +77,7 @@ def _of_python(text: str, path: Path, project: Project) -> Iterator[AskedFor]:
 
 def _configs(tree: ast.AST) -> Mapping[str, str]:
     """Each name that a ``pulumi.Config`` is given, to its namespace; "" for the project's own."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and (space := _opened(node.value)) is not None:
             found |= {target.id: space for target in node.targets if isinstance(target, ast.Name)}
