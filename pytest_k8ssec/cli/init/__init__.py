@@ -96,12 +96,13 @@ def _tests(root: Path) -> Path:
     import tomllib
 
     try:
-        tools = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {})
-    except (OSError, ValueError):
-        tools = {}
-    paths = tools.get("pytest", {}).get("ini_options", {}).get("testpaths", [])
-    names = paths.split() if isinstance(paths, str) else paths
-    return next((root / name for name in names if (root / name).is_dir()), root / "tests")
+        paths: Any = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        for key in ("tool", "pytest", "ini_options", "testpaths"):
+            paths = paths[key]
+    except (OSError, ValueError, LookupError, TypeError):
+        paths = []
+    names = paths.split() if isinstance(paths, str) else paths if isinstance(paths, list) else []
+    return next((root / str(name) for name in names if (root / str(name)).is_dir()), root / "tests")
 
 
 def _write(planned: Planned, *, dry: bool) -> None:
@@ -154,6 +155,12 @@ def _notes(needs: Needs, plan: list[Planned], root: Path, stack: Path) -> Iterat
     for key, name in needs.secrets.items():
         yield f"secret config value {key} comes from the variable {name}: any value made up for the test will do"
     in_ci = any(each.path.suffix == ".yml" for each in plan)
+    repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+    if in_ci and repository != root:
+        yield (
+            f"CI looks for jobs in the repository's own folder, {os.path.relpath(repository)}: move ours there, and have it "
+            f"run in {os.path.relpath(root, repository)}"
+        )
     if in_ci and files.out_of_reach_of_ci(root, stack):
         yield (
             "CI can't get pytest-k8ssec from this machine's files: put its wheel, or a URL of it, where CI reaches it, and "

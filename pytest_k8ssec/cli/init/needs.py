@@ -12,6 +12,9 @@ from pytest_k8ssec.cli.init.program import asked_by_program
 from pytest_k8ssec.settings import Settings
 from pytest_k8ssec.stack import Project, config_values, is_encrypted
 
+_LONGEST = 60
+"""Letters of a variable's name; what is longer may be a secret."""
+
 
 class Needs(NamedTuple):
     """What is to be added to the settings for the stack to come up."""
@@ -89,5 +92,7 @@ def _named(keys: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
 
 
 def _variable(text: str) -> str:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", text).strip("_").upper()
-    return words if words[:1].isalpha() else f"CONFIG_{words}"
+    """A name that nobody takes for the secret itself: letters in words, and few digits behind one."""
+    words = "_".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", text)).upper()
+    name = re.sub(r"_(?=[0-9])", "", words if words[:1].isalpha() else f"CONFIG_{words}")
+    return name[:_LONGEST].rstrip("_")

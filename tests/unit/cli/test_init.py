@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pytest_k8ssec.cli import main
+from pytest_k8ssec.cli.init.needs import _variable
 from pytest_k8ssec.cli.init.program import asked_by_program
+from pytest_k8ssec.secrecy.given import looks_like_name
 from pytest_k8ssec.stack import read_project
 
 REPOSITORY = Path(__file__).parents[3]
@@ -268,6 +272,53 @@ def test_a_language_that_cannot_run_here_is_told(project: Path, init: Init, monk
     (project / "node").write_text("#!/bin/sh\n")
     (project / "node").chmod(0o755)
     assert "run `npm install` in infra" in init("--dry-run", code=1)
+
+
+@given(st.text(min_size=1, max_size=90))
+@example("platform:k8sToken")
+@example("DBPassword2024")
+@example("1")
+def test_a_proposed_variable_is_never_taken_for_a_secret(key: str) -> None:
+    """Whatever the config key is: else ``config check`` would refuse what was written."""
+    assert looks_like_name(_variable(key)), _variable(key)
+
+
+def test_two_keys_have_two_variables(project: Path, init: Init) -> None:
+    """Also where they end alike."""
+    put(
+        project,
+        {
+            "infra/Pulumi.yaml": PULUMI
+            + "config:\n"
+            + "".join(f"  {space}:key: {{type: string, secret: true}}\n" for space in ("a", "b"))
+        },
+    )
+    init()
+    table = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["k8ssec"]
+    assert table["secret"] == {"a:key": "KEY", "b:key": "B_KEY"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tool = 3",
+        "[tool]\npytest = []",
+        "[tool.pytest.ini_options]\ntestpaths = [1]",
+        "[tool.pytest.ini_options]\ntestpaths = 'checks'",
+    ],
+)
+def test_settings_of_any_shape_are_looked_at(project: Path, init: Init, text: str) -> None:
+    """The test goes where pytest looks for tests, if that is a folder."""
+    put(project, {"infra/Pulumi.yaml": PULUMI, "pyproject.toml": text, "checks/README": ""})
+    init("--ci", "none")
+    assert (project / ("checks" if "checks" in text else "tests") / "test_k8ssec.py").exists()
+
+
+def test_a_part_of_a_repository_is_told_where_ci_looks(project: Path, init: Init) -> None:
+    """GitHub reads no workflows below the repository's own folder."""
+    put(project, {"shop/infra/Pulumi.yaml": PULUMI, ".git/HEAD": ""})
+    assert "CI looks for jobs in the repository's own folder, ." in init("shop")
+    assert "CI looks" not in init("shop", "--ci", "none")
 
 
 def test_another_folder_than_the_current_one(project: Path, init: Init) -> None:
