@@ -93,9 +93,11 @@ def out_of_reach_of_ci(root: Path, stack: Path) -> bool:
 
 def _install(root: Path, stack: Path) -> Iterator[str]:
     """How CI gets what the tests need."""
-    named = [f"-r {_relative(path, root)}" for path in _requirements(root, stack)] or [f"-r {_REQUIREMENTS}"]
-    origin = "" if _named_in_requirements(root, stack) else _origin()
-    yield " ".join(["pip install", *named, *([f"'{origin}'"] if origin else [])])
+    wanted = [f"-r {_relative(path, root)}" for path in _requirements(root, stack)]
+    if not _named_in_requirements(root, stack):
+        origin = _origin()
+        wanted += [f"'{origin}'"] if origin else [] if wanted else [f"-r {_REQUIREMENTS}"]
+    yield " ".join(["pip install", *wanted])
     if (stack / "package-lock.json").is_file():
         yield f"npm ci --prefix {_relative(stack, root)}"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_k8ssec.cli import main
+from pytest_k8ssec.cli.init import files
 from pytest_k8ssec.cli.init.needs import _variable
 from pytest_k8ssec.cli.init.program import asked_by_program
 from pytest_k8ssec.secrecy.given import looks_like_name
@@ -55,9 +58,9 @@ def written(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def put(folder: Path, files: Mapping[str, str]) -> None:
+def put(folder: Path, texts: Mapping[str, str]) -> None:
     """Write files, by their names in a folder."""
-    for name, text in files.items():
+    for name, text in texts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -126,6 +129,45 @@ def test_what_it_writes_can_be_read_again(project: Path, init: Init) -> None:
     assert "<" not in text.replace("<3", "")
 
 
+@pytest.mark.parametrize(
+    ("direct", "requirements", "expected"),
+    [
+        (None, "", f"pip install 'pytest-k8ssec=={version('pytest-k8ssec')}'"),
+        (None, "pytest-k8ssec\n", "pip install -r requirements.txt"),
+        ({"url": "file:///wheel", "archive_info": {}}, "", "pip install -r requirements.txt"),
+        ({"url": "file:///wheel", "archive_info": {}}, "pulumi\n", "pip install -r requirements.txt"),
+        (
+            {"url": "https://git.example.com/k8ssec", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "pulumi\n",
+            "pip install -r requirements.txt 'pytest-k8ssec @ git+https://git.example.com/k8ssec@abc'",
+        ),
+        ({"url": "https://example.com/k.whl"}, "", "pip install 'pytest-k8ssec @ https://example.com/k.whl'"),
+    ],
+)
+def test_ci_installs_what_is_installed_here(
+    project: Path,
+    init: Init,
+    monkeypatch: pytest.MonkeyPatch,
+    direct: dict[str, object] | None,
+    requirements: str,
+    expected: str,
+) -> None:
+    """As far as CI can reach it; where it can't, that is told."""
+
+    class Installed:
+        version = version("pytest-k8ssec")
+
+        def read_text(self, _: str) -> str | None:
+            return json.dumps(direct) if direct else None
+
+    monkeypatch.setattr(files, "distribution", lambda _: Installed())
+    put(project, {"infra/Pulumi.yaml": PULUMI, **({"requirements.txt": requirements} if requirements else {})})
+    said = init("--ci", "github")
+    steps = yaml.safe_load((project / ".github/workflows/k8ssec.yml").read_text())["jobs"]["k8ssec"]["steps"]
+    assert expected in [step.get("run") for step in steps]
+    assert ("CI can't get pytest-k8ssec" in said) == ("file:" in str(direct))
+
+
 def test_a_job_of_gitlab(project: Path, init: Init) -> None:
     """Where only GitLab's file is there, a file of our own is written, and the line that includes it is told."""
     put(project, {"infra/Pulumi.yaml": PULUMI})
@@ -184,7 +226,7 @@ def test_a_dry_run_writes_nothing(project: Path, init: Init) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "arguments", "expected"),
+    ("there", "arguments", "expected"),
     [
         ({}, (), "no Pulumi.yaml is in it or below it"),
         ({"node_modules/x/Pulumi.yaml": PULUMI, "x/Pulumi.txt": ""}, (), "no Pulumi.yaml is in it or below it"),
@@ -195,10 +237,10 @@ def test_a_dry_run_writes_nothing(project: Path, init: Init) -> None:
     ],
 )
 def test_what_it_cannot_begin_with(
-    project: Path, init: Init, files: dict[str, str], arguments: tuple[str, ...], expected: str
+    project: Path, init: Init, there: dict[str, str], arguments: tuple[str, ...], expected: str
 ) -> None:
     """Said with its mend; nothing is written."""
-    put(project, files)
+    put(project, there)
     before = written(project)
     assert expected in init(*arguments, code=2)
     assert written(project) == before
