@@ -1,8 +1,9 @@
-"""``k8ssec config check``: everything that a run would read here, without docker, a cluster or Pulumi's engine."""
+"""``k8ssec config``: checks everything that a run would read here, without docker, a cluster or Pulumi's engine."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pytest_k8ssec.attack.baseline import read_baseline
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.cli.controls import no_such_control
 from pytest_k8ssec.cli.reach import DEFAULT_INTENT
-from pytest_k8ssec.cli.say import say
+from pytest_k8ssec.cli.say import say, say_text
 from pytest_k8ssec.cli.setup import settings_of
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import K8ssecError
@@ -31,11 +32,21 @@ ConfigCheck = tuple[str, Callable[[], object]]
 
 
 def config(arguments: argparse.Namespace) -> int:
-    """Check all, tell each, and end with 2 where something is wrong.
+    """Check what there is, or print the schema of the settings.
 
     Raises:
         SettingsError: the settings themselves are wrong, so it is not known what else there is.
     """
+    if arguments.what == "schema":
+        from pytest_k8ssec.settings.schema import table_schema
+
+        say_text(json.dumps(table_schema(), indent=2))
+        return 0
+    return _check(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """Check all, tell each, and end with 2 where something is wrong."""
     settings = settings_of(arguments)
     say("settings: well")
     well = [_tried(what, check) for what, check in _checks(settings)]

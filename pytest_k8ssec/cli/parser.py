@@ -27,11 +27,19 @@ REACH_OPTIONS = ("cluster", *UP_OPTIONS, "reach_limit", "reach_seed")
 BLAST_OPTIONS = UP_OPTIONS
 """Settings that ``blast`` takes."""
 
+CI = ("github", "gitlab", "none")
+"""Whose job ``init`` writes."""
+
+SHELLS = ("bash", "zsh", "fish")
+"""For which ``completion`` has a script."""
+CONTROL_OR_FAMILY = "ID|FAMILY"
+
 _CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
 """What kind accepts, short enough for the nodes' names to be host names."""
 
 _EXAMPLES = """\
 examples:
+  k8ssec init                           begin in a project: settings, a first test, a CI job
   k8ssec doctor                         can tests run here? each finding with the command that fixes it
   k8ssec controls                       what is tested; `k8ssec controls etcd-client-auth` explains one
   k8ssec config check                   is all that a run would read here as it should be? takes a second
@@ -124,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {version('pytest-k8ssec')}")
     top.set_defaults(run=_helping(top))  # where no command is given
     commands = top.add_subparsers(metavar="COMMAND")
+    _init(commands)
     _doctor(commands)
     _controls(commands)
     _config(commands)
@@ -135,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
     _reach(commands)
     _blast(commands)
     _diff(commands)
+    _completion(commands)
     return top
 
 
@@ -144,6 +154,27 @@ def _helping(top: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int
         return 0
 
     return run
+
+
+def _init(commands: Subparsers) -> None:
+    made = _command(
+        commands, "init", "begin in a project: settings, a first test, a CI job",
+        "Write the settings into pyproject.toml, a first test of your own, and a job for CI. What is there already is left "
+        "alone, and what to add to it by hand is printed. Needs no docker. Exit code 1 if something is missing that only "
+        "you know, 2 if there is not one Pulumi.yaml.",
+        "examples:\n  k8ssec init\n  k8ssec init --dry-run\n  k8ssec init --stack infra --ci gitlab\n",
+    )  # fmt: skip
+    made.add_argument(
+        "directory", nargs="?", type=Path, default=Path(), metavar="DIR", help="the project (default: here)"
+    )
+    made.add_argument(
+        "--stack", type=Path, metavar="DIR", help="directory that holds Pulumi.yaml (default: looked for)"
+    )
+    made.add_argument(
+        "--ci", choices=CI, metavar="|".join(CI), help="whose job is written (default: by what the project has)"
+    )
+    made.add_argument("--dry-run", action="store_true", help="print what would be written, and write nothing")
+    made.set_defaults(run=_later("init", "init"))
 
 
 def _doctor(commands: Subparsers) -> None:
@@ -162,18 +193,21 @@ def _controls(commands: Subparsers) -> None:
         "Without a name, list all; with a family, list its controls; with an id, explain that control.",
         "examples:\n  k8ssec controls\n  k8ssec controls etcd\n  k8ssec controls etcd-client-auth\n",
     )  # fmt: skip
-    made.add_argument("name", nargs="?", metavar="ID|FAMILY", help="a control's id, or a family such as etcd or net")
+    made.add_argument(
+        "name", nargs="?", metavar=CONTROL_OR_FAMILY, help="a control's id, or a family such as etcd or net"
+    )
     made.set_defaults(run=_later("controls", "controls"))
 
 
 def _config(commands: Subparsers) -> None:
     made = _command(
-        commands, "config", "check what a run would read here",
+        commands, "config", "check what a run would read here, or print the schema of the settings",
         "Check the settings, Pulumi.yaml and the config values, kind.yaml, intent.yaml and blast-radius.yaml. Needs no docker "
-        "and takes a second, so it suits a pre-commit hook. Exit code 2 if something is wrong.",
-        "examples:\n  k8ssec config check\n  k8ssec config check --stack infra\n",
+        "and takes a second, so it suits a pre-commit hook. Exit code 2 if something is wrong. `schema` prints the JSON Schema "
+        "of [tool.k8ssec], by which an editor completes and checks settings.",
+        "examples:\n  k8ssec config check\n  k8ssec config check --stack infra\n  k8ssec config schema > k8ssec.schema.json\n",
     )  # fmt: skip
-    made.add_argument("what", choices=("check",), metavar="check", help="the only thing that there is to do")
+    made.add_argument("what", choices=("check", "schema"), metavar="check|schema", help="what is done")
     _settings(made, UP_OPTIONS)
     made.set_defaults(run=_later("config", "config"))
 
@@ -245,6 +279,18 @@ def _blast(commands: Subparsers) -> None:
                       "beside Pulumi.yaml, if there is one)")  # fmt: skip
     made.add_argument("--write-baseline", action="store_true", help="write what is reached now into that file")
     made.set_defaults(run=_later("blast", "blast"))
+
+
+def _completion(commands: Subparsers) -> None:
+    made = _command(
+        commands, "completion", "print a script for the shell's completion",
+        "Print a script by which a shell completes commands, options, files and the controls' ids.",
+        'examples:\n  eval "$(k8ssec completion bash)"                                     in ~/.bashrc\n'
+        "  k8ssec completion zsh > ~/.zfunc/_k8ssec                               in a folder of $fpath\n"
+        "  k8ssec completion fish > ~/.config/fish/completions/k8ssec.fish\n",
+    )  # fmt: skip
+    made.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS), help="which shell")
+    made.set_defaults(run=_later("completion", "completion"))
 
 
 def _down(commands: Subparsers) -> None:

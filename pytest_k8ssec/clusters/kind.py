@@ -368,7 +368,7 @@ def _no_balancer(said: str) -> ClusterError | None:
         return None
     return ClusterError(
         f"image {found['image']}: kind puts it before several control planes, and it is out of reach",
-        fix="load it into docker; or in a checkout of pytest-k8ssec: python3 -m toolchain build --only load-balancer-image",
+        fix="load it into docker: `docker load --input FILE`",
         details=said,
     )
 

@@ -50,7 +50,7 @@ def examine_daemon() -> tuple[Diagnosis, Info | None]:
         ), None
     if at_least(version, _DAEMON_MINIMUM) is False:
         told = f"{version} is older than {_DAEMON_MINIMUM}, and may refuse to start cluster nodes"
-        return warning("docker daemon", told, "update docker (on Debian as root: `make docker`)"), info
+        return warning("docker daemon", told, "update docker (on Debian as root: `apt-get install docker.io`)"), info
     return ok("docker daemon", f"{version} answers at {docker.endpoint() or 'its default address'}"), info
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pytest_k8ssec.doctor.finding import Diagnosis, at_least, error, ok, warning
 from pytest_k8ssec.errors import CommandError, ToolMissing
 from pytest_k8ssec.machine import docker, releases, tools
-from pytest_k8ssec.machine.tools import GET, Image, Tool
+from pytest_k8ssec.machine.tools import GET, LOAD, Image, Tool
 
 _MINIMUM = {"kind": "v0.27.0", "pulumi": "v3.200.0"}
 """kind: the first that loads images into nodes with containerd 2. pulumi: what its Python package asks for."""
@@ -30,7 +30,7 @@ def examine_images() -> Iterator[Diagnosis]:
         try:
             yield _image(subject, choose())
         except (ToolMissing, CommandError) as failed:
-            yield error(subject, failed.message, failed.fix or GET)
+            yield error(subject, failed.message, failed.fix or LOAD)
 
 
 def _tool(name: str) -> Diagnosis:
@@ -42,7 +42,11 @@ def _tool(name: str) -> Diagnosis:
     if new_enough is None:
         return warning(name, f"{told}: does not report its version", f"make sure that it is {_MINIMUM[name]} or newer")
     if not new_enough:
-        return warning(name, f"{told}: is older than {_MINIMUM[name]}", f"update it, or take it off PATH and {GET}")
+        return warning(
+            name,
+            f"{told}: is older than {_MINIMUM[name]}",
+            f"update it; or take it off PATH, and {releases.RELEASES[name].version} is fetched",
+        )
     return ok(name, told)
 
 
@@ -82,7 +86,7 @@ def _image(subject: str, image: Image) -> Diagnosis:
         return ok(subject, f"{image.reference} ({image.origin})")
     if tools.reaches_registry(image.reference):
         return ok(subject, f"{image.reference}: not in the local store, is pulled when it is needed")
-    return error(subject, f"{image.reference}: not in the local store, and its registry is out of reach", GET)
+    return error(subject, f"{image.reference}: not in the local store, and its registry is out of reach", LOAD)
 
 
 def _where(found: Tool) -> str:

@@ -33,7 +33,7 @@ _NONE_ANSWERS = re.compile(
     re.IGNORECASE,
 )
 """In what the client says where no daemon answers it."""
-_FIX = "start docker (on Debian as root: `make docker`), or set DOCKER_HOST"
+_FIX = "start docker (as root: `systemctl start docker`), or set DOCKER_HOST; `k8ssec doctor` looks again"
 _CONFIRM_SECONDS = 5
 _LOOK_AGAIN = (0.0, 0.3, 1.0, 3.0)
 """Seconds between looks for what is to be removed."""
@@ -78,7 +78,10 @@ def client() -> Path:
     """
     found = shutil.which("docker")
     if found is None:
-        raise ToolMissing("docker: no client on PATH", fix="install docker (on Debian as root: `make docker`)")
+        raise ToolMissing(
+            "docker: no client on PATH",
+            fix="install docker (on Debian as root: `apt-get install docker.io`); `k8ssec doctor` looks again",
+        )
     return Path(found)
 
 

@@ -18,7 +18,9 @@ from pytest_k8ssec.errors import CommandError, ToolMissing
 from pytest_k8ssec.machine import docker, releases
 from pytest_k8ssec.machine.process import run
 
-GET = "run `make tools` in a checkout of pytest-k8ssec"
+GET = "put it on PATH, or name in K8SSEC_CACHE a copy of a cache that has it; `k8ssec doctor` looks again"
+LOAD = "load it into docker (`docker load --input FILE`); `k8ssec doctor` looks again"
+"""What fixes the lack of an image."""
 _REGISTRY = ("registry-1.docker.io", 443)
 
 
@@ -153,7 +155,7 @@ def _fetch(image: Image) -> None:
     if not reaches_registry(reference):
         raise ToolMissing(
             f"image {reference}: not in the local store, and its registry is out of reach",
-            fix="check the name (`docker images` lists what is there)" if image.origin == "chosen" else GET,
+            fix="check the name (`docker images` lists what is there)" if image.origin == "chosen" else LOAD,
         )
     try:
         docker.docker("pull", "--quiet", reference, deadline=600)

@@ -23,6 +23,10 @@ FAIL_ON = ("any", "new", "critical", "high", "medium", "low")
 ALL = ("all",)
 PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 """One of these makes a directory a Pulumi project."""
+KUBERNETES_VERSION = r"v?[0-9]+\.[0-9]+(\.[0-9]+)?"
+"""As a regular expression."""
+FLAG_WORDS = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
+"""How a flag is written as text, in capitals or not."""
 WAIVER_KEY = "waiver"
 """Of ``[tool.k8ssec]``: a list of tables and no option, read by ``settings/waivers``."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -294,9 +298,18 @@ def _parse(option: Option, raw: Any, where: str, start: Path) -> Any:
         close = _nearest_word(raw, option.choices)
         hint = f"did you mean {close!r}?" if close else ""
         raise SettingsError(f"{where}: {raw!r} is not one of {', '.join(option.choices)}", fix=hint)
-    if option.name == "kubernetes_version" and not re.fullmatch(r"v?\d+\.\d+(\.\d+)?", raw):
+    if option.name == "kubernetes_version" and not re.fullmatch(KUBERNETES_VERSION, raw):
         raise SettingsError(f"{where}: {raw!r} is not a Kubernetes version", fix="write it as 1.36 or v1.36.3")
-    return (start / Path(raw).expanduser()).absolute() if option.kind == "path" else raw
+    return _path(raw, where, start) if option.kind == "path" else raw
+
+
+def _path(raw: str, where: str, start: Path) -> Path:
+    try:
+        return (start / Path(raw).expanduser()).absolute()
+    except RuntimeError:
+        raise SettingsError(
+            f"{where}: {raw!r}: nobody of that name has a home here", fix="write the whole path"
+        ) from None
 
 
 def _nearest_word(word: str, known: Iterable[str]) -> str:
@@ -318,10 +331,8 @@ def _flag(raw: Any, where: str) -> bool:
     if isinstance(raw, bool):
         return raw
     word = str(raw).strip().lower()
-    if word in ("1", "true", "yes", "on"):
-        return True
-    if word in ("0", "false", "no", "off"):
-        return False
+    if word in FLAG_WORDS:
+        return FLAG_WORDS[word]
     raise SettingsError(f"{where}: {raw!r} is neither true nor false")
 
 

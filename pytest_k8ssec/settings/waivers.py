@@ -18,11 +18,11 @@ from pytest_k8ssec.settings import WAIVER_KEY
 WAIVERS_FILE = "k8ssec-waivers.yaml"
 SOON = 14
 """Days before its end from which on a waiver is told to be ending."""
-_NEEDED = ("control", "subject", "reason", "owner", "expires")
-_KEYS = (*_NEEDED, "ticket")
+WAIVER_NEEDS = ("control", "subject", "reason", "owner", "expires")
+WAIVER_KEYS = (*WAIVER_NEEDS, "ticket")
 _TOP = "waivers"
 _HEADER = re.compile(r"^\s*\[\[\s*tool\s*\.\s*k8ssec\s*\.\s*waiver\s*\]\]")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _EXAMPLE = "write it as 2027-01-31, the last day on which the waiver holds"
 
 
@@ -88,7 +88,7 @@ def _of_table(entries: Any, pyproject: Path) -> Iterator[tuple[str, Mapping[str,
         line = f":{lines[number]}" if len(lines) == len(entries) else ""
         where = f"{pyproject.name}{line}: waiver {number + 1}"
         if not isinstance(entry, Mapping):
-            raise _wrong(where, f"must be a table of {', '.join(_KEYS)}, is {_kind(entry)}", fix)
+            raise _wrong(where, f"must be a table of {', '.join(WAIVER_KEYS)}, is {_kind(entry)}", fix)
         yield where, entry
 
 
@@ -123,7 +123,7 @@ def _of_yaml(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise _wrong(path.name, f"`{_TOP}` must be a list" if listed else f"has no `{_TOP}`", fix)
     for number, node in enumerate(listed.value):
         where = f"{path.name}:{node.start_mark.line + 1}: waiver {number + 1}"
-        yield where, {key: _scalar(value) for key, value in _mapping(node, where, "a waiver", _KEYS).items()}
+        yield where, {key: _scalar(value) for key, value in _mapping(node, where, "a waiver", WAIVER_KEYS).items()}
 
 
 def _composed(name: str, text: str) -> Any:
@@ -169,11 +169,11 @@ def _scalar(node: Any) -> Any:
 
 def _waiver(where: str, values: Mapping[str, Any]) -> Waiver:
     for key in values:
-        _known(key, where, _KEYS)
-    for key in _NEEDED:
+        _known(key, where, WAIVER_KEYS)
+    for key in WAIVER_NEEDS:
         if key not in values:
-            raise _wrong(where, f"has no `{key}`", f"a waiver needs {', '.join(_NEEDED)}")
-    texts = {key: _text(where, key, values[key]) for key in _KEYS if key in values and key != "expires"}
+            raise _wrong(where, f"has no `{key}`", f"a waiver needs {', '.join(WAIVER_NEEDS)}")
+    texts = {key: _text(where, key, values[key]) for key in WAIVER_KEYS if key in values and key != "expires"}
     return Waiver(**{"ticket": "", **texts}, expires=_day(where, values["expires"]), place=where)
 
 
@@ -199,7 +199,7 @@ def _day(where: str, value: Any) -> dt.date:
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
     said = value.strip() if isinstance(value, str) else ""
-    if not _DATE.fullmatch(said):
+    if not re.fullmatch(DATE, said):
         raise _wrong(where, f"`expires` is not a date: {str(value)[:40]!r}", _EXAMPLE)
     try:
         return dt.date.fromisoformat(said)

@@ -8,7 +8,15 @@ from pytest_k8ssec.stack.deploy import deploy, read_stack
 from pytest_k8ssec.stack.live_pods import pods_of
 from pytest_k8ssec.stack.model import API_CLIENT, Secret, ServiceAccount, Stack, Workload
 from pytest_k8ssec.stack.resource import ObjectOrigin, Resource
-from pytest_k8ssec.stack.source import Prepared, Project, StackSource, prepare
+from pytest_k8ssec.stack.source import (
+    Prepared,
+    Project,
+    StackSource,
+    config_values,
+    is_encrypted,
+    prepare,
+    read_project,
+)
 from pytest_k8ssec.stack.worker import EarlyChild
 from pytest_k8ssec.stack.workspace import Engine, Workspace
 
@@ -28,9 +36,12 @@ __all__ = [
     "StackSource",
     "Workload",
     "Workspace",
+    "config_values",
     "deploy",
+    "is_encrypted",
     "leaks",
     "pods_of",
     "prepare",
+    "read_project",
     "read_stack",
 ]

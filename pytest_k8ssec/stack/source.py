@@ -98,7 +98,7 @@ def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Pr
             f'stack name "{source.name}": is not a name that Pulumi accepts',
             fix="use letters, digits, '-', '_' and '.' only: --k8ssec-stack-name dev",
         )
-    project = _project(source.directory)
+    project = read_project(source.directory)
     check_allowed(source.providers, project.document, source.directory)
     secrets = _secrets(source, project, environ)
     config = {key: value for key, value in _file_config(source, project, secrets).items() if key not in secrets}
@@ -114,7 +114,7 @@ def prepare(source: StackSource, environ: Mapping[str, str] | None = None) -> Pr
         if key not in config and key not in secrets:
             raise missing_config(source, key)
     for key in project.secret:
-        if key in config and not _encrypted(config[key]):
+        if key in config and not is_encrypted(config[key]):
             raise SettingsError(
                 f"config value {key}: is declared secret by the project, and was given in plain",
                 fix=f"give it by an environment variable: --k8ssec-secret {key}=ENVVAR",
@@ -136,7 +136,13 @@ def project_file(directory: Path) -> Path:
     return (there or [directory / _PROJECT_FILES[0]])[0]
 
 
-def _project(directory: Path) -> Project:
+def read_project(directory: Path) -> Project:
+    """What the Pulumi.yaml of a directory says.
+
+    Raises:
+        SettingsError: it is no directory, or has no Pulumi.yaml.
+        StackError: Pulumi.yaml, or the program that it names, is not what Pulumi would accept.
+    """
     if not directory.is_dir():
         why = "is not a directory" if directory.exists() else "does not exist"
         raise SettingsError(
@@ -226,7 +232,7 @@ def _key(key: str, project: Project, option: str) -> str:
 
 
 def _file_config(source: StackSource, project: Project, given: Mapping[str, str]) -> dict[str, Any]:
-    """Values of the stack's config file; one that is encrypted and given nowhere else is an error."""
+    """What the stack's config file gives; a value that is encrypted and given nowhere else is an error."""
     path = source.config_file
     if path is None:
         path = source.directory / f"Pulumi.{source.name}.yaml"
@@ -237,6 +243,22 @@ def _file_config(source: StackSource, project: Project, given: Mapping[str, str]
             f"config file {path}: does not exist",
             fix="name an existing Pulumi.<stack>.yaml: --k8ssec-config-file FILE",
         )
+    values = config_values(path, project)
+    for key, value in values.items():
+        if is_encrypted(value) and key not in given and key not in map(project.qualified, source.config):
+            raise SettingsError(
+                f"config value {key}: is encrypted in {path} with a key that a test run does not have",
+                fix=f"give its value for the test by an environment variable: --k8ssec-secret {key}=ENVVAR",
+            )
+    return values
+
+
+def config_values(path: Path, project: Project) -> dict[str, Any]:
+    """Values of a config file, by qualified key.
+
+    Raises:
+        StackError: it is not what Pulumi would accept, or takes values from where a test run can't.
+    """
     document = _mapping(path)
     if document.get("environment"):
         raise StackError(
@@ -246,20 +268,14 @@ def _file_config(source: StackSource, project: Project, given: Mapping[str, str]
     config = document.get("config") or {}
     if not isinstance(config, dict):
         raise StackError(f"config file {path}: 'config' is not a mapping", fix="write it as 'key: value' lines")
-    values = {project.qualified(str(key)): value for key, value in config.items()}
-    for key, value in values.items():
-        if _encrypted(value) and key not in given and key not in map(project.qualified, source.config):
-            raise SettingsError(
-                f"config value {key}: is encrypted in {path} with a key that a test run does not have",
-                fix=f"give its value for the test by an environment variable: --k8ssec-secret {key}=ENVVAR",
-            )
-    return values
+    return {project.qualified(str(key)): value for key, value in config.items()}
 
 
-def _encrypted(value: object) -> bool:
+def is_encrypted(value: object) -> bool:
+    """Whether a value of a config file is encrypted, or a part of it is."""
     if isinstance(value, dict):
-        return set(value) == {"secure"} or any(map(_encrypted, value.values()))
-    return isinstance(value, list) and any(map(_encrypted, value))
+        return set(value) == {"secure"} or any(map(is_encrypted, value.values()))
+    return isinstance(value, list) and any(map(is_encrypted, value))
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ namespace/workload"`, one container of it as `"namespace/workload/container"`.
 
 Remediation: set `automountServiceAccountToken: false` on service accounts, the `default` ones too, and on pods; where a pod
 needs the API give it an account of its own, with the rights that it needs. Kubernetes makes `default` as soon as there
-is a namespace, so a Pulumi program changes it by a mutating admission policy (see stacks/platform_kit/admission.py).
+is a namespace, so a Pulumi program changes it by a `ServiceAccountPatch`, or in all namespaces by a mutating admission policy.
 
 ```yaml
 # kubectl apply -n NAMESPACE -f accounts.yaml

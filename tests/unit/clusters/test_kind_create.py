@@ -116,7 +116,7 @@ def test_a_load_balancer_out_of_reach_is_said_with_what_gets_it(creation: Run, m
     monkeypatch.setattr(kind, "_kind", refused)
     with pytest.raises(ClusterError, match="envoyproxy/envoy:v1: kind puts it before several control planes") as caught:
         made(creation)
-    assert "build --only load-balancer-image" in caught.value.fix
+    assert "docker load" in caught.value.fix
 
 
 def test_nodes_are_recorded_by_their_ids(

@@ -67,7 +67,7 @@ def test_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = examine_client()
     assert (Level.ERROR, "docker: no client on PATH") == (found.level, found.told)
-    assert "make docker" in found.fix
+    assert "k8ssec doctor" in found.fix
 
 
 def test_client_tells_its_version(fake_docker: FakeDocker) -> None:
@@ -238,7 +238,7 @@ def test_images(fake_docker: FakeDocker, far_away: None) -> None:
     found = list(examine_images())
     assert Level.OK is told(found, "probe image").level
     assert Level.ERROR is told(found, "node image").level
-    assert tools.GET == told(found, "node image").fix
+    assert tools.LOAD == told(found, "node image").fix
 
 
 def test_runs_of_all_kinds(fake_docker: FakeDocker) -> None:

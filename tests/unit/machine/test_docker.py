@@ -42,7 +42,7 @@ def test_no_client_is_told_with_its_fix(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolMissing, match="docker: no client on PATH") as caught:
         ask()
-    assert "make docker" in caught.value.fix
+    assert "k8ssec doctor" in caught.value.fix
 
 
 def test_the_daemon_tells_its_version(fake_docker: FakeDocker) -> None:
@@ -265,7 +265,7 @@ def test_a_daemon_that_went_away_is_told_as_such(fake_docker: FakeDocker, said: 
     fake_docker.breaks(said)
     with pytest.raises(DaemonGone, match="docker daemon: none answers") as caught:
         docker.docker("exec", "-i", "n", "true", check=check)
-    assert "make docker" in caught.value.fix
+    assert "k8ssec doctor" in caught.value.fix
     assert said in caught.value.details
     assert docker.gone() is caught.value
 

@@ -71,7 +71,7 @@ def test_a_missing_release_is_told_with_what_was_tried(path: Path, name: str) ->
     assert caught.value.message.startswith(f"{name}: not on PATH, not in the cache, and https://")
     assert "out of reach" in caught.value.message
     assert tools.GET == caught.value.fix
-    assert "make tools" in tools.GET
+    assert "K8SSEC_CACHE" in tools.GET
 
 
 @pytest.mark.parametrize("name", ["kubectl", "pulumi-resource-kubernetes"])
@@ -218,8 +218,8 @@ def test_missing_images_name_the_command_that_gets_them(
     """Ours come from the toolchain; of one that the user chose, the name is to be checked."""
     monkeypatch.setattr(releases, "reaches", lambda *_: False)
     for ask, reference, fix in (
-        (tools.probe_image, PROBE_IMAGE, tools.GET),
-        (tools.node_image, NODE_IMAGES[PINNED], tools.GET),
+        (tools.probe_image, PROBE_IMAGE, tools.LOAD),
+        (tools.node_image, NODE_IMAGES[PINNED], tools.LOAD),
         (lambda: tools.node_image("mine:1"), "mine:1", "check the name (`docker images` lists what is there)"),
     ):
         with pytest.raises(ToolMissing) as caught:
@@ -266,5 +266,5 @@ def test_without_docker_an_image_says_so(path: Path) -> None:
     built(probe_image={"ref": "local/probe:1", "version": "3.13"})
     with pytest.raises(ToolMissing, match="docker: no client on PATH") as caught:
         tools.probe_image()
-    assert "make docker" in caught.value.fix
+    assert "k8ssec doctor" in caught.value.fix
     assert not (Path(os.environ["PATH"]) / "docker").exists()
