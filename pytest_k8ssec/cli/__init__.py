@@ -1,4 +1,7 @@
-"""The command ``k8ssec``. Each subcommand imports what it needs once it runs, so that ``--help`` is there at once."""
+"""The command ``k8ssec``. Each subcommand imports what it needs once it runs, so that ``--help`` is there at once.
+
+More than twelve files: each is one command.
+"""
 
 from __future__ import annotations
 

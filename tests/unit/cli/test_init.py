@@ -91,8 +91,8 @@ def test_a_stack_is_ready_after_it(project: Path, init: Init, name: str, capsys:
 
 def copied(name: str, project: Path) -> None:
     """A stack of this repository as ``infra``; its kind.yaml may name files beside it that stay here."""
-    shutil.copytree(STACKS / name, project / "infra", ignore=shutil.ignore_patterns("kind.yaml"))
-    shutil.copytree(STACKS / "platform_kit", project / "platform_kit")
+    shutil.copytree(STACKS / name, project / "infra", ignore=shutil.ignore_patterns("kind.yaml", "__pycache__"))
+    shutil.copytree(STACKS / "platform_kit", project / "platform_kit", ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def lint(folder: Path, width: int) -> None:
