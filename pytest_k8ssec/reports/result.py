@@ -39,6 +39,8 @@ class Result:
     """By sabotage in force: the objects that it changed."""
     waivers: tuple[Mapping[str, Any], ...] = ()
     """What became of each waiver of the control."""
+    place: str = ""
+    """``file:line`` of a user's own test, "" of a control."""
 
     @classmethod
     def of(
@@ -112,6 +114,7 @@ class Result:
             "changed": dict(self.changed),
             "waived": [each.to_json() for each in self.judge.waived],
             "waivers": [dict(each) for each in self.waivers],
+            "place": self.place,
             "notes": list(self.judge.notes),
             "coverage": self.judge.coverage.to_json(self.judge.tried),
             "tables": [table.to_json() for table in self.judge.tables],

@@ -108,7 +108,10 @@ def _breaches(entry: Entry, run: Mapping[str, Any], *, waived: bool) -> Iterator
 
 
 def _place(run: Mapping[str, Any], entry: Entry, blame: Entry) -> tuple[str, int]:
-    places = [str(one["place"]) for one in blame.get("culprits", ())] + [str(blame.get("place", ""))]
+    places = [str(one["place"]) for one in blame.get("culprits", ())] + [
+        str(blame.get("place", "")),
+        str(entry.get("place", "")),
+    ]
     return placed(run, str(entry["subject"]), places)
 
 

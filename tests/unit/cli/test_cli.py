@@ -33,7 +33,7 @@ from pytest_k8ssec.stack import Workload
 from tests.unit.attack.graphs import KEY, SHOP, TO_ADMIN, edge, graph
 from tests.unit.machine.dockers import FakeDocker
 
-COMMANDS = ("doctor", "controls", "config", "up", "down", "list", "sweep", "reach", "blast")
+COMMANDS = ("doctor", "controls", "config", "up", "down", "list", "sweep", "reach", "blast", "report")
 
 
 @pytest.fixture(autouse=True)

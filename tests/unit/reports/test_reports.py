@@ -152,6 +152,7 @@ RESULT = shape(
         "attacks": list_of(shape({**ATTEMPT, "through": one_of(True, False, None)}, {**MAYBE, "waived": one_of(True)})),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
+        "place": TEXT,
         "blamed": list_of(
             shape(
                 {
