@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_k8ssec.plain import cut, line
-from pytest_k8ssec.reports.forms.reported import reported
+from pytest_k8ssec.plain import line
+from pytest_k8ssec.reports.forms.reported import at_most, reported
 
 EACH_MAX = 10
 """GitHub keeps so many errors and so many warnings of a step, and drops the rest without a word."""
@@ -27,7 +27,7 @@ def annotation_lines(report: Mapping[str, Any]) -> list[str]:
         if one.verdict != "waived":
             level = "error" if one.verdict == "breached" and one.severity in _SEVERE else "warning"
             where = f"file={_property(one.path)},line={one.line},title={_property(one.control)}"
-            lines[level].append(f"::{level} {where}::{_data(cut(line(one.words), _TEXT_MAX))}")
+            lines[level].append(f"::{level} {where}::{_data(at_most(line(one.words), _TEXT_MAX))}")
     return [*lines["error"][:EACH_MAX], *lines["warning"][:EACH_MAX]]
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_k8ssec.plain import cut
-from pytest_k8ssec.reports.forms.reported import Reported, reported, waiver_reason
+from pytest_k8ssec.reports.forms.reported import Reported, at_most, reported, waiver_reason
 
 _SEVERITIES = {"critical": "blocker", "high": "critical", "medium": "major", "low": "minor"}
 _TEXT_MAX = 1000
@@ -32,7 +31,7 @@ def _entry(one: Reported) -> dict[str, Any]:
     return {
         "type": "issue",
         "check_name": one.control,
-        "description": cut(said, _TEXT_MAX),
+        "description": at_most(said, _TEXT_MAX),
         "categories": ["Security"],
         "fingerprint": one.fingerprint,
         "severity": severity,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_k8ssec.plain import cut, line
-from pytest_k8ssec.reports.forms.reported import Reported, reported, verdicts_of, waiver_reason
+from pytest_k8ssec.plain import line
+from pytest_k8ssec.reports.forms.reported import Reported, at_most, reported, verdicts_of, waiver_reason
 from pytest_k8ssec.reports.terminal import tally_verdicts
 
 SUMMARY_BYTES_MAX = 1_000_000
@@ -64,7 +64,7 @@ def _row(cells: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return escaped(cut(line(text), _CELL_MAX))
+    return escaped(at_most(line(text), _CELL_MAX))
 
 
 def escaped(text: str) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_k8ssec.plain import cut
 from pytest_k8ssec.reports.forms.paths import placed
 from pytest_k8ssec.reports.lasting import lasting_name
 from pytest_k8ssec.reports.result import Entry
 
 _WORST = ("critical", "high", "", "medium", "low")
 """A test of a user's own has no severity; it fails as what is high does."""
+_NODE = re.compile(r"(?P<cluster>.+)-(?:control-plane|worker)\d*")
 _VERDICTS = ("breached", "inconclusive", "waived")
 
 
@@ -88,23 +91,32 @@ def _of(entry: Entry, run: Mapping[str, Any]) -> Iterator[Reported]:
 
 def _breaches(entry: Entry, run: Mapping[str, Any], *, waived: bool) -> Iterator[Reported]:
     """Each case with an attack that got through, and that somebody answers for or not."""
-    cases: dict[str, str] = {}
+    cases: dict[str, list[str]] = {}
     for attack in entry["attacks"]:
         if attack["through"] is True and bool(attack.get("waived")) is waived:
-            cases.setdefault(attack["case"], attack["what"])
+            cases.setdefault(attack["case"], []).append(attack["what"])
     blamed = {each["case"]: each for each in entry.get("blamed", ())}
-    cluster = str(run["cluster"].get("name", ""))
-    for case, what in cases.items():
+    cluster = _cluster(run)
+    for case, attacks in cases.items():
         blame = blamed.get(case, {})
-        text = str(blame.get("finding") or f"{case}: {what}")
+        text = str(blame.get("finding") or f"{case}: {attacks[0]}")
         who = _distinct(each for each in entry.get("waived", ()) if waived and each["case"] == case)
         yield Reported(
             entry, "waived" if waived else "breached", text, *_place(run, entry, blame),
-            lasting_name(case, what, cluster=cluster), who,
+            # Of several attacks the same one each time, in whichever order they were made.
+            min(lasting_name(case, each, cluster=cluster) for each in attacks), who,
         )  # fmt: skip
     if not cases and not waived:
         text = next(iter(str(entry["reason"]).splitlines()), "") or str(entry["title"])
         yield Reported(entry, "breached", text, *_place(run, entry, {}), lasting_name(text, "", cluster=cluster))
+
+
+def _cluster(run: Mapping[str, Any]) -> str:
+    """What the nodes' names begin with: of a thawed cluster that is not its own name, and both are the same cluster to a reader."""
+    for name in run["cluster"].get("nodes", ()):
+        if found := _NODE.fullmatch(name):
+            return found["cluster"]
+    return str(run["cluster"].get("name", ""))
 
 
 def _place(run: Mapping[str, Any], entry: Entry, blame: Entry) -> tuple[str, int]:
@@ -117,6 +129,11 @@ def _place(run: Mapping[str, Any], entry: Entry, blame: Entry) -> tuple[str, int
 
 def _distinct(waivers: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple({each["place"]: each for each in waivers}.values())
+
+
+def at_most(text: str, most: int) -> str:
+    """A text of a length, in dots where it is cut, at once also where it is long."""
+    return cut(text[: 2 * most], most)
 
 
 def waiver_reason(one: Entry) -> str:

@@ -9,11 +9,11 @@ import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import quote
 
-from pytest_k8ssec.plain import cut
-from pytest_k8ssec.reports.forms.reported import Reported, reported, severity_order, waiver_reason
+from pytest_k8ssec.reports.forms.reported import Reported, at_most, reported, severity_order, waiver_reason
 from pytest_k8ssec.reports.result import Entry
 
 RESULTS_MAX, TAGS_MAX, ZIPPED_MAX = 25_000, 20, 10_000_000
@@ -84,10 +84,10 @@ def _log(report: Mapping[str, Any], found: Sequence[Reported], most: int) -> dic
 
 def _rule(entry: Entry) -> dict[str, Any]:
     score = _SCORES.get(str(entry["severity"]))
-    title = unlinked(cut(str(entry["title"]) or str(entry["control"]), _TITLE_MAX))
+    title = unlinked(at_most(str(entry["title"]) or str(entry["control"]), _TITLE_MAX))
     return {
         "id": str(entry["control"]),
-        "name": cut(str(entry["control"]), 255),
+        "name": at_most(str(entry["control"]), 255),
         "shortDescription": {"text": title},
         "fullDescription": {"text": title},
         "defaultConfiguration": {"level": _level(str(entry["severity"]))},
@@ -101,8 +101,10 @@ def _rule(entry: Entry) -> dict[str, Any]:
 
 
 def _tags(entry: Entry) -> list[str]:
-    named = [f"{framework}/{each}" for framework, ids in entry["mappings"].items() for each in ids]
-    return list(dict.fromkeys(["security", *named]))[:TAGS_MAX]
+    """Of each framework one after the other, as GitHub shows the first ten only."""
+    named = [[f"{framework}/{each}" for each in ids] for framework, ids in entry["mappings"].items()]
+    mixed = [tag for each in zip_longest(*named) for tag in each if tag is not None]
+    return list(dict.fromkeys(["security", *mixed]))[:TAGS_MAX]
 
 
 def _help(entry: Entry, title: str) -> str:
@@ -126,7 +128,7 @@ def _result(one: Reported, rule: int) -> dict[str, Any]:
     # Of what is not a failure the specification wants the level "none", so of "open" too; GitHub reads the level alone.
     kind, level = ("open", "none") if one.verdict == "inconclusive" else ("fail", _level(one.severity))
     justified = [
-        {"kind": "external", "status": "accepted", "justification": cut(waiver_reason(each), _TEXT_MAX)}
+        {"kind": "external", "status": "accepted", "justification": at_most(waiver_reason(each), _TEXT_MAX)}
         for each in one.waivers
     ]
     return {
@@ -134,7 +136,7 @@ def _result(one: Reported, rule: int) -> dict[str, Any]:
         "ruleIndex": rule,
         "kind": kind,
         "level": level,
-        "message": {"text": unlinked(cut(one.words, _TEXT_MAX))},
+        "message": {"text": unlinked(at_most(one.words, _TEXT_MAX))},
         "locations": [
             {
                 "physicalLocation": {
