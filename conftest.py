@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-_AMBIENT = ("CI", "BUILD_NUMBER", "KUBECONFIG")
+_AMBIENT = ("CI", "BUILD_NUMBER", "KUBECONFIG", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY")
 
 
 def pytest_configure() -> None:

@@ -129,6 +129,7 @@ RESULT = Record(
         "changed": "by sabotage in force: the objects that it changed, where it says so",
         "waived": "each attack that got through and that somebody answers for, see below",
         "waivers": "the waivers of this control, see below; none under a sabotage",
+        "place": "`file:line` of your own test; empty of a control",
         "notes": "such as the exceptions that were declared",
         "coverage": "of the combinations of the control's dimensions: how many exist, were tried, are spoken for by one of their class, left out or absent by evidence; the first hundred that were not tried, and of those where nothing is, with the reason; null where none is known",
         "tables": "answers by row and column, where a control has many of a kind",

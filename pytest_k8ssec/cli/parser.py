@@ -49,6 +49,7 @@ examples:
   k8ssec reach --stack infra            who can really talk to whom, compared with what is declared
   k8ssec diff main report               what is new since the run whose report.json is in main
   k8ssec blast web/shop --stack infra   what is within reach of whoever gets into web/shop
+  k8ssec report build/k8ssec            SARIF and other forms of a run's report.json
 
 Tests need none of this: `pytest --k8ssec-controls` makes a cluster for each run, and removes it.
 
@@ -144,6 +145,7 @@ def parser() -> argparse.ArgumentParser:
     _reach(commands)
     _blast(commands)
     _diff(commands)
+    _report(commands)
     _completion(commands)
     return top
 
@@ -291,6 +293,26 @@ def _completion(commands: Subparsers) -> None:
     )  # fmt: skip
     made.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS), help="which shell")
     made.set_defaults(run=_later("completion", "completion"))
+
+
+def _report(commands: Subparsers) -> None:
+    made = _command(
+        commands, "report", "make other forms of a run's report.json",
+        "Make each form of a run's result again from its report.json: SARIF for code scanning, a summary in Markdown, GitLab's "
+        "code quality. Needs no docker. They are written beside it; `pytest --k8ssec-report DIR` writes them by itself.",
+        "examples:\n  k8ssec report build/k8ssec\n  k8ssec report build/k8ssec/report.json --form sarif --out build\n"
+        "  k8ssec report --schema > report-schema.json\n",
+    )  # fmt: skip
+    made.add_argument("source", nargs="?", type=Path, metavar="DIR|FILE", help="a report.json, or the folder with it")
+    made.add_argument(
+        "--form",
+        action="append",
+        choices=("sarif", "markdown", "gitlab"),
+        help="this one only (default: all). Repeatable",
+    )
+    made.add_argument("--out", type=Path, metavar="DIR", help="the folder to write into (default: beside report.json)")
+    made.add_argument("--schema", action="store_true", help="print the JSON Schema of report.json instead")
+    made.set_defaults(run=_later("report", "report"))
 
 
 def _down(commands: Subparsers) -> None:

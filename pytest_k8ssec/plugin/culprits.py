@@ -26,7 +26,7 @@ def name_culprits(item: pytest.Function, judge: Judge) -> None:
 
 def _name(item: pytest.Function, judge: Judge) -> None:
     from pytest_k8ssec.facts.culprits.find import Finders
-    from pytest_k8ssec.facts.culprits.places import DeclaredPlaces, relative
+    from pytest_k8ssec.facts.culprits.places import DeclaredPlaces
 
     control = control_of(item.function)
     breaches = judge.breaches(control.blames if control is not None else (object,))
@@ -34,10 +34,16 @@ def _name(item: pytest.Function, judge: Judge) -> None:
     if not breaches or testbed is None:
         return
     places = DeclaredPlaces(testbed.known_stack, testbed.kind_config, item.config.invocation_params.dir)
-    own = f"{relative(str(item.path), item.config.invocation_params.dir)}:{(item.location[1] or 0) + 1}"
-    instead = own if control is None else places.of_cluster() if control.subject == "cluster" else ""
+    instead = own_place(item) if control is None else places.of_cluster() if control.subject == "cluster" else ""
     words = {"words": control.finding} if control is not None else {}
     judge.blamed = Finders(testbed.cluster, places.of, instead, **words).blame(breaches)
+
+
+def own_place(item: pytest.Item) -> str:
+    """``file:line`` of a test."""
+    from pytest_k8ssec.facts.culprits.places import relative
+
+    return f"{relative(str(item.path), item.config.invocation_params.dir)}:{(item.location[1] or 0) + 1}"
 
 
 def changed_objects(config: pytest.Config) -> Mapping[str, list[str]]:

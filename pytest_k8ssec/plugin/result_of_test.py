@@ -15,7 +15,7 @@ import pytest
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.plugin import session
-from pytest_k8ssec.plugin.culprits import changed_objects, name_culprits, testbed_of
+from pytest_k8ssec.plugin.culprits import changed_objects, name_culprits, own_place, testbed_of
 from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 from pytest_k8ssec.plugin.pass_or_fail import Expectation, expect
 from pytest_k8ssec.plugin.waiving import since, told
@@ -60,7 +60,8 @@ def result_of_test(
     if verdict is Verdict.BREACHED or judge.waived:
         name_culprits(item, judge)
     made = Result.of(control, item.name, phase, verdict, why, seconds, judge)
-    made = replace(made, waivers=tuple(became), cluster=cluster, whole=ended_by is None)
+    place = own_place(item) if control is None else ""
+    made = replace(made, waivers=tuple(became), cluster=cluster, whole=ended_by is None, place=place)
     return replace(made, changed=changed_objects(item.config)) if phase.active else made
 
 
@@ -103,8 +104,9 @@ def given_up(error: BaseException) -> bool:
 def not_run(item: pytest.Item, phase: Phase, reason: str, *, skipped: bool) -> Result:
     """The result of a test whose set-up failed: nothing was tried, so nothing is known."""
     verdict = Verdict.NOT_APPLICABLE if skipped else Verdict.INCONCLUSIVE
-    function = getattr(item, "function", None)
-    return Result.of(control_of(function), item.name, phase, verdict, reason, 0.0, Judge())
+    control = control_of(getattr(item, "function", None))
+    made = Result.of(control, item.name, phase, verdict, reason, 0.0, Judge())
+    return replace(made, place=own_place(item)) if control is None else made
 
 
 def current_phase(item: pytest.Item) -> Phase:

@@ -51,6 +51,7 @@ class Summary:
         self._puzzling = False
         self._ended_badly = False
         self._about: dict[str, Any] = {}
+        self._made: dict[str, Any] = {}
         self._held = ExitStack()
 
     def describe(self, about: dict[str, Any]) -> None:
@@ -149,6 +150,8 @@ class Summary:
 
         for line, colour in told.summary_lines(self._config, self._entries):
             tell(line, **{colour: True})
+        for line in since.comparison(self._config, self._entries):
+            tell(line)
 
     def _finish(self, *, failed: bool) -> None:
         """One step after the other, whatever becomes of those before it."""
@@ -188,10 +191,31 @@ class Summary:
             return []
         from pytest_k8ssec.reports import json, sabotage_matrix
 
-        written = {"report": json.write_report(directory, json.report_document(self._run(), self._entries))}
+        document = self._document()
+        written = {"report": json.write_report(directory, document)}
         if any(entry["sabotage"] for entry in self._entries):
             written["matrix"] = sabotage_matrix.write_matrix(directory, sabotage_matrix.matrix(self._entries))
-        return [f"{what}: {self._from_here(path)}" for what, path in written.items()]
+        lines = [f"{what}: {self._from_here(path)}" for what, path in written.items()]
+        from pytest_k8ssec.reports.forms import every
+
+        others = every.write_forms(directory, every.texts_of(document))
+        return [*lines, f"beside it: {', '.join(path.name for path in others)}"]
+
+    def _document(self) -> dict[str, Any]:
+        """What report.json holds, whether it is written or not."""
+        from pytest_k8ssec.reports.json import report_document
+
+        if not self._made:
+            self._made = report_document(self._run(), self._entries)
+        return self._made
+
+    def _for_actions(self) -> list[str]:
+        """What GitHub Actions is told, where it runs this; nothing elsewhere."""
+        if os.environ.get("GITHUB_ACTIONS") != "true" or not self._entries:
+            return []
+        from pytest_k8ssec.reports.forms.actions import for_actions
+
+        return for_actions(self._document(), os.environ)
 
     def _from_here(self, path: Path) -> Path:
         """A path as a user who stands where pytest was called would write it."""
@@ -211,6 +235,7 @@ class Summary:
             "cluster": self._about.get("cluster", {}),
             "stack": self._about.get("stack", {}),
             "reachability": list(self._about.get("reachability", {}).values()),
+            "project": self._project(),
             "versions": {
                 **{name: metadata.version(name) for name in packages},
                 **self._about.get("versions", {}),
@@ -223,6 +248,14 @@ class Summary:
                 "cpus": os.cpu_count(),
             },
         }
+
+    def _project(self) -> dict[str, str]:
+        """Where the project's files are, by which other forms than the terminal name them."""
+        from pytest_k8ssec.reports.forms.paths import project_files
+
+        settings = self._config.stash[session.SETTINGS]
+        here = self._config.invocation_params.dir
+        return project_files(here, settings.stack, settings.kind_config, self._config.inipath)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print one screen of verdicts, and below it what there is to say of those that are not held."""
@@ -240,8 +273,6 @@ class Summary:
         terminalreporter.section("Kubernetes security", cyan=True)
         self._tell_results(tell, width)
         self._tell_waivers(tell)
-        for line in since.comparison(self._config, self._entries):
-            tell(line)
         if self._unjudged:
             tell(self._unjudged, red=True, bold=True)
         for line, colour in sampled:
@@ -249,6 +280,8 @@ class Summary:
         for line in self._lines:
             for part in line.splitlines():  # a path or a command to paste is broken by nobody but the terminal
                 terminalreporter.write_line(shown(redact(part)))
+        for line in self._for_actions():
+            terminalreporter.write_line(shown(redact(line)))
 
     def _sampled(self) -> list[tuple[str, str]]:
         """What tests were told by class and not by measurement: (line, colour) each; nothing where all was measured."""

@@ -35,7 +35,8 @@ def read_report(path: Path) -> dict[str, Any]:
         path: the file, or the directory that ``--k8ssec-report`` named.
 
     Raises:
-        SettingsError: there is none, it is no report, or it is one of another schema.
+        SettingsError: there is none, it is no report, or it is one of another schema. Whether each part of it is as a run writes
+            it shows once that is used.
     """
     file = path / "report.json" if path.is_dir() else path
     fix = "name the report.json of a run with --k8ssec-report"
@@ -47,34 +48,10 @@ def read_report(path: Path) -> dict[str, Any]:
         raise SettingsError(f"report {file}: is not valid JSON", fix=fix, details=str(error)) from None
     if not isinstance(found, dict) or "schema" not in found:
         raise SettingsError(f"report {file}: is no report of pytest-k8ssec", fix=fix)
-    if found["schema"] != REPORT_SCHEMA:
+    if found["schema"] != REPORT_SCHEMA or isinstance(found["schema"], bool):
         fix = "make it anew by a run with this version"
         raise SettingsError(f"report {file}: is of schema {found['schema']!r}, this is {REPORT_SCHEMA}", fix=fix)
-    if wrong := _misshapen(found):
-        raise SettingsError(f"report {file}: is no report of pytest-k8ssec: {wrong}", fix=fix)
     return found
-
-
-def _misshapen(found: dict[str, Any]) -> str:
-    """What a reader of results would stumble over, "" for nothing."""
-    if not isinstance(found.get("run"), dict) or not isinstance(found.get("results"), list):
-        return "`run` and `results` are missing"
-    for number, each in enumerate(found["results"]):
-        if not isinstance(each, dict):
-            return f"result {number} is none"
-        missing = [name for name in ("control", "phase", "verdict", "severity", "reason") if name not in each]
-        attempts = [(name, each.get(name)) for name in ("attacks", "positives")]
-        missing += [name for name, tried in attempts if not isinstance(tried, list)]
-        missing += [
-            f"{name}: {key}"
-            for name, tried in attempts
-            for one in (tried if isinstance(tried, list) else ())
-            for key in ("case", "what", "through" if name == "attacks" else "succeeded")
-            if not isinstance(one, dict) or key not in one
-        ]
-        if missing:
-            return f"result {number} has no {', '.join(dict.fromkeys(missing))}"
-    return ""
 
 
 def write_report(directory: Path, report: dict[str, Any]) -> Path:

@@ -44,6 +44,8 @@ class Result:
     """Whether the test came to its end: what it did not get to may be breached, too."""
     cluster: str = ""
     """The name of the cluster that was judged, "" for none."""
+    place: str = ""
+    """``file:line`` of a user's own test, "" of a control."""
 
     @classmethod
     def of(
@@ -120,6 +122,7 @@ class Result:
             "changed": dict(self.changed),
             "waived": [each.to_json() for each in self.judge.waived],
             "waivers": [dict(each) for each in self.waivers],
+            "place": self.place,
             "notes": list(self.judge.notes),
             "coverage": self.judge.coverage.to_json(self.judge.tried),
             "tables": [table.to_json() for table in self.judge.tables],

@@ -34,7 +34,7 @@ from tests.unit.attack.graphs import KEY, SHOP, TO_ADMIN, edge, graph
 from tests.unit.machine.dockers import FakeDocker
 
 COMMANDS = (
-    "init", "doctor", "controls", "config", "up", "down", "list", "sweep", "cache", "reach", "blast", "completion"
+    "init", "doctor", "controls", "config", "up", "down", "list", "sweep", "cache", "reach", "blast", "diff", "report", "completion",
 )  # fmt: skip
 
 

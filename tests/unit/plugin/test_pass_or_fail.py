@@ -200,6 +200,7 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "test": "test_x[a]",
         "subject": "",
         "cluster": "",
+        "place": "",
         "whole": True,
         "doubts": [],
         "phase": "sabotaged",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -31,6 +33,7 @@ class Config:
     """As much of pytest's configuration as its result needs: a run without waivers."""
 
     def __init__(self) -> None:
+        self.invocation_params = SimpleNamespace(dir=Path.cwd())
         self.stash = pytest.Stash()
         self.stash[session.WAIVERS] = ()
 
@@ -42,6 +45,8 @@ class Item:
     function: Callable[..., None] = checks_ports
     name: str = "test_ports"
     config: Config = field(default_factory=Config)
+    path: Path = Path("test_ports.py")
+    location: tuple[str, int, str] = ("test_ports.py", 2, "test_ports")
 
 
 def judge(case: str = "") -> Judge:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from pytest_k8ssec.errors import SettingsError
-from pytest_k8ssec.reports.compare import Became, compare_reports, comparison_lines
+from pytest_k8ssec.reports.compare import Became, compare_reports, comparison_lines, read_comparable
 from pytest_k8ssec.reports.json import read_report, report_document, write_report
 from pytest_k8ssec.reports.lasting import lasting_name
 from tests.unit.reports.test_reports import entry
@@ -22,7 +22,8 @@ _HALF = json.dumps(
         "run": {},
         "results": [
             {
-                **dict.fromkeys(("control", "phase", "verdict", "severity", "reason"), ""),
+                **dict.fromkeys(("control", "verdict", "severity", "reason"), ""),
+                "phase": None,
                 "attacks": [{}],
                 "positives": 1,
             }
@@ -160,17 +161,18 @@ def test_it_is_told_in_lines() -> None:
         ("[]", "is no report"),
         ("{}", "is no report"),
         ('{"schema": 2}', "is of schema 2"),
-        ('{"schema": 1}', "`run` and `results` are missing"),
-        ('{"schema": 1, "run": {}, "results": [1]}', "result 0 is none"),
-        ('{"schema": 1, "run": {}, "results": [{}]}', "result 0 has no control, phase"),
-        (_HALF, "result 0 has no positives, attacks: case, attacks: what, attacks: through"),
+        ('{"schema": 1}', "is not as k8ssec writes it: KeyError"),
+        ('{"schema": 1, "run": {}, "results": [1]}', "is not as k8ssec writes it: TypeError"),
+        ('{"schema": 1, "run": {}, "results": null}', "is not as k8ssec writes it: TypeError"),
+        ('{"schema": 1, "run": {}, "results": [{}]}', "is not as k8ssec writes it: KeyError"),
+        (_HALF, "is not as k8ssec writes it: KeyError"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_report_is_told(tmp_path: Path, text: str, words: str) -> None:
     """With its name and what to do."""
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(SettingsError, match=r"report\.json") as caught:
-        read_report(tmp_path)
+        read_comparable(tmp_path)
     assert words in str(caught.value)
     assert "fix: " in str(caught.value)
 

@@ -160,6 +160,7 @@ RESULT = shape(
         ),
         "positives": list_of(shape({**ATTEMPT, "succeeded": one_of(True, False, None)}, MAYBE)),
         "notes": list_of(TEXT),
+        "place": TEXT,
         "blamed": list_of(
             shape(
                 {

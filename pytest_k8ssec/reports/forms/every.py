@@ -1,0 +1,44 @@
+"""Which forms of a result there are beside report.json, by the name of each, and how they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_k8ssec.reports.forms.code_quality import code_quality
+from pytest_k8ssec.reports.forms.markdown import summary_markdown
+from pytest_k8ssec.reports.forms.sarif import sarif_document
+from pytest_k8ssec.reports.write_whole import write_whole
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+_FORMS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "sarif": ("report.sarif", lambda report: _json(sarif_document(report))),
+    "markdown": ("summary.md", summary_markdown),
+    "gitlab": ("gl-code-quality.json", lambda report: _json(code_quality(report))),
+}
+FORM_NAMES = tuple(_FORMS)
+
+
+def texts_of(report: Mapping[str, Any], names: Iterable[str] = FORM_NAMES) -> dict[str, str]:
+    """File name to text of each form.
+
+    Args:
+        report: as report.json has it.
+        names: of :data:`FORM_NAMES`.
+    """
+    return {file: make(report) for file, make in (_FORMS[name] for name in names)}
+
+
+def write_forms(directory: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write each, as a whole or not at all, and return their paths.
+
+    Raises:
+        DiskError: one can't be written there.
+    """
+    return [write_whole(directory / file, text) for file, text in texts.items()]
