@@ -218,6 +218,7 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "changed": {},
         "waived": [],
         "waivers": [],
+        "place": "",
         "notes": ["enforced after 20 ms"],
         "tables": [],
         "coverage": None,

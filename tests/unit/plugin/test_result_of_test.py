@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -33,6 +34,7 @@ class Config:
     def __init__(self) -> None:
         self.stash = pytest.Stash()
         self.stash[session.WAIVERS] = ()
+        self.invocation_params = pytest.Config.InvocationParams(args=(), plugins=None, dir=Path.cwd())
 
 
 @dataclass
@@ -42,6 +44,9 @@ class Item:
     function: Callable[..., None] = checks_ports
     name: str = "test_ports"
     config: Config = field(default_factory=Config)
+    nodeid: str = "test_it.py::test_ports"
+    path: Path = field(default_factory=lambda: Path.cwd() / "test_it.py")
+    location: tuple[str, int, str] = ("test_it.py", 2, "test_ports")
 
 
 def judge(case: str = "") -> Judge:
