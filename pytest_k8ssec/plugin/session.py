@@ -48,7 +48,8 @@ def configure(config: pytest.Config) -> Settings:
         from pytest_k8ssec.plugin.journal import Journal, fingerprint
 
         valid = [each for each in waivers(config) if each.days_left(today()) >= 0]
-        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings, valid))
+        before = settings.baseline.read_bytes() if settings.baseline and settings.baseline.is_file() else b""
+        config.stash[_JOURNAL] = Journal(settings.report / "journal.jsonl", fingerprint(settings, [*valid, before]))
     return settings
 
 
