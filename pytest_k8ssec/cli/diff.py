@@ -12,7 +12,7 @@ _WORSE = (Became.NEW, Became.INCOMPARABLE)
 
 
 def diff(arguments: argparse.Namespace) -> int:
-    """Tell what changed; 1 where something is new or nobody can say.
+    """Tell what changed; 1 where something is new that nobody answers for, or nobody can say.
 
     Raises:
         SettingsError: one of the files is no report.
@@ -22,4 +22,4 @@ def diff(arguments: argparse.Namespace) -> int:
         say_text(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
     else:
         say_text("\n".join(comparison_lines(found)))
-    return int(any(one.change in _WORSE for one in found))
+    return int(any(one.change in _WORSE and not one.waived for one in found))

@@ -88,7 +88,7 @@ def _of_control(old: Sequence[Entry], new: Sequence[Entry]) -> Iterator[Changed]
         if entry["verdict"] == "breached" and not any(map(_is_open, entry["attacks"])):
             # An assertion of the user's own: what it found has no name by which it could be known again.
             yield Changed(Became.NEW, entry["control"], str(entry["severity"]), _first_line(entry))
-    yield from _no_more(before, {*after}, new)
+    yield from _no_more(before, {*after}, old, new)
     yield from _doubtful({each["verdict"] for each in old}, new)
 
 
@@ -107,20 +107,29 @@ def _is_open(attack: Entry) -> bool:
     return attack["through"] is True and not attack.get("waived")
 
 
-def _no_more(before: Mapping[str, tuple[Entry, Entry]], after: set[str], new: Sequence[Entry]) -> Iterator[Changed]:
+def _no_more(
+    before: Mapping[str, tuple[Entry, Entry]], after: set[str], old: Sequence[Entry], new: Sequence[Entry]
+) -> Iterator[Changed]:
     """What became of each breach that is none now."""
-    tried = Counter(_lasting(entry, each) for entry in new for each in entry["attacks"])
+    were, tried = _tried(old), _tried(new)
     stopped = Counter(_stopped(new))
     held = all(each["verdict"] == "held" and _is_whole(each) for each in new)
     for lasting, (entry, attack) in before.items():
         if lasting in after:
             continue
-        if stopped[lasting] == tried[lasting] > 0 and all(map(_is_whole, new)):
+        # Of several that are alike, as of a Deployment's pods, all have to be seen; fewer may be there where all held.
+        seen = tried[lasting] >= were[lasting] or held
+        if stopped[lasting] == tried[lasting] > 0 and seen and all(map(_is_whole, new)):
             yield _changed(Became.RESOLVED, entry, attack)
         elif held and not tried[lasting]:
             yield _changed(Became.GONE, entry, attack)
         else:
             yield _unknown(entry, f"{_words(attack)}: got through before, and is neither tried nor stopped now")
+
+
+def _tried(entries: Iterable[Entry]) -> Counter[str]:
+    """How many attacks of each lasting name were made."""
+    return Counter(_lasting(entry, each) for entry in entries for each in entry["attacks"])
 
 
 def _stopped(entries: Iterable[Entry]) -> Iterator[str]:

@@ -61,6 +61,16 @@ def test_what_was_so_before_does_not_fail(
         assert "0 held, 1 breached" in result.stdout.str()
 
 
+def test_what_is_new_and_waived_does_not_fail(lab: pytest.Pytester, run: Run, before: Path) -> None:
+    """Somebody answers for it; it is told as new all the same."""
+    entry = {"control": "test_door", "subject": "gate", "reason": "known", "owner": "team", "expires": "2999-12-31"}
+    (lab.path / "k8ssec-waivers.yaml").write_text(json.dumps({"waivers": [entry]}))
+    lines = ("breached(judge)", "breached(judge, 'gate')", "held(judge, 'roof')")
+    result = run(body(*lines), "--k8ssec-baseline=before", "--k8ssec-fail-on=new")
+    result.assert_outcomes(skipped=1)
+    assert "new: test_door: gate: knock, waived" in result.stdout.str()
+
+
 def test_the_summary_says_what_changed(lab: pytest.Pytester, run: Run, before: Path) -> None:
     """In counts and lines; without a baseline nothing is said."""
     text = run(body("breached(judge, 'gate')", "held(judge)"), "--k8ssec-baseline=before").stdout.str()

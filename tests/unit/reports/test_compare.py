@@ -91,6 +91,14 @@ def changes(old: dict[str, Any] | None, new: dict[str, Any] | None) -> set[tuple
         (ran({"a": True}, "waived", whole=True, waived=True), ran({"a": True}), {("new", "a")}),  # nobody answers for it any more
         (ran({"a": True}, "waived", waived=True), ran({"a": True}, "waived", waived=True), {("unchanged", "a")}),
         (ran({"a": True}), ran({"a": True}, "waived", waived=True), {("unchanged", "a")}),
+        (  # of two pods of one Deployment one was not looked at
+            ran({"web/a-857599f47-5ft6x": True, "web/a-857599f47-2v7wz": True}), ran({"web/a-857599f47-5ft6x": False, "b": None}),
+            {("incomparable", "web/a-857599f47-5ft6x"), ("incomparable", "was breached, and is inconclusive")},
+        ),
+        (  # there is one pod fewer
+            ran({"web/a-857599f47-5ft6x": True, "web/a-857599f47-2v7wz": True}), ran({"web/a-857599f47-5ft6x": False}),
+            {("resolved", "web/a-857599f47-5ft6x")},
+        ),
         (ran({"a": True}), ran({"a": True}, doubts=["b: unknown"]), {("unchanged", "a"), ("incomparable", "beside what got through, not known")}),
         (ran({"a": True}), ran({"a": True}, whole=False), {("unchanged", "a"), ("incomparable", "broke off, so what it did not get to is not known")}),
         (ran({"a": True}), ran({"a": False}, whole=False), {("incomparable", "a"), ("incomparable", "broke off, so what it did not get to is not known")}),
