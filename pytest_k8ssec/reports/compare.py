@@ -98,7 +98,9 @@ def _breaches(entries: Iterable[Entry]) -> dict[str, tuple[Entry, Entry]]:
     for entry in entries:
         for attack in entry["attacks"]:
             name = _lasting(entry, attack)
-            if attack["through"] is True and (name not in found or _is_open(attack)):
+            if attack["through"] is not True:
+                continue
+            if name not in found or (_is_open(attack) and not _is_open(found[name][1])):
                 found[name] = entry, attack
     return found
 
