@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER
+from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, packaged_controls
 from pytest_k8ssec.secrecy.redact import MARK
 from tests.plugin.conftest import Run
 
@@ -299,3 +299,15 @@ def test_a_log_is_wider_than_what_pytest_takes_it_for(lab: pytest.Pytester, monk
     lab.runpytest_subprocess("-p", "no:cacheprovider").stdout.fnmatch_lines([row])
     monkeypatch.setenv("COLUMNS", "80")
     lab.runpytest_subprocess("-p", "no:cacheprovider").stdout.no_fnmatch_line(row)
+
+
+@pytest.mark.parametrize("again", ["--lf", "--ff"])
+def test_what_failed_last_is_found_again(lab: pytest.Pytester, again: str) -> None:
+    """Controls lie outside of the project: pytest's cache has their ids, and finds them by these."""
+    chosen = ("--k8ssec-controls", "-k", "api_tls or etcd_client_auth")
+    lab.runpytest_subprocess(*chosen).assert_outcomes(errors=2, deselected=len(packaged_controls()) - 2)
+    result = lab.runpytest_subprocess("--k8ssec-controls", again, "--collect-only", "-q")
+    ids = [line for line in result.outlines if "::" in line]
+    failed = ["api/tls.py::test_api_tls", "etcd/client_auth.py::test_etcd_client_auth"]
+    assert failed == [each.partition("controls/")[2] or each for each in ids[:2]]
+    assert (len(ids) == 2) is (again == "--lf")
