@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,10 @@ from pytest_k8ssec.plugin.judged import INTACT, RESULT, stands_on_docker
 if TYPE_CHECKING:
     from pytest_k8ssec.reports.result import Result
     from pytest_k8ssec.sabotages.phases import Phase
+
+
+_BREACHED: pytest.StashKey[Result] = pytest.StashKey()
+"""Of an item: the last of its tries in which something got through."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -148,6 +153,19 @@ def _put_in_force(item: pytest.Function, phase: Phase) -> None:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
+def _never_better(item: pytest.Function, result: Result) -> Result:
+    """A test that is run again, as pytest-rerunfailures does, may get clearer: but what got through once got through."""
+    from pytest_k8ssec.verdict import Verdict
+
+    if result.verdict is Verdict.BREACHED:
+        item.stash[_BREACHED] = result
+        return result
+    before = item.stash.get(_BREACHED, None)
+    if before is None:
+        return result
+    return replace(before, reason=f"{before.reason}\nand when it was run again: {result.verdict}")
+
+
 def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | None) -> None:
     """Pass, fail or skip the test by its verdict."""
     from pytest_k8ssec.plain import shown
@@ -156,6 +174,7 @@ def _conclude(item: pytest.Function, result: Result, ended_by: BaseException | N
     from pytest_k8ssec.reports.terminal import explain_result
     from pytest_k8ssec.verdict import Verdict
 
+    result = _never_better(item, result)
     note_result(item, result)
     expected = expectation_for(item.config, result)
     if expected.outcome is PytestOutcome.SKIPPED:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
 
+from pytest_k8ssec import plugin
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.plugin import ordering
 from pytest_k8ssec.secrecy import redact
+
+for each in walk_packages(plugin.__path__, "pytest_k8ssec.plugin."):
+    # A run within this process forgets what it was the first to import, and what is imported anew has other classes.
+    import_module(each.name)
 
 LAB = '''
 """Records what a probe would have seen."""

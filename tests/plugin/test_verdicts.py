@@ -173,3 +173,38 @@ def test_a_repeated_set_up_error_is_told_once(run: Run) -> None:
         ]
     )
     assert 1 == result.stdout.str().count("no door")
+
+
+@pytest.mark.parametrize(
+    ("tries", "expected"),
+    [
+        (["breached(judge)", "held(judge)"], "breached"),
+        (["breached(judge)", "judge.case('door')"], "breached"),
+        (["judge.case('door')", "held(judge)"], "held"),
+        (["judge.case('door')", "breached(judge)"], "breached"),
+    ],
+)
+def test_a_test_that_is_run_again_gets_clearer_and_never_better(
+    run: Run, pytester: pytest.Pytester, tries: list[str], expected: str
+) -> None:
+    """What got through once got through. It is told once, as it was at last; as pytest-rerunfailures runs it."""
+    pytester.makeconftest(
+        """
+import pytest
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    for last in (False, True):
+        for report in runtestprotocol(item, nextitem=nextitem, log=False):
+            if report.failed and not last:
+                report.outcome = "rerun"
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+    )
+    module = HEAD + "TRIES = []\ndef test_door(judge):\n    TRIES.append(1)\n    "
+    result = run(f"{module}{tries[0]} if len(TRIES) == 1 else {tries[1]}\n")
+    (found,) = json.loads(next(pytester.path.rglob("report.json")).read_text())["results"]
+    assert expected == found["verdict"]
+    assert ("when it was run again" in found["reason"]) is (expected == "breached" and "breached" in tries[0])
+    assert (result.ret == 0) is (expected == "held")
