@@ -25,7 +25,7 @@ from pytest_k8ssec.attack.rights import ANY_NODE, IdentitySuspect, edges_by_righ
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.evidence import Outcome
 from pytest_k8ssec.facts.containers import OF_POD, container_templates
-from pytest_k8ssec.facts.listening_ports import Target, targets
+from pytest_k8ssec.facts.listening_ports import targets
 from pytest_k8ssec.pods.manifests import PodSpec, by_container
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.cloud_metadata import served
@@ -89,7 +89,7 @@ class Walker:
             ProbeError: what listens can't be found out.
         """
         listening = [
-            StackListener(Vertex(Kind.ENDPOINT, _listens(each)), each.address, each.port, each.protocol)
+            StackListener(Vertex(Kind.ENDPOINT, each.subject), each.address, each.port, each.protocol)
             for each in targets(cluster, stack, protocols=("TCP", "UDP"))
         ]
         workloads: dict[Vertex, list[Workload]] = {}
@@ -289,10 +289,6 @@ class Walker:
             settle([twin for twin in fresh if twin.uid != free.uid], free)  # no policy ever holds a canary of ours
             settled |= {twin.uid for twin in fresh}
         return twins
-
-
-def _listens(target: Target) -> str:
-    return f"{target.subject}/UDP" if target.protocol == "UDP" else target.subject
 
 
 def _join(here: Vertex, identity: Identity, meter: Meter) -> Edge:

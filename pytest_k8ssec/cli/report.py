@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from pytest_k8ssec.cli.say import say, say_text
 from pytest_k8ssec.errors import SettingsError
 from pytest_k8ssec.plain import lines_of
 from pytest_k8ssec.reports.forms.document import schema_text
 from pytest_k8ssec.reports.forms.every import FORM_NAMES, texts_of, write_forms
-from pytest_k8ssec.reports.json import TEXTS, read_report
+from pytest_k8ssec.reports.json import TEXTS, as_written, read_report
 from pytest_k8ssec.secrecy.redact import redacted
 
 
@@ -30,18 +29,9 @@ def report(arguments: argparse.Namespace) -> int:
         raise SettingsError("report: none was named", fix="name a report.json, or its folder: k8ssec report DIR")
     # Whoever had the file in hands may have put anything into it: it is made safe as a run's own result is.
     document = dict(lines_of(redacted(read_report(source)), texts=TEXTS))
-    texts = _texts(document, source, arguments.form or FORM_NAMES)
+    with as_written(source):
+        texts = texts_of(document, arguments.form or FORM_NAMES)
     beside = source if source.is_dir() else source.parent
     for path in write_forms(arguments.out or beside, texts):
         say(f"written: {path}")
     return 0
-
-
-def _texts(document: dict[str, Any], source: Path, names: list[str] | tuple[str, ...]) -> dict[str, str]:
-    try:
-        return texts_of(document, names)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise SettingsError(
-            f"{source}: is not as k8ssec writes it: {type(error).__name__}: {error}",
-            fix="run the tests again; `k8ssec report --schema` prints the JSON Schema that it has to meet",
-        ) from error

@@ -79,17 +79,22 @@ class Target:
     port: int
     node: str
     subject: str
-    """``namespace/workload:port``, as a declaration of what is allowed names it."""
+    """``namespace/workload:port``, or ``:port/UDP``, as a declaration of what is allowed names it."""
     protocol: str = "TCP"
 
     def __str__(self) -> str:
-        protocol = "" if self.protocol == "TCP" else f"/{self.protocol}"
-        return f"{self.workload.namespace}/{self.pod} at {host_and_port(self.address, self.port)}{protocol}"
+        where = f"{self.workload.namespace}/{self.pod} at {host_and_port(self.address, self.port)}"
+        return f"{where}{protocol_suffix(self.protocol)}"
 
     @property
     def task(self) -> Tcp | Udp:
         """What connects to it, or asks it for any answer at all."""
         return Udp(self.address, self.port, any_answer=True) if self.protocol == "UDP" else Tcp(self.address, self.port)
+
+
+def protocol_suffix(protocol: str) -> str:
+    """What stands after a port's number, "" for TCP: who declares or waives one of them has not looked at the other."""
+    return "" if protocol == "TCP" else f"/{protocol}"
 
 
 def targets(
@@ -126,7 +131,7 @@ def targets(
                 address,
                 port,
                 pod["spec"]["nodeName"],
-                f"{workload.namespace}/{workload.name}:{port}",
+                f"{workload.namespace}/{workload.name}:{port}{protocol_suffix(protocol)}",
                 protocol,
             )
             for port, protocol in ports[pod["metadata"]["uid"]]

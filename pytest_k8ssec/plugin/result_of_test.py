@@ -42,7 +42,7 @@ def result_of_test(
         judge.not_applicable(str(ended_by))
     control = control_of(item.function)
     testbed = testbed_of(item)
-    cluster = testbed.cluster.name if testbed is not None else ""
+    cluster = testbed.cluster.name if testbed is not None and testbed.has_cluster else ""  # none is made for its name
     became = _waive(item, judge, phase, cluster, whole=ended_by is None)
     verdict, why = judge.verdict()
     if verdict is Verdict.BREACHED and ended_by is not None and not gave_up:
@@ -75,6 +75,8 @@ def _waive(item: pytest.Function, judge: Judge, phase: Phase, cluster: str, *, w
         return []
     names = told.names_of(item)
     waivers = told.waivers_of(item.config, names)
+    if not waivers:
+        return []
     from pytest_k8ssec.plugin.waiving.waive import states, waive
 
     day, known = item.config.stash[told.TODAY], item.config.stash[told.WAIVED]

@@ -76,7 +76,9 @@ class Summary:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the result that a report carries."""
         entry = getattr(report, "k8ssec", None)
-        if report.outcome == "rerun":  # of pytest-rerunfailures: the last try has a result, which knows of those before
+        if (
+            str(report.outcome) == "rerun"
+        ):  # pytest-rerunfailures: the last try has a result, which knows of those before
             return
         if entry is not None:
             self._entries.append(entry)

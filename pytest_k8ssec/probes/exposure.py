@@ -15,7 +15,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess
 from pytest_k8ssec.evidence.causes import Known
-from pytest_k8ssec.facts.listening_ports import lasting
+from pytest_k8ssec.facts.listening_ports import lasting, protocol_suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Opening:
 
     @property
     def number(self) -> str:
-        """``30080``, ``30053/UDP``: who declares one of them has not looked at the other."""
-        return f"{self.port}{_suffix(self.protocol)}"
+        """``30080``, ``30053/UDP``."""
+        return f"{self.port}{protocol_suffix(self.protocol)}"
 
     def has_declared_askers(self, declared: Declared) -> bool:
         """Whether each that asks for it may."""
@@ -109,13 +109,8 @@ def on_node(opened: list[Opened], node: Node, protocol: str = "TCP") -> dict[int
     return {port: Opening(port, tuple(askers), protocol) for port, askers in found.items()}
 
 
-def _suffix(protocol: str) -> str:
-    """After the number of a port, where it is not one of TCP."""
-    return "" if protocol == "TCP" else f"/{protocol}"
-
-
 def _of_service(service: Body, port: Body) -> tuple[str, ...]:
-    protocol = _suffix(str(port.get("protocol", "TCP")))
+    protocol = protocol_suffix(str(port.get("protocol", "TCP")))
     parts = [f":{part}{protocol}" for part in (port.get("port"), port.get("name")) if part]
     meta = service["metadata"]
     return object_names("Service", str(meta.get("namespace")), meta["name"], parts)
@@ -123,7 +118,7 @@ def _of_service(service: Body, port: Body) -> tuple[str, ...]:
 
 def _of_pod(pod: Body, port: Body) -> tuple[str, ...]:
     """The pod's own names, and those of what made it: a Deployment's stands in its ReplicaSet's, before the hash."""
-    meta, parts = pod["metadata"], [f":{port['hostPort']}{_suffix(str(port.get('protocol', 'TCP')))}"]
+    meta, parts = pod["metadata"], [f":{port['hostPort']}{protocol_suffix(str(port.get('protocol', 'TCP')))}"]
     namespace, found = (
         str(meta.get("namespace")),
         list(object_names("Pod", str(meta.get("namespace")), meta["name"], parts)),

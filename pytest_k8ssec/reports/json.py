@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_report(path: Path) -> dict[str, Any]:
         SettingsError: there is none, it is no report, or it is one of another schema. Whether each part of it is as a run writes
             it shows once that is used.
     """
-    file = path / "report.json" if path.is_dir() else path
+    file = _file(path)
     fix = "name the report.json of a run with --k8ssec-report"
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -52,6 +53,29 @@ def read_report(path: Path) -> dict[str, Any]:
         fix = "make it anew by a run with this version"
         raise SettingsError(f"report {file}: is of schema {found['schema']!r}, this is {REPORT_SCHEMA}", fix=fix)
     return found
+
+
+def _file(path: Path) -> Path:
+    return path / "report.json" if path.is_dir() else path
+
+
+@contextmanager
+def as_written(source: Path) -> Iterator[None]:
+    """While a report is used that may have been written by anybody.
+
+    Args:
+        source: the file, or its directory.
+
+    Raises:
+        SettingsError: something in it is not as a run writes it.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"report {_file(source)}: is not as k8ssec writes it: {type(error).__name__}: {error}",
+            fix="run the tests again; `k8ssec report --schema` prints the JSON Schema that it has to meet",
+        ) from error
 
 
 def write_report(directory: Path, report: dict[str, Any]) -> Path:

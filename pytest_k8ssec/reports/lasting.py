@@ -27,6 +27,8 @@ _VOLATILE = (
     (re.compile(r"\b3[0-2]\d{3}(?=(?:/[A-Z]+)? of Service )"), "@"),
     (re.compile(r"(\bService \S+ at @[46]:)3[0-2]\d{3}\b"), r"\1@"),
 )
+_FROZEN = "k8ssec-frozen-[0-9a-f]+-[0-9a-f]+"
+"""With what the names of nodes begin that were thawed, whatever their cluster's name is."""
 _OF_SERVICE = "Service "
 
 
@@ -51,8 +53,8 @@ def _of_thing(names: list[str]) -> list[str]:
 
 
 def _lasting(text: str, cluster: str) -> str:
-    if cluster:
-        text = re.sub(rf"(?<![a-z0-9./]){re.escape(cluster)}(?=-(?:control-plane|worker)\d*\b)", "@", text)
+    begins = f"{_FROZEN}|{re.escape(cluster)}" if cluster else _FROZEN
+    text = re.sub(rf"(?<![a-z0-9./])(?:{begins})(?=-(?:control-plane|worker)\d*\b)", "@", text)
     for pattern, instead in _VOLATILE:
         text = pattern.sub(instead, text)
     return text

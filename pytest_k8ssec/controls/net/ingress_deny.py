@@ -59,7 +59,7 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.errors import ProbeError, SabotageError
 from pytest_k8ssec.evidence import STOPPED, Evidence, Outcome, got_through
 from pytest_k8ssec.evidence.causes import Flow
-from pytest_k8ssec.facts.listening_ports import Target, named_ports, targets
+from pytest_k8ssec.facts.listening_ports import Target, named_ports, protocol_suffix, targets
 from pytest_k8ssec.facts.policies.kinds import other_policies
 from pytest_k8ssec.facts.policies.network import End, Labels, Peer, Policy, lets_in
 from pytest_k8ssec.plain import few
@@ -104,7 +104,7 @@ def test_net_ingress_deny(
     wanted = [
         target
         for target in targets(cluster, stack, missing, protocols=("TCP", "UDP"))
-        if not declared.covers(*_subjects(target)[_WHOLE:])  # a port is declared, never all that a workload listens on
+        if not declared.covers(target.subject, f"{target.workload.kind} {target.subject}")
     ]
     declared.tell_unused()
     if not wanted:
@@ -160,14 +160,10 @@ def test_net_ingress_deny(
         case.positive("policies are enforced here", gate, succeeded=gate.outcome is Outcome.DONE)
 
 
-_WHOLE = 2
-"""So many of the names of a port are those of its workload."""
-
-
 def _subjects(target: Target) -> tuple[str, ...]:
     """The names by which a pod's port may be waived: its workload's, with the port or without; ``:53/UDP`` is one of UDP."""
-    workload, protocol = target.workload, "" if target.protocol == "TCP" else f"/{target.protocol}"
-    return object_names(workload.kind, workload.namespace, workload.name, [f":{target.port}{protocol}"])
+    workload, port = target.workload, f":{target.port}{protocol_suffix(target.protocol)}"
+    return object_names(workload.kind, workload.namespace, workload.name, [port])
 
 
 def _flow(source: Pod, target: Target) -> Flow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,6 @@ from pytest_k8ssec.reports.result import Entry
 
 _WORST = ("critical", "high", "", "medium", "low")
 """A test of a user's own has no severity; it fails as what is high does."""
-_NODE = re.compile(r"(?P<cluster>.+)-(?:control-plane|worker)\d*")
 _VERDICTS = ("breached", "inconclusive", "waived")
 
 
@@ -96,7 +94,7 @@ def _breaches(entry: Entry, run: Mapping[str, Any], *, waived: bool) -> Iterator
         if attack["through"] is True and bool(attack.get("waived")) is waived:
             cases.setdefault(attack["case"], []).append(attack["what"])
     blamed = {each["case"]: each for each in entry.get("blamed", ())}
-    cluster = _cluster(run)
+    cluster = str(entry.get("cluster") or run["cluster"].get("name", ""))  # of a report from before, the run's
     for case, attacks in cases.items():
         blame = blamed.get(case, {})
         text = str(blame.get("finding") or f"{case}: {attacks[0]}")
@@ -109,14 +107,6 @@ def _breaches(entry: Entry, run: Mapping[str, Any], *, waived: bool) -> Iterator
     if not cases and not waived:
         text = next(iter(str(entry["reason"]).splitlines()), "") or str(entry["title"])
         yield Reported(entry, "breached", text, *_place(run, entry, {}), lasting_name(text, "", cluster=cluster))
-
-
-def _cluster(run: Mapping[str, Any]) -> str:
-    """What the nodes' names begin with: of a thawed cluster that is not its own name, and both are the same cluster to a reader."""
-    for name in run["cluster"].get("nodes", ()):
-        if found := _NODE.fullmatch(name):
-            return found["cluster"]
-    return str(run["cluster"].get("name", ""))
 
 
 def _place(run: Mapping[str, Any], entry: Entry, blame: Entry) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls.net import ingress_deny
 from pytest_k8ssec.controls.net.ingress_deny import test_net_ingress_deny as denies
 from pytest_k8ssec.evidence import Outcome, Source
-from pytest_k8ssec.facts.listening_ports import Target
+from pytest_k8ssec.facts.listening_ports import Target, protocol_suffix
 from pytest_k8ssec.facts.policies.kinds import OtherPolicies
 from pytest_k8ssec.facts.policies.network import Labels
 from pytest_k8ssec.pods.pool import Pod
@@ -99,7 +99,10 @@ class World:
         """What comes of it."""
 
         def found(*_: object, protocols: tuple[str, ...]) -> list[Target]:
-            return [Target(DNS, "dns-1", "10.244.0.5", 53, "n0", "web/dns:53", each) for each in protocols]
+            return [
+                Target(DNS, "dns-1", "10.244.0.5", 53, "n0", f"web/dns:53{protocol_suffix(each)}", each)
+                for each in protocols
+            ]
 
         said = {"TCP": OPEN, "UDP": self.from_node}
         for name, value in {
