@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeVar, cast, overload
 
 from pytest_k8ssec.catalogue.annotated import ANNOTATION, control_of
@@ -28,6 +29,7 @@ __all__ = ["Control", "Sabotage", "Severity", "Snippet", "control", "sabotage"]
 
 _FENCED = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 TestFunction = TypeVar("TestFunction", bound=Callable[..., None])
+_NO_MEANS: Mapping[str, Sequence[str]] = MappingProxyType({})
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _Live = TypeVar("_Live", bound="Callable[..., Iterator[Evidence]]")
 _Mutation = TypeVar("_Mutation", bound="Callable[[KindConfig], None]")
@@ -56,6 +58,8 @@ class Sabotage:
     """Id of the control that it is made for."""
     shows: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """By id of a control that it breaches: the words that it must name, each in an attack that got through."""
+    means: frozenset[str] = frozenset()
+    """Ids of those of ``kills`` that are breached by what it needs in order to take effect, and not by what it shows."""
 
     @property
     def needs_cluster(self) -> bool:
@@ -206,6 +210,7 @@ def sabotage(
     *,
     shows: Sequence[str] = (),
     kills: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    means: Mapping[str, Sequence[str]] = _NO_MEANS,
     blinds: Sequence[str] = (),
     proof: None = None,
     alone: bool = False,
@@ -218,6 +223,7 @@ def sabotage(
     *,
     shows: Sequence[str] = (),
     kills: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    means: Mapping[str, Sequence[str]] = _NO_MEANS,
     blinds: Sequence[str] = (),
     proof: Callable[[Cluster], Evidence],
     alone: bool = False,
@@ -229,6 +235,7 @@ def sabotage(
     *,
     shows: Sequence[str] = (),
     kills: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    means: Mapping[str, Sequence[str]] = _NO_MEANS,
     blinds: Sequence[str] = (),
     proof: Callable[[Cluster], Evidence] | None = None,
     alone: bool = False,
@@ -245,11 +252,14 @@ def sabotage(
             alone does not say which sabotage caused it. With words that nothing else brings about, several sabotages of
             one control may be in force together and still be told apart.
         kills: ids of further controls that are expected to be breached; a mapping gives their words too.
+        means: further ids with their words: of controls that are breached by what this one needs in order to take effect, such
+            as a namespace that lets in what it shows. Of several sabotages that need the same, none needs to be told from the
+            others by that control, which has sabotages of its own.
         blinds: ids of controls that are expected to be inconclusive meanwhile.
         alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
 
     Raises:
-        ValueError: ``of`` is not a control, or words are missing.
+        ValueError: ``of`` is not a control or its own means, or words are missing.
     """
     owner = control_of(of)
     if owner is None:
@@ -258,14 +268,16 @@ def sabotage(
     def annotate(function: _Function) -> _Function:
         name = function.__name__.replace("_", "-")
         title = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
-        named = {owner.id: shows, **(kills if isinstance(kills, Mapping) else {})}
+        named = {owner.id: shows, **(kills if isinstance(kills, Mapping) else {}), **means}
+        if owner.id in means:
+            raise ValueError(f"{name}: {owner.id} is the control that must notice it, and not a means")
         if any(isinstance(words, str) or not all(words) for words in named.values()):
             raise ValueError(f"{name}: the words to be named must be a sequence of texts that are not empty")
         owner.sabotages.append(
             Sabotage(
                 name,
                 title,
-                frozenset({owner.id, *kills}),
+                frozenset({owner.id, *kills, *means}),
                 frozenset(blinds),
                 live=cast("Callable[..., Iterator[Evidence]]", function) if proof is None else None,
                 mutate=cast("Callable[[KindConfig], None]", function) if proof is not None else None,
@@ -273,6 +285,7 @@ def sabotage(
                 alone=alone,
                 owner=owner.id,
                 shows={control_id: tuple(words) for control_id, words in named.items() if words},
+                means=frozenset(means),
             )
         )
         return function

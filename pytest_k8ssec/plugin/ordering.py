@@ -1,4 +1,6 @@
-"""``--k8ssec-sabotage``: a control becomes [intact], [sabotaged] and [restored], and runs beside others' sabotages.
+"""In which order controls run: those that may run beside others come last, as whoever waits for one keeps others waiting.
+
+``--k8ssec-sabotage``: a control becomes [intact], [sabotaged] and [restored], and runs beside others' sabotages.
 
 First every control runs on the intact cluster. After that the phases of one pack of sabotages stay next to each other, so
 that it is put in force once: the controls that must notice, then every other control as a bystander, which must not
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,8 +94,11 @@ def _phases(control: Control, packs: Iterable[Pack]) -> Iterator[tuple[str, Phas
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """See all items before anything is deselected, and put the chosen ones into their order after that."""
-    if not config.stash[session.SETTINGS].sabotage:
+    settings = config.stash[session.SETTINGS]
+    if not settings.sabotage:
         yield
+        if not settings.serial:
+            items[:] = _plain_order(items)
         return
     items += _further_phases(config, items)
     everything = list(items)
@@ -104,6 +110,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.nodeid not in journal.earlier]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
+
+
+def _plain_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Controls that follow each other in the order of :func:`_apart_last`, all else where it was."""
+    groups = groupby(items, key=lambda item: control_of(getattr(item, "function", None)) is not None)
+    return [item for _, of in groups for item in _apart_last(of)]
+
+
+def _apart_last(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Controls that may run beside others after those that may not, and among them those last that take long."""
+
+    def late(item: pytest.Item) -> tuple[bool, bool]:
+        control = control_of(getattr(item, "function", None))
+        return (control.apart, control.apart and control.slow) if control else (False, False)
+
+    return sorted(items, key=late)
 
 
 def _further_phases(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Item]:
@@ -182,7 +204,8 @@ def ordered_phases(
     broken: list[pytest.Item] = []
     for name, of in own.items():
         sabotaged = of.get("sabotaged", [])
-        broken += [*sabotaged, *(beside.pop(name, []) if sabotaged else []), *of.get("restored", [])]
+        broken += _apart_last([*sabotaged, *(beside.pop(name, []) if sabotaged else [])])
+        broken += _apart_last(of.get("restored", []))
     plain = [item for item in chosen if item not in phases]
     return [*plain, *_intact(phases, broken, everything), *broken], [item for left in beside.values() for item in left]
 
@@ -198,7 +221,7 @@ def _intact(
         if phase and phase.name == "intact" and _control_id(item) in lacking:
             lacking.discard(_control_id(item))
             found.append(item)
-    return found
+    return _apart_last(found)
 
 
 def _control_id(item: pytest.Item) -> str:

@@ -53,9 +53,8 @@ def pytest_runtest_makereport(
     if result is not None:
         once.mark_result(item, report, call, result)
         from pytest_k8ssec.reports.junit import properties
-        from pytest_k8ssec.secrecy.redact import redacted
 
-        entry = redacted(result.to_json())
+        entry = result.to_json()
         report.k8ssec = entry  # type: ignore[attr-defined]
         report.k8ssec_tried = tried  # type: ignore[attr-defined]
         if journal(item.config) is not None:

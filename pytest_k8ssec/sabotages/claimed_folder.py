@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.sabotages.proofs import changing, object_of
-from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.sabotages.rollout import deployment, weakened
 from pytest_k8ssec.stack import Stack
 
 _SECONDS = 30
@@ -30,7 +30,8 @@ def claimed_folder(api: KubeApi, stack: Stack, folder: str) -> Iterator[Evidence
         ClusterError: the claim was not bound, or the Deployment did not roll out.
     """
     name = f"k8ssec-{secrets.token_hex(3)}"
-    namespace = next((each.namespace for each in stack.workloads() if each.kind == "Deployment"), "default")
+    workload = deployment(api, stack)
+    namespace = workload.namespace
     common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
     volume: Body = {
         "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
@@ -45,7 +46,7 @@ def claimed_folder(api: KubeApi, stack: Stack, folder: str) -> Iterator[Evidence
     with _created(api, volume), _created(api, claim):
         path = api.path_of(claim, collection=True)
         api.wait(path, name, _is_bound, deadline=_SECONDS, what=f"claim {name}: is not bound")
-        with weakened(api, stack, volume=(mounted, "/node"), level="") as proof:
+        with weakened(api, workload, volume=(mounted, "/node"), level="") as proof:
             yield changing(proof, object_of(volume), object_of(claim))
 
 

@@ -2,7 +2,8 @@
 
 One sabotage at a time is clearest: whatever changes, this one caused it. But each one costs a run of all controls, and
 many cost a cluster as well. So sabotages whose effects can be told apart are put in force together: no control is
-affected by two of them, unless the control must name different words for each; and no two change the same place.
+affected by two of them, unless the control must name different words for each, or both need the same in order to take
+effect; and no two change the same place.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _quarrel(one: Sabotage, other: Sabotage, places: Mapping[str, frozenset[str]
     """Whether it could not be told which of them did what, or one would undo or hinder the other."""
     if one.alone or other.alone or places[one.name] & places[other.name]:
         return True
-    touched = (one.kills | one.blinds) & (other.kills | other.blinds)
+    touched = (one.kills | one.blinds) & (other.kills | other.blinds) - (one.means & other.means)
     return not all(_told_apart(one.shows.get(each, ()), other.shows.get(each, ())) for each in touched)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from pytest_k8ssec.clusters.api import Body, KubeApi
@@ -18,45 +19,60 @@ from pytest_k8ssec.probes.podsecurity import LEVELS
 from pytest_k8ssec.sabotages.proofs import changing
 from pytest_k8ssec.stack import Stack, Workload
 
+LOOSENED: Mapping[str, tuple[str, ...]] = MappingProxyType({"adm-psa": ("privileged: create such a pod",)})
+"""What is breached besides where a namespace lets in what a sabotage shows: ``means`` of all that need that."""
+_TAKEN = "k8ssec/weakened"
+"""Annotation of a Deployment that a sabotage in force has changed."""
 _SECONDS = 90
+
+
+def deployment(api: KubeApi, stack: Stack, of: Callable[[Workload], bool] = lambda _: True) -> Workload:
+    """A Deployment of the stack to weaken: while there is one, it is one that no other sabotage in force has changed.
+
+    What two of them bring about together would be the work of neither.
+
+    Args:
+        of: whether a Deployment may be chosen.
+
+    Raises:
+        SabotageError: the stack has none.
+    """
+    found = [each for each in stack.workloads() if each.kind == "Deployment" and of(each)]
+    if not found:
+        raise SabotageError("stack: has no Deployment that could be changed like this")
+    return next((each for each in found if not _is_taken(api.get(_path(api, each)))), found[0])
 
 
 @contextmanager
 def weakened(
     api: KubeApi,
-    stack: Stack,
+    workload: Workload,
     *,
     container: Mapping[str, Any] | None = None,
     pod: Mapping[str, Any] | None = None,
     volume: tuple[Mapping[str, Any], str] | None = None,
     variable: Mapping[str, Any] | None = None,
     level: str = "privileged",
-    of: Callable[[Workload], bool] = lambda _: True,
 ) -> Iterator[Evidence]:
     """Change one Deployment of the stack, and what its namespace enforces, for a while.
 
     Args:
+        workload: the Deployment, as :func:`deployment` chooses one.
         container: fields of its first container's securityContext.
         pod: fields of its pods.
         volume: a volume, and where it is mounted.
         variable: an environment variable of its first container, as in its ``env``.
         level: the Pod Security level that its namespace enforces at most meanwhile; "" leaves it.
-        of: whether a Deployment may be chosen; the first such one is.
 
     Yields:
         the evidence that pods of it run so.
 
     Raises:
-        SabotageError: the stack has no Deployment.
         ClusterError: it did not roll out.
     """
-    found = [each for each in stack.workloads() if each.kind == "Deployment" and of(each)]
-    if not found:
-        raise SabotageError("stack: has no Deployment that could be changed like this")
-    workload = found[0]
-    path = api.path("apps/v1", "Deployment", workload.namespace, workload.name)
+    path = _path(api, workload)
     before = api.get(path)["spec"]["template"]
-    with enforcing(api, workload.namespace, level):
+    with enforcing(api, workload.namespace, level), _taken(api, path):
         try:
             _roll_out(api, path, _weaker(before, container, pod, volume, variable))
             what = f"GET {path}: {container or pod or volume or variable}"
@@ -64,6 +80,31 @@ def weakened(
             yield changing(proof, ObjectName("Deployment", workload.name, workload.namespace))
         finally:
             _roll_out(api, path, before)
+
+
+def _path(api: KubeApi, workload: Workload) -> str:
+    return api.path("apps/v1", "Deployment", workload.namespace, workload.name)
+
+
+def _is_taken(deployment: Body) -> bool:
+    return _TAKEN in (deployment["metadata"].get("annotations") or {})
+
+
+@contextmanager
+def _taken(api: KubeApi, path: str) -> Iterator[None]:
+    """Mark a Deployment as changed for a while; where another sabotage did before, its mark stays."""
+    if _is_taken(api.get(path)):
+        yield
+        return
+
+    def mark(value: str | None) -> None:
+        api.call("PATCH", path, body={"metadata": {"annotations": {_TAKEN: value}}}, headers=MERGE_PATCH)
+
+    mark("")
+    try:
+        yield
+    finally:
+        mark(None)
 
 
 def _weaker(

@@ -9,8 +9,7 @@ can take.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _PATTERNS = {
@@ -26,6 +25,10 @@ _BLOCK = 4
 _STRIDE = PIECE - _BLOCK + 1
 """Any piece has a block that begins at a multiple of this: only there does a text have to be looked at."""
 MARK = "[redacted]"
+_REMEMBERED = 50_000
+"""How many texts' answers are kept: a report says most things many times, and is redacted once more on each way out."""
+_LONG = 2_000
+"""Longer texts are redacted anew each time."""
 _COLOUR_BEGINS = "\x1b["
 _COLOUR = r"(\x1b\[[0-9;]*m)"
 
@@ -45,8 +48,11 @@ class Redactor:
         self._only_whole = whole
         self._values: set[str] = set()
         self._wholes: set[str] = set()
+        self._around: set[str] = set()
+        """Those of which a piece is hidden by itself: where none of all pieces stands, none of them does."""
         self._pieces: set[str] = set()
         self._blocks: set[str] = set()
+        self._told: dict[str, str] = {}
         for value in values:
             self.add(value)
 
@@ -55,6 +61,7 @@ class Redactor:
         if len(value) >= SHORTEST and value not in self._values:
             self._add(value)
             self._values.add(value)
+            self._told = {}  # another one: who is asked at this moment, and does not know the value, writes into the old one
         return value
 
     def with_values(self, values: Iterable[str]) -> Redactor:
@@ -63,6 +70,7 @@ class Redactor:
         # Taken over, not found out anew: a run may know thousands of tokens.
         further._values = set(self._values)
         further._wholes = set(self._wholes)
+        further._around = set(self._around)
         further._pieces = set(self._pieces)
         further._blocks = set(self._blocks)
         for value in values:
@@ -73,6 +81,16 @@ class Redactor:
         """The text without any of the values, JWTs and private keys."""
         if len(text) < SHORTEST:
             return text
+        if len(text) > _LONG:
+            return self._cut_out(text)
+        told = self._told
+        if (known := told.get(text)) is None:
+            if len(told) >= _REMEMBERED:
+                told.clear()
+            known = told[text] = self._cut_out(text)
+        return known
+
+    def _cut_out(self, text: str) -> str:
         if _COLOUR_BEGINS in text:
             text = self._beneath_colours(text)
         return _without(text, 0, self._spans(text))
@@ -94,7 +112,9 @@ class Redactor:
     def _spans(self, text: str) -> list[Span]:
         """Where something is to be hidden."""
         # All are looked for in the whole text: what one of them leaves of another would no longer be known.
-        return list(_joined((*self._whole_in(text), *_patterned(text), *self._pieces_in(text))))
+        pieces = [*self._pieces_in(text)]
+        wholes = [*_whole_in(text, self._wholes), *(_whole_in(text, self._around) if pieces else ())]
+        return list(_joined((*wholes, *_patterned(text), *pieces)))
 
     def _add(self, value: str) -> None:
         from pytest_k8ssec.secrecy import forms, public  # most pytest runs have no secret
@@ -120,15 +140,10 @@ class Redactor:
         self._blocks.update(piece[at : at + _BLOCK] for piece in pieces for at in range(_STRIDE))
         self._pieces |= pieces
         # Where each piece of a form is hidden, so is all of it.
-        self._wholes |= {form for form in hidden if len(form) < PIECE or not pieces.issuperset(_cut(form))}
-
-    def _whole_in(self, text: str) -> Iterator[Span]:
-        """Where whole values stand."""
-        for secret in tuple(self._wholes):
-            at = text.find(secret)
-            while at >= 0:
-                yield at, at + len(secret)
-                at = text.find(secret, at + 1)
+        wholes = {form for form in hidden if len(form) < PIECE or not pieces.issuperset(_cut(form))}
+        around = {form for form in wholes if not pieces.isdisjoint(_cut(form))}
+        self._around |= around
+        self._wholes |= wholes - around
 
     def _pieces_in(self, text: str) -> Iterator[Span]:
         """Where pieces of values stand."""
@@ -162,18 +177,22 @@ def redactor(*values: str) -> Redactor:
 
 def redacted(value: Any) -> Any:
     """A JSON-compatible value with every text in it, keys too, redacted; what JSON does not know becomes text."""
-    # A report says most things many times: of 600,000 texts in that of a matrix 18,000 differ.
-    return _redacted(value, cache(redact))
-
-
-def _redacted(value: Any, cut: Callable[[str], str]) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, dict):
-        return {cut(str(key)): _redacted(item, cut) for key, item in value.items()}
+        return {redact(str(key)): redacted(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_redacted(item, cut) for item in value]
-    return cut(str(value))
+        return [redacted(item) for item in value]
+    return redact(str(value))
+
+
+def _whole_in(text: str, wholes: Iterable[str]) -> Iterator[Span]:
+    """Where whole values stand."""
+    for secret in tuple(wholes):  # another thread may add to them
+        at = text.find(secret)
+        while at >= 0:
+            yield at, at + len(secret)
+            at = text.find(secret, at + 1)
 
 
 def _cut(form: str) -> Iterator[str]:

@@ -217,16 +217,16 @@ class _Climber:
 
 @sabotage(
     test_api_authz,
-    kills=(
-        "adm-psa",
-        "blast-radius",
-        "kubelet-authz",
-        "node-restriction",
-        "rbac-cluster-admin",
-        "rbac-escalation",
-        "rbac-nodes-proxy",
-        "rbac-secrets-read",
-    ),
+    kills={
+        "adm-psa": ("lower the level of",),
+        "blast-radius": (),
+        "kubelet-authz": (),
+        "node-restriction": (),
+        "rbac-cluster-admin": (),
+        "rbac-escalation": (),
+        "rbac-nodes-proxy": (),
+        "rbac-secrets-read": (),
+    },
 )
 def everybody_is_admin(cluster: Cluster) -> Iterator[Evidence]:
     """The group that everybody with a token is in is bound to cluster-admin."""

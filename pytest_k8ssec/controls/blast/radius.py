@@ -91,7 +91,7 @@ from pytest_k8ssec.sabotages.egress import let_out
 from pytest_k8ssec.sabotages.grants import granted, may
 from pytest_k8ssec.sabotages.node_config import etcd_open, kubelet_open
 from pytest_k8ssec.sabotages.proofs import changing, object_of
-from pytest_k8ssec.sabotages.rollout import enforcing, weakened
+from pytest_k8ssec.sabotages.rollout import LOOSENED, deployment, enforcing, weakened
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload
 from pytest_k8ssec.verdict import Case, Judge
 
@@ -182,7 +182,13 @@ def _grant(cluster: Cluster, stack: Stack, *rights: Mapping[str, Any], inside: b
 
 @sabotage(
     test_blast_radius,
-    kills=("adm-psa", "rbac-cluster-admin", "rbac-escalation", "rbac-nodes-proxy", "rbac-secrets-read"),
+    kills={
+        "adm-psa": ("lower the level of",),
+        "rbac-cluster-admin": (),
+        "rbac-escalation": (),
+        "rbac-nodes-proxy": (),
+        "rbac-secrets-read": (),
+    },
 )
 def client_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The account of the stack's client of the API is bound to cluster-admin."""
@@ -364,7 +370,8 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     def is_no_client(workload: Workload) -> bool:
         return f"{workload.namespace}/{workload.service_account}" not in clients
 
-    with weakened(cluster.api, stack, pod={"automountServiceAccountToken": True}, level="", of=is_no_client) as proof:
+    workload = deployment(cluster.api, stack, is_no_client)
+    with weakened(cluster.api, workload, pod={"automountServiceAccountToken": True}, level="") as proof:
         yield proof
 
 
@@ -379,7 +386,7 @@ def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
 )
 def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts one more Secret, which holds an account's token, and has another in a variable."""
-    workload = next(each for each in stack.workloads() if each.kind == "Deployment")
+    workload = deployment(cluster.api, stack)
     token, key = (f"k8ssec-{what}-{secrets.token_hex(3)}" for what in ("token", "key"))
     of_default = {"kubernetes.io/service-account.name": "default"}
     manifests = [
@@ -390,7 +397,7 @@ def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     variable = {"name": "K8SSEC_KEY", "valueFrom": {"secretKeyRef": {"name": key, "key": "key"}}}
     with (
         cluster.api.applied(*manifests),
-        weakened(cluster.api, stack, volume=(volume, "/more"), variable=variable, level="") as proof,
+        weakened(cluster.api, workload, volume=(volume, "/more"), variable=variable, level="") as proof,
     ):
         yield changing(proof, *(object_of(each) for each in manifests))
 
@@ -400,7 +407,12 @@ def _secret(namespace: str, name: str, kind: str, annotations: Mapping[str, str]
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, **more}
 
 
-@sabotage(test_blast_radius, shows=("new edge pod-privileged:",), kills=("adm-psa", "rbac-escalation"))
+@sabotage(
+    test_blast_radius,
+    shows=("new edge pod-privileged:",),
+    kills={"rbac-escalation": ("create a Pod,",)},
+    means=LOOSENED,
+)
 def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The stack's client of the API may create pods in its namespace, and that lets in privileged ones."""
     account = _client(stack)
@@ -419,13 +431,15 @@ def client_runs_privileged_pods(cluster: Cluster, stack: Stack) -> Iterator[Evid
             "module-load", "core-pattern",
         )
     ),
-    kills=("adm-psa", "id-credentials", "wl-host-access", "wl-netraw", "wl-privilege", "wl-seccomp"),
+    kills=("id-credentials", "wl-host-access", "wl-netraw", "wl-privilege", "wl-seccomp"),
+    means=LOOSENED,
 )  # fmt: skip
 def node_taken(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack is root, privileged, among its node's processes, and mounts its files."""
     root = {"runAsUser": 0, "runAsNonRoot": False, "privileged": True, "allowPrivilegeEscalation": True}
     volume = {"name": "node", "hostPath": {"path": "/"}}
-    with weakened(cluster.api, stack, container=root, pod={"hostPID": True}, volume=(volume, "/node")) as proof:
+    workload = deployment(cluster.api, stack)
+    with weakened(cluster.api, workload, container=root, pod={"hostPID": True}, volume=(volume, "/node")) as proof:
         yield proof
 
 

@@ -94,7 +94,7 @@ from pytest_k8ssec.probes.identities import (
 )
 from pytest_k8ssec.sabotages.grants import granted, lent
 from pytest_k8ssec.sabotages.proofs import changing, object_of
-from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.sabotages.rollout import deployment, weakened
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack import ServiceAccount, Stack, Workload, pods_of
 from pytest_k8ssec.verdict import Case, Judge
@@ -399,11 +399,6 @@ _PKI, _KEYS = "/etc/kubernetes/pki", ("sa.key", "ca.key", "front-proxy-ca.key")
 """Where kubeadm keeps what the API server signs by."""
 
 
-def _first(stack: Stack) -> Workload:
-    """The workload that sabotages change: see :func:`weakened`."""
-    return next(each for each in stack.workloads() if each.kind == "Deployment")
-
-
 @sabotage(
     test_id_credentials,
     shows=("of a service account in variable K8SSEC_TOKEN as",),
@@ -411,12 +406,12 @@ def _first(stack: Stack) -> Workload:
 )
 def endless_token_in_variable(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack has a token that never expires in a variable, from a Secret: that of its default account."""
-    namespace, name = _first(stack).namespace, f"k8ssec-endless-{secrets.token_hex(3)}"
-    manifest = _object("Secret", namespace, name, {}, type="kubernetes.io/service-account-token")
+    workload, name = deployment(cluster.api, stack), f"k8ssec-endless-{secrets.token_hex(3)}"
+    manifest = _object("Secret", workload.namespace, name, {}, type="kubernetes.io/service-account-token")
     manifest["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "default"}
     reference = {"name": name, "key": "token"}
     variable = {"name": "K8SSEC_TOKEN", "valueFrom": {"secretKeyRef": reference}}
-    with cluster.api.applied(manifest), weakened(cluster.api, stack, variable=variable, level="") as proof:
+    with cluster.api.applied(manifest), weakened(cluster.api, workload, variable=variable, level="") as proof:
         yield changing(proof, object_of(manifest))
 
 
@@ -438,10 +433,11 @@ def admin_kubeconfig_in_config_map(cluster: Cluster, stack: Stack) -> Iterator[E
     keys = {name: cluster.on_node(plane, ["cat", f"{_PKI}/{name}"]).stdout.decode() for name in _KEYS}
     for key in keys.values():
         register(key)
-    held = _object("ConfigMap", _first(stack).namespace, user, {"config": kubeconfig(cluster.api, pem), **keys})
+    workload = deployment(cluster.api, stack)
+    held = _object("ConfigMap", workload.namespace, user, {"config": kubeconfig(cluster.api, pem), **keys})
     volume = ({"name": user, "configMap": {"name": user}}, "/k8ssec-kube")
     bound = binding(user, named_subject("User", user), "cluster-admin")
-    with cluster.api.applied(bound, held), weakened(cluster.api, stack, volume=volume, level="") as proof:
+    with cluster.api.applied(bound, held), weakened(cluster.api, workload, volume=volume, level="") as proof:
         yield changing(proof, object_of(held))
 
 
@@ -469,7 +465,7 @@ def token_that_a_watch_shows(cluster: Cluster, stack: Stack) -> Iterator[Evidenc
 )
 def packed_token_in_secret(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts a Secret with the token of another account, twice in base64."""
-    workload = _first(stack)
+    workload = deployment(cluster.api, stack)
     name = f"k8ssec-packed-{secrets.token_hex(3)}"
     account = {
         "apiVersion": "v1",
@@ -481,5 +477,5 @@ def packed_token_in_secret(cluster: Cluster, stack: Stack) -> Iterator[Evidence]
         token = service_account(cluster, workload.namespace, name).token.encode()
         text = base64.encodebytes(base64.b64encode(token)).decode()
         held = _object("Secret", workload.namespace, name, {"key": text})
-        with cluster.api.applied(held), weakened(cluster.api, stack, volume=volume, level="") as proof:
+        with cluster.api.applied(held), weakened(cluster.api, workload, volume=volume, level="") as proof:
             yield changing(proof, object_of(held))

@@ -86,7 +86,15 @@ def test_rbac_cluster_admin(judge: Judge, cluster: Cluster, stack: Stack, allowe
             case.attack("bind itself to cluster-admin, by changing a binding that is there", changes, through=True)
 
 
-@sabotage(test_rbac_cluster_admin, kills=("adm-psa", "rbac-escalation", "rbac-nodes-proxy", "rbac-secrets-read"))
+@sabotage(
+    test_rbac_cluster_admin,
+    kills={
+        "adm-psa": ("lower the level of",),
+        "rbac-escalation": (),
+        "rbac-nodes-proxy": (),
+        "rbac-secrets-read": (),
+    },
+)
 def default_account_is_admin(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces is bound to cluster-admin."""
     account = default_account(stack)

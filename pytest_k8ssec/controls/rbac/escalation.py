@@ -234,7 +234,7 @@ def _by_name(case: Case, identity: Identity, step: WayUp, namespace: str, name: 
     case.attack(f"{step.words}, {namespace}/{name} by name", answer, through=answer.outcome is Outcome.DONE)
 
 
-@sabotage(test_rbac_escalation)
+@sabotage(test_rbac_escalation, shows=("create a Pod,",))
 def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces has every dangerous right in it.
 
@@ -246,7 +246,7 @@ def may_escalate_in_its_namespace(cluster: Cluster, stack: Stack) -> Iterator[Ev
         yield proof
 
 
-@sabotage(test_rbac_escalation)
+@sabotage(test_rbac_escalation, shows=("impersonate a user, in the cluster",))
 def may_escalate_in_the_cluster(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces may impersonate, approve certificates, and more."""
     account = default_account(stack)
@@ -254,7 +254,7 @@ def may_escalate_in_the_cluster(cluster: Cluster, stack: Stack) -> Iterator[Evid
         yield proof
 
 
-@sabotage(test_rbac_escalation)
+@sabotage(test_rbac_escalation, shows=("undo what NetworkPolicies keep out (delete networkpolicies)",))
 def may_delete_network_policies(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """The default service account of one of the stack's namespaces may delete the NetworkPolicies there."""
     account = default_account(stack)

@@ -43,7 +43,7 @@ from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.planted_files import RUNTIME_SOCKETS, Planted, host_mounts, planted
 from pytest_k8ssec.sabotages.claimed_folder import claimed_folder
-from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.sabotages.rollout import LOOSENED, deployment, weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -132,22 +132,33 @@ def _look(pod: Pod, traces: Planted) -> list[Evidence]:
     return pod.probe(HostFile(traces.paths, traces.nonce), RUNTIME_SOCKETS, Namespaces())
 
 
-@sabotage(test_wl_host_access, kills=("adm-psa", "blast-radius"))
+@sabotage(
+    test_wl_host_access,
+    shows=("mount /var/log of the node at",),
+    kills={"blast-radius": ("new edge host-read:",)},
+    means=LOOSENED,
+)
 def host_path_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts its node's logs."""
     volume = {"name": "node", "hostPath": {"path": "/var/log"}}
-    with weakened(cluster.api, stack, volume=(volume, "/node")) as proof:
+    with weakened(cluster.api, deployment(cluster.api, stack), volume=(volume, "/node")) as proof:
         yield proof
 
 
-@sabotage(test_wl_host_access, kills=("adm-psa", "blast-radius"))
+@sabotage(
+    test_wl_host_access, shows=(_SHARED["pid"],), kills={"blast-radius": ("new edge host-namespace:",)}, means=LOOSENED
+)
 def host_processes_shared(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack shares its node's process namespace."""
-    with weakened(cluster.api, stack, pod={"hostPID": True}) as proof:
+    with weakened(cluster.api, deployment(cluster.api, stack), pod={"hostPID": True}) as proof:
         yield proof
 
 
-@sabotage(test_wl_host_access, kills=("blast-radius",))
+@sabotage(
+    test_wl_host_access,
+    shows=("mount /etc/kubernetes of the node at",),
+    kills={"blast-radius": ("new edge host-read:",)},
+)
 def host_folder_claimed(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack claims a volume that is a folder of its node: Pod Security lets that in."""
     with claimed_folder(cluster.api, stack, "/etc/kubernetes") as proof:

@@ -44,7 +44,7 @@ from pytest_k8ssec.evidence.causes import Fields
 from pytest_k8ssec.facts.capabilities import names
 from pytest_k8ssec.facts.culprits.template_fields import KEPT_CAPABILITIES, MAY_GAIN, MORE_CAPABILITIES, PRIVILEGED
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.sabotages.rollout import LOOSENED, deployment, weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -90,9 +90,9 @@ def _gains(seen: Evidence) -> bool | None:
     return "NET_RAW" in names(seen.facts["bounding"]) and not seen.facts["no_new_privileges"]
 
 
-@sabotage(test_wl_netraw, kills=("adm-psa", "wl-privilege"))
+@sabotage(test_wl_netraw, kills=("wl-privilege",), means=LOOSENED)
 def net_raw_added(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack has NET_RAW, and runs as root: added to a process that is not root it changes nothing."""
     security = {"runAsUser": 0, "runAsNonRoot": False, "capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]}}
-    with weakened(cluster.api, stack, container=security) as proof:
+    with weakened(cluster.api, deployment(cluster.api, stack), container=security) as proof:
         yield proof

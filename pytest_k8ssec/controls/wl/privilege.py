@@ -70,7 +70,7 @@ from pytest_k8ssec.facts.culprits.template_fields import (
     WRITABLE_ROOT,
 )
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.sabotages.rollout import LOOSENED, deployment, weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -147,11 +147,17 @@ def _shown(suspect: ContainerSuspect) -> None:
     suspect.case.positive("an unrestricted pod writes", written, succeeded=_done(written))
 
 
-@sabotage(test_wl_privilege, kills=("adm-psa", "blast-radius", "wl-netraw", "wl-seccomp"))
+@sabotage(
+    test_wl_privilege,
+    kills={"blast-radius": ("new edge privileged-mount:",), "wl-netraw": (), "wl-seccomp": ()},
+    means=LOOSENED,
+)
 def privileged_container(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack runs privileged, in a namespace that lets it."""
     with weakened(
-        cluster.api, stack, container={**_AS_ROOT, "privileged": True, "allowPrivilegeEscalation": True}
+        cluster.api,
+        deployment(cluster.api, stack),
+        container={**_AS_ROOT, "privileged": True, "allowPrivilegeEscalation": True},
     ) as proof:
         yield proof
 
@@ -159,12 +165,14 @@ def privileged_container(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
 @sabotage(test_wl_privilege)
 def runs_as_root(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack runs as root, without capabilities, in a namespace of the level `baseline`: that lets it."""
-    with weakened(cluster.api, stack, container=_AS_ROOT, level="baseline") as proof:
+    with weakened(cluster.api, deployment(cluster.api, stack), container=_AS_ROOT, level="baseline") as proof:
         yield proof
 
 
 @sabotage(test_wl_privilege)
 def writable_root(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack has a root file system that can be written: no Pod Security level forbids it."""
-    with weakened(cluster.api, stack, container={"readOnlyRootFilesystem": False}, level="") as proof:
+    with weakened(
+        cluster.api, deployment(cluster.api, stack), container={"readOnlyRootFilesystem": False}, level=""
+    ) as proof:
         yield proof

@@ -59,7 +59,7 @@ from pytest_k8ssec.evidence.causes import Fields
 from pytest_k8ssec.facts.culprits.template_fields import NO_APP_ARMOR, NO_SECCOMP, OWN_SECCOMP, PRIVILEGED
 from pytest_k8ssec.pods.manifests import PodSpec
 from pytest_k8ssec.pods.pool import Pool
-from pytest_k8ssec.sabotages.rollout import weakened
+from pytest_k8ssec.sabotages.rollout import LOOSENED, deployment, weakened
 from pytest_k8ssec.stack import Stack
 from pytest_k8ssec.verdict import Judge
 
@@ -170,25 +170,32 @@ def _profile(template: Mapping[str, Any]) -> str:
     return str((asked.get("seccompProfile") or {}).get("type", ""))
 
 
-@sabotage(test_wl_seccomp, kills=("adm-psa",))
+@sabotage(test_wl_seccomp, means=LOOSENED)
 def unconfined_container(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A container of the stack asks to be unconfined, while its pod asks for the runtime's profile."""
-    with weakened(cluster.api, stack, container=_UNCONFINED) as proof:
+    with weakened(cluster.api, deployment(cluster.api, stack), container=_UNCONFINED) as proof:
         yield proof
 
 
-@sabotage(test_wl_seccomp, kills=("adm-psa",))
+@sabotage(test_wl_seccomp, means=LOOSENED)
 def unconfined_pod(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A pod of the stack asks to be unconfined, and its containers ask for nothing."""
     security = {"runAsNonRoot": True, "runAsUser": 65532, **_UNCONFINED}
-    with weakened(cluster.api, stack, container={"seccompProfile": None}, pod={"securityContext": security}) as proof:
+    with weakened(
+        cluster.api,
+        deployment(cluster.api, stack),
+        container={"seccompProfile": None},
+        pod={"securityContext": security},
+    ) as proof:
         yield proof
 
 
-@sabotage(test_wl_seccomp, kills=("adm-psa", "blast-radius"))  # a further container is a further place to begin at
+@sabotage(
+    test_wl_seccomp, kills=("blast-radius",), means=LOOSENED
+)  # a further container is a further place to begin at
 def unconfined_init_container(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack has an init container that asks to be unconfined; all else of it keeps its profile."""
-    workload = next(each for each in stack.workloads() if each.kind == "Deployment")
+    workload = deployment(cluster.api, stack)
     main = workload.template["spec"]["containers"][0]
     first = {
         **{key: copy.deepcopy(main[key]) for key in ("image", "imagePullPolicy", "resources") if key in main},
@@ -197,7 +204,7 @@ def unconfined_init_container(cluster: Cluster, stack: Stack) -> Iterator[Eviden
         "securityContext": {**(main.get("securityContext") or {}), **_UNCONFINED},
     }
     others = workload.template["spec"].get("initContainers") or []
-    with weakened(cluster.api, stack, pod={"initContainers": [*others, first]}) as proof:
+    with weakened(cluster.api, workload, pod={"initContainers": [*others, first]}) as proof:
         yield proof
 
 
@@ -211,7 +218,7 @@ def hollow_profile(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     try:
         for node in cluster.nodes:
             cluster.on_node(node, ["sh", "-c", write], stdin=json.dumps(profile).encode())
-        with weakened(cluster.api, stack, container=security, level="") as proof:
+        with weakened(cluster.api, deployment(cluster.api, stack), container=security, level="") as proof:
             yield proof
     finally:
         for node in cluster.nodes:

@@ -301,6 +301,18 @@ def test_a_sabotage_says_what_must_be_named() -> None:
     assert {"net-door", "net-roof", "net-wall"} == made.kills
 
 
+def test_a_sabotage_says_what_it_needs_in_order_to_take_effect() -> None:
+    """That breaches a control as well, with words of its own: but never the one that must notice it."""
+    owner = annotated()
+    sabotage(owner.function, kills=("net-wall",), means={"net-roof": ("tile",)})(lambda: iter(()))
+    (made,) = owner.sabotages
+    assert {"net-door", "net-roof", "net-wall"} == made.kills
+    assert {"net-roof": ("tile",)} == made.shows
+    assert {"net-roof"} == made.means
+    with pytest.raises(ValueError, match="net-door is the control that must notice it, and not a means"):
+        sabotage(owner.function, means={"net-door": ("open",)})(lambda: iter(()))
+
+
 @pytest.mark.parametrize("shows", ["front", ("",)])
 def test_words_that_stand_in_everything_are_none(shows: str | tuple[str]) -> None:
     """A bare string is as many words as it has letters, and the empty one is everywhere."""

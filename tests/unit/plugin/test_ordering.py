@@ -12,19 +12,19 @@ import pytest
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
-from pytest_k8ssec.plugin.ordering import ordered_phases, phase_of
+from pytest_k8ssec.plugin.ordering import _plain_order, ordered_phases, phase_of
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase, PhaseName
 
 
-def made(name: str) -> Callable[..., None]:
+def made(name: str, *, apart: bool = False, slow: bool = False) -> Callable[..., None]:
     """A control of that name, with a live sabotage ``break-<name>``."""
 
     def function() -> None:
         """Stand for a control."""
 
     function.__name__ = f"test_net_{name}"
-    control(severity=Severity.LOW, subject="cluster")(function)
+    control(severity=Severity.LOW, subject="cluster", apart=apart, slow=slow)(function)
 
     def live() -> Iterator[Evidence]:
         yield from ()
@@ -153,3 +153,29 @@ def test_only_a_phase_is_taken_for_one() -> None:
     assert phase_of(cast("pytest.Item", PLAIN)) is None
     assert phase_of(cast("pytest.Item", object())) is None
     assert phase_of(cast("pytest.Item", DOORS[0])) is DOORS[0].phase
+
+
+def test_what_runs_beside_others_comes_last_while_a_sabotage_is_in_force() -> None:
+    """Also where it is made for that control: whoever waits for it keeps nobody else from running."""
+    wall = made("wall", apart=True)
+    items = [item("wall[sabotaged]", wall, "sabotaged"), item("door[beside wall]", DOOR, "sabotaged", wall)]
+    intact = [item("wall[intact]", wall, "intact"), DOORS[0]]
+    kept, _ = ordered_phases(cast("list[pytest.Item]", items), cast("list[pytest.Item]", intact))
+    assert ["door[intact]", "wall[intact]", "door[beside wall]", "wall[sabotaged]"] == names(kept)
+
+
+def test_in_a_plain_run_only_controls_that_follow_each_other_change_places() -> None:
+    """Those that may run beside others come after those that may not, slow ones last; a test of somebody else's stays."""
+    wall, lake, slow = made("wall", apart=True), made("lake", apart=True, slow=True), made("slow", slow=True)
+    before = [
+        Item("lake", lake),
+        Item("wall", wall),
+        Item("slow", slow),
+        Item("door", DOOR),
+        PLAIN,
+        Item("wall 2", wall),
+        Item("roof", ROOF),
+    ]
+    assert ["slow", "door", "wall", "lake", "plain", "roof", "wall 2"] == names(
+        _plain_order(cast("list[pytest.Item]", before))
+    )

@@ -13,7 +13,12 @@ from pytest_k8ssec.sabotages.packs import Pack, packed
 
 
 def live(
-    name: str, *kills: str, blinds: tuple[str, ...] = (), alone: bool = False, **shows: tuple[str, ...]
+    name: str,
+    *kills: str,
+    blinds: tuple[str, ...] = (),
+    means: tuple[str, ...] = (),
+    alone: bool = False,
+    **shows: tuple[str, ...],
 ) -> Sabotage:
     """A live sabotage, of the first control that it kills."""
 
@@ -21,8 +26,9 @@ def live(
         yield from ()
 
     return Sabotage(
-        name, name, frozenset(kills), frozenset(blinds), live=breaks, alone=alone, owner=kills[0], shows=shows
-    )
+        name, name, frozenset(kills), frozenset(blinds),
+        live=breaks, alone=alone, owner=kills[0], shows=shows, means=frozenset(means),
+    )  # fmt: skip
 
 
 def configured(name: str, kill: str, mutate: Callable[[KindConfig], None]) -> Sabotage:
@@ -115,6 +121,27 @@ def test_two_that_change_the_same_place_are_kept_apart(
 def test_two_of_one_control_go_together_where_it_must_name_each(one: Sabotage, other: Sabotage, *, apart: bool) -> None:
     """By words that no other of them could have made it say, for each control that both of them touch."""
     assert names([one, other]) == ([["a"], ["b"]] if apart else [["a", "b"]])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (live("a", "x", "z", means=("z",)), live("b", "y", "z", means=("z",)), False),
+        (live("a", "x", "z", means=("z",)), live("b", "x", "z", means=("z",)), True),
+        (live("a", "x", "z", means=("z",)), live("b", "y", "z"), True),
+        (live("a", "x", "z", means=("z",), z=("red",)), live("b", "z", z=("red",)), True),
+        (live("a", "x", "z", means=("z",), z=("red",)), live("b", "z", z=("blue",)), False),
+        (live("a", "x", "z", means=("z",)), live("b", "y", blinds=("z",)), True),
+        (live("a", "x", "v", "z", means=("v",)), live("b", "y", "v", "z", means=("z",)), True),
+    ],
+    ids=["both-need-it", "of-one-control", "one-shows-it", "same-words", "other-words", "blinds", "each-its-own"],
+)
+def test_two_that_need_the_same_to_take_effect_are_not_told_apart_by_it(
+    one: Sabotage, other: Sabotage, *, apart: bool
+) -> None:
+    """But whoever is there to show just that is."""
+    assert names([one, other]) == ([["a"], ["b"]] if apart else [["a", "b"]])
+    assert names([other, one]) == ([["b"], ["a"]] if apart else [["b", "a"]])
 
 
 def test_a_pack_knows_which_members_touch_a_control_and_whose_they_are() -> None:

@@ -268,3 +268,29 @@ def test_colours_in_the_middle_of_a_value_hide_nothing_of_it(at: int) -> None:
     plain = "\x1b[31mred\x1b[0m and nothing else\x1b[K"
     assert plain == redact(plain)
     assert f"{MARK} \x1b[1m{MARK}" == redact(f"{value} \x1b[1m{value}")
+
+
+def test_a_text_that_was_shown_before_is_hidden_once_its_value_is_known() -> None:
+    """What was answered is remembered, and forgotten with each further value."""
+    redactor = Redactor()
+    value = secrets.token_hex(12)
+    text = f"it says {value}"
+    assert text == redactor(text) == redactor(text)
+    redactor.add(value)
+    assert f"it says {MARK}" == redactor(text) == redactor(text)
+
+
+def test_who_is_asked_while_a_value_comes_to_be_known_remembers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer may be one that did not know the value."""
+    redactor, value = Redactor(), secrets.token_hex(12)
+    text, found = f"it says {value}", redactor._cut_out
+
+    def in_between(asked: str) -> str:
+        answer = found(asked)
+        redactor.add(value)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(redactor, "_cut_out", in_between)
+        assert text == redactor(text)
+    assert f"it says {MARK}" == redactor(text)
