@@ -81,7 +81,10 @@ rm -f /etc/kubernetes/bootstrap-kubelet.conf /kind/product_uuid /etc/machine-id
 rm -rf /etc/cni/net.d/* # a node has a network once its plugin says so, as in a new cluster
 mkdir -p /etc/systemd/system/kubelet.service.d
 cat >/etc/systemd/system/kubelet.service.d/20-k8ssec.conf <<'END'
-# A copy of a frozen node makes its keys while it starts (/kind/k8ssec/thaw.sh).
+# A copy of a frozen node makes its keys while it starts (/kind/k8ssec/thaw.sh). A kubelet that comes before containerd ends,
+# and is started again a second later.
+[Unit]
+After=containerd.service
 [Service]
 ExecStartPre=/bin/bash /kind/k8ssec/thaw.sh wait
 END

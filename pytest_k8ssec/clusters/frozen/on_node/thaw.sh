@@ -37,10 +37,24 @@ certificate() { # KUBECONFIG FILE: the certificate and the key in it, as a kubel
   done >"$2"
 }
 
+certificates() { # of servers and clients; keys are 0600 whatever the mask
+  umask 022
+  # What the API server is reached and signs by is judged: those two are what kind's are.
+  kubeadm init phase certs sa --config /kind/kubeadm.conf &
+  kubeadm init phase certs apiserver --config /kind/kubeadm.conf
+  wait $!
+  kubeadm init phase certs all --config "$here/quick.conf"
+}
+
 renew() { # all but the CAs; kubeadm makes what is not there, as it does for a new cluster
   umask 077
   mkdir -p "$here/made" "$here/clients" "$here/later"
-  (umask 022 && exec kubeadm init phase certs all --config /kind/kubeadm.conf) & # keys are 0600 all the same
+  # A key of RSA takes a processor a tenth of a second, and there are a dozen.
+  cp /kind/kubeadm.conf "$here/quick.conf"
+  if grep -q '^apiVersion: kubeadm.k8s.io/v1beta4$' /kind/kubeadm.conf && ! grep -q encryptionAlgorithm /kind/kubeadm.conf; then
+    sed -i 's/^kind: ClusterConfiguration$/encryptionAlgorithm: ECDSA-P256\n&/' "$here/quick.conf"
+  fi
+  certificates &
   certs=$!
   if [ -e "$here/changed/kind/kubeadm.conf" ]; then
     kubeadm init phase control-plane all --config /kind/kubeadm.conf
@@ -48,16 +62,16 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   fi
   # The kubelet needs a certificate of its own to start. What it is to run comes once there are those that this needs.
   mv "$manifests"/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler}.yaml "$here/later/"
-  kubeadm init phase kubeconfig kubelet --config /kind/kubeadm.conf --kubeconfig-dir "$here/made"
+  kubeadm init phase kubeconfig kubelet --config "$here/quick.conf" --kubeconfig-dir "$here/made"
   certificate "$here/made/kubelet.conf" "$here/client.pem"
   take_up
-  kubeadm init phase kubeconfig all --config /kind/kubeadm.conf --kubeconfig-dir "$here/made"
+  kubeadm init phase kubeconfig all --config "$here/quick.conf" --kubeconfig-dir "$here/made"
   rm "$here/made/kubelet.conf"
   mv "$here/made"/*.conf /etc/kubernetes/
   wait $certs
   mv "$here/later"/{etcd,kube-apiserver}.yaml "$manifests/"
   for name in $(cat "$here/workers"); do
-    kubeadm kubeconfig user --config /kind/kubeadm.conf --client-name "system:node:$name" --org system:nodes \
+    kubeadm kubeconfig user --config "$here/quick.conf" --client-name "system:node:$name" --org system:nodes \
       >"$here/made/$name"
     certificate "$here/made/$name" "$here/clients/$name.pem"
   done
