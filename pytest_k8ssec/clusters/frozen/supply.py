@@ -24,6 +24,8 @@ from pytest_k8ssec.machine.process import Tell
 from pytest_k8ssec.machine.tools import Image, Tool
 
 _TEMPLATE = "template"
+_ANOTHER = "a copy does not get ready, so another one is made"
+_ANEW = "the frozen cluster does not get ready, so it is made anew"
 _NOT = "a cluster like this one is not frozen, so kind makes it"
 
 
@@ -87,13 +89,12 @@ def _by_kind(order: Order) -> KindCluster:
 def _thawed(order: Order, key: str, changes: Variant, *, just_frozen: bool = False) -> KindCluster | None:
     """A copy of the entry of a key, None where there is none, or it does not get ready.
 
-    An entry whose unchanged copy does not get ready is removed.
+    An entry of which two unchanged copies do not get ready is removed: one may have met a machine that was too busy.
 
     Args:
         just_frozen: whether a failure would be the same with one that is made anew; it is remembered for a day then.
     """
     name = order.name or order.owner.name(order.variant)
-    what = f", {order.variant}" if order.variant else ""
     try:
         with shelf.using(key):
             entry = shelf.take_from(key)
@@ -101,34 +102,42 @@ def _thawed(order: Order, key: str, changes: Variant, *, just_frozen: bool = Fal
                 return None
             if docker.of_cluster(name):
                 return None  # kind says what there is to say
-            order.progress(f"thawing cluster {name} ({order.config.node_count} nodes{what})")
-            started = time.monotonic()
-            try:
-                cluster = thaw_cluster(
-                    entry, order.config.copy(), order.owner, name=name,
-                    workdir=order.owner.folder("-".join(filter(None, ("cluster", order.variant)))),
-                    kind=order.kind, probe_image=order.probe_image, origin=order.origin,
-                    variant=order.variant, changes=changes,
-                )  # fmt: skip
-            except docker.DaemonGone:
-                raise
-            except CannotThaw as error:
-                order.progress(f"{_NOT}: {error}")
-                return None
-            except K8ssecError as error:
-                if order.variant:
-                    order.progress(f"a changed copy does not get ready, so kind makes the cluster: {_and_why(error)}")
+            for then in (_ANOTHER, _ANEW):
+                try:
+                    return _copied(order, entry, name, changes)
+                except docker.DaemonGone:
+                    raise
+                except CannotThaw as error:
+                    order.progress(f"{_NOT}: {error}")
                     return None
-                if just_frozen:
-                    shelf.put_failure(key, _one_line(error))
-                order.progress(f"the frozen cluster does not get ready, so it is made anew: {_and_why(error)}")
-            else:
-                order.progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
-                return cluster
+                except K8ssecError as error:
+                    if order.variant:
+                        order.progress(
+                            f"a changed copy does not get ready, so kind makes the cluster: {_and_why(error)}"
+                        )
+                        return None
+                    order.progress(f"{then}: {_and_why(error)}")
+                    why = _one_line(error)
+            if just_frozen:
+                shelf.put_failure(key, why)
         _drop(entry)
     except OSError as error:
         order.progress(f"{_NOT}: {_one_line(error)}")
     return None
+
+
+def _copied(order: Order, entry: FrozenCluster, name: str, changes: Variant) -> KindCluster:
+    what = f", {order.variant}" if order.variant else ""
+    order.progress(f"thawing cluster {name} ({order.config.node_count} nodes{what})")
+    started = time.monotonic()
+    cluster = thaw_cluster(
+        entry, order.config.copy(), order.owner, name=name,
+        workdir=order.owner.folder("-".join(filter(None, ("cluster", order.variant)))),
+        kind=order.kind, probe_image=order.probe_image, origin=order.origin,
+        variant=order.variant, changes=changes,
+    )  # fmt: skip
+    order.progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
+    return cluster
 
 
 def _drop(entry: FrozenCluster) -> None:

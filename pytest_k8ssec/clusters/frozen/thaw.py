@@ -94,11 +94,10 @@ def thaw_cluster(
 
 
 def _said(container: str) -> str:
-    """What a node's thaw.sh said last, "" where that can't be told."""
+    """What a node's thaw.sh said last, and what of it still runs; "" where that can't be told."""
+    look = f"tail -n {_LAST_LINES} {PLACE}/log; pgrep -a 'kubeadm|kubectl|tar'"
     try:
-        told = docker.docker(
-            "exec", container, "tail", "-n", str(_LAST_LINES), f"{PLACE}/log", check=False, deadline=10
-        )
+        told = docker.docker("exec", container, "sh", "-c", look, check=False, deadline=10)
     except CommandError:
         return ""
     return told.text.strip()
