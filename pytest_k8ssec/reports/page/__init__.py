@@ -1,0 +1,9 @@
+"""report.html: one page of a run, for people, made from report.json's document alone.
+
+- ``coverage``: which ids of which frameworks were judged, and how that ended.
+- ``evidence``: what was tried, as rows of tables, as many as there is room for.
+- ``view``: what the templates show, put in order once.
+- ``written``: fills the templates in, within the page's size.
+
+The templates, the style and the script are files in ``templates``. Nothing in them is loaded from elsewhere.
+"""

@@ -1,0 +1,205 @@
+"""What the page shows, put in order once: templates ask for nothing but names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_k8ssec.reports.breach import Breach, culprit_words, exchange
+from pytest_k8ssec.reports.forms.reported import severity_order, verdicts_of, waiver_reason
+from pytest_k8ssec.reports.page.coverage import VERDICTS, FrameworkCoverage, frameworks_covered
+from pytest_k8ssec.reports.page.evidence import Rows, first_of, tables_of, tried_rows
+from pytest_k8ssec.reports.result import Entry
+from pytest_k8ssec.reports.screen import Loss, common_causes
+from pytest_k8ssec.reports.terminal import tally_verdicts
+
+SEVERITIES = ("critical", "high", "medium", "low", "")
+_OWN = "own tests"
+_SLOWEST = 15
+_NAMED_MAX = 60
+"""So many findings, culprits or reasons of one result, at most."""
+_PLAIN = re.compile("[a-z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One verdict, and all that is shown with it."""
+
+    entry: Entry
+    anchor: str
+    facets: Mapping[str, Sequence[str]]
+    """By the name of a filter: what it is found by."""
+    breach: Breach | None
+    """What is breached, or waived."""
+    findings: Rows
+    culprits: Rows
+    attack: str
+    positive: str
+    reasons: Rows
+    tried: Rows
+    tables: Rows
+    untried: Rows
+    waivers: Sequence[str]
+    references: Sequence[tuple[str, str]]
+    """Framework and id of each."""
+
+    @property
+    def verdict(self) -> str:
+        """The verdict's word."""
+        return str(self.entry["verdict"])
+
+    @property
+    def severity(self) -> str:
+        """The severity's word, of a user's own test none."""
+        return str(self.entry["severity"])
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One way to choose from the verdicts."""
+
+    name: str
+    title: str
+    options: Sequence[tuple[str, int]]
+    """Each value, and how many verdicts have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The whole page."""
+
+    run: Mapping[str, Any]
+    title: str
+    tally: str
+    counts: Sequence[tuple[str, int]]
+    """How many there are of each verdict."""
+    severities: Sequence[tuple[str, int]]
+    """How many are breached of each severity."""
+    proven: bool
+    judged: Sequence[Judged]
+    causes: Sequence[Loss]
+    filters: Sequence[Filter]
+    frameworks: Sequence[FrameworkCoverage]
+    waivers: Sequence[Entry]
+    slowest: Sequence[tuple[str, str, float, int]]
+    """Id, anchor, seconds, and how long its bar is, of 100."""
+    cut: bool
+    """Whether some of what was tried is not shown."""
+
+    def of(self, verdict: str) -> list[Judged]:
+        """All with a verdict."""
+        return [each for each in self.judged if each.verdict == verdict]
+
+    @property
+    def unclear(self) -> list[Judged]:
+        """What could not be told, for a reason of its own."""
+        told = {cause.text for cause in self.causes}
+        return [each for each in self.of("inconclusive") if each.entry["reason"] not in told]
+
+
+def view_of(report: Mapping[str, Any], most: int) -> View:
+    """What the page shows of a report.
+
+    Args:
+        report: as report.json has it.
+        most: so many rows of what was tried, for each result.
+    """
+    entries = sorted(verdicts_of(report), key=_rank)
+    anchors = _anchors(entries)
+    judged = [_judged(each, anchor, most) for each, anchor in zip(entries, anchors, strict=True)]
+    run = report["run"]
+    verdicts = Counter(each.verdict for each in judged)
+    breached = Counter(each.severity for each in judged if each.verdict == "breached")
+    stack = run["stack"]
+    return View(
+        run, " ".join(filter(None, ["Kubernetes security", str(stack.get("project", ""))])), tally_verdicts(entries),
+        [(name, verdicts[name]) for name in VERDICTS], [(name, breached[name]) for name in SEVERITIES if breached[name]],
+        bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), _filters(judged),
+        frameworks_covered(entries), _waivers(entries), _slowest(judged),
+        any(each.tried.left or each.tables.left or any(one.left for one in each.tables.shown) for each in judged),
+    )  # fmt: skip
+
+
+def _rank(entry: Entry) -> tuple[int, int, str]:
+    return VERDICTS.index(entry["verdict"]), severity_order(str(entry["severity"])), str(entry["control"])
+
+
+def _anchors(entries: Iterable[Entry]) -> list[str]:
+    """By the control's id, so that a link to it lasts; a number where that can be no anchor, or is not the only one."""
+    found: list[str] = []
+    for number, entry in enumerate(entries, 1):
+        name = f"control-{entry['control']}"
+        fits = entry["subject"] and _PLAIN.fullmatch(str(entry["control"])) and name not in found
+        found.append(name if fits else f"result-{number}")
+    return found
+
+
+def _judged(entry: Entry, anchor: str, most: int) -> Judged:
+    named = max(1, min(most, _NAMED_MAX))
+    breach = Breach.of(entry) if entry["verdict"] in ("breached", "waived") else None
+    coverage = entry.get("coverage") or {}
+    return Judged(
+        entry, anchor, _facets(entry), breach,
+        first_of(breach.findings if breach else (), named), first_of(breach.culprits if breach else (), named),
+        exchange(breach.attack) if breach and breach.attack else "",
+        f"{breach.positive['what']}: {exchange(breach.positive)}" if breach and breach.positive else "",
+        first_of(str(entry["reason"]).splitlines(), named), tried_rows(entry, most), tables_of(entry, most),
+        first_of([_combination(each) for each in coverage.get("untried", ())], named),
+        [*dict.fromkeys(waiver_reason(each) for each in entry.get("waived", ()))],
+        [(name, ident) for name, ids in entry["mappings"].items() for ident in ids],
+    )  # fmt: skip
+
+
+def _combination(untried: Entry) -> str:
+    where = ", ".join(f"{name} {value}" for name, value in untried["at"].items())
+    return f"{where}: {untried['why']}" if untried["why"] else where
+
+
+def _facets(entry: Entry) -> dict[str, list[str]]:
+    owners = [one["owner"] for one in (*entry.get("waived", ()), *entry.get("waivers", ()))]
+    own = not entry["subject"]
+    return {
+        "verdict": [str(entry["verdict"])],
+        "severity": [str(entry["severity"]) or _OWN],
+        "family": [_OWN if own else str(entry["control"]).partition("-")[0]],
+        "framework": [name for name, ids in entry["mappings"].items() if ids],
+        "subject": [str(entry["subject"]) or _OWN],
+        "owner": [*dict.fromkeys(owners)],
+    }
+
+
+_TITLES = {"owner": "Owner of a waiver"}
+
+
+def _filters(judged: Sequence[Judged]) -> list[Filter]:
+    """Those that have something to choose from, the values in the order of the page, or of the alphabet."""
+    made: list[Filter] = []
+    for name in judged[0].facets if judged else ():
+        counts = Counter(value for each in judged for value in each.facets[name])
+        order = {"verdict": VERDICTS, "severity": (*SEVERITIES[:-1], _OWN)}.get(name, sorted(counts))
+        made.append(
+            Filter(name, _TITLES.get(name, name.capitalize()), [(each, counts[each]) for each in order if counts[each]])
+        )
+    return [each for each in made if each.options]
+
+
+def _waivers(entries: Iterable[Entry]) -> list[Entry]:
+    found = [one for entry in entries for one in entry.get("waivers", ())]
+    return sorted(found, key=lambda each: (each["expires"], each["control"], each["subject"]))
+
+
+def _slowest(judged: Iterable[Judged]) -> list[tuple[str, str, float, int]]:
+    found = sorted(((float(each.entry.get("seconds", 0)), each) for each in judged), key=lambda each: -each[0])
+    most = max((seconds for seconds, _ in found), default=0) or 1
+    return [
+        (str(each.entry["control"]), each.anchor, seconds, round(100 * seconds / most))
+        for seconds, each in found[:_SLOWEST]
+    ]
+
+
+def culprit_parts(one: Entry) -> tuple[str, str, str]:
+    """A culprit's name, what it does, and where that stands."""
+    return culprit_words({**one, "how": "", "place": ""}), one["how"], one["place"]
