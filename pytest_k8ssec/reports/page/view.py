@@ -13,6 +13,7 @@ from pytest_k8ssec.reports.forms.reported import severity_order, verdicts_of, wa
 from pytest_k8ssec.reports.page.coverage import VERDICTS, FrameworkCoverage, frameworks_covered
 from pytest_k8ssec.reports.page.evidence import Rows, first_of, tables_of, tried_rows
 from pytest_k8ssec.reports.result import Entry
+from pytest_k8ssec.reports.sabotage_matrix import BLAMED, MEANING, SIGN_OF, WRONG, matrix, wrong_cells
 from pytest_k8ssec.reports.screen import Loss, common_causes
 from pytest_k8ssec.reports.terminal import tally_verdicts
 
@@ -86,6 +87,8 @@ class View:
     waivers: Sequence[Entry]
     slowest: Sequence[tuple[str, str, float, int]]
     """Id, anchor, seconds, and how long its bar is, of 100."""
+    matrix: Mapping[str, Any]
+    """Sabotages and controls, where there were sabotages; else nothing."""
     cut: bool
     """Whether some of what was tried is not shown."""
 
@@ -115,10 +118,10 @@ def view_of(report: Mapping[str, Any], most: int) -> View:
     breached = Counter(each.severity for each in judged if each.verdict == "breached")
     stack = run["stack"]
     return View(
-        run, " ".join(filter(None, ["Kubernetes security", str(stack.get("project", ""))])), tally_verdicts(entries),
+        run, ": ".join(filter(None, ["Kubernetes security", str(stack.get("project", ""))])), tally_verdicts(entries),
         [(name, verdicts[name]) for name in VERDICTS], [(name, breached[name]) for name in SEVERITIES if breached[name]],
         bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), _filters(judged),
-        frameworks_covered(entries), _waivers(entries), _slowest(judged),
+        frameworks_covered(entries), _waivers(entries), _slowest(judged), _matrix(report["results"]),
         any(each.tried.left or each.tables.left or any(one.left for one in each.tables.shown) for each in judged),
     )  # fmt: skip
 
@@ -198,6 +201,15 @@ def _slowest(judged: Iterable[Judged]) -> list[tuple[str, str, float, int]]:
         (str(each.entry["control"]), each.anchor, seconds, round(100 * seconds / most))
         for seconds, each in found[:_SLOWEST]
     ]
+
+
+def _matrix(entries: Sequence[Entry]) -> dict[str, Any]:
+    """With the letters and the meanings of its cells, and what is wrong in it."""
+    if not any(each.get("sabotage") for each in entries):
+        return {}
+    found = matrix(entries)
+    words = {"meaning": MEANING, "signs": SIGN_OF, "wrong": WRONG, "blamed_words": BLAMED}
+    return {**found, **words, "wrong_cells": wrong_cells(found)}
 
 
 def culprit_parts(one: Entry) -> tuple[str, str, str]:
