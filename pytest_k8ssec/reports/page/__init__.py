@@ -2,8 +2,9 @@
 
 - ``coverage``: which ids of which frameworks were judged, and how that ended.
 - ``evidence``: what was tried, as rows of tables, as many as there is room for.
+- ``templating``: fills the templates in.
 - ``view``: what the templates show, put in order once.
-- ``written``: fills the templates in, within the page's size.
+- ``written``: the page, within its size.
 
 The templates, the style and the script are files in ``templates``. Nothing in them is loaded from elsewhere.
 """

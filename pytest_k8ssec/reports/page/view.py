@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_k8ssec.reports.breach import Breach, culprit_words, exchange
+from pytest_k8ssec.reports.attack import DrawnGraph, drawn_graph
+from pytest_k8ssec.reports.breach import Breach, exchange
 from pytest_k8ssec.reports.forms.reported import severity_order, verdicts_of, waiver_reason
 from pytest_k8ssec.reports.page.coverage import VERDICTS, FrameworkCoverage, frameworks_covered
 from pytest_k8ssec.reports.page.evidence import Rows, first_of, tables_of, tried_rows
@@ -89,6 +90,8 @@ class View:
     """Id, anchor, seconds, and how long its bar is, of 100."""
     matrix: Mapping[str, Any]
     """Sabotages and controls, where there were sabotages; else nothing."""
+    graphs: Rows
+    """The blast radius of workloads."""
     cut: bool
     """Whether some of what was tried is not shown."""
 
@@ -103,12 +106,13 @@ class View:
         return [each for each in self.of("inconclusive") if each.entry["reason"] not in told]
 
 
-def view_of(report: Mapping[str, Any], most: int) -> View:
+def view_of(report: Mapping[str, Any], most: int, room: int) -> View:
     """What the page shows of a report.
 
     Args:
         report: as report.json has it.
         most: so many rows of what was tried, for each result.
+        room: so many letters for pictures.
     """
     entries = sorted(verdicts_of(report), key=_rank)
     anchors = _anchors(entries)
@@ -121,7 +125,7 @@ def view_of(report: Mapping[str, Any], most: int) -> View:
         run, ": ".join(filter(None, ["Kubernetes security", str(stack.get("project", ""))])), tally_verdicts(entries),
         [(name, verdicts[name]) for name in VERDICTS], [(name, breached[name]) for name in SEVERITIES if breached[name]],
         bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), _filters(judged),
-        frameworks_covered(entries), _waivers(entries), _slowest(judged), _matrix(report["results"]),
+        frameworks_covered(entries), _waivers(entries), _slowest(judged), _matrix(report["results"]), _graphs(entries, room),
         any(each.tried.left or each.tables.left or any(one.left for one in each.tables.shown) for each in judged),
     )  # fmt: skip
 
@@ -212,6 +216,15 @@ def _matrix(entries: Sequence[Entry]) -> dict[str, Any]:
     return {**found, **words, "wrong_cells": wrong_cells(found)}
 
 
-def culprit_parts(one: Entry) -> tuple[str, str, str]:
-    """A culprit's name, what it does, and where that stands."""
-    return culprit_words({**one, "how": "", "place": ""}), one["how"], one["place"]
+def _graphs(entries: Iterable[Entry], room: int) -> Rows:
+    """The blast radius of each workload, those with a way to cluster-admin first, as many as there is room for."""
+    found = [body for entry in entries for body in entry.get("graphs", ())]
+    found.sort(key=lambda body: not body["graph"]["path"])
+    made: list[DrawnGraph] = []
+    for body in found:
+        one = drawn_graph(body, len(made))
+        room -= len(one.picture) + sum(len(each) for row in one.rows for each in row)
+        if room < 0:
+            break
+        made.append(one)
+    return Rows(made, len(found) - len(made))

@@ -187,6 +187,7 @@ RESULT = shape(
             )
         ),
         "coverage": lambda value: value is None or COVERAGE(value),
+        "graphs": list_of(MAPPING),
         "tables": list_of(
             shape(
                 {

@@ -170,7 +170,7 @@ def test_each_filter_shows_what_has_that_value_and_says_how_many(opened: Opened)
 def test_the_search_finds_words_anywhere_in_a_verdict(opened: Opened) -> None:
     """All words that are typed, also in what is folded."""
     page = opened()
-    for words, wanted in {"DOOR a.py:3": ["control-etcd-open"], "team web": ["control-net-side"], "zzz": []}.items():
+    for words, wanted in {"DOOR a.py:3": ["control-etcd-open"], "zzz": [], "team web": ["control-net-side"]}.items():
         page.fill("#search", words)
         expect(page.locator("#shown")).to_have_text(f"{len(wanted)} of {len(everything())} verdicts")
         assert wanted == visible(page)

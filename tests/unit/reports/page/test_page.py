@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from pytest_k8ssec.attack.document import node_link, open_part
+from pytest_k8ssec.attack.graph import Kind, Vertex
 from pytest_k8ssec.plain import shown
 from pytest_k8ssec.reports.page.written import LARGE_BYTES_MAX, PAGE_BYTES_MAX, report_page
 from pytest_k8ssec.secrecy.redact import register
+from tests.unit.attack.graphs import CONTAINER, TO_ADMIN, UNKNOWN, edge, graph
 from tests.unit.reports.forms.test_forms import HOSTILE, WAIVER, attack, blame, report, result
 
 _LOADS = {"src", "srcset", "data", "poster", "background", "action", "formaction", "ping", "xlink:href", "style"}
@@ -73,6 +76,12 @@ def made(*results: dict[str, Any], **run: Any) -> Page:
     return Page(report_page(report(*results, **run)))
 
 
+def graphs(name: str = "shop") -> list[dict[str, Any]]:
+    """What is within reach of two workloads."""
+    wide = [edge("endpoint", CONTAINER, Vertex(Kind.ENDPOINT, f"{name}:{port}"), UNKNOWN) for port in range(9)]
+    return [open_part(node_link(each)) for each in (graph(*TO_ADMIN[:1]), graph(*TO_ADMIN, *wide))]
+
+
 def everything() -> list[dict[str, Any]]:
     """A result of each verdict and each severity, with all that a result can have."""
     waived = [{**WAIVER, "case": "side", "attack": "knock"}]
@@ -92,6 +101,7 @@ def everything() -> list[dict[str, Any]]:
         result("net-side", "waived", severity="low", attacks=[attack("side", waived=True)], waived=waived, waivers=[state]),
         result("wl-fine", "held", subject="stack", attacks=[{**attack("x"), "through": False}]),
         result("ext-none", "not-applicable"),
+        result("blast-radius", "held", subject="stack", attacks=[], graphs=graphs()),
         result("test_of_ours", "held", subject="", severity="", mappings={}, remediation="", place="tests/test_x.py:3"),
     ]  # fmt: skip
 
@@ -105,6 +115,7 @@ def test_every_verdict_is_there_once_with_what_it_can_be_chosen_by() -> None:
         ("breached", "high", "net", "cluster"),
         ("inconclusive", "medium", "rbac", "cluster"),
         ("waived", "low", "net", "cluster"),
+        ("held", "high", "blast", "stack"),
         ("held", "high", "wl", "stack"),
         ("held", "own tests", "own tests", "own tests"),
         ("not-applicable", "high", "ext", "cluster"),
@@ -211,6 +222,7 @@ def test_no_name_becomes_markup_or_moves_a_cursor(one: str, two: str, three: str
             two, subject="", title=three, attacks=[attack(one, three)], blamed=[blame(one, f"{one}.py:3", finding=one)],
             reason=three, remediation=two, snippets=[{"language": "sh", "text": one}], notes=[one], doubts=[two],
             tables=[{"title": one, "columns": [two], "rows": [{"row": three, "cells": [one]}]}], place=two,
+            graphs=graphs(three),
         )  # fmt: skip
         state = {
             **WAIVER,
@@ -280,6 +292,19 @@ def test_a_small_one_leaves_nothing_out() -> None:
     found = report_page(report(*everything()))
     assert "This page is kept small" not in found
     assert "see report.json" not in found
+
+
+def test_the_blast_radius_is_drawn_the_widest_first() -> None:
+    """The way to cluster-admin, what cuts it, a picture, and the edges; how many were left out is said."""
+    found = report_page(report(*everything()))
+    part = found[found.index('id="the-radius"') : found.index('id="the-timings"')]
+    assert 2 == part.count("<svg ")
+    assert part.index("cluster-admin is within reach") < part.index("no way to cluster-admin")
+    assert "The smallest cut:" in part
+    many_of_them = result("blast-radius", "held", graphs=graphs() * 400)
+    page = report_page(report(many_of_them))
+    assert len(page.encode()) <= PAGE_BYTES_MAX
+    assert re.search(r"[1-9]\d* more workloads: see report.json", page)
 
 
 def test_frameworks_say_which_ids_were_judged_and_how() -> None:
