@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_k8ssec.reports.attack import DrawnGraph, drawn_graph
 from pytest_k8ssec.reports.breach import Breach, exchange
+from pytest_k8ssec.reports.compare import Became
 from pytest_k8ssec.reports.forms.reported import severity_order, verdicts_of, waiver_reason
 from pytest_k8ssec.reports.page.coverage import VERDICTS, FrameworkCoverage, frameworks_covered
 from pytest_k8ssec.reports.page.evidence import Rows, first_of, tables_of, tried_rows
@@ -20,6 +21,8 @@ from pytest_k8ssec.reports.terminal import tally_verdicts
 
 SEVERITIES = ("critical", "high", "medium", "low", "")
 _OWN = "own tests"
+_CHANGES = (Became.NEW, Became.INCOMPARABLE, Became.RESOLVED, Became.GONE, Became.UNCHANGED)
+_CHANGES_MAX = 200
 _SLOWEST = 15
 _NAMED_MAX = 60
 """So many findings, culprits or reasons of one result, at most."""
@@ -70,6 +73,18 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """What changed since an earlier run."""
+
+    baseline: str
+    counts: Sequence[tuple[str, int]]
+    """How many there are of each change."""
+    told: Rows
+    """Each change but what is unchanged."""
+    unjudged: int
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """The whole page."""
 
@@ -92,6 +107,8 @@ class View:
     """Sabotages and controls, where there were sabotages; else nothing."""
     graphs: Rows
     """The blast radius of workloads."""
+    since: Since | None
+    """What changed since the baseline, where there is one."""
     cut: bool
     """Whether some of what was tried is not shown."""
 
@@ -116,8 +133,9 @@ def view_of(report: Mapping[str, Any], most: int, room: int) -> View:
     """
     entries = sorted(verdicts_of(report), key=_rank)
     anchors = _anchors(entries)
-    judged = [_judged(each, anchor, most) for each, anchor in zip(entries, anchors, strict=True)]
     run = report["run"]
+    changes = _changes(run.get("since"))
+    judged = [_judged(each, anchor, most, changes) for each, anchor in zip(entries, anchors, strict=True)]
     verdicts = Counter(each.verdict for each in judged)
     breached = Counter(each.severity for each in judged if each.verdict == "breached")
     stack = run["stack"]
@@ -126,6 +144,7 @@ def view_of(report: Mapping[str, Any], most: int, room: int) -> View:
         [(name, verdicts[name]) for name in VERDICTS], [(name, breached[name]) for name in SEVERITIES if breached[name]],
         bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), _filters(judged),
         frameworks_covered(entries), _waivers(entries), _slowest(judged), _matrix(report["results"]), _graphs(entries, room),
+        _since(run.get("since")),
         any(each.tried.left or each.tables.left or any(one.left for one in each.tables.shown) for each in judged),
     )  # fmt: skip
 
@@ -144,12 +163,12 @@ def _anchors(entries: Iterable[Entry]) -> list[str]:
     return found
 
 
-def _judged(entry: Entry, anchor: str, most: int) -> Judged:
+def _judged(entry: Entry, anchor: str, most: int, changes: Mapping[str, Sequence[str]]) -> Judged:
     named = max(1, min(most, _NAMED_MAX))
     breach = Breach.of(entry) if entry["verdict"] in ("breached", "waived") else None
     coverage = entry.get("coverage") or {}
     return Judged(
-        entry, anchor, _facets(entry), breach,
+        entry, anchor, {**_facets(entry), "change": changes.get(entry["control"], ())}, breach,
         first_of(breach.findings if breach else (), named), first_of(breach.culprits if breach else (), named),
         exchange(breach.attack) if breach and breach.attack else "",
         f"{breach.positive['what']}: {exchange(breach.positive)}" if breach and breach.positive else "",
@@ -178,7 +197,7 @@ def _facets(entry: Entry) -> dict[str, list[str]]:
     }
 
 
-_TITLES = {"owner": "Owner of a waiver"}
+_TITLES = {"owner": "Owner of a waiver", "change": "Since the baseline"}
 
 
 def _filters(judged: Sequence[Judged]) -> list[Filter]:
@@ -186,7 +205,9 @@ def _filters(judged: Sequence[Judged]) -> list[Filter]:
     made: list[Filter] = []
     for name in judged[0].facets if judged else ():
         counts = Counter(value for each in judged for value in each.facets[name])
-        order = {"verdict": VERDICTS, "severity": (*SEVERITIES[:-1], _OWN)}.get(name, sorted(counts))
+        order = {"verdict": VERDICTS, "severity": (*SEVERITIES[:-1], _OWN), "change": _CHANGES}.get(
+            name, sorted(counts)
+        )
         made.append(
             Filter(name, _TITLES.get(name, name.capitalize()), [(each, counts[each]) for each in order if counts[each]])
         )
@@ -214,6 +235,28 @@ def _matrix(entries: Sequence[Entry]) -> dict[str, Any]:
     found = matrix(entries)
     words = {"meaning": MEANING, "signs": SIGN_OF, "wrong": WRONG, "blamed_words": BLAMED}
     return {**found, **words, "wrong_cells": wrong_cells(found)}
+
+
+def _changes(since: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """What became of a control's breaches, each change once."""
+    found: dict[str, list[str]] = {}
+    for each in since["changes"] if since else ():
+        if each["change"] not in found.setdefault(each["control"], []):
+            found[each["control"]].append(each["change"])
+    return found
+
+
+def _since(since: Mapping[str, Any] | None) -> Since | None:
+    if not since:
+        return None
+    counts = Counter(each["change"] for each in since["changes"])
+    told = [each for change in _CHANGES[:-1] for each in since["changes"] if each["change"] == change]
+    return Since(
+        since["baseline"],
+        [(str(each), counts[each]) for each in _CHANGES],
+        first_of(told, _CHANGES_MAX),
+        since["unjudged"],
+    )
 
 
 def _graphs(entries: Iterable[Entry], room: int) -> Rows:

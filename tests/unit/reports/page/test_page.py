@@ -307,6 +307,29 @@ def test_the_blast_radius_is_drawn_the_widest_first() -> None:
     assert re.search(r"[1-9]\d* more workloads: see report.json", page)
 
 
+SINCE = {
+    "baseline": "old.json", "unjudged": 2,
+    "changes": [
+        {"change": change, "control": control, "severity": "high", "words": f"<{change}>", "place": "a.py:3", "waived": False}
+        for change, control in (("unchanged", "net-door"), ("new", "etcd-open"), ("resolved", "wl-fine"))
+    ],
+}  # fmt: skip
+
+
+def test_what_is_new_since_the_baseline_is_told_and_can_be_chosen() -> None:
+    """On its card, in a table, and by a filter."""
+    document = report(*everything(), since=SINCE)
+    text = report_page(document)
+    assert "1 new, 0 incomparable, 1 resolved, 0 gone, 1 unchanged; 2 controls of the baseline were not run" in text
+    assert '<span class="badge breached">new</span>' in text
+    assert '<span class="badge">not new</span>' in text
+    listed = {each["id"]: each["data-change"] for tag, each in Page(text).tags if tag == "li" and "data-change" in each}
+    assert ("new", "unchanged", "") == tuple(
+        listed[f"control-{name}"] for name in ("etcd-open", "net-door", "ext-none")
+    )
+    assert "the-changes" not in report_page(report(*everything()))
+
+
 def test_frameworks_say_which_ids_were_judged_and_how() -> None:
     """The worst of several controls counts; what was not judged is told."""
     found = report_page(
