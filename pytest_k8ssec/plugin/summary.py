@@ -239,6 +239,7 @@ class Summary:
             "cluster": self._about.get("cluster", {}),
             "stack": self._about.get("stack", {}),
             "reachability": list(self._about.get("reachability", {}).values()),
+            "reach": list(self._about.get("reach", {}).values()),
             "since": since.since_baseline(self._config, self._entries),
             "project": self._project(),
             "versions": {

@@ -14,6 +14,7 @@ from pytest_k8ssec.reports.compare import Became
 from pytest_k8ssec.reports.forms.reported import severity_order, verdicts_of, waiver_reason
 from pytest_k8ssec.reports.page.coverage import VERDICTS, FrameworkCoverage, frameworks_covered
 from pytest_k8ssec.reports.page.evidence import Rows, first_of, tables_of, tried_rows
+from pytest_k8ssec.reports.reach_map import DrawnMap, drawn_map
 from pytest_k8ssec.reports.result import Entry
 from pytest_k8ssec.reports.sabotage_matrix import BLAMED, MEANING, SIGN_OF, WRONG, matrix, wrong_cells
 from pytest_k8ssec.reports.screen import Loss, common_causes
@@ -107,6 +108,8 @@ class View:
     """Sabotages and controls, where there were sabotages; else nothing."""
     graphs: Rows
     """The blast radius of workloads."""
+    maps: Sequence[DrawnMap]
+    """Who reaches whom, where that was measured; of each worker of xdist that did."""
     since: Since | None
     """What changed since the baseline, where there is one."""
     cut: bool
@@ -144,6 +147,7 @@ def view_of(report: Mapping[str, Any], most: int, room: int) -> View:
         [(name, verdicts[name]) for name in VERDICTS], [(name, breached[name]) for name in SEVERITIES if breached[name]],
         bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), _filters(judged),
         frameworks_covered(entries), _waivers(entries), _slowest(judged), _matrix(report["results"]), _graphs(entries, room),
+        [drawn_map(each, number, room // len(run["reach"])) for number, each in enumerate(run.get("reach", ()))],
         _since(run.get("since")),
         any(each.tried.left or each.tables.left or any(one.left for one in each.tables.shown) for each in judged),
     )  # fmt: skip

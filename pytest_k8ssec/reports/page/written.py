@@ -17,8 +17,8 @@ _MUCH = 12_000
 _ROWS_MAX = 2_000
 _ROW_BYTES = 200
 """A row of evidence takes at least so many."""
-_PICTURES = 3
-"""Pictures may take one part of so many."""
+_PICTURES = 4
+"""Heat maps may take one part of so many, and graphs another one."""
 
 
 def report_page(report: Mapping[str, Any]) -> str:

@@ -15,12 +15,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pytest_k8ssec.reports.page.written import report_page
 from tests.unit.reports.forms.test_forms import attack, blame, report, result
-from tests.unit.reports.page.test_page import everything, many
+from tests.unit.reports.page.test_page import SINCE, everything, many, measured
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LONG = "a-name-without-any-place-to-break-" * 8
 _EVIL = "</style></script><script>window.pwned=1</script><img src=x onerror=pwned=1>\" onfocus=pwned=1 autofocus '"
-_FILTERS = ["search", "filter-verdict", "filter-severity", "filter-family", "filter-framework", "filter-subject", "filter-owner"]  # fmt: skip
+_FILTERS = ["search", "filter-verdict", "filter-severity", "filter-family", "filter-framework", "filter-subject", "filter-owner", "filter-change"]  # fmt: skip
 
 Opened = Callable[..., Page]
 
@@ -50,9 +50,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         *many(4)[:2],
     ]  # fmt: skip
     documents = {
-        "everything": report(*everything()),
+        "everything": report(*everything(), since=SINCE, reach=[measured()]),
         "evil": report(evil, cluster={"name": _EVIL, "origin": _EVIL}, stack={"project": _EVIL}),
-        "wide": report(*everything(), *wide, stack={"project": _LONG}),
+        "wide": report(*everything(), *wide, reach=[{**measured(), "notes": [_LONG]}], stack={"project": _LONG}),
         "nothing": report(),
     }
     folder = tmp_path_factory.mktemp("pages")

@@ -16,9 +16,12 @@ from hypothesis import given, settings
 from pytest_k8ssec.attack.document import node_link, open_part
 from pytest_k8ssec.attack.graph import Kind, Vertex
 from pytest_k8ssec.plain import shown
+from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reports.page.written import LARGE_BYTES_MAX, PAGE_BYTES_MAX, report_page
+from pytest_k8ssec.reports.reach_map import reach_map
 from pytest_k8ssec.secrecy.redact import register
 from tests.unit.attack.graphs import CONTAINER, TO_ADMIN, UNKNOWN, edge, graph
+from tests.unit.reach.reaching import sampled
 from tests.unit.reports.forms.test_forms import HOSTILE, WAIVER, attack, blame, report, result
 
 _LOADS = {"src", "srcset", "data", "poster", "background", "action", "formaction", "ping", "xlink:href", "style"}
@@ -80,6 +83,12 @@ def graphs(name: str = "shop") -> list[dict[str, Any]]:
     """What is within reach of two workloads."""
     wide = [edge("endpoint", CONTAINER, Vertex(Kind.ENDPOINT, f"{name}:{port}"), UNKNOWN) for port in range(9)]
     return [open_part(node_link(each)) for each in (graph(*TO_ADMIN[:1]), graph(*TO_ADMIN, *wide))]
+
+
+def measured() -> dict[str, Any]:
+    """Who reaches whom, some of it by class."""
+    found = sampled()
+    return reach_map(found, None, differences(found))
 
 
 def everything() -> list[dict[str, Any]]:
@@ -236,6 +245,16 @@ def test_no_name_becomes_markup_or_moves_a_cursor(one: str, two: str, three: str
         other = result("a-b", "inconclusive", title=three, reason=one, waivers=[state])
         document: dict[str, Any] = {**report(), "results": [entry, other]}
         document["run"] = {**document["run"], "stack": {"project": two}, "cluster": {"name": one, "origin": three}}
+        found = measured()
+        document["run"]["reach"] = [
+            {
+                **found,
+                "compared_with": one,
+                "notes": [two],
+                "origins": [three for _ in found["origins"]],
+                "targets": [one for _ in found["targets"]],
+            }
+        ]
         return document
 
     page = report_page(with_names(one, two, three))
@@ -328,6 +347,27 @@ def test_what_is_new_since_the_baseline_is_told_and_can_be_chosen() -> None:
         listed[f"control-{name}"] for name in ("etcd-open", "net-door", "ext-none")
     )
     assert "the-changes" not in report_page(report(*everything()))
+
+
+def test_who_reaches_whom_is_drawn_where_it_was_measured() -> None:
+    """By letter; where there is no room for all, the namespaces stay."""
+    assert "the-reachability" not in report_page(report(*everything()))
+    found = report_page(report(*everything(), reach=[measured()]))
+    part = found[found.index('id="the-reachability"') : found.index('id="the-radius"')]
+    assert re.search(r'<th scope="row">web/shop</th><td class="cell open">O</td>', part)
+    assert "4 connections: 2 open, 2 blocked, 0 unknown, 2 of them by class" in part
+    names = [f"team-{each % 50}/workload-{each}" for each in range(500)]
+    large = {
+        **measured(),
+        "origins": names,
+        "targets": names,
+        "signs": ["." * 500] * 500,
+        "differing": [" " * 500] * 500,
+    }
+    page = report_page(report(*everything(), reach=[large]))
+    assert len(page.encode()) <= PAGE_BYTES_MAX
+    assert "There are too many for this page" in page
+    assert "2/4, 2 by class" in page
 
 
 def test_frameworks_say_which_ids_were_judged_and_how() -> None:
