@@ -307,7 +307,7 @@ def _report(commands: Subparsers) -> None:
     made.add_argument(
         "--form",
         action="append",
-        choices=("sarif", "markdown", "html", "gitlab"),
+        choices=("html", "sarif", "markdown", "gitlab"),
         help="this one only (default: all). Repeatable",
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="the folder to write into (default: beside report.json)")

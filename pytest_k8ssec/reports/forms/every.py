@@ -24,9 +24,9 @@ def _page(report: Mapping[str, Any]) -> str:
 
 
 _FORMS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "html": ("report.html", _page),
     "sarif": ("report.sarif", lambda report: _json(sarif_document(report))),
     "markdown": ("summary.md", summary_markdown),
-    "html": ("report.html", _page),
     "gitlab": ("gl-code-quality.json", lambda report: _json(code_quality(report))),
 }
 FORM_NAMES = tuple(_FORMS)

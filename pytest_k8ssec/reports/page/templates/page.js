@@ -28,7 +28,7 @@
 
   // A link to a verdict opens it, also where it was filtered out.
   const open = () => {
-    const there = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const there = document.getElementById(location.hash.slice(1));
     const details = there && there.querySelector(":scope > details");
     if (!details) return;
     there.hidden = false;
