@@ -93,7 +93,7 @@ def checked(python: Path, folder: Path, *files: Path) -> str:
 def test_the_wheel_brings_its_templates(installed: Path, tmp_path: Path) -> None:
     """A page is made from what the wheel has."""
     (tmp_path / "report.json").write_text(json.dumps(report(result(attacks=[attack("x")]))), encoding="utf-8")
-    command = [installed, "-m", "pytest_k8ssec.cli", "report", ".", "--form", "html"]
+    command = [str(installed), "-m", "pytest_k8ssec.cli", "report", ".", "--form", "html"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
     assert "net-door" in (tmp_path / "report.html").read_text(encoding="utf-8")
 

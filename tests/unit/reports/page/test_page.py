@@ -95,7 +95,7 @@ def everything() -> list[dict[str, Any]]:
     """A result of each verdict and each severity, with all that a result can have."""
     waived = [{**WAIVER, "case": "side", "attack": "knock"}]
     state = {**WAIVER, "control": "net-side", "state": "used", "ends_soon": True, "breaches": 1, "near": ""}
-    more = {
+    more: dict[str, Any] = {
         "notes": ["a note"], "doubts": ["a doubt"], "whole": True,
         "coverage": {"words": "3 of 4 were tried", "existing": 4, "tried": 3, "by_class": 0, "left_out": 0, "absent": 0,
                      "untried": [{"at": {"node": "worker"}, "why": "it was away"}], "nothing_there": []},
