@@ -33,6 +33,8 @@ _STATE_OF = {
 }
 _SHADES = 4
 """So many shades tell how much of a namespace is open to another one."""
+_TOGETHER_MAX = 40
+"""So many sources stand in one map; where there are more, each namespace that sends has one."""
 _CELL = 40
 """A square of a page takes about so many letters."""
 
@@ -138,7 +140,7 @@ class DrawnMap:
     spaces: Sequence[tuple[str, Sequence[DrawnSum | None]]]
     """Of each namespace that sends: what it reaches of each."""
     blocks: Sequence[tuple[str, Sequence[DrawnSource]]]
-    """The sources by namespace; none where there is no room for them."""
+    """The sources, by namespace where there are many; none where there is no room for them."""
 
 
 def drawn_map(
@@ -156,7 +158,8 @@ def drawn_map(
     if room is None or len(found["origins"]) * len(found["targets"]) * _CELL <= room:
         for name, signs, marks in zip(found["origins"], found["signs"], found["differing"], strict=True):
             made = [*_squares(name, found["targets"], signs, marks, evidence or {})]
-            blocks.setdefault(_space(name), []).append(DrawnSource(name, made))
+            block = _space(name) if len(found["origins"]) > _TOGETHER_MAX else "everywhere"
+            blocks.setdefault(block, []).append(DrawnSource(name, made))
     signs = {each for row in found["signs"] for each in row}
     keys = [(f"cell {state}", SIGN[state], words) for state, words in STATES.items()]
     if signs & {*SIGN_BY_CLASS.values()} - {*SIGN.values()}:

@@ -15,8 +15,8 @@ PAGE_BYTES_MAX, LARGE_BYTES_MAX = 2_000_000, 5_000_000
 _MUCH = 12_000
 """So many attacks and positive controls are much more."""
 _ROWS_MAX = 2_000
-_ROW_BYTES = 200
-"""A row of evidence takes at least so many."""
+_ROW_BYTES = 300
+"""A row of evidence mostly takes more than so many."""
 _PICTURES = 4
 """Heat maps may take one part of so many, and graphs another one."""
 
@@ -33,9 +33,9 @@ def report_page(report: Mapping[str, Any]) -> str:
     limit = LARGE_BYTES_MAX if sum(counts) > _MUCH else PAGE_BYTES_MAX
     most = _ROWS_MAX
     while most and sum(min(each, most) for each in counts) * _ROW_BYTES > limit:
-        most //= 2
+        most = most * 3 // 4
     while True:
         page = filled("page.html", view=view_of(report, most, limit // _PICTURES))
         if most == 0 or len(page.encode()) <= limit:
             return page
-        most //= 2
+        most = most * 3 // 4
