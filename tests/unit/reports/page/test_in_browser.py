@@ -13,9 +13,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from pytest_k8ssec.reach.difference import differences
+from pytest_k8ssec.reports.attack import attack_page
 from pytest_k8ssec.reports.page.written import report_page
+from pytest_k8ssec.reports.reach_map import reach_page
+from tests.unit.reach.reaching import sampled
 from tests.unit.reports.forms.test_forms import attack, blame, report, result
-from tests.unit.reports.page.test_page import SINCE, everything, many, measured
+from tests.unit.reports.page.test_page import SINCE, everything, graphs, many, measured
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LONG = "a-name-without-any-place-to-break-" * 8
@@ -40,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pages of several reports, by name."""
+    """Pages of several reports, by name, and those that commands write."""
     evil = result(
         _EVIL, title=_EVIL, subject="", reason=_EVIL, attacks=[attack(_EVIL)], blamed=[blame(_EVIL, _EVIL, finding=_EVIL)],
         remediation=_EVIL, snippets=[{"language": "sh", "text": _EVIL}], notes=[_EVIL],
@@ -60,6 +64,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, document in documents.items():
         made[name] = folder / f"{name}.html"
         made[name].write_text(report_page(document), encoding="utf-8")
+    found = sampled()
+    alone = {"reach": reach_page(found, None, differences(found)), "blast": attack_page(graphs())}
+    for name, text in alone.items():
+        made[name] = folder / f"{name}.html"
+        made[name].write_text(text, encoding="utf-8")
     return made
 
 
@@ -101,17 +110,17 @@ def open_all(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
 
 
-@pytest.mark.parametrize("name", ["everything", "evil", "wide", "nothing"])
+@pytest.mark.parametrize("name", ["everything", "evil", "wide", "nothing", "reach", "blast"])
 def test_no_error_and_nothing_loaded(opened: Opened, name: str) -> None:
     """Whatever names hold: no script of theirs runs."""
     page = opened(name)
     open_all(page)
     assert page.evaluate("window.pwned === undefined")
-    assert page.evaluate("document.querySelectorAll('img, script:not(:last-child)').length") == 0
+    assert 0 == page.evaluate("document.querySelectorAll('img, script:not(:last-child)').length")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["everything", "evil"])
+@pytest.mark.parametrize("name", ["everything", "evil", "reach", "blast"])
 def test_axe_finds_nothing_serious(opened: Opened, scheme: str, name: str) -> None:
     """Closed and opened; axe itself may run though the page forbids scripts of others."""
     axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
@@ -131,7 +140,7 @@ def test_axe_finds_nothing_serious(opened: Opened, scheme: str, name: str) -> No
 
 
 @pytest.mark.parametrize("width", [390, 1400, 2560])
-@pytest.mark.parametrize("name", ["everything", "evil", "wide", "nothing"])
+@pytest.mark.parametrize("name", ["everything", "evil", "wide", "nothing", "reach", "blast"])
 def test_the_page_is_never_wider_than_the_window(opened: Opened, width: int, name: str) -> None:
     """Wide tables scroll within themselves."""
     page = opened(name, viewport={"width": width, "height": 900})
