@@ -185,7 +185,9 @@ def _drawn_sum(one: Mapping[str, Any] | None) -> DrawnSum | None:
         return None
     doubt = f", {one['unknown']} unknown" if one["unknown"] else ""
     doubt += f", {one['by_class']} by class" if one["by_class"] else ""
-    return DrawnSum(f"{one['opened']}/{one['all']}{doubt}", round(_SHADES * one["opened"] / one["all"]), one["differs"])
+    return DrawnSum(
+        f"{one['opened']}/{one['all']}{doubt}", round(_SHADES * one["opened"] / max(1, one["all"])), one["differs"]
+    )
 
 
 def reach_page(found: Reachability, intent: Intent | None, differing: Sequence[Difference]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
+import random
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -368,6 +370,34 @@ def test_who_reaches_whom_is_drawn_where_it_was_measured() -> None:
     assert len(page.encode()) <= PAGE_BYTES_MAX
     assert "There are too many for this page" in page
     assert "2/4, 2 by class" in page
+
+
+def places(value: Any, *above: Any) -> list[tuple[Any, ...]]:
+    """The way to each value within one."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [(*above,), *(each for key, one in inner for each in places(one, *above, key))]
+
+
+def test_a_report_that_no_run_wrote_makes_a_page_or_is_told_as_such() -> None:
+    """Whatever of it is missing or of another kind: ``as_written`` knows each error that comes of it."""
+    under_sabotage = {"sabotages": ["x"], "own_sabotages": ["x"], "pack": "x", "missing": {}, "expected": "held"}
+    results = [{**under_sabotage, **each} for each in everything()]
+    document = report(
+        *results, result("a-b", phase="sabotaged", sabotage="x", **under_sabotage), since=SINCE, reach=[measured()]
+    )
+    chance = random.Random(7)
+    told = 0
+    for way in chance.sample([each for each in places(document) if each], 150):
+        spoilt = copy.deepcopy(document)
+        part = spoilt
+        for key in way[:-1]:
+            part = part[key]
+        part[way[-1]] = chance.choice([None, 0, -1, "x", [], {}, True, ["x"], {"a": 1}])
+        try:
+            report_page(spoilt)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            told += 1
+    assert 0 < told < 150
 
 
 def test_frameworks_say_which_ids_were_judged_and_how() -> None:
