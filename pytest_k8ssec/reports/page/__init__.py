@@ -2,6 +2,7 @@
 
 - ``coverage``: which ids of which frameworks were judged, and how that ended.
 - ``evidence``: what was tried, as rows of tables, as many as there is room for.
+- ``filters``: by what the verdicts can be chosen.
 - ``templating``: fills the templates in.
 - ``view``: what the templates show, put in order once.
 - ``written``: the page, within its size.

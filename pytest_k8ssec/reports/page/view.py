@@ -10,19 +10,16 @@ from typing import Any
 
 from pytest_k8ssec.reports.attack import DrawnGraph, drawn_graph
 from pytest_k8ssec.reports.breach import Breach, exchange
-from pytest_k8ssec.reports.compare import Became
 from pytest_k8ssec.reports.forms.reported import severity_order, verdicts_of, waiver_reason
 from pytest_k8ssec.reports.page.coverage import VERDICTS, FrameworkCoverage, frameworks_covered
 from pytest_k8ssec.reports.page.evidence import Rows, first_of, tables_of, tried_rows
+from pytest_k8ssec.reports.page.filters import CHANGES, SEVERITIES, Filter, facets_of, filters_of
 from pytest_k8ssec.reports.reach_map import DrawnMap, drawn_map
 from pytest_k8ssec.reports.result import Entry
 from pytest_k8ssec.reports.sabotage_matrix import BLAMED, MEANING, SIGN_OF, WRONG, matrix, wrong_cells
 from pytest_k8ssec.reports.screen import Loss, common_causes
 from pytest_k8ssec.reports.terminal import tally_verdicts
 
-SEVERITIES = ("critical", "high", "medium", "low", "")
-_OWN = "own tests"
-_CHANGES = (Became.NEW, Became.INCOMPARABLE, Became.RESOLVED, Became.GONE, Became.UNCHANGED)
 _CHANGES_MAX = 200
 _SLOWEST = 15
 _NAMED_MAX = 60
@@ -61,16 +58,6 @@ class Judged:
     def severity(self) -> str:
         """The severity's word, of a user's own test none."""
         return str(self.entry["severity"])
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """One way to choose from the verdicts."""
-
-    name: str
-    title: str
-    options: Sequence[tuple[str, int]]
-    """Each value, and how many verdicts have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +132,7 @@ def view_of(report: Mapping[str, Any], most: int, room: int) -> View:
     return View(
         run, ": ".join(filter(None, ["Kubernetes security", str(stack.get("project", ""))])), tally_verdicts(entries),
         [(name, verdicts[name]) for name in VERDICTS], [(name, breached[name]) for name in SEVERITIES if breached[name]],
-        bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), _filters(judged),
+        bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), filters_of([each.facets for each in judged]),
         frameworks_covered(entries), _waivers(entries), _slowest(judged), _matrix(report["results"]), _graphs(entries, room),
         [drawn_map(each, number, room // len(run["reach"])) for number, each in enumerate(run.get("reach", ()))],
         _since(run.get("since")),
@@ -172,7 +159,7 @@ def _judged(entry: Entry, anchor: str, most: int, changes: Mapping[str, Sequence
     breach = Breach.of(entry) if entry["verdict"] in ("breached", "waived") else None
     coverage = entry.get("coverage") or {}
     return Judged(
-        entry, anchor, {**_facets(entry), "change": changes.get(entry["control"], ())}, breach,
+        entry, anchor, facets_of(entry, changes.get(entry["control"], ())), breach,
         first_of(breach.findings if breach else (), named), first_of(breach.culprits if breach else (), named),
         exchange(breach.attack) if breach and breach.attack else "",
         f"{breach.positive['what']}: {exchange(breach.positive)}" if breach and breach.positive else "",
@@ -186,36 +173,6 @@ def _judged(entry: Entry, anchor: str, most: int, changes: Mapping[str, Sequence
 def _combination(untried: Entry) -> str:
     where = ", ".join(f"{name} {value}" for name, value in untried["at"].items())
     return f"{where}: {untried['why']}" if untried["why"] else where
-
-
-def _facets(entry: Entry) -> dict[str, list[str]]:
-    owners = [one["owner"] for one in (*entry.get("waived", ()), *entry.get("waivers", ()))]
-    own = not entry["subject"]
-    return {
-        "verdict": [str(entry["verdict"])],
-        "severity": [str(entry["severity"]) or _OWN],
-        "family": [_OWN if own else str(entry["control"]).partition("-")[0]],
-        "framework": [name for name, ids in entry["mappings"].items() if ids],
-        "subject": [str(entry["subject"]) or _OWN],
-        "owner": [*dict.fromkeys(owners)],
-    }
-
-
-_TITLES = {"owner": "Owner of a waiver", "change": "Since the baseline"}
-
-
-def _filters(judged: Sequence[Judged]) -> list[Filter]:
-    """Those that have something to choose from, the values in the order of the page, or of the alphabet."""
-    made: list[Filter] = []
-    for name in judged[0].facets if judged else ():
-        counts = Counter(value for each in judged for value in each.facets[name])
-        order = {"verdict": VERDICTS, "severity": (*SEVERITIES[:-1], _OWN), "change": _CHANGES}.get(
-            name, sorted(counts)
-        )
-        made.append(
-            Filter(name, _TITLES.get(name, name.capitalize()), [(each, counts[each]) for each in order if counts[each]])
-        )
-    return [each for each in made if each.options]
 
 
 def _waivers(entries: Iterable[Entry]) -> list[Entry]:
@@ -254,10 +211,10 @@ def _since(since: Mapping[str, Any] | None) -> Since | None:
     if not since:
         return None
     counts = Counter(each["change"] for each in since["changes"])
-    told = [each for change in _CHANGES[:-1] for each in since["changes"] if each["change"] == change]
+    told = [each for change in CHANGES[:-1] for each in since["changes"] if each["change"] == change]
     return Since(
         since["baseline"],
-        [(str(each), counts[each]) for each in _CHANGES],
+        [(str(each), counts[each]) for each in CHANGES],
         first_of(told, _CHANGES_MAX),
         since["unjudged"],
     )

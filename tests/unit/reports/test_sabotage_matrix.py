@@ -106,6 +106,7 @@ def test_the_page_shows_what_went_wrong(tmp_path: Path) -> None:
     assert 8 == json.loads(path.read_text())["schema"] * len(sabotage_matrix.MEANING)
     page = report_page(report(*(result(**one) for one in named)))
     assert "1 cells are not as they must be" in page
+    assert "1 results are not as they must be" in page[: page.index("<main>")]
     assert "&lt;unlock&gt;" in page
     assert "<unlock>" not in page
 

@@ -153,7 +153,8 @@ def test_what_a_lead_looks_at_first_is_above_the_verdicts() -> None:
         (["held", "inconclusive"], "Nothing breached, 1 not known"),
         (["inconclusive", "not-applicable"], "Nothing proven"),
         (["not-applicable"], "Nothing proven"),
-        (["waived"], "Nothing breached"),
+        (["waived", "inconclusive"], "Nothing breached but what is waived, 1 not known"),
+        (["waived"], "Nothing breached but what is waived"),
         (["held", "breached"], "1 breached: 1 high"),
     ],
 )
@@ -162,7 +163,15 @@ def test_the_headline_never_says_more_than_was_earned(verdicts: list[str], said:
     page = report_page(report(*(result(f"a-{each}", each, attacks=[]) for each in verdicts)))
     headline = re.search(r'<p class="headline [^>]*>(.*?)</p>', page, re.DOTALL)
     assert headline
-    assert said == " ".join(headline[1].split()).partition(":")[0] or said in " ".join(headline[1].split())
+    told = " ".join(headline[1].split())
+    assert said == (told.partition(":")[0] if said == "Nothing proven" else told)
+
+
+def test_what_broke_off_says_so() -> None:
+    """Whatever it did not get to may be breached, too."""
+    words = "The test broke off"
+    assert words in report_page(report(result("a-b", whole=False, attacks=[attack("x")])))
+    assert words not in report_page(report(result("a-b", whole=True, attacks=[attack("x")])))
 
 
 def test_a_cause_that_took_several_away_is_told_once() -> None:
