@@ -389,7 +389,13 @@ def places(value: Any, *above: Any) -> list[tuple[Any, ...]]:
 
 def test_a_report_that_no_run_wrote_makes_a_page_or_is_told_as_such() -> None:
     """Whatever of it is missing or of another kind: ``as_written`` knows each error that comes of it."""
-    under_sabotage = {"sabotages": ["x"], "own_sabotages": ["x"], "pack": "x", "missing": {}, "expected": "held"}
+    under_sabotage: dict[str, Any] = {
+        "sabotages": ["x"],
+        "own_sabotages": ["x"],
+        "pack": "x",
+        "missing": {},
+        "expected": "held",
+    }
     results = [{**under_sabotage, **each} for each in everything()]
     document = report(
         *results, result("a-b", phase="sabotaged", sabotage="x", **under_sabotage), since=SINCE, reach=[measured()]
