@@ -48,6 +48,17 @@ docker: ## a docker daemon that answers; installed and started where we are root
 tools: venv docker ## kind, pulumi, the provider plugin and the images: found, fetched or built (cold: about 20 minutes)
 	@$(BIN)/python -m toolchain get
 
+# What tests of report.html look at it with. Where it can't be installed they are skipped, and say so.
+.PHONY: browser
+browser: ## a headless Chromium for tests of report.html; installed where we are root on Debian
+	@if command -v chromium >/dev/null; then exit; fi
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	  echo "browser: installing chromium"
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+	else
+	  echo "browser: no chromium, so report.html is not tried in one (on Debian: apt-get install --no-install-recommends chromium)"
+	fi
+
 .PHONY: demo
 demo: tools ## all controls on stacks/hardened; STACK=insecure shows what a failing run looks like
 	@$(KEY) $(CONTROLS) --k8ssec-stack stacks/$(STACK) --k8ssec-report $(DEMO)
@@ -70,8 +81,9 @@ REMEMBER = -o cache_dir=$(FAILED)/$@
 LATER := $(if $(ONCE_MORE),|| [ $$? = 1 ])
 
 .PHONY: test
-test: tools ## all tests
+test: tools browser ## all tests
 	@rm -rf $(FAILED)
+	export K8SSEC_REQUIRE_BROWSER="$$(command -v chromium >/dev/null && echo 1)"
 	$(BESIDE) test-in-turn test-own-runs ONCE_MORE=1
 	$(MAKE) --no-print-directory test-once-more
 	$(MAKE) --no-print-directory test-alone

@@ -132,6 +132,7 @@ RESULT = Record(
         "place": "`file:line` of your own test; empty of a control",
         "notes": "such as the exceptions that were declared",
         "coverage": "of the combinations of the control's dimensions: how many exist, were tried, are spoken for by one of their class, left out or absent by evidence; the first hundred that were not tried, and of those where nothing is, with the reason; null where none is known",
+        "graphs": "of blast-radius: what is within reach of each workload, as `k8ssec blast --json` writes it, without the edges that were refuted",
         "tables": "answers by row and column, where a control has many of a kind",
         "remediation": "in words",
         "snippets": "the same to paste: `language` (`yaml`, `python`, `sh`) and `text` of each",

@@ -270,6 +270,8 @@ class Judge:
         self._nothing = ""
         self._notes: list[str] = []
         self._tables: dict[str, Table] = {}
+        self.graphs: list[Mapping[str, JSON]] = []
+        """What was found out as graphs, in the node-link form; no verdict depends on them."""
         self.blamed: tuple[Blame, ...] = ()
         """Who is to blame for the breaches, once that was found out."""
 
@@ -307,6 +309,7 @@ class Judge:
         """Have what another one recorded, instead of what was recorded here."""
         self.cases, self.coverage = other.cases, other.coverage
         self._nothing, self._notes, self._tables = other._nothing, other._notes, other._tables
+        self.graphs = other.graphs
 
     @property
     def tables(self) -> tuple[Table, ...]:

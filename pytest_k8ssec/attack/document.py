@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_k8ssec.attack.cut import smallest_cut
@@ -27,3 +28,19 @@ def node_link(graph: Graph) -> dict[str, Any]:
         ],
         "links": [graph.edges[key].to_json() for key in sorted(graph.edges)],
     }  # fmt: skip
+
+
+def open_part(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reader wants to see of a node-link form: without the edges that were refuted, as there are many, but for their number.
+
+    Args:
+        body: see :func:`node_link`.
+    """
+    links = [each for each in body["links"] if each["status"] != "refuted"]
+    ends = {body["graph"]["start"], *(end for each in links for end in (each["source"], each["target"]))}
+    return {
+        **body,
+        "graph": {**body["graph"], "refuted": len(body["links"]) - len(links)},
+        "nodes": [each for each in body["nodes"] if each["id"] in ends],
+        "links": links,
+    }

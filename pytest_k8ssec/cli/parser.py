@@ -49,7 +49,7 @@ examples:
   k8ssec reach --stack infra            who can really talk to whom, compared with what is declared
   k8ssec diff main report               what is new since the run whose report.json is in main
   k8ssec blast web/shop --stack infra   what is within reach of whoever gets into web/shop
-  k8ssec report build/k8ssec            SARIF and other forms of a run's report.json
+  k8ssec report build/k8ssec            a page, SARIF and other forms of a run's report.json
 
 Tests need none of this: `pytest --k8ssec-controls` makes a cluster for each run, and removes it.
 
@@ -298,8 +298,8 @@ def _completion(commands: Subparsers) -> None:
 def _report(commands: Subparsers) -> None:
     made = _command(
         commands, "report", "make other forms of a run's report.json",
-        "Make each form of a run's result again from its report.json: SARIF for code scanning, a summary in Markdown, GitLab's "
-        "code quality. Needs no docker. They are written beside it; `pytest --k8ssec-report DIR` writes them by itself.",
+        "Make each form of a run's result again from its report.json: a page for people, SARIF for code scanning, a summary in "
+        "Markdown, GitLab's code quality. Needs no docker. They are written beside it; `pytest --k8ssec-report DIR` writes them by itself.",
         "examples:\n  k8ssec report build/k8ssec\n  k8ssec report build/k8ssec/report.json --form sarif --out build\n"
         "  k8ssec report --schema > report-schema.json\n",
     )  # fmt: skip
@@ -307,7 +307,7 @@ def _report(commands: Subparsers) -> None:
     made.add_argument(
         "--form",
         action="append",
-        choices=("sarif", "markdown", "gitlab"),
+        choices=("html", "sarif", "markdown", "gitlab"),
         help="this one only (default: all). Repeatable",
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="the folder to write into (default: beside report.json)")

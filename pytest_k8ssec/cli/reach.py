@@ -16,6 +16,7 @@ from pytest_k8ssec.reach.intent import Intent, load
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.measure import MANNER
 from pytest_k8ssec.reports import reach as pictures
+from pytest_k8ssec.reports.reach_map import reach_page
 from pytest_k8ssec.secrecy.redact import redact, redacted
 from pytest_k8ssec.settings import Settings
 
@@ -46,7 +47,7 @@ def reach(arguments: argparse.Namespace) -> int:
         say(*pictures.terminal(found, intent, differing))
     for path, text in (
         (Path(arguments.json) if arguments.json not in (None, "-") else None, f"{told}\n"),
-        (arguments.html, pictures.reach_page(found, intent, differing) if arguments.html else ""),
+        (arguments.html, reach_page(found, intent, differing) if arguments.html else ""),
     ):
         if path is not None:
             pictures.write_picture(path, redact(text))

@@ -148,6 +148,11 @@ def reachability(k8ssec_testbed: Testbed, request: pytest.FixtureRequest) -> Rea
         )
     )
     k8ssec_testbed.note_reachability(asdict(found.extent))
+    if settings.report is not None:
+        from pytest_k8ssec.reach.difference import differences
+        from pytest_k8ssec.reports.reach_map import reach_map
+
+        k8ssec_testbed.note_reach_map(reach_map(found, None, differences(found)))
     return found
 
 

@@ -199,10 +199,10 @@ class Summary:
         written = {"report": json.write_report(directory, document)}
         if any(entry["sabotage"] for entry in self._entries):
             written["matrix"] = sabotage_matrix.write_matrix(directory, sabotage_matrix.matrix(self._entries))
-        lines = [f"{what}: {self._from_here(path)}" for what, path in written.items()]
         from pytest_k8ssec.reports.forms import every
 
-        others = every.write_forms(directory, every.texts_of(document))
+        written["page"], *others = every.write_forms(directory, every.texts_of(document))  # a person looks at it first
+        lines = [f"{what}: {self._from_here(path)}" for what, path in written.items()]
         return [*lines, f"beside it: {', '.join(path.name for path in others)}"]
 
     def _document(self) -> dict[str, Any]:
@@ -239,6 +239,8 @@ class Summary:
             "cluster": self._about.get("cluster", {}),
             "stack": self._about.get("stack", {}),
             "reachability": list(self._about.get("reachability", {}).values()),
+            "reach": list(self._about.get("reach", {}).values()),
+            "since": since.since_baseline(self._config, self._entries),
             "project": self._project(),
             "versions": {
                 **{name: metadata.version(name) for name in packages},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from pytest_k8ssec.reports.attack_svg import GraphBody, Link, edge_id, svg
+from pytest_k8ssec.plain import shown
+from pytest_k8ssec.reports.attack_svg import GraphBody, Link, drawing, edge_id
 
 _CODES = {'"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "#": "#35;", "`": "#96;"}
 _ARROWS = {"proven-live": "-->", "inferred": "-.->", "refuted": "-.-x", "unknown": "-.-o"}
@@ -52,57 +53,57 @@ def mermaid(body: GraphBody) -> str:
     return "\n".join(lines) + "\n"
 
 
-_STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2em; color: #212529; background: #fff }
-table { border-collapse: collapse } td, th { border: 1px solid #dee2e6; padding: 3px 8px; text-align: left; vertical-align: top }
-.picture { overflow: auto; border: 1px solid #dee2e6; margin: 1em 0 }
-.picture svg { display: block; max-width: 100%; height: auto } .bad { color: #c92a2a; font-weight: bold }
-.good { color: #2b8a3e } .refuted { color: #868e96 } .unknown { color: #e8590c } code { font-size: 12px }
-"""
+@dataclass(frozen=True, slots=True)
+class DrawnGraph:
+    """A graph as a part of a page: words, the picture, and its edges."""
+
+    start: str
+    reaches: str
+    way: Sequence[str]
+    """The steps to cluster-admin, none where no way was found."""
+    cut: Sequence[tuple[str, str]]
+    """What cuts it, and the controls that look for that."""
+    bounds: Sequence[str]
+    picture: str
+    rows: Sequence[tuple[str, ...]]
+    """Of each edge: its id, status, technique, evidence, and what cuts it."""
+    refuted: int
+    """How many edges that were refuted are not among them."""
+
+
+def drawn_graph(body: GraphBody, number: int) -> DrawnGraph:
+    """What a page shows of a graph.
+
+    Args:
+        body: the node-link form, or the open part of it.
+        number: another one for each graph of the page.
+    """
+    about = body["graph"]
+    links = {edge_id(link): link for link in body["links"]}
+    return DrawnGraph(
+        about["start"],
+        ", ".join(f"{number} {name}" for name, number in about["metrics"].items()),
+        [_told(links[name]) for name in about["path"]],
+        [(links[name]["fix"], _controls(links[name])) for name in about["cut"]],
+        about["bounds"],
+        shown(drawing(body, f"tip-{number}")),
+        [_row(link) for link in sorted(body["links"], key=lambda link: _WORST.index(link["status"]))],
+        about.get("refuted", 0),
+    )
 
 
 def attack_page(bodies: Iterable[GraphBody]) -> str:
     """One self-contained page without scripts, with a picture and all edges of each graph."""
-    parts = "\n".join(_section(body) for body in bodies)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Blast radius</title><style>{_STYLE}</style></head>
-<body><h1>Blast radius</h1>
-<p>What is within reach of whoever gets into one container. Solid edges are proven live, dashed ones inferred, grey ones
-refuted, dotted ones unknown. The thick way is the shortest one to cluster-admin.</p>
-{parts}
-</body></html>
-"""
+    from pytest_k8ssec.reports.page.templating import filled  # what is printed needs no templates
 
-
-def _section(body: GraphBody) -> str:
-    about = body["graph"]
-    links = {edge_id(link): link for link in body["links"]}
-    counts = ", ".join(f"{number} {name}" for name, number in about["metrics"].items())
-    if about["path"]:
-        steps = "".join(f"<li>{html.escape(_told(links[name]))}</li>" for name in about["path"])
-        cuts = "".join(
-            f"<li>{html.escape(links[name]['fix'])} <small>({html.escape(_controls(links[name]))})</small></li>"
-            for name in about["cut"]
-        )
-        way = f'<p class="bad">cluster-admin is within reach</p><ol>{steps}</ol>'
-        way += f"<p>The smallest cut:</p><ul>{cuts}</ul>" if cuts else "<p>No change of one edge cuts it.</p>"
-    else:
-        way = '<p class="good">no way to cluster-admin was found</p>'
-    bounds = "".join(f'<p class="unknown">bound reached: {html.escape(bound)}</p>' for bound in about["bounds"])
-    rows = "\n".join(_row(link) for link in sorted(body["links"], key=lambda link: _WORST.index(link["status"])))
-    return f"""<h2>{html.escape(about["start"])}</h2><p>reaches {html.escape(counts)}</p>{way}{bounds}
-<div class="picture">{svg(body)}</div>
-<table><thead><tr><th>edge</th><th>status</th><th>technique</th><th>evidence</th><th>cut by</th></tr></thead><tbody>
-{rows}
-</tbody></table>"""
+    return filled("blast.html", graphs=[drawn_graph(body, number) for number, body in enumerate(bodies)])
 
 
 _WORST = ("proven-live", "inferred", "unknown", "refuted")
 
 
-def _row(link: Link) -> str:
-    cells = (edge_id(link), link["status"], link["technique"], _evidence(link), _fixes(link))
-    return f'<tr class="{link["status"]}">{"".join(f"<td>{html.escape(cell)}</td>" for cell in cells)}</tr>'
+def _row(link: Link) -> tuple[str, ...]:
+    return edge_id(link), link["status"], link["technique"], _evidence(link), _fixes(link)
 
 
 def _fixes(link: Link) -> str:

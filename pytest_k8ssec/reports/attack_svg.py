@@ -17,8 +17,8 @@ _GAP_X, _GAP_Y, _MARGIN = 130, 16, 20
 _OPEN = ("proven-live", "inferred")
 _LETTERS = 34
 """That fit into a box."""
-_SMALLEST = 0.65
-"""How far a page may shrink it, so that the way's end is seen without scrolling: letters are still read."""
+_WIDTH, _SMALLEST = 1300, 0.65
+"""How wide a page mostly is, and how far a picture is shrunk to fit: letters are still read."""
 _STYLE = """
 .box { fill: #fff; stroke: #495057 } .out { fill: #f8f9fa; stroke: #ced4da } .out-text { fill: #868e96 }
 .admin { fill: #c92a2a; stroke: #c92a2a } .admin-text { fill: #fff } .start { fill: #e7f5ff; stroke: #1971c2 }
@@ -26,7 +26,7 @@ _STYLE = """
 .refuted { stroke: #ced4da; stroke-width: 1 } .unknown { stroke: #e8590c; stroke-dasharray: 2 4 }
 .way { stroke: #c92a2a; stroke-width: 3 } .cut { stroke: #2b8a3e }
 text { font: 12px system-ui, sans-serif; fill: #212529 } .kind { font-size: 10px; fill: #868e96 }
-.label { font-size: 10px; fill: #495057; paint-order: stroke; stroke: #fff; stroke-width: 3px }
+.tip { fill: #868e96 } .label { font-size: 10px; fill: #495057; paint-order: stroke; stroke: #fff; stroke-width: 3px }
 """
 
 
@@ -44,19 +44,33 @@ class _Place:
 
 def svg(body: GraphBody) -> str:
     """The picture, self-contained. Solid is proven, dashed inferred, grey refuted; the way to cluster-admin is thick."""
+    return drawing(body, "tip", f"<style>{_STYLE}</style>")
+
+
+def drawing(body: GraphBody, tip: str, style: str = "") -> str:
+    """The same for a page that has the style of its classes, made smaller where it is wide.
+
+    Args:
+        body: the graph.
+        tip: the id of an arrow's tip, another one for each picture of a page.
+        style: what stands before all that is drawn.
+    """
     places = _places(body)
     way = set(body["graph"]["path"])
     width = max((place.x for place in places.values()), default=0) + _WIDE + _MARGIN
     height = max((place.y for place in places.values()), default=0) + _HIGH + _MARGIN
     links = sorted(body["links"], key=lambda link: (edge_id(link) in way, link["status"] in _OPEN))
     labels = _labels(links)
-    drawn = "\n".join(_edge(link, places, labels.pop(_pair(link), ""), thick=edge_id(link) in way) for link in links)
+    drawn = "\n".join(
+        _edge(link, places, labels.pop(_pair(link), ""), tip, thick=edge_id(link) in way) for link in links
+    )
     boxes = "\n".join(_box(node, places[node["id"]], body["graph"]["start"]) for node in body["nodes"])
+    shrunk = max(_SMALLEST, min(1, _WIDTH / width))
     title = html.escape(f"what is within reach of {body['graph']['start']}")
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" style="min-width:{width * _SMALLEST:.0f}px" role="img">
-<title>{title}</title><style>{_STYLE}</style>
-<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse"
- orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="#868e96"/></marker></defs>
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width * shrunk:.0f}" height="{height * shrunk:.0f}" role="img">
+<title>{title}</title>{style}
+<defs><marker id="{tip}" class="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse"
+ orient="auto"><path d="M0 0 L8 4 L0 8 z"/></marker></defs>
 {drawn}
 {boxes}
 </svg>
@@ -120,7 +134,7 @@ def _labels(links: Sequence[Link]) -> dict[tuple[str, str], str]:
     return {pair: found[0] + (f" +{len(found) - 1}" if len(found) > 1 else "") for pair, found in kinds.items()}
 
 
-def _edge(link: Link, places: Mapping[str, _Place], label: str, *, thick: bool) -> str:
+def _edge(link: Link, places: Mapping[str, _Place], label: str, tip: str, *, thick: bool) -> str:
     source, target = places[link["source"]], places[link["target"]]
     x1, y1, x2, y2 = source.x + _WIDE, source.middle, target.x, target.middle
     if target.x <= source.x:  # back, or down the same column: round the right-hand side
@@ -139,7 +153,7 @@ def _edge(link: Link, places: Mapping[str, _Place], label: str, *, thick: bool) 
         if label
         else ""
     )
-    return f'<g><title>{told}</title><path class="{style}" d="{curve}" marker-end="url(#tip)"/>{text}</g>'
+    return f'<g><title>{told}</title><path class="{style}" d="{curve}" marker-end="url(#{tip})"/>{text}</g>'
 
 
 def _box(node: Mapping[str, Any], place: _Place, start: str) -> str:

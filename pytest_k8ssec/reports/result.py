@@ -125,6 +125,8 @@ class Result:
             "place": self.place,
             "notes": list(self.judge.notes),
             "coverage": self.judge.coverage.to_json(self.judge.tried),
+            # Of a cluster that was broken on purpose nobody wants to see them.
+            "graphs": [] if self.phase.name in ("sabotaged", "restored") else list(self.judge.graphs),
             "tables": [table.to_json() for table in self.judge.tables],
             "remediation": self.remediation,
             "snippets": [{"language": each.language, "text": each.text} for each in self.snippets],

@@ -1,10 +1,9 @@
-"""matrix.json and matrix.html: which sabotage breached which control, and which sabotages no control noticed."""
+"""matrix.json: which sabotage breached which control, and which sabotages no control noticed. report.html shows it."""
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,13 @@ BLAMED = {
     "other": "an object that no sabotage in force changed",
 }
 """What its control blames for a sabotage that changes objects."""
-_WRONG = ("survived", "unexpected", "unearned", "unclear")
+WRONG = ("survived", "unexpected", "unearned", "unclear")
+
+SIGN_OF = {
+    "killed": "K", "survived": "S", "unexpected": "U", "unearned": "E", "unclear": "?", "blinded": "b", "unmoved": "·",
+    "not-applicable": "-",
+}  # fmt: skip
+"""How a cell is told in one letter."""
 
 
 def cell(entry: Entry, intact: str | None = None, sabotage: str = "") -> str:
@@ -126,63 +131,11 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
+def wrong_cells(found: Mapping[str, Any]) -> int:
+    """How many cells are not as they must be."""
+    return sum(found["counts"][name] for name in WRONG)
+
+
 def write_matrix(directory: Path, found: Mapping[str, Any]) -> Path:
-    """Write matrix.json and matrix.html, each as a whole or not at all. Returns the path of the picture."""
-    write_whole(directory / "matrix.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    return write_whole(directory / "matrix.html", matrix_page(found))
-
-
-_STYLE = """
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
-table { border-collapse: collapse } td, th { border: 1px solid #ddd; padding: 2px 6px; font-weight: normal }
-thead th { height: 11em; vertical-align: bottom; padding: 2px } thead span { writing-mode: vertical-rl; rotate: 180deg }
-tbody th { text-align: left } tbody th, tbody td { white-space: nowrap } td.cell { width: 1.2em; text-align: center }
-.killed { background: #2b8a3e; color: #fff } .unmoved { color: #bbb } .blinded { background: #cfe3f5 }
-.not-applicable { color: #ccc } .survived, .unexpected, .unearned, .unclear { background: #c92a2a; color: #fff }
-.wrong { color: #c92a2a; font-weight: bold } li { list-style: none } li b { display: inline-block; width: 1.6em }
-"""
-_SIGN = {
-    "killed": "K", "survived": "S", "unexpected": "U", "unearned": "E", "unclear": "?", "blinded": "b", "unmoved": "·",
-    "not-applicable": "",
-}  # fmt: skip
-
-
-def matrix_page(found: Mapping[str, Any]) -> str:
-    """The picture: one self-contained page without scripts."""
-    counts = found["counts"]
-    wrong = sum(counts[name] for name in _WRONG)
-    head = "".join(f"<th><span>{html.escape(name)}</span></th>" for name in found["controls"])
-    rows = "\n".join(_row(row, found["controls"]) for row in found["sabotages"])
-    legend = "".join(
-        f'<li><b class="{name}">{_SIGN[name] or "&nbsp;"}</b> {name}: {meaning} ({counts[name]})</li>'
-        for name, meaning in MEANING.items()
-    )
-    blamed = ", ".join(f"{found['blamed'][name]} {words}" for name, words in BLAMED.items())
-    verdict = f'<p class="wrong">{wrong} cells are not as they must be</p>' if wrong else "<p>all as it must be</p>"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sabotages and controls</title><style>{_STYLE}</style></head>
-<body><h1>Sabotages and controls</h1>
-<p>Each row breaks a real cluster in one way; each column is a control that was then run on it.</p>
-{verdict}<ul>{legend}</ul>
-<p>Who is blamed, where a sabotage changes objects: {blamed}.</p>
-<table><thead><tr><th>sabotage</th><th>made for</th><th>intact &rarr; sabotaged &rarr; restored</th><th>blames</th>{head}</tr></thead>
-<tbody>
-{rows}
-</tbody></table></body></html>
-"""
-
-
-def _row(row: Mapping[str, Any], controls: Iterable[str]) -> str:
-    path = " &rarr; ".join(str(row["verdicts"].get(phase) or "?") for phase in ("intact", "sabotaged", "restored"))
-    cells = "".join(_cell(row["cells"].get(name), f"{row['sabotage']} and {name}") for name in controls)
-    names = "".join(f"<{tag}>{html.escape(row[key])}</{tag}>" for tag, key in (("th", "sabotage"), ("td", "control")))
-    blamed = str(row.get("blamed") or "")
-    mark = ' class="wrong"' if blamed == "other" else ""
-    return f"<tr>{names}<td>{path}</td><td{mark}>{blamed}</td>{cells}</tr>"
-
-
-def _cell(one: Mapping[str, str] | None, pair: str) -> str:
-    if one is None:
-        return "<td></td>"
-    told = html.escape(f"{pair}: {one['verdict']}: {MEANING[one['result']]}", quote=True)
-    return f'<td class="cell {one["result"]}" title="{told}">{_SIGN[one["result"]]}</td>'
+    """Write matrix.json, as a whole or not at all, and return its path; report.html shows the same."""
+    return write_whole(directory / "matrix.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")

@@ -137,7 +137,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("kubernetes_version", "text", "VERSION", "Kubernetes version, chooses the node image (1.36 or v1.36.3)"),
     Option("keep", "choice", "WHEN", "keep the cluster after the run: never, on-failure, always", KEEP),
     Option("strict", "choice", "WHEN", "whether not-applicable fails: auto (if we made the cluster), on, off", STRICT),
-    Option("report", "path", "DIR", "write report.json, and SARIF and other forms of it, into this directory"),
+    Option("report", "path", "DIR", "write report.json, and a page, SARIF and other forms of it, into this directory"),
     Option(
         "diagnostics", "path", "DIR", "where the cluster's logs go when something fails (default: below K8SSEC_STATE)"
     ),

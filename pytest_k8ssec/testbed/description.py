@@ -35,4 +35,5 @@ def describe_testbed(testbed: Testbed, settings: Settings) -> dict[str, Any]:
         }
     if testbed.reachability:
         about["reachability"] = dict(testbed.reachability)
+        about["reach"] = dict(testbed.reach_maps)
     return about

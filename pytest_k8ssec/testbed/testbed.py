@@ -55,6 +55,8 @@ class Testbed:
         self._made = Once[Any]()
         self.reachability: dict[str, dict[str, JSON]] = {}
         """How much was measured, if reachability was; by who measured: under xdist each worker does."""
+        self.reach_maps: dict[str, dict[str, JSON]] = {}
+        """What was measured, in short; by who did, too."""
 
     @cached_property
     def cluster(self) -> KindCluster:
@@ -147,6 +149,10 @@ class Testbed:
     def note_reachability(self, extent: dict[str, JSON]) -> None:
         """Note how much was measured, for the report."""
         self.reachability[self._run.own] = extent
+
+    def note_reach_map(self, found: dict[str, JSON]) -> None:
+        """Note what was measured in short, for the report."""
+        self.reach_maps[self._run.own] = found
 
     def refresh_pool(self) -> None:
         """Give up all pods, if there are some."""

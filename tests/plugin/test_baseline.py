@@ -72,9 +72,12 @@ def test_what_is_new_and_waived_does_not_fail(lab: pytest.Pytester, run: Run, be
 
 
 def test_the_summary_says_what_changed(lab: pytest.Pytester, run: Run, before: Path) -> None:
-    """In counts and lines; without a baseline nothing is said."""
+    """In counts and lines, and on the page; without a baseline nothing is said."""
     text = run(body("breached(judge, 'gate')", "held(judge)"), "--k8ssec-baseline=before").stdout.str()
     assert "1 new, 1 resolved, 0 gone, 0 unchanged, 0 incomparable" in text
+    told = json.loads((lab.path / "report" / "report.json").read_text())["run"]["since"]
+    assert ["new", "resolved"] == [each["change"] for each in told["changes"]]
+    assert "1 new, 0 incomparable, 1 resolved" in (lab.path / "report" / "report.html").read_text()
     assert "new: test_door: gate: knock" in text
     assert "resolved: test_door: door: knock" in text
     assert "incomparable" not in run(body("held(judge)")).stdout.str()

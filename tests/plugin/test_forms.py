@@ -15,14 +15,14 @@ BREACHED = "from lab import breached\n\ndef test_door(judge):\n    breached(judg
 def test_other_forms_stand_beside_report_json(run: Run, pytester: pytest.Pytester) -> None:
     """All made from it; the place is the test's own file where nothing else is known."""
     result = run(BREACHED, "--k8ssec-report", "out")
-    assert {"report.json", "report.sarif", "summary.md", "gl-code-quality.json"} == {
+    assert {"report.json", "report.html", "report.sarif", "summary.md", "gl-code-quality.json"} == {
         path.name for path in (pytester.path / "out").iterdir()
     }
     (found,) = json.loads((pytester.path / "out" / "report.sarif").read_text())["runs"][0]["results"]
     assert ("test_door", "error") == (found["ruleId"], found["level"])
     where = found["locations"][0]["physicalLocation"]
     assert ("test_it.py", 3) == (where["artifactLocation"]["uri"], where["region"]["startLine"])
-    result.stdout.fnmatch_lines(["report: out/report.json", "beside it: report.sarif, *"])
+    result.stdout.fnmatch_lines(["report: out/report.json", "page: out/report.html", "beside it: report.sarif, *"])
     result.stdout.no_fnmatch_line("::error *")
 
 

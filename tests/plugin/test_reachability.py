@@ -124,6 +124,10 @@ def test_a_run_says_how_much_was_measured_and_how_much_was_not(run: Run, site: N
         told[name] for name in ("seed", "source_classes", "sources_measured", "sources_by_class")
     )
     assert (2, 2, 0, []) == tuple(told[name] for name in ("measured", "by_class", "untold", "unlike"))
+    (found,) = json.loads(Path("report/report.json").read_text())["run"]["reach"]
+    assert ["web/cart", "web/shop"] == found["origins"]
+    assert ["o,", "O."] == found["signs"]
+    assert '<td class="cell open">O</td>' in Path("report/report.html").read_text()
 
 
 def test_a_run_without_a_verdict_says_so_too(run: Run, site: None) -> None:

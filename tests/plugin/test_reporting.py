@@ -44,9 +44,19 @@ def test_the_report_has_the_run_and_its_results(lab: pytest.Pytester, run: Run) 
     result.stdout.fnmatch_lines(["report: *report.json"])
     document = report(lab)
     assert 1 == document["schema"]
-    assert {"id", "started", "seconds", "cluster", "stack", "reachability", "project", "versions", "host"} == set(
-        document["run"]
-    )
+    assert {
+        "id",
+        "started",
+        "seconds",
+        "cluster",
+        "stack",
+        "reachability",
+        "reach",
+        "since",
+        "project",
+        "versions",
+        "host",
+    } == set(document["run"])
     assert {"pytest-k8ssec", "pytest", "python"} <= set(document["run"]["versions"])
     first, second = document["results"]
     assert ("test_a", "held", "test_b", "breached") == (

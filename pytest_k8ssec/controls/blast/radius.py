@@ -13,7 +13,7 @@ edge. A bound that was reached, or an unknown edge, makes it inconclusive.
 A workload that has to be able to do everything is declared in `[tool.k8ssec.allow.blast-radius]` as
 `"namespace/workload" = "reason"`.
 
-Remediation: look at the picture (`k8ssec blast namespace/workload --html blast.html`), and take the smallest cut that it
+Remediation: look at the picture (in report.html, or by `k8ssec blast namespace/workload --html blast.html`), and take the smallest cut that it
 names. What has to stay is agreed to by `k8ssec blast namespace/workload --write-baseline`, and the file reviewed as code.
 
 ```yaml
@@ -70,6 +70,7 @@ from itertools import product
 from typing import Any
 
 from pytest_k8ssec.agent.tasks import Tcp
+from pytest_k8ssec.attack.document import node_link, open_part
 from pytest_k8ssec.attack.findings import AGREED, GRAPH_CHECKS, canary_positives, findings, narrower
 from pytest_k8ssec.attack.radius import BlastRadius
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
@@ -136,6 +137,7 @@ def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, all
 
 def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRadius) -> None:
     graph, agreed = blast_radius(workload), blast_radius.baseline
+    judge.graphs.append(open_part(node_link(graph)))
     places = blast_radius.looked_round(workload)
     for finding in findings(_subject(workload), graph, agreed):
         at = [_at(workload, *place, finding.check) for place in places if finding.check]

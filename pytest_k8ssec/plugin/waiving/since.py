@@ -10,6 +10,7 @@ import pytest
 from pytest_k8ssec.plugin.session import SETTINGS
 
 if TYPE_CHECKING:
+    from pytest_k8ssec.reports.compare import Changed
     from pytest_k8ssec.reports.result import Entry, Result
 
 _BASELINE = pytest.StashKey[Mapping[str, Any]]()
@@ -53,16 +54,43 @@ def _all_known(config: pytest.Config, entry: Entry) -> bool:
     return not any(each.change is Became.NEW and not each.waived for each in found)
 
 
+def since_baseline(config: pytest.Config, entries: Sequence[Entry]) -> dict[str, Any] | None:
+    """What changed since, as report.json has it; None where there is no baseline.
+
+    Args:
+        config: of the process that has the terminal.
+        entries: results as in report.json.
+    """
+    found = _since(config, entries)
+    if found is None:
+        return None
+    changes, unjudged = found
+    told = [each.to_json() for each in changes]
+    return {"baseline": str(config.stash[SETTINGS].baseline), "changes": told, "unjudged": unjudged}
+
+
 def comparison(config: pytest.Config, entries: Sequence[Entry]) -> list[str]:
     """What changed since, in lines; none where there is no baseline."""
-    if _BASELINE not in config.stash:
+    found = _since(config, entries)
+    if found is None:
         return []
-    from pytest_k8ssec.reports.compare import compare_reports, comparison_lines
+    from pytest_k8ssec.reports.compare import comparison_lines
 
-    ran = {each["control"] for each in entries}
-    before = [each for each in config.stash[_BASELINE]["results"] if each["control"] in ran]
-    left = len({each["control"] for each in config.stash[_BASELINE]["results"]} - ran)
-    counts, *lines = comparison_lines(compare_reports({"results": before}, {"results": entries}))
+    changes, left = found
+    counts, *lines = comparison_lines(changes)
     more = [f"... and {len(lines) - _SHOWN} more: `k8ssec diff` tells all"] if len(lines) > _SHOWN else []
     unjudged = [f"{left} controls of the baseline were not run"] if left else []
     return [f"since {config.stash[SETTINGS].baseline}: {counts}", *lines[:_SHOWN], *more, *unjudged]
+
+
+def _since(config: pytest.Config, entries: Sequence[Entry]) -> tuple[list[Changed], int] | None:
+    """What changed of what was run, and how many controls of the baseline were not; None where there is no baseline."""
+    if _BASELINE not in config.stash:
+        return None
+    from pytest_k8ssec.reports.compare import compare_reports
+
+    ran = {each["control"] for each in entries}
+    known = config.stash[_BASELINE]["results"]
+    before = [each for each in known if each["control"] in ran]
+    unjudged = len({each["control"] for each in known} - ran)
+    return compare_reports({"results": before}, {"results": entries}), unjudged

@@ -17,7 +17,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
+def _page(report: Mapping[str, Any]) -> str:
+    from pytest_k8ssec.reports.page.written import report_page  # the other forms need no templates
+
+    return report_page(report)
+
+
 _FORMS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "html": ("report.html", _page),
     "sarif": ("report.sarif", lambda report: _json(sarif_document(report))),
     "markdown": ("summary.md", summary_markdown),
     "gitlab": ("gl-code-quality.json", lambda report: _json(code_quality(report))),

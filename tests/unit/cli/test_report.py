@@ -15,7 +15,7 @@ from pytest_k8ssec.reports.forms.every import FORM_NAMES
 from pytest_k8ssec.reports.json import write_report
 from tests.unit.reports.forms.test_forms import attack, report, result
 
-FILES = {"report.sarif", "summary.md", "gl-code-quality.json"}
+FILES = {"report.html", "report.sarif", "summary.md", "gl-code-quality.json"}
 
 
 @pytest.fixture

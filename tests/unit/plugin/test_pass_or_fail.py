@@ -223,6 +223,7 @@ def test_a_result_is_an_entry_of_the_report() -> None:
         "waived": [],
         "waivers": [],
         "notes": ["enforced after 20 ms"],
+        "graphs": [],
         "tables": [],
         "coverage": None,
         "remediation": "",

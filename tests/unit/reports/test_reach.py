@@ -15,7 +15,8 @@ from pytest_k8ssec.reach.intent import parse
 from pytest_k8ssec.reach.matrix import Reachability
 from pytest_k8ssec.reach.places import Destination, Origin
 from pytest_k8ssec.reach.propagation import Delay, Propagation
-from pytest_k8ssec.reports.reach import reach_document, reach_page, terminal
+from pytest_k8ssec.reports.reach import reach_document, terminal
+from pytest_k8ssec.reports.reach_map import reach_page
 from tests.unit.reach.reaching import NODE, destination, only, reach, sampled
 
 INTENT = parse("version: 1\nallow:\n- {from: web/shop, to: pay/api, reason: sales}\n", "<intent>.yaml")
@@ -129,7 +130,7 @@ class Checked(HTMLParser):
         if tag == "td" and "title" in given:
             self.squares += 1
             self.titles.append(given["title"] or "")
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "link"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -182,9 +183,11 @@ def test_what_was_not_measured_is_marked_everywhere() -> None:
     assert "4 connections: 2 open, 2 blocked, 0 unknown, 2 of them by class" in text
     assert "2 connections measured, 2 by class (sources: 1 measured and 1 not, in 1 classes" in text
     page = reach_page(found, None, [])
-    assert 2 == len(re.findall(r'<td class="(?:open|blocked differs) byclass(?: new)?" title="[^"]*">c</td>', page))
+    assert 2 == len(
+        re.findall(r'<td class="cell (?:open byclass|blocked byclass differs)" title="[^"]*">(?:o|,!)</td>', page)
+    )
     assert "8080/TCP pod api-0: open by class (not measured, as web/shop to pod api-0)" in page
-    assert '<span class="key byclass">c</span>' in page
+    assert '<b class="cell byclass">o , -</b>' in page
     assert "2/4, 2 by class" in page
     told = reach_document(found, None, [])
     assert [(True, None), (True, None), (False, "web/shop"), (False, "web/shop")] == [

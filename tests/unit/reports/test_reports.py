@@ -187,6 +187,7 @@ RESULT = shape(
             )
         ),
         "coverage": lambda value: value is None or COVERAGE(value),
+        "graphs": list_of(MAPPING),
         "tables": list_of(
             shape(
                 {
@@ -254,6 +255,16 @@ def test_the_report_has_the_shape_that_is_documented(
     assert ["team", "team"] == [each["owner"] for each in found["waived"]]
     assert bool(found["snippets"]) is (of is not None)
     assert (True, True) == (found["attacks"][0]["through"], found["positives"][0]["succeeded"])
+
+
+@pytest.mark.parametrize(("phase", "there"), [(None, 1), ("intact", 1), ("sabotaged", 0), ("restored", 0)])
+def test_graphs_of_a_cluster_that_was_broken_on_purpose_are_left_out(phase: PhaseName | None, there: int) -> None:
+    """They are of the cluster that a team runs; who takes over what another judge recorded has them, too."""
+    records, other = judge(), Judge()
+    records.graphs.append({"graph": {"start": "pod:web/shop"}})
+    other.take_over(records)
+    made = Result.of(ETCD, "test_x", Phase(phase), Verdict.HELD, "", 1.0, other)
+    assert there == len(made.to_json()["graphs"])
 
 
 def test_what_is_not_known_is_null_and_what_is_not_there_is_left_out(tmp_path: Path) -> None:

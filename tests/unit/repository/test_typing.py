@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from pytest_k8ssec.plugin import fixtures
 from tests.pages import REPOSITORY
+from tests.unit.reports.forms.test_forms import attack, report, result
 
 USER = REPOSITORY / "tests" / "typing" / "user.py"
 
@@ -86,6 +88,14 @@ def checked(python: Path, folder: Path, *files: Path) -> str:
     )  # fmt: skip
     assert not said.stderr
     return said.stdout
+
+
+def test_the_wheel_brings_its_templates(installed: Path, tmp_path: Path) -> None:
+    """A page is made from what the wheel has."""
+    (tmp_path / "report.json").write_text(json.dumps(report(result(attacks=[attack("x")]))), encoding="utf-8")
+    command = [str(installed), "-m", "pytest_k8ssec.cli", "report", ".", "--form", "html"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    assert "net-door" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_wheel_brings_its_types(installed: Path, tmp_path: Path) -> None:

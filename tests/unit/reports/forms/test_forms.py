@@ -41,7 +41,14 @@ WAIVER = {
 
 def attack(case: str, what: str = "knock", *, waived: bool = False) -> dict[str, Any]:
     """One that got through."""
-    return {"case": case, "what": what, "through": True, **({"waived": True} if waived else {})}
+    seen = {
+        "source": {"kind": "pod", "name": case},
+        "request": what,
+        "outcome": "open",
+        "detail": what,
+        "at": "2030-01-02T03:04:05Z",
+    }
+    return {"case": case, "what": what, "through": True, **({"waived": True} if waived else {}), **seen}
 
 
 def blame(case: str, *places: str, place: str = "", finding: str = "") -> dict[str, Any]:
@@ -57,9 +64,10 @@ def blame(case: str, *places: str, place: str = "", finding: str = "") -> dict[s
 def result(control: str = "net-door", verdict: str = "breached", **more: Any) -> dict[str, Any]:
     """A result as in report.json."""
     return {
-        "control": control, "title": "The door is shut", "test": f"test_{control}", "subject": "cluster", "phase": None,
-        "verdict": verdict, "severity": "high", "summary": "1 attack", "reason": "why", "attacks": [], "blamed": [],
-        "waived": [], "remediation": "Shut it.", "snippets": [], "mappings": {"cis": ["2.2"]}, **more,
+        "control": control, "title": "The door is shut", "test": f"test_{control}", "subject": "cluster", "phase": None, "place": "",
+        "verdict": verdict, "severity": "high", "summary": "1 attack", "reason": "why", "attacks": [], "positives": [],
+        "blamed": [], "waived": [], "waivers": [], "notes": [], "doubts": [], "tables": [], "coverage": None, "seconds": 1.5,
+        "sabotage": None, "remediation": "Shut it.", "snippets": [], "mappings": {"cis": ["2.2"]}, **more,
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from docs import report_fields
 from docs.report_fields import Record
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.controls.etcd.client_auth import test_etcd_client_auth as etcd_client_auth
+from pytest_k8ssec.reports.compare import Became, Changed
 from pytest_k8ssec.reports.forms.document import schema_text
 from pytest_k8ssec.reports.forms.paths import project_files
 from pytest_k8ssec.reports.json import report_document
@@ -64,7 +65,15 @@ def document(
     records.table("doors").put("front", "by night", records.attacks[0].evidence, breach=True)
     control = None if own else control_of(etcd_client_auth)
     made = Result.of(control, "test_x", Phase(phase), verdict, "why", 1.5, records).to_json()
-    run = {**RUN, "reachability": [], "project": project_files(Path(), Path("infra"), None, None)}
+    change = Changed(Became.NEW, "a", "high", "words")
+    since = {"baseline": "old.json", "changes": [change.to_json()], "unjudged": 0}
+    run = {
+        **RUN,
+        "reachability": [],
+        "reach": [],
+        "since": None if own else since,
+        "project": project_files(Path(), Path("infra"), None, None),
+    }
     return dict(json.loads(json.dumps(report_document(run, [made]))))
 
 
