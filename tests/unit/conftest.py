@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pytest_k8ssec.machine import docker, tools
 from pytest_k8ssec.secrecy import redact
 from tests.unit.machine.dockers import FakeDocker
+
+settings.register_profile("k8ssec", deadline=None)  # a busy machine is no failure
+settings.load_profile("k8ssec")
 
 
 @pytest.fixture(autouse=True)

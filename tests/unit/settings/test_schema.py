@@ -97,7 +97,7 @@ def test_a_misspelt_setting_is_refused_by_both(option: Option) -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALUES)
 @example(value="true")
 @example(value=["a=b", " "])
@@ -110,7 +110,7 @@ def test_both_say_the_same_of_a_value(option: Option, value: Any) -> None:
     assert SCHEMA.is_valid(table) == (refusal(table) == ""), refusal(table)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     changed=st.dictionaries(
         st.sampled_from([*WAIVER_KEYS, "reasons"]),

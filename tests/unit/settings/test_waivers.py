@@ -149,7 +149,7 @@ ALMOST = some.tuples(ENTRY).map(lambda each: {**GOOD, **each[0]})
 
 
 @given(some.lists(ENTRY | ALMOST | ANYTHING, max_size=3))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_stands_in_the_file_is_read_or_told(tmp_path: Path, entries: list[Any]) -> None:
     """No traceback: an error names the file and has a mend."""
     with_file(tmp_path, yaml.dump({"waivers": entries}, allow_unicode=True).encode("utf-8", "surrogatepass"))
@@ -161,14 +161,14 @@ def test_whatever_stands_in_the_file_is_read_or_told(tmp_path: Path, entries: li
 @example("waivers: !!python/object:os.system [x]")
 @example("waivers:\n- !!binary x")
 @example("? [a]\n: b")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_file_is_it_is_read_or_told(tmp_path: Path, text: str) -> None:
     """Also what is no YAML."""
     with_file(tmp_path, text.encode())
 
 
 @given(some.binary(max_size=60))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_bytes_the_file_has_it_is_read_or_told(tmp_path: Path, data: bytes) -> None:
     """Also what is no text."""
     with_file(tmp_path, data)
@@ -193,7 +193,7 @@ def or_error(make: Callable[[], tuple[Waiver, ...]]) -> tuple[Waiver, ...] | Set
 
 
 @given(ANYTHING | some.lists(ENTRY | ALMOST, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_stands_in_the_table_is_read_or_told(entries: Any) -> None:
     """As TOML would have given it."""
     found = or_error(lambda: read_waivers({"waiver": entries}, Path("none") / "pyproject.toml"))

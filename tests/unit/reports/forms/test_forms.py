@@ -314,7 +314,7 @@ HOSTILE = st.text(
 )  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_no_name_gets_out_of_its_place_in_any_form(case: str, control: str, title: str) -> None:
     """No line of its own, no link, no markup, no control character; SARIF stays valid."""

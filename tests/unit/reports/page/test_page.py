@@ -232,7 +232,7 @@ def test_it_is_the_same_each_time() -> None:
     assert report_page(document) == report_page(json.loads(json.dumps(document)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_no_name_becomes_markup_or_moves_a_cursor(one: str, two: str, three: str) -> None:
     """Wherever it stands, also where a report never was made safe: elements and attributes are as with plain names."""
