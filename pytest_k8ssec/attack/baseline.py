@@ -16,6 +16,7 @@ import yaml
 from pytest_k8ssec.attack.graph import Graph
 from pytest_k8ssec.attack.kinds import KINDS
 from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.errors.yaml_text import NotYaml, load_yaml
 
 NAME = "blast-radius.yaml"
 """Name of the file, beside Pulumi.yaml."""
@@ -112,8 +113,8 @@ def read_baseline(path: Path) -> Baseline | None:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"baseline {path}: can't be read: {error}", fix="name a file that you may read") from error
     try:
-        body = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        body = load_yaml(text)
+    except NotYaml as error:
         raise SettingsError(
             f"baseline {path}: is not valid YAML", fix="correct it, or write it anew", details=str(error)
         ) from error

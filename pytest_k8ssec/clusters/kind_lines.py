@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from pytest_k8ssec.errors.yaml_text import NotYaml, compose_yaml_documents
+
 _NODE = yaml.Node
 
 
@@ -23,8 +25,8 @@ def line_of(path: Path, key: str) -> str:
 def _keys(text: str, first: int) -> Iterator[tuple[str, int]]:
     """Each key of a text, and in texts within it, with the line that it is in."""
     try:
-        documents = [*yaml.compose_all(text, Loader=yaml.SafeLoader)]
-    except yaml.YAMLError:  # a text that is no YAML has no keys
+        documents = compose_yaml_documents(text)
+    except NotYaml:  # a text that is no YAML has no keys
         return
     for document in documents:
         yield from _below(document, first)

@@ -15,6 +15,7 @@ import yaml
 
 from pytest_k8ssec.clusters.after import STEPS
 from pytest_k8ssec.errors import ClusterError
+from pytest_k8ssec.errors.yaml_text import NotYaml, load_yaml
 from pytest_k8ssec.evidence import JSON
 
 PACKAGED = Path(__file__).parent / "hardened" / "kind.yaml"
@@ -251,10 +252,10 @@ def _steps(file: Path) -> list[str]:
 
 def _read(path: Path, what: str) -> dict[str, JSON]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ClusterError(f"{what} {path}: {error.strerror}", fix="name an existing file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (NotYaml, UnicodeDecodeError) as error:
         raise ClusterError(f"{what} {path}: is not valid YAML", fix="correct the file", details=str(error)) from error
     if not isinstance(document, dict):
         raise ClusterError(

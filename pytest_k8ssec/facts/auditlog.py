@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.facts.node import OWN, argument_file, arguments, control_planes, node_source
+from pytest_k8ssec.facts.node import OWN, argument_document, arguments, control_planes, node_source
 
 _PROCESS = "kube-apiserver"
 _POLICY = "audit-policy-file"
@@ -94,7 +92,7 @@ def named_in_policies(cluster: Cluster) -> frozenset[str]:
     found: set[str] = set()
     for node in control_planes(cluster):
         if _POLICY in arguments(cluster, node, _PROCESS):
-            policy = yaml.safe_load(argument_file(cluster, node, _PROCESS, _POLICY)) or {}
+            policy = argument_document(cluster, node, _PROCESS, _POLICY)
             found.update(user for rule in policy.get("rules") or () for user in rule.get("users") or ())
     return frozenset(found)
 

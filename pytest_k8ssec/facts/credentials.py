@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_k8ssec.agent.remote.agent import pieces as pieces_in
+from pytest_k8ssec.errors.yaml_text import load_yaml
 from pytest_k8ssec.facts.signing_keys import SOMEBODY, SigningKeys, forged_by, is_front_proxy, leads_here
 
 _CHAIN_MAX = 10
@@ -212,12 +213,10 @@ def _unescaped(pem: str) -> str:
 
 def _kubeconfigs(pieces: Sequence[Piece], authority: SigningKeys) -> Iterator[Credential | str]:
     """What only the structure of a kubeconfig tells; tokens and keys with a form of their own are found by that."""
-    import yaml
-
     files = {each.place: each.text for each in pieces if each.form == "token file"}
     for each in (piece for piece in pieces if piece.form == "kubeconfig"):
         try:
-            document = yaml.safe_load(each.text)
+            document = load_yaml(each.text)
             users = {str(one["name"]): one.get("user") or {} for one in document["users"] or ()}
             clusters = {str(one["name"]): one.get("cluster") or {} for one in document["clusters"] or ()}
             contexts = [one.get("context") or {} for one in document["contexts"] or ()]
@@ -225,7 +224,7 @@ def _kubeconfigs(pieces: Sequence[Piece], authority: SigningKeys) -> Iterator[Cr
                 (users.get(str(one.get("user")), {}), clusters.get(str(one.get("cluster")), {})) for one in contexts
             ]
             found = [one for user, cluster in ends for one in _of_context(each, user, cluster, authority, files)]
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        except (LookupError, TypeError, AttributeError, ValueError):
             yield f"kubeconfig that can't be read in {each.place}"
             continue
         yield from found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, ProbeError
+from pytest_k8ssec.errors.yaml_text import NotYaml, load_yaml
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.facts.node_host import NodeHost
 
@@ -154,3 +155,19 @@ def argument_file(cluster: Cluster, node: Node, process: str, name: str) -> str:
     if not path:
         raise ProbeError(f"{process} on {node.name}: runs without --{name}")
     return cluster.on_node(node, ["cat", f"/proc/{_process_id(cluster, node, process)}/root{path}"]).text
+
+
+def argument_document(cluster: Cluster, node: Node, process: str, name: str) -> dict[str, Any]:
+    """The same where the file is YAML, as plain values; nothing where it is empty.
+
+    Raises:
+        ProbeError: as for :func:`argument_file`, or it is no mapping in YAML.
+    """
+    where = f"{process} on {node.name}: the file that --{name} names"
+    try:
+        document = load_yaml(argument_file(cluster, node, process, name))
+    except NotYaml as error:
+        raise ProbeError(f"{where}: is not valid YAML: {error}") from error
+    if not isinstance(document or {}, dict):
+        raise ProbeError(f"{where}: is not a mapping")
+    return document or {}

@@ -19,13 +19,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import yaml
-
 from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.errors import NoAccess, as_probe_error
 from pytest_k8ssec.evidence import JSON
-from pytest_k8ssec.facts.node import argument_file, arguments, control_planes
+from pytest_k8ssec.facts.node import argument_document, arguments, control_planes
 from pytest_k8ssec.probes.identities import ACCESS_REVIEWS, attributes, own_rights_review
 
 _GROUP = "/apis/admissionregistration.k8s.io/v1/"
@@ -165,7 +163,7 @@ def _exempt(cluster: Cluster) -> Iterator[Guise]:
     for node in nodes:
         if not arguments(cluster, node, "kube-apiserver").get(_CONFIGURATION):
             continue
-        document = yaml.safe_load(argument_file(cluster, node, "kube-apiserver", _CONFIGURATION)) or {}
+        document = argument_document(cluster, node, "kube-apiserver", _CONFIGURATION)
         for plugin in document.get("plugins") or ():
             exemptions = (plugin.get("configuration") or {}).get("exemptions") or {}
             yield from map(_as_user, exemptions.get("usernames") or ())

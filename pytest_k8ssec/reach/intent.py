@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.errors.yaml_text import NotYaml, compose_yaml
 from pytest_k8ssec.facts.listening_ports import Port
 from pytest_k8ssec.reach.names import matches, unknown
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 VERSION = 1
 _KEYS = ("from", "to", "ports", "reason")
 _PORT = re.compile(r"(\d{1,5})(?:/(TCP|UDP|SCTP))?")
+_FORM = (
+    "write `version: 1` and `allow:`, a list of rules with `from`, `to`, `reason` and, where not all are meant, `ports`"
+)
 _MAX_PORT = 65535
 
 
@@ -130,12 +134,10 @@ def load(path: Path) -> Intent:
 def parse(text: str, source: str) -> Intent:
     """Read an intent from text. Raises SettingsError."""
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(f"{source}, line {line}: is not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: is not valid YAML: {error}") from None
+        root = compose_yaml(text)
+    except NotYaml as error:
+        line = f", line {error.line}" if error.line else ""
+        raise SettingsError(f"{source}{line}: is not valid YAML: {error.why}", fix="correct the file") from None
     reader = _Reader(source)
     if root is None:
         raise SettingsError(f"{source}: is empty", fix=f"begin with `version: {VERSION}` and `allow:`")
@@ -201,4 +203,4 @@ class _Reader:
         return str(node.value)
 
     def wrong(self, node: yaml.Node, why: str, fix: str = "") -> SettingsError:
-        return SettingsError(f"{self.source}, line {node.start_mark.line + 1}: {why}", fix=fix)
+        return SettingsError(f"{self.source}, line {node.start_mark.line + 1}: {why}", fix=fix or _FORM)

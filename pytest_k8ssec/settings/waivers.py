@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_k8ssec.errors import SettingsError
+from pytest_k8ssec.errors.yaml_text import NotYaml, compose_yaml
 from pytest_k8ssec.settings import WAIVER_KEY
 
 WAIVERS_FILE = "k8ssec-waivers.yaml"
@@ -128,18 +129,11 @@ def _of_yaml(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _composed(name: str, text: str) -> Any:
     """The file's nodes, each with its place; None where it has none."""
-    import yaml
-
-    fix = "correct the file"
     try:
-        return yaml.compose(text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise _wrong(f"{name}{line}", f"is not valid YAML: {error.problem}", fix) from None
-    except yaml.YAMLError as error:
-        raise _wrong(name, f"is not valid YAML: {' '.join(str(error).split())}", fix) from None
-    except RecursionError:
-        raise _wrong(name, "is not valid YAML: it is nested too deeply", fix) from None
+        return compose_yaml(text)
+    except NotYaml as error:
+        line = f":{error.line}" if error.line else ""
+        raise _wrong(f"{name}{line}", f"is not valid YAML: {error.why}", "correct the file") from None
 
 
 def _mapping(node: Any, where: str, what: str, allowed: tuple[str, ...]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import yaml
+from pytest_k8ssec.errors.yaml_text import NotYaml, load_yaml
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9](@v?\d[0-9A-Za-z.+-]*)?")
 _PLUGIN_FILES: Final = ("PulumiPlugin.yaml", "PulumiPlugin.yml", "PulumiPlugin.json")
@@ -63,7 +63,7 @@ def _plugin_file(folder: Path) -> Path | None:
 def _mapping(path: Path) -> Mapping[str, object]:
     """What it says; nothing where Pulumi can't read it either."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError):
+        document = load_yaml(path.read_text(encoding="utf-8"))
+    except (NotYaml, OSError, UnicodeDecodeError):
         return {}
     return document if isinstance(document, dict) else {}

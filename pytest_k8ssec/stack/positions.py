@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from pytest_k8ssec.errors.yaml_text import compose_yaml
 from pytest_k8ssec.stack.messages import STACK
 
 _SCHEME: Final = "project"
@@ -52,7 +53,7 @@ def lines_of_yaml(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in (folder / name for name in _PROGRAMS):
         if path.is_file():
-            document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            document = compose_yaml(path.read_text(encoding="utf-8"))
             for key, value in document.value if isinstance(document, yaml.MappingNode) else ():
                 if key.value == "resources" and isinstance(value, yaml.MappingNode):
                     found |= {each.value: f"{path}:{each.start_mark.line + 1}" for each, _ in value.value}

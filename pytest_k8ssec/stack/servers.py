@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from pytest_k8ssec.errors import StackError
+from pytest_k8ssec.errors.yaml_text import load_yaml
 
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The engine's placeholder for a value that is known only after something was created."""
@@ -41,7 +42,7 @@ def refuse_elsewhere(urn: str, inputs: Mapping[str, Any], kubeconfig: Path, dire
     try:
         given = _load(kubeconfig) if inputs.get("kubeconfig") is None else _given(inputs["kubeconfig"], directory)
         theirs = _server(given, str(inputs.get("context") or ""), str(inputs.get("cluster") or ""))
-    except (LookupError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
+    except (LookupError, TypeError, ValueError, OSError) as error:
         raise _refused(where, f"it can't be told which server it talks to ({_said(error)})", ours) from error
     if theirs != ours:
         raise _refused(where, f"it points to {theirs}", ours)
@@ -62,14 +63,14 @@ def _contains(value: Any, text: str) -> bool:
 
 
 def _load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return load_yaml(path.read_text(encoding="utf-8"))
 
 
 def _given(value: Any, directory: Path) -> Any:
     """The kubeconfig that the program gives: an object, its text, or the path of a file."""
     if not isinstance(value, str):
         return value
-    loaded = yaml.safe_load(value)
+    loaded = load_yaml(value)
     if isinstance(loaded, str):  # a YAML document that is one plain string is a path
         return _load(directory / Path(loaded).expanduser())
     return loaded

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pytest_k8ssec.errors import SettingsError, StackError
+from pytest_k8ssec.errors.yaml_text import NotYaml, load_yaml
 from pytest_k8ssec.secrecy import given
 from pytest_k8ssec.secrecy.redact import register
 from pytest_k8ssec.stack.providers import check_allowed
@@ -281,8 +280,8 @@ def is_encrypted(value: object) -> bool:
 def _mapping(path: Path) -> Mapping[str, Any]:
     """The YAML (or JSON) mapping in a file."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = load_yaml(path.read_text(encoding="utf-8"))
+    except (NotYaml, UnicodeDecodeError) as error:
         raise StackError(f"{path}: is not valid YAML", fix="correct the file", details=str(error)) from error
     except OSError as error:
         raise StackError(f"{path}: could not be read: {error.strerror}", fix="correct its permissions") from error

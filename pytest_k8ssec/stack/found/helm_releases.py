@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
 from pytest_k8ssec.errors import ClusterError
+from pytest_k8ssec.errors.yaml_text import NotYaml, load_yaml_documents
 from pytest_k8ssec.evidence import JSON, Evidence, Outcome, Source
 from pytest_k8ssec.stack.model import Stack
 from pytest_k8ssec.stack.resource import ObjectOrigin, Resource
@@ -176,8 +175,8 @@ def _objects(release: Resource, revision: _Revision, api: KubeApi) -> Iterator[R
 
 def _manifests(text: str) -> Iterator[Mapping[str, Any]]:
     try:
-        documents = list(yaml.safe_load_all(text))
-    except (yaml.YAMLError, ValueError) as error:  # Helm's parser takes some that this one does not
+        documents = load_yaml_documents(text)
+    except NotYaml as error:  # Helm's parser takes some that this one does not
         raise _Unreadable from error
     for one in documents:
         if one:

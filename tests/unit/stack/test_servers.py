@@ -60,7 +60,7 @@ def test_a_provider_of_the_cluster_under_test_is_accepted(kubeconfig: Path, inpu
         ({"kubeconfig": {"clusters": _UNKNOWN}}, "known only after something was created"),
         ({"kubeconfig": "[secret]"}, "is secret"),
         ({"kubeconfig": "nowhere.yaml"}, "No such file"),
-        ({"kubeconfig": "token: hush: : ["}, "not valid YAML"),
+        ({"kubeconfig": "token: hush: : ["}, "mapping values are not allowed here"),
         ({"kubeconfig": "{}"}, "it can't be told which server"),
         ({"kubeconfig": ""}, "it can't be told which server"),
         ({"renderYamlToDirectory": "out"}, "writes YAML files"),
