@@ -62,21 +62,22 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 class EarlyChild:
-    """A child that is started while there is no cluster yet: it imports Pulumi, and makes the stack in its workspace.
+    """A child that is started while there is no cluster yet: it imports Pulumi, and can make the stack in its workspace.
 
     Like every child it goes when this process does.
-
-    Args:
-        workspace: the stack's; None leaves all that to the first job.
     """
 
-    def __init__(self, workspace: Workspace | None = None) -> None:
+    def __init__(self) -> None:
         # Nothing that could lead to the user's stacks or clusters; the rest of its environment comes with its first job.
         env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") and key != "KUBECONFIG"}
         self._process: subprocess.Popen[bytes] | None = _started(env, EARLY)
+        self._workspace: Workspace | None = None
+
+    def make_stack(self, workspace: Workspace) -> None:
+        """Have it make the stack there; else that is left to the first job."""
+        assert self._process is not None
         self._workspace = workspace
-        if workspace is not None:
-            _order(self._process, workspace.job("init", workspace.env))
+        _order(self._process, workspace.job("init", workspace.env))
 
     @property
     def workspace(self) -> Workspace | None:

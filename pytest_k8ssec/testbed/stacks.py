@@ -70,7 +70,9 @@ class Stacks:
         from pytest_k8ssec.stack import EarlyChild
 
         if self.named and self._early is None:
-            self._early = EarlyChild(self._workspace())
+            self._early = EarlyChild()  # it has much to import, and need not wait for what is found out here
+            if (workspace := self._workspace()) is not None:
+                self._early.make_stack(workspace)
 
     def _workspace(self) -> Workspace | None:
         """Where the stack is made before there is a cluster; None where it can't be, which will be told when its turn comes."""

@@ -181,7 +181,8 @@ def test_a_stack_that_was_made_before_there_was_a_cluster_is_the_same(
     assert _PULUMI
     (tmp_path / "early").mkdir()
     workspace = Workspace(prepare(source), Engine(_PULUMI), tmp_path / "early", "example/probe:1")
-    early = EarlyChild(workspace)
+    early = EarlyChild()
+    early.make_stack(workspace)
     if dies:
         assert early._process
         early._process.kill()

@@ -212,7 +212,8 @@ def test_what_an_early_child_could_not_do_is_the_first_jobs_failure(tmp_path: Pa
     """The stack that it was to make in its workspace is not there, so no operation is tried on it."""
     env = _env(tmp_path, _RECORDING)
     job = Job("init", "dev", str(tmp_path), str(tmp_path), "", {"shop:key": "hush"}, env)
-    early = EarlyChild(cast("Workspace", SimpleNamespace(env=env, job=lambda *_: job)))
+    early = EarlyChild()
+    early.make_stack(cast("Workspace", SimpleNamespace(env=env, job=lambda *_: job)))
     with Worker(env=env, deadline=time.monotonic() + 60, early=early) as worker:
         (said,) = worker.run(_job(tmp_path))
     assert isinstance(said, Failed)
