@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_k8ssec.catalogue.annotated import control_of
-from pytest_k8ssec.catalogue.packaged import packaged_controls
+from pytest_k8ssec.catalogue.packaged import packaged_control, packaged_controls
 from pytest_k8ssec.errors import SabotageError
 from pytest_k8ssec.plugin import session
 
@@ -94,14 +94,17 @@ def _phases(control: Control, packs: Iterable[Pack]) -> Iterator[tuple[str, Phas
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """See all items before anything is deselected, and put the chosen ones into their order after that."""
+    # Before anybody deselects: --stepwise takes what stands before the test that failed for what has passed.
     settings = config.stash[session.SETTINGS]
     if not settings.sabotage:
-        yield
         if not settings.serial:
             items[:] = _plain_order(items)
+        yield
         return
     items += _further_phases(config, items)
     everything = list(items)
+    kept, beside_none = ordered_phases(items, everything)
+    items[:] = [*kept, *beside_none]
     yield
     items[:], dropped = ordered_phases(items, everything)
     journal = session.journal(config)
@@ -113,16 +116,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _plain_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Controls that follow each other in the order of :func:`_apart_last`, all else where it was."""
-    groups = groupby(items, key=lambda item: control_of(getattr(item, "function", None)) is not None)
-    return [item for _, of in groups for item in _apart_last(of)]
+    """Packaged controls that follow each other in the order of :func:`_apart_last`, all else where it was."""
+    return [item for ours, of in groupby(items, key=_is_packaged) for item in (_apart_last(of) if ours else of)]
+
+
+def _is_packaged(item: pytest.Item) -> bool:
+    return packaged_control(getattr(item, "function", None)) is not None
 
 
 def _apart_last(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Controls that may run beside others after those that may not, and among them those last that take long."""
 
     def late(item: pytest.Item) -> tuple[bool, bool]:
-        control = control_of(getattr(item, "function", None))
+        control = packaged_control(getattr(item, "function", None))  # no others run beside any
         return (control.apart, control.apart and control.slow) if control else (False, False)
 
     return sorted(items, key=late)

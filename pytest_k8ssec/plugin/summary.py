@@ -27,6 +27,8 @@ LEFT_OUT = pytest.StashKey[bool]()
 """Whether controls are among the settings, and were not run, as the command line named something else."""
 _NOT_RUN = "k8ssec: the packaged controls were not run, as paths were given; --k8ssec-controls runs them beside these"
 
+_ENDED: dict[int, str] = {pytest.ExitCode.OK: "passed", pytest.ExitCode.TESTS_FAILED: "failed"}
+_WITHOUT_MAX = 200
 _PATIENCE = 3
 """So many further Ctrl-C are held off; a fixture of the user's that hangs as it is torn down can be left by more."""
 
@@ -48,6 +50,11 @@ class Summary:
         self._judged = any(map(_of_control, self._entries))
         self._lines: list[str] = []
         self._lost: list[tuple[str, str]] = []
+        self._told: set[str] = set(self._journal.earlier) if self._journal else set()
+        """Ids of tests that have a verdict."""
+        self._silent: set[str] = set()
+        """Ids of tests that failed, and have none."""
+        self._status = ""
         self._puzzling = False
         self._ended_badly = False
         self._about: dict[str, Any] = {}
@@ -82,9 +89,12 @@ class Summary:
             return
         if entry is not None:
             self._entries.append(entry)
+            self._told.add(report.nodeid)
             self._judged = self._judged or (_of_control(entry) and bool(getattr(report, "k8ssec_tried", False)))
             if self._journal and not report.failed and getattr(report, "k8ssec_lasts", False):
                 self._write_down(self._journal, report.nodeid, entry)
+        elif report.failed:
+            self._silent.add(report.nodeid)
         if why := why_lost(report):
             self._lost.append((report.nodeid, why))
         if report.failed and (entry is None or entry["verdict"] == "inconclusive"):
@@ -103,6 +113,7 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """After all fixtures are torn down: a run that proved nothing fails, logs are saved, clusters go."""
         failed = session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        self._status = _ENDED.get(session.exitstatus, "broken off")
         if self._has_something_to_end and self._end(failed=failed) and not failed:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self._journal and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
@@ -137,6 +148,12 @@ class Summary:
         if self._judged or not self._chosen.begun or not self._chosen.ids:
             return ""
         return f"NO VERDICT: {len(self._chosen.ids)} controls were chosen, and none of them was judged"
+
+    @property
+    def _without_verdict(self) -> set[str]:
+        """Ids of tests that should have one, or that failed beside those that have."""
+        chosen = self._chosen.ids if self._chosen.begun else set()
+        return (chosen | self._silent | {test for test, _ in self._lost}) - self._told
 
     @property
     def _proven(self) -> bool:
@@ -201,9 +218,19 @@ class Summary:
             written["matrix"] = sabotage_matrix.write_matrix(directory, sabotage_matrix.matrix(self._entries))
         from pytest_k8ssec.reports.forms import every
 
-        written["page"], *others = every.write_forms(directory, every.texts_of(document))  # a person looks at it first
+        others = {}
+        for name in every.FORM_NAMES:
+            try:
+                (others[name],) = every.write_forms(directory, every.texts_of(document, [name]))
+            except (K8ssecError, OSError):
+                raise  # the disk is full, or not ours
+            except Exception as error:  # noqa: BLE001 - a form that can't be made takes nothing else away
+                self._lines.append(f"report could not be written as {name}: {type(error).__name__}: {error}")
+                self._ended_badly = True
+        if "html" in others:
+            written["page"] = others.pop("html")  # a person looks at it first
         lines = [f"{what}: {self._from_here(path)}" for what, path in written.items()]
-        return [*lines, f"beside it: {', '.join(path.name for path in others)}"]
+        return [*lines, f"beside it: {', '.join(path.name for path in others.values())}"]
 
     def _document(self) -> dict[str, Any]:
         """What report.json holds, whether it is written or not."""
@@ -236,6 +263,7 @@ class Summary:
             "id": session.run_id(self._config),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
             "seconds": round(time.time() - self._started, 1),
+            "ended": {"status": self._status, "without_verdict": sorted(self._without_verdict)[:_WITHOUT_MAX]},
             "cluster": self._about.get("cluster", {}),
             "stack": self._about.get("stack", {}),
             "reachability": list(self._about.get("reachability", {}).values()),

@@ -69,6 +69,8 @@ class DrawnGraph:
     """Of each edge: its id, status, technique, evidence, and what cuts it."""
     refuted: int
     """How many edges that were refuted are not among them."""
+    unknown: int
+    """How many edges could not be told."""
 
 
 def drawn_graph(body: GraphBody, number: int) -> DrawnGraph:
@@ -89,6 +91,7 @@ def drawn_graph(body: GraphBody, number: int) -> DrawnGraph:
         shown(drawing(body, f"tip-{number}")),
         [_row(link) for link in sorted(body["links"], key=lambda link: _WORST.index(link["status"]))],
         about.get("refuted", 0),
+        sum(link["status"] == "unknown" for link in body["links"]),
     )
 
 

@@ -49,6 +49,8 @@ SIGN_OF = {
 }  # fmt: skip
 """How a cell is told in one letter."""
 
+_PHASES = ("intact", "sabotaged", "restored")
+
 
 def cell(entry: Entry, intact: str | None = None, sabotage: str = "") -> str:
     """What one result under sabotage says of the pair.
@@ -131,9 +133,25 @@ def matrix(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def wrong_cells(found: Mapping[str, Any]) -> int:
-    """How many cells are not as they must be."""
-    return sum(found["counts"][name] for name in WRONG)
+def is_shown(intact: str | None, sabotaged: str | None, restored: str | None, blamed: str) -> bool:
+    """Whether a control is shown to notice a sabotage: as it was before, breached, as it was again, and nobody else is blamed.
+
+    Args:
+        intact, sabotaged, restored: its verdicts, None where there is none.
+        blamed: a key of :data:`BLAMED`, or "".
+    """
+    before = "waived" if intact == "waived" else "held"
+    return (intact, sabotaged, restored) == (before, "breached", before) and blamed != "other"
+
+
+def wrong_results(found: Mapping[str, Any]) -> int:
+    """How many are not as they must be: cells, and sabotages whose control is not shown to notice them."""
+    unshown = 0
+    for row in found["sabotages"]:
+        intact, sabotaged, restored = (row["verdicts"].get(phase) for phase in _PHASES)
+        counted = row["cells"].get(row["control"], {}).get("result") in WRONG
+        unshown += not counted and not is_shown(intact, sabotaged, restored, row.get("blamed", ""))
+    return unshown + sum(int(found["counts"][name]) for name in WRONG)
 
 
 def write_matrix(directory: Path, found: Mapping[str, Any]) -> Path:

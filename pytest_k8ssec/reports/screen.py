@@ -55,7 +55,7 @@ def run_summary(entries: Sequence[Entry], *, width: int, verbose: int = 0, lost:
     plain = sorted((each for each in entries if each["phase"] in (None, "intact")), key=_rank)
     causes = common_causes(plain, lost)
     told = {each.text for each in causes}
-    own = [each for each in plain if not (_untried(each) and each["reason"] in told)]
+    own = [each for each in plain if not (is_untried(each) and each["reason"] in told)]
     rows = [*chain.from_iterable(_row(each, _id_width(own), width, verbose) for each in own)]
     blocks = [_cause(each, width) for each in causes]
     found = [Breach.of(each) for each in own if each["verdict"] == "breached"]
@@ -74,7 +74,7 @@ def run_summary(entries: Sequence[Entry], *, width: int, verbose: int = 0, lost:
 def common_causes(entries: Iterable[Entry], lost: Iterable[Lost] = ()) -> list[Loss]:
     """What took more than one test away, and tests that have no result of their own: the most tests first."""
     found: dict[str, list[str]] = {}
-    for entry in filter(_untried, entries):
+    for entry in filter(is_untried, entries):
         found.setdefault(str(entry["reason"]), []).append(str(entry["control"]))
     nameless = set()
     for test, why in lost:
@@ -84,7 +84,7 @@ def common_causes(entries: Iterable[Entry], lost: Iterable[Lost] = ()) -> list[L
     return sorted(losses, key=lambda each: -len(each.tests))
 
 
-def _untried(entry: Entry) -> bool:
+def is_untried(entry: Entry) -> bool:
     """Whether a test recorded nothing: mostly its set-up failed."""
     return bool(entry["verdict"] == "inconclusive" and not entry["attacks"] and not entry["positives"])
 
@@ -101,7 +101,7 @@ def _id_width(entries: Sequence[Entry]) -> int:
 def _row(entry: Entry, column: int, width: int, verbose: int) -> list[Line]:
     """A verdict in a line; an id that leaves no room for the rest has a line, or lines, of its own."""
     colour = _COLOURS.get(entry["verdict"], "cyan")
-    said = "" if _untried(entry) else entry["summary"]  # which is why, and stands below
+    said = "" if is_untried(entry) else entry["summary"]  # which is why, and stands below
     verdict = f"{entry['verdict'].upper():<14}  {entry['severity']:<8}  {entry['seconds']:6.1f}s  {said}".rstrip()
     column = min(column, width // 2)
     name = str(entry["control"])

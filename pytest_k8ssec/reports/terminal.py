@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pytest_k8ssec.reach.by_class import Extent
 from pytest_k8ssec.reports.breach import Breach, culprit_words, exchange, to_paste
 from pytest_k8ssec.reports.result import Entry
-from pytest_k8ssec.reports.sabotage_matrix import blamed_by
+from pytest_k8ssec.reports.sabotage_matrix import blamed_by, is_shown
 
 _COUNTED = ("held", "breached", "inconclusive", "not-applicable")
 _EVIDENCE_MAX = 8
@@ -148,13 +148,11 @@ def mutation_summary(entries: Sequence[Entry]) -> list[tuple[str, str]]:
                 others.setdefault(name, []).append(f"{entry['control']} {entry['verdict']}")
     lines = []
     for (sabotage, control), phases in rows.items():
-        as_before = "waived" if intact.get(control) == "waived" else "held"
-        wanted = {"sabotaged": "breached", "restored": as_before}
-        good = phases == wanted and intact.get(control) == as_before
-        path = " -> ".join((intact.get(control, "?"), phases.get("sabotaged", "?"), phases.get("restored", "?")))
+        verdicts = intact.get(control), phases.get("sabotaged"), phases.get("restored")
+        path = " -> ".join(each or "?" for each in verdicts)
         moved = f"; also moved: {', '.join(others[sabotage])}" if sabotage in others else ""
         blamed = f"; blames: {blames[sabotage]}" if blames.get(sabotage) else ""
-        good = good and blames.get(sabotage) != "other"
+        good = is_shown(*verdicts, blames.get(sabotage, ""))
         lines.append((f"{sabotage:<28}  {control:<20}  {path}{blamed}{moved}", "green" if good else "red"))
     return lines
 

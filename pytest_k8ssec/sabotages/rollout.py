@@ -100,8 +100,8 @@ def _taken(api: KubeApi, path: str) -> Iterator[None]:
     def mark(value: str | None) -> None:
         api.call("PATCH", path, body={"metadata": {"annotations": {_TAKEN: value}}}, headers=MERGE_PATCH)
 
-    mark("")
     try:
+        mark("")
         yield
     finally:
         mark(None)
@@ -134,9 +134,9 @@ def enforcing(api: KubeApi, namespace: str, level: str) -> Iterator[None]:
     before = api.get(path)["metadata"].get("labels", {}).get(ENFORCE)
     # One that another sabotage has lowered further stays as that one wants it.
     lowers = bool(level) and LEVELS.index(level) < LEVELS.index(before or LEVELS[0])
-    if lowers:
-        api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: level}}}, headers=MERGE_PATCH)
     try:
+        if lowers:  # also where no answer comes it may have been done
+            api.call("PATCH", path, body={"metadata": {"labels": {ENFORCE: level}}}, headers=MERGE_PATCH)
         yield
     finally:
         if lowers:

@@ -25,8 +25,8 @@ _BLOCK = 4
 _STRIDE = PIECE - _BLOCK + 1
 """Any piece has a block that begins at a multiple of this: only there does a text have to be looked at."""
 MARK = "[redacted]"
-_REMEMBERED = 50_000
-"""How many texts' answers are kept: a report says most things many times, and is redacted once more on each way out."""
+_REMEMBERED = 10_000_000
+"""Letters of texts whose answers are kept: a report says most things many times, and is redacted again on each way out."""
 _LONG = 2_000
 """Longer texts are redacted anew each time."""
 _COLOUR_BEGINS = "\x1b["
@@ -53,6 +53,7 @@ class Redactor:
         self._pieces: set[str] = set()
         self._blocks: set[str] = set()
         self._told: dict[str, str] = {}
+        self._letters = 0
         for value in values:
             self.add(value)
 
@@ -60,8 +61,10 @@ class Redactor:
         """Hide a value from now on, in each of its forms, and return it; a value that is too short is not hidden."""
         if len(value) >= SHORTEST and value not in self._values:
             self._add(value)
+            # Another one: who is asked at this moment, and does not know the value, writes into the old one. And before anybody
+            # else is told that the value is known.
+            self._told, self._letters = {}, 0
             self._values.add(value)
-            self._told = {}  # another one: who is asked at this moment, and does not know the value, writes into the old one
         return value
 
     def with_values(self, values: Iterable[str]) -> Redactor:
@@ -85,8 +88,10 @@ class Redactor:
             return self._cut_out(text)
         told = self._told
         if (known := told.get(text)) is None:
-            if len(told) >= _REMEMBERED:
+            if self._letters >= _REMEMBERED:
                 told.clear()
+                self._letters = 0
+            self._letters += len(text)
             known = told[text] = self._cut_out(text)
         return known
 

@@ -311,6 +311,13 @@ def test_a_log_is_wider_than_what_pytest_takes_it_for(lab: pytest.Pytester, monk
     lab.runpytest_subprocess("-p", "no:cacheprovider").stdout.no_fnmatch_line(row)
 
 
+def test_stepwise_leaves_nothing_out_that_never_ran(lab: pytest.Pytester) -> None:
+    """It takes what stands before the test that failed for what has passed: so controls stand as they run."""
+    chosen = ("--k8ssec-controls", "-k", "api_tls or etcd_client_auth or net_metadata", "--sw")
+    for _ in range(2):
+        lab.runpytest_subprocess(*chosen).assert_outcomes(errors=1, deselected=len(packaged_controls()) - 3)
+
+
 @pytest.mark.parametrize("again", ["--lf", "--ff"])
 def test_what_failed_last_is_found_again(lab: pytest.Pytester, again: str) -> None:
     """Controls lie outside of the project: pytest's cache has their ids, and finds them by these."""

@@ -48,6 +48,8 @@ def why_not(config: KindConfig) -> str:
     planes = sum(node.get("role", _DEFAULT_ROLE) == _DEFAULT_ROLE for node in config.document["nodes"])
     if planes != 1:
         return f"it has {planes} control planes, whose etcd knows its members by their addresses"
+    if "certificatesDir" in json.dumps(config.document):
+        return "its configuration says where certificates are, and a copy makes its own in the usual place"
     if os.environ.get(_SNAPSHOTTER, "overlayfs") not in ("", "overlayfs"):
         return f"{_SNAPSHOTTER} chooses another snapshotter than overlayfs"
     return ""

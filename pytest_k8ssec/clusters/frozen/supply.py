@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,9 +131,11 @@ def _copied(order: Order, entry: FrozenCluster, name: str, changes: Variant) -> 
     what = f", {order.variant}" if order.variant else ""
     order.progress(f"thawing cluster {name} ({order.config.node_count} nodes{what})")
     started = time.monotonic()
+    folder = "-".join(filter(None, ("cluster", order.variant)))
+    shutil.rmtree(order.owner.folder(folder))  # what an earlier copy, which did not get ready, wrote there
+    workdir = order.owner.folder(folder)
     cluster = thaw_cluster(
-        entry, order.config.copy(), order.owner, name=name,
-        workdir=order.owner.folder("-".join(filter(None, ("cluster", order.variant)))),
+        entry, order.config.copy(), order.owner, name=name, workdir=workdir,
         kind=order.kind, probe_image=order.probe_image, origin=order.origin,
         variant=order.variant, changes=changes,
     )  # fmt: skip

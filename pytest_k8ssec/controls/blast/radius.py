@@ -364,25 +364,13 @@ def client_reaches_kubelets(cluster: Cluster, stack: Stack) -> Iterator[Evidence
     yield from _grant(cluster, stack, rule("get", "nodes/proxy"), inside=False)
 
 
-@sabotage(test_blast_radius, shows=("new edge token-steal:",), kills=("id-token-automount",))
-def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
-    """The pods of a workload that is no client of the API mount a token."""
-    clients = {str(account) for account in stack.service_accounts if account.api_client}
-
-    def is_no_client(workload: Workload) -> bool:
-        return f"{workload.namespace}/{workload.service_account}" not in clients
-
-    workload = deployment(cluster.api, stack, is_no_client)
-    with weakened(cluster.api, workload, pod={"automountServiceAccountToken": True}, level="") as proof:
-        yield proof
-
-
 @sabotage(
     test_blast_radius,
     shows=(
         "new edge secret-volume:*/k8ssec-token-",
         "new edge secret-variable:",
         "new edge secret-holds:*/k8ssec-token-",
+        "new edge token-steal:",
     ),
     kills={"id-credentials": ("in /more/token as",)},
 )
@@ -402,6 +390,19 @@ def secrets_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
         weakened(cluster.api, workload, volume=(volume, "/more"), variable=variable, level="") as proof,
     ):
         yield changing(proof, *(object_of(each) for each in manifests))
+
+
+@sabotage(test_blast_radius, shows=("new edge token-steal:",), kills=("id-token-automount",))
+def token_mounted(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
+    """The pods of a workload that is no client of the API mount a token."""
+    clients = {str(account) for account in stack.service_accounts if account.api_client}
+
+    def is_no_client(workload: Workload) -> bool:
+        return f"{workload.namespace}/{workload.service_account}" not in clients
+
+    workload = deployment(cluster.api, stack, is_no_client)
+    with weakened(cluster.api, workload, pod={"automountServiceAccountToken": True}, level="") as proof:
+        yield proof
 
 
 def _secret(namespace: str, name: str, kind: str, annotations: Mapping[str, str] | None = None, **more: Any) -> Body:

@@ -423,7 +423,7 @@ def endless_token_in_variable(cluster: Cluster, stack: Stack) -> Iterator[Eviden
         "key of the CA that signs client certificates in /k8ssec-kube/ca.key as anybody",
         "key of the front proxy's CA in /k8ssec-kube/front-proxy-ca.key as anybody",
     ),
-    kills={"blast-radius": ("become cluster-admin", "new edge credential-use:*-> identity:any user")},
+    kills={"blast-radius": ("new edge credential-use:*-> identity:any user",)},
 )
 def admin_kubeconfig_in_config_map(cluster: Cluster, stack: Stack) -> Iterator[Evidence]:
     """A workload of the stack mounts a ConfigMap with an administrator's kubeconfig, and the keys that the API server signs by."""

@@ -21,6 +21,8 @@ class Covered:
     url: str
     verdict: str
     """The worst of its controls'."""
+    partly: bool
+    """Whether some of its controls could not judge anything."""
     controls: Sequence[tuple[str, str]]
     """Each control that maps to it, and its verdict."""
 
@@ -70,7 +72,8 @@ def _of(framework: Framework, entries: Sequence[Entry]) -> FrameworkCoverage:
 
 def _covered(framework: Framework, ident: str, controls: Sequence[tuple[str, str]]) -> Covered:
     known = ident in framework.ids
+    verdicts = {verdict for _, verdict in controls}
     return Covered(
         ident, framework.ids.get(ident, ""), framework.link(ident) if known else "",
-        min((verdict for _, verdict in controls), key=VERDICTS.index), sorted(set(controls)),
+        min(verdicts, key=VERDICTS.index), "not-applicable" in verdicts, sorted(set(controls)),
     )  # fmt: skip

@@ -16,8 +16,8 @@ from pytest_k8ssec.reports.page.evidence import Rows, first_of, tables_of, tried
 from pytest_k8ssec.reports.page.filters import CHANGES, SEVERITIES, Filter, facets_of, filters_of
 from pytest_k8ssec.reports.reach_map import DrawnMap, drawn_map
 from pytest_k8ssec.reports.result import Entry
-from pytest_k8ssec.reports.sabotage_matrix import BLAMED, MEANING, SIGN_OF, WRONG, matrix, wrong_cells
-from pytest_k8ssec.reports.screen import Loss, common_causes
+from pytest_k8ssec.reports.sabotage_matrix import BLAMED, MEANING, SIGN_OF, WRONG, matrix, wrong_results
+from pytest_k8ssec.reports.screen import Loss, common_causes, is_untried
 from pytest_k8ssec.reports.terminal import tally_verdicts
 
 _CHANGES_MAX = 200
@@ -84,6 +84,10 @@ class View:
     severities: Sequence[tuple[str, int]]
     """How many are breached of each severity."""
     proven: bool
+    passed: bool
+    """Whether the run is known to have come to its end, with no test that failed."""
+    without_verdict: Rows
+    """Ids of tests that have none."""
     judged: Sequence[Judged]
     causes: Sequence[Loss]
     filters: Sequence[Filter]
@@ -110,7 +114,8 @@ class View:
     def unclear(self) -> list[Judged]:
         """What could not be told, for a reason of its own."""
         told = {cause.text for cause in self.causes}
-        return [each for each in self.of("inconclusive") if each.entry["reason"] not in told]
+        found = self.of("inconclusive")
+        return [each for each in found if each.entry["reason"] not in told or not is_untried(each.entry)]
 
 
 def view_of(report: Mapping[str, Any], most: int, room: int) -> View:
@@ -128,11 +133,12 @@ def view_of(report: Mapping[str, Any], most: int, room: int) -> View:
     judged = [_judged(each, anchor, most, changes) for each, anchor in zip(entries, anchors, strict=True)]
     verdicts = Counter(each.verdict for each in judged)
     breached = Counter(each.severity for each in judged if each.verdict == "breached")
-    stack = run["stack"]
+    stack, ended = run["stack"], run.get("ended") or {}
     return View(
         run, ": ".join(filter(None, ["Kubernetes security", str(stack.get("project", ""))])), tally_verdicts(entries),
         [(name, verdicts[name]) for name in VERDICTS], [(name, breached[name]) for name in SEVERITIES if breached[name]],
-        bool(verdicts["held"] or verdicts["waived"]), judged, common_causes(entries), filters_of([each.facets for each in judged]),
+        bool(verdicts["held"] or verdicts["waived"]), ended.get("status") == "passed",
+        first_of(ended.get("without_verdict", ()), _NAMED_MAX), judged, common_causes(entries), filters_of([each.facets for each in judged]),
         frameworks_covered(entries), _waivers(entries), _slowest(judged), _matrix(report["results"]), _graphs(entries, room),
         [drawn_map(each, number, room // len(run["reach"])) for number, each in enumerate(run.get("reach", ()))],
         _since(run.get("since")),
@@ -195,7 +201,7 @@ def _matrix(entries: Sequence[Entry]) -> dict[str, Any]:
         return {}
     found = matrix(entries)
     words = {"meaning": MEANING, "signs": SIGN_OF, "wrong": WRONG, "blamed_words": BLAMED}
-    return {**found, **words, "wrong_cells": wrong_cells(found)}
+    return {**found, **words, "wrong_results": wrong_results(found)}
 
 
 def _changes(since: Mapping[str, Any] | None) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import pytest
 from pytest_k8ssec.catalogue.annotated import control_of
 from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.evidence import Evidence
+from pytest_k8ssec.plugin import ordering
 from pytest_k8ssec.plugin.ordering import _plain_order, ordered_phases, phase_of
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase, PhaseName
@@ -155,6 +156,13 @@ def test_only_a_phase_is_taken_for_one() -> None:
     assert phase_of(cast("pytest.Item", DOORS[0])) is DOORS[0].phase
 
 
+@pytest.fixture
+def all_packaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the controls of these tests for packaged ones: no others run beside any."""
+    monkeypatch.setattr(ordering, "packaged_control", control_of)
+
+
+@pytest.mark.usefixtures("all_packaged")
 def test_what_runs_beside_others_comes_last_while_a_sabotage_is_in_force() -> None:
     """Also where it is made for that control: whoever waits for it keeps nobody else from running."""
     wall = made("wall", apart=True)
@@ -164,6 +172,13 @@ def test_what_runs_beside_others_comes_last_while_a_sabotage_is_in_force() -> No
     assert ["door[intact]", "wall[intact]", "door[beside wall]", "wall[sabotaged]"] == names(kept)
 
 
+def test_controls_of_a_teams_own_stay_where_they_are() -> None:
+    """They never run in the background: another order would only set up their modules' fixtures twice."""
+    items = [Item("wall", made("wall", apart=True)), Item("door", DOOR)]
+    assert ["wall", "door"] == names(_plain_order(cast("list[pytest.Item]", items)))
+
+
+@pytest.mark.usefixtures("all_packaged")
 def test_in_a_plain_run_only_controls_that_follow_each_other_change_places() -> None:
     """Those that may run beside others come after those that may not, slow ones last; a test of somebody else's stays."""
     wall, lake, slow = made("wall", apart=True), made("lake", apart=True, slow=True), made("slow", slow=True)

@@ -105,10 +105,37 @@ def test_the_page_shows_what_went_wrong(tmp_path: Path) -> None:
     path = sabotage_matrix.write_matrix(tmp_path, sabotage_matrix.matrix(named))
     assert 8 == json.loads(path.read_text())["schema"] * len(sabotage_matrix.MEANING)
     page = report_page(report(*(result(**one) for one in named)))
-    assert "1 cells are not as they must be" in page
-    assert "1 results are not as they must be" in page[: page.index("<main>")]
+    assert 2 == page.count("1 results are not as they must be")
     assert "&lt;unlock&gt;" in page
     assert "<unlock>" not in page
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "blamed", "wrong"),
+    [
+        (("held", "breached", "held"), "exact", 0),
+        (("waived", "breached", "waived"), "", 0),
+        (("held", "breached", "breached"), "", 1),
+        (("held", "breached", "inconclusive"), "", 1),
+        (("held", "breached", None), "", 1),
+        (("held", None, "held"), "", 1),
+        (("inconclusive", "breached", "held"), "", 1),
+        (("not-applicable",) * 3, "", 1),
+        (("held", "breached", "held"), "other", 1),
+        (("held", "held", "held"), "", 1),
+    ],
+)
+def test_a_sabotage_that_is_not_shown_to_be_noticed_is_wrong(
+    verdicts: tuple[str | None, ...], blamed: str, wrong: int
+) -> None:
+    """Also where its cell says killed; and each is counted once."""
+    phases = zip(("intact", "sabotaged", "restored"), verdicts, strict=True)
+    run = [
+        entry("door", phase, verdict, "unlock" if phase != "intact" else None) for phase, verdict in phases if verdict
+    ]
+    found = sabotage_matrix.matrix(run)
+    found["sabotages"][0]["blamed"] = blamed
+    assert wrong == sabotage_matrix.wrong_results(found)
 
 
 def _culprit(name: str, **more: str) -> dict[str, str]:

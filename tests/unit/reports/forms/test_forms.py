@@ -32,6 +32,7 @@ RUN: dict[str, Any] = {
     "id": "45a8aa50", "started": "2030-01-02T03:04:05Z", "seconds": 98.1,
     "cluster": {"name": "k8ssec-45a8aa50", "origin": "user"}, "stack": {"project": "shop"}, "reachability": [],
     "project": PROJECT, "versions": {"pytest-k8ssec": "0.1.0"}, "host": {},
+    "ended": {"status": "passed", "without_verdict": []},
 }  # fmt: skip
 WAIVER = {
     "subject": "*", "reason": "public site", "owner": "team web", "expires": "2031-01-31", "ticket": "OPS-7",

@@ -244,6 +244,7 @@ def test_dark_is_dark_and_paper_is_light(opened: Opened) -> None:
     assert "rgb(13, 17, 23)" == page.evaluate(colour)
     page.emulate_media(media="print", color_scheme="dark")
     assert "rgb(255, 255, 255)" == page.evaluate(colour)
-    assert page.is_hidden("#filters")
+    assert page.is_hidden("#search")
+    assert page.is_visible("#shown")  # who prints what was chosen is told so
     assert page.is_hidden("nav")
     assert "rgb(255, 255, 255)" == opened(color_scheme="light").evaluate(colour)

@@ -167,6 +167,33 @@ def test_the_headline_never_says_more_than_was_earned(verdicts: list[str], said:
     assert said == (told.partition(":")[0] if said == "Nothing proven" else told)
 
 
+@pytest.mark.parametrize("status", ["failed", "broken off", "", None])
+def test_a_run_that_did_not_pass_is_no_success(status: str | None) -> None:
+    """A test without a verdict may have failed, or never have run; of an older report nobody knows."""
+    ended = {"ended": None if status is None else {"status": status, "without_verdict": ["t.py::test_<apart>"]}}
+    page = report_page(report(result("a-held", "held", attacks=[]), **ended))
+    assert "Nothing breached, and the run did not pass" in " ".join(page.split())
+    assert 'class="headline doubt"' in page
+    assert ("Without a verdict: t.py::test_&lt;apart&gt;." in " ".join(page.split())) is (status is not None)
+
+
+def test_a_control_that_has_attacks_is_not_lost_among_those_of_its_reason() -> None:
+    """Whatever took the others away: it tried something."""
+    same = {"reason": "docker is down", "positives": []}
+    lost = [result(f"a-{number}", "inconclusive", attacks=[], **same) for number in range(2)]
+    page = report_page(report(*lost, result("net-c", "inconclusive", attacks=[attack("x")], **same)))
+    unknown = page[page.index("What is not known") : page.index('id="the-verdicts"')]
+    assert all(name in unknown for name in ("a-0", "a-1", "net-c"))
+
+
+def test_an_id_of_which_a_part_could_not_be_judged_is_held_in_part() -> None:
+    """A reader of the framework takes it for proven else."""
+    mapped = {"attacks": [], "mappings": {"cis": ["1.2.1"]}}
+    both = [result("a-held", "held", **mapped), result("b-away", "not-applicable", **mapped)]
+    assert "held</b> in part" in report_page(report(*both)).replace("</span>", "</b>")
+    assert " in part</td>" not in report_page(report(both[0]))
+
+
 def test_what_broke_off_says_so() -> None:
     """Whatever it did not get to may be breached, too."""
     words = "The test broke off"
