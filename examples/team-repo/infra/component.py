@@ -49,8 +49,18 @@ class Service(pulumi.ComponentResource):
             metadata=metadata,
             spec={
                 "pod_selector": {"match_labels": labels},
-                "policy_types": ["Ingress", "Egress"],
+                "policy_types": ["Ingress"],
                 "ingress": _from(callers, public=public),
+            },
+            opts=inside,
+        )
+        # A policy of its own: where both directions stand in one, some networks let a pod call others like it.
+        k8s.networking.v1.NetworkPolicy(
+            f"{name}-calls",
+            metadata={"name": f"{name}-calls", "namespace": team},
+            spec={
+                "pod_selector": {"match_labels": labels},
+                "policy_types": ["Egress"],
                 "egress": list(may_call),
             },
             opts=inside,
