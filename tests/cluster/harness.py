@@ -40,6 +40,8 @@ class Place:
 
     root: Path
     cache: Path
+    python: str = sys.executable
+    """Whose environment has what is run."""
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ class Place:
         log = self.root / f"output-{len(self.started)}"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [self.python, "-m", *arguments],
                 cwd=self.project,
                 env={**self.environ, **(environ or {})},
                 stdin=subprocess.DEVNULL,

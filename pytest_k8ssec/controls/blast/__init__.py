@@ -12,10 +12,9 @@ from pytest_k8ssec.facts.culprits.template_fields import (
     HOST_PATHS,
     HOST_SPACES,
     MORE_CAPABILITIES,
-    MOUNTS_TOKEN,
     PRIVILEGED,
-    PROJECTS_TOKEN,
     fields_of_template,
+    fields_of_token,
 )
 from pytest_k8ssec.probes.identities import account_user
 from pytest_k8ssec.stack import Workload
@@ -33,7 +32,6 @@ _FIELDS: Mapping[str, tuple[FieldCheck, ...]] = {
     "privileged-mount": _KERNEL,
     "module-load": _KERNEL,
     "core-pattern": _KERNEL,
-    "token-steal": (MOUNTS_TOKEN, PROJECTS_TOKEN),
 }
 """By kind of edge: the fields of the pod template that give a container such an edge."""
 
@@ -57,8 +55,11 @@ def _causes(edge: Edge, workload: Workload) -> list[Cause]:
     start = f"{workload.namespace}/{workload.name}/"
     if not edge.source.name.startswith(start):
         return []
+    container = edge.source.name.removeprefix(start)
+    if edge.kind.name == "token-steal":
+        return [*fields_of_token(workload, container, workload.service_account)]
     checks = _FIELDS.get(edge.kind.name) or _of_secret(edge)
-    return [fields_of_template(workload, edge.source.name.removeprefix(start), *checks)] if checks else []
+    return [fields_of_template(workload, container, *checks)] if checks else []
 
 
 def _of_secret(edge: Edge) -> tuple[FieldCheck, ...]:

@@ -54,9 +54,9 @@ from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.controls.id import found_tokens, kept_on_the_node, show_on_the_node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.evidence.causes import FieldCheck, Fields, ObjectName
+from pytest_k8ssec.evidence.causes import Fields, ObjectName
 from pytest_k8ssec.facts.containers import container_templates
-from pytest_k8ssec.facts.culprits.template_fields import MOUNTS_TOKEN, PROJECTS_TOKEN, fields_of_template
+from pytest_k8ssec.facts.culprits.template_fields import field_of_account, fields_of_token
 from pytest_k8ssec.pods.absent import tell_absent
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import PodSpec
@@ -129,7 +129,7 @@ def _suspects(
     found: dict[str, tuple[PodSpec, tuple[Fields, ...], str]] = {
         f"a bare pod in {namespace}": (
             PodSpec(namespace, automount=None, purpose="bare"),
-            (_account(namespace, "default"),),
+            (field_of_account(namespace, "default"),),
             f"{namespace}/default",
         )
         for namespace in stack.created_namespaces
@@ -142,19 +142,9 @@ def _suspects(
             names = object_names(workload.kind, workload.namespace, workload.name, [f"/{own}"])[1:]
             if not _is_client(f"{workload.namespace}/{account}", names, clients, declared):
                 spec = PodSpec(workload.namespace, template=template, labels_matter=False, purpose="twin")
-                causes = [fields_of_template(workload, own, MOUNTS_TOKEN, PROJECTS_TOKEN)]
-                if template["spec"].get("automountServiceAccountToken") is None:  # then its account decides
-                    causes.append(_account(workload.namespace, account))
-                found[f"{workload}, container {name}"] = spec, tuple(causes), f"{workload.namespace}/{account}"
+                causes = fields_of_token(workload, own, account)
+                found[f"{workload}, container {name}"] = spec, causes, f"{workload.namespace}/{account}"
     return found
-
-
-def _account(namespace: str, name: str) -> Fields:
-    """A pod that does not say otherwise mounts a token, unless its account says not."""
-    return Fields("ServiceAccount", "v1", namespace, name, (_AUTOMOUNTS,))
-
-
-_AUTOMOUNTS = FieldCheck((("automountServiceAccountToken",),), bad=(True,), unset=True)
 
 
 def _is_client(account: str, names: Iterable[str], clients: Mapping[str, str], declared: Declared) -> bool:

@@ -39,6 +39,29 @@ MOUNTS_TOKEN: Final = FieldCheck((("automountServiceAccountToken",),), bad=(True
 PROJECTS_TOKEN: Final = FieldCheck((("volumes", "*", "projected", "sources", "*", "serviceAccountToken", "path"),))
 
 
+_AUTOMOUNTS: Final = FieldCheck((("automountServiceAccountToken",),), bad=(True,), unset=True)
+
+
+def field_of_account(namespace: str, name: str) -> Fields:
+    """The cause that a service account gives its token to each pod that does not say otherwise."""
+    return Fields("ServiceAccount", "v1", namespace, name, (_AUTOMOUNTS,))
+
+
+def fields_of_token(workload: Workload, container: str, account: str) -> tuple[Fields, ...]:
+    """What may give a container a token: its workload's template, and where that says nothing its account.
+
+    A live pod does not tell: what its account gave it stands in its spec as a volume like any other.
+
+    Args:
+        workload: as the API server has it.
+        container: its name.
+        account: the name of the account that it runs as.
+    """
+    own = fields_of_template(workload, container, MOUNTS_TOKEN, PROJECTS_TOKEN)
+    said = workload.template["spec"].get("automountServiceAccountToken")
+    return (own,) if said is not None else (own, field_of_account(workload.namespace, account))
+
+
 def fields_of_template(workload: Workload, container: str, *checks: FieldCheck) -> Fields:
     """The cause that fields of a workload's pod template are, as the API server has it."""
     start = _SPEC.get(workload.kind, _TEMPLATE)

@@ -13,8 +13,10 @@ from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import ask
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.controls import id as family
+from pytest_k8ssec.controls.id import token_automount as module
 from pytest_k8ssec.controls.id.token_automount import test_id_token_automount as token_automount
 from pytest_k8ssec.errors import ProbeError
+from pytest_k8ssec.evidence.causes import Fields
 from pytest_k8ssec.stack import ServiceAccount, Workload
 from pytest_k8ssec.verdict import Case, Judge, Verdict
 from tests.unit.fakes import POD, FakeVantage, without
@@ -134,6 +136,22 @@ def test_each_container_is_searched(sidecar: dict[str, Any], status: int, expect
         "a bare pod in web",
         *(f"Deployment web/shop, container {name}" for name in ("main", "sidecar", "set-up")),
     ] == [case.name for case in judge.cases]
+
+
+def test_where_the_workload_says_nothing_its_account_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its live pods have the token as a volume, and a twin of one says that it wants no other."""
+    live = {"spec": {**_TEMPLATE["spec"], "serviceAccountName": "shop", "automountServiceAccountToken": False}}
+    monkeypatch.setattr(module, "container_templates", lambda *_: {"sidecar": live})
+    judge, world = Judge(), World(_FOUND)
+    monkeypatch.setattr(World, "_in", lambda *_: _FOUND)
+    token_automount(judge, cast("Cluster", world), cast("Stack", world), cast("Pool", world), {})
+    blamed = {
+        (each.kind, each.name)
+        for attack in judge.cases[-1].attacks
+        for each in attack.causes
+        if isinstance(each, Fields)
+    }
+    assert blamed == {("Deployment", "shop"), ("ServiceAccount", "shop")}
 
 
 @pytest.mark.parametrize("hole", ["a bare pod in web", "set-up"])

@@ -21,6 +21,7 @@ from pytest_k8ssec.facts.culprits.template_fields import (
     KEPT_CAPABILITIES,
     MAY_GAIN,
     fields_of_template,
+    fields_of_token,
 )
 from pytest_k8ssec.stack import Workload
 
@@ -178,6 +179,27 @@ def test_a_field_that_is_right_is_not_named() -> None:
     workload, objects = _workload(containers=[own], securityContext={"runAsUser": 0})
     found, why = _found(_Api(objects), fields_of_template(workload, "api", AS_ROOT))
     assert ([], "Deployment shop/api: no field of it explains this") == (found, why)
+
+
+@pytest.mark.parametrize(
+    ("pod", "account", "culprits"),
+    [
+        ({}, {"automountServiceAccountToken": True}, ["ServiceAccount shop/own, automountServiceAccountToken"]),
+        ({}, {"kind": "ServiceAccount"}, ["ServiceAccount shop/own, automountServiceAccountToken"]),
+        ({}, {"automountServiceAccountToken": False}, []),
+        (
+            {"automountServiceAccountToken": True},
+            {"automountServiceAccountToken": True},
+            ["Deployment shop/api, spec.template.spec.automountServiceAccountToken"],
+        ),
+        ({"automountServiceAccountToken": False}, {"automountServiceAccountToken": True}, []),
+    ],
+)
+def test_who_gives_a_pod_its_token_is_named(pod: dict[str, Any], account: dict[str, Any], culprits: list[str]) -> None:
+    """Its template; and the account only where that says nothing."""
+    workload, objects = _workload(serviceAccountName="own", **pod)
+    found, _ = _found(_Api({**objects, "ServiceAccount/shop/own": account}), *fields_of_token(workload, "api", "own"))
+    assert culprits == found
 
 
 def test_one_and_true_are_not_the_same() -> None:
