@@ -38,6 +38,21 @@ def test_junit_has_the_verdicts_as_properties(lab: pytest.Pytester, run: Run) ->
     assert "1 attacks on 1 targets" in str(found["test_b", "k8ssec.summary"])
 
 
+@pytest.mark.parametrize(
+    ("more", "ended"),
+    [
+        ("", {"status": "passed", "without_verdict": []}),
+        ("def test_b(): assert 0\n", {"status": "failed", "without_verdict": ["test_it.py::test_b"]}),
+        ("def test_b(): raise KeyboardInterrupt\n", {"status": "broken off", "without_verdict": []}),
+    ],
+)
+def test_the_report_says_how_the_run_ended(lab: pytest.Pytester, more: str, ended: dict[str, Any]) -> None:
+    """A page of it must not look like one of a run that passed."""
+    lab.makepyfile(test_it=f"from lab import held\ndef test_a(judge): held(judge)\n{more}")
+    lab.runpytest_subprocess("--k8ssec-report=report", "-p", "no:cacheprovider")
+    assert ended == report(lab)["run"]["ended"]
+
+
 def test_the_report_has_the_run_and_its_results(lab: pytest.Pytester, run: Run) -> None:
     """report.json is complete: versions, host, each attack and each positive control."""
     result = run(TWO)
@@ -48,6 +63,7 @@ def test_the_report_has_the_run_and_its_results(lab: pytest.Pytester, run: Run) 
         "id",
         "started",
         "seconds",
+        "ended",
         "cluster",
         "stack",
         "reachability",
