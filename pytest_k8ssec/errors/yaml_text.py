@@ -67,4 +67,4 @@ def _told() -> Iterator[None]:
     except RecursionError as error:
         raise NotYaml("it is nested too deeply") from error
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        raise NotYaml(f"a value is not what it looks like: {' '.join(str(error).split())}") from error
+        raise NotYaml("a value is not what it looks like") from error  # which one is not quoted: it may be a secret

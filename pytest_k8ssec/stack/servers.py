@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import yaml
-
 from pytest_k8ssec.errors import StackError
-from pytest_k8ssec.errors.yaml_text import load_yaml
+from pytest_k8ssec.errors.yaml_text import NotYaml, load_yaml
 
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The engine's placeholder for a value that is known only after something was created."""
@@ -99,7 +97,7 @@ def _named(config: Any, section: str, name: str) -> Any:
 
 def _said(error: Exception) -> str:
     """The error in words; never a parser's excerpt of a kubeconfig, which holds keys."""
-    if isinstance(error, yaml.YAMLError):
+    if isinstance(error, NotYaml):
         return "its kubeconfig is not valid YAML"
     if isinstance(error, KeyError):
         return f"its kubeconfig has no {error.args[0]!r}"

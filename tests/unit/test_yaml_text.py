@@ -61,6 +61,13 @@ def test_each_mistake_is_one_kind_of_error(read: Callable[[str], object], text: 
     assert told.value.why
 
 
+def test_no_value_is_quoted() -> None:
+    """It may be a secret, of a kubeconfig or of a stack's configuration."""
+    with pytest.raises(NotYaml) as told:
+        load_yaml("token: !!int hush")
+    assert "hush" not in str(told.value)
+
+
 def test_the_line_is_told_where_it_is_known() -> None:
     """The first is 1; a value that is not what it looks like has none."""
     for text, line in (("a: b\nc: [", 2), ("a: \x00", 0)):

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_k8ssec.catalogue.severity import Severity
 from pytest_k8ssec.reports.compare import Became
 from pytest_k8ssec.reports.page.coverage import VERDICTS
 from pytest_k8ssec.reports.result import Entry
 
-SEVERITIES = ("critical", "high", "medium", "low", "")
+SEVERITIES = (*map(str, Severity), "")
 CHANGES = (Became.NEW, Became.INCOMPARABLE, Became.RESOLVED, Became.GONE, Became.UNCHANGED)
 """What a reader asks for first."""
 _OWN = "own tests"
