@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_k8ssec.clusters import after, diagnostics
-from pytest_k8ssec.clusters.api import KubeApi
+from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
@@ -401,15 +401,20 @@ def _await_nodes(cluster: KindCluster, count: int) -> None:
     """
     ready: dict[str, bool] = {}
     for event, node in cluster.api.watch("/api/v1/nodes", deadline=READY_SECONDS):
-        conditions = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions", [])}
-        ready[node["metadata"]["name"]] = event != "DELETED" and conditions.get("Ready") == "True"
+        ready[node["metadata"]["name"]] = event != "DELETED" and is_ready(node)
         if sum(ready.values()) >= count:
             break
     else:
-        waiting = ", ".join(name for name, is_ready in ready.items() if not is_ready) or "all"
+        waiting = ", ".join(name for name, yes in ready.items() if not yes) or "all"
         raise ClusterError(f"cluster {cluster.name}: nodes not ready within {READY_SECONDS} s: {waiting}")
     if len(cluster.nodes) != count:
         raise ClusterError(f"cluster {cluster.name}: has {len(cluster.nodes)} nodes, not {count}")
+
+
+def is_ready(item: Body) -> bool:
+    """Whether a node or a pod is, as the API has it: its condition ``Ready``."""
+    ready = {"type": "Ready", "status": "True"}.items()
+    return any(ready <= condition.items() for condition in item.get("status", {}).get("conditions", []))
 
 
 def on_nodes(reference: str) -> str:

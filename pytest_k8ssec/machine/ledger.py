@@ -74,6 +74,10 @@ class Attendant(Protocol):
         """Whether it still runs."""
         ...
 
+    def await_listening(self) -> None:
+        """Wait until it would write a container down."""
+        ...
+
     def dismiss(self) -> None:
         """Tell it that nothing more is made, so that it ends."""
         ...

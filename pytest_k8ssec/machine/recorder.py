@@ -43,6 +43,19 @@ class Recorder:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._parent = os.getpid()
+        self._listens = False
+
+    def await_listening(self) -> None:
+        """Wait until it would write a container down. Raises ClusterError where it does not come to that."""
+        if self._listens or os.getpid() != self._parent:
+            return
+        if not _began(self._process):
+            self._process.kill()
+            self._process.wait()
+            raise ClusterError(
+                "recorder of what is created: did not start", fix="try again: the machine may be too busy"
+            )
+        self._listens = True
 
     @property
     def lives(self) -> bool:
@@ -65,11 +78,18 @@ class Recorder:
 
 
 def attend(run: Run) -> None:
-    """Start a recorder for this process, until the run is over. Called before a name is recorded in advance.
+    """Have a recorder for this process, until the run is over. Called before a name is recorded in advance.
 
     Raises:
         ClusterError: it does not start.
     """
+    attend_soon(run)
+    assert run.recorder is not None
+    run.recorder.await_listening()
+
+
+def attend_soon(run: Run) -> None:
+    """Start a recorder where there is none; :func:`attend` waits for it, once something is to be made."""
     if run.recorder is not None and run.recorder.lives:
         return
     env = {key: value for key, value in os.environ.items() if key not in (RUN_VARIABLE, BY)}
@@ -82,12 +102,7 @@ def attend(run: Run) -> None:
         env=env,
         start_new_session=True,  # a Ctrl-C is for its parent
     )
-    recorder = Recorder(process)
-    if not _began(process):
-        process.kill()
-        process.wait()
-        raise ClusterError("recorder of what is created: did not start", fix="try again: the machine may be too busy")
-    run.recorder = recorder
+    run.recorder = recorder = Recorder(process)
     atexit.register(recorder.dismiss)
 
 

@@ -148,9 +148,9 @@ def choose_probe_image() -> Image:
 
 
 def _fetch(image: Image) -> None:
-    """Pull an image unless it is in the local store."""
+    """Pull an image unless it is in the local store, as the one that the toolchain built was a moment ago."""
     reference = image.reference
-    if docker.has_image(reference):
+    if image.origin == "toolchain" or docker.has_image(reference):
         return
     if not reaches_registry(reference):
         raise ToolMissing(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from pytest_k8ssec.machine import docker, tools
+from pytest_k8ssec.machine import tools
 from pytest_k8ssec.machine.disks import as_disk_error
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.process import Tell
+from pytest_k8ssec.machine.tools import Image, Tool
 from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.saboteur import checked
 from pytest_k8ssec.settings import Settings
@@ -44,17 +45,16 @@ class Clusters:
         """Create a cluster, or find the one that the settings name."""
         from pytest_k8ssec.clusters import kind
 
-        docker.check_daemon()
         binary, probe = tools.find_tool("kind"), tools.probe_image()
         if variant is not None:
             with as_disk_error(what="a file of this run"):
-                return self._create(variant)
+                return self._create(variant, binary, probe)
         with as_disk_error(what="a file of this run"), FileLock(self._run.directory / "base.lock"):
             if self._settings.cluster:
                 return kind.attach(self._settings.cluster, self._run, kind=binary, probe_image=probe)
             if (shared := self.shared()) is not None:
                 return shared
-            cluster = self._create(None)
+            cluster = self._create(None, binary, probe)
             self._entry.write_text(json.dumps({"name": cluster.name, "origin": cluster.origin}))
             return cluster
 
@@ -81,7 +81,7 @@ class Clusters:
     def _entry(self) -> Path:
         return self._run.directory / _SHARED
 
-    def _create(self, variant: Pack | None) -> KindCluster:
+    def _create(self, variant: Pack | None, binary: Tool, probe: Image) -> KindCluster:
         from pytest_k8ssec.clusters.frozen.supply import Order, supply
         from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 
@@ -98,9 +98,9 @@ class Clusters:
         order = Order(
             config=config,
             owner=self._run,
-            kind=tools.find_tool("kind"),
+            kind=binary,
             node_image=tools.node_image(self._settings.node_image, self._settings.kubernetes_version),
-            probe_image=tools.probe_image(),
+            probe_image=probe,
             origin=origin,
             name="" if variant else self._name,
             progress=self._progress,

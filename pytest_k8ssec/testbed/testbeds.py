@@ -9,6 +9,7 @@ from pytest_k8ssec.clusters.sweep import remove_recorded, sweep
 from pytest_k8ssec.machine import docker, preflight, tools
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.process import Tell
+from pytest_k8ssec.machine.recorder import attend_soon
 from pytest_k8ssec.machine.signals import uninterrupted
 from pytest_k8ssec.machine.terminate import end_marked
 from pytest_k8ssec.sabotages.packs import Pack
@@ -35,6 +36,8 @@ def begin(settings: Settings, *, progress: Tell, joined: Run | None = None, name
         progress(str(swept))
     preflight.check(settings)
     run = joined or Run.begin()
+    if settings.cluster is None:
+        attend_soon(run)
     run.uses(docker.endpoint(), docker.daemon())
     return Testbeds(settings, run, owner=joined is None, progress=progress, name=name)
 

@@ -100,7 +100,7 @@ def take_from(key: str) -> FrozenCluster | None:
     entry = _read(folder() / f"{key}.json")
     if entry is None or entry.key != key or not 0 <= time.time() - entry.made < OLDEST_SECONDS:
         return None
-    if any(_image_id(node.image) != node.image_id for node in entry.nodes):
+    if _image_ids(*(node.image for node in entry.nodes)) != [node.image_id for node in entry.nodes]:
         return None
     os.utime(folder() / f"{key}.json")  # the time of its last use
     return entry
@@ -150,10 +150,10 @@ def remove_images(tags: Iterable[str]) -> list[str]:
     Raises:
         CommandError: docker did not answer.
     """
-    there = [tag for tag in tags if _image_id(tag)]
+    there = [tag for tag in tags if _image_ids(tag)]
     if there:
         docker.docker("image", "rm", *there, check=False, deadline=_REMOVE_SECONDS)
-    return [tag for tag in there if not _image_id(tag)]
+    return [tag for tag in there if not _image_ids(tag)]
 
 
 def clear_shelf() -> tuple[list[FrozenCluster], list[FrozenCluster]]:
@@ -305,8 +305,9 @@ def _is_newer(path: Path) -> bool:
     return False
 
 
-def _image_id(tag: str) -> str:
-    return docker.docker("image", "inspect", "--format", "{{.Id}}", tag, check=False).text.strip()
+def _image_ids(*tags: str) -> list[str]:
+    """The ids of those that are there."""
+    return docker.docker("image", "inspect", "--format", "{{.Id}}", *tags, check=False).text.split()
 
 
 def _read(path: Path) -> FrozenCluster | None:

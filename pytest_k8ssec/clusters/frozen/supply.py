@@ -136,8 +136,7 @@ def _copied(order: Order, entry: FrozenCluster, name: str, changes: Variant) -> 
     workdir = order.owner.folder(folder)
     cluster = thaw_cluster(
         entry, order.config.copy(), order.owner, name=name, workdir=workdir,
-        kind=order.kind, probe_image=order.probe_image, origin=order.origin,
-        variant=order.variant, changes=changes,
+        probe_image=order.probe_image, origin=order.origin, variant=order.variant, changes=changes,
     )  # fmt: skip
     order.progress(f"cluster {name} ready in {time.monotonic() - started:.0f} s")
     return cluster

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from pytest_k8ssec.clusters import after
 from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, SYSTEM_NAMESPACE, TOKEN_TYPE
 from pytest_k8ssec.clusters.frozen.freeze import (
@@ -22,20 +24,30 @@ from pytest_k8ssec.clusters.frozen.freeze import (
 )
 from pytest_k8ssec.clusters.frozen.shelf import FrozenCluster, FrozenNode, Token
 from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
-from pytest_k8ssec.clusters.kind import KindCluster, write_kubeconfig
+from pytest_k8ssec.clusters.headers import MERGE_PATCH
+from pytest_k8ssec.clusters.kind import KindCluster, is_ready
 from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.machine.ledger import Run
 from pytest_k8ssec.machine.recorder import attend
-from pytest_k8ssec.machine.tools import Image, Tool
+from pytest_k8ssec.machine.tools import Image
 from pytest_k8ssec.secrecy.redact import register
 
 _SECONDS = 120
 _PAUSE = 0.1
+_NUDGE_SECONDS = 3
+"""Once the API server answers nodes take so long at most, on two idle processors, where nothing goes wrong."""
 _LAST_LINES = 5
 _TOKEN_HOURS = 24
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ADMIN = "etc/kubernetes/admin.conf"
+_CLIENTS = f"{PLACE}/clients".removeprefix("/")
+_HANDED_OVER = f"""
+until [ -e {PLACE}/renewed ]; do [ ! -e {PLACE}/failed ] || exit 1; sleep 0.05; done
+tar --create --directory / {_ADMIN} {_CLIENTS} && rm -f /{_CLIENTS}/*
+"""
 
 
 def thaw_cluster(
@@ -45,7 +57,6 @@ def thaw_cluster(
     *,
     name: str,
     workdir: Path,
-    kind: Tool,
     probe_image: Image,
     origin: Literal["packaged", "user"],
     variant: str = "",
@@ -76,15 +87,12 @@ def thaw_cluster(
         for container, changed in zip(made, files, strict=True):
             _change(container, changed)
         docker.docker("start", *made, deadline=_SECONDS)
-        _hand_over(plane, [(node.name, f"{name}-{node.suffix}") for node in entry.nodes[1:]])
-        write_kubeconfig(cluster, kind)
+        told = _hand_over(plane, [(node.name, f"{name}-{node.suffix}") for node in entry.nodes[1:]])
+        cluster.kubeconfig.touch(mode=0o600)
+        cluster.kubeconfig.write_text(_kubeconfig(told, name, _endpoint(plane)))
         _await_api(cluster)
         _await_nodes(cluster, entry.nodes)
-        for token in entry.tokens:
-            cluster.api.create(_secret(token))
-        for step in config.after:
-            after.STEPS[step](cluster)
-        _await_pods(cluster)
+        side_by_side(lambda work: work(), (lambda: _settle(cluster, entry, config),), (lambda: _await_pods(cluster),))
     except BaseException as error:
         if isinstance(error, K8ssecError) and not isinstance(error, docker.DaemonGone):
             error.details = "\n".join(filter(None, (error.details, *map(_said, made))))
@@ -156,15 +164,56 @@ def _free_port(address: str) -> int:
         return int(tried.getsockname()[1])
 
 
-def _hand_over(plane: str, workers: Iterable[tuple[str, str]]) -> None:
-    """Bring each worker the kubelet's certificate that the control plane made for it, and leave it nowhere else."""
-    waited = f"until [ -e {PLACE}/renewed ]; do [ ! -e {PLACE}/failed ] || exit 1; sleep 0.05; done"
-    docker.docker("exec", plane, "sh", "-c", waited, deadline=_SECONDS)
-    for name, container in workers:
-        file = f"{PLACE}/clients/{name}.pem"
-        pair = docker.docker("exec", plane, "sh", "-c", f"cat {file} && rm {file}").stdout
-        take = f"umask 077 && cat >{PLACE}/client.tmp && mv {PLACE}/client.tmp {PLACE}/client.pem"
-        docker.docker("exec", "-i", container, "sh", "-c", take, stdin=pair)
+def _hand_over(plane: str, workers: Iterable[tuple[str, str]]) -> str:
+    """Bring each worker the kubelet's certificate that the control plane made for it, and leave it nowhere else.
+
+    Args:
+        workers: names of the frozen nodes, and of the containers of their copies.
+
+    Returns:
+        the administrator's kubeconfig, as kubeadm made it.
+    """
+    taken = docker.docker("exec", plane, "sh", "-c", _HANDED_OVER, deadline=_SECONDS).stdout
+    with tarfile.open(fileobj=io.BytesIO(taken)) as archive:
+        files = {each.name: file.read() for each in archive if (file := archive.extractfile(each)) is not None}
+    take = f"umask 077 && cat >{PLACE}/client.tmp && mv {PLACE}/client.tmp {PLACE}/client.pem"
+    side_by_side(
+        lambda name, container: docker.docker(
+            "exec", "-i", container, "sh", "-c", take, stdin=files[f"{_CLIENTS}/{name}.pem"]
+        ),
+        *workers,
+    )
+    return files[_ADMIN].decode()
+
+
+def _endpoint(plane: str) -> str:
+    """Where this machine reaches the API server: the first address, where docker publishes several."""
+    return docker.docker("port", plane, f"{API_SERVER_PORT}/tcp").text.split()[0]
+
+
+def _kubeconfig(told: str, name: str, endpoint: str) -> str:
+    """kubeadm's kubeconfig as `kind get kubeconfig` gives it, which takes a dozen calls of docker for it."""
+    read = yaml.safe_load(told)
+    (cluster,), (user,) = read["clusters"], read["users"]
+    named = f"kind-{name}"
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": named, "cluster": {**cluster["cluster"], "server": f"https://{endpoint}"}}],
+            "users": [{"name": named, "user": user["user"]}],
+            "contexts": [{"name": named, "context": {"cluster": named, "user": named}}],
+            "current-context": named,
+        }
+    )
+
+
+def _settle(cluster: KindCluster, entry: FrozenCluster, config: KindConfig) -> None:
+    """What kind and kubeadm leave in a new cluster, and what its configuration says is done then."""
+    for token in entry.tokens:
+        cluster.api.create(_secret(token))
+    for step in config.after:
+        after.STEPS[step](cluster)
 
 
 def _await_api(cluster: KindCluster) -> None:
@@ -193,18 +242,33 @@ def _await_nodes(cluster: KindCluster, frozen: tuple[FrozenNode, ...]) -> None:
         ClusterError: some are not, in time.
     """
     waiting = {node.name: node.machine_id for node in frozen}
-    for _, node in cluster.api.watch("/api/v1/nodes", deadline=_SECONDS):
-        status = node.get("status", {})
-        ready = {"type": "Ready", "status": "True"}.items()
-        own = status.get("nodeInfo", {}).get("machineID") != waiting.get(node["metadata"]["name"])
-        if own and any(ready <= condition.items() for condition in status.get("conditions", [])):
-            waiting.pop(node["metadata"]["name"], None)
-        if not waiting:
-            break
-    else:
-        raise ClusterError(f"cluster {cluster.name}: nodes not ready within {_SECONDS} s: {', '.join(waiting)}")
+    end = time.monotonic() + _SECONDS
+    while waiting:
+        for _, node in cluster.api.watch("/api/v1/nodes", deadline=_NUDGE_SECONDS):
+            own = node.get("status", {}).get("nodeInfo", {}).get("machineID") != waiting.get(node["metadata"]["name"])
+            if own and is_ready(node):
+                waiting.pop(node["metadata"]["name"], None)
+            if not waiting:
+                break
+        else:
+            if time.monotonic() > end:
+                raise ClusterError(f"cluster {cluster.name}: nodes not ready within {_SECONDS} s: {', '.join(waiting)}")
+            _nudge(cluster)
     if len(cluster.nodes) != len(frozen):
         raise ClusterError(f"cluster {cluster.name}: has {len(cluster.nodes)} nodes, not {len(frozen)}")
+
+
+def _nudge(cluster: KindCluster) -> None:
+    """Have kubelets try again to start what has not started: by itself each does so after 10 s and more.
+
+    In one of twelve copies a pod fails once, for a reason that is gone at once: the kubelet has not read any Service yet, or,
+    with cgroup v1, systemd takes away an empty folder of `devices` just when the pod's own is to be made in it.
+    """
+    for pod in cluster.api.list("/api/v1/pods", fieldSelector="status.phase=Pending,spec.nodeName!="):
+        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+        for value in ("now", None):  # any change of it is looked at, and this one leaves nothing behind
+            body = {"metadata": {"annotations": {"k8ssec/start": value}}}
+            cluster.api.request("PATCH", path, body=body, headers=MERGE_PATCH)
 
 
 def _await_pods(cluster: KindCluster) -> None:
@@ -216,10 +280,9 @@ def _await_pods(cluster: KindCluster) -> None:
     wanted = dict(_wanted(cluster))
     ready: dict[str, str] = {}
     for event, pod in cluster.api.watch("/api/v1/pods", deadline=_SECONDS):
-        conditions = {each["type"]: each["status"] for each in pod.get("status", {}).get("conditions", [])}
         owners = pod["metadata"].get("ownerReferences") or [{}]
         ready.pop(pod["metadata"]["uid"], None)
-        if event != "DELETED" and conditions.get("Ready") == "True":
+        if event != "DELETED" and _serves(pod):
             ready[pod["metadata"]["uid"]] = owners[0].get("uid", "")
         counted = list(ready.values())
         if all(counted.count(owner) >= count for owner, (_, count) in wanted.items()):
@@ -227,6 +290,18 @@ def _await_pods(cluster: KindCluster) -> None:
     counted = list(ready.values())
     late = [name for owner, (name, count) in wanted.items() if counted.count(owner) < count]
     raise ClusterError(f"cluster {cluster.name}: not ready within {_SECONDS} s: {', '.join(late)}")
+
+
+def _serves(pod: dict[str, Any]) -> bool:
+    """Whether a pod is ready. Containers that nothing is asked of are once they run; a kubelet may say so only 4 s later.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes
+    """
+    if is_ready(pod):
+        return True
+    containers = pod["spec"]["containers"]
+    running = [each for each in pod.get("status", {}).get("containerStatuses", []) if "running" in each["state"]]
+    return len(running) == len(containers) and not any("readinessProbe" in each for each in containers)
 
 
 def _wanted(cluster: KindCluster) -> Iterator[tuple[str, tuple[str, int]]]:

@@ -18,7 +18,7 @@ from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.machine.ledger import Run, read_run
-from pytest_k8ssec.machine.tools import Image, Tool
+from pytest_k8ssec.machine.tools import Image
 from pytest_k8ssec.secrecy.redact import redact
 from tests.unit.clusters.frozen import put_entry
 from tests.unit.machine.dockers import FakeDocker
@@ -139,8 +139,8 @@ def test_what_can_not_be_changed_is_known_before_anything_is_made(fake_docker: F
     image = Image("image", "v1", "PATH")
     with pytest.raises(CannotThaw):
         thaw.thaw_cluster(
-            broken, KindConfig.load(PACKAGED), run, name="dev", workdir=tmp_path, kind=Tool(tmp_path, "v0", "PATH"),
-            probe_image=image, origin="packaged", changes=changes,
+            broken, KindConfig.load(PACKAGED), run, name="dev", workdir=tmp_path, probe_image=image,
+            origin="packaged", changes=changes,
         )  # fmt: skip
     assert () == read_run(run.directory).announced
     run.end()

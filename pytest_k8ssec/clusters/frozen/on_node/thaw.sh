@@ -9,6 +9,7 @@ set -euo pipefail
 
 here=/kind/k8ssec
 snapshots=lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots
+packages=lib/dpkg
 pki=/etc/kubernetes/pki
 manifests=/etc/kubernetes/manifests
 
@@ -16,9 +17,10 @@ first() { # the volume at /var is empty: what is in it comes from the image
   mkdir -p "$here/layers" /run/k8ssec-root
   mount --bind / /run/k8ssec-root # without what is mounted on it
   if [ ! -e "$here/filled" ]; then
-    tar --create --sparse --directory /run/k8ssec-root/var --exclude "./$snapshots/*" . |
+    # etcd's log is zeros, mostly. Seven of eight files are the packages', which are used where they are, as layers of images.
+    tar --create --sparse --hole-detection=raw --directory /run/k8ssec-root/var \
+      --exclude "./$snapshots/*" --exclude "./$packages/*" . |
       tar --extract --sparse --directory /var
-    # Layers of images are only read: they are used where they are.
     for place in "/run/k8ssec-root/var/$snapshots"/*; do
       ln -s "$here/layers/${place##*/}" "/var/$snapshots/"
     done
@@ -26,7 +28,8 @@ first() { # the volume at /var is empty: what is in it comes from the image
     touch "$here/filled"
   fi
   mount --bind "/run/k8ssec-root/var/$snapshots" "$here/layers"
-  mount -o remount,bind,ro "$here/layers"
+  mount -o remount,bind,ro "$here/layers" # they are only read
+  [ ! -d "/var/$packages" ] || mount --bind "/run/k8ssec-root/var/$packages" "/var/$packages"
   umount /run/k8ssec-root
   rmdir /run/k8ssec-root
 }
@@ -79,11 +82,14 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   touch "$here/renewed"
   # The others would ask an API server that knows no rights yet, be refused, and wait some seconds before they ask again.
   # What they read first is answered once it knows who has what right.
-  first=/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication
+  manager=/etc/kubernetes/controller-manager.conf
+  first=$(sed -n 's/^ *server: //p' $manager)/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication
+  certificate $manager "$here/manager.pem"
   for _ in $(seq 300); do
-    kubectl --kubeconfig /etc/kubernetes/controller-manager.conf --request-timeout 2s get --raw $first >/dev/null 2>&1 && break
+    curl --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" --cert "$here/manager.pem" "$first" && break
     sleep 0.1
   done
+  rm "$here/manager.pem"
   mv "$here/later"/*.yaml "$manifests/"
   [ ! -e "$here/changed/kind/kubeadm.conf" ] || kubeadm init phase upload-config all --config /kind/kubeadm.conf
 }
