@@ -59,11 +59,15 @@ def figures(runs: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def _clusters(repeats: int, tell: Tell) -> Runs:
-    """Until the nodes of two kinds of clusters are ready, and DNS answers there; one of each before that counts for nothing."""
+    """Until the nodes of two kinds of clusters are ready, and DNS answers there; one of each before that counts for nothing.
+
+    What the cluster before wrote is on the disk by then: it would be the next one's to wait for.
+    """
     runs: Runs = {"kind": [], "thaw": []}
     for number in range(repeats + 1):
         for kind, flags in (("kind", ["--fresh"]), ("thaw", [])):
             name = f"k8ssec-bench-{secrets.token_hex(3)}"
+            os.sync()
             started = time.monotonic()
             _run("k8ssec", "up", "--name", name, "--kind-config", str(_STACK / "kind.yaml"), *flags)
             try:

@@ -86,7 +86,7 @@ def thaw_cluster(
         made = side_by_side(lambda node: _create(node, cluster, plane), *((node,) for node in entry.nodes))
         for container, changed in zip(made, files, strict=True):
             _change(container, changed)
-        docker.docker("start", *made, deadline=_SECONDS)
+        side_by_side(lambda container: docker.docker("start", container, deadline=_SECONDS), *((each,) for each in made))
         told = _hand_over(plane, [(node.name, f"{name}-{node.suffix}") for node in entry.nodes[1:]])
         cluster.kubeconfig.touch(mode=0o600)
         cluster.kubeconfig.write_text(_kubeconfig(told, name, _endpoint(plane)))

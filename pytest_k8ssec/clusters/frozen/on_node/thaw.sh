@@ -40,6 +40,15 @@ certificate() { # KUBECONFIG FILE: the certificate and the key in it, as a kubel
   done >"$2"
 }
 
+answered() { # WHO CERTIFICATE PATH: wait until the API server answers that, at most half a minute
+  # Whoever asks one that does not listen, or knows no rights yet, waits some seconds before asking again.
+  server=$(sed -n 's/^ *server: //p' "/etc/kubernetes/$1.conf")
+  for _ in $(seq 300); do
+    curl --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" --cert "$2" "$server/api/v1/$3" && break
+    sleep 0.1
+  done
+}
+
 certificates() { # of servers and clients; keys are 0600 whatever the mask
   umask 022
   # What the API server is reached and signs by is judged: those two are what kind's are.
@@ -80,15 +89,9 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   done
   rm -r "$here/made"
   touch "$here/renewed"
-  # The others would ask an API server that knows no rights yet, be refused, and wait some seconds before they ask again.
-  # What they read first is answered once it knows who has what right.
-  manager=/etc/kubernetes/controller-manager.conf
-  first=$(sed -n 's/^ *server: //p' $manager)/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication
-  certificate $manager "$here/manager.pem"
-  for _ in $(seq 300); do
-    curl --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" --cert "$here/manager.pem" "$first" && break
-    sleep 0.1
-  done
+  # What the others read first.
+  certificate /etc/kubernetes/controller-manager.conf "$here/manager.pem"
+  answered controller-manager "$here/manager.pem" namespaces/kube-system/configmaps/extension-apiserver-authentication
   rm "$here/manager.pem"
   mv "$here/later"/*.yaml "$manifests/"
   [ ! -e "$here/changed/kind/kubeadm.conf" ] || kubeadm init phase upload-config all --config /kind/kubeadm.conf
@@ -116,7 +119,9 @@ stage=$1
 if [ "$stage" = wait ]; then
   until [ -e "$here/ready" ]; do sleep 0.05; done
   # A later start: the control plane may have another address than the last time.
-  until [ -f "$pki/ca.key" ] || grep -q " $(cat "$here/control-plane")\$" /etc/hosts; do sleep 0.05; done
+  [ ! -f "$pki/ca.key" ] || exit 0
+  until grep -q " $(cat "$here/control-plane")\$" /etc/hosts; do sleep 0.05; done
+  answered kubelet /var/lib/kubelet/pki/kubelet-client-current.pem "nodes/$(hostname)"
   exit
 fi
 if [ "$stage" = renew ]; then
