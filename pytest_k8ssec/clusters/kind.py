@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from pytest_k8ssec.clusters import after, diagnostics
 from pytest_k8ssec.clusters.api import Body, KubeApi
 from pytest_k8ssec.clusters.interface import Node, Published
 from pytest_k8ssec.clusters.kindconfig import KindConfig
+from pytest_k8ssec.clusters.kubeconfigs import kubeconfig_of
 from pytest_k8ssec.errors import ClusterError, CommandError, ProbeError
 from pytest_k8ssec.machine import belongings, docker
 from pytest_k8ssec.machine.ledger import Run
@@ -277,7 +279,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
     workdir = owner.folder("cluster")
     cluster = KindCluster(name, workdir / "kubeconfig", workdir, False, "existing", "", probe_image, owner)
     try:
-        write_kubeconfig(cluster, kind)
+        _write_kubeconfig(cluster, kind)
     except ClusterError:
         _tell_unknown(name, kind)
         raise
@@ -298,15 +300,17 @@ def _tell_unknown(name: str, kind: Tool) -> None:
         )
 
 
-def write_kubeconfig(cluster: KindCluster, kind: Tool) -> None:
+def _write_kubeconfig(cluster: KindCluster, kind: Tool) -> None:
     """Write the administrator's kubeconfig, as kind has it.
 
     Raises:
         ClusterError: kind has none.
     """
     cluster.kubeconfig.touch(mode=0o600)
-    told = _kind(kind, "get", "kubeconfig", "--name", cluster.name, deadline=20, what="kind", owner=cluster.run)
-    cluster.kubeconfig.write_text(told.text)
+    told = kubeconfig_of(cluster.name) or _kind(
+        kind, "get", "kubeconfig", "--name", cluster.name, deadline=20, what="kind", owner=cluster.run
+    ).text  # fmt: skip
+    cluster.kubeconfig.write_text(told)
 
 
 def export_logs(cluster: KindCluster, kind: Tool, directory: Path) -> Path | None:
@@ -430,14 +434,11 @@ def on_nodes(reference: str) -> str:
 
 def _load_probe_image(cluster: KindCluster, kind: Tool) -> None:
     """Bring the probe image to every node that lacks it, and is a container: no pod of ours runs on any other."""
-    lacking = [
-        node
-        for node in cluster.nodes
-        if node.container
-        and not cluster.on_node(
-            node, ["ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={cluster.probe_image}"]
-        ).stdout
-    ]
+    asked = ["ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={cluster.probe_image}"]
+    nodes = [node for node in cluster.nodes if node.container]
+    with ThreadPoolExecutor(max(1, len(nodes))) as threads:
+        told = threads.map(lambda node: cluster.on_node(node, asked).stdout, nodes)
+        lacking = [node for node, there in zip(nodes, told, strict=True) if not there]
     if not lacking:
         return
     tag = cluster.probe_image.removeprefix("docker.io/").removeprefix("library/")

@@ -59,6 +59,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("k8ssec_phase", "k8ssec_testbed"), values, indirect=True, ids=list(phases), scope="session")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Make a phase findable by its pack (-k), so that packs can be shared out between runs."""
+    phase = phase_of(item)
+    if phase and phase.pack:
+        item.extra_keyword_matches.add(phase.pack.name)
+
+
 def _marks_of(phase: Phase) -> Sequence[pytest.MarkDecorator]:
     """Where a phase's sabotages are put in force: two runs, one for each, share a machine better than one after the other."""
     if phase.pack is None:

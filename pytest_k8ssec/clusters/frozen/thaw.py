@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from pytest_k8ssec.clusters import after
 from pytest_k8ssec.clusters.bootstrap_tokens import PUBLIC_BOOTSTRAP_TOKEN, SYSTEM_NAMESPACE, TOKEN_TYPE
 from pytest_k8ssec.clusters.frozen.freeze import (
@@ -27,7 +25,7 @@ from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.kind import KindCluster, is_ready
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.clusters.ports import API_SERVER_PORT
+from pytest_k8ssec.clusters.kubeconfigs import ADMIN, as_kind_names, published
 from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.machine.ledger import Run
@@ -42,7 +40,7 @@ _NUDGE_SECONDS = 3
 _LAST_LINES = 5
 _TOKEN_HOURS = 24
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-_ADMIN = "etc/kubernetes/admin.conf"
+_ADMIN = ADMIN.removeprefix("/")
 _CLIENTS = f"{PLACE}/clients".removeprefix("/")
 _HANDED_OVER = f"""
 until [ -e {PLACE}/renewed ]; do [ ! -e {PLACE}/failed ] || exit 1; sleep 0.05; done
@@ -86,10 +84,12 @@ def thaw_cluster(
         made = side_by_side(lambda node: _create(node, cluster, plane), *((node,) for node in entry.nodes))
         for container, changed in zip(made, files, strict=True):
             _change(container, changed)
-        side_by_side(lambda container: docker.docker("start", container, deadline=_SECONDS), *((each,) for each in made))
+        side_by_side(
+            lambda container: docker.docker("start", container, deadline=_SECONDS), *((each,) for each in made)
+        )
         told = _hand_over(plane, [(node.name, f"{name}-{node.suffix}") for node in entry.nodes[1:]])
         cluster.kubeconfig.touch(mode=0o600)
-        cluster.kubeconfig.write_text(_kubeconfig(told, name, _endpoint(plane)))
+        cluster.kubeconfig.write_text(as_kind_names(told, name, published(plane)))
         _await_api(cluster)
         _await_nodes(cluster, entry.nodes)
         side_by_side(lambda work: work(), (lambda: _settle(cluster, entry, config),), (lambda: _await_pods(cluster),))
@@ -184,28 +184,6 @@ def _hand_over(plane: str, workers: Iterable[tuple[str, str]]) -> str:
         *workers,
     )
     return files[_ADMIN].decode()
-
-
-def _endpoint(plane: str) -> str:
-    """Where this machine reaches the API server: the first address, where docker publishes several."""
-    return docker.docker("port", plane, f"{API_SERVER_PORT}/tcp").text.split()[0]
-
-
-def _kubeconfig(told: str, name: str, endpoint: str) -> str:
-    """kubeadm's kubeconfig as `kind get kubeconfig` gives it, which takes a dozen calls of docker for it."""
-    read = yaml.safe_load(told)
-    (cluster,), (user,) = read["clusters"], read["users"]
-    named = f"kind-{name}"
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": named, "cluster": {**cluster["cluster"], "server": f"https://{endpoint}"}}],
-            "users": [{"name": named, "user": user["user"]}],
-            "contexts": [{"name": named, "context": {"cluster": named, "user": named}}],
-            "current-context": named,
-        }
-    )
 
 
 def _settle(cluster: KindCluster, entry: FrozenCluster, config: KindConfig) -> None:

@@ -17,6 +17,7 @@ from pytest_k8ssec.clusters.frozen.variant import CannotThaw, Variant
 from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.clusters.kind import KindCluster
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
+from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.machine.ledger import Run, read_run
 from pytest_k8ssec.machine.tools import Image
 from pytest_k8ssec.secrecy.redact import redact
@@ -144,3 +145,71 @@ def test_what_can_not_be_changed_is_known_before_anything_is_made(fake_docker: F
         )  # fmt: skip
     assert () == read_run(run.directory).announced
     run.end()
+
+
+@pytest.mark.parametrize(
+    ("ready", "running", "probed", "expected"),
+    [
+        (True, 2, True, True),
+        (True, 2, False, True),
+        (False, 2, False, True),
+        (False, 2, True, False),
+        (False, 1, False, False),
+        (False, 0, False, False),
+    ],
+)
+def test_what_nothing_is_asked_of_is_ready_once_it_runs(
+    ready: bool, running: int, probed: bool, expected: bool
+) -> None:
+    """All of its containers do; whatever has a probe is ready once its kubelet says so."""
+    containers = [{"name": "a"}, {"name": "b", **({"readinessProbe": {}} if probed else {})}]
+    states: list[dict[str, Any]] = [{"running": {}}] * running + [{"waiting": {}}] * (2 - running)
+    status = {
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+        "containerStatuses": [{"state": state} for state in states],
+    }
+    assert expected == thaw._serves({"spec": {"containers": containers}, "status": status})
+
+
+class Late:
+    """An API server with two nodes, of which one gets ready once the pod that waits was changed."""
+
+    def __init__(self) -> None:
+        self.changed: list[Any] = []
+        self.asked: list[dict[str, str]] = []
+
+    def watch(self, _path: str, *, deadline: float) -> Any:
+        """One is ready, the other is not, unless."""
+        assert deadline < 120
+        for name, ready in (("plane", True), ("worker", bool(self.changed))):
+            status = {"nodeInfo": {"machineID": "new"}, "conditions": [{"type": "Ready", "status": str(ready)}]}
+            yield "ADDED", {"metadata": {"name": name}, "status": status}
+
+    def list(self, _path: str, **chosen: str) -> list[dict[str, Any]]:
+        """What has a node, and did not start there."""
+        self.asked.append(chosen)
+        return [{"metadata": {"namespace": "kube-system", "name": "kube-proxy-x"}}]
+
+    def request(self, _method: str, _path: str, *, body: Any, **_: object) -> None:
+        """Change it."""
+        self.changed.append(body["metadata"]["annotations"])
+
+
+def test_what_did_not_start_is_tried_again_and_left_as_it_was() -> None:
+    """Its kubelet would wait; nothing of the change stays."""
+    api = Late()
+    nodes = tuple(SimpleNamespace(name=name, machine_id="frozen") for name in ("plane", "worker"))
+    copy = cast("KindCluster", SimpleNamespace(api=api, name="dev", nodes=nodes))
+    thaw._await_nodes(copy, cast("Any", nodes))
+    assert [{"k8ssec/start": "now"}, {"k8ssec/start": None}] == api.changed
+    assert [{"fieldSelector": "status.phase=Pending,spec.nodeName!="}] == api.asked
+
+
+def test_nodes_that_never_get_ready_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their names, once the time is over."""
+    api = Late()
+    monkeypatch.setattr(thaw, "_SECONDS", -1)
+    nodes = tuple(SimpleNamespace(name=name, machine_id="frozen") for name in ("plane", "worker"))
+    copy = cast("KindCluster", SimpleNamespace(api=api, name="dev", nodes=nodes))
+    with pytest.raises(ClusterError, match=r"cluster dev: nodes not ready within -1 s: worker$"):
+        thaw._await_nodes(copy, cast("Any", nodes))
