@@ -60,6 +60,8 @@ class Sabotage:
     """By id of a control that it breaches: the words that it must name, each in an attack that got through."""
     means: frozenset[str] = frozenset()
     """Ids of those of ``kills`` that are breached by what it needs in order to take effect, and not by what it shows."""
+    hidden_by: frozenset[str] = frozenset()
+    """Names of sabotages beside which what it shows would not be seen."""
 
     @property
     def needs_cluster(self) -> bool:
@@ -214,6 +216,7 @@ def sabotage(
     blinds: Sequence[str] = (),
     proof: None = None,
     alone: bool = False,
+    hidden_by: Sequence[str] = (),
 ) -> Callable[[_Live], _Live]: ...
 
 
@@ -227,6 +230,7 @@ def sabotage(
     blinds: Sequence[str] = (),
     proof: Callable[[Cluster], Evidence],
     alone: bool = False,
+    hidden_by: Sequence[str] = (),
 ) -> Callable[[_Mutation], _Mutation]: ...
 
 
@@ -239,6 +243,7 @@ def sabotage(
     blinds: Sequence[str] = (),
     proof: Callable[[Cluster], Evidence] | None = None,
     alone: bool = False,
+    hidden_by: Sequence[str] = (),
 ) -> Callable[[_Function], _Function]:
     """Declare a way to break a control, and return the same function.
 
@@ -257,6 +262,8 @@ def sabotage(
             others by that control, which has sabotages of its own.
         blinds: ids of controls that are expected to be inconclusive meanwhile.
         alone: whether no other sabotage may be in force beside it, as it breaks what they are applied or proven by.
+        hidden_by: names of sabotages beside which it would breach its control in another way, as they take away what is
+            left in its way.
 
     Raises:
         ValueError: ``of`` is not a control or its own means, or words are missing.
@@ -286,6 +293,7 @@ def sabotage(
                 owner=owner.id,
                 shows={control_id: tuple(words) for control_id, words in named.items() if words},
                 means=frozenset(means),
+                hidden_by=frozenset(hidden_by),
             )
         )
         return function

@@ -74,6 +74,8 @@ def _quarrel(one: Sabotage, other: Sabotage, places: Mapping[str, frozenset[str]
     """Whether it could not be told which of them did what, or one would undo or hinder the other."""
     if one.alone or other.alone or places[one.name] & places[other.name]:
         return True
+    if other.name in one.hidden_by or one.name in other.hidden_by:
+        return True
     touched = (one.kills | one.blinds) & (other.kills | other.blinds) - (one.means & other.means)
     return not all(_told_apart(one.shows.get(each, ()), other.shows.get(each, ())) for each in touched)
 

@@ -97,7 +97,12 @@ def _lets_anonymous_in(cluster: Cluster) -> Evidence:
     return evidence
 
 
-@sabotage(test_kubelet_anon, proof=_lets_anonymous_in)
+@sabotage(
+    test_kubelet_anon,
+    shows=("only its authoriser refuses",),
+    hidden_by=("kubelet-allows-always",),
+    proof=_lets_anonymous_in,
+)
 def anonymous_kubelet(config: KindConfig) -> None:
     """Every kubelet lets anonymous requests in."""
     config.kubelet(authentication={"anonymous": {"enabled": True}})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pytest_k8ssec.catalogue.control import Sabotage
+from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 from pytest_k8ssec.evidence import Evidence
 from pytest_k8ssec.sabotages.packs import Pack, packed
@@ -18,6 +19,7 @@ def live(
     blinds: tuple[str, ...] = (),
     means: tuple[str, ...] = (),
     alone: bool = False,
+    hidden_by: tuple[str, ...] = (),
     **shows: tuple[str, ...],
 ) -> Sabotage:
     """A live sabotage, of the first control that it kills."""
@@ -27,7 +29,7 @@ def live(
 
     return Sabotage(
         name, name, frozenset(kills), frozenset(blinds),
-        live=breaks, alone=alone, owner=kills[0], shows=shows, means=frozenset(means),
+        live=breaks, alone=alone, owner=kills[0], shows=shows, means=frozenset(means), hidden_by=frozenset(hidden_by),
     )  # fmt: skip
 
 
@@ -60,6 +62,21 @@ def test_one_that_must_be_alone_is() -> None:
     """Whichever comes first."""
     assert [["a", "c"], ["b"]] == names([live("a", "x"), live("b", "y", alone=True), live("c", "z")])
     assert [["a"], ["b", "c"]] == names([live("a", "x", alone=True), live("b", "y"), live("c", "z")])
+
+
+def test_one_that_another_would_hide_is_kept_apart_from_that() -> None:
+    """Whichever comes first; others may join either."""
+    hidden, hides = live("a", "x", hidden_by=("b",)), live("b", "y")
+    assert [["a", "c"], ["b"]] == names([hidden, hides, live("c", "z")])
+    assert [["b", "c"], ["a"]] == names([hides, hidden, live("c", "z")])
+
+
+def test_whatever_hides_a_packaged_sabotage_exists() -> None:
+    """A name that was misspelt would keep nothing apart."""
+    there = {each.name: each for control in packaged_controls() for each in control.sabotages}
+    named = {(name, each) for name, one in there.items() for each in one.hidden_by}
+    assert ("anonymous-kubelet", "kubelet-allows-always") in named
+    assert {each for _, each in named} <= set(there)
 
 
 def test_live_ones_never_share_a_cluster_with_configured_ones() -> None:
