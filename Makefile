@@ -174,7 +174,7 @@ matrix: tools ## every sabotage on real clusters, as many at a time as can be to
 
 # Each waits often: side by side they share what the machine has. Own clusters take half as long as the live packs, and so the
 # second run has some of these too.
-SECOND := live-pack-5 or policy-engine-stopped or live-pack-7
+SECOND := live-pack-4 or live-pack-5 or policy-engine-stopped
 MATRIX = $(CONTROLS) --k8ssec-sabotage --k8ssec-resume --k8ssec-stack stacks/hardened
 PACKS = $(MATRIX) --k8ssec-packed --k8ssec-report build/$@
 

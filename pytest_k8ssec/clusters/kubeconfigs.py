@@ -8,7 +8,7 @@ from pytest_k8ssec.clusters.ports import API_SERVER_PORT
 from pytest_k8ssec.errors import CommandError
 from pytest_k8ssec.machine import docker
 
-ADMIN = "/etc/kubernetes/admin.conf"
+ADMIN_FILE = "/etc/kubernetes/admin.conf"
 """Where kubeadm leaves it on a control plane."""
 
 
@@ -26,7 +26,7 @@ def kubeconfig_of(cluster: str) -> str:
     if len(fronts) != 1:
         return ""
     try:
-        return as_kind_names(docker.docker("exec", fronts[0], "cat", ADMIN).text, cluster, published(fronts[0]))
+        return as_kind_names(docker.docker("exec", fronts[0], "cat", ADMIN_FILE).text, cluster, published(fronts[0]))
     except docker.DaemonGone:
         raise
     except CommandError:

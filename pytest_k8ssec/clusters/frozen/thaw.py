@@ -25,7 +25,7 @@ from pytest_k8ssec.clusters.frozen.variant import UNCHANGED, Variant
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.kind import KindCluster, is_ready
 from pytest_k8ssec.clusters.kindconfig import KindConfig
-from pytest_k8ssec.clusters.kubeconfigs import ADMIN, as_kind_names, published
+from pytest_k8ssec.clusters.kubeconfigs import ADMIN_FILE, as_kind_names, published
 from pytest_k8ssec.errors import ClusterError, CommandError, K8ssecError
 from pytest_k8ssec.machine import docker
 from pytest_k8ssec.machine.ledger import Run
@@ -40,7 +40,7 @@ _NUDGE_SECONDS = 3
 _LAST_LINES = 5
 _TOKEN_HOURS = 24
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-_ADMIN = ADMIN.removeprefix("/")
+_ADMIN = ADMIN_FILE.removeprefix("/")
 _CLIENTS = f"{PLACE}/clients".removeprefix("/")
 _HANDED_OVER = f"""
 until [ -e {PLACE}/renewed ]; do [ ! -e {PLACE}/failed ] || exit 1; sleep 0.05; done

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from pytest_k8ssec.clusters import kubeconfigs
 from pytest_k8ssec.clusters.kubeconfigs import as_kind_names, kubeconfig_of
 from pytest_k8ssec.errors import CommandError
 from pytest_k8ssec.machine import docker
@@ -59,9 +58,9 @@ def test_only_that_of_a_lone_control_plane_is_known(
             raise ports
         return SimpleNamespace(text=ports if arguments[0] == "port" else KUBEADM)
 
-    monkeypatch.setattr(kubeconfigs.docker, "of_cluster", lambda _name: nodes)
-    monkeypatch.setattr(kubeconfigs.docker, "described", lambda _ids: nodes)
-    monkeypatch.setattr(kubeconfigs.docker, "docker", answer)
+    monkeypatch.setattr(docker, "of_cluster", lambda _name: nodes)
+    monkeypatch.setattr(docker, "described", lambda _ids: nodes)
+    monkeypatch.setattr(docker, "docker", answer)
     assert known == bool(told := kubeconfig_of("dev"))
     assert not known or "https://0.0.0.0:34001" == yaml.safe_load(told)["clusters"][0]["cluster"]["server"]
 
@@ -73,8 +72,8 @@ def test_a_daemon_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_arguments: str) -> None:
         raise docker.DaemonGone("none answers")
 
-    monkeypatch.setattr(kubeconfigs.docker, "of_cluster", lambda _name: [node])
-    monkeypatch.setattr(kubeconfigs.docker, "described", lambda _ids: [node])
-    monkeypatch.setattr(kubeconfigs.docker, "docker", gone)
+    monkeypatch.setattr(docker, "of_cluster", lambda _name: [node])
+    monkeypatch.setattr(docker, "described", lambda _ids: [node])
+    monkeypatch.setattr(docker, "docker", gone)
     with pytest.raises(docker.DaemonGone):
         kubeconfig_of("dev")

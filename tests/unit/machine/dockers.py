@@ -65,10 +65,10 @@ match words:
         (here / "volumes").write_text("".join(v + "\\n" for v in kept))
     case ["exec", "-i", _, *command]:
         os.execvp(command[0], command)
-    case ["image", "inspect", "--format", _, reference]:
+    case ["image", "inspect", "--format", _, *references]:
         there = dict(line.split()[:2] for line in (here / "images").read_text().splitlines())
-        print(there.get(reference, ""))
-        sys.exit(0 if reference in there else 1)
+        print(*(there[each] for each in references if each in there), sep="\\n")
+        sys.exit(0 if set(references) <= set(there) else 1)
     case ["image", "ls", "--quiet", "--no-trunc", "--filter", label, "--filter", reference]:
         for line in (here / "images").read_text().splitlines():
             tag, id, told = line.split(" ", 2)
