@@ -46,6 +46,8 @@ Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#manage
 """
 _PAGE = "500"
 """As many objects as kubectl asks for at a time."""
+_WATCH_READ_SECONDS = 10.0
+"""A server that is busy has so long for the first word of a watch, also of a short one."""
 _NO_HOST = "none.invalid"
 """An exception from a proxy that excepts nothing."""
 
@@ -377,7 +379,7 @@ class KubeApi:
                 headers=headers,
                 preload_content=False,
                 retries=False,
-                timeout=urllib3.Timeout(connect=5, read=seconds + 1),
+                timeout=urllib3.Timeout(connect=5, read=max(seconds + 1, _WATCH_READ_SECONDS)),
             )
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"watch {path}: no answer: {error}") from error

@@ -275,6 +275,7 @@ def attach(name: str, owner: Run, *, kind: Tool, probe_image: Image) -> KindClus
 
     Raises:
         ClusterError: there is none of that name, or it does not answer.
+        CommandError: docker does not answer.
     """
     workdir = owner.folder("cluster")
     cluster = KindCluster(name, workdir / "kubeconfig", workdir, False, "existing", "", probe_image, owner)

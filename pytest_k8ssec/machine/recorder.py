@@ -35,6 +35,8 @@ _END_SECONDS = 5
 _SETTLE_SECONDS = 90
 """How long a recorder that lost its parent may take: it waits for docker to finish a container."""
 _DONE = b"done\n"
+_STARTING = threading.Lock()
+"""Whoever has it starts a recorder, or waits until one listens."""
 
 
 class Recorder:
@@ -47,7 +49,7 @@ class Recorder:
 
     def await_listening(self) -> None:
         """Wait until it would write a container down. Raises ClusterError where it does not come to that."""
-        if self._listens or os.getpid() != self._parent:
+        if self._listens:
             return
         if not _began(self._process):
             self._process.kill()
@@ -80,12 +82,15 @@ class Recorder:
 def attend(run: Run) -> None:
     """Have a recorder for this process, until the run is over. Called before a name is recorded in advance.
 
+    Several threads may call it at once.
+
     Raises:
         ClusterError: it does not start.
     """
-    attend_soon(run)
-    assert run.recorder is not None
-    run.recorder.await_listening()
+    with _STARTING:
+        attend_soon(run)
+        assert run.recorder is not None
+        run.recorder.await_listening()
 
 
 def attend_soon(run: Run) -> None:

@@ -67,7 +67,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def _marks_of(phase: Phase) -> Sequence[pytest.MarkDecorator]:
-    """Where a phase's sabotages are put in force: two runs, one for each, share a machine better than one after the other."""
+    """Where a phase's sabotages are put in force, so that several runs can share them out, side by side on one machine."""
     if phase.pack is None:
         return ()
     return (pytest.mark.own_cluster_sabotage if phase.pack.needs_cluster else pytest.mark.live_sabotage,)

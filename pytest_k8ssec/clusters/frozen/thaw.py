@@ -8,7 +8,9 @@ import socket
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +37,7 @@ from pytest_k8ssec.secrecy.redact import register
 
 _SECONDS = 120
 _PAUSE = 0.1
+_TRIES = 20
 _NUDGE_SECONDS = 3
 """Once the API server answers nodes take so long at most, on two idle processors, where nothing goes wrong."""
 _LAST_LINES = 5
@@ -85,7 +88,8 @@ def thaw_cluster(
         for container, changed in zip(made, files, strict=True):
             _change(container, changed)
         side_by_side(
-            lambda container: docker.docker("start", container, deadline=_SECONDS), *((each,) for each in made)
+            lambda container: docker.docker("start", container, deadline=_SECONDS, mark=owner.id),
+            *((each,) for each in made),
         )
         told = _hand_over(plane, [(node.name, f"{name}-{node.suffix}") for node in entry.nodes[1:]])
         cluster.kubeconfig.touch(mode=0o600)
@@ -103,7 +107,7 @@ def thaw_cluster(
 
 def _said(container: str) -> str:
     """What a node's thaw.sh said last, and what of it still runs; "" where that can't be told."""
-    look = f"tail -n {_LAST_LINES} {PLACE}/log; pgrep -a 'kubeadm|kubectl|tar'"
+    look = f"tail -n {_LAST_LINES} {PLACE}/log; pgrep -a 'kubeadm|curl|tar'"
     try:
         told = docker.docker("exec", container, "sh", "-c", look, check=False, deadline=10)
     except CommandError:
@@ -173,7 +177,13 @@ def _hand_over(plane: str, workers: Iterable[tuple[str, str]]) -> str:
     Returns:
         the administrator's kubeconfig, as kubeadm made it.
     """
-    taken = docker.docker("exec", plane, "sh", "-c", _HANDED_OVER, deadline=_SECONDS).stdout
+    try:
+        taken = docker.docker("exec", plane, "sh", "-c", _HANDED_OVER, deadline=_SECONDS).stdout
+    except docker.DaemonGone:
+        raise
+    except CommandError as error:
+        error.details = ""  # what it printed are keys
+        raise
     with tarfile.open(fileobj=io.BytesIO(taken)) as archive:
         files = {each.name: file.read() for each in archive if (file := archive.extractfile(each)) is not None}
     take = f"umask 077 && cat >{PLACE}/client.tmp && mv {PLACE}/client.tmp {PLACE}/client.pem"
@@ -245,8 +255,7 @@ def _nudge(cluster: KindCluster) -> None:
     for pod in cluster.api.list("/api/v1/pods", fieldSelector="status.phase=Pending,spec.nodeName!="):
         path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
         for value in ("now", None):  # any change of it is looked at, and this one leaves nothing behind
-            body = {"metadata": {"annotations": {"k8ssec/start": value}}}
-            cluster.api.request("PATCH", path, body=body, headers=MERGE_PATCH)
+            _annotate(cluster, path, value)
 
 
 def _await_pods(cluster: KindCluster) -> None:
@@ -270,8 +279,19 @@ def _await_pods(cluster: KindCluster) -> None:
     raise ClusterError(f"cluster {cluster.name}: not ready within {_SECONDS} s: {', '.join(late)}")
 
 
+def _annotate(cluster: KindCluster, path: str, value: str | None) -> None:
+    """Set the annotation, or take it away. What can't be set hurries nobody; what was set is taken away for sure."""
+    body = {"metadata": {"annotations": {"k8ssec/start": value}}}
+    for _ in range(1 if value else _TRIES):
+        with suppress(ClusterError):
+            answer = cluster.api.request("PATCH", path, body=body, headers=MERGE_PATCH)
+            if answer.ok or answer.status == HTTPStatus.NOT_FOUND:
+                return
+        time.sleep(_PAUSE)
+
+
 def _serves(pod: dict[str, Any]) -> bool:
-    """Whether a pod is ready. Containers that nothing is asked of are once they run; a kubelet may say so only 4 s later.
+    """Whether a pod is ready. Where nothing is asked of it, it is once its containers run; a kubelet may say so 4 s later.
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes
     """
@@ -279,7 +299,8 @@ def _serves(pod: dict[str, Any]) -> bool:
         return True
     containers = pod["spec"]["containers"]
     running = [each for each in pod.get("status", {}).get("containerStatuses", []) if "running" in each["state"]]
-    return len(running) == len(containers) and not any("readinessProbe" in each for each in containers)
+    asked = any(each.keys() & {"readinessProbe", "startupProbe"} for each in containers)
+    return len(running) == len(containers) and not asked and not pod["spec"].get("readinessGates")
 
 
 def _wanted(cluster: KindCluster) -> Iterator[tuple[str, tuple[str, int]]]:

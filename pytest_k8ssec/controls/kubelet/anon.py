@@ -99,7 +99,7 @@ def _lets_anonymous_in(cluster: Cluster) -> Evidence:
 
 @sabotage(
     test_kubelet_anon,
-    shows=("only its authoriser refuses",),
+    shows=("send an anonymous request at all",),
     hidden_by=("kubelet-allows-always",),
     proof=_lets_anonymous_in,
 )

@@ -148,27 +148,31 @@ def test_what_can_not_be_changed_is_known_before_anything_is_made(fake_docker: F
 
 
 @pytest.mark.parametrize(
-    ("ready", "running", "probed", "expected"),
+    ("ready", "running", "probe", "gated", "expected"),
     [
-        (True, 2, True, True),
-        (True, 2, False, True),
-        (False, 2, False, True),
-        (False, 2, True, False),
-        (False, 1, False, False),
-        (False, 0, False, False),
+        (True, 2, "readinessProbe", False, True),
+        (True, 2, "", False, True),
+        (True, 2, "", True, True),
+        (False, 2, "", False, True),
+        (False, 2, "readinessProbe", False, False),
+        (False, 2, "startupProbe", False, False),
+        (False, 2, "", True, False),
+        (False, 1, "", False, False),
+        (False, 0, "", False, False),
     ],
 )
 def test_what_nothing_is_asked_of_is_ready_once_it_runs(
-    ready: bool, running: int, probed: bool, expected: bool
+    ready: bool, running: int, probe: str, gated: bool, expected: bool
 ) -> None:
     """All of its containers do; whatever has a probe is ready once its kubelet says so."""
-    containers = [{"name": "a"}, {"name": "b", **({"readinessProbe": {}} if probed else {})}]
+    containers = [{"name": "a"}, {"name": "b", **({probe: {}} if probe else {})}]
     states: list[dict[str, Any]] = [{"running": {}}] * running + [{"waiting": {}}] * (2 - running)
     status = {
         "conditions": [{"type": "Ready", "status": str(ready)}],
         "containerStatuses": [{"state": state} for state in states],
     }
-    assert expected == thaw._serves({"spec": {"containers": containers}, "status": status})
+    spec = {"containers": containers, "readinessGates": [{}] if gated else []}
+    assert expected == thaw._serves({"spec": spec, "status": status})
 
 
 class Late:
@@ -177,6 +181,7 @@ class Late:
     def __init__(self) -> None:
         self.changed: list[Any] = []
         self.asked: list[dict[str, str]] = []
+        self.refuses = 0
 
     def watch(self, _path: str, *, deadline: float) -> Any:
         """One is ready, the other is not, unless."""
@@ -190,9 +195,15 @@ class Late:
         self.asked.append(chosen)
         return [{"metadata": {"namespace": "kube-system", "name": "kube-proxy-x"}}]
 
-    def request(self, _method: str, _path: str, *, body: Any, **_: object) -> None:
-        """Change it."""
+    def request(self, _method: str, _path: str, *, body: Any, **_: object) -> SimpleNamespace:
+        """Change it, unless."""
+        if self.refuses:
+            self.refuses -= 1
+            if self.refuses % 2:
+                raise ClusterError("no answer")
+            return SimpleNamespace(ok=False, status=500)
         self.changed.append(body["metadata"]["annotations"])
+        return SimpleNamespace(ok=True, status=200)
 
 
 def test_what_did_not_start_is_tried_again_and_left_as_it_was() -> None:
@@ -213,3 +224,15 @@ def test_nodes_that_never_get_ready_are_told(monkeypatch: pytest.MonkeyPatch) ->
     copy = cast("KindCluster", SimpleNamespace(api=api, name="dev", nodes=nodes))
     with pytest.raises(ClusterError, match=r"cluster dev: nodes not ready within -1 s: worker$"):
         thaw._await_nodes(copy, cast("Any", nodes))
+
+
+def test_what_hurries_may_fail_and_is_taken_away_in_any_case() -> None:
+    """A server that is busy refuses one and the other."""
+    api = Late()
+    copy = cast("KindCluster", SimpleNamespace(api=api))
+    api.refuses = 1
+    thaw._annotate(copy, "/x", "now")
+    assert [] == api.changed
+    api.refuses = 3
+    thaw._annotate(copy, "/x", None)
+    assert [{"k8ssec/start": None}] == api.changed

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from pytest_k8ssec.clusters.kubeconfigs import as_kind_names, kubeconfig_of
-from pytest_k8ssec.errors import CommandError
+from pytest_k8ssec.clusters.kubeconfigs import as_kind_names, kubeconfig_of, published
+from pytest_k8ssec.errors import ClusterError, CommandError
 from pytest_k8ssec.machine import docker
 
 KUBEADM = """
@@ -19,6 +20,9 @@ contexts: [{name: kubernetes-admin@dev, context: {cluster: dev, user: kubernetes
 current-context: kubernetes-admin@dev
 users: [{name: kubernetes-admin, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]
 """
+
+
+PORTS = json.dumps({"80/tcp": None, "6443/tcp": [{"HostIp": "0.0.0.0", "HostPort": "34001"}]})
 
 
 def test_names_and_address_are_kinds() -> None:
@@ -35,12 +39,13 @@ def test_names_and_address_are_kinds() -> None:
 @pytest.mark.parametrize(
     ("roles", "ports", "known"),
     [
-        (["control-plane", "worker"], "0.0.0.0:34001\n[::]:34001\n", True),
-        (["control-plane", "control-plane", "external-load-balancer"], "127.0.0.1:1\n", False),
-        (["control-plane", "control-plane"], "127.0.0.1:1\n", False),
-        (["worker"], "127.0.0.1:1\n", False),
-        ([], "", False),
-        (["control-plane"], "", False),
+        (["control-plane", "worker"], PORTS, True),
+        (["control-plane", "control-plane", "external-load-balancer"], PORTS, False),
+        (["control-plane", "control-plane"], PORTS, False),
+        (["worker"], PORTS, False),
+        ([], PORTS, False),
+        (["control-plane"], "null", False),
+        (["control-plane"], '{"6443/tcp": null}', False),
         (["control-plane"], CommandError("is not running"), False),
     ],
 )
@@ -56,7 +61,7 @@ def test_only_that_of_a_lone_control_plane_is_known(
     def answer(*arguments: str) -> SimpleNamespace:
         if isinstance(ports, CommandError):
             raise ports
-        return SimpleNamespace(text=ports if arguments[0] == "port" else KUBEADM)
+        return SimpleNamespace(text=ports if arguments[0] == "inspect" else KUBEADM)
 
     monkeypatch.setattr(docker, "of_cluster", lambda _name: nodes)
     monkeypatch.setattr(docker, "described", lambda _ids: nodes)
@@ -77,3 +82,36 @@ def test_a_daemon_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "docker", gone)
     with pytest.raises(docker.DaemonGone):
         kubeconfig_of("dev")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "clusters: [",
+        "secret",
+        KUBEADM.replace("current-context: kubernetes-admin@dev", "current-context: another"),
+        KUBEADM.replace("user: kubernetes-admin}", "user: nobody}"),
+        KUBEADM.replace("name: dev,", ""),
+        "clusters: 7",
+    ],
+)
+def test_what_is_no_kubeconfig_is_an_error_without_its_words(told: str) -> None:
+    """They may be a key's."""
+    with pytest.raises(
+        ClusterError, match=r"^cluster dev: the administrator's kubeconfig of its control plane is none$"
+    ):
+        as_kind_names(told, "dev", "127.0.0.1:1")
+
+
+def test_what_counts_is_the_current_context() -> None:
+    """Somebody may have added another user on the node."""
+    further = KUBEADM.replace("users: [", "users: [{name: me, user: {token: t}}, ")
+    assert as_kind_names(KUBEADM, "dev", "127.0.0.1:1") == as_kind_names(further, "dev", "127.0.0.1:1")
+
+
+def test_an_address_of_ipv6_has_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its port would be a part of it."""
+    ports = json.dumps({"6443/tcp": [{"HostIp": "::1", "HostPort": "34001"}]})
+    monkeypatch.setattr(docker, "docker", lambda *_: SimpleNamespace(text=ports))
+    assert "[::1]:34001" == published("x")

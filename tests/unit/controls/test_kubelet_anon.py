@@ -14,6 +14,7 @@ from pytest_k8ssec.clusters.interface import Node
 from pytest_k8ssec.controls.kubelet import anon
 from pytest_k8ssec.controls.kubelet.anon import test_kubelet_anon as kubelet_anon
 from pytest_k8ssec.reports.result import Result
+from pytest_k8ssec.sabotages.packs import Pack
 from pytest_k8ssec.sabotages.phases import Phase
 from pytest_k8ssec.verdict import Judge, Verdict
 from tests.unit.fakes import FakeVantage
@@ -81,3 +82,19 @@ def test_one_whose_authoriser_refuses_is_breached_for_what_it_is(
         assert "only its authoriser refuses" in why
         assert "CIS 4.2.1" in why
         assert ["medium"] == [one["severity"] for one in result.to_json()["attacks"] if "severity" in one]
+
+
+@pytest.mark.parametrize(("answered", "seen"), [(403, True), (200, False)])
+def test_what_its_sabotage_shows_is_that_the_authoriser_alone_refuses(
+    monkeypatch: pytest.MonkeyPatch, answered: int, seen: bool
+) -> None:
+    """Where another sabotage has the authoriser let everybody in, this one was not shown."""
+    bearer = type("Auditor", (), {"bearer": {"Authorization": "Bearer x"}})
+    monkeypatch.setattr(anon, "auditor", lambda _: bearer)
+    judge, world = Judge(), World({"10.0.0.2": answered})
+    kubelet_anon(judge, cast("Pool", world), lambda: cast("Pod", world))
+    control = control_of(kubelet_anon)
+    assert control is not None
+    phase = Phase("sabotaged", Pack.alone(control.sabotages[0]))
+    attacks = [attack for case in judge.cases for attack in case.attacks]
+    assert seen != bool(phase.missing("kubelet-anon", attacks))

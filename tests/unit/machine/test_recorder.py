@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,31 @@ def test_there_is_one_for_each_process_of_a_run(run: Run) -> None:
     assert before is not run.recorder
     assert run.recorder is not None
     assert run.recorder.lives
+
+
+def test_threads_that_ask_at_once_get_one(fake_docker: FakeDocker) -> None:
+    """Started before anybody needs it; whoever comes while it does not listen yet waits for it."""
+    run = Run.begin()
+    try:
+        recorder.attend_soon(run)
+        soon = run.recorder
+        with ThreadPoolExecutor(8) as threads:
+            done = [threads.submit(recorder.attend, run) for _ in range(8)]
+        assert [None] * 8 == [each.result() for each in done]
+        assert soon is run.recorder
+        assert 1 == len(list(run.signs()))
+    finally:
+        run.end()
+
+
+def test_one_that_is_let_go_before_it_listens_is_no_error(fake_docker: FakeDocker) -> None:
+    """What needed it was not wanted after all."""
+    run = Run.begin()
+    recorder.attend_soon(run)
+    attendant = run.recorder
+    assert attendant is not None
+    run.end()
+    until(lambda: not attendant.lives)
 
 
 def test_it_outlives_a_kill_and_writes_down_what_comes_of_it(fake_docker: FakeDocker) -> None:

@@ -4,7 +4,7 @@
 # made while init starts what needs none of them; the kubelet waits for them (see its drop-in, 20-k8ssec.conf).
 #
 #   thaw.sh first CONTROL_PLANE COMMAND...    CONTROL_PLANE: name of its container
-#   thaw.sh wait                              until this node has its keys
+#   thaw.sh wait                              until this node has its keys, and a worker is answered
 set -euo pipefail
 
 here=/kind/k8ssec
@@ -42,11 +42,10 @@ certificate() { # KUBECONFIG FILE: the certificate and the key in it, as a kubel
 
 answered() { # WHO CERTIFICATE PATH: wait until the API server answers that, at most half a minute
   # Whoever asks one that does not listen, or knows no rights yet, waits some seconds before asking again.
+  SECONDS=0
   server=$(sed -n 's/^ *server: //p' "/etc/kubernetes/$1.conf")
-  for _ in $(seq 300); do
-    curl --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" --cert "$2" "$server/api/v1/$3" && break
-    sleep 0.1
-  done
+  until curl --silent --fail --output /dev/null --max-time 2 --noproxy '*' --cacert "$pki/ca.crt" --cert "$2" \
+    "$server/api/v1/$3" || [ "$SECONDS" -gt 30 ]; do sleep 0.1; done
 }
 
 certificates() { # of servers and clients; keys are 0600 whatever the mask
@@ -90,9 +89,9 @@ renew() { # all but the CAs; kubeadm makes what is not there, as it does for a n
   rm -r "$here/made"
   touch "$here/renewed"
   # What the others read first.
-  certificate /etc/kubernetes/controller-manager.conf "$here/manager.pem"
-  answered controller-manager "$here/manager.pem" namespaces/kube-system/configmaps/extension-apiserver-authentication
-  rm "$here/manager.pem"
+  certificate /etc/kubernetes/controller-manager.conf /run/k8ssec-manager.pem # gone with the node, if this is broken off
+  answered controller-manager /run/k8ssec-manager.pem namespaces/kube-system/configmaps/extension-apiserver-authentication
+  rm /run/k8ssec-manager.pem
   mv "$here/later"/*.yaml "$manifests/"
   [ ! -e "$here/changed/kind/kubeadm.conf" ] || kubeadm init phase upload-config all --config /kind/kubeadm.conf
 }
