@@ -241,7 +241,8 @@ def _await_nodes(cluster: KindCluster, frozen: tuple[FrozenNode, ...]) -> None:
         else:
             if time.monotonic() > end:
                 raise ClusterError(f"cluster {cluster.name}: nodes not ready within {_SECONDS} s: {', '.join(waiting)}")
-            _nudge(cluster)
+            with suppress(ClusterError):  # it hurries, and no more
+                _nudge(cluster)
     if len(cluster.nodes) != len(frozen):
         raise ClusterError(f"cluster {cluster.name}: has {len(cluster.nodes)} nodes, not {len(frozen)}")
 
