@@ -320,6 +320,15 @@ def gateway(network: str) -> str:
     return next((address for address in gateways(network) if ":" not in address), "")
 
 
+def image_ids(*references: str, check: bool = False) -> list[str]:
+    """The ids of those images that are in the local store, in that order.
+
+    Raises:
+        CommandError: ``check`` is true, and one is not there.
+    """
+    return docker("image", "inspect", "--format", "{{.Id}}", *references, check=check).text.split()
+
+
 def has_image(reference: str) -> bool:
     """Whether an image is in the local store."""
     return docker("image", "inspect", "--format", "{{.Id}}", reference, check=False).code == 0

@@ -213,9 +213,9 @@ def test_dns_answers_and_the_networks_pods_are_ready(copies: tuple[KindCluster, 
         for daemons in copy.api.list("/apis/apps/v1/daemonsets"):
             assert 2 == daemons["status"]["desiredNumberScheduled"]
         end = time.monotonic() + READY_SECONDS
-        while ready_daemons(copy) != 4:  # a kubelet may say so some seconds after it is so
+        while ready_daemons(copy) != 4:
             assert time.monotonic() < end
-            time.sleep(0.2)
+            time.sleep(0.2)  # a kubelet may say so some seconds after it is so
 
 
 def ready_daemons(copy: KindCluster) -> int:

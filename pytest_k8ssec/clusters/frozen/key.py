@@ -35,7 +35,7 @@ def key_of(config: KindConfig, *, tool: Tool, node_image: Image, probe_image: Im
         "replaced": config.replaced,
         "mounted": dict(_mounted(config)),
         "kind": tool.version,
-        "images": [*_image_ids(node_image, probe_image), probe_image.reference],
+        "images": [*docker.image_ids(node_image.reference, probe_image.reference, check=True), probe_image.reference],
         "docker": docker.docker("info", "--format", "{{.ID}} {{.CgroupVersion}} {{.ServerVersion}}").text.strip(),
         "environment": {name: os.environ.get(name) for each in _PROXIES for name in (each, each.upper())},
         "sources": dict(_sources()),
@@ -53,11 +53,6 @@ def why_not(config: KindConfig) -> str:
     if os.environ.get(_SNAPSHOTTER, "overlayfs") not in ("", "overlayfs"):
         return f"{_SNAPSHOTTER} chooses another snapshotter than overlayfs"
     return ""
-
-
-def _image_ids(*images: Image) -> list[str]:
-    asked = docker.docker("image", "inspect", "--format", "{{.Id}}", *(image.reference for image in images))
-    return asked.text.split()
 
 
 def _mounted(config: KindConfig) -> Iterator[tuple[str, Mapping[str, str]]]:

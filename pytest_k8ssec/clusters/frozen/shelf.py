@@ -100,7 +100,7 @@ def take_from(key: str) -> FrozenCluster | None:
     entry = _read(folder() / f"{key}.json")
     if entry is None or entry.key != key or not 0 <= time.time() - entry.made < OLDEST_SECONDS:
         return None
-    if _image_ids(*(node.image for node in entry.nodes)) != [node.image_id for node in entry.nodes]:
+    if docker.image_ids(*(node.image for node in entry.nodes)) != [node.image_id for node in entry.nodes]:
         return None
     os.utime(folder() / f"{key}.json")  # the time of its last use
     return entry
@@ -150,10 +150,10 @@ def remove_images(tags: Iterable[str]) -> list[str]:
     Raises:
         CommandError: docker did not answer.
     """
-    there = [tag for tag in tags if _image_ids(tag)]
+    there = [tag for tag in tags if docker.image_ids(tag)]
     if there:
         docker.docker("image", "rm", *there, check=False, deadline=_REMOVE_SECONDS)
-    return [tag for tag in there if not _image_ids(tag)]
+    return [tag for tag in there if not docker.image_ids(tag)]
 
 
 def clear_shelf() -> tuple[list[FrozenCluster], list[FrozenCluster]]:
@@ -303,11 +303,6 @@ def _is_newer(path: Path) -> bool:
     with suppress(OSError, ValueError, LookupError, TypeError):
         return bool(json.loads(path.read_text())["format"] > _FORMAT)
     return False
-
-
-def _image_ids(*tags: str) -> list[str]:
-    """The ids of those that are there."""
-    return docker.docker("image", "inspect", "--format", "{{.Id}}", *tags, check=False).text.split()
 
 
 def _read(path: Path) -> FrozenCluster | None:

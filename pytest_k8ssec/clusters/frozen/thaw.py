@@ -288,7 +288,7 @@ def _annotate(cluster: KindCluster, path: str, value: str | None) -> None:
             answer = cluster.api.request("PATCH", path, body=body, headers=MERGE_PATCH)
             if answer.ok or answer.status == HTTPStatus.NOT_FOUND:
                 return
-        time.sleep(_PAUSE)
+        time.sleep(_PAUSE)  # nothing tells when a server that is busy is not any more
 
 
 def _serves(pod: dict[str, Any]) -> bool:
