@@ -84,6 +84,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[LEFT_OUT] = _names_others(config)
         if not config.stash[LEFT_OUT]:
             config.args.append(str(CONTROLS_FOLDER))
+    if not _is_distributed(config):  # a worker has its own
+        session.hasten(config)
 
 
 def _names_others(config: pytest.Config) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_k8ssec.machine.ledger import Run
     from pytest_k8ssec.plugin.journal import Journal
     from pytest_k8ssec.sabotages.saboteur import Saboteur
+    from pytest_k8ssec.stack import EarlyChild
     from pytest_k8ssec.testbed.testbeds import Testbeds
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -27,6 +28,7 @@ WAIVERS = pytest.StashKey[tuple[Waiver, ...]]()
 _JOURNAL = pytest.StashKey["Journal"]()
 _RUN = pytest.StashKey["Run"]()
 _TESTBEDS = pytest.StashKey["Testbeds"]()
+_EARLY = pytest.StashKey["EarlyChild"]()
 _SABOTEUR = pytest.StashKey["Saboteur"]()
 _SIGTERM = pytest.StashKey[Callable[[], None]]()
 _PROCESS = pytest.StashKey[int]()
@@ -97,6 +99,24 @@ def lend_to_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
         workerinput[_WORKER_KEY] = {"directory": str(run.directory), "passphrase": run.passphrase}
 
 
+def hasten(config: pytest.Config) -> None:
+    """Start Pulumi's process while tests are collected: it imports as long as that takes.
+
+    Only where the command asks for packaged controls, and the settings name a stack: then nearly each run needs it, and what
+    goes without it ends it unused.
+    """
+    settings, options = config.stash[SETTINGS], config.option
+    looks_around = options.collectonly or options.setupplan
+    if settings.stack and not settings.serial and options.k8ssec_controls and not looks_around:
+        from pytest_k8ssec import stack
+
+        config.stash[_EARLY] = stack.EarlyChild()
+
+
+def _early(config: pytest.Config) -> EarlyChild | None:
+    return config.stash.get(_EARLY, None)
+
+
 def testbeds(config: pytest.Config) -> Testbeds:
     """The process's testbeds; at the first call the run begins, and what dead runs left behind is removed.
 
@@ -109,7 +129,10 @@ def testbeds(config: pytest.Config) -> Testbeds:
         _obey_sigterm(config)
         lent = _lent(config)
         config.stash[_TESTBEDS] = module.begin(
-            config.stash[SETTINGS], progress=terminal_teller(config), joined=_run(config) if lent else None
+            config.stash[SETTINGS],
+            progress=terminal_teller(config),
+            joined=_run(config) if lent else None,
+            early=_early(config),
         )
         config.stash[_RUN] = config.stash[_TESTBEDS].run
     return config.stash[_TESTBEDS]
@@ -176,6 +199,8 @@ def _close(config: pytest.Config, *, failed: bool) -> list[str]:
 def _forget(config: pytest.Config) -> None:
     """There is nothing left to close, and SIGTERM is what it was."""
     config.stash.get(_SIGTERM, lambda: None)()
+    if (early := _early(config)) is not None and os.getpid() == config.stash[_PROCESS]:
+        early.end()
     if _TESTBEDS in config.stash:
         del config.stash[_TESTBEDS]
     config.stash[_CLOSED] = True

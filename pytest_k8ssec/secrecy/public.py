@@ -70,6 +70,7 @@ _TOKEN = re.compile(
 _JWT = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.(?P<signature>[\w-]{40,})", re.ASCII)
 _BLOCK = 4
 """Characters; as many as a machine word has bytes, see :func:`_published`."""
+_SPAN = 2 * _BLOCK - 1
 
 
 def public_parts(value: str) -> list[str]:
@@ -97,20 +98,26 @@ def is_public(piece: str) -> bool:
         return True
     text, blocks = _published()
     # Hardly anything random gets past the first two.
-    return _block(piece[:_BLOCK]) in blocks and _block(piece[-_BLOCK:]) in blocks and piece in text
+    return _may_stand(piece[:_SPAN], blocks) and _may_stand(piece[-_SPAN:], blocks) and piece in text
 
 
 @cache
 def _published() -> tuple[str, frozenset[int]]:
-    """What this package prints or explains anyway, and all blocks of characters in it.
+    """What this package prints or explains anyway, and the blocks of characters that it consists of.
 
-    Each run pays for this whose settings name a secret, so the blocks are cut by the machine and not one by one.
+    Each run pays for this whose settings name a secret, so the blocks are cut by the machine and not one by one, and they lie
+    side by side: those that begin in between are not needed, see :func:`_may_stand`.
     """
     texts = (path.read_text(encoding="utf-8") for path in sorted(_PACKAGE.rglob("*.py")))
     text = "\n".join((_DOCUMENTS, *texts))
     data = _bytes(text)
-    shifted = (data[at : at + (len(data) - at) // _BLOCK * _BLOCK] for at in range(_BLOCK))
-    return text, frozenset().union(*(memoryview(each).cast("I") for each in shifted))
+    return text, frozenset(memoryview(data[: len(data) // _BLOCK * _BLOCK]).cast("I"))
+
+
+def _may_stand(characters: str, blocks: frozenset[int]) -> bool:
+    """Whether so many characters may stand in the text: wherever they do, one whole block is among them."""
+    starts = range(len(characters) - _BLOCK + 1) if len(characters) >= _SPAN else ()
+    return not starts or any(_block(characters[at : at + _BLOCK]) in blocks for at in starts)
 
 
 def _block(characters: str) -> int:

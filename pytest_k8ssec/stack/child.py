@@ -84,9 +84,9 @@ def do_jobs() -> None:
 
 def import_ahead() -> None:
     """What nearly each program declares objects with: where the program runs in here, it finds it imported."""
-    for version in ("core.v1", "apps.v1", "batch.v1", "networking.v1", "rbac.v1", "meta.v1"):
+    for group in ("core", "apps", "batch", "networking", "rbac", "meta", "policy", "admissionregistration"):
         with suppress(ImportError):
-            importlib.import_module(f"pulumi_kubernetes.{version}")
+            importlib.import_module(f"pulumi_kubernetes.{group}.v1")
 
 
 def _read(orders: IO[str], jobs: queue.SimpleQueue[Job]) -> None:

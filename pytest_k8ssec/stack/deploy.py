@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from pytest_k8ssec.stack.failure import Course, explain_failure
 from pytest_k8ssec.stack.found.existing import find_existing
 from pytest_k8ssec.stack.found.footprint import Before, Footprint
 from pytest_k8ssec.stack.found.helm_releases import with_release_objects
+from pytest_k8ssec.stack.found.listing import Listing, list_objects
 from pytest_k8ssec.stack.found.unready_pods import describe
 from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, EngineStep, Failed, Finished, Message
 from pytest_k8ssec.stack.model import Secret, Stack
@@ -97,11 +99,12 @@ def read_stack(
     """
     workspace = (early and early.workspace) or _workspace(source, engine, cluster, passphrase="")
     operations = _Operations(workspace, cluster, deadline, progress, early)
-    with operations.worker:
+    with ThreadPoolExecutor(1, thread_name_prefix="k8ssec-listed") as beside, operations.worker:
+        listed = beside.submit(list_objects, cluster.api)
         preview, _ = operations.run("preview")
         operations.providers.tell_unused()
     declared = declared_resources(preview.steps.values())
-    return operations.stack(find_existing(declared, cluster, source), None, {})
+    return operations.stack(find_existing(declared, cluster, source), None, {}, listed=listed.result)
 
 
 class _Operations:
@@ -179,11 +182,12 @@ class _Operations:
         before: Before | None,
         outputs: dict[str, Any],
         exposed: tuple[Leak, ...] = (),
+        listed: Callable[[], Listing] | None = None,
     ) -> Stack:
-        """The result, with what came with the declared resources."""
+        """The result, with what came with the declared resources; ``listed`` is for :meth:`Footprint.measure`."""
         resources = with_release_objects(declared, self._cluster.api)
         footprint = Footprint(self._cluster.api, resources, before)
-        footprint.measure()
+        footprint.measure(listed)
         return Stack(
             name=self._prepared.source.name,
             project=self._prepared.project.name,

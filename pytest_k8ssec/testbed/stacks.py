@@ -32,12 +32,14 @@ class Stacks:
     Args:
         run: the run that it belongs to.
         progress: called with each longer step in words.
+        early: Pulumi's process, where it was started before the run; who started it ends it if nobody takes it.
     """
 
-    def __init__(self, settings: Settings, run: Run, *, progress: Tell) -> None:
+    def __init__(self, settings: Settings, run: Run, *, progress: Tell, early: EarlyChild | None = None) -> None:
         self._settings = settings
         self._run = run
         self._progress = progress
+        self._started = early
         self._early: EarlyChild | None = None
 
     @property
@@ -70,7 +72,8 @@ class Stacks:
         from pytest_k8ssec.stack import EarlyChild
 
         if self.named and self._early is None:
-            self._early = EarlyChild()  # it has much to import, and need not wait for what is found out here
+            # It has much to import, and need not wait for what is found out here.
+            self._early = self._started or EarlyChild()
             if (workspace := self._workspace()) is not None:
                 self._early.make_stack(workspace)
 

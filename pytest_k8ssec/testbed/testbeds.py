@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_k8ssec.clusters.sweep import remove_recorded, sweep
 from pytest_k8ssec.machine import docker, preflight, tools
@@ -19,13 +19,24 @@ from pytest_k8ssec.testbed.description import describe_testbed
 from pytest_k8ssec.testbed.stacks import Stacks
 from pytest_k8ssec.testbed.testbed import Testbed
 
+if TYPE_CHECKING:
+    from pytest_k8ssec.stack import EarlyChild
 
-def begin(settings: Settings, *, progress: Tell, joined: Run | None = None, name: str = "") -> Testbeds:
+
+def begin(
+    settings: Settings,
+    *,
+    progress: Tell,
+    joined: Run | None = None,
+    name: str = "",
+    early: EarlyChild | None = None,
+) -> Testbeds:
     """Begin a run, once a docker daemon answers and what dead runs left behind is removed.
 
     Args:
         joined: the run of another process of ours that this one shares, instead of one of its own.
         name: of the base cluster, "" for the run's own.
+        early: Pulumi's process, where the caller has started it, who ends it if nobody takes it.
 
     Raises:
         ToolMissing: no docker daemon answers.
@@ -39,7 +50,7 @@ def begin(settings: Settings, *, progress: Tell, joined: Run | None = None, name
     if settings.cluster is None:
         attend_soon(run)
     run.uses(docker.endpoint(), docker.daemon())
-    return Testbeds(settings, run, owner=joined is None, progress=progress, name=name)
+    return Testbeds(settings, run, owner=joined is None, progress=progress, name=name, early=early)
 
 
 class Testbeds:
@@ -50,16 +61,26 @@ class Testbeds:
         owner: whether this process began the run, and so removes what it created.
         progress: called with each longer step in words.
         name: of the base cluster, "" for the run's own.
+        early: Pulumi's process, where it was started before the run.
     """
 
     __test__ = False  # pytest takes a class of such a name for tests
 
-    def __init__(self, settings: Settings, run: Run, *, owner: bool, progress: Tell, name: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        run: Run,
+        *,
+        owner: bool,
+        progress: Tell,
+        name: str = "",
+        early: EarlyChild | None = None,
+    ) -> None:
         self.settings = settings
         self.run = run
         self._owner = owner
         self._progress = progress
-        self._stacks = Stacks(settings, run, progress=progress)
+        self._stacks = Stacks(settings, run, progress=progress, early=early)
         self._clusters = Clusters(settings, run, self._stacks, progress=progress, name=name)
         self.base = self._testbed(None)
         self._variants: dict[str, Testbed] = {}

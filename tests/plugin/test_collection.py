@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_k8ssec.catalogue.packaged import CONTROLS_FOLDER, packaged_controls
@@ -195,6 +197,39 @@ def test_looking_around_needs_no_docker(pytester: pytest.Pytester, options: list
     result = pytester.runpytest(*options)
     assert pytest.ExitCode.OK == result.ret
     assert not (tmp_path / "state").exists()
+
+
+CHILDREN = """
+import psutil
+
+def pytest_collection_finish():
+    print("\\nchildren:", [each.pid for each in psutil.Process().children() if "pytest_k8ssec.stack.child" in each.cmdline()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "begun"),
+    [
+        (["--k8ssec-controls", "--k8ssec-stack", "."], True),
+        (["--k8ssec-controls"], False),
+        (["--k8ssec-stack", "."], False),
+        (["--k8ssec-controls", "--k8ssec-stack", ".", "--k8ssec-serial"], False),
+        (["--k8ssec-controls", "--k8ssec-stack", ".", "--collect-only"], False),
+        (["--k8ssec-controls", "--k8ssec-stack", ".", "--setup-plan"], False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_pulumis_process_starts_while_controls_are_collected(
+    pytester: pytest.Pytester, options: list[str], begun: bool
+) -> None:
+    """Where a run of the controls of a stack is asked for; and where it comes to nothing, the process goes with it."""
+    pytester.makefile(".yaml", Pulumi="name: shop\nruntime: python\n")
+    pytester.makeconftest(CHILDREN)
+    result = pytester.runpytest_subprocess(*options, "-s", "-k", "none of them")
+    (line,) = [line for line in result.outlines if line.startswith("children:")]
+    pids = json.loads(line.removeprefix("children: "))
+    assert begun == bool(pids)
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
 
 
 def test_help_names_every_option_and_ini_value(pytester: pytest.Pytester) -> None:

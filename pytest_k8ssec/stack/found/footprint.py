@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -126,11 +126,15 @@ class Footprint:
         with self._lock:
             return dict(self._unlisted)
 
-    def measure(self) -> None:
-        """List all there is. Where operators are at work they get the time to begin."""
+    def measure(self, listed: Callable[[], Listing] | None = None) -> None:
+        """List all there is. Where operators are at work they get the time to begin.
+
+        Args:
+            listed: gives what was listed just now, where that could begin before; raises ClusterError.
+        """
         with self._lock:
             try:
-                listing = list_objects(self._api)
+                listing = listed() if listed else list_objects(self._api)
                 self._kinds = tuple(one for one in listing.kinds if one.full_name in JUDGED)
                 self._take(listing)
             except ClusterError as error:

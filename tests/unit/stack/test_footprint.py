@@ -15,6 +15,7 @@ from pytest_k8ssec.errors import ClusterError
 from pytest_k8ssec.stack import Resource, Stack
 from pytest_k8ssec.stack.found import footprint
 from pytest_k8ssec.stack.found.footprint import Before, Footprint
+from pytest_k8ssec.stack.found.listing import Listing, list_objects
 from pytest_k8ssec.stack.found.unlisted import tell_unlisted
 from pytest_k8ssec.stack.types import RELEASE
 from pytest_k8ssec.verdict import Judge, Verdict
@@ -380,3 +381,23 @@ def test_operators_get_the_time_to_begin(monkeypatch: pytest.MonkeyPatch) -> Non
     asked = len(api.asked)
     _stack(api, _SPACE, before=_before(api))
     assert len(api.asked) - asked < 40, "nobody waits where there is none"
+
+
+def test_what_was_listed_beside_the_preview_is_not_listed_again() -> None:
+    """A cluster that is only read can be listed at once; what can't be is told as it is otherwise."""
+    api = _Api()
+    orders = api.add("Database", "orders")
+    api.add("Deployment", "orders", owner=orders)
+    listing = list_objects(cast("KubeApi", api))
+    api.asked.clear()
+    found = Footprint(cast("KubeApi", api), (_ORDERS,), None)
+    found.measure(lambda: listing)
+    assert not [path for path in api.asked if "namespaces" not in path]
+    assert [(str(one), str(one.origin)) for one in found.objects] == [("Deployment web/orders", "of an operator")]
+
+    def refused() -> Listing:
+        raise ClusterError("GET /api: HTTP 503")
+
+    found = Footprint(cast("KubeApi", api), (_ORDERS,), None)
+    found.measure(refused)
+    assert found.unlisted == {"any object": "GET /api: HTTP 503"}
