@@ -15,9 +15,6 @@ PLAIN := build/default-kind
 # The platform's key at its bank: a fresh one each time, as Pulumi config wants a value and nobody should know it.
 KEY := export K8SSEC_DEMO_API_KEY="$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(16))')";
 
-# What of the matrix `make test` runs: every sabotage, without the bystanders.
-SUBSET := not beside
-
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -70,13 +67,16 @@ WHOLE_LINES := sed -u
 CLUSTER_TESTS := export K8SSEC_REQUIRE_CLUSTER=1; $(BIN)/pytest --durations 20 --durations-min 20
 FAST := tests/unit tests/plugin
 ONE_CLUSTER := tests/cluster -m one_cluster --k8ssec-stack stacks/hardened
-OWN_RUNS = tests/cluster -m "not one_cluster" --ignore $(KILLS)
+OWN_RUNS = tests/cluster -m "not one_cluster" --ignore $(KILLS) --ignore $(OTHER_RUNS)
+# Those of them that come after the first kind, as that is done before the second.
+OTHER_RUNS := tests/cluster/test_languages.py
 SABOTAGES := $(CONTROLS) --k8ssec-sabotage --k8ssec-packed --k8ssec-stack stacks/hardened
 KILLS := tests/cluster/test_kills.py
 
 # What fails in `make test` while others run beside it is run once more, alone; both are printed. A mistake fails twice: a
 # machine that was too busy for two kinds at a time does not.
 FAILED := build/failed
+DRAWN := $(FAILED)/packs
 REMEMBER = -o cache_dir=$(FAILED)/$@
 LATER := $(if $(ONCE_MORE),|| [ $$? = 1 ])
 
@@ -90,7 +90,7 @@ test: tools browser ## all tests
 
 .PHONY: test-in-turn
 test-in-turn:
-	@for part in test-fast test-one-cluster test-sabotage; do $(MAKE) --no-print-directory $$part; done 2>&1 | $(WHOLE_LINES) ""
+	@for part in test-fast test-one-cluster test-some-sabotages test-other-runs; do $(MAKE) --no-print-directory $$part; done 2>&1 | $(WHOLE_LINES) ""
 
 .PHONY: test-fast
 test-fast: venv ## unit and plugin tests: no docker, under a minute
@@ -99,7 +99,7 @@ test-fast: venv ## unit and plugin tests: no docker, under a minute
 .PHONY: test-cluster
 test-cluster: tools ## real clusters: endings, bad input, faults, the insecure stack
 	@$(BESIDE) test-one-cluster test-own-runs
-	$(MAKE) --no-print-directory test-alone
+	$(MAKE) --no-print-directory test-other-runs test-alone
 
 .PHONY: test-one-cluster
 test-one-cluster: tools
@@ -109,6 +109,10 @@ test-one-cluster: tools
 test-own-runs: tools
 	@$(KEY) $(CLUSTER_TESTS) $(REMEMBER) $(OWN_RUNS) 2>&1 |
 	  $(WHOLE_LINES) "s/^/  beside: /" $(LATER)
+
+.PHONY: test-other-runs
+test-other-runs: tools
+	@$(KEY) $(CLUSTER_TESTS) $(REMEMBER) $(OTHER_RUNS) $(LATER)
 
 .PHONY: test-once-more
 test-once-more: tools
@@ -124,7 +128,8 @@ test-once-more: tools
 	again test-fast $(BIN)/pytest $(FAST)
 	again test-one-cluster $(BIN)/pytest $(ONE_CLUSTER)
 	again test-own-runs $(BIN)/pytest $(OWN_RUNS)
-	again test-sabotage $(SABOTAGES) -k "$(SUBSET)"
+	again test-other-runs $(BIN)/pytest $(OTHER_RUNS)
+	again test-some-sabotages $(SABOTAGES) -k "$$(cat $(DRAWN))"
 
 .PHONY: test-alone
 test-alone: tools
@@ -132,7 +137,13 @@ test-alone: tools
 
 .PHONY: test-sabotage
 test-sabotage: tools ## each control intact, sabotaged and restored, on real clusters; the rest is `make matrix`
-	@$(KEY) $(SABOTAGES) $(REMEMBER) -k "$(SUBSET)" --k8ssec-report build/sabotage $(LATER)
+	@$(KEY) $(SABOTAGES) -k "not beside" --k8ssec-report build/sabotage
+
+# The part of the matrix that `make test` runs: which one, chance decides, and says so.
+.PHONY: test-some-sabotages
+test-some-sabotages: tools
+	@mkdir -p $(FAILED) && $(BIN)/python -m bench.draw $(PACKS_SEED) >$(DRAWN)
+	$(KEY) $(SABOTAGES) $(REMEMBER) -k "$$(cat $(DRAWN))" --k8ssec-report build/sabotage $(LATER)
 
 .PHONY: test-kills
 test-kills: tools ## kill -9 at random moments beside things of the user's; KILLS=30 by default, SEED=123: those moments

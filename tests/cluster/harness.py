@@ -42,6 +42,8 @@ class Place:
     cache: Path
     python: str = sys.executable
     """Whose environment has what is run."""
+    thaws: bool = False
+    """Whether clusters are thawed: for tests whose configuration others have too, as an entry stays in the machine's cache."""
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,8 +78,7 @@ class Place:
             "KUBECONFIG": str(self.root / "home" / "named-by-KUBECONFIG"),
             "K8SSEC_STATE": str(self.state),
             "K8SSEC_CACHE": str(self.cache),
-            # Made by kind, unless a test is about frozen clusters: an entry would stay in the machine's cache.
-            "K8SSEC_FRESH": "1",
+            "K8SSEC_FRESH": "0" if self.thaws else "1",
             "PYTHONUNBUFFERED": "1",
         }
 

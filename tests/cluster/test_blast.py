@@ -37,6 +37,7 @@ _ALL_SECONDS = 90
 
 def test_insecure_stack_leads_to_cluster_admin(place: Place) -> None:
     """``k8ssec blast`` finds a way from the reporter over proven edges alone, shows it, and leaves nothing behind."""
+    place.thaws = True
     run = place.k8ssec(
         "blast",
         "batch/reporter",

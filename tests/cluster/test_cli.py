@@ -30,6 +30,7 @@ def said(place: Place, *arguments: str, code: int = 0) -> str:
 
 def test_kept_cluster_stays_until_it_is_taken_down(place: Place) -> None:
     """What ``k8ssec up`` made survives a sweep, serves a pytest run, and goes with ``k8ssec down``."""
+    place.thaws = True
     name = f"k8ssec-kept-{secrets.token_hex(4)}"
     up = said(place, "up", f"--kind-config={place.kind_config}", f"--name={name}")
     assert f"pytest --k8ssec-controls --k8ssec-cluster {name}" in up

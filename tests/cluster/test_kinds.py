@@ -35,6 +35,7 @@ def test_all_are_seen(stack):
 
 def test_all_ways_are_seen_where_deployed_and_where_read(place: Place) -> None:
     """On a cluster of ours, and then on the same one, when it is only read and a preview invents other names."""
+    place.thaws = True
     file = place.file("test_seen.py", f"import re\nDEPLOYED = True\n{SEEN}")
     done = place.pytest(
         str(file), *STACK, f"--k8ssec-kind-config={place.kind_config}", "--k8ssec-keep=always", "-rP", "-v"

@@ -75,6 +75,7 @@ def _told(report: dict[str, Any]) -> dict[str, Any]:
 
 def test_three_languages_get_the_same_verdicts(place: Place, typescript: Path) -> None:
     """The workload that is privileged is found in each, and the careful one is not blamed."""
+    place.thaws = True
     reports = {
         language: _judged(place, language, program)
         for language, program in (
@@ -92,6 +93,7 @@ def test_three_languages_get_the_same_verdicts(place: Place, typescript: Path) -
 
 def test_the_hardened_platform_gets_the_same_verdicts(place: Place, typescript: Path, tmp_path: Path) -> None:
     """The example stack itself, and what it declares in YAML and TypeScript: all hold, with as many positive controls."""
+    place.thaws = True
     found = declared("hardened", IMAGE)
     in_yaml = tmp_path / "in-yaml"
     in_yaml.mkdir()
@@ -108,7 +110,7 @@ def test_the_hardened_platform_gets_the_same_verdicts(place: Place, typescript: 
             "--k8ssec-config=platform:image={probe_image}",
             "--k8ssec-secret=platform:paymentsApiKey=BANK_KEY",
             f"--k8ssec-report={language}",
-            environ={"BANK_KEY": secrets.token_hex(16), "K8SSEC_FRESH": "0"},
+            environ={"BANK_KEY": secrets.token_hex(16)},
         )
         assert done.end(300) == pytest.ExitCode.OK, done.output
         told[language] = _told(json.loads((place.project / language / "report.json").read_text()))

@@ -17,6 +17,7 @@ STACK = REPOSITORY / "stacks" / "hardened"
 
 def test_a_teams_control_notices_its_own_sabotage(place: Place) -> None:
     """In a project that has nothing but that file."""
+    place.thaws = True
     page = (REPOSITORY / "docs" / "how-to" / "write-a-control.md").read_text(encoding="utf-8")
     (module,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     place.file("test_payments_config.py", module)

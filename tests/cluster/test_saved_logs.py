@@ -62,6 +62,7 @@ def pieces(value: str) -> Iterator[str]:
 
 def test_saved_logs_hold_no_secret(place: Place) -> None:
     """Neither one that was given, nor one that only the cluster knows; they are not below what CI uploads."""
+    place.thaws = True
     given, made = secrets.token_urlsafe(18), secrets.token_hex(12)
     place.file("infra/Pulumi.yaml", "name: talks\nruntime: python\n")
     place.file("infra/__main__.py", f"MADE = {made!r}\n{PROGRAM}")

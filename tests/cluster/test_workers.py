@@ -15,6 +15,7 @@ STACK = Path(__file__).parents[2] / "stacks" / "hardened"
 
 def test_two_workers_share_cluster_and_stack(place: Place) -> None:
     """Both deploy the same stack, and each gives its pods, containers and cluster-wide objects names of its own."""
+    place.thaws = True
     done = place.pytest(
         "-n2",
         "--k8ssec-controls",

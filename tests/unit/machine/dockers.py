@@ -19,10 +19,13 @@ here = pathlib.Path({here!r})
 words = sys.argv[1:]
 with open(here / "log", "a") as log:
     log.write(" ".join(words) + "\\n")
-after = here / "after"
-if after.exists() and (here / "log").read_text().count("\\n") > int(after.read_text()):
-    (here / "breaking").rename(here / "broken")
-    after.unlink()
+left = here / "commands-left"
+if left.exists() and words[0] == "exec":
+    if left.read_text() == "0":
+        (here / "breaking").rename(here / "broken")
+        left.unlink()
+    else:
+        left.write_text(str(int(left.read_text()) - 1))
 if (here / "hangs").exists():
     time.sleep(600)
 if (here / "broken").exists():
@@ -194,13 +197,16 @@ class FakeDocker:
         """What the images in the local store are called."""
         return [line.split()[0] for line in (self._here / "images").read_text().splitlines()]
 
-    def breaks(self, said: str, *, after: int = 0) -> None:
-        """From now on, or after so many further calls, every call fails with these words."""
-        if not after:
+    def breaks(self, said: str, *, after: int | None = None) -> None:
+        """Every call fails with these words: from now on, or once so many commands were run in containers, from the next one on.
+
+        Of other calls nobody knows how many come before: some are made beside.
+        """
+        if after is None:
             (self._here / "broken").write_text(said)
             return
         (self._here / "breaking").write_text(said)
-        (self._here / "after").write_text(str(len(self.asked) + after))
+        (self._here / "commands-left").write_text(str(after))
 
     def hangs(self) -> None:
         """From now on no call comes to an end."""
