@@ -85,7 +85,10 @@ class Crowded:
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowded]:
     """Two real nodes, hardened, and the crowd; the cluster and kwok go in every ending."""
-    place, name = Place(tmp_path_factory.mktemp("kwok"), tools.cache_root(), thaws=True), f"k8ssec-crowd-{secrets.token_hex(3)}"
+    place, name = (
+        Place(tmp_path_factory.mktemp("kwok"), tools.cache_root(), thaws=True),
+        f"k8ssec-crowd-{secrets.token_hex(3)}",
+    )
     with ExitStack() as endings:
         endings.callback(place.clean_up)
         up = place.k8ssec("up", f"--name={name}", f"--kind-config={HARDENED}")
