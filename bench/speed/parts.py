@@ -24,6 +24,8 @@ _PLAIN = {"K8SSEC_FRESH": "1", "K8SSEC_SERIAL": "1"}
 _CONTROL = "rbac_cluster_admin"
 """A control of the stack that needs no pod of ours: what comes before its verdict is the cluster and the stack."""
 _DEADLINE = 1800
+_REST = 5
+"""Seconds after which a machine has cleaned up behind a cluster."""
 _ASK_DNS = r"""
 exec 3<>/dev/tcp/10.96.0.10/53 || exit 1
 printf '\x00\x36\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01' >&3
@@ -61,13 +63,15 @@ def figures(runs: Mapping[str, Sequence[float]]) -> dict[str, float]:
 def _clusters(repeats: int, tell: Tell) -> Runs:
     """Until the nodes of two kinds of clusters are ready, and DNS answers there; one of each before that counts for nothing.
 
-    What the cluster before wrote is on the disk by then: it would be the next one's to wait for.
+    What the cluster before wrote is on the disk by then, and what its removal leaves to the kernel is done: it would be the next
+    one's to wait for, and a cluster of kind's leaves more than a thawed one.
     """
     runs: Runs = {"kind": [], "thaw": []}
     for number in range(repeats + 1):
         for kind, flags in (("kind", ["--fresh"]), ("thaw", [])):
             name = f"k8ssec-bench-{secrets.token_hex(3)}"
             os.sync()
+            time.sleep(_REST)
             started = time.monotonic()
             _run("k8ssec", "up", "--name", name, "--kind-config", str(_STACK / "kind.yaml"), *flags)
             try:
