@@ -13,6 +13,7 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.rbac_objects import RBAC
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
+from pytest_k8ssec.facts.rbac_rights import GrantedRights, granted_rights
 from pytest_k8ssec.facts.signing_keys import SigningKeys, signing_keys
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
@@ -72,6 +73,14 @@ class Scene:
         self._by_node: dict[str, list[Placed]] = {}
         self._keys: SigningKeys | None = None
         self._claimed: dict[str, dict[str, str]] = {}
+        self._granted: list[GrantedRights | None] = []
+
+    @property
+    def granted(self) -> GrantedRights | None:
+        """What RBAC's objects grant, None where they can't be listed."""
+        if not self._granted:
+            self._granted.append(granted_rights(self.cluster.api))
+        return self._granted[0]
 
     def node(self, node: Node | str) -> Vertex:
         """A node, by a name that is the same in every run: kind's without the cluster's."""

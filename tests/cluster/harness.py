@@ -31,6 +31,8 @@ PLATFORM = (
 )
 """What stacks/hardened and stacks/insecure have to be given; the variable BANK_KEY holds the secret."""
 
+ROOT = Path(__file__).parents[2]
+
 ONE_NODE = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n"
 
 
@@ -270,3 +272,26 @@ def assert_nothing_left(place: Place, containers: list[str]) -> None:
     assert [] == [name for name in containers if name in there]
     assert [] == still_running(place)
     assert [] == list((place.state / "runs").iterdir())
+
+
+def installed_from_wheel(folder: Path, requirements: Path) -> Path:
+    """Make an environment with the wheel of this checkout and what a file asks for, in the versions of this one.
+
+    Args:
+        folder: where it is made; an empty one.
+
+    Returns:
+        the folder of its programs.
+    """
+    uv, environment = Path(sys.executable).with_name("uv"), folder / "venv"
+
+    def run(*command: str | Path) -> None:
+        done = subprocess.run(command, cwd=ROOT, timeout=180, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    (wheel,) = folder.glob("*.whl")
+    run(uv, "venv", "--python", sys.executable, environment)
+    wanted = (wheel, "--requirements", requirements, "--constraints", ROOT / "requirements" / "dev.txt")
+    run(uv, "pip", "install", "--python", environment / "bin" / "python", *wanted)
+    return environment / "bin"

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,10 +19,9 @@ import pytest
 
 from pytest_k8ssec.catalogue.packaged import packaged_controls
 from pytest_k8ssec.machine import tools
-from tests.cluster.harness import Place
+from tests.cluster.harness import ROOT, Place, installed_from_wheel
 from tests.cluster.mistakes import FILES, MISTAKES, plant
 
-ROOT = Path(__file__).parents[2]
 REPO = ROOT / "examples" / "team-repo"
 _MOVED = 7
 _ENVIRON = {
@@ -52,20 +49,8 @@ def test_where(stack):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and what the repository asks for, in the versions of this one."""
-    folder = tmp_path_factory.mktemp("installed")
-    uv, environment = Path(sys.executable).with_name("uv"), folder / "venv"
-
-    def run(*command: str | Path) -> None:
-        done = subprocess.run(command, cwd=ROOT, timeout=180, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
-    (wheel,) = folder.glob("*.whl")
-    run(uv, "venv", "--python", sys.executable, environment)
-    wanted = (wheel, "--requirements", REPO / "requirements.txt", "--constraints", ROOT / "requirements" / "dev.txt")
-    run(uv, "pip", "install", "--python", environment / "bin" / "python", *wanted)
-    return environment / "bin"
+    """The programs of an environment with the wheel and what the repository asks for."""
+    return installed_from_wheel(tmp_path_factory.mktemp("installed"), REPO / "requirements.txt")
 
 
 @pytest.fixture(scope="module")

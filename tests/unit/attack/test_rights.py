@@ -8,6 +8,7 @@ import pytest
 
 from pytest_k8ssec.attack import inferred
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
+from pytest_k8ssec.attack.meter import Bounds, Meter
 from pytest_k8ssec.attack.rights import _status, edges_by_rights
 from pytest_k8ssec.clusters.api import Response
 from pytest_k8ssec.clusters.rbac_objects import rule
@@ -404,3 +405,75 @@ def test_pods_are_named_after_what_made_them() -> None:
     scene = FakeCluster(FakeApi(lists={f"{_WEB}/pods": items})).scene("web")
     assert ["web/shop", "web/etcd", "web/proxy"] == [pod.vertex.name for pod in scene.pods("web")]
     assert 3 == len(scene.pods_on("control-plane"))
+
+
+_MANY = tuple(f"team-{number}" for number in range(30))
+_BOUND: dict[str, list[dict[str, Any]]] = {
+    f"/apis/{_RBAC}/v1/roles": [named("reader", "team-7", rules=[rule("get", "secrets")])],
+    f"/apis/{_RBAC}/v1/rolebindings": [
+        named(
+            "shop",
+            "team-7",
+            roleRef={"kind": "Role", "name": "reader"},
+            subjects=[{"kind": "ServiceAccount", "name": "shop", "namespace": "web"}],
+        )
+    ],
+    "/api/v1/namespaces/team-7/secrets": [named("key", "team-7")],
+}
+
+
+class _ByNamespace(FakeApi):
+    """Lists other rules in some namespaces."""
+
+    given: dict[str, list[dict[str, Any]]]
+    partly: tuple[str, ...] = ()
+    asked: list[str]
+
+    def request(self, method: str, path: str, *, body: Any = None, token: str | None = None, **more: Any) -> Response:
+        if path.endswith("selfsubjectrulesreviews"):
+            namespace = body["spec"]["namespace"]
+            self.asked.append(namespace)
+            told = {"resourceRules": self.given.get(namespace, []), "incomplete": namespace in self.partly}
+            return Response(201, {"status": told}, 1.0)
+        return super().request(method, path, body=body, token=token, **more)
+
+
+def _among_many(
+    given: dict[str, list[dict[str, Any]]],
+    lists: dict[str, list[dict[str, Any]]],
+    *,
+    partly: tuple[str, ...] = (),
+    **options: Any,
+) -> tuple[set[Vertex], list[str]]:
+    """The Secrets that are got, and the namespaces in which the API server was asked for the rules."""
+    api = _ByNamespace(lists=lists, statuses={"GET /api/v1/namespaces/team-7/secrets/k8ssec-no-such": 404})
+    api.given, api.partly, api.asked = given, partly, []
+    suspect = FakeCluster(api).suspect(**options)
+    suspect.scene.namespaces, suspect.meter = _MANY, Meter(Bounds(requests=9999, per_second=1e6))
+    found = {edge.target for edge in edges_by_rights(suspect) if edge.kind.name == "secrets-get" and edge.open}
+    return found, api.asked
+
+
+def test_of_many_namespaces_two_of_each_class_are_asked() -> None:
+    """Those in which RBAC's objects give the same rules; what they give in a single one is found there."""
+    found, asked = _among_many({"team-7": [rule("get", "secrets")]}, _BOUND)
+    assert found == {Vertex(Kind.SECRET, "team-7/key")}
+    assert len(asked) == 3
+    assert "team-7" in asked
+
+
+@pytest.mark.parametrize(
+    ("given", "lists", "options"),
+    [
+        ({}, _BOUND, {}),
+        ({"team-7": [rule("get", "secrets")]}, _BOUND, {"partly": ("team-0",)}),
+        ({"team-7": [rule("get", "secrets")]}, _BOUND, {"believing": False}),
+    ],
+    ids=["not what is bound", "not all listed", "not believed"],
+)
+def test_where_the_lists_say_something_else_each_namespace_is_asked(
+    given: dict[str, list[dict[str, Any]]], lists: dict[str, list[dict[str, Any]]], options: dict[str, Any]
+) -> None:
+    """An authorizer beside RBAC, or one that can't list, gives what no object of RBAC tells."""
+    _, asked = _among_many(given, lists, **options)
+    assert set(_MANY) == set(asked)

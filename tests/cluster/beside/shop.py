@@ -1,0 +1,6 @@
+"""What a team's tests are about."""
+
+
+def price() -> int:
+    """Of anything."""
+    return 3
