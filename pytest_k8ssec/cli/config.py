@@ -79,8 +79,8 @@ def _checks(settings: Settings) -> Iterator[ConfigCheck]:
                 yield str(stack / name), _reading(read, stack / name)
     if settings.baseline is not None:
         yield f"baseline {settings.baseline}", _reading(read_comparable, settings.baseline)
-    for path in _kind_configs(settings):
-        yield str(path), _reading(KindConfig.load, path)
+    if (own := settings.own_kind_config) is not None:
+        yield str(own), _reading(KindConfig.load, own)
 
 
 def _waivers() -> None:
@@ -91,13 +91,6 @@ def _waivers() -> None:
 
 def _reading(read: Callable[[Path], object], path: Path) -> Callable[[], object]:
     return lambda: read(path)
-
-
-def _kind_configs(settings: Settings) -> Iterator[Path]:
-    if settings.kind_config is not None:
-        yield settings.kind_config
-    elif settings.stack is not None and (settings.stack / "kind.yaml").exists():
-        yield settings.stack / "kind.yaml"
 
 
 def _named(settings: Settings) -> None:

@@ -137,7 +137,7 @@ def expectation_for(config: pytest.Config, result: Result) -> Expectation:
         result.phase,
         result.verdict,
         strict=settings.strict == "on" or (settings.strict == "auto" and settings.cluster is None),
-        declared=settings.not_applicable.get(result.control),
+        declared=settings.excused(result.control),
         missing=result.missing,
         tolerated=since.tolerated(config, result) if result.verdict is Verdict.BREACHED else "",
     )

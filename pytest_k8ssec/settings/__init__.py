@@ -75,8 +75,31 @@ class Settings(NamedTuple):
     """What chooses those."""
 
     def allowed(self, control: str) -> Mapping[str, str]:
-        """The exceptions that are declared for one control: subject to reason."""
-        return self.allow.get(control, {})
+        """The exceptions that are declared for one control, or come with the packaged cluster: subject to reason."""
+        packaged = _OF_PACKAGED.get(control, {}) if self.packaged else {}
+        return {**packaged, **self.allow.get(control, {})}
+
+    def excused(self, control: str) -> str | None:
+        """Why a control may be not-applicable although strict; None where nobody says so."""
+        packaged = _OF_PACKAGED.get(control, {}) if self.packaged else {}
+        return self.not_applicable.get(control) or next(iter(packaged.values()), None)
+
+    @property
+    def own_kind_config(self) -> Path | None:
+        """The user's kind configuration: the one that is named, else the one that lies in the stack's folder; None without any."""
+        beside = self.stack / "kind.yaml" if self.stack else None
+        return self.kind_config or (beside if beside and beside.exists() else None)
+
+    @property
+    def packaged(self) -> bool:
+        """Whether the cluster is the one that comes with this package."""
+        return self.cluster is None and self.own_kind_config is None
+
+
+_OF_PACKAGED: Mapping[str, Mapping[str, str]] = {
+    "sup-pull-auth": {"preloaded-images": "kind loads the packaged cluster's images onto its nodes: no registry serves them"}
+}
+"""By control, what the packaged cluster can't be, and why: nobody else need declare it."""
 
 
 class Option(NamedTuple):

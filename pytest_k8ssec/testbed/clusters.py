@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -85,7 +85,7 @@ class Clusters:
         from pytest_k8ssec.clusters.frozen.supply import Order, supply
         from pytest_k8ssec.clusters.kindconfig import PACKAGED, KindConfig
 
-        path, origin = self._kind_config()
+        path = self.kind_config
         intact = KindConfig.load(path or PACKAGED)
         config, suffix = intact, ""
         if variant is None:
@@ -101,7 +101,7 @@ class Clusters:
             kind=binary,
             node_image=tools.node_image(self._settings.node_image, self._settings.kubernetes_version),
             probe_image=probe,
-            origin=origin,
+            origin="user" if path else "packaged",
             name="" if variant else self._name,
             progress=self._progress,
             logs=self.diagnostics,
@@ -116,16 +116,7 @@ class Clusters:
     @property
     def kind_config(self) -> Path | None:
         """The user's kind configuration, None where there is none."""
-        return self._kind_config()[0]
-
-    def _kind_config(self) -> tuple[Path | None, Any]:
-        """The user's kind configuration where there is one, and whose it is."""
-        if self._settings.kind_config:
-            return self._settings.kind_config, "user"
-        beside = self._settings.stack / "kind.yaml" if self._settings.stack else None
-        if beside and beside.exists():
-            return beside, "user"
-        return None, "packaged"
+        return self._settings.own_kind_config
 
 
 def _prove(variant: Pack, cluster: KindCluster) -> None:

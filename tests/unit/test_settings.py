@@ -99,6 +99,33 @@ def test_pairs_of_all_places_are_merged() -> None:
     assert {"a": "cli", "b": "env", "c": "ini", "d": "table"} == found.config
 
 
+@pytest.mark.parametrize(
+    ("beside", "places", "expected"),
+    [
+        (False, {}, True),
+        (False, {"table": {"stack": "infra"}}, True),
+        (True, {"table": {"stack": "infra"}}, False),
+        (False, {"table": {"kind_config": "kind.yaml"}}, False),
+        (False, {"table": {"cluster": "theirs"}}, False),
+    ],
+    ids=["nothing", "a stack", "kind.yaml beside the stack", "kind.yaml by name", "a cluster that is there"],
+)
+def test_what_the_packaged_cluster_can_not_be_is_declared_by_the_package(
+    tmp_path: Path, beside: bool, places: dict[str, Any], expected: bool
+) -> None:
+    """Of any other cluster nothing is declared that its user has not."""
+    (tmp_path / "infra").mkdir()
+    if beside:
+        (tmp_path / "infra" / "kind.yaml").touch()
+    found = resolved(tmp_path, **places)
+    assert found.packaged is expected
+    assert list(found.allowed("sup-pull-auth")) == (["preloaded-images"] if expected else [])
+    assert (found.excused("sup-pull-auth") is not None) is expected
+    assert found.excused("sup-registry") is None
+    own = resolved(tmp_path, **places, env={"not_applicable": "sup-pull-auth=ours"})
+    assert own.excused("sup-pull-auth") == "ours"
+
+
 def test_allowances_are_merged_subject_by_subject() -> None:
     """One more subject of a control takes none of its others away."""
     found = resolved(

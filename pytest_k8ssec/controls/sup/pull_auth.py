@@ -7,7 +7,8 @@ container, to each API server; with AlwaysPullImages they come back with `Always
 
 That plugin also keeps preloaded images from starting: those that kind loads onto its nodes, and the network plugin's on
 a cluster without a registry in reach. Such a cluster is declared, `[tool.k8ssec.allow.sup-pull-auth]` with
-`"preloaded-images" = "reason"`, and is then not applicable.
+`"preloaded-images" = "reason"`, and is then not applicable. The cluster that comes with this package is one, and needs no
+declaration.
 
 Remediation: start the API server with `--enable-admission-plugins=...,AlwaysPullImages`; from Kubernetes 1.35 on the
 kubelets' `imagePullCredentialsVerificationPolicy` is a milder measure for the same purpose, which this control does not
