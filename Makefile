@@ -81,7 +81,7 @@ REMEMBER = -o cache_dir=$(FAILED)/$@
 LATER := $(if $(ONCE_MORE),|| [ $$? = 1 ])
 
 .PHONY: test
-test: tools browser ## all tests
+test: tools browser ## unit, plugin and cluster tests; what takes hours, in part
 	@rm -rf $(FAILED)
 	export K8SSEC_REQUIRE_BROWSER="$$(command -v chromium >/dev/null && echo 1)"
 	$(BESIDE) test-in-turn test-own-runs ONCE_MORE=1

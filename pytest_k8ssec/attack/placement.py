@@ -54,6 +54,7 @@ class Scene:
         namespaces: those that rights are tried in.
         ours: whether pods of ours count too; only for a walk from our canary.
         reach: the nodes that are asked anything; None for all that the cluster has.
+        seed: of what chance decides where namespaces are told by class; None where each of them is asked about.
     """
 
     def __init__(
@@ -63,8 +64,12 @@ class Scene:
         *,
         ours: bool = False,
         reach: NodesInReach | None = None,
+        seed: int | None = None,
     ) -> None:
         self.cluster = cluster
+        self.seed = seed
+        self.asked_in: dict[str, int] = {}
+        """By user, in how many namespaces its rules were asked for, where that was not each of them."""
         self.reach = reach or NodesInReach(tuple(cluster.nodes))
         self.namespaces = tuple(dict.fromkeys(namespaces))
         self.ours = ours

@@ -27,6 +27,7 @@ class BlastRadius:
     Args:
         baseline: what was agreed for the stack's workloads, None if nothing was.
         bounds: how far a walk goes.
+        seed: of what chance decides where many namespaces are told by class; None where each of them is asked about.
     """
 
     def __init__(
@@ -36,20 +37,25 @@ class BlastRadius:
         pool: Pool,
         baseline: Baseline | None = None,
         bounds: Bounds | None = None,
+        *,
+        seed: int | None = None,
     ) -> None:
         self._cluster = cluster
         self._stack = stack
         self._pool = pool
         self._bounds = bounds or Bounds()
+        self._seed = seed
         self._canary = Canary(cluster, pool)
         self._made: Walker | None = None
         self._failed: ProbeError | None = None
         self.baseline = baseline
 
     @classmethod
-    def of(cls, cluster: Cluster, stack: Stack, pool: Pool, folder: Path | None) -> BlastRadius:
+    def of(
+        cls, cluster: Cluster, stack: Stack, pool: Pool, folder: Path | None, *, seed: int | None = None
+    ) -> BlastRadius:
         """Measured against what the file in a stack's folder agrees to; None agrees to nothing. Raises SettingsError."""
-        return cls(cluster, stack, pool, read_baseline(folder / NAME) if folder else None)
+        return cls(cluster, stack, pool, read_baseline(folder / NAME) if folder else None, seed=seed)
 
     def __call__(self, workload: Workload) -> Graph:
         """Walk from a twin of the workload.
@@ -82,6 +88,18 @@ class BlastRadius:
         nodes = self._walker.nodes_of(start_of(workload))
         return tuple(self._canary.walked(node) for node in nodes)
 
+    @property
+    def told_by_class(self) -> str:
+        """Of how many identities not each namespace was asked about, in words; "" where there is none."""
+        scene = self._made.scene if self._made else None
+        if scene is None or not scene.asked_in:
+            return ""
+        return (
+            f"of {len(scene.asked_in)} identities the rules were asked for in {min(scene.asked_in.values())} to"
+            f" {max(scene.asked_in.values())} of {len(scene.namespaces)} namespaces: RBAC's objects give them the same in the"
+            f" others (seed {self._seed}; --k8ssec-reach-limit all asks in each)"
+        )
+
     def forget(self) -> None:
         """Forget what was found out, because something on the cluster has changed."""
         self._made = self._failed = None
@@ -91,7 +109,8 @@ class BlastRadius:
         if self._failed is not None:  # what does not start is waited for once, and not for each workload
             raise self._failed
         if self._made is None:
-            scene = Scene(self._cluster, tried_namespaces(self._stack), reach=nodes_in_reach(self._pool))
+            reach = nodes_in_reach(self._pool)
+            scene = Scene(self._cluster, tried_namespaces(self._stack), reach=reach, seed=self._seed)
             try:
                 self._made = Walker.of(self._cluster, self._stack, self._pool, scene, self._canary.pod, self._bounds)
             except ProbeError as error:

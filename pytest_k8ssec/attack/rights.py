@@ -6,9 +6,9 @@ is complete. So the many identities without rights cost a handful of requests.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from zlib import crc32
 
 from pytest_k8ssec.attack.graph import CLUSTER_ADMIN, Edge, Kind, Status, Vertex
 from pytest_k8ssec.attack.kinds import KINDS, EdgeKind
@@ -67,6 +67,8 @@ _IN_CLUSTER = {
 _TEMPLATE = "a pod of its own template"
 _FEW_NAMESPACES = 20
 """In so many the rules of an identity are asked for one by one: with found credentials that takes four seconds."""
+_EVERYWHERE = ("default", "kube-system")
+"""Namespaces that are no class's: whoever grants rights beside RBAC grants them there."""
 _BY_VERB = {"get": "GET", "create": "POST"}
 """By what a right on nodes/proxy is called, the method that it lets through; the kubelet's health takes either."""
 _TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "serviceaccounts")
@@ -176,29 +178,33 @@ def _rules_in(suspect: IdentitySuspect, namespace: str) -> RbacRules:
 
 
 def _by_class(suspect: IdentitySuspect) -> dict[str, RbacRules]:
-    """Of many namespaces: its rules in each, though the API server is asked in two of each class only.
+    """Of many namespaces: its rules in each, though the API server is asked in some of each class only.
 
-    Those are one class in which RBAC's objects give it the same rules. Where the API server lists others than they do, or can't
-    list all, nothing is told by class.
+    Those are one class in which RBAC's objects give it the same rules. Asked about are its own namespace, those that every
+    cluster has, and two of each class. Where the API server lists others than the objects give, or can't list all, nothing is
+    told by class.
     """
-    namespaces, account = suspect.scene.namespaces, suspect.account
-    if len(namespaces) <= _FEW_NAMESPACES or account_user(account.namespace, account.name) != suspect.identity.user:
-        return {}
-    granted = suspect.scene.granted
-    if granted is None:
+    scene, account, user = suspect.scene, suspect.account, suspect.identity.user
+    is_account = suspect.identity.token and account_user(account.namespace, account.name) == user
+    if scene.seed is None or len(scene.namespaces) <= _FEW_NAMESPACES or not is_account or scene.granted is None:
         return {}
     classes: dict[RuleSet, list[str]] = {}
-    for namespace in namespaces:
-        classes.setdefault(granted.of(account.namespace, account.name, namespace), []).append(namespace)
+    for namespace in scene.namespaces:
+        classes.setdefault(scene.granted.of(account.namespace, account.name, namespace), []).append(namespace)
+    chance = random.Random(f"{scene.seed} {user}")  # noqa: S311 - to be repeated, not to be secret
     found: dict[str, RbacRules] = {}
+    asked: dict[str, RbacRules] = {}
     for given, alike in classes.items():
-        first, *rest = alike
-        asked = [first, *(rest and [rest[crc32(suspect.identity.user.encode()) % len(rest)]])]
-        told = {namespace: _rules_in(suspect, namespace) for namespace in asked}
-        if not all(each.complete and rule_set(each.rules) == given for each in told.values()):
-            return told
-        found |= dict.fromkeys(alike, told[first]) | told
-    return found
+        drawn = chance.sample(alike, min(2, len(alike)))
+        for namespace in dict.fromkeys(
+            (*drawn, *(each for each in (account.namespace, *_EVERYWHERE) if each in alike))
+        ):
+            told = asked[namespace] = _rules_in(suspect, namespace)
+            if not told.complete or rule_set(told.rules) != given:
+                return asked
+        found |= dict.fromkeys(alike, asked[drawn[0]])
+    scene.asked_in[user] = len(asked)
+    return found | asked
 
 
 def in_place_of(suspect: IdentitySuspect) -> Iterator[tuple[str, RbacRules]]:

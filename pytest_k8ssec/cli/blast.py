@@ -66,7 +66,7 @@ def _walked(arguments: argparse.Namespace, settings: Settings) -> tuple[dict[str
     with passing_testbed(settings, tell) as testbed:
         stack = testbed.stack
         chosen = _chosen(stack.workloads(), arguments.workload)
-        walk = BlastRadius(testbed.cluster, stack, testbed.pool)
+        walk = BlastRadius(testbed.cluster, stack, testbed.pool, seed=testbed.sampling.by_chance)
         if len(chosen) > 1:
             tell(f"starting twins of {len(chosen)} workloads")
             walk.prepare(chosen)

@@ -52,7 +52,8 @@ def _outside(testbed: Testbed) -> NetworkVantage:
 def _blast_radius(testbed: Testbed) -> BlastRadius:
     from pytest_k8ssec.attack.radius import BlastRadius
 
-    return BlastRadius.of(testbed.cluster, testbed.stack, testbed.pool, testbed.stack_folder)
+    seed = testbed.sampling.by_chance
+    return BlastRadius.of(testbed.cluster, testbed.stack, testbed.pool, testbed.stack_folder, seed=seed)
 
 
 _GIVES: Mapping[str, Callable[[Testbed], Any]] = {

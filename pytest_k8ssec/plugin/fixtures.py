@@ -157,7 +157,9 @@ def reachability(k8ssec_testbed: Testbed, request: pytest.FixtureRequest) -> Rea
 
 
 @pytest.fixture
-def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.FixtureRequest) -> BlastRadius:
+def blast_radius(
+    cluster: Cluster, stack: Stack, pool: Pool, k8ssec_testbed: Testbed, request: pytest.FixtureRequest
+) -> BlastRadius:
     """What is within reach of whoever gets into a container of a workload.
 
     ``graph = blast_radius(workload)`` walks the attack graph from a twin of it. Each edge has its evidence: ``graph.is_admin``, ``graph.path()``, ``graph.metrics``, ``graph.conclusive``.
@@ -166,7 +168,8 @@ def blast_radius(cluster: Cluster, stack: Stack, pool: Pool, request: pytest.Fix
     """
     from pytest_k8ssec.attack.radius import BlastRadius
 
-    return _or_fail(lambda: BlastRadius.of(cluster, stack, pool, request.config.stash[SETTINGS].stack))
+    folder, seed = request.config.stash[SETTINGS].stack, k8ssec_testbed.sampling.by_chance
+    return _or_fail(lambda: BlastRadius.of(cluster, stack, pool, folder, seed=seed))
 
 
 @pytest.fixture

@@ -30,6 +30,10 @@ _RUN = pytest.StashKey["Run"]()
 _TESTBEDS = pytest.StashKey["Testbeds"]()
 _EARLY = pytest.StashKey["EarlyChild"]()
 _SABOTEUR = pytest.StashKey["Saboteur"]()
+_LOOKS_AROUND = (
+    "collectonly", "setupplan", "help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow",
+)  # fmt: skip
+"""Options of pytest with which it runs nothing."""
 _SIGTERM = pytest.StashKey[Callable[[], None]]()
 _PROCESS = pytest.StashKey[int]()
 _CLOSED = pytest.StashKey[bool]()
@@ -106,11 +110,12 @@ def hasten(config: pytest.Config) -> None:
     goes without it ends it unused.
     """
     settings, options = config.stash[SETTINGS], config.option
-    looks_around = options.collectonly or options.setupplan
+    looks_around = any(getattr(options, name, False) for name in _LOOKS_AROUND)
     if settings.stack and not settings.serial and options.k8ssec_controls and not looks_around:
         from pytest_k8ssec import stack
 
-        config.stash[_EARLY] = stack.EarlyChild()
+        with suppress(OSError):  # what is only sooner may be left to its turn
+            config.stash[_EARLY] = stack.EarlyChild()
 
 
 def _early(config: pytest.Config) -> EarlyChild | None:

@@ -36,6 +36,11 @@ class Sampling:
     """The same seed chooses the same among the same pods."""
     sample: int = SAMPLED
 
+    @property
+    def by_chance(self) -> int | None:
+        """The seed, where chance decides anything; None where all is tried."""
+        return None if math.isinf(self.limit) else self.seed
+
     def chosen(self, classes: Sequence[Hashable], what: str) -> frozenset[int]:
         """The indices of those that are measured: one of each class, whichever, and some of the others.
 

@@ -97,7 +97,9 @@ class Settings(NamedTuple):
 
 
 _OF_PACKAGED: Mapping[str, Mapping[str, str]] = {
-    "sup-pull-auth": {"preloaded-images": "kind loads the packaged cluster's images onto its nodes: no registry serves them"}
+    "sup-pull-auth": {
+        "preloaded-images": "kind loads the packaged cluster's images onto its nodes: no registry serves them"
+    }
 }
 """By control, what the packaged cluster can't be, and why: nobody else need declare it."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from pytest_k8ssec.stack.failure import Course, explain_failure
 from pytest_k8ssec.stack.found.existing import find_existing
 from pytest_k8ssec.stack.found.footprint import Before, Footprint
 from pytest_k8ssec.stack.found.helm_releases import with_release_objects
-from pytest_k8ssec.stack.found.listing import Listing, list_objects
+from pytest_k8ssec.stack.found.listing import Listing, listed_beside
 from pytest_k8ssec.stack.found.unready_pods import describe
 from pytest_k8ssec.stack.messages import PROVIDER, Diagnostic, EngineStep, Failed, Finished, Message
 from pytest_k8ssec.stack.model import Secret, Stack
@@ -99,12 +98,12 @@ def read_stack(
     """
     workspace = (early and early.workspace) or _workspace(source, engine, cluster, passphrase="")
     operations = _Operations(workspace, cluster, deadline, progress, early)
-    with ThreadPoolExecutor(1, thread_name_prefix="k8ssec-listed") as beside, operations.worker:
-        listed = beside.submit(list_objects, cluster.api)
+    listed = listed_beside(cluster.api)
+    with operations.worker:
         preview, _ = operations.run("preview")
         operations.providers.tell_unused()
     declared = declared_resources(preview.steps.values())
-    return operations.stack(find_existing(declared, cluster, source), None, {}, listed=listed.result)
+    return operations.stack(find_existing(declared, cluster, source), None, {}, listed=listed)
 
 
 class _Operations:

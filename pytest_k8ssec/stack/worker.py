@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import IO, Self, cast
 
@@ -58,7 +59,8 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
-            stream.close()
+            with suppress(BrokenPipeError):  # what it was not told before it died is still in there
+                stream.close()
 
 
 class EarlyChild:

@@ -73,7 +73,7 @@ class Stacks:
 
         if self.named and self._early is None:
             # It has much to import, and need not wait for what is found out here.
-            self._early = self._started or EarlyChild()
+            self._early, self._started = self._started or EarlyChild(), None
             if (workspace := self._workspace()) is not None:
                 self._early.make_stack(workspace)
 

@@ -1,8 +1,9 @@
-"""Plugins that a team's tests bring along: with all of them installed and at work, controls say what they say without them."""
+"""Plugins that a team's tests bring along: with all of them installed, and most at work, controls say what they say without them."""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,6 @@ def test_controls_say_the_same_beside_other_plugins(programs: Path, tmp_path: Pa
         # pytest-rerunfailures counts the second try, which failed too, and the first one; nobody else failed.
         assert "1 failed, 6 passed" in done.output
         assert "1 rerun" in done.output
-        assert "shop.py" in done.output
-        assert "100%" in done.output
+        assert re.search(r"^shop\.py +\d+ +0 +100%$", done.output, re.MULTILINE), done.output
     finally:
         place.clean_up()

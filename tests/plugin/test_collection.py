@@ -225,7 +225,8 @@ def test_pulumis_process_starts_while_controls_are_collected(
     """Where a run of the controls of a stack is asked for; and where it comes to nothing, the process goes with it."""
     pytester.makefile(".yaml", Pulumi="name: shop\nruntime: python\n")
     pytester.makeconftest(CHILDREN)
-    result = pytester.runpytest_subprocess(*options, "-s", "-k", "none of them")
+    result = pytester.runpytest_subprocess(*options, "-s", "-k", "there_is_no_such_test")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     (line,) = [line for line in result.outlines if line.startswith("children:")]
     pids = json.loads(line.removeprefix("children: "))
     assert begun == bool(pids)

@@ -133,6 +133,8 @@ def test_blast_radius(judge: Judge, stack: Stack, blast_radius: BlastRadius, all
             _attack(judge, case, workload, blast_radius)
         except ProbeError as error:
             tell_absent(case, error, tried="walk from a twin of it")
+    if told := blast_radius.told_by_class:
+        judge.note(told)
 
 
 def _attack(judge: Judge, case: Case, workload: Workload, blast_radius: BlastRadius) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,6 +93,20 @@ def list_objects(api: KubeApi) -> Listing:
     told = discover(api)
     kinds = tuple(one for one in told.kinds if (one.group, one.plural) not in _PASSING)
     return _listed(api, kinds, {f"API {one}": "its server does not answer" for one in told.silent})
+
+
+def listed_beside(api: KubeApi) -> Callable[[], Listing]:
+    """Begin to list objects in a thread that nobody waits for who breaks off. Returns what waits for it, and raises as it does."""
+    done: Future[Listing] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(list_objects(api))
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="k8ssec-listed", daemon=True).start()
+    return done.result
 
 
 def list_kinds(api: KubeApi, kinds: tuple[ListedKind, ...]) -> Listing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -407,7 +408,9 @@ def test_pods_are_named_after_what_made_them() -> None:
     assert 3 == len(scene.pods_on("control-plane"))
 
 
-_MANY = tuple(f"team-{number}" for number in range(30))
+_MANY = ("web", "default", "kube-system", *(f"team-{number}" for number in range(30)))
+_READS = [rule("get", "secrets")]
+_GIVEN = {"team-7": _READS}
 _BOUND: dict[str, list[dict[str, Any]]] = {
     f"/apis/{_RBAC}/v1/roles": [named("reader", "team-7", rules=[rule("get", "secrets")])],
     f"/apis/{_RBAC}/v1/rolebindings": [
@@ -443,37 +446,61 @@ def _among_many(
     lists: dict[str, list[dict[str, Any]]],
     *,
     partly: tuple[str, ...] = (),
+    seed: int | None = 13,
+    token: str = "token",
     **options: Any,
-) -> tuple[set[Vertex], list[str]]:
-    """The Secrets that are got, and the namespaces in which the API server was asked for the rules."""
-    api = _ByNamespace(lists=lists, statuses={"GET /api/v1/namespaces/team-7/secrets/k8ssec-no-such": 404})
+) -> tuple[set[Vertex], list[str], dict[str, int]]:
+    """The Secrets that are got, in which namespaces the API server was asked for the rules, and in how many if not in all."""
+    api = _ByNamespace(
+        lists=lists, statuses={f"GET /api/v1/namespaces/{each}/secrets/k8ssec-no-such": 404 for each in given}
+    )
     api.given, api.partly, api.asked = given, partly, []
     suspect = FakeCluster(api).suspect(**options)
-    suspect.scene.namespaces, suspect.meter = _MANY, Meter(Bounds(requests=9999, per_second=1e6))
+    suspect.identity = replace(suspect.identity, token=token)
+    suspect.scene.namespaces, suspect.scene.seed = _MANY, seed
+    suspect.meter = Meter(Bounds(requests=9999, per_second=1e6))
     found = {edge.target for edge in edges_by_rights(suspect) if edge.kind.name == "secrets-get" and edge.open}
-    return found, api.asked
+    return found, api.asked, suspect.scene.asked_in
 
 
-def test_of_many_namespaces_two_of_each_class_are_asked() -> None:
-    """Those in which RBAC's objects give the same rules; what they give in a single one is found there."""
-    found, asked = _among_many({"team-7": [rule("get", "secrets")]}, _BOUND)
+def test_of_many_namespaces_some_of_each_class_are_asked() -> None:
+    """Of those in which RBAC's objects give the same rules two, besides those that every cluster has; and that is noted."""
+    found, asked, noted = _among_many(_GIVEN, _BOUND)
     assert found == {Vertex(Kind.SECRET, "team-7/key")}
-    assert len(asked) == 3
-    assert "team-7" in asked
+    assert {"web", "default", "kube-system", "team-7"} <= set(asked)
+    assert len(asked) == len(set(asked)) <= 6
+    assert noted == {ACCOUNT.name: len(asked)}
+    drawn = {tuple(_among_many(_GIVEN, _BOUND, seed=seed)[1]) for seed in range(9)}
+    assert len(drawn) > 3, "another seed asks in others"
 
 
 @pytest.mark.parametrize(
-    ("given", "lists", "options"),
+    ("given", "lists", "options", "keys"),
     [
-        ({}, _BOUND, {}),
-        ({"team-7": [rule("get", "secrets")]}, _BOUND, {"partly": ("team-0",)}),
-        ({"team-7": [rule("get", "secrets")]}, _BOUND, {"believing": False}),
+        ({}, _BOUND, {}, set()),
+        (_GIVEN, _BOUND, {"partly": ("web",)}, {"team-7/key"}),
+        (_GIVEN, _BOUND, {"believing": False}, {"team-7/key"}),
+        (_GIVEN, _BOUND, {"seed": None}, {"team-7/key"}),
+        ({"kube-system": _READS}, {"/api/v1/namespaces/kube-system/secrets": [named("ca", "kube-system")]}, {},
+         {"kube-system/ca"}),
+        ({"web": _READS}, {"/api/v1/namespaces/web/secrets": [named("own")]}, {}, {"web/own"}),
     ],
-    ids=["not what is bound", "not all listed", "not believed"],
-)
+    ids=["not what is bound", "not all listed", "not believed", "nothing by class", "beside RBAC", "beside RBAC, at home"],
+)  # fmt: skip
 def test_where_the_lists_say_something_else_each_namespace_is_asked(
-    given: dict[str, list[dict[str, Any]]], lists: dict[str, list[dict[str, Any]]], options: dict[str, Any]
+    given: dict[str, list[dict[str, Any]]],
+    lists: dict[str, list[dict[str, Any]]],
+    options: dict[str, Any],
+    keys: set[str],
 ) -> None:
-    """An authorizer beside RBAC, or one that can't list, gives what no object of RBAC tells."""
-    _, asked = _among_many(given, lists, **options)
-    assert set(_MANY) == set(asked)
+    """An authorizer beside RBAC, or one that can't list, gives what no object of RBAC tells. No question is asked twice."""
+    found, asked, noted = _among_many(given, lists, **options)
+    assert sorted(_MANY) == sorted(asked)
+    assert keys == {each.name for each in found}
+    assert not noted
+
+
+def test_who_shows_a_certificate_is_asked_in_each_namespace() -> None:
+    """It may say that somebody with an account's name is in other groups than accounts are."""
+    _, asked, _ = _among_many(_GIVEN, _BOUND, token="")
+    assert sorted(_MANY) == sorted(asked)

@@ -208,6 +208,19 @@ def test_an_early_child_that_died_is_replaced(tmp_path: Path) -> None:
     assert said == Failed("error: no backend for hush")
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_an_early_child_that_died_before_it_was_told_anything_is_in_nobodys_way(tmp_path: Path, taken: bool) -> None:
+    """What nobody reads any more stays in the pipe's buffer, and closing that fails once more."""
+    early = EarlyChild()
+    assert early._process is not None
+    early._process.kill()
+    early._process.wait(timeout=30)
+    env = _env(tmp_path, _FAILING)
+    job = Job("init", "dev", str(tmp_path), str(tmp_path), "", {}, env)
+    early.make_stack(cast("Workspace", SimpleNamespace(env=env, job=lambda *_: job)))
+    assert (early.take() is None) if taken else (early.end() is None)
+
+
 def test_what_an_early_child_could_not_do_is_the_first_jobs_failure(tmp_path: Path) -> None:
     """The stack that it was to make in its workspace is not there, so no operation is tried on it."""
     env = _env(tmp_path, _RECORDING)
