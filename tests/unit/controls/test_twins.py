@@ -251,6 +251,7 @@ class Walks:
     """A blast radius of workloads, of which the bad one's twin does not start."""
 
     baseline = None
+    told_by_class = ""
 
     def prepare(self, workloads: Sequence[Workload]) -> None:
         """Side by side."""
