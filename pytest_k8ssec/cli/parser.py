@@ -301,7 +301,7 @@ def _report(commands: Subparsers) -> None:
         "Make each form of a run's result again from its report.json: a page for people, SARIF for code scanning, a summary in "
         "Markdown, GitLab's code quality. Needs no docker. They are written beside it; `pytest --k8ssec-report DIR` writes them by itself.",
         "examples:\n  k8ssec report build/k8ssec\n  k8ssec report build/k8ssec/report.json --form sarif --out build\n"
-        "  k8ssec report --schema > report-schema.json\n",
+        "  k8ssec report build/k8ssec --history runs/*/report.json\n  k8ssec report --schema > report-schema.json\n",
     )  # fmt: skip
     made.add_argument("source", nargs="?", type=Path, metavar="DIR|FILE", help="a report.json, or the folder with it")
     made.add_argument(
@@ -310,6 +310,10 @@ def _report(commands: Subparsers) -> None:
         choices=("html", "sarif", "markdown", "gitlab"),
         help="this one only (default: all). Repeatable",
     )
+    made.add_argument(
+        "--history", type=Path, nargs="+", metavar="REPORT",
+        help="report.json of earlier runs, or their folders: the page shows how verdicts came and went (the last 20)",
+    )  # fmt: skip
     made.add_argument("--out", type=Path, metavar="DIR", help="the folder to write into (default: beside report.json)")
     made.add_argument("--schema", action="store_true", help="print the JSON Schema of report.json instead")
     made.set_defaults(run=_later("report", "report"))

@@ -2,6 +2,7 @@
 
 - ``coverage``: which ids of which frameworks were judged, and how that ended.
 - ``evidence``: what was tried, as rows of tables, as many as there is room for.
+- ``history``: how verdicts came and went over the last runs, where these are given.
 - ``filters``: by what the verdicts can be chosen.
 - ``templating``: fills the templates in.
 - ``view``: what the templates show, put in order once.

@@ -105,3 +105,22 @@ def test_what_somebody_wrote_into_it_is_made_safe(says: Callable[..., str], tmp_
     says("report", tmp_path)
     for file in FILES:
         assert "\x1b" not in (tmp_path / file).read_text(encoding="utf-8")
+
+
+def test_earlier_runs_stand_on_the_page(says: Callable[..., str], folder: Path, tmp_path: Path) -> None:
+    """By their files or folders; what is no report, or is of another stack, is told with its name."""
+    for name, id_, project in (("old", "run-0", None), ("other", "run-9", "bank")):
+        document = report(result(verdict="held"))
+        document["run"] |= {"id": id_, "started": "2020-01-01T00:00:00Z"}
+        if project:
+            document["run"]["stack"] = {"project": project}
+        write_report(tmp_path / name, document)
+    says("report", folder, "--form", "html", "--history", tmp_path / "old", tmp_path / "old" / "report.json")
+    page = (folder / "report.html").read_text()
+    assert "The last 2 runs" in page
+    assert "run-0" in page
+    assert "is of stack bank" in says("report", folder, "--history", tmp_path / "other", code=2)
+    (tmp_path / "other" / "report.json").write_text('{"schema": 1, "run": {}, "results": [{}]}')
+    assert f"report {tmp_path / 'other' / 'report.json'}: is not as k8ssec writes it" in says(
+        "report", folder, "--history", tmp_path / "other", code=2
+    )

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pytest_k8ssec.reach.difference import differences
 from pytest_k8ssec.reports.attack import attack_page
+from pytest_k8ssec.reports.page.history import EarlierRun
 from pytest_k8ssec.reports.page.written import report_page
 from pytest_k8ssec.reports.reach_map import reach_page
 from tests.unit.reach.reaching import sampled
@@ -63,7 +64,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for name, document in documents.items():
         made[name] = folder / f"{name}.html"
-        made[name].write_text(report_page(document), encoding="utf-8")
+        earlier = [EarlierRun.of(report(*everything()[:3], id="run-0"))] if name == "everything" else []
+        made[name].write_text(report_page(document, earlier), encoding="utf-8")
     found = sampled()
     alone = {"reach": reach_page(found, None, differences(found)), "blast": attack_page(graphs())}
     for name, text in alone.items():
