@@ -14,6 +14,8 @@ from pytest_k8ssec.pods.unrestricted import unrestricted_pods
 from pytest_k8ssec.probes.planted_files import host_mounts
 from pytest_k8ssec.verdict import Case
 
+LOOKED = "start a pod of ours, and look round in it"
+"""What is done in vain where it does not start, or breaks."""
 _KEPT_AT = (
     *(f"/var/lib/kubelet/pods/*/volumes/kubernetes.io~{kind}" for kind in ("projected", "secret", "configmap", "downward-api")),
     "/var/lib/kubelet/kubeconfig", "/var/lib/kubelet/pki", "/etc/kubernetes", "/etc/cni/net.d", "/etc/rancher",

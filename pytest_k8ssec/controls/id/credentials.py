@@ -59,7 +59,8 @@ import base64
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import product
+from typing import Any, cast
 
 from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import Answer
@@ -70,7 +71,7 @@ from pytest_k8ssec.clusters.api import Body
 from pytest_k8ssec.clusters.client_certificates import kubeconfig, signed_client_certificate
 from pytest_k8ssec.clusters.interface import Cluster
 from pytest_k8ssec.clusters.rbac_objects import binding, named_subject, rule
-from pytest_k8ssec.controls.id import kept_on_the_node, show_on_the_node
+from pytest_k8ssec.controls.id import LOOKED, kept_on_the_node, show_on_the_node
 from pytest_k8ssec.errors import ProbeError, SabotageError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
 from pytest_k8ssec.evidence.causes import Known
@@ -81,6 +82,7 @@ from pytest_k8ssec.facts.node import control_planes
 from pytest_k8ssec.facts.signing_keys import SigningKeys, signing_keys
 from pytest_k8ssec.facts.variables import SPOKEN, spoken_words, variables_of
 from pytest_k8ssec.pods.absent import tell_absent
+from pytest_k8ssec.pods.ask_each import ask_each
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL, PodSpec, container_security
 from pytest_k8ssec.pods.pool import Pod, Pool
@@ -159,26 +161,27 @@ def test_id_credentials(judge: Judge, cluster: Cluster, stack: Stack, pool: Pool
     # In ours is what this run plants itself.
     everywhere = [each["name"] for each in spaces if OBJECT_LABEL not in (each.get("labels") or {})]
     search = _Search(judge, cluster, keys, tuple(dict.fromkeys((*tried_namespaces(stack), *everywhere))))
-    for suspect in suspects:
-        for each in _CHECKS:
-            judge.coverage.exists(**suspect.at(each))
+    for suspect, check in product(suspects, _CHECKS):
+        judge.coverage.exists(**suspect.at(check))
     positives = _positives(search, pool) if suspects else ()
     cases: list[Case] = []
     claimed = {each: claimed_folders(cluster.api, each) for each in {one.spec.namespace for one in suspects}}
     with pool.lease_lots(*(each.spec for each in suspects)) as lots:
-        for number, pod in (each for lot in lots for each in lot.items()):
-            suspect = suspects[number]
-            case, spec = judge.case(suspect.name), suspect.spec
-            if isinstance(pod, ProbeError):
-                tell_absent(case, pod, at=[suspect.at(each) for each in _CHECKS])
-                continue
-            for what, evidence, succeeded in positives:
-                case.positive(f"before: {what}", evidence, succeeded=succeeded)
-            cases.append(case)
-            places = kept_on_the_node(spec, claimed[spec.namespace])
-            if places:
-                show_on_the_node(case, pool, pod)
-            _attack(search, case, suspect, pod.ask(Tokens(node=places, pieces=True))[0])
+        for lot in lots:
+            kept = {at: kept_on_the_node(suspects[at].spec, claimed[suspects[at].spec.namespace]) for at in lot}
+            tasks = {at: [Tokens(node=places, pieces=True)] for at, places in kept.items()}
+            for at, answer in ask_each(lot, tasks).items():
+                suspect = suspects[at]
+                case = judge.case(suspect.name)
+                if isinstance(answer, ProbeError):
+                    tell_absent(case, answer, tried=LOOKED, at=[suspect.at(each) for each in _CHECKS])
+                    continue
+                for what, evidence, succeeded in positives:
+                    case.positive(f"before: {what}", evidence, succeeded=succeeded)
+                cases.append(case)
+                if kept[at]:
+                    show_on_the_node(case, pool, cast("Pod", lot[at]))
+                _attack(search, case, suspect, answer[0])
     # What was shown once is asked for anew: an API server that takes nobody's any more refuses whatever was found meanwhile.
     search.shown.clear()
     for what, evidence, succeeded in _positives(search, pool) if cases else ():

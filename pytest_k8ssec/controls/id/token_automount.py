@@ -43,7 +43,7 @@ https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-accou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pytest_k8ssec.agent.tasks import Tokens
 from pytest_k8ssec.agent.vantage import Answer
@@ -51,16 +51,17 @@ from pytest_k8ssec.catalogue.control import Severity, control, sabotage
 from pytest_k8ssec.catalogue.declared import Declared, object_names
 from pytest_k8ssec.clusters.headers import MERGE_PATCH
 from pytest_k8ssec.clusters.interface import Cluster
-from pytest_k8ssec.controls.id import found_tokens, kept_on_the_node, show_on_the_node
+from pytest_k8ssec.controls.id import LOOKED, found_tokens, kept_on_the_node, show_on_the_node
 from pytest_k8ssec.errors import ProbeError
 from pytest_k8ssec.evidence import Evidence, Outcome
 from pytest_k8ssec.evidence.causes import Fields, ObjectName
 from pytest_k8ssec.facts.containers import container_templates
 from pytest_k8ssec.facts.culprits.template_fields import field_of_account, fields_of_token
 from pytest_k8ssec.pods.absent import tell_absent
+from pytest_k8ssec.pods.ask_each import ask_each
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import PodSpec
-from pytest_k8ssec.pods.pool import Pool
+from pytest_k8ssec.pods.pool import Pod, Pool
 from pytest_k8ssec.probes.identities import api_evidence, holder
 from pytest_k8ssec.sabotages.proofs import changing
 from pytest_k8ssec.stack import Stack
@@ -94,22 +95,24 @@ def test_id_token_automount(
         judge.coverage.exists(**_at(subject))
     claimed = {each: claimed_folders(cluster.api, each) for each in {spec.namespace for spec in specs.values()}}
     with pool.lease_lots(*specs.values()) as lots:
-        for number, pod in (each for lot in lots for each in lot.items()):
-            _, causes, account = suspects[subjects[number]]
-            case = judge.case(subjects[number], causes=causes, subjects=(account, f"ServiceAccount {account}"))
-            if isinstance(pod, ProbeError):
-                tell_absent(case, pod, at=_at(subjects[number]))
-                continue
-            case.positive(
-                "the same reader finds the token of our own pod that asks for one",
-                reader.evidence,
-                succeeded=bool(found_tokens(reader)),
-            )
-            spec = specs[subjects[number]]
-            places = kept_on_the_node(spec, claimed[spec.namespace])
-            if places:
-                show_on_the_node(case, pool, pod)
-            _attack(judge, case, cluster, pod.ask(Tokens(node=places))[0], _at(subjects[number]))
+        for lot in lots:
+            pods = {subjects[number]: pod for number, pod in lot.items()}
+            kept = {each: kept_on_the_node(specs[each], claimed[specs[each].namespace]) for each in pods}
+            tasks = {each: [Tokens(node=places)] for each, places in kept.items()}
+            for subject, answer in ask_each(pods, tasks).items():
+                _, causes, account = suspects[subject]
+                case = judge.case(subject, causes=causes, subjects=(account, f"ServiceAccount {account}"))
+                if isinstance(answer, ProbeError):
+                    tell_absent(case, answer, tried=LOOKED, at=_at(subject))
+                    continue
+                case.positive(
+                    "the same reader finds the token of our own pod that asks for one",
+                    reader.evidence,
+                    succeeded=bool(found_tokens(reader)),
+                )
+                if kept[subject]:
+                    show_on_the_node(case, pool, cast("Pod", pods[subject]))
+                _attack(judge, case, cluster, answer[0], _at(subject))
 
 
 def _at(subject: str) -> dict[str, Any]:
