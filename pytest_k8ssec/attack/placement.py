@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pytest_k8ssec.attack.graph import Kind, Vertex
@@ -13,12 +14,13 @@ from pytest_k8ssec.clusters.interface import Cluster, Node
 from pytest_k8ssec.clusters.rbac_objects import RBAC
 from pytest_k8ssec.errors import ProbeError, as_probe_error
 from pytest_k8ssec.evidence import Evidence, Outcome, Source
-from pytest_k8ssec.facts.rbac_rights import GrantedRights, granted_rights
+from pytest_k8ssec.facts.rbac_rights import granted_rights
 from pytest_k8ssec.facts.signing_keys import SigningKeys, signing_keys
 from pytest_k8ssec.pods.claims import claimed_folders
 from pytest_k8ssec.pods.manifests import OBJECT_LABEL
 from pytest_k8ssec.probes.identities import account_user
 from pytest_k8ssec.probes.nodes_in_reach import NodesInReach
+from pytest_k8ssec.probes.places_by_rights import PlacesByRights
 from pytest_k8ssec.probes.planted_files import host_mounts
 
 
@@ -78,14 +80,11 @@ class Scene:
         self._by_node: dict[str, list[Placed]] = {}
         self._keys: SigningKeys | None = None
         self._claimed: dict[str, dict[str, str]] = {}
-        self._granted: list[GrantedRights | None] = []
 
-    @property
-    def granted(self) -> GrantedRights | None:
-        """What RBAC's objects grant, None where they can't be listed."""
-        if not self._granted:
-            self._granted.append(granted_rights(self.cluster.api))
-        return self._granted[0]
+    @cached_property
+    def places(self) -> PlacesByRights:
+        """The namespaces by what RBAC's objects grant in them."""
+        return PlacesByRights(self.namespaces, granted_rights(self.cluster.api))
 
     def node(self, node: Node | str) -> Vertex:
         """A node, by a name that is the same in every run: kind's without the cluster's."""

@@ -16,10 +16,10 @@ from pytest_k8ssec.attack.meter import Meter
 from pytest_k8ssec.attack.placement import Scene
 from pytest_k8ssec.clusters.headers import MERGE_PATCH, METADATA_OF_MANY, METADATA_OF_ONE
 from pytest_k8ssec.evidence import Evidence, Outcome
-from pytest_k8ssec.facts.rbac_rights import RuleSet, rule_set
 from pytest_k8ssec.probes import podsecurity
 from pytest_k8ssec.probes.admission import admitted
 from pytest_k8ssec.probes.escalation import (
+    OF_EVERY_CLUSTER,
     WayUp,
     by_change,
     has_the_right,
@@ -67,8 +67,6 @@ _IN_CLUSTER = {
 _TEMPLATE = "a pod of its own template"
 _FEW_NAMESPACES = 20
 """In so many the rules of an identity are asked for one by one: with found credentials that takes four seconds."""
-_EVERYWHERE = ("default", "kube-system")
-"""Namespaces that are no class's: whoever grants rights beside RBAC grants them there."""
 _BY_VERB = {"get": "GET", "create": "POST"}
 """By what a right on nodes/proxy is called, the method that it lets through; the kubelet's health takes either."""
 _TO_SOMETHING_INSIDE = ("pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "serviceaccounts")
@@ -186,21 +184,19 @@ def _by_class(suspect: IdentitySuspect) -> dict[str, RbacRules]:
     """
     scene, account, user = suspect.scene, suspect.account, suspect.identity.user
     is_account = suspect.identity.token and account_user(account.namespace, account.name) == user
-    if scene.seed is None or len(scene.namespaces) <= _FEW_NAMESPACES or not is_account or scene.granted is None:
+    if scene.seed is None or len(scene.namespaces) <= _FEW_NAMESPACES or not is_account or scene.places.granted is None:
         return {}
-    classes: dict[RuleSet, list[str]] = {}
-    for namespace in scene.namespaces:
-        classes.setdefault(scene.granted.of(account.namespace, account.name, namespace), []).append(namespace)
     chance = random.Random(f"{scene.seed} {user}")  # noqa: S311 - to be repeated, not to be secret
     found: dict[str, RbacRules] = {}
     asked: dict[str, RbacRules] = {}
-    for given, alike in classes.items():
+    for kind, alike in scene.places.classes_of(account).items():
+        if kind.of_cluster:  # what it may there it may in each namespace
+            continue
         drawn = chance.sample(alike, min(2, len(alike)))
-        for namespace in dict.fromkeys(
-            (*drawn, *(each for each in (account.namespace, *_EVERYWHERE) if each in alike))
-        ):
-            told = asked[namespace] = _rules_in(suspect, namespace)
-            if not told.complete or rule_set(told.rules) != given:
+        always = (each for each in (account.namespace, *OF_EVERY_CLUSTER) if each in alike)
+        for namespace in dict.fromkeys((*drawn, *always)):
+            asked[namespace] = _rules_in(suspect, namespace)
+            if not scene.places.agrees(account, {namespace: asked[namespace]}):
                 return asked
         found |= dict.fromkeys(alike, asked[drawn[0]])
     scene.asked_in[user] = len(asked)

@@ -63,9 +63,13 @@ class WayUp:
         return last["verbs"][0], last["resources"][0], last["apiGroups"][0]
 
 
+OF_EVERY_CLUSTER = ("default", "kube-system")
+"""Namespaces that rights are tried in, whatever the stack."""
+
+
 def tried_namespaces(stack: Stack) -> tuple[str, ...]:
     """Namespaces that rights are tried in: the stack's, and two that every cluster has."""
-    return tuple(dict.fromkeys((*stack.namespaces, "default", "kube-system")))
+    return tuple(dict.fromkeys((*stack.namespaces, *OF_EVERY_CLUSTER)))
 
 
 def to_cluster_admin(account: ServiceAccount) -> WayUp:

@@ -56,7 +56,7 @@ def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Chan
         old: report.json's document of a run, see :mod:`pytest_k8ssec.reports.json`. What ran under a sabotage is left out of both.
         new: of a later one.
     """
-    before, after = _plain(old), _plain(new)
+    before, after = results_by_control(old), results_by_control(new)
     return [
         one
         for name in sorted({*before, *after})
@@ -64,8 +64,17 @@ def compare_reports(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Chan
     ]  # fmt: skip
 
 
-def _plain(document: Mapping[str, Any]) -> dict[tuple[str, str], list[Entry]]:
-    """Results by what they are of: several where a control has parameters, or was tried again. All of them count."""
+def results_by_control(document: Mapping[str, Any]) -> dict[tuple[str, str], list[Entry]]:
+    """Results by what they are of: several where a control has parameters, or was tried again. All of them count.
+
+    What ran under a sabotage is left out.
+
+    Args:
+        document: report.json's.
+
+    Returns:
+        by a control's id and "", or by a user's test and the file that it stands in.
+    """
     found: dict[tuple[str, str], list[Entry]] = {}
     for each in document["results"]:
         if each["phase"] in (None, "intact"):

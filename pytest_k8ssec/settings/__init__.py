@@ -76,13 +76,14 @@ class Settings(NamedTuple):
 
     def allowed(self, control: str) -> Mapping[str, str]:
         """The exceptions that are declared for one control, or come with the packaged cluster: subject to reason."""
-        packaged = _OF_PACKAGED.get(control, {}) if self.packaged else {}
-        return {**packaged, **self.allow.get(control, {})}
+        return {**self._of_packaged(control), **self.allow.get(control, {})}
 
     def excused(self, control: str) -> str | None:
         """Why a control may be not-applicable although strict; None where nobody says so."""
-        packaged = _OF_PACKAGED.get(control, {}) if self.packaged else {}
-        return self.not_applicable.get(control) or next(iter(packaged.values()), None)
+        return self.not_applicable.get(control) or next(iter(self._of_packaged(control).values()), None)
+
+    def _of_packaged(self, control: str) -> Mapping[str, str]:
+        return _OF_PACKAGED.get(control, {}) if self.packaged else {}
 
     @property
     def own_kind_config(self) -> Path | None:

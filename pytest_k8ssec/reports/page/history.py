@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_k8ssec.errors import SettingsError
-from pytest_k8ssec.reports.forms.reported import verdicts_of
+from pytest_k8ssec.reports.compare import results_by_control
 from pytest_k8ssec.reports.page.coverage import VERDICTS
 from pytest_k8ssec.reports.page.evidence import Rows, first_of
 
 RUNS_MAX = 20
 """So many runs stand side by side: the last ones."""
 _CONTROLS_MAX = 60
-
-ControlName = tuple[str, str]
-"""A control's id, or a user's test and the file that it stands in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +25,18 @@ class EarlierRun:
     started: str
     """UTC, ISO 8601."""
     project: str
-    verdicts: Mapping[ControlName, str]
-    """The worst of each control."""
+    verdicts: Mapping[tuple[str, str], str]
+    """The worst of each control, by what :func:`results_by_control` has it by."""
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> EarlierRun:
         """Of report.json's document."""
-        found: dict[ControlName, str] = {}
-        for each in verdicts_of(report):
-            name = each["control"], "" if each.get("subject") else str(each.get("place", "")).rpartition(":")[0]
-            found[name] = min(found.get(name, VERDICTS[-1]), each["verdict"], key=VERDICTS.index)
+        worst = {
+            name: min((str(each["verdict"]) for each in entries), key=VERDICTS.index)
+            for name, entries in results_by_control(report).items()
+        }
         run = report["run"]
-        return cls(str(run["id"]), str(run["started"]), str(run["stack"].get("project", "")), found)
+        return cls(str(run["id"]), str(run["started"]), str(run["stack"].get("project", "")), worst)
 
 
 @dataclass(frozen=True, slots=True)

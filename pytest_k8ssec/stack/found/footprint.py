@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_k8ssec.clusters.discovery import ListedKind
 from pytest_k8ssec.errors import ClusterError
-from pytest_k8ssec.stack.found.listing import Listing, ObjectMetadata, list_kinds, list_objects
+from pytest_k8ssec.stack.found.listing import Listing, ObjectMetadata, list_kinds, list_objects, listed_beside
 from pytest_k8ssec.stack.found.origins import Origins, is_part
 from pytest_k8ssec.stack.resource import ObjectOrigin, Resource
 from pytest_k8ssec.stack.types import is_own_group, type_of
@@ -47,16 +47,13 @@ class Before:
     """
 
     def __init__(self, api: KubeApi, kept: Path | None = None) -> None:
-        self._api = api
         self._kept = kept
-        self._told: tuple[frozenset[str], dict[str, str]] | Exception | None = None
-        self._thread: threading.Thread | None = None
+        self._told: tuple[frozenset[str], dict[str, str]] | None = None
         if kept is not None and kept.exists():
             told = json.loads(kept.read_text())
             self._told = frozenset(told["uids"]), told["unlisted"]
         else:
-            self._thread = threading.Thread(target=self._list, name="k8ssec-before", daemon=True)
-            self._thread.start()
+            self._listed = listed_beside(api)
 
     def wait(self) -> tuple[frozenset[str], dict[str, str]]:
         """Wait until all is listed: to be called before the first object of the stack is made.
@@ -64,28 +61,22 @@ class Before:
         Returns:
             the uids of all objects, and what could not be listed, with the reason.
         """
-        if self._thread is not None:
-            self._thread.join()
-        if isinstance(self._told, Exception):
-            raise self._told
-        assert self._told is not None
+        if self._told is None:
+            self._told = self._heard()
         return self._told
 
-    def _list(self) -> None:
+    def _heard(self) -> tuple[frozenset[str], dict[str, str]]:
         try:
-            listing = list_objects(self._api)
+            listing = self._listed()
         except ClusterError as error:
             listing = Listing((), (), {ANYTHING: error.message})
-        except Exception as error:  # noqa: BLE001 - raised in the thread that waits: else all would seem to be new
-            self._told = error
-            return
         uids, unlisted = frozenset(one.uid for one in listing.objects), dict(listing.unlisted)
-        self._told = uids, unlisted
         if self._kept is not None:
             part = self._kept.with_suffix(".part")
             with suppress(OSError):  # the run is over, and its folder gone
                 part.write_text(json.dumps({"uids": sorted(uids), "unlisted": unlisted}))
                 part.replace(self._kept)
+        return uids, unlisted
 
 
 class Footprint:
